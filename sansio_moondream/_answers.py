@@ -1,0 +1,404 @@
+"""The answer of each skill while it arrives: one class a skill, holding what has come so far.
+
+1. `message()` takes one message of a stream and gives its events; `whole()` takes a whole JSON answer. Both set `result` when the
+   answer is complete.
+2. A message is checked before any of it counts: one that contradicts the protocol leaves the answer as it was.
+3. What carries the answer must have the right type (`Contradiction` otherwise); what is only about it is let go when it has not.
+   `null` is absence everywhere.
+4. Ordinary text messages need not come through `message()`: `decode_delta` decodes one straight into its event, or refuses it,
+   and `deltas` counts it. Both ways must agree on every message that `decode_delta` accepts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from operator import attrgetter
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from ._errors import LimitExceeded
+from ._events import Completed, Event, PathChunk, TextDelta, Unknown
+from ._headers import Headers
+from ._json import mend
+from ._limits import Limits
+from ._results import (
+    BBox,
+    CaptionResult,
+    DetectResult,
+    Grounding,
+    Metadata,
+    Metrics,
+    Point,
+    PointResult,
+    QueryResult,
+    Reasoning,
+    Result,
+    SegmentResult,
+    Stats,
+)
+
+R = TypeVar("R", bound=Result)
+Fields = dict[str, Any]
+
+
+class Contradiction(Exception):
+    """A message that is JSON but not of the protocol; says what was expected and what was seen."""
+
+
+class Deltas:
+    """Text that comes in pieces: bounded, and never with half a character in what it gives out.
+
+    `room` is never more than what the limit leaves, in bytes of UTF-8; whoever adds text that surely fits may `extend` without
+    another look. While half a character is held, `room` is 0: the next text has to come through `add`.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._parts: list[str] = []
+        self._measured = 0  # parts whose exact size is in `_size`
+        self._size = 0
+        self._held = ""
+        self.room = max_bytes
+
+    def extend(self, text: str, at_most: int) -> None:
+        """Add whole text that takes no more than `at_most` bytes of `room`."""
+        self._parts.append(text)
+        self.room -= at_most
+
+    def add(self, text: str) -> str:
+        """Add any text and get back what of it may be handed out: halves joined, a lone one U+FFFD, one at the end held."""
+        if not text:
+            return ""
+        text, self._held = self._held + text, ""
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._held = text[:-1], text[-1]
+        text = mend(text)
+        size = len(text.encode())
+        left = self._max_bytes - self._measure()
+        if size > left:
+            raise LimitExceeded(f"the server sent more text than Limits.max_text_bytes ({self._max_bytes:,} bytes)")
+        self._parts.append(text)
+        self.room = 0 if self._held else left - size
+        return text
+
+    def flush(self) -> str:
+        """At the end of the answer: U+FFFD for a half that is still held, which nothing can join any more."""
+        held, self._held = self._held, ""
+        return self.add("\ufffd") if held else ""
+
+    def text(self) -> str:
+        """All that was handed out."""
+        self._measure()
+        self._parts[:] = ["".join(self._parts)]
+        self._measured = 1
+        return self._parts[0]
+
+    def _measure(self) -> int:
+        """The exact size of all parts; each is measured once."""
+        self._size += sum(len(part.encode()) for part in self._parts[self._measured :])
+        self._measured = len(self._parts)
+        return self._size
+
+
+class Answer(Generic[R]):
+    """What all skills share: the notes beside the answer, and the end."""
+
+    # Decodes an ordinary text message into its event or raises ValueError; None where the skill has no text.
+    decode_delta: ClassVar[Callable[[bytes], TextDelta | PathChunk] | None] = None
+    text_of: ClassVar[Callable[[Any], str]]
+
+    _SPEAKS: ClassVar[frozenset[str]]  # a message with none of these fields is Unknown
+    _READS: ClassVar[frozenset[str]]  # other fields of the last message go to `metadata.extra`
+
+    def __init__(self, headers: Headers, limits: Limits) -> None:
+        self.deltas = Deltas(limits.max_text_bytes)
+        self.result: R | None = None
+        self._metadata = Metadata(request_id=headers.get("x-request-id"), headers=headers)
+
+    @property
+    def request_id(self) -> str | None:
+        return self._metadata.request_id
+
+    def message(self, fields: Fields) -> list[Event]:
+        """The events of one message of a stream. Raises Contradiction, LimitExceeded."""
+        completed = _flag(fields, "completed")
+        events = self._streamed(fields, completed)
+        self._note(fields)
+        if completed:
+            return [*events, self._complete(fields)]
+        return events or ([Unknown(fields)] if self._is_unknown(fields) else [])
+
+    def whole(self, fields: Fields) -> list[Event]:
+        """The events of an answer that came as one JSON object. Raises Contradiction."""
+        events = self._unstreamed(fields)
+        self._note(fields)
+        return [*events, self._complete(fields)]
+
+    def snapshot(self) -> R:
+        """What has arrived so far, as a result; once the answer is complete, that is `result`."""
+        return self.result or self._result(self._metadata)
+
+    def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
+        raise NotImplementedError
+
+    def _unstreamed(self, fields: Fields) -> list[Event]:
+        return self._streamed(fields, True)
+
+    def _result(self, metadata: Metadata) -> R:
+        raise NotImplementedError
+
+    def _deltas_match(self) -> bool | None:
+        return None
+
+    def _is_unknown(self, fields: Fields) -> bool:
+        return self._SPEAKS.isdisjoint(fields)
+
+    def _note(self, fields: Fields) -> None:
+        noted: dict[str, Any] = {}
+        if type(request_id := fields.get("request_id")) in (str, int):
+            noted["request_id"] = str(request_id)
+        if isinstance(finish_reason := fields.get("finish_reason"), str):
+            noted["finish_reason"] = finish_reason
+        if isinstance(metrics := fields.get("metrics"), dict):
+            noted["metrics"] = _numbers(Metrics, metrics)
+        if isinstance(stats := fields.get("stats") or fields.get("_stats"), dict):
+            noted["stats"] = _numbers(Stats, stats)
+        if noted:
+            self._metadata = msgspec.structs.replace(self._metadata, **noted)
+
+    def _complete(self, fields: Fields) -> Completed:
+        extra = {name: value for name, value in fields.items() if name not in self._READS}
+        self.result = self._result(msgspec.structs.replace(self._metadata, extra=extra, deltas_match=self._deltas_match()))
+        return Completed(self.result)
+
+
+_BESIDE = frozenset({"completed", "request_id", "finish_reason", "metrics", "stats", "_stats"})
+
+
+class _TextAnswer(Answer[R]):
+    decode_delta = msgspec.json.Decoder(TextDelta).decode
+    text_of = attrgetter("text")
+    _SPEAKS = frozenset({"chunk", "text", "completed", "stats", "_stats"})
+    _WHOLE: ClassVar[str]  # the field of the whole text
+
+    _whole_text: str | None = None
+
+    def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
+        chunk = _string(fields, "chunk")
+        if chunk is None:
+            chunk = _string(fields, "text")
+        whole = _string(fields, self._WHOLE) if completed else None
+        text = self.deltas.add(chunk or "")
+        if completed:
+            text += self.deltas.flush()
+            self._whole_text = whole
+        return [TextDelta(text, _token_index(fields))] if text else []
+
+    def _unstreamed(self, fields: Fields) -> list[Event]:
+        text = _string(fields, self._WHOLE)
+        if text is None:
+            raise Contradiction(f'the answer should have its text in "{self._WHOLE}"')
+        self.deltas.add(text)
+        return [TextDelta(text)] if text else []
+
+    def _deltas_match(self) -> bool | None:
+        return None if self._whole_text is None else self._whole_text == self.deltas.text()
+
+    def _text(self) -> str:
+        return self.deltas.text() if self._whole_text is None else self._whole_text
+
+
+class QueryAnswer(_TextAnswer[QueryResult]):
+    _WHOLE = "answer"
+    _READS = _BESIDE | {"chunk", "text", "token_index", "answer"}
+
+    _reasoning: Reasoning | None = None
+
+    def _note(self, fields: Fields) -> None:
+        super()._note(fields)
+        self._reasoning = _reasoning(fields.get("reasoning")) or self._reasoning
+
+    def _complete(self, fields: Fields) -> Completed:
+        # A reasoning in a form that this version cannot read stays among the unknown fields.
+        readable = _reasoning(fields.get("reasoning")) is not None
+        return super()._complete({k: v for k, v in fields.items() if k != "reasoning"} if readable else fields)
+
+    def _result(self, metadata: Metadata) -> QueryResult:
+        return QueryResult(self._text(), self._reasoning, metadata)
+
+
+class CaptionAnswer(_TextAnswer[CaptionResult]):
+    _WHOLE = "caption"
+    _READS = _BESIDE | {"chunk", "text", "token_index", "caption"}
+
+    def _result(self, metadata: Metadata) -> CaptionResult:
+        return CaptionResult(self._text(), metadata)
+
+
+class SegmentAnswer(Answer[SegmentResult]):
+    decode_delta = msgspec.json.Decoder(PathChunk).decode
+    text_of = attrgetter("data")
+    _SPEAKS = frozenset({"bbox", "chunk", "completed", "stats", "_stats"})
+    _READS = _BESIDE | {"type", "chunk", "token_index", "path", "bbox", "parse_error"}
+
+    _bbox: BBox | None = None
+    _path: str | None = None
+    _parse_error: str | None = None
+
+    def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
+        if not completed and self._is_unknown(fields):
+            return []
+        chunk = _string(fields, "chunk")
+        bbox = _optional_box(fields)
+        path = _string(fields, "path") if completed else None
+        data = self.deltas.add(chunk or "")
+        events: list[Event] = []
+        if bbox is not None:
+            self._bbox = bbox
+            if not completed:
+                events.append(bbox)
+        if completed:
+            data += self.deltas.flush()
+            self._end(fields, path or "")
+        if data:
+            events.append(PathChunk(data, _token_index(fields)))
+        return events
+
+    def _unstreamed(self, fields: Fields) -> list[Event]:
+        path = _string(fields, "path")
+        if path is None and fields.get("parse_error") is None:
+            raise Contradiction('the answer should have its outline in "path"')
+        self._bbox = _optional_box(fields)
+        self._end(fields, path or "")
+        return []
+
+    def _end(self, fields: Fields, path: str) -> None:
+        self._path = path
+        if isinstance(parse_error := fields.get("parse_error"), str):
+            self._parse_error = parse_error
+
+    def _is_unknown(self, fields: Fields) -> bool:
+        return fields.get("type") not in (None, "bbox", "path_delta") or super()._is_unknown(fields)
+
+    def _result(self, metadata: Metadata) -> SegmentResult:
+        path = self.deltas.text() if self._path is None else self._path
+        return SegmentResult(path, self._bbox, self._parse_error, metadata)
+
+
+class DetectAnswer(Answer[DetectResult]):
+    _SPEAKS = frozenset({"completed", "stats", "_stats"})
+    _READS = _BESIDE | {"objects"}
+
+    _objects: tuple[BBox, ...] = ()
+
+    def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
+        if completed:
+            self._objects = _list_of(BBox, fields, "objects")
+        return []
+
+    def _result(self, metadata: Metadata) -> DetectResult:
+        return DetectResult(self._objects, metadata)
+
+
+class PointAnswer(Answer[PointResult]):
+    _SPEAKS = frozenset({"completed", "stats", "_stats"})
+    _READS = _BESIDE | {"points"}
+
+    _points: tuple[Point, ...] = ()
+
+    def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
+        if completed:
+            self._points = _list_of(Point, fields, "points")
+        return []
+
+    def _result(self, metadata: Metadata) -> PointResult:
+        return PointResult(self._points, metadata)
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    value = fields.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise Contradiction(f'"{name}" should be true or false, not {_kind(value)}')
+
+
+def _string(fields: Fields, name: str) -> str | None:
+    value = fields.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise Contradiction(f'"{name}" should be text, not {_kind(value)}')
+
+
+def _token_index(fields: Fields) -> int | None:
+    value = fields.get("token_index")
+    return value if type(value) is int else None
+
+
+def _optional_box(fields: Fields) -> BBox | None:
+    value = fields.get("bbox")
+    return None if value is None else _place(BBox, value, "bbox")
+
+
+P = TypeVar("P", BBox, Point)
+
+
+def _list_of(kind: type[P], fields: Fields, name: str) -> tuple[P, ...]:
+    values = fields.get(name)
+    if not isinstance(values, list):
+        raise Contradiction(f'the answer should have a list in "{name}", not {_kind(values)}')
+    return tuple(_place(kind, value, name) for value in values)
+
+
+def _place(kind: type[P], value: Any, name: str) -> P:
+    try:
+        place = msgspec.convert(value, kind)
+    except (ValueError, OverflowError) as error:
+        raise Contradiction(f'"{name}" should hold numbers {", ".join(kind.__struct_fields__)} ({error})') from error
+    if not all(map(math.isfinite, msgspec.structs.astuple(place))):
+        raise Contradiction(f'"{name}" should hold finite numbers')
+    return place
+
+
+M = TypeVar("M", Metrics, Stats)
+
+
+def _numbers(kind: type[M], value: Mapping[str, Any]) -> M:
+    kept: dict[str, Any] = {}
+    for name in kind.__struct_fields__:
+        with suppress(ValueError, OverflowError):
+            kept[name] = getattr(msgspec.convert({name: value.get(name)}, kind), name)
+    return kind(**kept)
+
+
+class _WireGrounding(msgspec.Struct):
+    start_idx: int
+    end_idx: int
+    points: list[tuple[float, float]] = []
+
+
+class _WireReasoning(msgspec.Struct):
+    text: str
+    grounding: list[_WireGrounding] = []
+
+
+def _reasoning(value: Any) -> Reasoning | None:
+    if isinstance(value, str):
+        return Reasoning(value)
+    try:
+        wire = msgspec.convert(value, _WireReasoning)
+    except (ValueError, OverflowError):
+        return None
+    return Reasoning(wire.text, tuple(Grounding(g.start_idx, g.end_idx, _points(g.points)) for g in wire.grounding))
+
+
+def _points(pairs: Iterable[tuple[float, float]]) -> tuple[Point, ...]:
+    return tuple(Point(x, y) for x, y in pairs)
+
+
+def _kind(value: Any) -> str:
+    """The JSON name of a value's type, for people who look at JSON."""
+    names = {dict: "an object", list: "an array", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

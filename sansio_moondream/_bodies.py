@@ -1,0 +1,243 @@
+"""The bodies of a response, one class for each kind: an event stream, JSON, an error, and one that has yet to show what it is.
+
+Each takes bytes (`pull`), appends the events that they complete to `out`, and raises the fault that follows them. `end` is the
+end of the body; `fault` is why it ended, where the transport broke. An answer is complete when `answer.result` is set.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import takewhile
+from operator import attrgetter
+from typing import Any, Protocol
+
+from ._answers import Answer, Contradiction
+from ._api_error import api_error, is_error
+from ._errors import IncompleteStream, LimitExceeded, MoondreamError, RemoteProtocolError, shorten
+from ._events import Event
+from ._headers import Headers
+from ._json import TooDeep, decode, is_unclosed
+from ._limits import Limits
+from ._records import BYTE_ORDER_MARK, RecordParser
+
+WINDOW = 32 * 1024
+_is_completed = attrgetter("_completed")
+
+
+class Body(Protocol):
+    """What `ResponseStream` asks of a body."""
+
+    def pull(self, data: bytes, out: list[Event]) -> None: ...
+
+    def end(self, out: list[Event], fault: MoondreamError | None) -> None: ...
+
+
+class EventStreamBody:
+    """An event stream, each record of which holds one message.
+
+    1. The general way: `RecordParser` makes records, `_message` decodes one. It reads everything there is.
+    2. In front of it stands a fast lane for whole records that look as servers write them: `data: `, JSON without a line end, LF,
+       LF. They are cut with one `split` and decoded by `Answer.decode_delta`, which takes only the most ordinary text message; at
+       the first one that it refuses, the rest of these records goes the general way. The fast lane is open only between two
+       records, and only to bytes that fit every limit as a whole, so it needs to count nothing.
+    3. Bytes that end inside a record wait in `_tail` for more, up to `WINDOW`; from there on the parser holds them.
+    4. The end of the body leaves what the last line end or blank line never came for. Where that is a whole JSON object, it counts
+       all the same: nothing can follow in its record that would be JSON (by the standard it would be dropped).
+    """
+
+    def __init__(self, answer: Answer[Any], status_code: int, headers: Headers, limits: Limits) -> None:
+        self._answer = answer
+        self._status_code = status_code
+        self._headers = headers
+        self._limits = limits
+        self._parser = RecordParser(limits.max_record_bytes)
+        self._between_records = True
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        self._most_tail = min(WINDOW, limits.max_record_bytes)
+
+    def pull(self, data: bytes, out: list[Event]) -> None:
+        if not self._between_records:
+            self._parse(data, out)
+            return
+        if b"\n" in data or b"\r" in data:
+            data = self._take_tail() + data
+            if b"\r" in data:
+                self._parse(data, out)
+                return
+            end = data.rfind(b"\n\n")
+            if end >= 0:
+                self._whole_records(data[:end], out)
+                data = data[end + 2 :]
+        if data and self._answer.result is None:
+            self._tail.append(data)
+            self._tail_size += len(data)
+            if self._tail_size > self._most_tail:
+                self._parse(self._take_tail(), out)
+
+    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
+        if tail := self._take_tail():
+            self._parse(tail, out)
+        last = self._parser.end()
+        if last is not None and self._answer.result is None and self._is_object(last.data):
+            self._message(last.name, last.data, out)
+        if self._answer.result is None:
+            raise fault or IncompleteStream(
+                "the stream ended without its end-of-stream message; what arrived until then is in .partial"
+            )
+
+    def _take_tail(self) -> bytes:
+        tail = b"".join(self._tail)
+        self._tail.clear()
+        self._tail_size = 0
+        return tail
+
+    def _whole_records(self, head: bytes, out: list[Event]) -> None:
+        """Decode records that LF LF separates, `head` being without the last one's."""
+        payloads = head[6:].split(b"\n\ndata: ")
+        deltas, decode_delta = self._answer.deltas, self._answer.decode_delta
+        if (
+            decode_delta is None
+            or not head.startswith(b"data: ")
+            or len(head) > min(deltas.room, self._limits.max_record_bytes)
+            or b"\n" in b"".join(payloads)
+        ):
+            self._parse(head + b"\n\n", out)
+            return
+        self._parser.at_start = False
+        events: list[Any] = []
+        with suppress(ValueError):
+            events.extend(map(decode_delta, payloads))
+        if any(map(_is_completed, events)):
+            events = list(takewhile(lambda event: not event._completed, events))
+        out += events
+        deltas.extend("".join(map(self._answer.text_of, events)), len(head))
+        for payload in payloads[len(events) :]:
+            self._message(b"", payload, out)
+            if self._answer.result is not None:
+                return
+
+    def _parse(self, data: bytes, out: list[Event]) -> None:
+        for record in self._parser.feed(data):
+            self._message(record.name, record.data, out)
+            if self._answer.result is not None:
+                return
+        self._between_records = self._parser.between_records
+
+    def _message(self, name: bytes, data: bytes, out: list[Event]) -> None:
+        if not data.strip(b" \t\r\n"):
+            return  # a keep-alive
+        if name == b"error":
+            raise api_error(self._status_code, self._headers, data, self._limits)
+        fields = _decode_object(data, "message", self._limits)
+        if is_error(fields):
+            raise api_error(self._status_code, self._headers, data, self._limits)
+        try:
+            out += self._answer.message(fields)
+        except Contradiction as error:
+            raise RemoteProtocolError(f"the server sent a message in which {error}: {shorten(data)}") from error
+
+    def _is_object(self, data: bytes) -> bool:
+        try:
+            return isinstance(decode(data, self._limits.max_json_depth), dict)
+        except (ValueError, TooDeep):
+            return False
+
+
+class JSONBody:
+    """A whole answer, or an error, as one JSON object."""
+
+    def __init__(self, answer: Answer[Any], status_code: int, headers: Headers, limits: Limits) -> None:
+        self._answer = answer
+        self._status_code = status_code
+        self._headers = headers
+        self._limits = limits
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def pull(self, data: bytes, out: list[Event]) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > self._limits.max_record_bytes:
+            limit = self._limits.max_record_bytes
+            raise LimitExceeded(f"the server sent a JSON body that is longer than Limits.max_record_bytes ({limit:,} bytes)")
+
+    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
+        data = b"".join(self._pieces).removeprefix(BYTE_ORDER_MARK)
+        if isinstance(fault, RemoteProtocolError):
+            raise fault  # the bytes themselves are in doubt: broken compression or framing
+        if not data.strip():
+            raise fault or RemoteProtocolError("the server answered 200 with an empty body, where a JSON object was expected")
+        try:
+            fields = _decode_object(data, "body", self._limits)
+        except LimitExceeded:
+            raise
+        except RemoteProtocolError:
+            if fault is None and is_unclosed(data):
+                fault = IncompleteStream("the JSON body ended before its last bracket: the answer was cut short")
+            if fault is not None:
+                raise fault from None
+            raise
+        if is_error(fields):
+            raise api_error(self._status_code, self._headers, data, self._limits)
+        try:
+            out += self._answer.whole(fields)
+        except Contradiction as error:
+            raise RemoteProtocolError(f"the server sent a body that is no answer: {error}: {shorten(data)}") from error
+
+
+class ErrorBody:
+    """The body of an error status. Whatever becomes of it, it ends in the APIError of that status."""
+
+    def __init__(self, status_code: int, headers: Headers, limits: Limits) -> None:
+        self._status_code = status_code
+        self._headers = headers
+        self._limits = limits
+        self._body = bytearray()
+
+    def pull(self, data: bytes, out: list[Event]) -> None:
+        self._body += data[: self._limits.max_error_body_bytes + 1 - len(self._body)]
+        if len(self._body) > self._limits.max_error_body_bytes:
+            self.end(out, None)
+
+    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
+        body = bytes(self._body[: self._limits.max_error_body_bytes])
+        raise api_error(self._status_code, self._headers, body, self._limits) from fault
+
+
+class UndecidedBody:
+    """A body that the head does not name: JSON if it begins with a brace, else an event stream."""
+
+    def __init__(self, answer: Answer[Any], status_code: int, headers: Headers, limits: Limits) -> None:
+        self._about = answer, status_code, headers, limits
+        self._blank = b""  # what came before the first byte that tells
+        self._decided: JSONBody | EventStreamBody | None = None
+
+    def pull(self, data: bytes, out: list[Event]) -> None:
+        if self._decided is None:
+            data = self._blank + data
+            told = data.removeprefix(BYTE_ORDER_MARK).lstrip()
+            if not told or BYTE_ORDER_MARK.startswith(told):
+                self._blank = data
+                return
+            self._decided = (JSONBody if told.startswith(b"{") else EventStreamBody)(*self._about)
+        self._decided.pull(data, out)
+
+    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
+        if self._decided is None:
+            raise fault or RemoteProtocolError("the server answered 200 without a body and without saying what it would be")
+        self._decided.end(out, fault)
+
+
+def _decode_object(data: bytes, what: str, limits: Limits) -> dict[str, Any]:
+    try:
+        value = decode(data, limits.max_json_depth)
+    except TooDeep:
+        depth = limits.max_json_depth
+        raise LimitExceeded(f"the server sent a {what} nested deeper than Limits.max_json_depth ({depth}): {shorten(data)}") from None
+    except ValueError as error:
+        wrong = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
+        raise RemoteProtocolError(f"the server sent a {what} that is {wrong} ({error}): {shorten(data)}") from error
+    if not isinstance(value, dict):
+        raise RemoteProtocolError(f"the server sent a {what} that is JSON, but no object: {shorten(data)}")
+    return value

@@ -1,0 +1,114 @@
+"""Events back to the bytes that a server would send for them, in each dialect: for test servers, recordings and demos.
+
+The bytes are spelled as the servers spell them (Python's json.dumps, ASCII only), and what a dialect has no word for is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any, assert_never
+
+from msgspec.structs import asdict
+
+from ._events import Completed, Event, PathChunk, TextDelta, Unknown
+from ._results import BBox, CaptionResult, DetectResult, PointResult, QueryResult, Reasoning, Result, SegmentResult
+
+
+class Dialect(Enum):
+    """The ways in which servers spell a stream.
+
+    ENGINE is the inference engine behind the cloud service, CLOUD the service as its documentation shows it, STATION the local
+    server, and DEMO the documentation's demo of it.
+    """
+
+    ENGINE = "engine"
+    CLOUD = "cloud"
+    STATION = "station"
+    DEMO = "demo"
+
+
+def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) -> bytes:
+    """The body of an event stream that decodes to `events`, but for what the dialect cannot say.
+
+    Each event is encoded for itself, so a stream may be encoded piece by piece. What a dialect leaves out: STATION and DEMO have no
+    token indices, whole texts, metrics, request ids, finish reasons and reasoning (and no segmentations of their own: those come
+    as ENGINE's); CLOUD no token indices, whole texts, metrics, stats, finish reasons and reasoning; only STATION and DEMO have
+    stats. A segmentation's end keeps its path and box in each.
+    """
+    return b"".join(_record(message) for event in events for message in _messages(event, dialect))
+
+
+def _record(message: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(message).encode() + b"\n\n"
+
+
+def _messages(event: Event, dialect: Dialect) -> list[dict[str, Any]]:
+    match event:
+        case TextDelta():
+            return [_delta({("text" if dialect is Dialect.DEMO else "chunk"): event.text}, event.token_index, dialect)]
+        case PathChunk():
+            return [_delta({"type": "path_delta", "chunk": event.data}, event.token_index, dialect)]
+        case BBox():
+            return [{"type": "bbox", "bbox": asdict(event)}]
+        case Unknown():
+            return [event.data]
+        case Completed():
+            return _end(event, dialect)
+        case _:
+            assert_never(event)
+
+
+def _delta(message: dict[str, Any], token_index: int | None, dialect: Dialect) -> dict[str, Any]:
+    if dialect in (Dialect.ENGINE, Dialect.CLOUD):
+        message["completed"] = False
+    if dialect is Dialect.ENGINE and token_index is not None:
+        message["token_index"] = token_index
+    return message
+
+
+def _end(event: Completed, dialect: Dialect) -> list[dict[str, Any]]:
+    result, about = event.result, event.result.metadata
+    message: dict[str, Any] = {"completed": True}
+    before: list[dict[str, Any]] = []
+    if dialect in (Dialect.STATION, Dialect.DEMO):
+        if about.stats is not None:
+            before.append({"stats": _given(asdict(about.stats))})
+    else:
+        message |= {"chunk": "", **_given({"request_id": about.request_id})}
+    if dialect is Dialect.ENGINE:
+        metrics = about.metrics and _given(asdict(about.metrics))
+        message |= _given({"finish_reason": about.finish_reason, "metrics": metrics})
+    if dialect is Dialect.ENGINE or not isinstance(result, QueryResult | CaptionResult):
+        message |= _answer(result)
+    return [*before, message | about.extra]
+
+
+def _answer(result: Result) -> dict[str, Any]:
+    match result:
+        case QueryResult():
+            return {"answer": result.text} | _given({"reasoning": result.reasoning and _reasoning(result.reasoning)})
+        case CaptionResult():
+            return {"caption": result.text}
+        case SegmentResult():
+            outline = {"type": "final", "path": result.path, "bbox": result.bbox and asdict(result.bbox)}
+            return outline | _given({"parse_error": result.parse_error})
+        case DetectResult():
+            return {"objects": [asdict(box) for box in result.objects]}
+        case PointResult():
+            return {"points": [asdict(point) for point in result.points]}
+        case _:
+            assert_never(result)
+
+
+def _reasoning(reasoning: Reasoning) -> dict[str, Any]:
+    grounding = [
+        {"start_idx": part.start_idx, "end_idx": part.end_idx, "points": [[point.x, point.y] for point in part.points]}
+        for part in reasoning.grounding
+    ]
+    return {"text": reasoning.text, "grounding": grounding}
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

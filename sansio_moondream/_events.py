@@ -1,0 +1,66 @@
+"""What a stream gives while it runs: a closed union of events, and two signals of `next_event()`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from msgspec import Meta, Struct, field
+
+from ._results import BBox, Result
+
+# An event is itself the struct that msgspec decodes: nothing is copied on the way (a second object for each event costs more
+# than decoding it). So the structs are strict where the fast lane needs it: a message that is not the most ordinary kind
+# (an unknown field, an empty text, any `error`) is refused by msgspec, and the general way reads it. One thing msgspec cannot
+# refuse is `"completed": true`; it is decoded into a guard field that an event handed out always has at its default.
+_NonEmpty = Annotated[str, Meta(min_length=1)]
+
+
+class _Guard(Struct, frozen=True, kw_only=True, gc=False):
+    _completed: bool = field(default=False, name="completed")
+
+
+class TextDelta(_Guard, frozen=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
+    """The next piece of the text of a query or a caption; never empty. Print it as it is: spaces are part of it."""
+
+    text: _NonEmpty = field(name="chunk")
+    token_index: int | None = None
+
+
+class PathChunk(_Guard, frozen=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True, tag_field="type", tag="path_delta"):
+    """The next piece of the coarse SVG path of a segmentation, in fractions of the box; never empty.
+
+    Servers send one whole path command a piece, but do not rely on it: only the pieces joined are a path.
+    """
+
+    data: _NonEmpty = field(name="chunk")
+    token_index: int | None = None
+
+
+class Completed(Struct, frozen=True):
+    """The last event of a whole answer. `result` is of the request's result type."""
+
+    result: Result
+
+
+class Unknown(Struct, frozen=True):
+    """A message that this version does not know, as it came. Ignoring it is right unless you know better."""
+
+    data: dict[str, Any]
+
+
+Event: TypeAlias = TextDelta | BBox | PathChunk | Completed | Unknown
+
+
+class Signal(Enum):
+    """What `next_event()` gives where there is no event."""
+
+    NEED_DATA = "NEED_DATA"
+    FINISHED = "FINISHED"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+NEED_DATA: Final[Literal[Signal.NEED_DATA]] = Signal.NEED_DATA
+FINISHED: Final[Literal[Signal.FINISHED]] = Signal.FINISHED

@@ -1,0 +1,59 @@
+"""HTTP header fields as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+
+
+class Headers(Mapping[str, str]):
+    """Header fields of a response: a read-only mapping whose names know no case.
+
+    Fields that occur several times are joined with ", " (RFC 9110, section 5.3); `multi_items()` has them apart. The repr
+    names the fields without their values, which may be cookies.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: HeaderTypes = ()) -> None:
+        pairs = items.items() if isinstance(items, Mapping) else items
+        self._items = tuple((_text(name).lower(), _text(value).strip(" \t")) for name, value in pairs)
+
+    def multi_items(self) -> tuple[tuple[str, str], ...]:
+        """All fields in the order they came, names in lower case."""
+        return self._items
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.lower()
+        values = [value for key, value in self._items if key == wanted]
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for name, _ in self._items))
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self._items})
+
+    def __eq__(self, other: object) -> bool:
+        return self._items == other._items if isinstance(other, Headers) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._items)
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[tuple[tuple[str, str], ...]]]:
+        return Headers, (self._items,)
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(self)}>"
+
+
+def _text(value: str | bytes) -> str:
+    """Field names and values are octets; ISO-8859-1 keeps every one of them (RFC 9110, section 5.5)."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"a header name or value must be str or bytes, not {type(value).__name__}")

@@ -1,0 +1,163 @@
+"""Pictures as the service takes them: a data URL of a JPEG, PNG, WebP or GIF of at most 10 MB.
+
+Source: the service's API reference (formats and size), and its clients (RGB, JPEG at quality 95).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_BYTES = 10 * 1024 * 1024
+MAX_PIXELS = 178_956_970  # where Pillow, too, calls a picture a decompression bomb (twice its MAX_IMAGE_PIXELS)
+_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1)
+
+
+class EncodedImage(Struct, frozen=True):
+    """A picture ready to send. Make one with `encode_image`."""
+
+    data_url: str
+
+    @property
+    def media_type(self) -> str:
+        """For example `"image/jpeg"`."""
+        return self.data_url[5 : self.data_url.index(";")]
+
+    @property
+    def data(self) -> bytes:
+        """The encoded picture itself."""
+        return base64.b64decode(self.data_url.partition(",")[2])
+
+    def __repr__(self) -> str:
+        return f"<EncodedImage {self.media_type}, {len(self.data_url):,} characters>"
+
+
+def encode_image(
+    image: Image.Image | bytes | bytearray | memoryview | str | EncodedImage,
+    *,
+    quality: int = 95,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> EncodedImage:
+    """Turn a picture into what requests carry.
+
+    Bytes of a JPEG, PNG, WebP or GIF pass as they are, and so does a base64 data URL of one. A Pillow image (extra `images`)
+    becomes a JPEG: its first frame, turned as its EXIF orientation says, transparency on white, RGB.
+
+    Raises ValueError for bytes of another format, for more than `max_bytes` when encoded, and for more than `max_pixels`
+    (before the picture is decompressed); TypeError for anything else, a path or file included: reading is the caller's.
+    """
+    if isinstance(image, EncodedImage):
+        return image
+    if isinstance(image, str):
+        image = _from_data_url(image)
+    if isinstance(image, bytes | bytearray | memoryview):
+        data = bytes(image)
+        media_type, width, height = image_info(data)
+        if media_type is None:
+            raise ValueError(
+                f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. Open other formats with Pillow"
+            )
+        _check_pixels(width or 0, height or 0, max_pixels)
+    elif hasattr(image, "getexif") and hasattr(image, "convert"):  # a Pillow image; Pillow itself is imported only for one
+        media_type, data = "image/jpeg", _to_jpeg(image, quality, max_pixels)
+    else:
+        raise TypeError(f"a picture should be a Pillow image, bytes or a data URL, not {type(image).__name__}")
+    if len(data) > max_bytes:
+        raise ValueError(f"the picture has {len(data):,} bytes, and the service takes at most {max_bytes:,}: make it smaller")
+    return EncodedImage(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
+
+
+def image_info(data: bytes) -> tuple[str | None, int | None, int | None]:
+    """Media type, width and height of an encoded picture, from its first bytes; None for what they do not tell."""
+    for media_type, is_format, size in _FORMATS:
+        if is_format(data):
+            try:
+                return media_type, *size(data)
+            except (struct.error, IndexError):  # cut short
+                return media_type, None, None
+    return None, None, None
+
+
+def _check_pixels(width: int, height: int, most: int) -> None:
+    if width * height > most:
+        raise ValueError(f"the picture has {width} x {height} pixels, more than {most:,}: a decompression bomb, or too large to send")
+
+
+def _from_data_url(url: str) -> bytes:
+    head, comma, data = url.partition(",")
+    if not (head.startswith("data:image/") and head.endswith(";base64") and comma):
+        raise ValueError(f"a picture given as text should be a base64 data URL (data:image/...;base64,...), not {url[:40]!r}")
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise ValueError(f"the data URL's base64 is broken: {error}") from error
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _gif_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, 6)
+    return width, height
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """From the first chunk's own header: RFC 9649, sections 2.5 to 2.7."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    at = 2
+    while True:
+        while data[at + 1] == 0xFF:  # fill bytes
+            at += 1
+        marker = data[at + 1]
+        if marker in _JPEG_SIZE_MARKERS:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+
+
+_FORMATS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int, int]]], ...] = (
+    ("image/jpeg", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg_size),
+    ("image/png", lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), _png_size),
+    ("image/gif", lambda data: data[:6] in (b"GIF87a", b"GIF89a"), _gif_size),
+    ("image/webp", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", _webp_size),
+)
+
+
+def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
+    from PIL import Image, ImageOps
+
+    _check_pixels(*image.size, max_pixels)
+    position = image.tell()
+    image.seek(0)
+    frame = ImageOps.exif_transpose(image.copy())
+    image.seek(position)
+    if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
+        frame = frame.convert("I").point(lambda value: value / 257).convert("L")
+    if frame.has_transparency_data:
+        frame = frame.convert("RGBA")
+        ground = Image.new("RGBA", frame.size, "white")
+        frame = Image.alpha_composite(ground, frame)
+    out = io.BytesIO()
+    frame.convert("RGB").save(out, "JPEG", quality=quality)
+    return out.getvalue()

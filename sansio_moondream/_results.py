@@ -1,0 +1,144 @@
+"""What an answer is in the end: one class a skill, the same whether it was streamed or came whole.
+
+Field names and units are the service's own, from its API reference and the source of its servers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from ._headers import Headers
+
+
+class BBox(Struct, frozen=True):
+    """A box in fractions of the image: 0 is its left or top edge, 1 its right or bottom.
+
+    As an event of a segmentation it is the coarse box, which comes first; the refined one is in the result.
+    """
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+class Point(Struct, frozen=True):
+    """A point in fractions of the image: (0, 0) is its top left corner."""
+
+    x: float
+    y: float
+
+
+class Metrics(Struct, frozen=True, repr_omit_defaults=True):
+    """The cloud engine's own measurements: tokens, and times in milliseconds (`ttft_ms`: time to the first token)."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prefill_time_ms: float | None = None
+    decode_time_ms: float | None = None
+    ttft_ms: float | None = None
+
+
+class Stats(Struct, frozen=True, repr_omit_defaults=True):
+    """The local station's own measurements: `duration` is in seconds."""
+
+    tokens: int | None = None
+    duration: float | None = None
+    tokens_per_sec: float | None = None
+
+
+class Metadata(Struct, frozen=True, repr_omit_defaults=True):
+    """What came beside the answer. Everything may be missing: servers differ.
+
+    Attributes:
+        request_id: the server's id of the exchange: the body's, else the `x-request-id` header's.
+        finish_reason: `"stop"`, or `"length"` where `max_tokens` cut the text: the stream is whole, the answer is not.
+        metrics: of the cloud engine.
+        stats: of the local station.
+        deltas_match: whether the text deltas add up to the whole text that the last message gave. False means that the
+            server damaged characters in its deltas (it does, where a token ends inside one); the result's text is right.
+            None where there was nothing to compare.
+        headers: of the response.
+        extra: fields of the last message that this library does not know, as they came.
+    """
+
+    request_id: str | None = None
+    finish_reason: str | None = None
+    metrics: Metrics | None = None
+    stats: Stats | None = None
+    deltas_match: bool | None = None
+    headers: Headers = field(default_factory=Headers)
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        shown = ("request_id", "finish_reason", "metrics", "stats", "deltas_match")
+        known = [f"{name}={value!r}" for name in shown if (value := getattr(self, name)) is not None]
+        return f"Metadata({', '.join(known)})"
+
+
+class Grounding(Struct, frozen=True):
+    """Where in the image a part of the reasoning looks: characters `start_idx` to `end_idx` of its text, and points."""
+
+    start_idx: int
+    end_idx: int
+    points: tuple[Point, ...] = ()
+
+
+class Reasoning(Struct, frozen=True):
+    """How the model came to its answer, where `reasoning` was asked for."""
+
+    text: str
+    grounding: tuple[Grounding, ...] = ()
+
+
+class QueryResult(Struct, frozen=True):
+    """The answer to a question. `text` is the server's whole text where it gave one, else the deltas joined."""
+
+    text: str = ""
+    reasoning: Reasoning | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+class CaptionResult(Struct, frozen=True):
+    """The description of an image. `text` is the server's whole text where it gave one, else the deltas joined."""
+
+    text: str = ""
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+class SegmentResult(Struct, frozen=True):
+    """The outline of an object.
+
+    Attributes:
+        path: SVG path text, in fractions of `bbox` (not of the image). Empty where `parse_error` is set.
+        bbox: the box that the path lives in, in fractions of the image.
+        parse_error: the server's words where the model wrote no valid path.
+    """
+
+    path: str = ""
+    bbox: BBox | None = None
+    parse_error: str | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+
+    def __repr__(self) -> str:
+        path = self.path if len(self.path) <= 60 else f"{self.path[:60]}… ({len(self.path)} characters)"
+        return f"SegmentResult(path={path!r}, bbox={self.bbox!r}, parse_error={self.parse_error!r}, metadata={self.metadata!r})"
+
+
+class DetectResult(Struct, frozen=True):
+    """The boxes of all objects found, in fractions of the image."""
+
+    objects: tuple[BBox, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+class PointResult(Struct, frozen=True):
+    """The centres of all objects found, in fractions of the image."""
+
+    points: tuple[Point, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult
