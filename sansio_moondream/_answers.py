@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import msgspec
 
@@ -51,22 +51,18 @@ class Contradiction(Exception):
 class Deltas:
     """Text that comes in pieces: bounded, and never with half a character in what it gives out.
 
-    `room` is never more than what the limit leaves, in bytes of UTF-8; whoever adds text that surely fits may `extend` without
-    another look. While half a character is held, `room` is 0: the next text has to come through `add`.
+    Ordinary events need not come through `add`: whoever has some whose text takes no more than `room` bytes may put them at the
+    end of `recent`, and take from `room` what they take at most. While half a character is held, `room` is 0.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, text_of: Callable[[Any], str]) -> None:
         self._max_bytes = max_bytes
+        self._text_of = text_of
         self._parts: list[str] = []
-        self._measured = 0  # parts whose exact size is in `_size`
-        self._size = 0
+        self._size = 0  # of the parts, in bytes of UTF-8
         self._held = ""
-        self.room = max_bytes
-
-    def extend(self, text: str, at_most: int) -> None:
-        """Add whole text that takes no more than `at_most` bytes of `room`."""
-        self._parts.append(text)
-        self.room -= at_most
+        self.recent: list[Any] = []
+        self.room = max_bytes  # never more than what the limit leaves, in bytes of UTF-8
 
     def add(self, text: str) -> str:
         """Add any text and get back what of it may be handed out: halves joined, a lone one U+FFFD, one at the end held."""
@@ -76,12 +72,12 @@ class Deltas:
         if "\ud800" <= text[-1] <= "\udbff":
             text, self._held = text[:-1], text[-1]
         text = mend(text)
-        size = len(text.encode())
-        left = self._max_bytes - self._measure()
-        if size > left:
+        self._settle()
+        self._size += len(text.encode())
+        if self._size > self._max_bytes:
             raise LimitExceeded(f"the server sent more text than Limits.max_text_bytes ({self._max_bytes:,} bytes)")
         self._parts.append(text)
-        self.room = 0 if self._held else left - size
+        self.room = 0 if self._held else self._max_bytes - self._size
         return text
 
     def flush(self) -> str:
@@ -91,30 +87,34 @@ class Deltas:
 
     def text(self) -> str:
         """All that was handed out."""
-        self._measure()
+        self._settle()
         self._parts[:] = ["".join(self._parts)]
-        self._measured = 1
         return self._parts[0]
 
-    def _measure(self) -> int:
-        """The exact size of all parts; each is measured once."""
-        self._size += sum(len(part.encode()) for part in self._parts[self._measured :])
-        self._measured = len(self._parts)
-        return self._size
+    def _settle(self) -> None:
+        """Turn recent events into measured text."""
+        text = "".join(map(self._text_of, self.recent))
+        self.recent.clear()
+        self._parts.append(text)
+        self._size += len(text.encode())
+
+
+def _refuse(payload: bytes) -> NoReturn:
+    raise ValueError(payload)
 
 
 class Answer(Generic[R]):
     """What all skills share: the notes beside the answer, and the end."""
 
-    # Decodes an ordinary text message into its event or raises ValueError; None where the skill has no text.
-    decode_delta: ClassVar[Callable[[bytes], TextDelta | PathChunk] | None] = None
-    text_of: ClassVar[Callable[[Any], str]]
+    # Decodes an ordinary text message into its event, or raises ValueError: always, where the skill has no text.
+    decode_delta: ClassVar[Callable[[bytes], Any]] = staticmethod(_refuse)
+    text_of: ClassVar[Callable[[Any], str]] = str
 
     _SPEAKS: ClassVar[frozenset[str]]  # a message with none of these fields is Unknown
     _READS: ClassVar[frozenset[str]]  # other fields of the last message go to `metadata.extra`
 
     def __init__(self, headers: Headers, limits: Limits) -> None:
-        self.deltas = Deltas(limits.max_text_bytes)
+        self.deltas = Deltas(limits.max_text_bytes, self.text_of)
         self.result: R | None = None
         self._metadata = Metadata(request_id=headers.get("x-request-id"), headers=headers)
 

@@ -31,8 +31,10 @@ def decode(data: bytes, max_depth: int) -> Any:
 
     Raises TooDeep, or ValueError for anything that is not one JSON value in UTF-8.
     """
-    # The counts are an upper bound, and cheap: most messages never need the exact answer.
-    if data.count(b"{") + data.count(b"[") > max_depth and _nesting(data)[0] > max_depth:
+    # How many brackets there are is an upper bound, and cheap (a split looks for one byte faster than a count does): most messages
+    # never need the exact answer.
+    brackets = len(data.split(b"{", max_depth)) + len(data.split(b"[", max_depth)) - 2
+    if brackets >= max_depth and _nesting(data)[0] > max_depth:
         raise TooDeep
     try:
         return _any(data)

@@ -14,14 +14,12 @@ Source: HTML Living Standard, 9.2.5 "Parsing an event stream" and 9.2.6 "Interpr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from ._errors import LimitExceeded
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class Record(NamedTuple):
@@ -51,18 +49,19 @@ class RecordParser:
 
     def feed(self, data: bytes) -> Iterator[Record]:
         """The records that `data` (at least one byte) completes, one by one. Raises LimitExceeded."""
-        start = 0
         if self._skip_lf:
-            self._skip_lf = False
-            start = data.startswith(b"\n")
-        for end in _LINE_END.finditer(data, start):
-            record = self._end_line(data[start : end.start()])
-            start = end.end()
+            data = data.removeprefix(b"\n")
+        self._skip_lf = False
+        if 13 in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            record = self._end_line(line)
             if record is not None:
                 yield record
-        self._skip_lf = data.endswith(b"\r")
-        if start < len(data):
-            self._hold(data[start:])
+        if rest:
+            self._hold(rest)
 
     def end(self) -> Record | None:
         """The record that the end of input leaves unfinished, if it has data. By the standard it is dropped; see `EventBody`."""

@@ -24,10 +24,9 @@ Rules
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
-from operator import length_hint
 from typing import Generic
 
 from ._bodies import WINDOW, Body, ErrorBody, EventStreamBody, JSONBody, UndecidedBody
@@ -83,6 +82,10 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
 }
 
 
+def _none(data: bytes) -> None:
+    return None
+
+
 class ResponseStream(Generic[R]):
     """The answer to one request, from bytes of the HTTP response to events.
 
@@ -96,6 +99,7 @@ class ResponseStream(Generic[R]):
         self._answer: Answer[R] | None = None
         self._state = State.AWAITING_RESPONSE
         self._body: Body | None = None
+        self._one: Callable[[bytes], Event | None] = _none
         self._inflater: Inflater | None = None
         self._input: deque[bytes] = deque()  # pieces of the body not yet decoded, none longer than WINDOW
         self._open = False  # data is wanted: a body has begun, and neither its end nor that of the answer was seen
@@ -148,6 +152,7 @@ class ResponseStream(Generic[R]):
             self._fail(RemoteProtocolError(f"the server answered {status_code}, which has no body, where an answer was expected"))
         elif media_type == "text/event-stream":
             self._body = EventStreamBody(*about)
+            self._one = self._body.one
             self._go(Trigger.EVENT_STREAM)
         elif media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json")):
             self._body = JSONBody(*about)
@@ -171,14 +176,13 @@ class ResponseStream(Generic[R]):
         if not self._open:
             self._let_go()
             return
-        if type(data) is not bytes:
-            data = bytes(data)
+        if type(data) is bytes and 0 < len(data) <= WINDOW and self._inflater is None:
+            self._input.append(data)
+            return
+        data = bytes(data)
         if self._inflater is not None:
             data = self._inflate(self._inflater, data)
-        if 0 < len(data) <= WINDOW:
-            self._input.append(data)
-        else:
-            self._input.extend(data[at : at + WINDOW] for at in range(0, len(data), WINDOW))
+        self._input.extend(data[at : at + WINDOW] for at in range(0, len(data), WINDOW))
 
     def receive_eof(self) -> None:
         """The body ended as HTTP says it should, or the connection closed where the body's end is the connection's. May repeat."""
@@ -201,11 +205,20 @@ class ResponseStream(Generic[R]):
         Leaving it early loses nothing: what was not taken comes first next time.
         Raises RemoteProtocolError, LimitExceeded, APIError, IncompleteStream, or what `receive_error` was given.
         """
-        # One piece at a time is how streams are read: then the list's own iterator does, and no generator has to be made.
-        if len(self._input) == 1 and not length_hint(self._ready):
-            self._advance()
-            if self._open and not self._input:
-                return self._ready
+        # How streams are read: a piece comes, one event is in it, it is taken. Then nothing is made but that event.
+        for left in self._ready:
+            self._ready = chain((left,), self._ready)
+            break
+        else:
+            if self._open and len(self._input) == 1:
+                event = self._one(self._input[0])
+                if event is not None:
+                    self._input.clear()
+                    self._ready = iter((event,))
+                    return self._ready
+                self._advance()
+                if self._open:
+                    return self._ready
         return chain.from_iterable(self._batches())
 
     def next_event(self) -> Event | Signal:
