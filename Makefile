@@ -1,0 +1,102 @@
+# Everything here runs from .venv, which the targets make and keep up to date by themselves.
+# Needed: python3 (3.11 or newer, with venv) and make. For the WebAssembly tests also node and npm.
+
+PYTHON ?= python3
+SECONDS ?= 60
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+WASM := tests/wasm
+
+# One stamp for each set of packages, older than pyproject.toml when the set has to be looked at again.
+PIP_STAMP := $(VENV)/.pip
+RUN_STAMP := $(VENV)/.run
+DEV_STAMP := $(VENV)/.dev
+FUZZ_STAMP := $(VENV)/.fuzz
+BENCH_STAMP := $(VENV)/.bench
+PYODIDE_STAMP := $(WASM)/node_modules/.stamp
+WHEELS_STAMP := $(WASM)/wheels/.stamp
+# The tag of the wheels that fit the pyodide in $(WASM)/package.json. They change together with it and with wheels.txt.
+WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python-version 3.14
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format fuzz bench ci-tools test-wasm build clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUN_STAMP) ## stream three recorded answers through the decoder, live in the terminal
+	@$(BIN)/moondream-stream demo
+
+test: lint ## everything: lint, types, import floors, all tests with coverage of the core
+	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term
+
+lint: $(DEV_STAMP) ## ruff, mypy, pyright, import floors
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEV_STAMP) ## let ruff mend and format the sources
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
+	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
+
+bench: $(BENCH_STAMP) ## measure the decoder against its floor and its peers
+	$(BIN)/python benchmarks/decode.py
+
+ci-tools: ## install what the WebAssembly tests need; without node and npm it only says so
+	@if command -v node >/dev/null && command -v npm >/dev/null; \
+	then $(MAKE) --no-print-directory $(PYODIDE_STAMP) $(WHEELS_STAMP); \
+	else echo "ci-tools: no node and npm here, so the WebAssembly tests will be skipped"; fi
+
+test-wasm: $(PYODIDE_STAMP) $(WHEELS_STAMP) ## run the decode tests under WebAssembly (node, npm's pyodide)
+	node $(WASM)/run.mjs
+
+build: $(DEV_STAMP) ## wheel and sdist, into dist/
+	$(BIN)/python -m build --no-isolation
+
+clean: ## remove all that these targets made, .venv included
+	rm -rf $(VENV) dist $(WASM)/node_modules $(WASM)/wheels
+	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(PIP_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12, say" if sys.version_info < (3, 11) else 0)'
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet --upgrade 'pip>=25.1' # the first that knows --group
+	@touch $@
+
+# Only what the programs need, so that `make demo` starts soon.
+$(RUN_STAMP): $(PIP_STAMP) pyproject.toml sansio_moondream/_version.py
+	@$(PIP) install --quiet --editable .
+	@touch $@
+
+$(DEV_STAMP): $(PIP_STAMP) pyproject.toml sansio_moondream/_version.py
+	@echo "installing what the tests need"
+	@$(PIP) install --quiet --editable '.[all]' --group dev
+	@touch $@ $(RUN_STAMP)
+
+$(FUZZ_STAMP): $(DEV_STAMP)
+	@$(PIP) install --quiet --group fuzz
+	@touch $@
+
+$(BENCH_STAMP): $(DEV_STAMP)
+	@$(PIP) install --quiet --group bench
+	@$(PIP) install --quiet --no-deps moondream
+	@touch $@
+
+$(PYODIDE_STAMP): $(WASM)/package.json $(WASM)/package-lock.json
+	cd $(WASM) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(WHEELS_STAMP): $(WASM)/wheels.txt $(WASM)/package.json | $(PIP_STAMP)
+	rm -rf $(WASM)/wheels
+	$(PIP) download --quiet --no-deps $(WHEELS_FOR) --dest $(WASM)/wheels --requirement $(WASM)/wheels.txt
+	@touch $@

@@ -1,0 +1,73 @@
+"""The floors hold: the core imports no I/O, whoever brings it in, and nobody imports upward."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+IO_MODULES = frozenset({
+    "asyncio",
+    "concurrent.futures",
+    "http",
+    "http.client",
+    "http.cookiejar",
+    "logging",
+    "multiprocessing",
+    "select",
+    "selectors",
+    "socket",
+    "ssl",
+    "subprocess",
+    "threading",
+    "urllib.request",
+})  # fmt: skip
+
+
+def modules_after(statement: str) -> frozenset[str]:
+    """What is in sys.modules of a new interpreter after one statement.
+
+    Without `site`: whatever .pth files a machine has would import modules of their own and hide what we do.
+    """
+    program = f"import sys; sys.path[:] = {sys.path!r}; {statement}; names = list(sys.modules); import json; print(json.dumps(names))"
+    run = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    return frozenset(json.loads(run.stdout))
+
+
+def core_modules() -> list[str]:
+    """Every module of the core, but for the Hypothesis strategies: Hypothesis itself needs threads."""
+    spec = importlib.util.find_spec("sansio_moondream")
+    assert spec is not None and spec.origin is not None
+    package = Path(spec.origin).parent
+    names = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in sorted(package.rglob("*.py"))]
+    return [name.removesuffix(".__init__") for name in names if "strategies" not in name]
+
+
+@pytest.mark.parametrize("module", core_modules())
+def test_importing_the_core_imports_no_io(module: str) -> None:
+    loaded = IO_MODULES & modules_after(f"import {module}")
+    assert not loaded, f"of these, msgspec alone brings in {sorted(IO_MODULES & modules_after('import msgspec'))}"
+
+
+@pytest.mark.parametrize("module", ["sansio_moondream", "moondream_transports"])
+def test_importing_needs_only_msgspec(module: str) -> None:
+    """h11, Pillow and Hypothesis stay out until they are used; no HTTP library is needed."""
+    ours = {"sansio_moondream", "moondream_transports"}
+    # msgspec takes typing_extensions where it finds it; sysconfig's data module is named after the platform.
+    known = {"__main__", "msgspec", "typing_extensions"} | sys.stdlib_module_names
+    loaded = {name.partition(".")[0] for name in modules_after(f"import {module}")}
+    assert module in loaded
+    assert loaded - ours - known == set()
+
+
+def test_imports_go_only_downward() -> None:
+    lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
+    run = subprocess.run([lint_imports, "--no-cache", "--no-logo"], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,21 @@
+"""The decode tests once more, under WebAssembly: see tests/wasm/run.mjs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+WASM = Path(__file__).parent / "wasm"
+
+
+@pytest.mark.wasm
+def test_decoding_under_webassembly() -> None:
+    node = shutil.which("node")
+    # The stamps are set last: what was installed only in half does not count.
+    if node is None or not (WASM / "node_modules" / ".stamp").exists() or not (WASM / "wheels" / ".stamp").exists():
+        pytest.skip("needs `make ci-tools`, and node")
+    run = subprocess.run([node, WASM / "run.mjs"], capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stdout + run.stderr
