@@ -62,6 +62,9 @@ from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
 
 __all__ = [
+    "FINISHED",
+    "NEED_DATA",
+    "TRANSITIONS",
     "APIError",
     "AuthenticationError",
     "BBox",
@@ -78,7 +81,6 @@ __all__ = [
     "EncodedImage",
     "Endpoint",
     "Event",
-    "FINISHED",
     "FirstEventTimeout",
     "Grounding",
     "HTTPRequest",
@@ -91,7 +93,6 @@ __all__ = [
     "Metadata",
     "Metrics",
     "MoondreamError",
-    "NEED_DATA",
     "NotFoundError",
     "PathChunk",
     "PayloadTooLargeError",
@@ -116,7 +117,6 @@ __all__ = [
     "State",
     "Stats",
     "TLSFailed",
-    "TRANSITIONS",
     "TextDelta",
     "TotalTimeout",
     "TransportError",

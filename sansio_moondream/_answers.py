@@ -5,17 +5,17 @@
 2. A message is checked before any of it counts: one that contradicts the protocol leaves the answer as it was.
 3. What carries the answer must have the right type (`Contradiction` otherwise); what is only about it is let go when it has not.
    `null` is absence everywhere.
-4. Ordinary text messages need not come through `message()`: `decode_delta` decodes one straight into its event, or refuses it,
-   and `deltas` counts it. Both ways must agree on every message that `decode_delta` accepts.
+4. Ordinary text messages need not come through `message()`: `deltas.decode` decodes one straight into its event, or refuses it.
+   Both ways must agree on every message that it accepts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -34,13 +34,12 @@ from ._results import (
     Point,
     PointResult,
     QueryResult,
+    R,
     Reasoning,
-    Result,
     SegmentResult,
     Stats,
 )
 
-R = TypeVar("R", bound=Result)
 Fields = dict[str, Any]
 
 
@@ -48,16 +47,28 @@ class Contradiction(Exception):
     """A message that is JSON but not of the protocol; says what was expected and what was seen."""
 
 
+def _refuse(payload: bytes) -> NoReturn:
+    raise ValueError(payload)
+
+
+# For each kind of ordinary text message: what decodes one straight into its event, or raises ValueError, and what has its text.
+_KINDS: dict[type[TextDelta | PathChunk] | None, tuple[Callable[[bytes], Any], Callable[[Any], str]]] = {
+    TextDelta: (msgspec.json.Decoder(TextDelta).decode, attrgetter("text")),
+    PathChunk: (msgspec.json.Decoder(PathChunk).decode, attrgetter("data")),
+    None: (_refuse, str),
+}
+
+
 class Deltas:
     """Text that comes in pieces: bounded, and never with half a character in what it gives out.
 
-    Ordinary events need not come through `add`: whoever has some whose text takes no more than `room` bytes may put them at the
-    end of `recent`, and take from `room` what they take at most. While half a character is held, `room` is 0.
+    Ordinary messages need not come through `add`: whoever has some whose text takes no more than `room` bytes may `decode` them,
+    put the events at the end of `recent`, and take from `room` what they take at most. While half a character is held, `room` is 0.
     """
 
-    def __init__(self, max_bytes: int, text_of: Callable[[Any], str]) -> None:
+    def __init__(self, max_bytes: int, kind: type[TextDelta | PathChunk] | None) -> None:
+        self.decode, self._text_of = _KINDS[kind]
         self._max_bytes = max_bytes
-        self._text_of = text_of
         self._parts: list[str] = []
         self._size = 0  # of the parts, in bytes of UTF-8
         self._held = ""
@@ -99,22 +110,15 @@ class Deltas:
         self._size += len(text.encode())
 
 
-def _refuse(payload: bytes) -> NoReturn:
-    raise ValueError(payload)
-
-
 class Answer(Generic[R]):
     """What all skills share: the notes beside the answer, and the end."""
 
-    # Decodes an ordinary text message into its event, or raises ValueError: always, where the skill has no text.
-    decode_delta: ClassVar[Callable[[bytes], Any]] = staticmethod(_refuse)
-    text_of: ClassVar[Callable[[Any], str]] = str
-
+    _DELTA: ClassVar[type[TextDelta | PathChunk] | None] = None  # the event of its ordinary text messages, where it has any
     _SPEAKS: ClassVar[frozenset[str]]  # a message with none of these fields is Unknown
     _READS: ClassVar[frozenset[str]]  # other fields of the last message go to `metadata.extra`
 
     def __init__(self, headers: Headers, limits: Limits) -> None:
-        self.deltas = Deltas(limits.max_text_bytes, self.text_of)
+        self.deltas = Deltas(limits.max_text_bytes, self._DELTA)
         self.result: R | None = None
         self._metadata = Metadata(request_id=headers.get("x-request-id"), headers=headers)
 
@@ -162,10 +166,10 @@ class Answer(Generic[R]):
             noted["request_id"] = str(request_id)
         if isinstance(finish_reason := fields.get("finish_reason"), str):
             noted["finish_reason"] = finish_reason
-        if isinstance(metrics := fields.get("metrics"), dict):
-            noted["metrics"] = _numbers(Metrics, metrics)
-        if isinstance(stats := fields.get("stats") or fields.get("_stats"), dict):
-            noted["stats"] = _numbers(Stats, stats)
+        if (metrics := _numbers(Metrics, fields.get("metrics"))) is not None:
+            noted["metrics"] = metrics
+        if (stats := _numbers(Stats, fields.get("stats") or fields.get("_stats"))) is not None:
+            noted["stats"] = stats
         if noted:
             self._metadata = msgspec.structs.replace(self._metadata, **noted)
 
@@ -179,8 +183,7 @@ _BESIDE = frozenset({"completed", "request_id", "finish_reason", "metrics", "sta
 
 
 class _TextAnswer(Answer[R]):
-    decode_delta = msgspec.json.Decoder(TextDelta).decode
-    text_of = attrgetter("text")
+    _DELTA = TextDelta
     _SPEAKS = frozenset({"chunk", "text", "completed", "stats", "_stats"})
     _WHOLE: ClassVar[str]  # the field of the whole text
 
@@ -239,8 +242,7 @@ class CaptionAnswer(_TextAnswer[CaptionResult]):
 
 
 class SegmentAnswer(Answer[SegmentResult]):
-    decode_delta = msgspec.json.Decoder(PathChunk).decode
-    text_of = attrgetter("data")
+    _DELTA = PathChunk
     _SPEAKS = frozenset({"bbox", "chunk", "completed", "stats", "_stats"})
     _READS = _BESIDE | {"type", "chunk", "token_index", "path", "bbox", "parse_error"}
 
@@ -346,10 +348,11 @@ P = TypeVar("P", BBox, Point)
 
 
 def _list_of(kind: type[P], fields: Fields, name: str) -> tuple[P, ...]:
-    values = fields.get(name)
-    if not isinstance(values, list):
-        raise Contradiction(f'the answer should have a list in "{name}", not {_kind(values)}')
-    return tuple(_place(kind, value, name) for value in values)
+    value = fields.get(name)
+    if not isinstance(value, list):
+        raise Contradiction(f'the answer should have a list in "{name}", not {_kind(value)}')
+    places = cast(list[Any], value)
+    return tuple(_place(kind, place, name) for place in places)
 
 
 def _place(kind: type[P], value: Any, name: str) -> P:
@@ -365,11 +368,14 @@ def _place(kind: type[P], value: Any, name: str) -> P:
 M = TypeVar("M", Metrics, Stats)
 
 
-def _numbers(kind: type[M], value: Mapping[str, Any]) -> M:
+def _numbers(kind: type[M], value: Any) -> M | None:
+    if not isinstance(value, dict):
+        return None
+    given = cast(dict[str, Any], value)
     kept: dict[str, Any] = {}
     for name in kind.__struct_fields__:
         with suppress(ValueError, OverflowError):
-            kept[name] = getattr(msgspec.convert({name: value.get(name)}, kind), name)
+            kept[name] = getattr(msgspec.convert({name: given.get(name)}, kind), name)
     return kind(**kept)
 
 
@@ -400,5 +406,5 @@ def _points(pairs: Iterable[tuple[float, float]]) -> tuple[Point, ...]:
 
 def _kind(value: Any) -> str:
     """The JSON name of a value's type, for people who look at JSON."""
-    names = {dict: "an object", list: "an array", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+    names = {"dict": "an object", "list": "an array", "str": "text", "bool": "true or false", "NoneType": "null"}
+    return names.get(type(value).__name__, "a number")

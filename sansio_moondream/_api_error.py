@@ -7,7 +7,7 @@ validation errors in `detail`, `{"message": "text"}`, text, HTML, or nothing.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from ._errors import APIError, api_error_class, shorten
 from ._headers import Headers
@@ -40,7 +40,7 @@ def api_error(status_code: int, headers: Headers, body: bytes, limits: Limits) -
     type_ = _plain(about.get("type"))
     request_id = _plain(about.get("request_id"))
     if isinstance(value, dict):
-        request_id = request_id or _plain(value.get("request_id"))
+        request_id = request_id or _plain(cast(dict[str, Any], value).get("request_id"))
     message = shorten(_message(about) or _message(value) or _redirect(headers) or "(it gave no reason)", 1000)
     return api_error_class(status_code, type_)(
         message,
@@ -59,21 +59,24 @@ def _about(value: Any) -> dict[str, Any]:
     """The object that has the details: the one in "error", or the answer itself."""
     if not isinstance(value, dict):
         return {}
-    error = value.get("error")
-    return error if isinstance(error, dict) else value
+    fields = cast(dict[str, Any], value)
+    error = fields.get("error")
+    return cast(dict[str, Any], error) if isinstance(error, dict) else fields
 
 
 def _message(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, list):
-        return "; ".join(filter(None, map(_message, value)))
+        parts = cast(list[Any], value)
+        return "; ".join(filter(None, map(_message, parts)))
     if not isinstance(value, dict):
         return ""
-    if text := _message(value.get("msg")):  # one of FastAPI's validation errors: where, and what
-        where = ".".join(str(part) for part in value.get("loc") or ())
-        return f"{where}: {text}" if where else text
-    said = [text for name in ("message", "error", "detail") if (text := _message(value.get(name)))]
+    fields = cast(dict[str, Any], value)
+    if text := _message(fields.get("msg")):  # one of FastAPI's validation errors: where, and what
+        where: Any = fields.get("loc")
+        return f"{'.'.join(str(part) for part in cast(list[Any], where))}: {text}" if isinstance(where, list) else text
+    said = [text for name in ("message", "error", "detail") if (text := _message(fields.get(name)))]
     return ": ".join(dict.fromkeys(said))
 
 

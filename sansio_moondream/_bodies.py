@@ -9,19 +9,19 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import takewhile
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ._answers import Answer, Contradiction
 from ._api_error import api_error, is_error
 from ._errors import IncompleteStream, LimitExceeded, MoondreamError, RemoteProtocolError, shorten
-from ._events import Event
+from ._events import Event, PathChunk, TextDelta
 from ._headers import Headers
 from ._json import TooDeep, decode, is_unclosed
 from ._limits import Limits
 from ._records import BYTE_ORDER_MARK, RecordParser
 
 WINDOW = 32 * 1024
-_is_completed = attrgetter("_completed")
+_is_completed = attrgetter("_completed")  # the guard field: see _events.py
 
 
 class Body(Protocol):
@@ -37,7 +37,7 @@ class EventStreamBody:
 
     1. The general way: `RecordParser` makes records, `_message` decodes one. It reads everything there is.
     2. In front of it stands a fast lane for whole records as servers write them: `data: `, JSON without a line end, LF, LF. They
-       are cut with one `split` and decoded by `Answer.decode_delta`, which takes only the most ordinary text message; at the first
+       are cut with one `split` and decoded by `Deltas.decode`, which takes only the most ordinary text message; at the first
        one that it refuses, the rest of these records goes the general way.
     3. The lane is open only between two records, and only to text that surely fits. It never sees more than two windows at once,
        so records need no measuring there; where the limit for a record is lower than that, the lane is never open.
@@ -49,7 +49,6 @@ class EventStreamBody:
     def __init__(self, answer: Answer[Any], status_code: int, headers: Headers, limits: Limits) -> None:
         self._answer = answer
         self._deltas = answer.deltas
-        self._decode_delta = answer.decode_delta
         self._status_code = status_code
         self._headers = headers
         self._limits = limits
@@ -76,10 +75,10 @@ class EventStreamBody:
         ):
             return None
         try:
-            event = self._decode_delta(payload)
+            event: TextDelta | PathChunk = self._deltas.decode(payload)
         except ValueError:
             return None
-        if event._completed:
+        if _is_completed(event):
             return None
         self._parser.at_start = False
         self._deltas.room = room
@@ -112,9 +111,7 @@ class EventStreamBody:
         if last is not None and self._answer.result is None and self._is_object(last.data):
             self._message(last.name, last.data, out)
         if self._answer.result is None:
-            raise fault or IncompleteStream(
-                "the stream ended without its end-of-stream message; what arrived until then is in .partial"
-            )
+            raise fault or IncompleteStream("the stream ended without its end-of-stream message; what arrived until then is in .partial")
 
     def _take_tail(self) -> bytes:
         tail = b"".join(self._tail)
@@ -131,9 +128,9 @@ class EventStreamBody:
         self._parser.at_start = False
         events: list[Any] = []
         with suppress(ValueError):
-            events.extend(map(self._decode_delta, payloads))
+            events.extend(map(self._deltas.decode, payloads))
         if any(map(_is_completed, events)):
-            events = list(takewhile(lambda event: not event._completed, events))
+            events = list(takewhile(lambda event: not _is_completed(event), events))
         out += events
         self._deltas.recent += events
         self._deltas.room -= len(head)
@@ -265,4 +262,4 @@ def _decode_object(data: bytes, what: str, limits: Limits) -> dict[str, Any]:
         raise RemoteProtocolError(f"the server sent a {what} that is {wrong} ({error}): {shorten(data)}") from error
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"the server sent a {what} that is JSON, but no object: {shorten(data)}")
-    return value
+    return cast(dict[str, Any], value)

@@ -41,7 +41,7 @@ class Endpoint(Struct, frozen=True):
             shown = f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else "one without a host"
             raise ValueError(f"url should be http(s)://host[:port]/path, without user, query and fragment, not {shown}")
         key = (self.api_key or "").strip() or None  # keys read from files and variables come with line ends
-        headers = tuple(self.headers.items() if isinstance(self.headers, Mapping) else self.headers)
+        headers = _pairs(self.headers)
         for name, value in (*headers, ("X-Moondream-Auth", key or ""), ("User-Agent", self.user_agent_suffix or "")):
             if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
                 raise ValueError(f"the header {name!r} has a character that HTTP does not allow in its name or value (a line end?)")
@@ -65,10 +65,15 @@ class Endpoint(Struct, frozen=True):
         ]
         if self.api_key:
             headers.append(("X-Moondream-Auth", self.api_key))
-        replaced = {name.lower() for name, _ in self.headers}
-        return (*(pair for pair in headers if pair[0].lower() not in replaced), *self.headers)
+        extra = _pairs(self.headers)
+        replaced = {name.lower() for name, _ in extra}
+        return (*(pair for pair in headers if pair[0].lower() not in replaced), *extra)
 
     def __repr__(self) -> str:
         key = ", with a key" if self.api_key else ""
-        names = ", ".join(name for name, _ in self.headers)
+        names = ", ".join(name for name, _ in _pairs(self.headers))
         return f"<Endpoint {self.url}{key}{', headers: ' + names if names else ''}>"
+
+
+def _pairs(headers: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(headers.items() if isinstance(headers, Mapping) else headers)

@@ -222,5 +222,3 @@ def shorten(seen: bytes | str, keep: int = 200) -> str:
     text = seen[: 4 * keep].decode("utf-8", "replace") if isinstance(seen, bytes) else seen
     line = " ".join(text[: 4 * keep].split())
     return line if len(line) <= keep and len(seen) <= 4 * keep else line[:keep] + "…"
-
-

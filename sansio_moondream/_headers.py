@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
@@ -17,7 +18,7 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_items",)
 
     def __init__(self, items: HeaderTypes = ()) -> None:
-        pairs = items.items() if isinstance(items, Mapping) else items
+        pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
         self._items = tuple((_text(name).lower(), _text(value).strip(" \t")) for name, value in pairs)
 
     def multi_items(self) -> tuple[tuple[str, str], ...]:
@@ -54,6 +55,6 @@ def _text(value: str | bytes) -> str:
     """Field names and values are octets; ISO-8859-1 keeps every one of them (RFC 9110, section 5.5)."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    if isinstance(value, str):
-        return value
-    raise TypeError(f"a header name or value must be str or bytes, not {type(value).__name__}")
+    if not isinstance(value, str):
+        raise TypeError(f"a header's name and value should be str or bytes, not {type(value).__name__}")
+    return value

@@ -153,7 +153,7 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
     frame = ImageOps.exif_transpose(image.copy())
     image.seek(position)
     if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
-        frame = frame.convert("I").point(lambda value: value / 257).convert("L")
+        frame = frame.convert("I").point(lambda value: value / 257).convert("L")  # pyright: ignore[reportUnknownMemberType]
     if frame.has_transparency_data:
         frame = frame.convert("RGBA")
         ground = Image.new("RGBA", frame.size, "white")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -43,7 +43,8 @@ def decode(data: bytes, max_depth: int) -> Any:
     except msgspec.DecodeError:
         value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     if isinstance(value, dict):
-        return {mend(key): item if key in _CONTINUED else mend(item) for key, item in value.items()}
+        fields = cast(dict[str, Any], value)
+        return {mend(key): item if key in _CONTINUED else mend(item) for key, item in fields.items()}
     return mend(value)
 
 
@@ -57,9 +58,11 @@ def mend(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
-        return [mend(item) for item in value]
+        items = cast(list[Any], value)
+        return [mend(item) for item in items]
     if isinstance(value, dict):
-        return {mend(key): mend(item) for key, item in value.items()}
+        fields = cast(dict[str, Any], value)
+        return {mend(key): mend(item) for key, item in fields.items()}
     return value
 
 

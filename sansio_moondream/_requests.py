@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
-from ._answers import Answer, CaptionAnswer, DetectAnswer, PointAnswer, QueryAnswer, R, SegmentAnswer
 from ._endpoint import Endpoint
+from ._errors import shorten
 from ._images import EncodedImage
-from ._results import BBox, CaptionResult, DetectResult, Point, PointResult, QueryResult, SegmentResult
+from ._results import BBox, CaptionResult, DetectResult, Point, PointResult, QueryResult, R, SegmentResult
 
 SpatialRef = tuple[float, float] | tuple[float, float, float, float]
 SpatialRefs = Iterable[Point | BBox | Iterable[float]]
@@ -69,7 +69,6 @@ class Request(Struct, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=
 
     skill: ClassVar[str]
     streams: ClassVar[bool] = True
-    _answer: ClassVar[type[Answer[Any]]]
 
     def __post_init__(self) -> None:
         _check(self.settings is None or isinstance(self.settings, Settings), "settings", "a Settings", self.settings)
@@ -110,7 +109,6 @@ class QueryRequest(Request[QueryResult], frozen=True, kw_only=True, repr_omit_de
     spatial_refs: SpatialRefs | None = None
 
     skill = "query"
-    _answer = QueryAnswer
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,7 +133,6 @@ class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True, repr_omi
     length: Literal["short", "normal", "long"] | None = None
 
     skill = "caption"
-    _answer = CaptionAnswer
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -174,7 +171,6 @@ class SegmentRequest(_ReferringRequest[SegmentResult], frozen=True, kw_only=True
     """Outline an object, named in words; `spatial_refs` as in `QueryRequest` say which one is meant."""
 
     skill = "segment"
-    _answer = SegmentAnswer
 
 
 class DetectRequest(_ObjectRequest[DetectResult], frozen=True, kw_only=True, repr_omit_defaults=True):
@@ -182,7 +178,6 @@ class DetectRequest(_ObjectRequest[DetectResult], frozen=True, kw_only=True, rep
 
     skill = "detect"
     streams = False
-    _answer = DetectAnswer
 
 
 class PointRequest(_ReferringRequest[PointResult], frozen=True, kw_only=True, repr_omit_defaults=True):
@@ -190,7 +185,6 @@ class PointRequest(_ReferringRequest[PointResult], frozen=True, kw_only=True, re
 
     skill = "point"
     streams = False
-    _answer = PointAnswer
 
 
 _IMAGE = "an EncodedImage, as encode_image(...) makes it"
@@ -199,8 +193,9 @@ Q = TypeVar("Q", QueryRequest, _ReferringRequest[Any])
 
 def _check(right: bool, name: str, expected: str, seen: object) -> None:
     if not right:
-        kind = ValueError if isinstance(seen, str | int | float | list | tuple) else TypeError
-        raise kind(f"{name} should be {expected}, not {str(seen)[:80]!r}" if kind is ValueError else f"{name} should be {expected}, not {type(seen).__name__}")
+        if isinstance(seen, str | int | float | tuple):
+            raise ValueError(f"{name} should be {expected}, not {shorten(repr(cast(object, seen)), 80)}")
+        raise TypeError(f"{name} should be {expected}, not {type(seen).__name__}")
 
 
 def _is_text(value: object) -> bool:

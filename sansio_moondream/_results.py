@@ -5,7 +5,7 @@ Field names and units are the service's own, from its API reference and the sour
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
@@ -142,3 +142,4 @@ class PointResult(Struct, frozen=True):
 
 
 Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult
+R = TypeVar("R", bound=Result)

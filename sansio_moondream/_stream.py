@@ -27,15 +27,17 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
-from typing import Generic
+from typing import Any, Generic
 
+from ._answers import Answer, CaptionAnswer, DetectAnswer, PointAnswer, QueryAnswer, SegmentAnswer
 from ._bodies import WINDOW, Body, ErrorBody, EventStreamBody, JSONBody, UndecidedBody
 from ._errors import ConnectionLost, LocalProtocolError, MoondreamError, RemoteProtocolError, shorten
 from ._events import FINISHED, NEED_DATA, Event, Signal
 from ._headers import Headers, HeaderTypes
 from ._inflate import Inflater
 from ._limits import Limits
-from ._requests import R, Request
+from ._requests import Request
+from ._results import R
 
 
 class State(Enum):
@@ -82,7 +84,16 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
 }
 
 
-def _none(data: bytes) -> None:
+_ANSWERS: dict[str, type[Answer[Any]]] = {
+    "query": QueryAnswer,
+    "caption": CaptionAnswer,
+    "segment": SegmentAnswer,
+    "detect": DetectAnswer,
+    "point": PointAnswer,
+}
+
+
+def _none(_: bytes) -> None:
     return None
 
 
@@ -95,7 +106,7 @@ class ResponseStream(Generic[R]):
 
     def __init__(self, request: Request[R], limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._answer_class = type(request)._answer
+        self._answer_class = _ANSWERS[request.skill]
         self._answer: Answer[R] | None = None
         self._state = State.AWAITING_RESPONSE
         self._body: Body | None = None
@@ -147,7 +158,11 @@ class ResponseStream(Generic[R]):
         media_type = parsed.get("content-type", "").partition(";")[0].strip().lower()
         about = self._answer, status_code, parsed, self._limits
         if coding not in ("", "identity", "gzip", "deflate"):
-            self._fail(RemoteProtocolError(f"the server sent a body with the content coding {shorten(coding, 40)!r}, though identity was asked for"))
+            self._fail(
+                RemoteProtocolError(
+                    f"the server sent a body with the content coding {shorten(coding, 40)!r}, though identity was asked for"
+                )
+            )
         elif status_code in (204, 205):
             self._fail(RemoteProtocolError(f"the server answered {status_code}, which has no body, where an answer was expected"))
         elif media_type == "text/event-stream":
@@ -239,7 +254,7 @@ class ResponseStream(Generic[R]):
         if self._error is not None:
             raise self._error.with_traceback(None)
         if self._answer is None or self._answer.result is None:
-            raise LocalProtocolError(f"result() came while {self._place()}: feed the response to its end first (`snapshot` has what came so far)")
+            raise LocalProtocolError(f"result() came while {self._place()}: feed the response to its end first, or look at `snapshot`")
         return self._answer.result
 
     def _batches(self) -> Iterator[Iterator[Event]]:
