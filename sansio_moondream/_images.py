@@ -6,7 +6,9 @@ Source: the service's API reference (formats and size), and its clients (RGB, JP
 from __future__ import annotations
 
 import base64
+import binascii
 import io
+import re
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,23 +20,29 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 178_956_970  # where Pillow, too, calls a picture a decompression bomb (twice its MAX_IMAGE_PIXELS)
+MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr when asked for more
+_READ_IT_YOURSELF = ". Files are not opened here: give the bytes that you read, or what Pillow's Image.open gives"
+_DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1)
 
 
 class EncodedImage(Struct, frozen=True):
-    """A picture ready to send. Make one with `encode_image`."""
+    """A picture ready to send. Make one with `encode_image`; raises ValueError for anything but a base64 data URL of a picture."""
 
     data_url: str
+
+    def __post_init__(self) -> None:
+        _data_url_head(self.data_url)
 
     @property
     def media_type(self) -> str:
         """For example `"image/jpeg"`."""
-        return self.data_url[5 : self.data_url.index(";")]
+        return _data_url_head(self.data_url)[1]
 
     @property
     def data(self) -> bytes:
         """The encoded picture itself."""
-        return base64.b64decode(self.data_url.partition(",")[2])
+        return base64.b64decode(self.data_url[_data_url_head(self.data_url).end() :])
 
     def __repr__(self) -> str:
         return f"<EncodedImage {self.media_type}, {len(self.data_url):,} characters>"
@@ -50,10 +58,12 @@ def encode_image(
     """Turn a picture into what requests carry.
 
     Bytes of a JPEG, PNG, WebP or GIF pass as they are, and so does a base64 data URL of one. A Pillow image (extra `images`)
-    becomes a JPEG: its first frame, turned as its EXIF orientation says, transparency on white, RGB.
+    becomes a JPEG: its first frame, turned as its EXIF orientation says, transparency on white, RGB. Greys of more than 8 bits
+    (modes `I` and `I;16`) are taken as 16 bits. No EXIF data, comment or colour profile goes along.
 
     Raises ValueError for bytes of another format, for more than `max_bytes` when encoded, and for more than `max_pixels`
     (before the picture is decompressed); TypeError for anything else, a path or file included: reading is the caller's.
+    What Pillow raises for a picture that it cannot decode comes out as it is (OSError, mostly).
     """
     if isinstance(image, EncodedImage):
         return image
@@ -70,7 +80,7 @@ def encode_image(
     elif hasattr(image, "getexif") and hasattr(image, "convert"):  # a Pillow image; Pillow itself is imported only for one
         media_type, data = "image/jpeg", _to_jpeg(image, quality, max_pixels)
     else:
-        raise TypeError(f"a picture should be a Pillow image, bytes or a data URL, not {type(image).__name__}")
+        raise TypeError(f"a picture should be a Pillow image, bytes or a data URL, not {type(image).__name__}{_READ_IT_YOURSELF}")
     if len(data) > max_bytes:
         raise ValueError(f"the picture has {len(data):,} bytes, and the service takes at most {max_bytes:,}: make it smaller")
     return EncodedImage(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
@@ -82,7 +92,7 @@ def image_info(data: bytes) -> tuple[str | None, int | None, int | None]:
         if is_format(data):
             try:
                 return media_type, *size(data)
-            except (struct.error, IndexError):  # cut short
+            except (struct.error, IndexError):  # cut short, or broken
                 return media_type, None, None
     return None, None, None
 
@@ -93,13 +103,20 @@ def _check_pixels(width: int, height: int, most: int) -> None:
 
 
 def _from_data_url(url: str) -> bytes:
-    head, comma, data = url.partition(",")
-    if not (head.startswith("data:image/") and head.endswith(";base64") and comma):
-        raise ValueError(f"a picture given as text should be a base64 data URL (data:image/...;base64,...), not {url[:40]!r}")
     try:
-        return base64.b64decode(data, validate=True)
-    except ValueError as error:
+        return base64.b64decode(url[_data_url_head(url).end() :], validate=True)
+    except binascii.Error as error:
         raise ValueError(f"the data URL's base64 is broken: {error}") from error
+
+
+def _data_url_head(url: str) -> re.Match[str]:
+    """What comes before the base64 text; its group is the media type."""
+    head = _DATA_URL_HEAD.match(url)
+    if head is None:
+        raise ValueError(
+            f"a picture given as text should be a base64 data URL (data:image/...;base64,...), not {url[:40]!r}{_READ_IT_YOURSELF}"
+        )
+    return head
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
@@ -116,7 +133,8 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     """From the first chunk's own header: RFC 9649, sections 2.5 to 2.7."""
     kind = data[12:16]
     if kind == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+        width, low, high = struct.unpack_from("<IHB", data, 23)  # the byte before the width is reserved: the last of four
+        return (width >> 8) + 1, (high << 16 | low) + 1
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
@@ -127,6 +145,8 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = 2
     while True:
+        if data[at] != 0xFF:
+            raise IndexError("no marker where one should be")
         while data[at + 1] == 0xFF:  # fill bytes
             at += 1
         marker = data[at + 1]
@@ -145,19 +165,36 @@ _FORMATS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int,
 
 
 def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     _check_pixels(*image.size, max_pixels)
-    position = image.tell()
-    image.seek(0)
-    frame = ImageOps.exif_transpose(image.copy())
-    image.seek(position)
+    frame = _first_frame(image)
+    if max(frame.size) > MAX_JPEG_SIDE:
+        raise ValueError(f"the picture has {frame.width} x {frame.height} pixels, and a JPEG has at most {MAX_JPEG_SIDE:,} a side")
     if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
-        frame = frame.convert("I").point(lambda value: value / 257).convert("L")  # pyright: ignore[reportUnknownMemberType]
+        frame = frame.convert("I").point(lambda value: value / 257).convert("L")
     if frame.has_transparency_data:
-        frame = frame.convert("RGBA")
+        frame = frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
         ground = Image.new("RGBA", frame.size, "white")
         frame = Image.alpha_composite(ground, frame)
+    frame = frame.convert("RGB")
+    frame.info.clear()  # Pillow would write the comment, and refuse one that is too long
     out = io.BytesIO()
-    frame.convert("RGB").save(out, "JPEG", quality=quality)
+    frame.save(out, "JPEG", quality=quality)
     return out.getvalue()
+
+
+def _first_frame(image: Image.Image) -> Image.Image:
+    """A copy of the first frame, the right way up. The caller's image stays at the frame where it was."""
+    from PIL import ImageOps
+
+    position = image.tell()
+    if position != 0:
+        image.seek(0)
+    try:
+        return ImageOps.exif_transpose(image)
+    except SyntaxError:  # Pillow's word for EXIF data that is none
+        return image.copy()
+    finally:
+        if position != 0:
+            image.seek(position)

@@ -27,6 +27,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
+from operator import length_hint
 from typing import Any, Generic
 
 from ._answers import Answer, CaptionAnswer, DetectAnswer, PointAnswer, QueryAnswer, SegmentAnswer
@@ -221,19 +222,15 @@ class ResponseStream(Generic[R]):
         Raises RemoteProtocolError, LimitExceeded, APIError, IncompleteStream, or what `receive_error` was given.
         """
         # How streams are read: a piece comes, one event is in it, it is taken. Then nothing is made but that event.
-        for left in self._ready:
-            self._ready = chain((left,), self._ready)
-            break
-        else:
-            if self._open and len(self._input) == 1:
-                event = self._one(self._input[0])
-                if event is not None:
-                    self._input.clear()
-                    self._ready = iter((event,))
-                    return self._ready
-                self._advance()
-                if self._open:
-                    return self._ready
+        if self._open and len(self._input) == 1 and not length_hint(self._ready):
+            event = self._one(self._input[0])
+            if event is not None:
+                self._input.clear()
+                self._ready = iter((event,))
+                return self._ready
+            self._advance()
+            if self._open:
+                return self._ready
         return chain.from_iterable(self._batches())
 
     def next_event(self) -> Event | Signal:

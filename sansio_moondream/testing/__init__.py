@@ -4,10 +4,11 @@
 """
 
 from ._cuttings import at_offsets, each_byte, every_cutting, one_cut, with_empty_pieces
-from ._outcomes import EOF, Fault, Outcome, check_cuttings, record_ends, run
+from ._outcomes import EOF, EVENT_STREAM, Fault, Outcome, check_cuttings, record_ends, run
 
 __all__ = [
     "EOF",
+    "EVENT_STREAM",
     "Fault",
     "Outcome",
     "at_offsets",

@@ -22,6 +22,8 @@ EOF: Final = None
 """The ending of a body that ended as HTTP says it should."""
 
 EVENT_STREAM: Final = (("content-type", "text/event-stream"),)
+"""The headers of a streamed answer."""
+
 _JUNK = b'\r\ndata: {"chunk": "too late"}\n\n\xff'
 
 
