@@ -10,7 +10,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LONGEST = 96 * 1024  # about three windows of the real size
+SHORT = 2 * 1024
+LONG = 96 * 1024  # about three windows of the real size
 
 
 class Source:
@@ -304,7 +305,7 @@ def body(source: Source, skill: str) -> bytes:
     """A body of many records: most of them ordinary, some odd, cut short at the end or not."""
     made = bytearray(b"\xef\xbb\xbf" if source.byte() % 8 == 7 else b"")
     cut = source.byte()
-    while source and len(made) < LONGEST:
+    while source and len(made) < (LONG if cut % 32 == 31 else SHORT):
         made += _piece(source, skill)
     if cut >= 128:
         del made[len(made) - min(cut - 128, len(made)) :]
@@ -316,10 +317,9 @@ def _piece(source: Source, skill: str) -> bytes:
     if kind < 4:  # as servers write them, which is what the fast lane is for
         return b"data: %s\n\n" % delta(source, skill).encode()
     if kind == 4:
-        number = source.byte()
-        return b"".join(b"data: %s\n\n" % delta(source, skill).encode() for _ in range(number % 32))
+        return b"".join(b"data: %s\n\n" % delta(source, skill).encode() for _ in range(source.byte() % 8))
     if kind == 5:
-        return b"data: %s\n\n" % delta(source, skill).encode() * source.byte()
+        return b"data: %s\n\n" % delta(source, skill).encode() * min(source.byte() // 16, 5) ** 3
     if kind == 6:
         return b"data: %s\n\n" % message(source, skill).encode()
     if kind == 7:

@@ -1,25 +1,26 @@
 """What is checked, without a fuzzer: `check_records(data)` and `check_stream(data)` make a case of any bytes and raise if it fails.
 
-1. The first bytes of `data` choose the circumstances (limits, cutting, ending, ...), the rest are the body or choose its pieces
+1. The first bytes of `data` choose the circumstances (limits, cutting, ending, ...); the rest is the body, or chooses its pieces
    (see `grammar`). Any bytes are a case.
 2. Each case is decoded whole, byte by byte, a record a piece, and in a cutting of the fuzzer's choice, and has to come to the same
    each time: events, class, words and fields of the error, snapshot.
 3. It has to be what `reference` says, which shares no code with the package.
 4. Everything has to be out as soon as its last byte is in.
 5. Nothing but the documented errors comes out, and after one nothing but that one.
-6. `SMALL_WINDOWS`: the decoder's windows are made smaller in most cases, so that their borders and the fast lane, which is only open
-   for limits of two windows and more, are reached with a few bytes.
+6. In most cases the decoder's windows are made smaller: so their borders, and the fast lane, which is only open for limits of two
+   windows and more, are reached with a few bytes.
 """
 
 from __future__ import annotations
 
-import gzip
+import copy
 import random
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn, get_args
 
 import msgspec
 
@@ -28,39 +29,42 @@ from fuzz.grammar import Source
 from fuzz.reference import AT_END
 from sansio_moondream import (
     FINISHED,
-    NEED_DATA,
     CaptionRequest,
     Completed,
     ConnectionLost,
     DetectRequest,
-    EncodedImage,
     Event,
     Headers,
+    IdleTimeout,
     LimitExceeded,
     Limits,
     LocalProtocolError,
     MoondreamError,
     PointRequest,
     QueryRequest,
+    RemoteProtocolError,
     Request,
     ResponseStream,
     SegmentRequest,
+    Signal,
     State,
     _bodies,
+    _inflate,
     _records,
     _stream,
     encode_image,
 )
 
-SMALL_WINDOWS: Final = (16, 64, 256, 1024)
-_IMAGE: EncodedImage = encode_image(b"\x89PNG\r\n\x1a\n")
-REQUESTS: dict[reference.Skill, Request[Any]] = {
+_IMAGE: Final = encode_image(b"\x89PNG\r\n\x1a\n")
+_REQUESTS: Final[dict[reference.Skill, Request[Any]]] = {
     "query": QueryRequest(question="?"),
     "caption": CaptionRequest(image=_IMAGE),
     "segment": SegmentRequest(image=_IMAGE, object="moon"),
     "detect": DetectRequest(image=_IMAGE, object="moon"),
     "point": PointRequest(image=_IMAGE, object="moon"),
 }
+_MANY: Final = 2048  # pieces of the finest cutting
+NEVER: Final = AT_END + 1
 
 
 class Failed(AssertionError):
@@ -69,7 +73,7 @@ class Failed(AssertionError):
 
 def _check(right: object, what: str, *about: object) -> None:
     if not right:
-        raise Failed("\n  ".join([what, *(repr(one)[:2000] for one in about)]))
+        raise Failed("\n  ".join([what, *(repr(one)[:4000] for one in about)]))
 
 
 # --- Cuttings -----------------------------------------------------------------------------------------------------------------
@@ -77,54 +81,441 @@ def _check(right: object, what: str, *about: object) -> None:
 Pieces = list[bytes]
 
 
-def cut_whole(data: bytes) -> Pieces:
-    return [data]
-
-
-def cut_bytes(data: bytes) -> Pieces:
-    return [data[at : at + 1] for at in range(len(data))]
-
-
-def cut_at(data: bytes, offsets: Sequence[int]) -> Pieces:
+def _cut_at(data: bytes, offsets: Sequence[int]) -> Pieces:
     inside = sorted({offset for offset in offsets if 0 < offset < len(data)})
     return [data[start:end] for start, end in pairwise([0, *inside, len(data)])]
 
 
-def cut_records(data: bytes) -> Pieces:
+def _cut_fine(data: bytes) -> Pieces:
+    """Byte by byte, but for long bodies."""
+    return _cut_at(data, range(0, len(data), 1 + len(data) // _MANY))
+
+
+def _cut_records(data: bytes) -> Pieces:
     """A record a piece, where records end in LF LF: how servers flush."""
-    return [piece + b"\n\n" for piece in data.split(b"\n\n")[:-1]] + [data.rpartition(b"\n\n")[2]]
+    *records, rest = data.split(b"\n\n")
+    return [*(record + b"\n\n" for record in records), rest]
 
 
-def cut_as_chosen(data: bytes, style: int, seed: int) -> Pieces:
-    """One of many cuttings; `style` and `seed` are bytes of the fuzzer's choice."""
+def _cut_as_chosen(data: bytes, style: int, seed: int) -> Pieces:
     rng = random.Random(seed)
     match style % 8:
         case 0:
-            return cut_at(data, [seed])
+            return _cut_at(data, [seed])
         case 1:
-            return cut_at(data, [seed * (len(data) + 1) // 65536])
+            return _cut_at(data, [seed * (len(data) + 1) >> 16])
         case 2:
-            size = 1 + seed % 64
-            return cut_at(data, range(0, len(data), size))
+            return _cut_at(data, range(0, len(data), 1 + seed % 64))
         case 3:  # around what ends lines, where most of the state is
-            near = [at + rng.choice((-1, 0, 1)) for at, byte in enumerate(data) if byte in b"\r\n" and rng.random() < 0.7]
-            return cut_at(data, near)
+            return _cut_at(data, [at + rng.choice((0, 1)) for at, byte in enumerate(data) if byte in b"\r\n" and rng.random() < 0.7])
         case 4:
-            return cut_at(data, [at for at in range(len(data)) if rng.random() < 0.3])
-        case 5:  # whole records, now and then two or with a cut inside
-            pieces: Pieces = [b""]
-            for piece in cut_records(data):
-                at = rng.randrange(len(piece) + 1) if rng.random() < 0.2 else 0
-                pieces[-1] += piece[:at]
-                if rng.random() < 0.8:
-                    pieces.append(b"")
-                pieces[-1] += piece[at:]
-            return pieces
+            return _cut_at(data, [at for at in range(len(data)) if rng.random() < 0.3])
+        case 5:  # with empty pieces
+            return [b"", *(some for piece in _cut_at(data, [rng.randrange(len(data) + 1) for _ in range(3)]) for some in (piece, b""))]
         case 6:
-            return [b"", *(piece for both in zip(cut_records(data), cut_records(b""), strict=False) for piece in both), b""][:0] or [
-                b"",
-                *cut_at(data, [rng.randrange(len(data) + 1) for _ in range(3)]),
-                b"",
-            ]
+            return _cut_at(data, [rng.randrange(len(data) + 1) for _ in range(1 + seed % 7)])
+        case _:  # records, now and then two in a piece, or one in two
+            ends = [at + 2 for at in range(len(data)) if data.startswith(b"\n\n", at)]
+            return _cut_at(data, [end - rng.choice((0, 0, 0, 0, 1, 2, 3)) for end in ends if rng.random() < 0.8])
+
+
+# --- Records ------------------------------------------------------------------------------------------------------------------
+
+
+def check_records(data: bytes) -> None:
+    """The record layer, against the reference and against other cuttings of the same bytes."""
+    source = Source(data)
+    mode, limit_kind, limit, style, high, low = (source.byte() for _ in range(6))
+    body = source.rest() if mode % 2 else grammar.body(source, "query")
+    max_bytes = _record_limit(limit_kind, limit, body, 32 * 1024)
+    expected = reference.records_of(body, max_bytes)
+    for pieces in ([body], _cut_fine(body), _cut_as_chosen(body, style, high * 256 + low)):
+        _check_cutting(max_bytes, pieces, expected)
+
+
+def _check_cutting(max_bytes: int, pieces: Pieces, expected: reference.Records) -> None:
+    parser = _records.RecordParser(max_bytes)
+    seen: list[tuple[bytes, bytes]] = []
+    wanted = [(record.name, record.data) for record in expected.whole]
+    due = [record.due for record in expected.whole]
+    too_long = NEVER if expected.too_long is None else expected.too_long
+    fed = 0
+
+    def fail(what: str) -> NoReturn:
+        raise Failed(f"{what} after {fed} bytes\n  {seen=}\n  {expected=}\n  {max_bytes=}\n  {b''.join(pieces)!r}\n  {pieces=}")
+
+    error: LimitExceeded | None = None
+    try:
+        for piece in filter(None, pieces):
+            fed += len(piece)
+            for record in parser.feed(piece):
+                seen.append((record.name, record.data))
+            if too_long <= fed:
+                fail("a limit was not noticed")
+            if len(seen) != bisect_right(due, fed):
+                fail("more or fewer records are out")
+            if parser.between_records and fed not in expected.between:
+                fail("not between records")
+        fed = AT_END
+        last = parser.end()
+    except LimitExceeded as caught:
+        error, last = caught, None
+    if (too_long <= fed) != (error is not None):
+        fail("a limit was not noticed, or too early")
+    if seen != wanted:
+        fail("other records")
+    if error is None and (None if last is None else (last.name, last.data)) != (expected.last and expected.last[:2]):
+        fail(f"{last!r} is left")
+
+
+def _record_limit(kind: int, number: int, body: bytes, window: int) -> int:
+    """A limit far off, a small one, one just at what the body has, or one around that at which the fast lane opens."""
+    match kind % 8:
+        case 0 | 1 | 2:
+            return Limits().max_record_bytes
+        case 3:
+            return 1 + number
+        case 4:
+            return 2 * window + number % 3 - 1
+        case 5:
+            return 2 * window + number
         case _:
-            return cut_at(data, [rng.randrange(len(data) + 1) for _ in range(1 + seed % 7)])
+            records = reference.records_of(body, len(body) + 1).whole
+            sizes = sorted({len(line.text) for line in reference.lines_of(body)} | {len(record.data) for record in records} | {1})
+            return max(1, sizes[-1 - (number >> 1) % len(sizes)] - number % 2)
+
+
+# --- Streams ------------------------------------------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    skill: reference.Skill
+    kind: reference.Kind
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    limits: Limits
+    window: int
+    ending: Exception | None
+    wire: bytes  # the body as it goes into the machine
+    body: bytes  # ... and inflated
+    broken: type[MoondreamError] | None  # what inflating it came to
+    style: int
+    seed: int
+    pulling: int
+
+
+CIRCUMSTANCES: Final = 17  # bytes that choose them
+WINDOWS: Final = (16, 64, 256, 32 * 1024)
+STATUSES: Final = (201, 307, 400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503)
+ENDINGS: Final = (
+    None,
+    ConnectionLost("lost"),
+    OSError("broken"),
+    IdleTimeout("idle"),
+    RemoteProtocolError("bad framing"),
+)
+
+
+def read_case(data: bytes) -> Case:
+    """The case that `data` stands for: bytes of circumstances, then the body or choices for it."""
+    source = Source(data)
+    mode, skill, kind, status, coding, ending, damage, window, *limits, style, high, low, pulling = (
+        source.byte() for _ in range(CIRCUMSTANCES)
+    )
+    case_skill = get_args(reference.Skill)[skill % 5]
+    case_kind: reference.Kind = "json" if kind % 16 == 15 else "unnamed" if kind % 16 >= 13 else "events"
+    if mode % 2:
+        plain = source.rest()
+    elif case_kind == "json" or (case_kind == "unnamed" and mode & 2):
+        plain = grammar.json_body(source, case_skill)
+    else:
+        plain = grammar.body(source, case_skill)
+    announced, wire = _compress(coding, plain)
+    if announced is not None and ending & 128:  # damage it on the way
+        at = damage * (len(wire) + 1) >> 8
+        wire = wire[:at] if ending & 64 else wire[:at] + bytes([damage]) + wire[at + 1 :]
+    body, broken = (wire, None) if announced is None else reference.inflate(announced, wire)
+    return Case(
+        skill=case_skill,
+        kind=case_kind,
+        status=200 if status < 240 else STATUSES[status % len(STATUSES)],
+        headers=_headers(case_kind, kind, announced),
+        limits=_limits(limits, body, WINDOWS[window % 4], case_skill),
+        window=WINDOWS[window % 4],
+        ending=ENDINGS[ending % 8 % len(ENDINGS)],
+        wire=wire,
+        body=body,
+        broken=broken,
+        style=style,
+        seed=high * 256 + low,
+        pulling=pulling,
+    )
+
+
+def _headers(kind: reference.Kind, choice: int, coding: str | None) -> tuple[tuple[str, str], ...]:
+    content_type = {
+        "events": ("text/event-stream", "Text/Event-Stream; charset=iso-8859-1"),
+        "json": ("application/json", "application/problem+json; charset=utf-8"),
+        "unnamed": ("application/octet-stream", ""),
+    }[kind][choice >> 4 & 1]
+    headers = [("Content-Type", content_type), ("Content-Encoding", coding or "identity"), ("X-Request-Id", "h1")]
+    return tuple(headers[: 2 + (choice >> 5 & 1)])
+
+
+def _compress(choice: int, plain: bytes) -> tuple[str | None, bytes]:
+    """The content coding that is announced, and the bytes that are sent."""
+    choice %= 16
+    if choice < 8:
+        return None, plain
+    coding, wbits = ("gzip", 31) if choice % 2 else ("deflate", 15)
+    if choice == 15:  # several gzip members, and junk
+        half = len(plain) // 2
+        return coding, zlib.compress(plain[:half], wbits=31) + zlib.compress(plain[half:], wbits=31) + b"junk"
+    if choice == 14:
+        return coding, zlib.compress(plain, wbits=-15)  # raw deflate, which is refused
+    if choice >= 12:
+        return coding, plain  # inflated already by whoever stands in between
+    engine = zlib.compressobj(wbits=wbits)
+    pieces = [engine.compress(piece) + engine.flush(zlib.Z_SYNC_FLUSH) for piece in (_cut_records(plain) if choice < 10 else [])]
+    if not pieces:
+        pieces.append(engine.compress(plain))
+    return coding, b"".join([*pieces, engine.flush()])
+
+
+def _limits(choices: Sequence[int], body: bytes, window: int, skill: reference.Skill) -> Limits:
+    which, record, number, depth, error = choices
+    limits: dict[str, int] = {"max_record_bytes": _record_limit(which, record, body, window)}
+    if which & 8:
+        limits["max_text_bytes"] = 1 + number
+    if which & 16 and number % 2:  # just what the text has, or one less
+        texts = [event for event in reference.expect(skill, body).events if hasattr(event, "text") or hasattr(event, "data")]
+        size = sum(len(str(getattr(event, "text", None) or getattr(event, "data", "")).encode()) for event in texts)
+        limits["max_text_bytes"] = max(1, size - (number >> 1) % 2)
+    if which & 32:
+        limits["max_json_depth"] = 1 + depth % 16
+    if which & 64:
+        limits["max_error_body_bytes"] = 1 + error
+    if which & 128:
+        limits["max_inflate_ratio"] = 1 + error % 4
+    return Limits(**limits)
+
+
+class Outcome(NamedTuple):
+    events: list[Event]
+    error: MoondreamError | None
+    snapshot: Any
+    progress: list[tuple[int, int, bool]]  # after so many bytes, so many events were out, and the error or not
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        error = self.error
+        return self.events, type(error), str(error), vars(error) if error else None, type(error.__cause__ if error else None), self.snapshot
+
+
+def check_stream(data: bytes) -> None:
+    """`ResponseStream`, against the reference and against other cuttings of the same bytes."""
+    case = read_case(data)
+    with _windows(case.window):
+        whole = _run(case, [case.wire], 0)
+        others = {
+            "byte by byte": _run(case, _cut_fine(case.wire), case.pulling >> 4),
+            "a record a piece": _run(case, _cut_records(case.wire), 0),
+            "cut as chosen": _run(case, _cut_as_chosen(case.wire, case.style, case.seed), case.pulling),
+        }
+    for name, other in others.items():
+        _check(other.key == whole.key, f"{name} it comes to something else than whole", other.key, whole.key, case)
+    _check_encodable(whole, case)
+    _check_reference(case, whole, others)
+
+
+def _check_reference(case: Case, whole: Outcome, others: dict[str, Outcome]) -> None:
+    ending = case.broken or (None if case.ending is None else ConnectionLost if type(case.ending) is OSError else type(case.ending))
+    expected = reference.expect(
+        case.skill,
+        case.body,
+        ending=ending,  # type: ignore[arg-type]
+        limits=case.limits,
+        kind=case.kind,
+        status=case.status,
+        headers=Headers(case.headers),
+    )
+    if "max_inflate_ratio" in str(whole.error):  # when that is looked at is the package's own affair
+        _check(whole.events == expected.events[: len(whole.events)], "other events than the reference has", whole.events, expected, case)
+        return
+    _check(whole.events == expected.events, "other events than the reference has", whole.events, expected, case)
+    _check(
+        (type(whole.error) if whole.error else None) == expected.error, "another end than the reference has", whole.error, expected, case
+    )
+    _check(whole.snapshot == expected.partial, "another snapshot than the reference has", whole.snapshot, expected, case)
+    if case.wire is not case.body:
+        return  # when compressed bytes come out is zlib's affair
+    for name, other in others.items():
+        for fed, events, failed in other.progress:
+            about = (whole.events, expected, case)
+            if events != bisect_right(expected.due, fed):
+                _check(False, f"{name}, {events} events are out after {fed} bytes, not {bisect_right(expected.due, fed)}", *about)
+            if failed != (expected.error is not None and expected.error_due <= fed) and case.kind != "unnamed":
+                _check(False, f"{name}, the error is {'' if failed else 'not '}out after {fed} bytes", *about)
+
+
+def _run(case: Case, pieces: Pieces, pulling: int) -> Outcome:
+    """Feed the response, taking events in one of several ways, to its end and beyond; all that must hold on the way is checked."""
+    stream = ResponseStream(_REQUESTS[case.skill], case.limits)
+    puller = _Puller(stream, pulling, case)
+    progress: list[tuple[int, int, bool]] = []
+    stream.receive_response(103)
+    stream.receive_response(case.status, case.headers)
+    fed, late = 0, 9
+    for piece in pieces:
+        stream.receive_data(piece)
+        fed += len(piece)
+        if puller.pull():
+            progress.append((fed, len(puller.events), puller.error is not None))
+        if stream.state in (State.COMPLETED, State.FAILED):
+            late -= 1
+            if not late:
+                break  # nothing that comes now matters: a few pieces prove it
+    if case.ending is None:
+        stream.receive_eof()
+    else:
+        stream.receive_error(copy.copy(case.ending))
+    puller.drain()
+    puller.check_end()
+    return Outcome(puller.events, puller.error, stream.snapshot, progress)
+
+
+class _Puller:
+    """Takes events out of a stream."""
+
+    def __init__(self, stream: ResponseStream[Any], pulling: int, case: Case) -> None:
+        self.stream = stream
+        self.events: list[Event] = []
+        self.error: MoondreamError | None = None
+        self._pulling = pulling % 8
+        self._rng = random.Random(pulling)
+        self._case = case
+
+    def pull(self) -> bool:
+        """Take some events; whether all that were ready are out."""
+        match self._pulling:
+            case 3:
+                while True:
+                    try:
+                        event = self.stream.next_event()
+                    except MoondreamError as error:
+                        self._failed(error)
+                        return True
+                    if isinstance(event, Signal):
+                        _check(
+                            (event is FINISHED) == (self.stream.state is State.COMPLETED), "FINISHED at the wrong time", event, self._case
+                        )
+                        return True
+                    self.events.append(event)
+            case 4:  # now and then
+                if self._rng.random() < 0.7:
+                    return False
+            case 5:  # leave early
+                for _ in range(self._rng.randrange(3)):
+                    self._take(self._rng.randrange(4))
+                return False
+            case 6:  # look around first
+                self._look_around()
+            case _:
+                pass
+        self.drain()
+        return True
+
+    def drain(self) -> None:
+        self._take(-1)
+
+    def check_end(self) -> None:
+        stream, case = self.stream, self._case
+        for _ in range(2):
+            if self.error is None:
+                _check(stream.state is State.COMPLETED, "neither completed nor failed at the end", stream.state, self.events, case)
+                completed = [event for event in self.events if isinstance(event, Completed)]
+                _check(self.events[-1:] == completed, "no Completed, or not as the last event", self.events, case)
+                _check(completed[0].result == stream.result() == stream.snapshot, "result and snapshot differ", stream.snapshot, case)
+                _check(stream.next_event() is FINISHED, "something after the end", case)
+                _check([*stream.events()] == [], "something after the end", case)
+            else:
+                _check(stream.state is State.FAILED, "an error, but not failed", stream.state, self.error, case)
+                _check(self.error.partial == stream.snapshot, "the partial is not the snapshot", self.error.partial, stream.snapshot, case)
+                again: tuple[Callable[[], object], ...] = (stream.next_event, stream.result, self.drain)
+                for pull in again:
+                    try:
+                        pull()
+                    except MoondreamError as error:
+                        self._failed(error)
+            for call, *values in ((stream.receive_data, b"late"), (stream.receive_response, 200)):
+                try:
+                    call(*values)
+                except LocalProtocolError:
+                    continue
+                raise Failed("a call out of order went through")
+            stream.receive_eof()
+            stream.receive_error(OSError("late"))
+
+    def _take(self, number: int) -> None:
+        """Take so many events, and leave early then; all, and the error, if `number` is negative."""
+        if number == 0:
+            return
+        try:
+            for event in self.stream.events():
+                _check(self.error is None, "an event after an error", event, self.error, self._case)
+                self.events.append(event)
+                number -= 1
+                if number == 0:
+                    return
+        except MoondreamError as error:
+            self._failed(error)
+
+    def _failed(self, error: MoondreamError) -> None:
+        _check(not isinstance(error, LocalProtocolError), "a call in order is said to be out of order", error, self._case)
+        _check(self.error is None or error is self.error, "another error after an error", error, self.error, self._case)
+        self.error = error
+
+    def _look_around(self) -> None:
+        stream = self.stream
+        before = stream.snapshot
+        try:
+            result = stream.result()
+        except LocalProtocolError:
+            _check(stream.state not in (State.COMPLETED, State.FAILED), "no result after the end", stream.state, self._case)
+        except MoondreamError as error:
+            self._expect_later(error)
+        else:
+            _check(result == stream.snapshot and stream.state is State.COMPLETED, "a result before the end", before, self._case)
+
+    def _expect_later(self, error: MoondreamError) -> None:
+        """`result()` may know of the error before the events in front of it were taken."""
+        _check(self.stream.state is State.FAILED, "an error, but not failed", error, self._case)
+        self.drain()
+        _check(self.error is error, "another error than result() raised", self.error, error, self._case)
+
+
+def _check_encodable(outcome: Outcome, case: Case) -> None:
+    """Half a character must never come out: nobody could print or store it."""
+    error = outcome.error
+    try:
+        msgspec.json.encode(
+            [outcome.events, outcome.snapshot, str(error), [str(value) for value in vars(error).values()] if error else []], enc_hook=dict
+        )
+    except UnicodeEncodeError as caught:
+        raise Failed(f"half a character came out: {outcome.key!r}\n  {case!r}") from caught
+
+
+@contextmanager
+def _windows(size: int) -> Iterator[None]:
+    """Make the decoder's windows smaller."""
+    smaller: list[tuple[Any, str, int]] = [(_bodies, "WINDOW", size), (_stream, "WINDOW", size)]
+    if size < max(WINDOWS):
+        smaller += [(_inflate, "_BLOCK", 16), (_inflate, "_SLACK", 64)]
+    before = [(module, name, getattr(module, name)) for module, name, _ in smaller]
+    for module, name, value in smaller:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)

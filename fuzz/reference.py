@@ -74,6 +74,7 @@ class Line(NamedTuple):
     text: bytes
     start: int
     due: int
+    end: int
 
 
 class Record(NamedTuple):
@@ -83,11 +84,19 @@ class Record(NamedTuple):
 
 
 class Records(NamedTuple):
-    """The records of a stream; when it passes a limit, if it does; and the record that its end leaves unfinished, if there is one."""
+    """The records of a stream.
+
+    Attributes:
+        whole: those that a blank line ended.
+        too_long: when the stream passes a limit, if it does; nothing after that matters.
+        last: what the end leaves unfinished, if it has data.
+        between: the offsets at which nothing of a record is pending, not even the LF of a CR LF.
+    """
 
     whole: list[Record]
     too_long: int | None
     last: Record | None
+    between: set[int]
 
 
 def lines_of(stream: bytes) -> list[Line]:
@@ -95,19 +104,20 @@ def lines_of(stream: bytes) -> list[Line]:
     lines: list[Line] = []
     start = 0
     for end in re.finditer(rb"\r\n|\n|\r", stream):
-        lines.append(Line(stream[start : end.start()], start, end.start() + 1))
+        lines.append(Line(stream[start : end.start()], start, end.start() + 1, end.end()))
         start = end.end()
     if start < len(stream):
-        lines.append(Line(stream[start:], start, AT_END))
+        lines.append(Line(stream[start:], start, AT_END, len(stream)))
     return lines
 
 
 def records_of(stream: bytes, max_bytes: int) -> Records:
     whole: list[Record] = []
+    between = {0}
     name, data = b"", list[bytes]()
     for number, line in enumerate(lines_of(stream)):
         if len(line.text) > max_bytes:
-            return Records(whole, line.start + max_bytes + 1, None)
+            return Records(whole, line.start + max_bytes + 1, None, between)
         text = line.text.removeprefix(BYTE_ORDER_MARK) if number == 0 else line.text
         if text == b"" and line.due != AT_END:
             if data:
@@ -121,8 +131,10 @@ def records_of(stream: bytes, max_bytes: int) -> Records:
         if field == b"data":
             data.append(value)
             if len(b"\n".join(data)) > max_bytes:
-                return Records(whole, line.due, None)
-    return Records(whole, None, Record(name, b"\n".join(data), AT_END) if data else None)
+                return Records(whole, line.due, None, between)
+        if not (name or data) and stream[line.end - 1] == ord("\n"):
+            between.add(line.end)
+    return Records(whole, None, Record(name, b"\n".join(data), AT_END) if data else None, between)
 
 
 # --- Bytes to JSON ------------------------------------------------------------------------------------------------------------
@@ -301,22 +313,22 @@ class Answer:
         if isinstance(fields.get("finish_reason"), str):
             self.about["finish_reason"] = fields["finish_reason"]
         if isinstance(metrics := fields.get("metrics"), dict):
-            ints = {name: _int(metrics.get(name)) for name in ("input_tokens", "output_tokens")}
-            floats = {name: _float(metrics.get(name)) for name in ("prefill_time_ms", "decode_time_ms", "ttft_ms")}
-            self.about["metrics"] = Metrics(**ints, **floats)
+            counts = [_int(metrics.get(name)) for name in ("input_tokens", "output_tokens")]
+            times = [_float(metrics.get(name)) for name in ("prefill_time_ms", "decode_time_ms", "ttft_ms")]
+            self.about["metrics"] = Metrics(*counts, *times)
         if isinstance(stats := fields.get("stats") or fields.get("_stats"), dict):
             self.about["stats"] = Stats(_int(stats.get("tokens")), _float(stats.get("duration")), _float(stats.get("tokens_per_sec")))
         if self.skill == "query":
             self.reasoning = _read_reasoning(fields.get("reasoning")) or self.reasoning
 
     def _complete(self, fields: Fields) -> Completed:
-        read = {"completed", "request_id", "finish_reason", "metrics", "stats", "_stats"}
+        read = {"completed", "chunk", "token_index", "request_id", "finish_reason", "metrics", "stats", "_stats"}
         if self.skill in ("query", "caption"):
-            read |= {"chunk", "text", "token_index", "answer" if self.skill == "query" else "caption"}
+            read |= {"text", "answer" if self.skill == "query" else "caption"}
             if self.final_text is not None:
                 self.about["deltas_match"] = self.final_text == self.text
         elif self.skill == "segment":
-            read |= {"type", "chunk", "token_index", "path", "bbox", "parse_error"}
+            read |= {"type", "path", "bbox", "parse_error"}
         else:
             read |= {"objects" if self.skill == "detect" else "points"}
         if self.skill == "query" and _read_reasoning(fields.get("reasoning")) is not None:
@@ -371,7 +383,7 @@ def _place(kind: type[BBox] | type[Point], value: Any) -> Any:
     numbers = [_float(value.get(name)) for name in names] if isinstance(value, dict) else [None]
     if any(number is None or not math.isfinite(number) for number in numbers):
         raise Fault(RemoteProtocolError)
-    return kind(*numbers)  # type: ignore[arg-type]
+    return kind(*numbers)
 
 
 def _read_reasoning(value: Any) -> Reasoning | None:

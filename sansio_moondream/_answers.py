@@ -168,8 +168,9 @@ class Answer(Generic[R]):
             noted["finish_reason"] = finish_reason
         if (metrics := _numbers(Metrics, fields.get("metrics"))) is not None:
             noted["metrics"] = metrics
-        if (stats := _numbers(Stats, fields.get("stats") or fields.get("_stats"))) is not None:
-            noted["stats"] = stats
+        for name in ("_stats", "stats"):
+            if (stats := _numbers(Stats, fields.get(name))) is not None:
+                noted["stats"] = stats
         if noted:
             self._metadata = msgspec.structs.replace(self._metadata, **noted)
 
@@ -179,7 +180,7 @@ class Answer(Generic[R]):
         return Completed(self.result)
 
 
-_BESIDE = frozenset({"completed", "request_id", "finish_reason", "metrics", "stats", "_stats"})
+_BESIDE = frozenset({"completed", "chunk", "token_index", "request_id", "finish_reason", "metrics", "stats", "_stats"})
 
 
 class _TextAnswer(Answer[R]):
@@ -216,7 +217,7 @@ class _TextAnswer(Answer[R]):
 
 class QueryAnswer(_TextAnswer[QueryResult]):
     _WHOLE = "answer"
-    _READS = _BESIDE | {"chunk", "text", "token_index", "answer"}
+    _READS = _BESIDE | {"text", "answer"}
 
     _reasoning: Reasoning | None = None
 
@@ -235,7 +236,7 @@ class QueryAnswer(_TextAnswer[QueryResult]):
 
 class CaptionAnswer(_TextAnswer[CaptionResult]):
     _WHOLE = "caption"
-    _READS = _BESIDE | {"chunk", "text", "token_index", "caption"}
+    _READS = _BESIDE | {"text", "caption"}
 
     def _result(self, metadata: Metadata) -> CaptionResult:
         return CaptionResult(self._text(), metadata)
@@ -244,7 +245,7 @@ class CaptionAnswer(_TextAnswer[CaptionResult]):
 class SegmentAnswer(Answer[SegmentResult]):
     _DELTA = PathChunk
     _SPEAKS = frozenset({"bbox", "chunk", "completed", "stats", "_stats"})
-    _READS = _BESIDE | {"type", "chunk", "token_index", "path", "bbox", "parse_error"}
+    _READS = _BESIDE | {"type", "path", "bbox", "parse_error"}
 
     _bbox: BBox | None = None
     _path: str | None = None

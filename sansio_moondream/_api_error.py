@@ -16,8 +16,9 @@ from ._limits import Limits
 
 _KEPT_BODY = 2000
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<[^>]*>")
+# Both stop at the next "<", so that a page of nothing but these is not gone over again from each of them.
+_TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 _PRIVATE_IN_URL = re.compile(r"//[^/?#]*@|[?#].*", re.DOTALL)
 
 
@@ -41,7 +42,8 @@ def api_error(status_code: int, headers: Headers, body: bytes, limits: Limits) -
     request_id = _plain(about.get("request_id"))
     if isinstance(value, dict):
         request_id = request_id or _plain(cast(dict[str, Any], value).get("request_id"))
-    message = shorten(_message(about) or _message(value) or _redirect(headers) or "(it gave no reason)", 1000)
+    redirect = _redirect(headers) if 300 <= status_code < 400 else ""  # servers send a page with it that says less
+    message = shorten(redirect or _message(about) or _message(value) or "(it gave no reason)", 1000)
     return api_error_class(status_code, type_)(
         message,
         status_code=status_code,

@@ -36,12 +36,14 @@ def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) ->
     token indices, whole texts, metrics, request ids, finish reasons and reasoning (and no segmentations of their own: those come
     as ENGINE's); CLOUD no token indices, whole texts, metrics, stats, finish reasons and reasoning; only STATION and DEMO have
     stats. A segmentation's end keeps its path and box in each.
+
+    Raises ValueError for numbers that JSON does not have (NaN, infinite ones).
     """
     return b"".join(_record(message) for event in events for message in _messages(event, dialect))
 
 
 def _record(message: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(message).encode() + b"\n\n"
+    return b"data: " + json.dumps(message, allow_nan=False).encode() + b"\n\n"
 
 
 def _messages(event: Event, dialect: Dialect) -> list[dict[str, Any]]:
@@ -51,7 +53,7 @@ def _messages(event: Event, dialect: Dialect) -> list[dict[str, Any]]:
         case PathChunk():
             return [_delta({"type": "path_delta", "chunk": event.data}, event.token_index, dialect)]
         case BBox():
-            return [{"type": "bbox", "bbox": asdict(event)}]
+            return [{"type": "bbox", "bbox": {name: getattr(event, name) for name in ("x_min", "x_max", "y_min", "y_max")}}]
         case Unknown():
             return [event.data]
         case Completed():
@@ -70,18 +72,23 @@ def _delta(message: dict[str, Any], token_index: int | None, dialect: Dialect) -
 
 def _end(event: Completed, dialect: Dialect) -> list[dict[str, Any]]:
     result, about = event.result, event.result.metadata
-    message: dict[str, Any] = {"completed": True}
-    before: list[dict[str, Any]] = []
-    if dialect in (Dialect.STATION, Dialect.DEMO):
-        if about.stats is not None:
-            before.append({"stats": _given(asdict(about.stats))})
-    else:
-        message |= {"chunk": "", **_given({"request_id": about.request_id})}
-    if dialect is Dialect.ENGINE:
-        metrics = about.metrics and _given(asdict(about.metrics))
-        message |= _given({"finish_reason": about.finish_reason, "metrics": metrics})
-    if dialect is Dialect.ENGINE or not isinstance(result, QueryResult | CaptionResult):
+    by_engine, local = dialect is Dialect.ENGINE, dialect in (Dialect.STATION, Dialect.DEMO)
+    streams = isinstance(result, QueryResult | CaptionResult | SegmentResult)
+    message: dict[str, Any] = {"type": "final"} if isinstance(result, SegmentResult) else {}
+    if streams and not local:
+        message["chunk"] = ""
+    message["completed"] = True
+    if not local:
+        message |= _given({"request_id": about.request_id})
+    if by_engine:
+        message |= _given({"finish_reason": about.finish_reason})
+    if by_engine or not isinstance(result, QueryResult | CaptionResult):
         message |= _answer(result)
+    if by_engine and about.metrics is not None:
+        message["metrics"] = _given(asdict(about.metrics))
+    if isinstance(result, SegmentResult):
+        message |= _given({"parse_error": result.parse_error})
+    before = [{"stats": _given(asdict(about.stats))}] if local and about.stats is not None else []
     return [*before, message | about.extra]
 
 
@@ -92,8 +99,7 @@ def _answer(result: Result) -> dict[str, Any]:
         case CaptionResult():
             return {"caption": result.text}
         case SegmentResult():
-            outline = {"type": "final", "path": result.path, "bbox": result.bbox and asdict(result.bbox)}
-            return outline | _given({"parse_error": result.parse_error})
+            return {"path": result.path, "bbox": result.bbox and asdict(result.bbox)}
         case DetectResult():
             return {"objects": [asdict(box) for box in result.objects]}
         case PointResult():

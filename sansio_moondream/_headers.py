@@ -18,6 +18,8 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_items",)
 
     def __init__(self, items: HeaderTypes = ()) -> None:
+        if isinstance(items, Headers):
+            items = items.multi_items()
         pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
         self._items = tuple((_text(name).lower(), _text(value).strip(" \t")) for name, value in pairs)
 

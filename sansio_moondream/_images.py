@@ -172,7 +172,7 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
     if max(frame.size) > MAX_JPEG_SIDE:
         raise ValueError(f"the picture has {frame.width} x {frame.height} pixels, and a JPEG has at most {MAX_JPEG_SIDE:,} a side")
     if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
-        frame = frame.convert("I").point(lambda value: value / 257).convert("L")
+        frame = Image.eval(frame.convert("I"), lambda value: value / 257).convert("L")
     if frame.has_transparency_data:
         frame = frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
         ground = Image.new("RGBA", frame.size, "white")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from ._errors import LimitExceeded, MoondreamError, RemoteProtocolError, shorten
+from ._errors import LimitExceeded, MoondreamError, RemoteProtocolError
 from ._limits import Limits
 
 _SLACK = 1024 * 1024  # what a short run of blanks may inflate to without being called a bomb
@@ -106,6 +106,6 @@ def _looks_like_text(data: bytes) -> bool:
 def _not_as_announced(coding: str, data: bytes) -> RemoteProtocolError:
     kind = "raw deflate data, or something else that is neither zlib nor text" if coding == "deflate" else "neither gzip nor text"
     return RemoteProtocolError(
-        f"the server announced a {coding} body and sent {kind}: it begins {data[:16].hex(' ')} ({shorten(data, 16)!r}). "
+        f"the server announced a {coding} body and sent {kind}: it begins with {data[:2]!r}. "
         "Ask for `Accept-Encoding: identity`, as requests made here do."
     )

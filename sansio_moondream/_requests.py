@@ -5,7 +5,7 @@ Field names, limits and paths are the service's own, from its API reference.
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
@@ -39,7 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             _check(_is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", "a number above 0 and at most 1", self.top_p)
         for name in ("max_tokens", "max_objects"):
             value = getattr(self, name)
-            _check(value is None or (type(value) is int and value >= 1), name, "a whole number of at least 1", value)
+            _check(value is None or (type(value) is int and 1 <= value < _HUGE), name, "a whole number of at least 1", value)
 
 
 class HTTPRequest(Struct, frozen=True):
@@ -72,25 +72,25 @@ class Request(Struct, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=
 
     def __post_init__(self) -> None:
         _check(self.settings is None or isinstance(self.settings, Settings), "settings", "a Settings", self.settings)
-        _check(self.model is None or _is_text(self.model), "model", "a model's name", self.model)
+        _check(self.model is None or _is_text(self.model), "model", f"a model's name, {_TEXT}", self.model)
 
     def to_http(self, endpoint: Endpoint, stream: bool = True, extra_body: Mapping[str, Any] | None = None) -> HTTPRequest:
         """The HTTP request that asks `endpoint` for this.
 
         `stream` asks for the answer as it is made; skills that do not stream (detect, point) answer whole all the same.
-        `extra_body` is added to the JSON body, for what a server takes and this version does not know.
+        `extra_body` is added to the JSON body, for what a server takes and this version does not know; a field of the same name as
+        one of this library takes its place. Raises TypeError for a value in it that JSON does not have.
         """
         body: dict[str, Any] = {name: value for name, value in self._body().items() if value is not None}
         if self.settings is not None:
             body["settings"] = {k: v for k, v in msgspec.structs.asdict(self.settings).items() if v is not None}
         if self.model is not None:
             body["model"] = self.model
-        stream = stream and self.streams
         if self.streams:
             body["stream"] = stream
         body |= extra_body or {}
-        headers = endpoint.request_headers("text/event-stream, application/json" if stream else "application/json")
-        return HTTPRequest("POST", f"{endpoint.url}/{self.skill}", headers, msgspec.json.encode(body))
+        headers = endpoint.request_headers("text/event-stream, application/json" if body.get("stream") else "application/json")
+        return HTTPRequest("POST", f"{endpoint.url}/{self.skill}", headers, msgspec.json.encode(body, enc_hook=_plain))
 
     def _body(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -112,7 +112,7 @@ class QueryRequest(Request[QueryResult], frozen=True, kw_only=True, repr_omit_de
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(_is_text(self.question), "question", "text that is not empty", self.question)
+        _check(_is_text(self.question), "question", _TEXT, self.question)
         _check(self.image is None or isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
         _check(self.reasoning is None or isinstance(self.reasoning, bool), "reasoning", "True, False or None", self.reasoning)
         _settle_refs(self)
@@ -150,7 +150,7 @@ class _ObjectRequest(Request[R], frozen=True, kw_only=True, repr_omit_defaults=T
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
-        _check(_is_text(self.object), "object", "text that is not empty", self.object)
+        _check(_is_text(self.object), "object", _TEXT, self.object)
 
     def _body(self) -> dict[str, Any]:
         return {"image_url": self.image.data_url, "object": self.object}
@@ -187,8 +187,19 @@ class PointRequest(_ReferringRequest[PointResult], frozen=True, kw_only=True, re
     streams = False
 
 
+_HUGE = 2**63  # from here on, integers have no place in JSON
 _IMAGE = "an EncodedImage, as encode_image(...) makes it"
+_TEXT = "text that is not blank and has no lone surrogates"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Q = TypeVar("Q", QueryRequest, _ReferringRequest[Any])
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for subclasses, such as the numbers of NumPy."""
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"a request's body holds what JSON has, not {type(value).__name__}")
 
 
 def _check(right: bool, name: str, expected: str, seen: object) -> None:
@@ -199,21 +210,24 @@ def _check(right: bool, name: str, expected: str, seen: object) -> None:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and not _SURROGATE.search(value)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE  # neither NaN nor infinite
 
 
 def _settle_refs(request: Q) -> None:
     """Check the references and keep them as plain tuples, so that an iterator is read once and requests compare."""
     if request.spatial_refs is None:
         return
+    _check(isinstance(request.spatial_refs, Iterable), "spatial_refs", "a list of points and boxes", request.spatial_refs)
     settled: list[tuple[float, ...]] = []
     for ref in request.spatial_refs:
+        name, expected = f"spatial_refs[{len(settled)}]", "a point (x, y) or a box (x_min, y_min, x_max, y_max) in [0, 1]"
+        _check(isinstance(ref, Point | BBox | Iterable), name, expected, ref)
         numbers = msgspec.structs.astuple(ref) if isinstance(ref, Point | BBox) else tuple(ref)
         right = len(numbers) in (2, 4) and all(_is_number(number) and 0 <= number <= 1 for number in numbers)
-        _check(right, "each of spatial_refs", "a point (x, y) or a box (x_min, y_min, x_max, y_max) in [0, 1]", numbers)
+        _check(right, name, expected, numbers)
         settled.append(numbers)
     msgspec.structs.force_setattr(request, "spatial_refs", tuple(settled))

@@ -1,0 +1,166 @@
+"""Values to lines and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from typing import Annotated, Any, Final, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sansio_moondream._errors import shorten
+
+from ._values import EOF, Ending, Line, Piece, RecordingError, RecordingHeader, decode_json
+
+FORMAT_VERSION: Final = 1
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+
+# Beside what JSON itself escapes: C1 controls and DEL, marks of direction, line and paragraph separators, the byte order mark.
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def encode_line(line: Line) -> bytes:
+    """One line of a recording, with its line end. Write the header first, then each piece, then the ending."""
+    if isinstance(line, RecordingHeader):
+        return _encode(_wire_header(line))
+    if isinstance(line, Ending):
+        return _encode([line.seconds, "x", line.fault, *([line.message] if line.message else [])])
+    try:
+        return _encode([line.seconds, "t", line.data.decode()])
+    except UnicodeDecodeError:
+        return _encode([line.seconds, "b", b64encode(line.data).decode()])
+
+
+class RecordingReader:
+    """Reads a recording line by line, holding none of them.
+
+    Give each line to `receive_line` in order and take what it is; after the last, call `receive_eof`. From a file, take lines with
+    `readline(MAX_LINE_BYTES + 1)`: a line that is longer than that is refused, and never read whole.
+    """
+
+    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._line_number = 0
+        self._header: RecordingHeader | None = None
+        self._ended = False
+
+    def receive_line(self, line: bytes) -> Line:
+        """What one line says, with or without its line end. Raises RecordingError; there is no reading on after that."""
+        self._line_number += 1
+        try:
+            return self._read(line)
+        except ValueError as error:
+            raise self._error(str(error)) from error
+
+    def receive_eof(self) -> None:
+        """No line follows. Raises RecordingError if the ending has not come."""
+        if not self._ended:
+            self._line_number += 1
+            raise self._error("the recording stops without its ending" if self._header else "the recording is empty")
+
+    def _read(self, line: bytes) -> Line:
+        if len(line) > self._max_line_bytes:
+            raise ValueError(f"the line is longer than {self._max_line_bytes:,} bytes")
+        if self._ended:
+            raise ValueError("nothing should follow the ending")
+        value = decode_json(line)
+        if self._header is None:
+            self._header = _parse_header(value)
+            return self._header
+        parsed = _parse_piece_or_ending(value)
+        self._ended = isinstance(parsed, Ending)
+        if self._header.status_code is None and (isinstance(parsed, Piece) or parsed.fault == EOF):
+            raise ValueError("where no response began, only the error that ended the exchange should follow")
+        return parsed
+
+    def _error(self, message: str) -> RecordingError:
+        return RecordingError(f"line {self._line_number}: {message}", self._line_number)
+
+
+class Recording(Struct, frozen=True):
+    """A whole exchange. `encode` and `decode` are its file's content."""
+
+    header: RecordingHeader
+    pieces: tuple[Piece, ...]
+    ending: Ending
+
+    def encode(self) -> bytes:
+        """The content of its file."""
+        lines: tuple[Line, ...] = (self.header, *self.pieces, self.ending)
+        return b"".join(map(encode_line, lines))
+
+    @classmethod
+    def decode(cls, data: bytes, max_line_bytes: int = MAX_LINE_BYTES) -> Recording:
+        """The recording that a file holds. Raises RecordingError."""
+        reader = RecordingReader(max_line_bytes)
+        lines: list[Any] = [reader.receive_line(line) for line in (data.removesuffix(b"\n").split(b"\n") if data else ())]
+        reader.receive_eof()
+        header, *pieces, ending = lines  # the reader takes no other order
+        return cls(header, tuple(pieces), ending)
+
+    def __repr__(self) -> str:
+        about = self.header
+        return f"<Recording {about.method} {about.path}: {about.status_code}, {len(self.pieces):,} pieces, {self.ending.fault}>"
+
+
+class _WireRequest(Struct):
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: Any
+
+
+class _WireResponse(Struct):
+    seconds: float
+    status_code: Annotated[int, Meta(ge=100, le=999)]
+    headers: tuple[tuple[str, str], ...]
+
+
+class _WireHeader(Struct):
+    recording: int
+    request: _WireRequest
+    response: _WireResponse | None
+
+
+def _wire_header(header: RecordingHeader) -> Any:
+    request = _WireRequest(header.method, header.path, header.request_headers, header.request_body)
+    response = None
+    if header.status_code is not None:
+        response = _WireResponse(header.seconds, header.status_code, header.response_headers)
+    return msgspec.to_builtins(_WireHeader(FORMAT_VERSION, request, response))
+
+
+def _parse_header(value: Any) -> RecordingHeader:
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    version = fields.get("recording")
+    if version is None:
+        raise ValueError('the first line should be the header of a recording: {"recording": 1, ...}')
+    if version != FORMAT_VERSION:
+        raise ValueError(f"the recording has format version {shorten(str(version), 40)}, and this library reads {FORMAT_VERSION}")
+    wire = msgspec.convert(fields, _WireHeader)
+    asked, answered = wire.request, wire.response
+    if answered is None:
+        return RecordingHeader(asked.method, asked.path, asked.headers, asked.body)
+    head = answered.status_code, answered.headers, answered.seconds
+    return RecordingHeader(asked.method, asked.path, asked.headers, asked.body, *head)
+
+
+def _parse_piece_or_ending(value: Any) -> Piece | Ending:
+    match value:
+        case [seconds, "t", str(text)]:
+            return Piece(seconds, text.encode())
+        case [seconds, "b", str(text)]:
+            return Piece(seconds, b64decode(text, validate=True))
+        case [seconds, "x", str(fault)]:
+            return Ending(seconds, fault)
+        case [seconds, "x", str(fault), str(message)]:
+            return Ending(seconds, fault, message)
+        case _:
+            raise ValueError(f'a line should be [seconds, "t" or "b", text] or [seconds, "x", ending], not {shorten(repr(value), 80)}')
+
+
+def _encode(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "replace") + b"\n"

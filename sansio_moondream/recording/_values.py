@@ -1,0 +1,156 @@
+"""What a recording is made of: the header, the pieces, the ending, and the error for a recording that is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from sansio_moondream._errors import (
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    FirstEventTimeout,
+    IdleTimeout,
+    IncompleteStream,
+    MoondreamError,
+    RemoteProtocolError,
+    TLSFailed,
+    TotalTimeout,
+    TransportError,
+    shorten,
+)
+from sansio_moondream._headers import HeaderTypes
+from sansio_moondream._json import TooDeep, decode
+from sansio_moondream._requests import HTTPRequest
+
+from ._redaction import REQUEST_HEADERS, RESPONSE_HEADERS, mask_text, safe_body, safe_headers
+
+EOF: Final = "eof"
+MAX_DEPTH: Final = 64
+_FAULTS: dict[str, type[MoondreamError]] = {
+    kind.__name__: kind
+    for kind in (
+        TransportError,
+        ConnectFailed,
+        TLSFailed,
+        ConnectTimeout,
+        FirstEventTimeout,
+        IncompleteStream,
+        ConnectionLost,
+        IdleTimeout,
+        TotalTimeout,
+        RemoteProtocolError,
+    )
+}
+
+
+class RecordingError(ValueError):
+    """A recording is broken: the message says what was expected and what was seen, in which line (`line_number`, from 1)."""
+
+    def __init__(self, message: str, line_number: int = 0) -> None:
+        super().__init__(message)
+        self.line_number = line_number
+
+
+class RecordingHeader(Struct, frozen=True):
+    """What was asked, and the head of what was answered. Make one of an exchange with `of`, which leaves secrets out.
+
+    Attributes:
+        method, path: of the request; the host is not written down.
+        request_headers: pairs, those that are harmless.
+        request_body: the JSON body; instead of each picture its `sha256`, `media_type`, `bytes`, `width` and `height`.
+        status_code: of the response, or None where no head came.
+        response_headers: pairs, those that are harmless.
+        seconds: from when the request was sent until the head came.
+    """
+
+    method: str
+    path: str
+    request_headers: tuple[tuple[str, str], ...] = ()
+    request_body: Any = None
+    status_code: int | None = None
+    response_headers: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "seconds", _seconds(self.seconds))
+
+    @classmethod
+    def of(
+        cls,
+        request: HTTPRequest,
+        status_code: int | None = None,
+        response_headers: HeaderTypes = (),
+        *,
+        seconds: float = 0.0,
+        secrets: Collection[str] = (),
+    ) -> RecordingHeader:
+        """The header of an exchange, without its host, pictures and secrets; `secrets` (the key) are masked where they still occur.
+
+        Raises ValueError for a request whose body is not JSON.
+        """
+        path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        return cls(
+            request.method,
+            mask_text(path, secrets),
+            safe_headers(request.headers, REQUEST_HEADERS, secrets),
+            safe_body(decode_json(request.body), secrets),
+            status_code,
+            safe_headers(response_headers, RESPONSE_HEADERS, secrets),
+            seconds,
+        )
+
+
+class Piece(Struct, frozen=True):
+    """Bytes of the body that came at once, `seconds` after the line before (kept to the microsecond)."""
+
+    seconds: float
+    data: bytes
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "seconds", _seconds(self.seconds))
+        if not self.data:
+            raise ValueError("a piece should have at least one byte")
+
+    def __repr__(self) -> str:
+        return f"<Piece after {self.seconds:g} s, {len(self.data):,} bytes: {shorten(self.data, 40)}>"
+
+
+class Ending(Struct, frozen=True):
+    """How the exchange ended, `seconds` after the line before: `EOF`, or the name of an error. See `fault_error`."""
+
+    seconds: float
+    fault: str = EOF
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "seconds", _seconds(self.seconds))
+        if self.fault != EOF and self.fault not in _FAULTS:
+            raise ValueError(f"the ending should be {EOF} or one of {', '.join(_FAULTS)}, not {shorten(self.fault, 40)!r}")
+
+
+Line: TypeAlias = RecordingHeader | Piece | Ending
+
+
+def fault_error(ending: Ending) -> MoondreamError | None:
+    """The error that an ending stands for, to be raised in its place; None for `EOF`."""
+    return None if ending.fault == EOF else _FAULTS[ending.fault](ending.message)
+
+
+def decode_json(line: bytes) -> Any:
+    """The JSON value in a line or a body. Raises ValueError in words."""
+    try:
+        return decode(line, MAX_DEPTH)
+    except TooDeep:
+        raise ValueError(f"the line nests deeper than {MAX_DEPTH}") from None
+    except ValueError as error:
+        raise ValueError(f"the line is not JSON ({error}): {shorten(line, 80)}") from error
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1e9:
+        raise ValueError(f"seconds should be a number from 0 to 1e9, not {shorten(repr(value), 40)}")
+    return round(float(value), 6)

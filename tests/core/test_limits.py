@@ -1,0 +1,121 @@
+"""Every buffer has a limit, and it is met in every cutting at the same place (`max_record_bytes` of lines: test_records.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sansio_moondream import IncompleteStream, LimitExceeded, Limits, NotFoundError, PathChunk, TextDelta
+from sansio_moondream.testing import EVENT_STREAM, check_cuttings, run
+from tests.helpers import END, QUERY, SEGMENT, delta, record
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize("field", Limits.__struct_fields__)
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1", True, None])
+def test_bad_limits(field: str, value: Any):
+    with pytest.raises(ValueError, match=f"Limits.{field} must be a whole number of at least 1"):
+        Limits(**{field: value})
+
+
+@pytest.mark.parametrize("text", ["abcd", "é", "月", "🌙"])
+def test_text_is_counted_in_bytes_of_utf8(text: str):
+    size = len(text.encode())
+    data = delta(text) * 3 + END
+    assert check_cuttings(QUERY, data, limits=Limits(max_text_bytes=3 * size)).error is None
+    outcome = check_cuttings(QUERY, data, limits=Limits(max_text_bytes=3 * size - 1))
+    assert outcome.events == [TextDelta(text)] * 2
+    assert type(outcome.error) is LimitExceeded
+    assert f"Limits.max_text_bytes ({3 * size - 1} bytes)" in str(outcome.error)
+    assert outcome.snapshot.text == 2 * text
+
+
+def test_text_just_within_its_limit_is_not_refused_for_the_json_around_it():
+    data = delta("x") * 1000 + END
+    for limit, whole in ((999, False), (1000, True)):
+        for size in (len(data), 1460, 70, 1):
+            pieces = [data[at : at + size] for at in range(0, len(data), size)]
+            outcome = run(QUERY, pieces, limits=Limits(max_text_bytes=limit))
+            assert (outcome.error is None) is whole
+            assert sum(isinstance(event, TextDelta) for event in outcome.events) == limit
+
+
+def test_path_pieces_count_as_text():
+    data = record({"type": "path_delta", "chunk": "M 0 0"}) * 2
+    outcome = check_cuttings(SEGMENT, data, limits=Limits(max_text_bytes=9))
+    assert outcome.events == [PathChunk("M 0 0")]
+    assert type(outcome.error) is LimitExceeded
+
+
+def test_a_held_half_counts_when_it_is_a_character():
+    data = b'data: {"chunk": "a\\ud83c"}\n\ndata: {"chunk": "\\udf19"}\n\n' + END
+    assert check_cuttings(QUERY, data, limits=Limits(max_text_bytes=5)).snapshot.text == "a\U0001f319"
+    assert type(check_cuttings(QUERY, data, limits=Limits(max_text_bytes=4)).error) is LimitExceeded
+
+
+def test_text_of_a_whole_answer():
+    assert type(check_cuttings(QUERY, b'{"answer": "abc"}', headers=JSON, limits=Limits(max_text_bytes=2)).error) is LimitExceeded
+
+
+def test_a_json_body():
+    body = b'{"answer": "abc"}'
+    assert check_cuttings(QUERY, body, headers=JSON, limits=Limits(max_record_bytes=len(body))).error is None
+    outcome = check_cuttings(QUERY, body, headers=JSON, limits=Limits(max_record_bytes=len(body) - 1))
+    assert type(outcome.error) is LimitExceeded
+    assert "a JSON body that is longer than Limits.max_record_bytes (16 bytes)" in str(outcome.error)
+
+
+def test_a_long_error_body_is_cut_short_and_does_not_wait_for_its_end():
+    outcome = check_cuttings(QUERY, b"no such thing", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7))
+    assert type(outcome.error) is NotFoundError
+    assert (outcome.error.message, outcome.error.body) == ("no such", "no such")
+    exact = check_cuttings(QUERY, b"no such", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7))
+    assert isinstance(exact.error, NotFoundError)
+    assert exact.error.message == "no such"
+
+
+class TestDepth:
+    def nested(self, depth: int, inside: str = "", *, brackets: str = "[]") -> bytes:
+        opening, closing = ('{"a":', "}") if brackets == "{}" else tuple(brackets)
+        return f'data: {{"chunk": "x", "note": {opening * depth}{inside or 1}{closing * depth}}}\n\n'.encode()
+
+    @pytest.mark.parametrize("brackets", ["[]", "{}"])
+    def test_to_the_limit_and_not_beyond(self, brackets: str):
+        assert check_cuttings(QUERY, self.nested(63, brackets=brackets) + END).error is None
+        outcome = check_cuttings(QUERY, delta("a") + self.nested(64, brackets=brackets) + END)
+        assert outcome.events == [TextDelta("a")]
+        assert type(outcome.error) is LimitExceeded
+        assert "a message nested deeper than Limits.max_json_depth (64)" in str(outcome.error)
+
+    def test_brackets_in_strings_do_not_nest(self):
+        assert check_cuttings(QUERY, self.nested(3, '"' + "[{" * 80 + '\\"[[[\\\\"') + END).error is None
+
+    def test_many_siblings_do_not_nest(self):
+        assert check_cuttings(QUERY, self.nested(3, ",".join(["[]", "{}"] * 50)) + END).error is None
+
+    @pytest.mark.parametrize("bracket", [b"[", b'{"a":'])
+    def test_a_hundred_thousand(self, bracket: bytes):
+        for piece in (b'data: {"chunk": ', b'data: {"chunk": "a", "x": ', b"data: "):
+            outcome = run(QUERY, [delta("a") + piece + bracket * 100_000 + b"\n\n"])
+            assert outcome.events == [TextDelta("a")]
+            assert type(outcome.error) is LimitExceeded
+
+    def test_in_a_json_body(self):
+        outcome = run(QUERY, [b'{"answer": "x", "note": ' + b"[" * 100_000], headers=JSON)
+        assert type(outcome.error) is LimitExceeded
+
+    def test_in_an_error_body_it_is_text(self):
+        outcome = run(QUERY, [b"[" * 10_000], status_code=404, headers=EVENT_STREAM)
+        assert type(outcome.error) is NotFoundError
+
+    def test_an_unclosed_string_at_the_end_of_input(self):
+        assert type(run(QUERY, [b'data: {"chunk": "' + b"[" * 100], limits=Limits(max_json_depth=2)).error) is IncompleteStream
+
+
+def test_a_stream_far_longer_than_its_buffers_is_no_problem():
+    data = b": keep-alive\n\n" * 10_000 + delta("a") + END
+    for size in (len(data), 1000, 3):
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        assert run(QUERY, pieces, limits=Limits(max_record_bytes=100)).error is None

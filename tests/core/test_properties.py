@@ -1,0 +1,122 @@
+"""What holds for any stream: cutting changes nothing, encoding is undone by decoding, and a stream is whole or says it is not."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from hypothesis import event as note
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_moondream import Completed, ConnectionLost, Dialect, IdleTimeout, IncompleteStream, Limits, Request, encode_events
+from sansio_moondream.testing import EVENT_STREAM, each_byte, run, strategies
+from tests.helpers import REQUESTS, record
+
+JSON = (("content-type", "application/json"),)
+skills = st.sampled_from(sorted(REQUESTS))
+dialects = st.sampled_from(Dialect)
+
+# Pieces of streams, right and wrong: what is drawn from them meets itself at odd borders, as bytes from a network do.
+fragments = st.one_of(
+    st.sampled_from(
+        [
+            b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\xef\xbb\xbf", b":\n", b": ping\n\n", b"data", b"data:", b"data: ", b"event: error\n",
+            b"id: 1\n", b"\n\ndata: ", b"{", b"}", b'{"chunk": "', b'"}', b"\xff", b"\\ud83c", b"\\udf19", b'"', b"[" * 70, b"null",
+            b'data: {"completed": true}', b'data: {"chunk": "a", "completed": true}\n\n', b'data: {"chunk": "a"}\n\n' * 3,
+            b'data: {"chunk": "a",\n"token_index": 1}\n\n', b'data: {"chunk": "a"}{"chunk": "b"}\n\n', b'data: {"chunk": ""}\n\n',
+            b'data: {"chunk": "x", "chunk": "y"}\n\n', b'data: {"chunk": null, "token_index": "z"}\n\n', b'data: {"error": "boom"}\n\n',
+            b'data: {"chunk": "a\\ud83c"}\n\n', b'data: {"chunk": "\\udf19b"}\n\n', b'data: {"type": "path_delta", "chunk": "M 0 0"}\n\n',
+            b'data: {"type": "bbox", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}}\n\n', b"data: [DONE]\n\n",
+        ]
+    ),
+    st.builds(lambda text: record({"chunk": text}), st.text(max_size=5)),
+    st.builds(lambda text: b'data: {"chunk": "' + text.encode("utf-8", "replace") + b'"}\n\n', st.text(max_size=5)),
+    st.binary(max_size=6),
+)  # fmt: skip
+bodies = st.lists(fragments, max_size=12).map(b"".join)
+endings = st.sampled_from([None, OSError("reset"), IdleTimeout("no byte for 1 s")])
+
+
+def check(data: st.DataObject, request: Request[Any], body: bytes, **about: Any) -> Any:
+    whole = run(request, [body], **about)
+    assert run(request, each_byte(body), **about).key == whole.key
+    assert run(request, data.draw(strategies.cuttings(body)), **about).key == whole.key
+    return whole
+
+
+@given(st.data(), strategies.requests(), bodies, endings, st.just(Limits()) | strategies.limits(60))
+def test_any_bytes_in_any_cutting(data: st.DataObject, request: Request[Any], body: bytes, ending: Any, limits: Limits):
+    outcome = check(data, request, body, ending=ending, limits=limits)
+    note(type(outcome.error).__name__)
+    if outcome.error is None:
+        assert outcome.events[-1] == Completed(outcome.snapshot)
+    else:
+        assert not any(isinstance(event, Completed) for event in outcome.events)
+        assert outcome.error.partial == outcome.snapshot
+
+
+@given(
+    st.data(),
+    strategies.requests(),
+    st.binary(max_size=200),
+    st.sampled_from([200, 400, 429, 500]),
+    st.just(Limits()) | strategies.limits(60),
+)
+def test_any_json_body_in_any_cutting(data: st.DataObject, request: Request[Any], body: bytes, status_code: int, limits: Limits):
+    check(data, request, body, headers=JSON, status_code=status_code, limits=limits)
+
+
+@given(st.data(), skills, dialects)
+def test_decoding_undoes_encoding(data: st.DataObject, skill: str, dialect: Dialect):
+    events = data.draw(strategies.streams(skill, dialect))
+    encoded = encode_events(events, dialect)
+    outcome = check(data, REQUESTS[skill], encoded)
+    assert outcome.error is None
+    assert outcome.events == events
+    assert b"".join(encode_events([one], dialect) for one in events) == encoded
+
+
+@given(st.data(), skills, dialects)
+def test_a_stream_cut_short_is_never_whole_and_loses_nothing(data: st.DataObject, skill: str, dialect: Dialect):
+    events = data.draw(strategies.streams(skill, dialect))
+    encoded = encode_events(events, dialect)
+    fault = data.draw(strategies.faults(encoded, [ConnectionLost("gone")]))
+    body, ending = fault.apply(encoded)
+    outcome = check(data, REQUESTS[skill], body, ending=ending)
+    if len(body) >= len(encoded.rstrip(b"\n")):
+        assert outcome.error is None
+        assert outcome.events == events
+    else:
+        assert isinstance(outcome.error, IncompleteStream)
+        assert outcome.events == events[: len(outcome.events)]
+        whole_payloads = sum(
+            1 for count in range(1, len(events) + 1) if len(encode_events(events[:count], dialect).rstrip(b"\n")) <= len(body)
+        )
+        assert len(outcome.events) == whole_payloads
+
+
+@given(st.data(), skills, st.sampled_from(["gzip", "deflate"]), bodies, st.integers(0, 9), st.just(Limits()) | strategies.limits(60))
+def test_compressed_bodies_in_any_cutting(data: st.DataObject, skill: str, coding: str, body: bytes, level: int, limits: Limits):
+    engine = zlib.compressobj(level, wbits=31 if coding == "gzip" else 15)
+    packed = b"".join([engine.compress(body), engine.flush(zlib.Z_SYNC_FLUSH), engine.flush()])
+    packed = bytearray(packed)
+    for at in data.draw(st.lists(st.integers(0, len(packed) - 1), max_size=1)):
+        packed[at] ^= data.draw(st.integers(1, 255))
+    check(data, REQUESTS[skill], bytes(packed), headers=[*EVENT_STREAM, ("content-encoding", coding)], limits=limits)
+
+
+@given(st.lists(st.text(alphabet="a\U0001f319é\n", min_size=1, max_size=4), max_size=8), st.data())
+def test_text_cut_between_the_halves_of_a_character_is_whole(parts: list[str], data: st.DataObject):
+    # As a server does that cuts its text by UTF-16 units: each piece is escaped for itself.
+    units = "".join(parts).encode("utf-16-le")
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(units) // 2), max_size=6)))
+    pieces = [
+        units[2 * start : 2 * end].decode("utf-16-le", "surrogatepass")
+        for start, end in zip([0, *cuts], [*cuts, len(units) // 2], strict=True)
+    ]
+    body = b"".join(record({"chunk": piece}) for piece in pieces) + record({"completed": True, "answer": "".join(parts)})
+    outcome = check(data, REQUESTS["query"], body)
+    assert outcome.error is None
+    assert outcome.snapshot.text == "".join(parts)
+    assert outcome.snapshot.metadata.deltas_match is True

@@ -1,0 +1,376 @@
+"""What goes out: every field of every skill, word for word, and nothing that a server would have to refuse."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_moondream import (
+    BBox,
+    CaptionRequest,
+    DetectRequest,
+    EncodedImage,
+    Endpoint,
+    HTTPRequest,
+    Point,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+    Settings,
+    __version__,
+)
+from tests.helpers import PIXEL, REQUESTS
+
+LOCAL = Endpoint("http://localhost:2020/v1")
+URL = PIXEL.data_url
+BIG = EncodedImage("data:image/jpeg;base64," + "A" * 10_000_000)
+
+
+def body_of(request: Request[Any], **options: Any) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(request.to_http(LOCAL, **options).body)
+    return body
+
+
+class TestBody:
+    @pytest.mark.parametrize(
+        ("request_", "body"),
+        [
+            (QueryRequest(question="What?"), {"question": "What?", "stream": True}),
+            (QueryRequest(question="What?", image=PIXEL), {"question": "What?", "image_url": URL, "stream": True}),
+            (
+                QueryRequest(
+                    question="月の光?",
+                    image=PIXEL,
+                    reasoning=False,
+                    spatial_refs=[(0.5, 0.25), (0, 0, 1, 1)],
+                    settings=Settings(temperature=0.5, top_p=0.3, max_tokens=64, max_objects=3),
+                    model="moondream3-preview/FINETUNE@7",
+                ),
+                {
+                    "question": "月の光?",
+                    "image_url": URL,
+                    "reasoning": False,
+                    "spatial_refs": [[0.5, 0.25], [0, 0, 1, 1]],
+                    "settings": {"temperature": 0.5, "top_p": 0.3, "max_tokens": 64, "max_objects": 3},
+                    "model": "moondream3-preview/FINETUNE@7",
+                    "stream": True,
+                },
+            ),
+            (QueryRequest(question="What?", reasoning=True), {"question": "What?", "reasoning": True, "stream": True}),
+            (CaptionRequest(image=PIXEL), {"image_url": URL, "stream": True}),
+            (CaptionRequest(image=PIXEL, length="short"), {"image_url": URL, "length": "short", "stream": True}),
+            (SegmentRequest(image=PIXEL, object="moon"), {"image_url": URL, "object": "moon", "stream": True}),
+            (
+                SegmentRequest(image=PIXEL, object="moon", spatial_refs=[Point(0.5, 0.5)]),
+                {"image_url": URL, "object": "moon", "spatial_refs": [[0.5, 0.5]], "stream": True},
+            ),
+            (DetectRequest(image=PIXEL, object="moon"), {"image_url": URL, "object": "moon"}),
+            (
+                DetectRequest(image=PIXEL, object="moon", settings=Settings(max_objects=5)),
+                {"image_url": URL, "object": "moon", "settings": {"max_objects": 5}},
+            ),
+            (
+                PointRequest(image=PIXEL, object="moon", spatial_refs=[BBox(0, 0, 0.5, 1)]),
+                {"image_url": URL, "object": "moon", "spatial_refs": [[0, 0, 0.5, 1]]},
+            ),
+        ],
+    )
+    def test_exactly(self, request_: Request[Any], body: dict[str, Any]):
+        assert body_of(request_) == body
+
+    def test_bytes(self):
+        """Written as servers with the strictest JSON readers take it: UTF-8, no blanks, no NaN."""
+        request = QueryRequest(question='a "月"\n', settings=Settings(temperature=0))
+        expected = '{"question":"a \\"月\\"\\n","settings":{"temperature":0},"stream":true}'
+        assert request.to_http(LOCAL).body == expected.encode()
+
+    @pytest.mark.parametrize("skill", ["query", "caption", "segment"])
+    def test_without_streaming(self, skill: str):
+        assert body_of(REQUESTS[skill], stream=False)["stream"] is False
+
+    @pytest.mark.parametrize("skill", ["detect", "point"])
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_skills_that_answer_whole_say_nothing_of_streams(self, skill: str, stream: bool):
+        assert "stream" not in body_of(REQUESTS[skill], stream=stream)
+
+    def test_empty_settings_are_the_servers_own(self):
+        assert body_of(QueryRequest(question="?", settings=Settings()))["settings"] == {}
+
+    def test_extra_body_adds_and_replaces(self):
+        extra = {"variant": "b", "question": "other", "settings": {"seed": 1}, "note": None}
+        body = body_of(QueryRequest(question="?", settings=Settings(top_p=1)), extra_body=extra)
+        assert body == {"question": "other", "variant": "b", "settings": {"seed": 1}, "note": None, "stream": True}
+
+    def test_extra_body_is_left_as_it_is(self):
+        extra = {"variant": "b"}
+        QueryRequest(question="?").to_http(LOCAL, extra_body=extra)
+        assert extra == {"variant": "b"}
+
+    def test_extra_body_that_is_no_json(self):
+        with pytest.raises(TypeError, match="a request's body holds what JSON has, not object"):
+            QueryRequest(question="?").to_http(LOCAL, extra_body={"x": object()})
+
+    def test_subclasses_of_what_json_has(self):
+        """As NumPy's numbers and string enumerations are."""
+
+        class Fraction(float):
+            pass
+
+        class Count(int):
+            pass
+
+        class Name(str):
+            __slots__ = ()
+
+        class Kind(StrEnum):
+            MOON = "moon"
+
+        request = QueryRequest(question=Name("?"), spatial_refs=[(Fraction(0.5), Count(1))], settings=Settings(top_p=Fraction(0.5)))
+        assert body_of(request) == {"question": "?", "spatial_refs": [[0.5, 1]], "settings": {"top_p": 0.5}, "stream": True}
+        assert body_of(DetectRequest(image=PIXEL, object=Kind.MOON))["object"] == "moon"
+
+    @given(st.text(st.characters(exclude_categories=["Cs"])))
+    def test_any_question_arrives(self, question: str):
+        if question.strip():
+            assert body_of(QueryRequest(question=question))["question"] == question
+
+
+class TestHead:
+    @pytest.mark.parametrize("skill", REQUESTS)
+    def test_method_and_address(self, skill: str):
+        http = REQUESTS[skill].to_http(Endpoint())
+        assert (http.method, http.url) == ("POST", f"https://api.moondream.ai/v1/{skill}")
+        assert REQUESTS[skill].skill == skill
+
+    @pytest.mark.parametrize("skill", REQUESTS)
+    def test_headers(self, skill: str):
+        streams = skill in ("query", "caption", "segment")
+        assert REQUESTS[skill].streams is streams
+        assert REQUESTS[skill].to_http(Endpoint(api_key="KEY")).headers == (
+            ("Accept", "text/event-stream, application/json" if streams else "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("Content-Type", "application/json"),
+            ("User-Agent", f"sansio-moondream/{__version__}"),
+            ("X-Moondream-Auth", "KEY"),
+        )
+
+    def test_no_key_no_header(self):
+        assert "X-Moondream-Auth" not in dict(REQUESTS["query"].to_http(LOCAL).headers)
+
+    @pytest.mark.parametrize("options", [{"stream": False}, {"extra_body": {"stream": False}}])
+    def test_an_event_stream_is_accepted_only_if_one_is_asked_for(self, options: Any):
+        assert dict(REQUESTS["query"].to_http(LOCAL, **options).headers)["Accept"] == "application/json"
+
+    def test_headers_can_be_written_as_they_are(self):
+        for name, value in QueryRequest(question="月\r\nX: y").to_http(Endpoint(api_key="KEY")).headers:
+            assert f"{name}: {value}".isascii()
+            assert f"{name}{value}".isprintable()
+
+
+class TestSpatialRefs:
+    def test_any_iterables(self):
+        refs = (pair for pair in [iter((0.5, 0.25)), [0, 0, 1, 1], Point(1, 0), BBox(0, 0.5, 1, 1)])
+        request = QueryRequest(question="?", spatial_refs=refs)
+        assert request.spatial_refs == ((0.5, 0.25), (0, 0, 1, 1), (1, 0), (0, 0.5, 1, 1))
+        assert body_of(request)["spatial_refs"] == body_of(request)["spatial_refs"] == [[0.5, 0.25], [0, 0, 1, 1], [1, 0], [0, 0.5, 1, 1]]
+
+    def test_spellings_of_the_same_compare(self):
+        requests = [SegmentRequest(image=PIXEL, object="moon", spatial_refs=refs) for refs in ([[0.5, 1]], ((0.5, 1.0),), [Point(0.5, 1)])]
+        assert len(set(requests)) == 1
+
+    def test_none_and_empty_are_not_the_same(self):
+        assert "spatial_refs" not in body_of(QueryRequest(question="?"))
+        assert body_of(QueryRequest(question="?", spatial_refs=[]))["spatial_refs"] == []
+
+    @pytest.mark.parametrize("make", [QueryRequest, SegmentRequest, PointRequest])
+    @pytest.mark.parametrize(
+        ("refs", "kind", "name", "seen"),
+        [
+            (5, ValueError, "spatial_refs", "5"),
+            (BBox(0, 0, 1, 1), TypeError, "spatial_refs", "BBox"),
+            (Point(0, 1), TypeError, "spatial_refs", "Point"),
+            ((0.5, 0.25), ValueError, "spatial_refs[0]", "0.5"),
+            ([(0, 1), None], TypeError, "spatial_refs[1]", "NoneType"),
+            ([()], ValueError, "spatial_refs[0]", "()"),
+            ([(0.5,)], ValueError, "spatial_refs[0]", "(0.5,)"),
+            ([(0, 0, 1)], ValueError, "spatial_refs[0]", "(0, 0, 1)"),
+            ([(0, 0, 1, 1, 1)], ValueError, "spatial_refs[0]", "(0, 0, 1, 1, 1)"),
+            ([(0, 1), (0, 1.001)], ValueError, "spatial_refs[1]", "(0, 1.001)"),
+            ([(-0.001, 1)], ValueError, "spatial_refs[0]", "(-0.001, 1)"),
+            ([(0, float("nan"))], ValueError, "spatial_refs[0]", "(0, nan)"),
+            ([(0, float("inf"))], ValueError, "spatial_refs[0]", "(0, inf)"),
+            ([(0, 10**400)], ValueError, "spatial_refs[0]", "(0, 1000"),
+            ([(True, False)], ValueError, "spatial_refs[0]", "(True, False)"),
+            ([("0", "1")], ValueError, "spatial_refs[0]", "('0', '1')"),
+            (["ab"], ValueError, "spatial_refs[0]", "('a', 'b')"),
+            ([BBox(0, 0, 2, 1)], ValueError, "spatial_refs[0]", "(0, 0, 2, 1)"),
+        ],
+    )
+    def test_bad_ones(self, make: Callable[..., Any], refs: Any, kind: type[Exception], name: str, seen: str):
+        needed = {"question": "?"} if make is QueryRequest else {"image": PIXEL, "object": "moon"}
+        with pytest.raises(kind) as caught:
+            make(**needed, spatial_refs=refs)
+        assert str(caught.value).startswith(f"{name} should be a ")
+        assert f", not {seen}" in str(caught.value)
+        assert len(str(caught.value)) < 250
+
+    @pytest.mark.parametrize("make", [CaptionRequest, DetectRequest])
+    def test_skills_that_take_none(self, make: Callable[..., Any]):
+        with pytest.raises(TypeError):
+            make(image=PIXEL, object="moon", spatial_refs=[(0, 0)])
+
+
+TEXT = "text that is not blank and has no lone surrogates"
+IMAGE = r"an EncodedImage, as encode_image\(...\) makes it"
+
+
+class TestBadValues:
+    @pytest.mark.parametrize(
+        ("make", "kind", "words"),
+        [
+            (lambda: QueryRequest(question=""), ValueError, f"^question should be {TEXT}, not ''$"),
+            (lambda: QueryRequest(question=" \t\n"), ValueError, rf"^question should be {TEXT}, not ' \\t\\n'$"),
+            (lambda: QueryRequest(question="half \ud83c"), ValueError, rf"^question should be {TEXT}, not 'half \\ud83c'$"),
+            (lambda: QueryRequest(question=b"What?"), TypeError, f"^question should be {TEXT}, not bytes$"),
+            (lambda: QueryRequest(question=None), TypeError, f"^question should be {TEXT}, not NoneType$"),
+            (lambda: QueryRequest(question="?", image=b"GIF89a"), TypeError, f"^image should be {IMAGE}, not bytes$"),
+            (lambda: QueryRequest(question="?", image="moon.jpg"), ValueError, f"^image should be {IMAGE}, not 'moon.jpg'$"),
+            (lambda: QueryRequest(question="?", reasoning=1), ValueError, "^reasoning should be True, False or None, not 1$"),
+            (lambda: QueryRequest(question="?", model=""), ValueError, f"^model should be a model's name, {TEXT}, not ''$"),
+            (lambda: QueryRequest(question="?", settings={"top_p": 1}), TypeError, "^settings should be a Settings, not dict$"),
+            (lambda: CaptionRequest(image=None), TypeError, f"^image should be {IMAGE}, not NoneType$"),
+            (lambda: CaptionRequest(image=PIXEL, length="tiny"), ValueError, '^length should be "short", "normal" or "long", not \'tiny\'$'),
+            (lambda: CaptionRequest(image=PIXEL, length=["short"]), TypeError, '^length should be "short", "normal" or "long", not list$'),
+            (lambda: SegmentRequest(image=PIXEL, object=" "), ValueError, f"^object should be {TEXT}, not ' '$"),
+            (lambda: SegmentRequest(image=b"", object="moon"), TypeError, f"^image should be {IMAGE}, not bytes$"),
+            (lambda: DetectRequest(image=PIXEL, object=7), ValueError, f"^object should be {TEXT}, not 7$"),
+            (lambda: PointRequest(image=PIXEL, object=["moon"]), TypeError, f"^object should be {TEXT}, not list$"),
+            (lambda: DetectRequest(image=PIXEL, object="moon", model=3), ValueError, "^model should be a model's name"),
+        ],
+    )
+    def test_of_requests(self, make: Callable[[], Any], kind: type[Exception], words: str):
+        with pytest.raises(kind, match=words):
+            make()
+
+    @pytest.mark.parametrize(
+        ("field", "expected", "values"),
+        [
+            ("temperature", "a number of at least 0", [-0.1, float("nan"), float("inf"), 10**400, "0", True]),
+            ("top_p", "a number above 0 and at most 1", [0, -1, 1.1, float("nan"), "1", True]),
+            ("max_tokens", "a whole number of at least 1", [0, -5, 1.0, "1", True, 2**63]),
+            ("max_objects", "a whole number of at least 1", [0, -5, 1.5, "1", False, 10**400]),
+        ],
+    )
+    def test_of_settings(self, field: str, expected: str, values: list[Any]):
+        for value in values:
+            with pytest.raises(ValueError, match=f"^{field} should be {expected}, not ") as caught:
+                Settings(**{field: value})
+            assert repr(value)[:60] in str(caught.value)
+        with pytest.raises(TypeError, match=f"^{field} should be {expected}, not list$"):
+            Settings(**{field: [1]})
+
+    @pytest.mark.parametrize(
+        "settings",
+        [{"temperature": 0}, {"temperature": 2.5}, {"top_p": 1}, {"top_p": 0.0001}, {"max_tokens": 1}, {"max_objects": 10**6}],
+    )
+    def test_settings_at_their_borders(self, settings: dict[str, Any]):
+        assert body_of(QueryRequest(question="?", settings=Settings(**settings)))["settings"] == settings
+
+    def test_long_ones_are_shortened(self):
+        with pytest.raises(ValueError, match="length should be") as caught:
+            CaptionRequest(image=PIXEL, length="x" * 1_000_000)  # type: ignore[arg-type]
+        assert len(str(caught.value)) < 200
+
+    def test_names_are_needed(self):
+        with pytest.raises(TypeError):
+            QueryRequest("What?")  # type: ignore[call-arg, misc]
+
+    def test_the_base_is_no_request(self):
+        with pytest.raises(NotImplementedError):
+            Request[Any]().to_http(LOCAL)
+
+
+class TestValues:
+    @pytest.mark.parametrize("skill", REQUESTS)
+    def test_frozen_comparable_hashable_picklable(self, skill: str):
+        request = REQUESTS[skill]
+        for again in (pickle.loads(pickle.dumps(request)), copy.copy(request), copy.deepcopy(request)):
+            assert (again, hash(again)) == (request, hash(request))
+            assert type(again) is type(request)
+        with pytest.raises(AttributeError):
+            request.model = "other"  # type: ignore[misc]
+        assert request != type(request)(**{name: getattr(request, name) for name in request.__struct_fields__ if name != "model"}, model="x")
+
+    def test_requests_of_two_skills_differ(self):
+        assert DetectRequest(image=PIXEL, object="moon") != PointRequest(image=PIXEL, object="moon")
+
+    def test_settings(self):
+        settings = Settings(top_p=0.5, max_tokens=3)
+        assert pickle.loads(pickle.dumps(settings)) == settings == Settings(max_tokens=3, top_p=0.5)
+        assert hash(settings) == hash(Settings(top_p=0.5, max_tokens=3))
+        assert settings != Settings(top_p=0.5)
+        assert repr(settings) == "Settings(top_p=0.5, max_tokens=3)"
+        with pytest.raises(AttributeError):
+            settings.top_p = 1  # type: ignore[misc]
+
+    def test_with_all_fields_they_pickle_too(self):
+        request = SegmentRequest(image=PIXEL, object="moon", spatial_refs=iter([(0, 1)]), settings=Settings(max_tokens=1), model="m")
+        assert pickle.loads(pickle.dumps(request)) == request
+        assert hash(copy.deepcopy(request)) == hash(request)
+
+    def test_matchable(self):
+        def about(request: Request[Any]) -> str:
+            match request:
+                case QueryRequest(question=question, settings=Settings(max_tokens=int(most))):
+                    return f"{question} in {most}"
+                case CaptionRequest(length=None):
+                    return "as long as it likes"
+                case SegmentRequest(object=name) | DetectRequest(object=name) | PointRequest(object=name):
+                    return name
+                case _:
+                    return "?"
+
+        assert about(QueryRequest(question="What?", settings=Settings(max_tokens=5))) == "What? in 5"
+        assert [about(request) for request in REQUESTS.values()] == ["?", "as long as it likes", "moon", "moon", "moon"]
+
+    def test_reprs_are_short_and_leave_out_what_is_not_set(self):
+        image = "<EncodedImage image/jpeg, 10,000,023 characters>"
+        assert repr(QueryRequest(question="?", image=BIG)) == f"QueryRequest(question='?', image={image})"
+        assert repr(CaptionRequest(image=BIG, model="m")) == f"CaptionRequest(model='m', image={image})"
+        assert repr(DetectRequest(image=BIG, object="moon")) == f"DetectRequest(image={image}, object='moon')"
+
+
+class TestHTTPRequest:
+    def test_is_a_value(self):
+        http = REQUESTS["query"].to_http(Endpoint(api_key="KEY"))
+        again = pickle.loads(pickle.dumps(http))
+        assert (again, hash(again)) == (http, hash(http))
+        assert http != REQUESTS["query"].to_http(LOCAL)
+        with pytest.raises(AttributeError):
+            http.url = "https://elsewhere"  # type: ignore[misc]
+
+    def test_matchable(self):
+        match REQUESTS["caption"].to_http(LOCAL):
+            case HTTPRequest("POST", url, headers, body):
+                assert url == "http://localhost:2020/v1/caption"
+                assert dict(headers)["Content-Type"] == "application/json"
+                assert body.startswith(b'{"image_url":"data:image/gif;base64,')
+            case other:
+                pytest.fail(repr(other))
+
+    def test_repr_has_neither_key_nor_picture(self):
+        http = CaptionRequest(image=BIG).to_http(Endpoint(api_key="SECRET", headers={"X-Org": "SECRET"}))
+        assert repr(http) == (
+            "<HTTPRequest POST https://api.moondream.ai/v1/caption, headers: Accept, Accept-Encoding, Content-Type, User-Agent, "
+            "X-Moondream-Auth, X-Org; body of 10,000,053 bytes>"
+        )
+        assert "SECRET" not in str(http)
