@@ -316,8 +316,10 @@ class Answer:
             counts = [_int(metrics.get(name)) for name in ("input_tokens", "output_tokens")]
             times = [_float(metrics.get(name)) for name in ("prefill_time_ms", "decode_time_ms", "ttft_ms")]
             self.about["metrics"] = Metrics(*counts, *times)
-        if isinstance(stats := fields.get("stats") or fields.get("_stats"), dict):
-            self.about["stats"] = Stats(_int(stats.get("tokens")), _float(stats.get("duration")), _float(stats.get("tokens_per_sec")))
+        for name in ("_stats", "stats"):
+            if isinstance(stats := fields.get(name), dict):
+                numbers = _float(stats.get("duration")), _float(stats.get("tokens_per_sec"))
+                self.about["stats"] = Stats(_int(stats.get("tokens")), *numbers)
         if self.skill == "query":
             self.reasoning = _read_reasoning(fields.get("reasoning")) or self.reasoning
 

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import attrgetter
@@ -110,7 +111,7 @@ class Deltas:
         self._size += len(text.encode())
 
 
-class Answer(Generic[R]):
+class Answer(ABC, Generic[R]):
     """What all skills share: the notes beside the answer, and the end."""
 
     _DELTA: ClassVar[type[TextDelta | PathChunk] | None] = None  # the event of its ordinary text messages, where it has any
@@ -145,14 +146,17 @@ class Answer(Generic[R]):
         """What has arrived so far, as a result; once the answer is complete, that is `result`."""
         return self.result or self._result(self._metadata)
 
+    @abstractmethod
     def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
-        raise NotImplementedError
+        """Take the answer's part of one message; its events, but for the end."""
 
     def _unstreamed(self, fields: Fields) -> list[Event]:
+        """Take the whole answer; its events, but for the end."""
         return self._streamed(fields, True)
 
+    @abstractmethod
     def _result(self, metadata: Metadata) -> R:
-        raise NotImplementedError
+        """What has been taken, as a result."""
 
     def _deltas_match(self) -> bool | None:
         return None
@@ -292,7 +296,7 @@ class SegmentAnswer(Answer[SegmentResult]):
 
 
 class DetectAnswer(Answer[DetectResult]):
-    _SPEAKS = frozenset({"completed", "stats", "_stats"})
+    _SPEAKS = frozenset({"stats", "_stats"})
     _READS = _BESIDE | {"objects"}
 
     _objects: tuple[BBox, ...] = ()
@@ -307,7 +311,7 @@ class DetectAnswer(Answer[DetectResult]):
 
 
 class PointAnswer(Answer[PointResult]):
-    _SPEAKS = frozenset({"completed", "stats", "_stats"})
+    _SPEAKS = frozenset({"stats", "_stats"})
     _READS = _BESIDE | {"points"}
 
     _points: tuple[Point, ...] = ()

@@ -195,7 +195,7 @@ class ResponseStream(Generic[R]):
         if type(data) is bytes and 0 < len(data) <= WINDOW and self._inflater is None:
             self._input.append(data)
             return
-        data = bytes(data)
+        data = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too
         if self._inflater is not None:
             data = self._inflate(self._inflater, data)
         self._input.extend(data[at : at + WINDOW] for at in range(0, len(data), WINDOW))

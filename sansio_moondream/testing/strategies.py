@@ -73,8 +73,8 @@ def requests() -> st.SearchStrategy[Request[Any]]:
 
 def _deltas(skill: str, dialect: Dialect) -> st.SearchStrategy[list[Event]]:
     indices = _indices if dialect is Dialect.ENGINE else st.none()
-    kind = PathChunk if skill == "segment" else TextDelta
-    ordinary = st.builds(kind, _pieces, indices)
+    kind: type[TextDelta | PathChunk] = PathChunk if skill == "segment" else TextDelta
+    ordinary: st.SearchStrategy[Event] = st.builds(kind, _pieces, indices)
     return st.lists(ordinary | st.builds(Unknown, _unknown), max_size=6)
 
 

@@ -21,8 +21,8 @@ dialects = st.sampled_from(Dialect)
 fragments = st.one_of(
     st.sampled_from(
         [
-            b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\xef\xbb\xbf", b":\n", b": ping\n\n", b"data", b"data:", b"data: ", b"event: error\n",
-            b"id: 1\n", b"\n\ndata: ", b"{", b"}", b'{"chunk": "', b'"}', b"\xff", b"\\ud83c", b"\\udf19", b'"', b"[" * 70, b"null",
+            b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\xef\xbb\xbf", b":\n", b": ping\n\n", b"data", b"data:", b"data: ",
+            b"event: error\n",             b"id: 1\n", b"\n\ndata: ", b"{", b"}", b'{"chunk": "', b'"}', b"\xff", b"\\ud83c", b"\\udf19", b'"', b"[" * 70, b"null",
             b'data: {"completed": true}', b'data: {"chunk": "a", "completed": true}\n\n', b'data: {"chunk": "a"}\n\n' * 3,
             b'data: {"chunk": "a",\n"token_index": 1}\n\n', b'data: {"chunk": "a"}{"chunk": "b"}\n\n', b'data: {"chunk": ""}\n\n',
             b'data: {"chunk": "x", "chunk": "y"}\n\n', b'data: {"chunk": null, "token_index": "z"}\n\n', b'data: {"error": "boom"}\n\n',

@@ -248,7 +248,11 @@ class TestBadValues:
             (lambda: QueryRequest(question="?", model=""), ValueError, f"^model should be a model's name, {TEXT}, not ''$"),
             (lambda: QueryRequest(question="?", settings={"top_p": 1}), TypeError, "^settings should be a Settings, not dict$"),
             (lambda: CaptionRequest(image=None), TypeError, f"^image should be {IMAGE}, not NoneType$"),
-            (lambda: CaptionRequest(image=PIXEL, length="tiny"), ValueError, '^length should be "short", "normal" or "long", not \'tiny\'$'),
+            (
+                lambda: CaptionRequest(image=PIXEL, length="tiny"),
+                ValueError,
+                '^length should be "short", "normal" or "long", not \'tiny\'$',
+            ),
             (lambda: CaptionRequest(image=PIXEL, length=["short"]), TypeError, '^length should be "short", "normal" or "long", not list$'),
             (lambda: SegmentRequest(image=PIXEL, object=" "), ValueError, f"^object should be {TEXT}, not ' '$"),
             (lambda: SegmentRequest(image=b"", object="moon"), TypeError, f"^image should be {IMAGE}, not bytes$"),
@@ -308,7 +312,9 @@ class TestValues:
             assert type(again) is type(request)
         with pytest.raises(AttributeError):
             request.model = "other"  # type: ignore[misc]
-        assert request != type(request)(**{name: getattr(request, name) for name in request.__struct_fields__ if name != "model"}, model="x")
+        assert request != type(request)(
+            **{name: getattr(request, name) for name in request.__struct_fields__ if name != "model"}, model="x"
+        )
 
     def test_requests_of_two_skills_differ(self):
         assert DetectRequest(image=PIXEL, object="moon") != PointRequest(image=PIXEL, object="moon")

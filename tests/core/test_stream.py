@@ -31,8 +31,9 @@ from sansio_moondream import (
     State,
     TextDelta,
     Trigger,
+    Unknown,
 )
-from sansio_moondream.testing import EVENT_STREAM, each_byte, run
+from sansio_moondream.testing import EVENT_STREAM, check_cuttings, each_byte, run
 from tests.helpers import DETECT, END, QUERY, SEGMENT, delta, record
 
 A, B = TextDelta("a", 1), TextDelta("b", 2)
@@ -60,10 +61,9 @@ class TestPulling:
 
     def test_events_before_a_fault_come_before_it(self):
         stream = opened(AB + b"data: nonsense\n\n" + END)
-        taken = []
+        taken: list[Any] = []
         with pytest.raises(RemoteProtocolError):
-            for event in stream.events():
-                taken.append(event)
+            taken.extend(stream.events())
         assert taken == [A, B]
 
     @pytest.mark.parametrize("pieces", [[AB], [delta("a", 1), delta("b", 2)], each_byte(AB)], ids=["whole", "each", "bytes"])
@@ -182,10 +182,9 @@ class TestResult:
             with pytest.raises(IncompleteStream) as caught:
                 stream.result()
         assert caught.value.partial == QueryResult("ab", metadata=stream.snapshot.metadata)  # type: ignore[union-attr]
-        taken = []
+        taken: list[Any] = []
         with pytest.raises(IncompleteStream):
-            for event in stream.events():
-                taken.append(event)
+            taken.extend(stream.events())
         assert taken == [A, B]
 
     def test_snapshot_covers_what_is_decoded_taken_or_not(self):
@@ -320,7 +319,7 @@ class TestErrors:
         fault = ConnectionResetError(104, "Connection reset by peer")
         stream = opened(AB)
         stream.receive_error(fault)
-        with pytest.raises(ConnectionLost, match="the connection broke: ConnectionResetError: .*Connection reset by peer") as caught:
+        with pytest.raises(ConnectionLost, match=r"the connection broke: ConnectionResetError: .*Connection reset by peer") as caught:
             stream.result()
         assert caught.value.__cause__ is fault
 
@@ -590,3 +589,68 @@ def test_reading_an_error_body_ends_in_its_error_however_it_ends():
         assert type(outcome.error) is ServerError
         assert outcome.error.message == "busy"
         assert outcome.snapshot is None
+
+
+class TestFastLane:
+    """Whole ordinary records take a short way; every message must come to the same by it and by the general way."""
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            b'data: {"chunk": "x", "completed": true}\n\n',
+            b'data: {"chunk": "", "completed": true}\n\n',
+            b'data: {"chunk": ""}\n\n',
+            b'data: {"chunk": "x", "new": 1}\n\n',
+            b'data: {"chunk": null}\n\n',
+            b'data: {"chunk": "\\ud83c"}\n\n',
+            b'data: {"chunk": "x", "token_index": 1.5}\n\n',
+            b'data: {"chunk": "x", "token_index": "7"}\n\n',
+            b'data: {"chunk": 1}\n\n',
+            b'data: {"chunk": "x"}\r\n\r\n',
+            b'data: {"chunk": "x"\n, "token_index": 1}\n\n',
+            b'data: {"chunk": "x"}\ndata: \n\n',
+            b'data: {"chunk": "x"}\n\n\n',
+            b'datum: {"chunk": "x"}\n\n',
+            b'{"chunk": "x"}\n\n',
+            b"data: \n\n",
+            b"\n",
+        ],
+    )
+    @pytest.mark.parametrize("count", [0, 1, 5])
+    def test_an_odd_record_among_ordinary_ones(self, odd: bytes, count: int):
+        data = delta("a", 1) * count + odd + delta("b", 2) * 2 + END
+        records = [*[delta("a", 1)] * count, odd, *[delta("b", 2)] * 2, END]
+        expected = run(QUERY, each_byte(data)).key
+        assert run(QUERY, [data]).key == expected
+        assert run(QUERY, records).key == expected
+        assert check_cuttings(QUERY, data).key == expected
+
+    def test_in_a_segmentation_too(self):
+        pieces = [record({"type": "path_delta", "chunk": f" L {at} 0", "completed": False, "token_index": at}) for at in range(9)]
+        data = b"".join(pieces) + record({"type": "final", "completed": True, "path": "M 0 0"})
+        outcome = check_cuttings(SEGMENT, data)
+        assert outcome.events[:9] == [PathChunk(f" L {at} 0", at) for at in range(9)]
+        assert run(SEGMENT, pieces).key == run(SEGMENT, [b"".join(pieces)]).key
+
+    def test_text_for_a_skill_that_has_none(self):
+        outcome = check_cuttings(DETECT, delta("a") * 3)
+        assert [type(event).__name__ for event in outcome.events] == ["Unknown"] * 3
+
+
+def test_an_error_that_knows_more_keeps_it():
+    known = IdleTimeout("x", partial=QueryResult("from elsewhere"), request_id="r9")
+    stream = opened(AB)
+    stream.receive_error(known)
+    with pytest.raises(IdleTimeout) as caught:
+        stream.result()
+    assert caught.value.partial == QueryResult("from elsewhere")
+    assert caught.value.request_id == "r9"
+
+
+def test_numbers_and_halves_that_only_the_general_way_reads():
+    data = b'data: {"chunk": "a", "note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n' + record({"completed": True})
+    assert check_cuttings(QUERY, data).snapshot.text == "a"
+    outcome = check_cuttings(QUERY, b'data: {"note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n')
+    assert outcome.events == [Unknown({"note": [float("inf"), "\ufffd", {"\ufffd": "\U0001f319"}]})]
+    refused = check_cuttings(QUERY, b'data: ["\\ud83c"]\n\n')
+    assert type(refused.error) is RemoteProtocolError
