@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SHORT = 2 * 1024
+SHORT = 768
 LONG = 96 * 1024  # about three windows of the real size
 
 
@@ -209,6 +209,10 @@ RAW = (
     b"Data: x\n\n",
     b"event: error\n",
     b"event:error\r",
+    b"event: error\n\n",
+    b"event: error\n: without data\n\n",
+    b": no end",
+    b"data\n" * 40,
     b"event\n",
     b"event: message\n",
     b"event:  error\n",
@@ -235,6 +239,7 @@ SPELLINGS = (
     b"event: error\ndata: %s",
     b"data: %s\nevent",
     b"event: x\r\ndata: %s\r\nretry: 5",
+    b"data:\ndata: \ndata\ndata:%s\ndata: \ndata",
 )
 
 
@@ -307,19 +312,19 @@ def body(source: Source, skill: str) -> bytes:
     cut = source.byte()
     while source and len(made) < (LONG if cut % 32 == 31 else SHORT):
         made += _piece(source, skill)
-    if cut >= 128:
-        del made[len(made) - min(cut - 128, len(made)) :]
+    if cut >= 192:
+        del made[len(made) - min(cut - 192, len(made)) :]
     return bytes(made)
 
 
 def _piece(source: Source, skill: str) -> bytes:
-    kind = source.byte() % 16
-    if kind < 4:  # as servers write them, which is what the fast lane is for
+    kind = source.byte() % 32
+    if kind < 4 or kind >= 16:  # as servers write them, which is what the fast lane is for
         return b"data: %s\n\n" % delta(source, skill).encode()
     if kind == 4:
         return b"".join(b"data: %s\n\n" % delta(source, skill).encode() for _ in range(source.byte() % 8))
     if kind == 5:
-        return b"data: %s\n\n" % delta(source, skill).encode() * min(source.byte() // 16, 5) ** 3
+        return b"data: %s\n\n" % delta(source, skill).encode() * (2, 3, 5, 400)[max(0, source.byte() - 252)]
     if kind == 6:
         return b"data: %s\n\n" % message(source, skill).encode()
     if kind == 7:
@@ -341,7 +346,10 @@ def _piece(source: Source, skill: str) -> bytes:
         if kind == 14
         else source.pick((message(source, skill).encode(), source.pick(ODD), source.pick(ERRORS).encode()))
     )
-    if source.byte() % 4 == 3:
+    lines = source.byte()
+    if lines % 4 == 2:
+        inside = inside.replace(b" ", b"\ndata: ")
+    if lines % 4 == 3:
         at = source.byte() % (len(inside) + 1)
         inside = inside[:at] + source.pick((b"\n", b"\r", b"\r\n")) + source.pick((b"data: ", b"data:", b"")) + inside[at:]
     return (source.pick(SPELLINGS) % inside) + source.pick(LINE_ENDS)

@@ -20,7 +20,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, NoReturn, get_args
+from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
@@ -40,6 +40,7 @@ from sansio_moondream import (
     Limits,
     LocalProtocolError,
     MoondreamError,
+    PathChunk,
     PointRequest,
     QueryRequest,
     RemoteProtocolError,
@@ -48,6 +49,8 @@ from sansio_moondream import (
     SegmentRequest,
     Signal,
     State,
+    TextDelta,
+    _answers,
     _bodies,
     _inflate,
     _records,
@@ -63,7 +66,7 @@ _REQUESTS: Final[dict[reference.Skill, Request[Any]]] = {
     "detect": DetectRequest(image=_IMAGE, object="moon"),
     "point": PointRequest(image=_IMAGE, object="moon"),
 }
-_MANY: Final = 2048  # pieces of the finest cutting
+_MANY: Final = 640  # pieces of the finest cutting
 NEVER: Final = AT_END + 1
 
 
@@ -100,8 +103,8 @@ def _cut_records(data: bytes) -> Pieces:
 def _cut_as_chosen(data: bytes, style: int, seed: int) -> Pieces:
     rng = random.Random(seed)
     match style % 8:
-        case 0:
-            return _cut_at(data, [seed])
+        case 0:  # in front of data lines, whether a record began before or not
+            return _cut_at(data, [at for at in range(len(data)) if data.startswith(b"data: ", at) and rng.random() < 0.8])
         case 1:
             return _cut_at(data, [seed * (len(data) + 1) >> 16])
         case 2:
@@ -122,14 +125,26 @@ def _cut_as_chosen(data: bytes, style: int, seed: int) -> Pieces:
 # --- Records ------------------------------------------------------------------------------------------------------------------
 
 
-def check_records(data: bytes) -> None:
-    """The record layer, against the reference and against other cuttings of the same bytes."""
+class RecordsCase(NamedTuple):
+    max_bytes: int
+    body: bytes
+    style: int
+    seed: int
+
+
+def read_records_case(data: bytes) -> RecordsCase:
+    """The case that `data` stands for: 6 bytes of circumstances, then the body or choices for it."""
     source = Source(data)
     mode, limit_kind, limit, style, high, low = (source.byte() for _ in range(6))
-    body = source.rest() if mode % 2 else grammar.body(source, "query")
-    max_bytes = _record_limit(limit_kind, limit, body, 32 * 1024)
+    body = source.rest() if mode % 4 == 1 else grammar.body(source, "query")
+    return RecordsCase(_record_limit(limit_kind, limit, body, WINDOWS[-1]), body, style, high * 256 + low)
+
+
+def check_records(data: bytes) -> None:
+    """The record layer, against the reference and against other cuttings of the same bytes."""
+    max_bytes, body, style, seed = read_records_case(data)
     expected = reference.records_of(body, max_bytes)
-    for pieces in ([body], _cut_fine(body), _cut_as_chosen(body, style, high * 256 + low)):
+    for pieces in ([body], _cut_fine(body), _cut_as_chosen(body, style, seed)):
         _check_cutting(max_bytes, pieces, expected)
 
 
@@ -169,20 +184,19 @@ def _check_cutting(max_bytes: int, pieces: Pieces, expected: reference.Records) 
 
 
 def _record_limit(kind: int, number: int, body: bytes, window: int) -> int:
-    """A limit far off, a small one, one just at what the body has, or one around that at which the fast lane opens."""
-    match kind % 8:
-        case 0 | 1 | 2:
-            return Limits().max_record_bytes
-        case 3:
-            return 1 + number
-        case 4:
-            return 2 * window + number % 3 - 1
-        case 5:
-            return 2 * window + number
-        case _:
+    """Mostly a limit far off; else one just at what the body has, one around that at which the fast lane opens, or any small one."""
+    if kind < 160:
+        return Limits().max_record_bytes
+    match kind % 4:
+        case 0 | 1:
             records = reference.records_of(body, len(body) + 1).whole
-            sizes = sorted({len(line.text) for line in reference.lines_of(body)} | {len(record.data) for record in records} | {1})
+            sizes = [len(line.text) for line in reference.lines_of(body)] if kind % 4 else [len(record.data) for record in records]
+            sizes = sorted({1, *sizes})
             return max(1, sizes[-1 - (number >> 1) % len(sizes)] - number % 2)
+        case 2:
+            return 2 * window + number % 3 - 1
+        case _:
+            return 1 + number
 
 
 # --- Streams ------------------------------------------------------------------------------------------------------------------
@@ -205,6 +219,7 @@ class Case(NamedTuple):
 
 
 CIRCUMSTANCES: Final = 17  # bytes that choose them
+SKILLS: Final[tuple[reference.Skill, ...]] = ("query", "segment", "caption", "query", "segment", "detect", "point")
 WINDOWS: Final = (16, 64, 256, 32 * 1024)
 STATUSES: Final = (201, 307, 400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503)
 ENDINGS: Final = (
@@ -222,18 +237,24 @@ def read_case(data: bytes) -> Case:
     mode, skill, kind, status, coding, ending, damage, window, *limits, style, high, low, pulling = (
         source.byte() for _ in range(CIRCUMSTANCES)
     )
-    case_skill = get_args(reference.Skill)[skill % 5]
+    case_skill = SKILLS[skill % len(SKILLS)]
     case_kind: reference.Kind = "json" if kind % 16 == 15 else "unnamed" if kind % 16 >= 13 else "events"
-    if mode % 2:
+    if mode % 4 == 1:
         plain = source.rest()
     elif case_kind == "json" or (case_kind == "unnamed" and mode & 2):
         plain = grammar.json_body(source, case_skill)
     else:
         plain = grammar.body(source, case_skill)
-    announced, wire = _compress(coding, plain)
-    if announced is not None and ending & 128:  # damage it on the way
-        at = damage * (len(wire) + 1) >> 8
-        wire = wire[:at] if ending & 64 else wire[:at] + bytes([damage]) + wire[at + 1 :]
+    announced, sent = _compress(coding, plain)
+    if announced is not None and ending & 128:  # damage it on the way: cut it off, insert a piece, or change a byte
+        at = damage % (len(sent) + 1)
+        flaw = bytes([damage])
+        sent = sent[:at] if ending & 64 else [*sent[:at], flaw, *sent[at:]]
+        if ending & 96 == 32:
+            whole = b"".join(sent)
+            at = damage * (len(whole) + 1) >> 8
+            sent = [whole[:at], flaw, whole[at + 1 :]]
+    wire = b"".join(sent)
     body, broken = (wire, None) if announced is None else reference.inflate(announced, wire)
     return Case(
         skill=case_skill,
@@ -262,40 +283,39 @@ def _headers(kind: reference.Kind, choice: int, coding: str | None) -> tuple[tup
     return tuple(headers[: 2 + (choice >> 5 & 1)])
 
 
-def _compress(choice: int, plain: bytes) -> tuple[str | None, bytes]:
-    """The content coding that is announced, and the bytes that are sent."""
-    choice %= 16
-    if choice < 8:
-        return None, plain
-    coding, wbits = ("gzip", 31) if choice % 2 else ("deflate", 15)
-    if choice == 15:  # several gzip members, and junk
-        half = len(plain) // 2
-        return coding, zlib.compress(plain[:half], wbits=31) + zlib.compress(plain[half:], wbits=31) + b"junk"
-    if choice == 14:
-        return coding, zlib.compress(plain, wbits=-15)  # raw deflate, which is refused
-    if choice >= 12:
-        return coding, plain  # inflated already by whoever stands in between
-    engine = zlib.compressobj(wbits=wbits)
-    pieces = [engine.compress(piece) + engine.flush(zlib.Z_SYNC_FLUSH) for piece in (_cut_records(plain) if choice < 10 else [])]
-    if not pieces:
-        pieces.append(engine.compress(plain))
-    return coding, b"".join([*pieces, engine.flush()])
+def _compress(choice: int, plain: bytes) -> tuple[str | None, Pieces]:
+    """The content coding that is announced, and the pieces that are sent."""
+    how = choice % 16
+    if how < 10:
+        return None, [plain]
+    coding, wbits = ("gzip", 31) if how % 2 else ("deflate", 15)
+    if how < 14:  # in one go, or flushed for each record
+        engine = zlib.compressobj(wbits=wbits)
+        pieces = [engine.compress(piece) + engine.flush(zlib.Z_SYNC_FLUSH) for piece in ([plain] if how < 12 else _cut_records(plain))]
+        return coding, [*pieces, engine.flush()]
+    match choice // 16 % 4:
+        case 0:  # raw deflate, which is refused
+            return coding, [zlib.compress(plain, wbits=-15)]
+        case 1 if how == 15:  # several gzip members, and junk
+            half = len(plain) // 2
+            return coding, [zlib.compress(plain[:half], wbits=31), zlib.compress(plain[half:], wbits=31), b"junk"]
+        case _:  # inflated already by whoever stands in between
+            return coding, [plain]
 
 
 def _limits(choices: Sequence[int], body: bytes, window: int, skill: reference.Skill) -> Limits:
-    which, record, number, depth, error = choices
-    limits: dict[str, int] = {"max_record_bytes": _record_limit(which, record, body, window)}
-    if which & 8:
-        limits["max_text_bytes"] = 1 + number
-    if which & 16 and number % 2:  # just what the text has, or one less
-        texts = [event for event in reference.expect(skill, body).events if hasattr(event, "text") or hasattr(event, "data")]
-        size = sum(len(str(getattr(event, "text", None) or getattr(event, "data", "")).encode()) for event in texts)
-        limits["max_text_bytes"] = max(1, size - (number >> 1) % 2)
-    if which & 32:
+    kind, record, text, depth, error = choices
+    limits: dict[str, int] = {"max_record_bytes": _record_limit(kind, record, body, window)}
+    if text >= 224:
+        limits["max_text_bytes"] = text - 223
+    elif text >= 192:  # just what the text has, or one less
+        events = [event for event in reference.expect(skill, body).events if isinstance(event, TextDelta | PathChunk)]
+        size = sum(len((event.text if isinstance(event, TextDelta) else event.data).encode()) for event in events)
+        limits["max_text_bytes"] = max(1, size - text % 2)
+    if depth >= 192:
         limits["max_json_depth"] = 1 + depth % 16
-    if which & 64:
-        limits["max_error_body_bytes"] = 1 + error
-    if which & 128:
+    if error >= 128:
+        limits["max_error_body_bytes"] = error - 127
         limits["max_inflate_ratio"] = 1 + error % 4
     return Limits(**limits)
 
@@ -333,7 +353,7 @@ def _check_reference(case: Case, whole: Outcome, others: dict[str, Outcome]) -> 
     expected = reference.expect(
         case.skill,
         case.body,
-        ending=ending,  # type: ignore[arg-type]
+        ending=ending,
         limits=case.limits,
         kind=case.kind,
         status=case.status,
@@ -509,7 +529,9 @@ def _check_encodable(outcome: Outcome, case: Case) -> None:
 def _windows(size: int) -> Iterator[None]:
     """Make the decoder's windows smaller."""
     smaller: list[tuple[Any, str, int]] = [(_bodies, "WINDOW", size), (_stream, "WINDOW", size)]
-    if size < max(WINDOWS):
+    if size < WINDOWS[-1]:
+        smaller.append((_answers.Deltas, "_GRANT", min(2 * size, 128)))  # what may go through the lane at once, two windows at most
+    if size < WINDOWS[-2]:
         smaller += [(_inflate, "_BLOCK", 16), (_inflate, "_SLACK", 64)]
     before = [(module, name, getattr(module, name)) for module, name, _ in smaller]
     for module, name, value in smaller:
@@ -519,3 +541,26 @@ def _windows(size: int) -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
+
+
+# --- By name ------------------------------------------------------------------------------------------------------------------
+
+HARNESSES: Final[dict[str, Callable[[bytes], None]]] = {"records": check_records, "stream": check_stream}
+
+
+def describe(name: str, data: bytes) -> str:
+    """The case that `data` stands for, in words."""
+    case = read_case(data) if name == "stream" else read_records_case(data)
+    return "".join(f"\n    {field}: {value!r}" for field, value in case._asdict().items())
+
+
+def made_up(name: str, rng: random.Random) -> bytes:
+    """A case at random, more of them telling than among random bytes."""
+    limits = 1 if name == "records" else 5
+    head = bytearray(rng.randbytes(6 if name == "records" else CIRCUMSTANCES))
+    head[0] = rng.choice((0, 0, 0, 0, 0, 2, 2, 1))
+    at = 1 if name == "records" else 8
+    for index in range(at, at + limits):
+        if rng.random() < 0.5:
+            head[index] = 0
+    return bytes(head) + rng.randbytes(rng.randrange(100))

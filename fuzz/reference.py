@@ -302,8 +302,9 @@ class Answer:
     def _is_unknown(self, fields: Fields) -> bool:
         if self.skill == "segment" and fields.get("type") not in (None, "bbox", "path_delta"):
             return True
-        known = {"completed", "stats", "_stats"}
-        known |= {"query": {"chunk", "text"}, "caption": {"chunk", "text"}, "segment": {"chunk", "bbox"}}.get(self.skill, set())
+        text = {"completed", "chunk", "text"}
+        own = {"query": text, "caption": text, "segment": {"completed", "chunk", "bbox"}}
+        known = {"stats", "_stats"} | own.get(self.skill, set())
         return not known & set(fields)
 
     def _note(self, fields: Fields) -> None:

@@ -63,18 +63,26 @@ _KINDS: dict[type[TextDelta | PathChunk] | None, tuple[Callable[[bytes], Any], C
 class Deltas:
     """Text that comes in pieces: bounded, and never with half a character in what it gives out.
 
-    Ordinary messages need not come through `add`: whoever has some whose text takes no more than `room` bytes may `decode` them,
-    put the events at the end of `recent`, and take from `room` what they take at most. While half a character is held, `room` is 0.
+    1. `add` takes any text, and measures it.
+    2. Ordinary messages need not go through it: whoever `decode`s some whose text `fits` may `extend` by their events.
+    3. A single one, decoded from no more than `room` bytes, may even be put into `recent` at once, its bytes taken from `room`.
+       Room is granted in small amounts, so that recent events are soon folded into text, and only text has to be kept.
+    4. While half a character is held, nothing fits and there is no room: what comes next may be its other half.
     """
+
+    _GRANT = 8192
 
     def __init__(self, max_bytes: int, kind: type[TextDelta | PathChunk] | None) -> None:
         self.decode, self._text_of = _KINDS[kind]
         self._max_bytes = max_bytes
         self._parts: list[str] = []
-        self._size = 0  # of the parts, in bytes of UTF-8
+        self._measured = 0  # parts whose size is in `_size`, in bytes of UTF-8
+        self._size = 0
+        self._taken = 0  # of `max_bytes`, at most: by text that was not measured, and by `room`
         self._held = ""
         self.recent: list[Any] = []
-        self.room = max_bytes  # never more than what the limit leaves, in bytes of UTF-8
+        self.room = 0
+        self._grant()
 
     def add(self, text: str) -> str:
         """Add any text and get back what of it may be handed out: halves joined, a lone one U+FFFD, one at the end held."""
@@ -84,13 +92,23 @@ class Deltas:
         if "\ud800" <= text[-1] <= "\udbff":
             text, self._held = text[:-1], text[-1]
         text = mend(text)
-        self._settle()
-        self._size += len(text.encode())
-        if self._size > self._max_bytes:
+        self._measure()
+        if self._size + len(text.encode()) > self._max_bytes:
             raise LimitExceeded(f"the server sent more text than Limits.max_text_bytes ({self._max_bytes:,} bytes)")
         self._parts.append(text)
-        self.room = 0 if self._held else self._max_bytes - self._size
+        self._measure()
         return text
+
+    def fits(self, at_most: int) -> bool:
+        """Whether text of no more than so many bytes is surely within the limit."""
+        return not self._held and self._taken + at_most <= self._max_bytes
+
+    def extend(self, events: list[Any], at_most: int) -> None:
+        """Add ordinary events, decoded from so many bytes."""
+        self.recent += events
+        self._fold()
+        self._taken += at_most
+        self._grant()
 
     def flush(self) -> str:
         """At the end of the answer: U+FFFD for a half that is still held, which nothing can join any more."""
@@ -99,16 +117,27 @@ class Deltas:
 
     def text(self) -> str:
         """All that was handed out."""
-        self._settle()
+        self._measure()
         self._parts[:] = ["".join(self._parts)]
+        self._measured = 1
         return self._parts[0]
 
-    def _settle(self) -> None:
-        """Turn recent events into measured text."""
-        text = "".join(map(self._text_of, self.recent))
+    def _fold(self) -> None:
+        self._parts.append("".join(map(self._text_of, self.recent)))
         self.recent.clear()
-        self._parts.append(text)
-        self._size += len(text.encode())
+
+    def _measure(self) -> None:
+        self._fold()
+        self._size += sum(len(part.encode()) for part in self._parts[self._measured :])
+        self._measured = len(self._parts)
+        self._taken = self._size
+        self.room = 0
+        self._grant()
+
+    def _grant(self) -> None:
+        self._taken -= self.room
+        self.room = 0 if self._held else min(self._GRANT, self._max_bytes - self._taken)
+        self._taken += self.room
 
 
 class Answer(ABC, Generic[R]):

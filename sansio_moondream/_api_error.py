@@ -76,18 +76,22 @@ def _message(value: Any) -> str:
         return ""
     fields = cast(dict[str, Any], value)
     if text := _message(fields.get("msg")):  # one of FastAPI's validation errors: where, and what
-        where: Any = fields.get("loc")
-        return f"{'.'.join(str(part) for part in cast(list[Any], where))}: {text}" if isinstance(where, list) else text
+        loc: Any = fields.get("loc")
+        where = ".".join(map(str, cast(list[Any], loc))) if isinstance(loc, list) else ""
+        return f"{where}: {text}" if where else text
     said = [text for name in ("message", "error", "detail") if (text := _message(fields.get(name)))]
     return ": ".join(dict.fromkeys(said))
 
 
 def _redirect(headers: Headers) -> str:
-    target = headers.get("location")
-    if target is None:
+    location = headers.get("location")
+    if not location:
         return ""
-    target = _PRIVATE_IN_URL.sub(lambda found: "//" if found[0].startswith("//") else "", target)
-    return f"it redirects to {target}, which is never followed, as the key would go along; set Endpoint(url=...) to it if you trust it"
+    target = _PRIVATE_IN_URL.sub(lambda found: "//" if found[0].startswith("//") else "", location)
+    return (
+        f"it redirects to {target or 'the same address with another query'}, which is never followed, as the key would go along; "
+        "if you trust it, set Endpoint(url=...) to it, without the skill's name"
+    )
 
 
 def _page_text(text: str) -> str:

@@ -55,35 +55,28 @@ class EventStreamBody:
         self._parser = RecordParser(limits.max_record_bytes)
         self._has_lane = limits.max_record_bytes >= 2 * WINDOW
         self._lane_open = self._has_lane
+        self._lane_clear = self._has_lane  # open, and no tail
         self._tail: list[bytes] = []
         self._tail_size = 0
 
     def one(self, data: bytes) -> Event | None:
         """The event of a piece that is just one ordinary record, the commonest of all; None if it is anything else."""
         # Slices, and `in` with a number, are the cheapest questions to ask of bytes: together a third of startswith and find.
-        payload = data[6:-2]
-        room = self._deltas.room - len(data)
-        if (
-            not self._lane_open
-            or data[:6] != b"data: "
-            or data[-1] != 10
-            or data[-2] != 10
-            or 10 in payload
-            or 13 in payload
-            or self._tail
-            or room < 0
-        ):
-            return None
-        try:
-            event: TextDelta | PathChunk = self._deltas.decode(payload)
-        except ValueError:
-            return None
-        if _is_completed(event):
-            return None
-        self._parser.at_start = False
-        self._deltas.room = room
-        self._deltas.recent.append(event)
-        return event
+        if self._lane_clear and data[:6] == b"data: " and data[-1] == 10 and data[-2] == 10:
+            payload = data[6:-2]
+            deltas = self._deltas
+            room = deltas.room - len(data)
+            if room >= 0 and not (10 in payload or 13 in payload):
+                try:
+                    event: TextDelta | PathChunk = deltas.decode(payload)
+                except ValueError:
+                    return None
+                if not event._completed:  # pyright: ignore[reportPrivateUsage] # the guard field: see _events.py
+                    deltas.recent.append(event)
+                    deltas.room = room
+                    self._parser.at_start = False
+                    return event
+        return None
 
     def pull(self, data: bytes, out: list[Event]) -> None:
         if not self._lane_open:
@@ -101,6 +94,7 @@ class EventStreamBody:
         if data and self._answer.result is None:
             self._tail.append(data)
             self._tail_size += len(data)
+            self._lane_clear = False
             if self._tail_size > WINDOW:
                 self._parse(self._take_tail(), out)
 
@@ -117,12 +111,13 @@ class EventStreamBody:
         tail = b"".join(self._tail)
         self._tail.clear()
         self._tail_size = 0
+        self._lane_clear = self._lane_open
         return tail
 
     def _whole_records(self, head: bytes, out: list[Event]) -> None:
         """Decode records that LF LF separates, `head` being without the last one's."""
         payloads = head[6:].split(b"\n\ndata: ")
-        if not head.startswith(b"data: ") or len(head) > self._deltas.room or 10 in b"".join(payloads):
+        if not head.startswith(b"data: ") or not self._deltas.fits(len(head)) or 10 in b"".join(payloads):
             self._parse(head + b"\n\n", out)
             return
         self._parser.at_start = False
@@ -132,8 +127,7 @@ class EventStreamBody:
         if any(map(_is_completed, events)):
             events = list(takewhile(lambda event: not _is_completed(event), events))
         out += events
-        self._deltas.recent += events
-        self._deltas.room -= len(head)
+        self._deltas.extend(events, len(head))
         for payload in payloads[len(events) :]:
             self._message(b"", payload, out)
             if self._answer.result is not None:
@@ -144,7 +138,7 @@ class EventStreamBody:
             self._message(record.name, record.data, out)
             if self._answer.result is not None:
                 return
-        self._lane_open = self._has_lane and self._parser.between_records
+        self._lane_open = self._lane_clear = self._has_lane and self._parser.between_records
 
     def _message(self, name: bytes, data: bytes, out: list[Event]) -> None:
         if not data.strip(b" \t\r\n"):

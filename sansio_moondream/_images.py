@@ -6,7 +6,6 @@ Source: the service's API reference (formats and size), and its clients (RGB, JP
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
 import struct
@@ -103,9 +102,10 @@ def _check_pixels(width: int, height: int, most: int) -> None:
 
 
 def _from_data_url(url: str) -> bytes:
+    data = url[_data_url_head(url).end() :]
     try:
-        return base64.b64decode(url[_data_url_head(url).end() :], validate=True)
-    except binascii.Error as error:
+        return base64.b64decode(data, validate=True)
+    except ValueError as error:
         raise ValueError(f"the data URL's base64 is broken: {error}") from error
 
 
@@ -190,6 +190,8 @@ def _first_frame(image: Image.Image) -> Image.Image:
 
     position = image.tell()
     if position != 0:
+        if image.format == "PNG":  # from the middle of an animation, Pillow (13.0 still) goes back but never forward again
+            image.seek(getattr(image, "n_frames", 1) - 1)
         image.seek(0)
     try:
         return ImageOps.exif_transpose(image)

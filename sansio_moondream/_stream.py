@@ -27,7 +27,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
-from operator import length_hint
 from typing import Any, Generic
 
 from ._answers import Answer, CaptionAnswer, DetectAnswer, PointAnswer, QueryAnswer, SegmentAnswer
@@ -111,13 +110,15 @@ class ResponseStream(Generic[R]):
         self._answer: Answer[R] | None = None
         self._state = State.AWAITING_RESPONSE
         self._body: Body | None = None
-        self._one: Callable[[bytes], Event | None] = _none
+        self._one: Callable[[bytes], Event | None] = _none  # the short way of an event stream, while there is input
         self._inflater: Inflater | None = None
-        self._input: deque[bytes] = deque()  # pieces of the body not yet decoded, none longer than WINDOW
+        self._next: bytes | None = None  # the first piece of the body that is not yet decoded
+        self._rest: deque[bytes] = deque()  # and those after it
         self._open = False  # data is wanted: a body has begun, and neither its end nor that of the answer was seen
+        self._plain = False  # and it is not compressed
         self._ended = False  # the caller said that input has ended, or broke
         self._fault: MoondreamError | None = None  # what broke it
-        self._ready: Iterator[Event] = iter(())  # decoded, not yet taken
+        self._ready: Any = iter(())  # Iterator[Event]: decoded, not yet taken; of a tuple or list, so it knows how many are left
         self._error: MoondreamError | None = None
 
     @property
@@ -151,11 +152,11 @@ class ResponseStream(Generic[R]):
             self._inflater = Inflater(coding, self._limits)
         if status_code >= 300:
             self._body = ErrorBody(status_code, parsed, self._limits)
-            self._open = True
+            self._open, self._plain = True, self._inflater is None
             self._go(Trigger.ERROR_STATUS)
             return
         self._answer = self._answer_class(parsed, self._limits)
-        self._open = True
+        self._open, self._plain = True, self._inflater is None
         media_type = parsed.get("content-type", "").partition(";")[0].strip().lower()
         about = self._answer, status_code, parsed, self._limits
         if coding not in ("", "identity", "gzip", "deflate"):
@@ -189,16 +190,10 @@ class ResponseStream(Generic[R]):
 
         Raises LocalProtocolError before the head, and after the end of input.
         """
-        if not self._open:
-            self._let_go()
-            return
-        if type(data) is bytes and 0 < len(data) <= WINDOW and self._inflater is None:
-            self._input.append(data)
-            return
-        data = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too
-        if self._inflater is not None:
-            data = self._inflate(self._inflater, data)
-        self._input.extend(data[at : at + WINDOW] for at in range(0, len(data), WINDOW))
+        if self._next is None and self._plain and type(data) is bytes:
+            self._next = data
+        else:
+            self._queue(data)
 
     def receive_eof(self) -> None:
         """The body ended as HTTP says it should, or the connection closed where the body's end is the connection's. May repeat."""
@@ -222,15 +217,18 @@ class ResponseStream(Generic[R]):
         Raises RemoteProtocolError, LimitExceeded, APIError, IncompleteStream, or what `receive_error` was given.
         """
         # How streams are read: a piece comes, one event is in it, it is taken. Then nothing is made but that event.
-        if self._open and len(self._input) == 1 and not length_hint(self._ready):
-            event = self._one(self._input[0])
+        data = self._next
+        if data is not None and not self._rest and not self._ready.__length_hint__():
+            event = self._one(data)
             if event is not None:
-                self._input.clear()
-                self._ready = iter((event,))
-                return self._ready
+                self._next = None
+                ready: Iterator[Event] = iter((event,))
+                self._ready = ready
+                return ready
             self._advance()
-            if self._open:
-                return self._ready
+            if self._open and self._next is None:
+                ready = self._ready
+                return ready
         return chain.from_iterable(self._batches())
 
     def next_event(self) -> Event | Signal:
@@ -265,8 +263,9 @@ class ResponseStream(Generic[R]):
         """Decode one piece, or the end, into `_ready` (which must have been emptied); False if there is neither."""
         out: list[Event] = []
         try:
-            if self._input and self._body is not None:
-                self._body.pull(self._input.popleft(), out)
+            if self._next is not None and self._body is not None:
+                if data := self._take(self._next):
+                    self._body.pull(data, out)
             elif self._is_over():
                 self._finish(out)
             else:
@@ -298,24 +297,48 @@ class ResponseStream(Generic[R]):
     def _go(self, trigger: Trigger) -> None:
         self._state = TRANSITIONS[self._state][trigger]
         if not TRANSITIONS[self._state]:
-            self._open = False
-            self._input.clear()
+            self._close()
+            self._next = None
+            self._rest.clear()
 
     def _end(self, fault: MoondreamError | None) -> None:
         if self._ended:
             return
-        self._ended, self._open = True, False
-        if self._fault is not None:
-            return
-        self._fault = fault
-        if self._inflater is not None and (rest := self._inflater.end()):
-            self._input.append(rest)
+        self._ended = True
+        self._close()
+        if self._fault is None:
+            self._fault = fault
+            if self._inflater is not None:
+                self._put(self._inflater.end())
 
-    def _inflate(self, inflater: Inflater, data: bytes) -> bytes:
-        plain, self._fault = inflater.feed(data)
+    def _close(self) -> None:
+        self._open = self._plain = False
+        self._one = _none
+
+    def _queue(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._open:
+            self._let_go()
+            return
+        data = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too
+        if self._inflater is not None:
+            data, self._fault = self._inflater.feed(data)
+        self._put(data)
         if self._fault is not None:
-            self._open = False
-        return plain
+            self._close()
+
+    def _put(self, data: bytes) -> None:
+        if self._next is None:
+            self._next = data
+        else:
+            self._rest.append(data)
+
+    def _take(self, data: bytes) -> bytes:
+        """The next piece, or the next window of it."""
+        if len(data) > WINDOW:
+            data, *windows = (data[at : at + WINDOW] for at in range(0, len(data), WINDOW))
+            self._rest.extendleft(reversed(windows))
+        self._next = self._rest.popleft() if self._rest else None
+        return data
 
     def _let_go(self) -> None:
         if self._ended:

@@ -71,7 +71,7 @@ def describe_image(data_url: str) -> dict[str, Any]:
     """What stands for a picture in a recording. What cannot be read is None; `bytes` and `sha256` are of the encoded picture."""
     head, _, payload = data_url.partition(",")
     try:
-        data = b64decode(payload)
+        data = b64decode(payload, validate=True)
     except ValueError:
         data = payload.encode()
     media_type, width, height = image_info(data)

@@ -55,6 +55,7 @@ _json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=5,
 )
+_no_fields: dict[str, Any] = {}
 _unknown = st.dictionaries(st.sampled_from(["org_id", "note", "x-new", "mood"]), _json, min_size=1, max_size=2)
 
 
@@ -102,7 +103,7 @@ def _results(draw: st.DrawFn, skill: str, dialect: Dialect, events: Sequence[Eve
         stats=draw(_stats) if dialect in (Dialect.STATION, Dialect.DEMO) else None,
         deltas_match=text == deltas if engine and text_skill else None,
         headers=Headers(EVENT_STREAM),
-        extra=draw(st.just({}) | _unknown),
+        extra=draw(st.just(_no_fields) | _unknown),
     )
     match skill:
         case "query":

@@ -84,7 +84,7 @@ def test_every_octet_is_kept():
 
 @pytest.mark.parametrize(("name", "value"), [("x", None), (None, "x"), ("x", 7)])
 def test_what_is_no_text(name: Any, value: Any):
-    with pytest.raises(TypeError, match="a header name or value must be str or bytes, not (NoneType|int)"):
+    with pytest.raises(TypeError, match="a header's name and value should be str or bytes, not (NoneType|int)"):
         Headers([(name, value)])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -178,7 +177,8 @@ class TestHead:
 
 class TestSpatialRefs:
     def test_any_iterables(self):
-        refs = (pair for pair in [iter((0.5, 0.25)), [0, 0, 1, 1], Point(1, 0), BBox(0, 0.5, 1, 1)])
+        every: list[Any] = [iter((0.5, 0.25)), [0, 0, 1, 1], Point(1, 0), BBox(0, 0.5, 1, 1)]
+        refs = (ref for ref in every)
         request = QueryRequest(question="?", spatial_refs=refs)
         assert request.spatial_refs == ((0.5, 0.25), (0, 0, 1, 1), (1, 0), (0, 0.5, 1, 1))
         assert body_of(request)["spatial_refs"] == body_of(request)["spatial_refs"] == [[0.5, 0.25], [0, 0, 1, 1], [1, 0], [0, 0.5, 1, 1]]
@@ -215,7 +215,7 @@ class TestSpatialRefs:
             ([BBox(0, 0, 2, 1)], ValueError, "spatial_refs[0]", "(0, 0, 2, 1)"),
         ],
     )
-    def test_bad_ones(self, make: Callable[..., Any], refs: Any, kind: type[Exception], name: str, seen: str):
+    def test_bad_ones(self, make: Any, refs: Any, kind: type[Exception], name: str, seen: str):
         needed = {"question": "?"} if make is QueryRequest else {"image": PIXEL, "object": "moon"}
         with pytest.raises(kind) as caught:
             make(**needed, spatial_refs=refs)
@@ -224,7 +224,7 @@ class TestSpatialRefs:
         assert len(str(caught.value)) < 250
 
     @pytest.mark.parametrize("make", [CaptionRequest, DetectRequest])
-    def test_skills_that_take_none(self, make: Callable[..., Any]):
+    def test_skills_that_take_none(self, make: Any):
         with pytest.raises(TypeError):
             make(image=PIXEL, object="moon", spatial_refs=[(0, 0)])
 
@@ -235,35 +235,35 @@ IMAGE = r"an EncodedImage, as encode_image\(...\) makes it"
 
 class TestBadValues:
     @pytest.mark.parametrize(
-        ("make", "kind", "words"),
+        ("make", "bad", "kind", "words"),
         [
-            (lambda: QueryRequest(question=""), ValueError, f"^question should be {TEXT}, not ''$"),
-            (lambda: QueryRequest(question=" \t\n"), ValueError, rf"^question should be {TEXT}, not ' \\t\\n'$"),
-            (lambda: QueryRequest(question="half \ud83c"), ValueError, rf"^question should be {TEXT}, not 'half \\ud83c'$"),
-            (lambda: QueryRequest(question=b"What?"), TypeError, f"^question should be {TEXT}, not bytes$"),
-            (lambda: QueryRequest(question=None), TypeError, f"^question should be {TEXT}, not NoneType$"),
-            (lambda: QueryRequest(question="?", image=b"GIF89a"), TypeError, f"^image should be {IMAGE}, not bytes$"),
-            (lambda: QueryRequest(question="?", image="moon.jpg"), ValueError, f"^image should be {IMAGE}, not 'moon.jpg'$"),
-            (lambda: QueryRequest(question="?", reasoning=1), ValueError, "^reasoning should be True, False or None, not 1$"),
-            (lambda: QueryRequest(question="?", model=""), ValueError, f"^model should be a model's name, {TEXT}, not ''$"),
-            (lambda: QueryRequest(question="?", settings={"top_p": 1}), TypeError, "^settings should be a Settings, not dict$"),
-            (lambda: CaptionRequest(image=None), TypeError, f"^image should be {IMAGE}, not NoneType$"),
-            (
-                lambda: CaptionRequest(image=PIXEL, length="tiny"),
-                ValueError,
-                '^length should be "short", "normal" or "long", not \'tiny\'$',
-            ),
-            (lambda: CaptionRequest(image=PIXEL, length=["short"]), TypeError, '^length should be "short", "normal" or "long", not list$'),
-            (lambda: SegmentRequest(image=PIXEL, object=" "), ValueError, f"^object should be {TEXT}, not ' '$"),
-            (lambda: SegmentRequest(image=b"", object="moon"), TypeError, f"^image should be {IMAGE}, not bytes$"),
-            (lambda: DetectRequest(image=PIXEL, object=7), ValueError, f"^object should be {TEXT}, not 7$"),
-            (lambda: PointRequest(image=PIXEL, object=["moon"]), TypeError, f"^object should be {TEXT}, not list$"),
-            (lambda: DetectRequest(image=PIXEL, object="moon", model=3), ValueError, "^model should be a model's name"),
+            (QueryRequest, {"question": ""}, ValueError, f"^question should be {TEXT}, not ''$"),
+            (QueryRequest, {"question": " \t\n"}, ValueError, rf"^question should be {TEXT}, not ' \\t\\n'$"),
+            (QueryRequest, {"question": "half \ud83c"}, ValueError, rf"^question should be {TEXT}, not 'half \\ud83c'$"),
+            (QueryRequest, {"question": b"What?"}, TypeError, f"^question should be {TEXT}, not bytes$"),
+            (QueryRequest, {"question": None}, TypeError, f"^question should be {TEXT}, not NoneType$"),
+            (QueryRequest, {"image": b"GIF89a"}, TypeError, f"^image should be {IMAGE}, not bytes$"),
+            (QueryRequest, {"image": "moon.jpg"}, ValueError, f"^image should be {IMAGE}, not 'moon.jpg'$"),
+            (QueryRequest, {"reasoning": 1}, ValueError, "^reasoning should be True, False or None, not 1$"),
+            (QueryRequest, {"model": ""}, ValueError, f"^model should be a model's name, {TEXT}, not ''$"),
+            (QueryRequest, {"settings": {"top_p": 1}}, TypeError, "^settings should be a Settings, not dict$"),
+            (CaptionRequest, {"image": None}, TypeError, f"^image should be {IMAGE}, not NoneType$"),
+            (CaptionRequest, {"length": "tiny"}, ValueError, '^length should be "short", "normal" or "long", not \'tiny\'$'),
+            (CaptionRequest, {"length": ["short"]}, TypeError, '^length should be "short", "normal" or "long", not list$'),
+            (SegmentRequest, {"object": " "}, ValueError, f"^object should be {TEXT}, not ' '$"),
+            (SegmentRequest, {"image": b""}, TypeError, f"^image should be {IMAGE}, not bytes$"),
+            (DetectRequest, {"object": 7}, ValueError, f"^object should be {TEXT}, not 7$"),
+            (PointRequest, {"object": ["moon"]}, TypeError, f"^object should be {TEXT}, not list$"),
+            (DetectRequest, {"model": 3}, ValueError, f"^model should be a model's name, {TEXT}, not 3$"),
         ],
     )
-    def test_of_requests(self, make: Callable[[], Any], kind: type[Exception], words: str):
+    def test_of_requests(self, make: Any, bad: dict[str, Any], kind: type[Exception], words: str):
+        good: dict[str, Any] = {"question": "?"} if make is QueryRequest else {"image": PIXEL}
+        if make in (SegmentRequest, DetectRequest, PointRequest):
+            good["object"] = "moon"
+        make(**good)
         with pytest.raises(kind, match=words):
-            make()
+            make(**(good | bad))
 
     @pytest.mark.parametrize(
         ("field", "expected", "values"),
@@ -275,12 +275,13 @@ class TestBadValues:
         ],
     )
     def test_of_settings(self, field: str, expected: str, values: list[Any]):
+        make: Any = Settings
         for value in values:
             with pytest.raises(ValueError, match=f"^{field} should be {expected}, not ") as caught:
-                Settings(**{field: value})
+                make(**{field: value})
             assert repr(value)[:60] in str(caught.value)
         with pytest.raises(TypeError, match=f"^{field} should be {expected}, not list$"):
-            Settings(**{field: [1]})
+            make(**{field: [1]})
 
     @pytest.mark.parametrize(
         "settings",
@@ -296,7 +297,7 @@ class TestBadValues:
 
     def test_names_are_needed(self):
         with pytest.raises(TypeError):
-            QueryRequest("What?")  # type: ignore[call-arg, misc]
+            QueryRequest("What?")  # type: ignore[call-arg, arg-type]
 
     def test_the_base_is_no_request(self):
         with pytest.raises(NotImplementedError):
@@ -317,7 +318,8 @@ class TestValues:
         )
 
     def test_requests_of_two_skills_differ(self):
-        assert DetectRequest(image=PIXEL, object="moon") != PointRequest(image=PIXEL, object="moon")
+        assert len({*REQUESTS.values()}) == len(REQUESTS)
+        assert REQUESTS["detect"] != REQUESTS["point"]
 
     def test_settings(self):
         settings = Settings(top_p=0.5, max_tokens=3)

@@ -10,9 +10,14 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-// The tests that import only sansio_moondream and what wheels/ holds. Tests that need a process, a socket or a thread
-// have no place here: there is none of these under WebAssembly.
-const DECODE_TESTS = ["tests/wasm/probe.py", "tests/core"];
+// The decode tests: they import only sansio_moondream and what wheels/ holds. Tests that need a process, a socket, a thread or
+// Pillow have no place here: there is none of these under WebAssembly.
+const DECODE_TESTS = [
+  "tests/wasm/probe.py",
+  ...["records", "stream", "traces", "properties", "machine", "inflate", "limits", "api_errors", "encode", "events"].map(
+    (name) => `tests/core/test_${name}.py`,
+  ),
+];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");

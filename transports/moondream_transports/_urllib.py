@@ -4,16 +4,17 @@
 2. urllib.request asks the server to close: each exchange has a connection of its own.
 3. Looking up a name cannot be interrupted: `Timeouts.connect` counts it, but acts only after it.
 4. Where http.client is lenient, it is so here, and safe, as nothing else follows on the connection: of two lengths the first
-   counts, and of a length and chunked framing the framing. It takes at most 100 header fields.
+   counts, and of a length and chunked framing the framing. It takes fewer than 100 header fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from sansio_moondream import ConnectionLost, HTTPRequest
+from sansio_moondream import ConnectionLost, HTTPRequest, RemoteProtocolError
 
 from ._transport import Timeouts
 
@@ -52,14 +53,17 @@ class UrllibStream:
     def __init__(self, response: Response, progress: Progress) -> None:
         self._response = response
         self._progress = progress
+        self._reading = Lock()
         self.status_code = response.status
         self.headers: list[tuple[str, str]] = response.getheaders()
         self.connected_at = progress.connected_at
 
     def read(self, timeout: float | None) -> bytes:
         """As `ByteStream.read` says."""
-        with self._progress.waiting(timeout):
+        with self._reading, self._progress.waiting(timeout):
             data = self._response.read1(_READ_AT_ONCE)
+        if self._response.chunked and (self._response.chunk_left or 0) < 0:  # http.client reads a chunk of -5 bytes as all there is
+            raise RemoteProtocolError("a chunk of the body has a size below 0")
         if not data and self._response.length:  # http.client takes a body that is cut short for whole
             raise ConnectionLost(f"the connection closed {self._response.length:,} bytes before the end of the body")
         return data
@@ -67,5 +71,5 @@ class UrllibStream:
     def close(self) -> None:
         """As `ByteStream.close` says. Called by another thread, it wakes a `read` that waits."""
         self._progress.shutdown()
-        with suppress(OSError):
+        with self._reading, suppress(OSError):  # http.client cannot be closed under a reader
             self._response.close()

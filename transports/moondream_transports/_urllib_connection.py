@@ -75,7 +75,7 @@ class Progress:
         what = f"{type(cause).__name__}: {str(cause)[:200]}"
         if self.connected_at is None:
             if isinstance(cause, TimeoutError):
-                return ConnectTimeout("the connection did not stand in time")
+                return ConnectTimeout(f"no connection stood within {self._timeouts.connect:g} seconds (Timeouts.connect)")
             kind = TLSFailed if isinstance(cause, ssl.SSLError) else ConnectFailed
             return kind(f"the connection could not be made: {what}")
         if isinstance(cause, TimeoutError):

@@ -1,0 +1,258 @@
+"""The planted bugs that each harness has to find, and the patches in fuzz/bugs made from them.
+
+Where a patch no longer applies, because the code around it was changed, mend its texts here and run this file again.
+`find_bugs.py` plants them, one at a time, in a copy of the package, and looks how soon they are found.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "sansio_moondream"
+BOTH = ("records", "stream")
+
+
+class Bug(NamedTuple):
+    name: str
+    harnesses: tuple[str, ...]
+    about: str
+    file: str
+    old: str
+    new: str
+
+
+BUGS = (
+    Bug(
+        "cr-held-back",
+        BOTH,
+        "A CR that ends a piece waits for the next one, as an LF might follow: the record that it ends is late.",
+        "_records.py",
+        """        if self._skip_lf:
+            data = data.removeprefix(b"\\n")
+        self._skip_lf = False
+        if 13 in data:
+            self._skip_lf = data.endswith(b"\\r")
+""",
+        """        if self._skip_lf:
+            data = b"\\r" + data
+        self._skip_lf = data.endswith(b"\\r")
+        data = data.removesuffix(b"\\r")
+        if 13 in data:
+""",
+    ),
+    Bug(
+        "cr-lf-in-two-pieces",
+        BOTH,
+        "A CR LF that is cut between two pieces counts as two line ends.",
+        "_records.py",
+        '            self._skip_lf = data.endswith(b"\\r")\n',
+        "",
+    ),
+    Bug(
+        "bom-everywhere",
+        BOTH,
+        "A byte order mark is dropped from every line, not only from the first.",
+        "_records.py",
+        """        if self.at_start:
+            self.at_start = False
+            line = line.removeprefix(BYTE_ORDER_MARK)
+""",
+        """        self.at_start = False
+        line = line.removeprefix(BYTE_ORDER_MARK)
+""",
+    ),
+    Bug(
+        "last-blank-line-required",
+        BOTH,
+        "The last record is lost if its blank line never came.",
+        "_records.py",
+        """        if self._line:
+            self._end_line(b"")
+        return self._take_record()
+""",
+        """        if self._line:
+            return self._end_line(b"")
+        return None
+""",
+    ),
+    Bug(
+        "line-limit-off-by-one",
+        BOTH,
+        "A line of just the allowed length is refused.",
+        "_records.py",
+        "        if self._line_size > self._max_bytes:\n",
+        "        if self._line_size >= self._max_bytes:\n",
+    ),
+    Bug(
+        "joined-data-not-limited",
+        BOTH,
+        "Each line of a record is bounded, but not what many of them join to.",
+        "_records.py",
+        "            if self._data_size > self._max_bytes:\n",
+        "            if len(value) > self._max_bytes:\n",
+    ),
+    Bug(
+        "all-spaces-dropped",
+        ("records",),
+        "All spaces after the colon are dropped, not only the first.",
+        "_records.py",
+        '            value = value.removeprefix(b" ")\n',
+        '            value = value.lstrip(b" ")\n',
+    ),
+    Bug(
+        "name-kept",
+        BOTH,
+        "A record inherits the event name of a record without data before it.",
+        "_records.py",
+        """        self._name = b""
+        self._data.clear()
+""",
+        """        if record is not None:
+            self._name = b""
+        self._data.clear()
+""",
+    ),
+    Bug(
+        "half-a-character-dropped",
+        ("stream",),
+        "Half a character at the end of a chunk is replaced at once, and cannot meet its other half in the next chunk.",
+        "_answers.py",
+        '"\\ud800" <= text[-1] <= "\\udbff":\n',
+        '"\\ud800" <= text[-1] < "\\ud800":\n',
+    ),
+    Bug(
+        "lane-ignores-half",
+        ("stream",),
+        "The fast lane is open while half a character is held, which then comes out after the text of the lane.",
+        "_answers.py",
+        "        return not self._held and self._taken",
+        "        return self._taken",
+    ),
+    Bug(
+        "lane-ignores-completed",
+        ("stream",),
+        "The fast lane takes a text message with `completed: true` for an ordinary one.",
+        "_bodies.py",
+        "        if any(map(_is_completed, events)):\n",
+        "        if all(map(_is_completed, events)):\n",
+    ),
+    Bug(
+        "one-ignores-completed",
+        ("stream",),
+        "The lane for one record a piece takes a text message with `completed: true` for an ordinary one.",
+        "_bodies.py",
+        "if not event._completed:",
+        "if event is not None:",
+    ),
+    Bug(
+        "lane-ignores-line-end",
+        ("stream",),
+        "The fast lane takes JSON with a line end between its tokens, which is two lines by the rules of event streams.",
+        "_bodies.py",
+        ' or 10 in b"".join(payloads):\n',
+        ":\n",
+    ),
+    Bug(
+        "lane-ignores-record-limit",
+        ("stream",),
+        "The fast lane lets records through that are longer than the limit.",
+        "_bodies.py",
+        "        self._has_lane = limits.max_record_bytes >= 2 * WINDOW\n",
+        "        self._has_lane = True\n",
+    ),
+    Bug(
+        "lane-ignores-text-limit",
+        ("stream",),
+        "What comes through the fast lane is not taken from the room that is left for text.",
+        "_answers.py",
+        "        self._taken += at_most\n",
+        "",
+    ),
+    Bug(
+        "lane-ignores-start",
+        ("stream",),
+        "After records that the fast lane took, a byte order mark is dropped as if the stream began there.",
+        "_bodies.py",
+        """        self._parser.at_start = False
+        events: list""",
+        """        events: list""",
+    ),
+    Bug(
+        "one-ignores-tail",
+        ("stream",),
+        "The lane for one record a piece does not look whether the beginning of another is held.",
+        "_bodies.py",
+        "            self._lane_clear = False\n",
+        "",
+    ),
+    Bug(
+        "leaving-loses",
+        ("stream",),
+        "Leaving events() early loses the events that were decoded with the ones taken.",
+        "_stream.py",
+        """        yield self._ready
+        while self._advance():
+            yield self._ready
+        if""",
+        """        ready, self._ready = self._ready, iter(())
+        yield ready
+        while self._advance():
+            ready, self._ready = self._ready, iter(())
+            yield ready
+        if""",
+    ),
+    Bug(
+        "depth-off-by-one",
+        ("stream",),
+        "A message that nests just as deep as is allowed is refused.",
+        "_json.py",
+        "_nesting(data)[0] > max_depth:\n",
+        "_nesting(data)[0] >= max_depth:\n",
+    ),
+    Bug(
+        "fault-beats-last-record",
+        ("stream",),
+        "A connection that breaks after an end-of-stream message without its blank line fails an answer that is whole.",
+        "_bodies.py",
+        """        if self._answer.result is None:
+            raise fault or IncompleteStream(""",
+        """        if self._answer.result is None or fault is not None:
+            raise fault or IncompleteStream(""",
+    ),
+    Bug(
+        "inflated-bytes-lost",
+        ("stream",),
+        "What was inflated before the fault of a broken compressed body is lost, or not, by how it was cut.",
+        "_inflate.py",
+        "                fault = self._break(block, plain)\n",
+        "                fault = self._break(block, [])\n",
+    ),
+)
+
+
+def patch(bug: Bug) -> str:
+    """The bug as text for `git apply`, with what it is about in front of it."""
+    before = (PACKAGE / bug.file).read_text("utf-8")
+    if before.count(bug.old) != 1:
+        raise SystemExit(f"{bug.name}: its old text is {before.count(bug.old)} times in {bug.file}, and should be there once")
+    after = before.replace(bug.old, bug.new)
+    path = f"sansio_moondream/{bug.file}"
+    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}", n=1)
+    return f"{bug.about}\nHarness: {', '.join(bug.harnesses)}\n\n{''.join(lines)}"
+
+
+def main() -> None:
+    folder = HERE / "bugs"
+    folder.mkdir(exist_ok=True)
+    patches = {bug.name: patch(bug) for bug in BUGS}
+    for path in folder.glob("*.patch"):
+        path.unlink()
+    for name, text in patches.items():
+        (folder / f"{name}.patch").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""mypy and pyright, both strict, understand the public names: what is right passes, and what is wrong does not."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = Path(__file__).parent / "typing"
+CHECKERS = {
+    "mypy": [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", "--cache-dir", os.devnull],
+    "pyright": [sys.executable, "-m", "pyright", "--pythonpath", sys.executable],
+}
+each_checker = pytest.mark.parametrize("checker", CHECKERS)
+IGNORE = re.compile(r"  # type: ignore\[.*\]$", re.MULTILINE)
+
+
+def check(checker: str, *paths: Path) -> tuple[int, str]:
+    run = subprocess.run([*CHECKERS[checker], *map(str, paths)], capture_output=True, text=True, cwd=ROOT)
+    return run.returncode, run.stdout + run.stderr
+
+
+@each_checker
+def test_right_passes_and_no_ignore_of_wrong_is_unneeded(checker: str):
+    returncode, said = check(checker, *sorted(FILES.glob("*.py")))
+    assert returncode == 0, said
+
+
+@each_checker
+def test_every_wrong_line_is_an_error_and_no_other(checker: str, tmp_path: Path):
+    """The same without the comments: so the checkers do look at these files, and at every line of them."""
+    source = (FILES / "wrong.py").read_text()
+    (tmp_path / "naked.py").write_text(IGNORE.sub("", source))
+    _, said = check(checker, tmp_path / "naked.py")
+    found = {int(line) for line in re.findall(r"naked\.py:(\d+)(?::\d+)?(?: -)?:? error", said)}
+    assert found == {number for number, line in enumerate(source.splitlines(), 1) if IGNORE.search(line)}, said

@@ -1,0 +1,446 @@
+"""Client and ClientStream over a transport that does what it is told."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from moondream_transports import Client, Timeouts
+from sansio_moondream import (
+    BBox,
+    CaptionRequest,
+    CaptionResult,
+    Completed,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    DetectResult,
+    Endpoint,
+    FirstEventTimeout,
+    HTTPRequest,
+    IdleTimeout,
+    IncompleteStream,
+    LimitExceeded,
+    Limits,
+    LocalProtocolError,
+    MoondreamError,
+    Point,
+    PointResult,
+    QueryResult,
+    Request,
+    ServerError,
+    Settings,
+    TextDelta,
+    TotalTimeout,
+)
+from tests.helpers import CAPTION, DETECT, END, PIXEL, POINT, QUERY, SEGMENT, delta, record
+
+Step = bytes | BaseException | Callable[[], bytes]
+ENDPOINT = Endpoint(url="http://localhost:2020/v1", api_key="key-that-must-not-leak")
+
+
+class Told:
+    """A transport, and its only response: each read takes the next step, which is bytes or an exception."""
+
+    headers = (("Content-Type", "text/event-stream"),)
+
+    def __init__(
+        self, *steps: Step, status_code: int = 200, connected_at: float | None = None, refuses: BaseException | None = None
+    ) -> None:
+        self.steps = list(steps)
+        self.status_code = status_code
+        self.connected_at = connected_at
+        self.refuses = refuses
+        self.requests: list[HTTPRequest] = []
+        self.timeouts = Timeouts()
+        self.reads: list[float | None] = []
+        self.closed = 0
+
+    def send(self, request: HTTPRequest, timeouts: Timeouts) -> Told:
+        self.requests.append(request)
+        self.timeouts = timeouts
+        if self.refuses is not None:
+            raise self.refuses
+        return self
+
+    def read(self, timeout: float | None) -> bytes:
+        self.reads.append(timeout)
+        step = self.steps.pop(0)
+        if isinstance(step, BaseException):
+            raise step
+        return step if isinstance(step, bytes) else step()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class JSONTold(Told):
+    headers = (("Content-Type", "application/json"),)
+
+
+WHOLE = (delta("A"), delta(" moon"), END, b"")
+EVENTS = [TextDelta("A"), TextDelta(" moon")]
+
+
+def client(transport: Told, timeouts: Timeouts | None = None, limits: Limits | None = None) -> Client:
+    return Client(transport, ENDPOINT, timeouts=timeouts, limits=limits)
+
+
+def test_events_as_they_come() -> None:
+    transport = Told(*WHOLE)
+    with client(transport).stream(QUERY) as stream:
+        assert next(stream) == TextDelta("A")
+        assert len(transport.reads) == 1
+        assert stream.snapshot == QueryResult("A", metadata=stream.snapshot.metadata) if stream.snapshot else False
+        assert list(stream) == [TextDelta(" moon"), Completed(stream.result())]
+        assert list(stream) == []
+    assert stream.result().text == "A moon"
+    assert transport.closed == 1
+
+
+def test_several_events_in_a_piece() -> None:
+    with client(Told(b"".join(WHOLE), b"")).stream(QUERY) as stream:
+        assert [next(stream), next(stream)] == EVENTS
+        assert isinstance(next(stream), Completed)
+
+
+def test_the_request_leaves_when_the_stream_is_opened() -> None:
+    transport = Told(*WHOLE)
+    stream = client(transport).stream(QUERY, extra_body={"variant": "x"})
+    assert transport.requests == []
+    with stream:
+        assert transport.requests == [QUERY.to_http(ENDPOINT, extra_body={"variant": "x"})]
+
+
+def test_text_only() -> None:
+    with client(Told(*WHOLE)).stream(QUERY) as stream:
+        assert list(stream.text()) == ["A", " moon"]
+
+
+def test_result_alone() -> None:
+    with client(Told(*WHOLE)).stream(QUERY) as stream:
+        assert stream.result().text == "A moon"
+        assert stream.result() is stream.result()
+
+
+def test_result_waits_for_nothing_after_the_answer() -> None:
+    transport = Told(delta("A") + END, AssertionError("nobody asked for this"))
+    with client(transport).stream(QUERY) as stream:
+        assert stream.result().text == "A"
+        assert len(transport.reads) == 1
+        transport.steps = [b""]
+
+
+def test_events_that_were_not_taken_stay() -> None:
+    with client(Told(b"".join(WHOLE), b"")).stream(QUERY) as stream:
+        assert next(stream) == EVENTS[0]
+        assert stream.result().text == "A moon"
+
+
+def test_request_id() -> None:
+    with client(Told(record({"chunk": "A", "request_id": "7"}), END, b"")).stream(QUERY) as stream:
+        assert stream.request_id is None
+        next(stream)
+        assert stream.request_id == "7"
+
+
+def test_send_does_not_stream() -> None:
+    transport = JSONTold(b'{"answer": "A moon"}', b"")
+    assert client(transport).send(QUERY, extra_body={"variant": "x"}).text == "A moon"
+    assert transport.requests == [QUERY.to_http(ENDPOINT, stream=False, extra_body={"variant": "x"})]
+    assert transport.closed == 1
+
+
+def test_shorthands() -> None:
+    box, settings = {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}, Settings(max_tokens=9)
+    picture = PIXEL.data
+    ask: dict[str, tuple[dict[str, Any], Callable[[Client], Any], Any]] = {
+        "query": (
+            {"answer": "A"},
+            lambda c: c.query(question="Q", image=picture, reasoning=True, spatial_refs=[(0, 0)], settings=settings, model="m"),
+            {"question": "Q", "reasoning": True, "spatial_refs": [[0, 0]], "stream": False},
+        ),
+        "caption": (
+            {"caption": "A"},
+            lambda c: c.caption(image=picture, length="short", settings=settings, model="m"),
+            {"length": "short", "stream": False},
+        ),
+        "segment": (
+            {"path": "M0,0z", "bbox": box},
+            lambda c: c.segment(image=picture, object="o", spatial_refs=[(0, 0)], settings=settings, model="m"),
+            {"object": "o", "spatial_refs": [[0, 0]], "stream": False},
+        ),
+        "detect": ({"objects": [box]}, lambda c: c.detect(image=picture, object="o", settings=settings, model="m"), {"object": "o"}),
+        "point": (
+            {"points": [{"x": 0, "y": 1}]},
+            lambda c: c.point(image=picture, object="o", spatial_refs=[(0, 0)], settings=settings, model="m"),
+            {"object": "o", "spatial_refs": [[0, 0]]},
+        ),
+    }
+    for skill, (answer, call, asked) in ask.items():
+        transport = JSONTold(json.dumps(answer).encode(), b"")
+        result = call(client(transport))
+        (request,) = transport.requests
+        assert request.url == f"{ENDPOINT.url}/{skill}"
+        common = {"image_url": PIXEL.data_url, "model": "m", "settings": {"max_tokens": 9}}
+        assert json.loads(request.body) == asked | common
+        match result:
+            case QueryResult(text="A") | CaptionResult(text="A"):
+                pass
+            case DetectResult(objects=(BBox(),)) | PointResult(points=(Point(x=0, y=1),)):
+                pass
+            case _:
+                assert (result.path, result.bbox) == ("M0,0z", BBox(0, 0, 1, 1))
+
+
+def test_a_question_needs_no_picture() -> None:
+    transport = JSONTold(b'{"answer": "A"}', b"")
+    client(transport).query(question="Q")
+    assert json.loads(transport.requests[0].body) == {"question": "Q", "stream": False}
+
+
+def test_opened_once() -> None:
+    with client(Told(*WHOLE)).stream(QUERY) as stream, pytest.raises(LocalProtocolError, match="once"):
+        stream.__enter__()
+
+
+def test_read_before_it_is_opened() -> None:
+    stream = client(Told(*WHOLE)).stream(QUERY)
+    with pytest.raises(LocalProtocolError, match="not open"):
+        next(stream)
+    assert stream.snapshot is None
+
+
+def test_read_after_it_was_closed() -> None:
+    transport = Told(*WHOLE)
+    with client(transport).stream(QUERY) as stream:
+        next(stream)
+    with pytest.raises(LocalProtocolError, match="not open"):
+        next(stream)
+    with pytest.raises(LocalProtocolError, match="not open"):
+        stream.result()
+    stream.close()
+    assert transport.closed == 1
+
+
+class TestFaults:
+    def test_no_connection(self) -> None:
+        cause = OSError("no route")
+        refusal = ConnectFailed("could not connect")
+        refusal.__cause__ = cause
+        with pytest.raises(ConnectFailed) as caught, client(Told(refuses=refusal)).stream(QUERY):
+            pass
+        assert caught.value is refusal
+        assert caught.value.__cause__ is cause
+
+    def test_connection_lost(self) -> None:
+        transport = Told(delta("A"), ConnectionLost("peer reset"))
+        with client(transport).stream(QUERY) as stream:
+            assert next(stream) == TextDelta("A")
+            for _ in range(2):  # the same error again
+                with pytest.raises(ConnectionLost, match="peer reset") as caught:
+                    next(stream)
+                assert caught.value.partial == stream.snapshot
+            assert transport.closed == 1  # at once
+
+    def test_an_error_behind_events_of_the_same_piece(self) -> None:
+        transport = Told(delta("A") + record({"error": "no"}))
+        with client(transport).stream(QUERY) as stream:
+            assert next(stream) == TextDelta("A")
+            with pytest.raises(MoondreamError, match="no"):
+                next(stream)
+            assert transport.closed == 1
+
+    def test_a_body_that_ends_too_soon(self) -> None:
+        with client(Told(delta("A"), b"")).stream(QUERY) as stream, pytest.raises(IncompleteStream):
+            stream.result()
+
+    def test_error_status(self) -> None:
+        with pytest.raises(ServerError, match="busy"):
+            client(Told(b'{"error": ', b'"busy"}', b"", status_code=503)).send(QUERY)
+
+    def test_limits(self) -> None:
+        with pytest.raises(LimitExceeded):
+            client(Told(delta("A" * 99), END), limits=Limits(max_text_bytes=9)).send(QUERY)
+
+    @pytest.mark.parametrize("bug", [ValueError("a bug"), KeyboardInterrupt()])
+    def test_what_is_no_fault_of_the_exchange_passes(self, bug: BaseException) -> None:
+        transport = Told(bug)
+        with pytest.raises(type(bug)), client(transport).stream(QUERY) as stream:
+            next(stream)
+        assert transport.closed == 1
+
+
+class TestDeadlines:
+    def timeouts_seen(self, transport: Told, timeouts: Timeouts) -> tuple[type[MoondreamError], str]:
+        """Reads to the end, and gives the class and the words of the timeout that it comes to."""
+        with pytest.raises(TimeoutError) as caught:
+            client(transport, timeouts).stream(CAPTION).__enter__().result()
+        assert isinstance(caught.value, MoondreamError)
+        assert isinstance(caught.value.__cause__, TimeoutError)
+        assert not transport.requests or transport.closed or transport.refuses
+        return type(caught.value), str(caught.value)
+
+    def test_first_event(self) -> None:
+        kind, words = self.timeouts_seen(Told(b": comment\n\n", TimeoutError()), Timeouts(first_event=3))
+        assert (kind, "3 seconds" in words, "Timeouts.first_event" in words) == (FirstEventTimeout, True, True)
+
+    def test_first_event_before_the_head(self) -> None:
+        kind, words = self.timeouts_seen(Told(refuses=TimeoutError()), Timeouts(first_event=3))
+        assert (kind, "3 seconds" in words) == (FirstEventTimeout, True)
+
+    def test_first_event_counts_from_the_connection(self) -> None:
+        transport = Told(TimeoutError(), connected_at=monotonic() - 2)
+        self.timeouts_seen(transport, Timeouts(first_event=3))
+        assert transport.reads[0] == pytest.approx(1, abs=0.5)
+
+    def test_first_event_is_over_before_the_first_read(self) -> None:
+        transport = Told(connected_at=monotonic() - 9)
+        assert self.timeouts_seen(transport, Timeouts(first_event=3))[0] is FirstEventTimeout
+        assert transport.reads == []
+
+    def test_idle(self) -> None:
+        transport = Told(delta("A"), b": comment\n\n", TimeoutError())
+        kind, words = self.timeouts_seen(transport, Timeouts(idle=3))
+        assert (kind, "3 seconds" in words) == (IdleTimeout, True)
+        assert transport.reads[1:] == [3, 3]
+
+    def test_idle_in_the_body_of_an_error(self) -> None:
+        transport = Told(b"sorry", TimeoutError(), status_code=500)
+        with pytest.raises(ServerError, match="sorry") as caught:
+            client(transport, Timeouts(idle=3)).send(QUERY)
+        assert isinstance(caught.value.__cause__, IdleTimeout)
+        assert transport.reads == [3, 3]
+
+    def test_total(self) -> None:
+        transport = Told(delta("A"), TimeoutError())
+        kind, words = self.timeouts_seen(transport, Timeouts(idle=5, total=4))
+        assert (kind, "4 seconds" in words) == (TotalTimeout, True)
+        assert transport.reads[1] == pytest.approx(4, abs=0.5)
+
+    def test_total_is_over_before_a_read(self) -> None:
+        def late() -> bytes:
+            while monotonic() < began + 0.02:
+                pass
+            return delta("A")
+
+        began = monotonic()
+        assert self.timeouts_seen(Told(late), Timeouts(total=0.02))[0] is TotalTimeout
+
+    def test_total_bounds_what_the_transport_is_given(self) -> None:
+        transport = Told(*WHOLE)
+        client(transport, Timeouts(connect=7, first_event=None, idle=2, total=5)).send(QUERY)
+        assert transport.timeouts == Timeouts(connect=5, first_event=5, idle=2, total=5)
+
+    def test_total_before_the_connection(self) -> None:
+        assert self.timeouts_seen(Told(refuses=ConnectTimeout("slow")), Timeouts(total=1e-9))[0] is TotalTimeout
+
+    def test_connect(self) -> None:
+        refusal = ConnectTimeout("no connection")
+        with pytest.raises(ConnectTimeout) as caught:
+            client(Told(refuses=refusal)).send(QUERY)
+        assert caught.value is refusal
+
+    def test_none_waits_for_ever(self) -> None:
+        transport = Told(*WHOLE)
+        client(transport, Timeouts(None, None, None, None)).send(QUERY)
+        assert transport.reads[:3] == [None] * 3
+
+    def test_the_time_of_a_slow_reader_does_not_count(self) -> None:
+        transport = Told(*WHOLE, connected_at=monotonic())
+        with client(transport, Timeouts(first_event=0.01, idle=0.01)).stream(QUERY) as stream:
+            while monotonic() < (transport.connected_at or 0) + 0.02:
+                pass
+            assert next(stream) == EVENTS[0]
+            while monotonic() < (transport.connected_at or 0) + 0.04:
+                pass
+            assert next(stream) == EVENTS[1]
+
+    @pytest.mark.parametrize("wrong", [0, -1, float("nan")])
+    def test_values(self, wrong: float) -> None:
+        with pytest.raises(ValueError, match="idle should be a number of seconds above 0"):
+            Timeouts(idle=wrong)
+
+
+class TestDrain:
+    """What is left of the body when the answer is complete."""
+
+    def test_to_the_end_of_the_body(self) -> None:
+        transport = Told(delta("A"), END, b"\n", b"")
+        with client(transport).stream(QUERY) as stream:
+            for event in stream:
+                if isinstance(event, Completed):
+                    assert len(transport.reads) == 2  # the result is out first
+        assert transport.steps == []
+        assert all(0 < (timeout or 0) <= 0.02 for timeout in transport.reads[2:])
+
+    def test_where_the_block_is_left(self) -> None:
+        transport = Told(delta("A") + END, b"")
+        client(transport).send(QUERY)
+        assert transport.steps == []
+
+    def test_not_for_long(self) -> None:
+        transport = Told(END, TimeoutError())
+        client(transport).send(QUERY)
+        assert transport.closed == 1
+
+    def test_not_much(self) -> None:
+        transport = Told(END, *[b" " * 3000] * 9)
+        client(transport).send(QUERY)
+        assert (len(transport.reads), transport.closed) == (3, 1)
+
+    def test_a_fault_there_is_none(self) -> None:
+        client(Told(END, ConnectionLost("peer reset"))).send(QUERY)
+
+    def test_not_after_an_error_of_the_user(self) -> None:
+        transport = Told(END, b"")
+        with pytest.raises(ZeroDivisionError), client(transport).stream(QUERY) as stream:
+            raise ZeroDivisionError(next(stream))
+        assert (transport.steps, transport.closed) == ([b""], 1)
+
+    def test_not_of_an_answer_that_was_left_early(self) -> None:
+        transport = Told(*WHOLE)
+        with client(transport).stream(QUERY) as stream:
+            next(stream)
+        assert (len(transport.reads), transport.closed) == (1, 1)
+
+
+def test_a_forgotten_stream_warns_and_closes() -> None:
+    transport = Told(*WHOLE)
+    stream = client(transport).stream(QUERY).__enter__()
+    next(stream)
+    with pytest.warns(ResourceWarning, match="never closed"):
+        del stream
+    assert transport.closed == 1
+
+
+def test_a_stream_that_was_never_opened_says_nothing() -> None:
+    client(Told()).stream(QUERY)
+    gc.collect()
+
+
+def test_the_body_of_the_request_is_let_go() -> None:
+    transport = Told(*WHOLE)
+    with client(transport).stream(CaptionRequest(image=PIXEL)) as stream:
+        transport.requests.clear()
+        assert not [thing for thing in gc.get_referents(stream) if callable(thing) and "to_http" in repr(thing)]
+
+
+def test_reprs_name_no_key() -> None:
+    subject = client(Told(*WHOLE))
+    assert repr(subject) == "<Client <Endpoint http://localhost:2020/v1, with a key> by Told>"
+    with subject.stream(QUERY) as stream:
+        assert repr(stream) == "<ClientStream, reading events, open>"
+    assert repr(stream) == "<ClientStream, reading events>"
+
+
+def test_skills_that_do_not_stream() -> None:
+    answers: list[tuple[Request[Any], bytes]] = [(DETECT, b'{"objects": []}'), (POINT, b'{"points": []}'), (SEGMENT, b'{"path": "M0,0z"}')]
+    for request, answer in answers:
+        with client(JSONTold(answer, b"")).stream(request) as stream:
+            assert [type(event) for event in stream] == [Completed]
