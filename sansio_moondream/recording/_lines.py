@@ -162,5 +162,5 @@ def _parse_piece_or_ending(value: Any) -> Piece | Ending:
 
 
 def _encode(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "replace") + b"\n"
