@@ -227,8 +227,7 @@ class ResponseStream(Generic[R]):
                 return ready
             self._advance()
             if self._open and self._next is None:
-                ready = self._ready
-                return ready
+                return iter(self._ready)
         return chain.from_iterable(self._batches())
 
     def next_event(self) -> Event | Signal:

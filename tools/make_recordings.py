@@ -65,9 +65,7 @@ def slow_down(pieces: Timed, seconds: float) -> Timed:
     message = json.loads(last.removeprefix(prefix))
     metrics: dict[str, float] = message["metrics"]
     share = 1000 * seconds / (metrics["ttft_ms"] + metrics["decode_time_ms"])
-    for name in metrics:
-        if name.endswith("_ms"):
-            metrics[name] = round(metrics[name] * share, 1)
+    message["metrics"] = {name: round(value * share, 1) if name.endswith("_ms") else value for name, value in metrics.items()}
     compact = None if prefix else (",", ":")  # as the server writes each of them
     return [*before, (end, prefix + json.dumps(message, separators=compact).encode() + last[len(last.rstrip()) :])]
 

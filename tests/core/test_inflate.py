@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -21,7 +22,7 @@ from sansio_moondream.testing import EVENT_STREAM, Outcome, check_cuttings, run
 from tests.helpers import END, QUERY, delta
 
 BODY = delta("one") + delta(" two") + END
-PACKERS = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "x-gzip": gzip.compress,
     "deflate": zlib.compress,

@@ -130,8 +130,7 @@ def test_a_stream_cut_short_is_never_whole_and_loses_nothing(data: st.DataObject
 @given(st.data(), skills, st.sampled_from(["gzip", "deflate"]), bodies, st.integers(0, 9), st.just(Limits()) | strategies.limits(60))
 def test_compressed_bodies_in_any_cutting(data: st.DataObject, skill: str, coding: str, body: bytes, level: int, limits: Limits):
     engine = zlib.compressobj(level, wbits=31 if coding == "gzip" else 15)
-    packed = b"".join([engine.compress(body), engine.flush(zlib.Z_SYNC_FLUSH), engine.flush()])
-    packed = bytearray(packed)
+    packed = bytearray(b"".join([engine.compress(body), engine.flush(zlib.Z_SYNC_FLUSH), engine.flush()]))
     for at in data.draw(st.lists(st.integers(0, len(packed) - 1), max_size=1)):
         packed[at] ^= data.draw(st.integers(1, 255))
     check(data, REQUESTS[skill], bytes(packed), headers=[*EVENT_STREAM, ("content-encoding", coding)], limits=limits)

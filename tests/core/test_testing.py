@@ -87,12 +87,13 @@ def test_text_streams_shrink_to_what_matters():
         return sum(isinstance(event, TextDelta) for event in events) >= 2
 
     events = find(strategies.streams("query"), has_two_deltas)
-    assert [event.text for event in events[:-1]] == ["0", "0"]
+    assert [event.text for event in events if isinstance(event, TextDelta)] == ["0", "0"]
 
 
 def test_every_request_can_be_drawn():
     for skill in REQUESTS:
-        assert find(strategies.requests(), lambda request, skill=skill: request.skill == skill).skill == skill
+        drawn = strategies.requests().filter(lambda request, skill=skill: request.skill == skill)  # type: ignore[misc]
+        assert find(drawn, lambda request: True).skill == skill
 
 
 def test_run_lets_other_errors_out():

@@ -1,0 +1,169 @@
+"""The arguments of the command line, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from moondream_transports import Client, ReplayTransport, Timeouts, Transport, UrllibTransport
+from sansio_moondream import (
+    CaptionRequest,
+    DetectRequest,
+    EncodedImage,
+    Endpoint,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+    Settings,
+    __version__,
+    encode_image,
+)
+from sansio_moondream.recording import Recording
+
+PROGRAM = "moondream-stream"
+_EPILOG = """\
+The key is read from MOONDREAM_API_KEY. IMAGE is a file, or - for standard input. The answer goes to standard output, all else to
+standard error; control characters in it are spelled out (--json has it exactly).
+
+exit status: 0 whole answer, 2 wrong usage, 3 refused by the server, 4 incomplete (what arrived is shown), 5 no answer at all
+(unreachable, or silent), 130 interrupted
+"""
+_TIMEOUTS = {
+    "connect": "until the connection stands",
+    "first-event": "from then until the first event",
+    "idle": "without a single byte, after that",
+    "total": "for all of it",
+}
+
+
+class UsageError(Exception):
+    """What was asked for cannot be tried; says what to do."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        PROGRAM,
+        description="Ask Moondream about a picture, and see the answer while it is made. Unofficial.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    skills = parser.add_subparsers(dest="skill", metavar="COMMAND", required=True)
+
+    query = _add_skill(skills, "query", "ask a question about a picture")
+    query.add_argument("question", nargs="?", metavar="QUESTION", help="the question")
+    query.add_argument("--question", dest="question_option", metavar="QUESTION", help="the same, by name")
+    query.add_argument("--reasoning", action="store_true", default=None, help="ask for the way to the answer (the cloud: with --no-stream)")
+    caption = _add_skill(skills, "caption", "describe a picture")
+    caption.add_argument("--length", choices=["short", "normal", "long"], help="how long the description is to be")
+    for skill, about in (
+        ("segment", "outline an object, named in words"),
+        ("detect", "find the boxes of all objects of a kind"),
+        ("point", "find the centres of all objects of a kind"),
+    ):
+        _add_skill(skills, skill, about).add_argument("object", metavar="OBJECT", help="what to look for, in words")
+
+    demo = skills.add_parser("demo", help="play recorded answers; needs no server", description="Play recorded answers; needs no server.")
+    _add_speed(demo)
+    return parser
+
+
+def make_request(arguments: argparse.Namespace) -> Request[Any]:
+    """The request that the arguments describe. Raises UsageError, ValueError, OSError."""
+    about: dict[str, Any] = {"image": read_image(arguments.image), "model": arguments.model, "settings": _settings(arguments)}
+    match arguments.skill:
+        case "query":
+            if (arguments.question is None) == (arguments.question_option is None):
+                raise UsageError("say what to ask, once: as the argument behind the image, or with --question")
+            return QueryRequest(question=arguments.question or arguments.question_option or "", reasoning=arguments.reasoning, **about)
+        case "caption":
+            return CaptionRequest(length=arguments.length, **about)
+        case "segment":
+            return SegmentRequest(object=arguments.object, **about)
+        case "detect":
+            return DetectRequest(object=arguments.object, **about)
+        case _:
+            return PointRequest(object=arguments.object, **about)
+
+
+def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
+    """The client that the arguments describe. Raises UsageError, ValueError, OSError."""
+    if not (arguments.replay or arguments.endpoint or api_key):
+        raise UsageError(
+            "no server to ask. Set MOONDREAM_API_KEY for the service in the cloud, name a server of your own with --endpoint "
+            "http://localhost:2020/v1, or play a recording with --replay FILE. To see how it looks: moondream-stream demo"
+        )
+    transport: Transport
+    if arguments.replay:
+        transport = ReplayTransport([Recording.decode(Path(arguments.replay).read_bytes())], arguments.speed)
+        endpoint = Endpoint()
+    else:
+        transport = UrllibTransport()
+        where = {"url": arguments.endpoint} if arguments.endpoint else {}
+        endpoint = Endpoint(**where, api_key=api_key, user_agent_suffix=PROGRAM, allow_insecure_key=arguments.allow_insecure_key)
+    given = {name: seconds for name in Timeouts.__slots__ if (seconds := getattr(arguments, f"{name}_timeout")) is not None}
+    return Client(transport, endpoint, timeouts=Timeouts(**given))
+
+
+def read_image(name: str) -> EncodedImage:
+    """A picture from a file or standard input. What the service does not take as it is becomes a JPEG, by Pillow."""
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        return encode_image(data)
+    except ValueError as error:
+        try:
+            from PIL import Image
+        except ImportError:
+            raise UsageError(f"{error} (Pillow comes with sansio-moondream[cli])") from error
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                return encode_image(image)
+        except Image.DecompressionBombError as bomb:
+            raise UsageError(str(bomb)) from bomb
+
+
+def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = skills.add_parser(name, help=about, description=f"{about.capitalize()}.")
+    parser.add_argument("image", metavar="IMAGE", help="a picture: a file, or - for standard input")
+    server = parser.add_argument_group("server")
+    server.add_argument("--endpoint", metavar="URL", help="the server's address, up to and without the skill (default: the cloud's)")
+    server.add_argument("--allow-insecure-key", action="store_true", help="send the key over plain http, for anybody on the way to read")
+    server.add_argument("--replay", metavar="FILE", help="play a recording instead of asking a server")
+    _add_speed(server)
+    for timeout, meaning in _TIMEOUTS.items():
+        server.add_argument(f"--{timeout}-timeout", type=float, metavar="SECONDS", help=f"how long to wait {meaning}")
+    answer = parser.add_argument_group("answer")
+    answer.add_argument("--json", action="store_true", help="one JSON object for each event, a line each")
+    answer.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
+    answer.add_argument("--model", help="a model or finetune (moondream3-preview/FINETUNE@STEP)")
+    answer.add_argument("--temperature", type=float, metavar="NUMBER", help="how much chance there is in the choice of words, from 0")
+    answer.add_argument("--top-p", type=float, metavar="NUMBER", help="choose from the likeliest words of this share, up to 1")
+    answer.add_argument("--max-tokens", type=int, metavar="COUNT", help="cut the answer off there")
+    answer.add_argument("--max-objects", type=int, metavar="COUNT", help="find no more than that")
+    return parser
+
+
+def _add_speed(parser: Any) -> None:
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="N", help="play a recording N times as fast as it was, or as fast as it goes (max)"
+    )
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    with suppress(ValueError):
+        if (speed := float(text)) > 0:
+            return speed
+    raise argparse.ArgumentTypeError(f"should be a number above 0, or max, not {text!r}")
+
+
+def _settings(arguments: argparse.Namespace) -> Settings | None:
+    names = ("temperature", "top_p", "max_tokens", "max_objects")
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    return Settings(**given) if given else None

@@ -1,0 +1,67 @@
+"""The demo: the main job on recordings that ship with the program, through the client and the decoder that read a real server."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from msgspec.structs import asdict
+
+from moondream_transports import Client, ReplayTransport
+from sansio_moondream import (
+    CaptionRequest,
+    DetectRequest,
+    Endpoint,
+    PointRequest,
+    QueryRequest,
+    Request,
+    Result,
+    SegmentRequest,
+    encode_image,
+)
+from sansio_moondream.recording import Recording
+
+from ._render import TextOutput
+from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line
+
+_RECORDINGS = files("moondream_tools") / "recordings"
+_ABOUT = """\
+Five answers, played from recordings that ship with this program. They are made up, in the service's format: no server, no
+network, no key. What reads them, and what comes out, is what a real server would get: the same client, the same decoder."""
+_NEXT = """\
+Ask a server:   MOONDREAM_API_KEY=... moondream-stream query photo.jpg "What is in this image?"
+A local one:    moondream-stream segment photo.jpg cat --endpoint http://localhost:2020/v1
+All there is:   moondream-stream --help"""
+
+
+def run_demo(out: Terminal, speed: float | None) -> None:
+    """Play every recording, at `speed` times its pace, or at once (None)."""
+    moon = encode_image((_RECORDINGS / "moon.png").read_bytes())
+    requests: list[tuple[Request[Any], str]] = [
+        (QueryRequest(image=moon, question="What is in this image?"), '"What is in this image?"'),
+        (CaptionRequest(image=moon, length="short"), "--length short"),
+        (SegmentRequest(image=moon, object="moon"), "moon"),
+        (DetectRequest(image=moon, object="moon"), "moon"),
+        (PointRequest(image=moon, object="moon"), "moon"),
+    ]
+    recordings = [Recording.decode((_RECORDINGS / f"{request.skill}.jsonl").read_bytes()) for request, _ in requests]
+    client = Client(ReplayTransport(recordings, speed), Endpoint())
+    out.line(_ABOUT)
+    for request, words in requests:
+        out.line()
+        out.line(f"{out.styled('$', DIM)} {out.styled(f'moondream-stream {request.skill} moon.png {words}', BOLD)}")
+        output = TextOutput(out, out, brief=True)
+        with client.stream(request) as stream:
+            for event in stream:
+                output.event(event)
+            _show(stream.result(), out)
+    out.line()
+    out.line(_NEXT)
+
+
+def _show(result: Result, out: Terminal) -> None:
+    """The typed result, a line for each of its fields."""
+    out.line(out.styled(f"{type(result).__name__}(", CYAN))
+    for name, value in asdict(result).items():
+        out.line(out.styled(f"    {name}={on_one_line(repr(value), out.width - len(name) - 6)},", CYAN))
+    out.line(out.styled(")", CYAN))
