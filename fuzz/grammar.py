@@ -324,7 +324,9 @@ def _piece(source: Source, skill: str) -> bytes:
     if kind == 4:
         return b"".join(b"data: %s\n\n" % delta(source, skill).encode() for _ in range(source.byte() % 8))
     if kind == 5:
-        return b"data: %s\n\n" % delta(source, skill).encode() * (2, 3, 5, 400)[max(0, source.byte() - 252)]
+        return (
+            b"data: %s\n\n" % delta(source, skill).encode() * (2, 3, 4, 5, 6, 8, 10, 400 if source.byte() > 240 else 12)[source.byte() % 8]
+        )
     if kind == 6:
         return b"data: %s\n\n" % message(source, skill).encode()
     if kind == 7:
@@ -348,7 +350,7 @@ def _piece(source: Source, skill: str) -> bytes:
     )
     lines = source.byte()
     if lines % 4 == 2:
-        inside = inside.replace(b" ", b"\ndata: ")
+        inside = inside.replace(b" ", b"\ndata: ") + b"\ndata" * (source.byte() % 64)
     if lines % 4 == 3:
         at = source.byte() % (len(inside) + 1)
         inside = inside[:at] + source.pick((b"\n", b"\r", b"\r\n")) + source.pick((b"data: ", b"data:", b"")) + inside[at:]

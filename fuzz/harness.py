@@ -307,13 +307,16 @@ def _limits(choices: Sequence[int], body: bytes, window: int, skill: reference.S
     kind, record, text, depth, error = choices
     limits: dict[str, int] = {"max_record_bytes": _record_limit(kind, record, body, window)}
     if text >= 224:
-        limits["max_text_bytes"] = text - 223
-    elif text >= 192:  # just what the text has, or one less
+        limits["max_text_bytes"] = 1 + (text - 224) * 4
+    elif text >= 160:  # just what the text has, or one less
         events = [event for event in reference.expect(skill, body).events if isinstance(event, TextDelta | PathChunk)]
         size = sum(len((event.text if isinstance(event, TextDelta) else event.data).encode()) for event in events)
         limits["max_text_bytes"] = max(1, size - text % 2)
-    if depth >= 192:
-        limits["max_json_depth"] = 1 + depth % 16
+    if depth >= 224:
+        limits["max_json_depth"] = depth - 223
+    elif depth >= 160:  # just what a message has, or one less
+        nesting = sorted({reference.scan(record.data)[0] for record in reference.records_of(body, len(body) + 1).whole} | {1})
+        limits["max_json_depth"] = max(1, nesting[(depth >> 1) % len(nesting)] - depth % 2)
     if error >= 128:
         limits["max_error_body_bytes"] = error - 127
         limits["max_inflate_ratio"] = 1 + error % 4
@@ -349,7 +352,9 @@ def check_stream(data: bytes) -> None:
 
 
 def _check_reference(case: Case, whole: Outcome, others: dict[str, Outcome]) -> None:
-    ending = case.broken or (None if case.ending is None else ConnectionLost if type(case.ending) is OSError else type(case.ending))
+    ending = case.broken
+    if ending is None and case.ending is not None:
+        ending = type(case.ending) if isinstance(case.ending, MoondreamError) else ConnectionLost
     expected = reference.expect(
         case.skill,
         case.body,
@@ -548,6 +553,9 @@ def _windows(size: int) -> Iterator[None]:
 HARNESSES: Final[dict[str, Callable[[bytes], None]]] = {"records": check_records, "stream": check_stream}
 
 
+_HEADS: Final = {"records": 6, "stream": CIRCUMSTANCES}
+
+
 def describe(name: str, data: bytes) -> str:
     """The case that `data` stands for, in words."""
     case = read_case(data) if name == "stream" else read_records_case(data)
@@ -557,10 +565,29 @@ def describe(name: str, data: bytes) -> str:
 def made_up(name: str, rng: random.Random) -> bytes:
     """A case at random, more of them telling than among random bytes."""
     limits = 1 if name == "records" else 5
-    head = bytearray(rng.randbytes(6 if name == "records" else CIRCUMSTANCES))
+    head = bytearray(rng.randbytes(_HEADS[name]))
     head[0] = rng.choice((0, 0, 0, 0, 0, 2, 2, 1))
     at = 1 if name == "records" else 8
     for index in range(at, at + limits):
         if rng.random() < 0.5:
             head[index] = 0
     return bytes(head) + rng.randbytes(rng.randrange(100))
+
+
+def mutate(name: str, data: bytes, seed: int) -> bytes:
+    """A case made up anew, or `data` in other circumstances, or with other choices in it; or nothing, for any other change."""
+    rng = random.Random(seed)
+    size = _HEADS[name]
+    match rng.randrange(8):
+        case 0:
+            return made_up(name, rng)
+        case 1 | 2:  # other circumstances for the same body
+            head = bytearray(data[:size].ljust(size, b"\0"))
+            for _ in range(rng.randrange(1, 4)):
+                head[rng.randrange(size)] = rng.randrange(256)
+            return bytes(head) + data[size:]
+        case 3:  # other choices in the middle, of the same number or not
+            at = rng.randrange(size, max(size, len(data)) + 1)
+            return data[:at] + rng.randbytes(rng.randrange(8)) + data[at + rng.randrange(8) :]
+        case _:
+            return b""

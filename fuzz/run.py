@@ -40,7 +40,14 @@ def main() -> int:
 
 def command(name: str, seconds: int, learnt: Path, artifacts: str, folder: Path = HERE) -> list[str]:
     """How one harness is run: libFuzzer's options, the corpus it adds to, and the seeds."""
-    options = [f"-max_total_time={seconds}", "-max_len=1024", "-timeout=60", "-rss_limit_mb=2048", f"-artifact_prefix={artifacts}"]
+    options = [
+        f"-max_total_time={seconds}",
+        "-max_len=1024",
+        "-len_control=0",
+        "-timeout=60",
+        "-rss_limit_mb=2048",
+        f"-artifact_prefix={artifacts}",
+    ]
     return [sys.executable, str(folder / f"fuzz_{name}.py"), *options, str(learnt), str(folder / "corpus" / name)]
 
 

@@ -15,8 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from operator import attrgetter
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -52,37 +51,46 @@ def _refuse(payload: bytes) -> NoReturn:
     raise ValueError(payload)
 
 
-# For each kind of ordinary text message: what decodes one straight into its event, or raises ValueError, and what has its text.
-_KINDS: dict[type[TextDelta | PathChunk] | None, tuple[Callable[[bytes], Any], Callable[[Any], str]]] = {
-    TextDelta: (msgspec.json.Decoder(TextDelta).decode, attrgetter("text")),
-    PathChunk: (msgspec.json.Decoder(PathChunk).decode, attrgetter("data")),
-    None: (_refuse, str),
+# Decoders of ordinary text messages, straight into their event. They raise ValueError for any other message.
+_DECODE: dict[type[TextDelta | PathChunk] | None, Callable[[bytes], Any]] = {
+    TextDelta: msgspec.json.Decoder(TextDelta).decode,
+    PathChunk: msgspec.json.Decoder(PathChunk).decode,
+    None: _refuse,
 }
+
+
+_PORTION = 256 * 1024
+
+
+class _Documented(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An ordinary text message as the cloud's documentation shows it: it repeats the request's id."""
+
+    chunk: Annotated[str, msgspec.Meta(min_length=1)]
+    request_id: str
+    completed: bool = False
+    token_index: int | None = None
+
+
+_decode_documented = msgspec.json.Decoder(_Documented).decode
 
 
 class Deltas:
     """Text that comes in pieces: bounded, and never with half a character in what it gives out.
 
-    1. `add` takes any text, and measures it.
-    2. Ordinary messages need not go through it: whoever `decode`s some whose text `fits` may `extend` by their events.
-    3. A single one, decoded from no more than `room` bytes, may even be put into `recent` at once, its bytes taken from `room`.
-       Room is granted in small amounts, so that recent events are soon folded into text, and only text has to be kept.
-    4. While half a character is held, nothing fits and there is no room: what comes next may be its other half.
+    Ordinary messages need not come through `add`: whoever has some whose text takes no more than `room` bytes may `decode` them,
+    put their text at the end of `recent`, and take from `room` what it takes at most. `renew` makes room where there is some; while
+    half a character is held, there is none. Room is given out in portions, so that what is recent takes little memory.
     """
 
-    _GRANT = 8192
-
     def __init__(self, max_bytes: int, kind: type[TextDelta | PathChunk] | None) -> None:
-        self.decode, self._text_of = _KINDS[kind]
+        self.decode = _DECODE[kind]
         self._max_bytes = max_bytes
         self._parts: list[str] = []
-        self._measured = 0  # parts whose size is in `_size`, in bytes of UTF-8
-        self._size = 0
-        self._taken = 0  # of `max_bytes`, at most: by text that was not measured, and by `room`
+        self._size = 0  # of the parts, in bytes of UTF-8
         self._held = ""
-        self.recent: list[Any] = []
+        self.recent: list[str] = []
         self.room = 0
-        self._grant()
+        self.renew()
 
     def add(self, text: str) -> str:
         """Add any text and get back what of it may be handed out: halves joined, a lone one U+FFFD, one at the end held."""
@@ -92,23 +100,12 @@ class Deltas:
         if "\ud800" <= text[-1] <= "\udbff":
             text, self._held = text[:-1], text[-1]
         text = mend(text)
-        self._measure()
+        self.renew()
         if self._size + len(text.encode()) > self._max_bytes:
             raise LimitExceeded(f"the server sent more text than Limits.max_text_bytes ({self._max_bytes:,} bytes)")
-        self._parts.append(text)
-        self._measure()
+        self.recent.append(text)
+        self.renew()
         return text
-
-    def fits(self, at_most: int) -> bool:
-        """Whether text of no more than so many bytes is surely within the limit."""
-        return not self._held and self._taken + at_most <= self._max_bytes
-
-    def extend(self, events: list[Any], at_most: int) -> None:
-        """Add ordinary events, decoded from so many bytes."""
-        self.recent += events
-        self._fold()
-        self._taken += at_most
-        self._grant()
 
     def flush(self) -> str:
         """At the end of the answer: U+FFFD for a half that is still held, which nothing can join any more."""
@@ -117,27 +114,18 @@ class Deltas:
 
     def text(self) -> str:
         """All that was handed out."""
-        self._measure()
+        self.renew()
         self._parts[:] = ["".join(self._parts)]
-        self._measured = 1
         return self._parts[0]
 
-    def _fold(self) -> None:
-        self._parts.append("".join(map(self._text_of, self.recent)))
-        self.recent.clear()
-
-    def _measure(self) -> None:
-        self._fold()
-        self._size += sum(len(part.encode()) for part in self._parts[self._measured :])
-        self._measured = len(self._parts)
-        self._taken = self._size
-        self.room = 0
-        self._grant()
-
-    def _grant(self) -> None:
-        self._taken -= self.room
-        self.room = 0 if self._held else min(self._GRANT, self._max_bytes - self._taken)
-        self._taken += self.room
+    def renew(self) -> None:
+        """Measure what is recent, and make what room is left."""
+        if self.recent:
+            text = "".join(self.recent)
+            self.recent.clear()
+            self._parts.append(text)
+            self._size += len(text) if text.isascii() else len(text.encode())
+        self.room = 0 if self._held else min(_PORTION, self._max_bytes - self._size)
 
 
 class Answer(ABC, Generic[R]):
@@ -155,6 +143,10 @@ class Answer(ABC, Generic[R]):
     @property
     def request_id(self) -> str | None:
         return self._metadata.request_id
+
+    def decoders(self) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
+        """What decodes ordinary messages, in the two dialects that the skill has, or in its only one."""
+        return self.deltas.decode, self.deltas.decode
 
     def message(self, fields: Fields) -> list[Event]:
         """The events of one message of a stream. Raises Contradiction, LimitExceeded."""
@@ -195,7 +187,7 @@ class Answer(ABC, Generic[R]):
 
     def _note(self, fields: Fields) -> None:
         noted: dict[str, Any] = {}
-        if type(request_id := fields.get("request_id")) in (str, int):
+        if type(request_id := fields.get("request_id")) in (str, int) and request_id != self.request_id:
             noted["request_id"] = str(request_id)
         if isinstance(finish_reason := fields.get("finish_reason"), str):
             noted["finish_reason"] = finish_reason
@@ -222,6 +214,15 @@ class _TextAnswer(Answer[R]):
     _WHOLE: ClassVar[str]  # the field of the whole text
 
     _whole_text: str | None = None
+
+    def decoders(self) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
+        return self.deltas.decode, self._decode_documented
+
+    def _decode_documented(self, payload: bytes) -> TextDelta:
+        message = _decode_documented(payload)
+        if message.completed or message.request_id != self.request_id:
+            raise ValueError(payload)
+        return TextDelta(message.chunk, message.token_index)
 
     def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
         chunk = _string(fields, "chunk")
@@ -256,7 +257,8 @@ class QueryAnswer(_TextAnswer[QueryResult]):
 
     def _note(self, fields: Fields) -> None:
         super()._note(fields)
-        self._reasoning = _reasoning(fields.get("reasoning")) or self._reasoning
+        if fields.get("reasoning") is not None:
+            self._reasoning = _reasoning(fields["reasoning"]) or self._reasoning
 
     def _complete(self, fields: Fields) -> Completed:
         # A reasoning in a form that this version cannot read stays among the unknown fields.

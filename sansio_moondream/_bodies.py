@@ -6,22 +6,20 @@ end of the body; `fault` is why it ended, where the transport broke. An answer i
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Sequence
 from itertools import takewhile
-from operator import attrgetter
 from typing import Any, Protocol, cast
 
 from ._answers import Answer, Contradiction
 from ._api_error import api_error, is_error
 from ._errors import IncompleteStream, LimitExceeded, MoondreamError, RemoteProtocolError, shorten
-from ._events import Event, PathChunk, TextDelta
+from ._events import Event
 from ._headers import Headers
 from ._json import TooDeep, decode, is_unclosed
 from ._limits import Limits
 from ._records import BYTE_ORDER_MARK, RecordParser
 
 WINDOW = 32 * 1024
-_is_completed = attrgetter("_completed")  # the guard field: see _events.py
 
 
 class Body(Protocol):
@@ -37,8 +35,9 @@ class EventStreamBody:
 
     1. The general way: `RecordParser` makes records, `_message` decodes one. It reads everything there is.
     2. In front of it stands a fast lane for whole records as servers write them: `data: `, JSON without a line end, LF, LF. They
-       are cut with one `split` and decoded by `Deltas.decode`, which takes only the most ordinary text message; at the first
-       one that it refuses, the rest of these records goes the general way.
+       are cut with one `split` and decoded by `_decode`, which takes only the most ordinary text message; one that it refuses goes
+       the general way. A server keeps to its dialect, so after a refusal the decoder of the other one is tried; after three in a
+       row the rest of these records goes the general way.
     3. The lane is open only between two records, and only to text that surely fits. It never sees more than two windows at once,
        so records need no measuring there; where the limit for a record is lower than that, the lane is never open.
     4. Bytes that end inside a record wait in `_tail`, up to a window; from there on the parser holds them.
@@ -49,52 +48,63 @@ class EventStreamBody:
     def __init__(self, answer: Answer[Any], status_code: int, headers: Headers, limits: Limits) -> None:
         self._answer = answer
         self._deltas = answer.deltas
+        self._decode, self._other_decode = answer.decoders()
         self._status_code = status_code
         self._headers = headers
         self._limits = limits
         self._parser = RecordParser(limits.max_record_bytes)
         self._has_lane = limits.max_record_bytes >= 2 * WINDOW
         self._lane_open = self._has_lane
-        self._lane_clear = self._has_lane  # open, and no tail
         self._tail: list[bytes] = []
         self._tail_size = 0
 
-    def one(self, data: bytes) -> Event | None:
-        """The event of a piece that is just one ordinary record, the commonest of all; None if it is anything else."""
-        # Slices, and `in` with a number, are the cheapest questions to ask of bytes: together a third of startswith and find.
-        if self._lane_clear and data[:6] == b"data: " and data[-1] == 10 and data[-2] == 10:
-            payload = data[6:-2]
-            deltas = self._deltas
-            room = deltas.room - len(data)
-            if room >= 0 and not (10 in payload or 13 in payload):
-                try:
-                    event: TextDelta | PathChunk = deltas.decode(payload)
-                except ValueError:
-                    return None
-                if not event._completed:  # pyright: ignore[reportPrivateUsage] # the guard field: see _events.py
-                    deltas.recent.append(event)
-                    deltas.room = room
-                    self._parser.at_start = False
-                    return event
-        return None
+    def quick(self, data: bytes) -> Sequence[Event] | None:
+        """The events of the commonest pieces: just one ordinary record, or a part of one line. None if it is anything else."""
+        # Each question is the cheapest that there is: `in` with a number does not search for bytes, and what takes one argument
+        # beats slices, startswith and find.
+        size = len(data)
+        if not self._lane_open or size > WINDOW:
+            return None
+        if self._tail:
+            size += self._tail_size
+            if 10 in data or 13 in data or size > WINDOW:
+                return None
+            self._tail.append(data)
+            self._tail_size = size
+            return ()
+        deltas = self._deltas
+        room = deltas.room - size
+        payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
+        if len(payload) != size - 8 or 10 in payload or 13 in payload or room < 0:
+            return None
+        try:
+            event: Any = self._decode(payload)
+        except ValueError:
+            return None
+        if event._completed:
+            return None
+        self._parser.at_start = False
+        deltas.room = room
+        deltas.recent.append(event._text)
+        return (event,)
 
     def pull(self, data: bytes, out: list[Event]) -> None:
         if not self._lane_open:
             self._parse(data, out)
             return
         if 10 in data or 13 in data:
-            data = self._take_tail() + data
+            if self._tail:
+                data = self._take_tail() + data
             if 13 in data:
                 self._parse(data, out)
                 return
-            end = data.rfind(b"\n\n")
-            if end >= 0:
-                self._whole_records(data[:end], out)
-                data = data[end + 2 :]
+            head, border, rest = data.rpartition(b"\n\n")
+            if border:
+                self._whole_records(head, out)
+                data = rest
         if data and self._answer.result is None:
             self._tail.append(data)
             self._tail_size += len(data)
-            self._lane_clear = False
             if self._tail_size > WINDOW:
                 self._parse(self._take_tail(), out)
 
@@ -111,25 +121,46 @@ class EventStreamBody:
         tail = b"".join(self._tail)
         self._tail.clear()
         self._tail_size = 0
-        self._lane_clear = self._lane_open
         return tail
 
     def _whole_records(self, head: bytes, out: list[Event]) -> None:
         """Decode records that LF LF separates, `head` being without the last one's."""
         payloads = head[6:].split(b"\n\ndata: ")
-        if not head.startswith(b"data: ") or not self._deltas.fits(len(head)) or 10 in b"".join(payloads):
+        size = len(head)
+        deltas = self._deltas
+        if size > deltas.room:
+            deltas.renew()
+        if not head.startswith(b"data: ") or size > deltas.room or 10 in b"".join(payloads):
             self._parse(head + b"\n\n", out)
             return
         self._parser.at_start = False
-        events: list[Any] = []
-        with suppress(ValueError):
-            events.extend(map(self._deltas.decode, payloads))
-        if any(map(_is_completed, events)):
-            events = list(takewhile(lambda event: not _is_completed(event), events))
-        out += events
-        self._deltas.extend(events, len(head))
-        for payload in payloads[len(events) :]:
-            self._message(b"", payload, out)
+        waiting = iter(payloads)
+        done = refused = 0
+        while done < len(payloads):
+            if size <= deltas.room and refused < 3:
+                events: list[Any] = []
+                try:  # noqa: SIM105 - `suppress` costs as much as two events
+                    events.extend(map(self._decode, waiting))
+                except ValueError:
+                    pass
+                texts = [event._text for event in events if not event._completed]
+                if len(texts) < len(events):
+                    events = list(takewhile(lambda event: not event._completed, events))
+                    texts = [event._text for event in events]
+                if events:
+                    out += events
+                    deltas.recent.append("".join(texts))
+                    deltas.room -= size
+                    done += len(events)
+                    refused = 0
+                    if done == len(payloads):
+                        return
+                refused += 1
+                self._decode, self._other_decode = self._other_decode, self._decode
+            else:
+                next(waiting, None)
+            self._message(b"", payloads[done], out)
+            done += 1
             if self._answer.result is not None:
                 return
 
@@ -138,7 +169,7 @@ class EventStreamBody:
             self._message(record.name, record.data, out)
             if self._answer.result is not None:
                 return
-        self._lane_open = self._lane_clear = self._has_lane and self._parser.between_records
+        self._lane_open = self._has_lane and self._parser.between_records
 
     def _message(self, name: bytes, data: bytes, out: list[Event]) -> None:
         if not data.strip(b" \t\r\n"):

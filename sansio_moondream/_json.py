@@ -31,10 +31,7 @@ def decode(data: bytes, max_depth: int) -> Any:
 
     Raises TooDeep, or ValueError for anything that is not one JSON value in UTF-8.
     """
-    # How many brackets there are is an upper bound, and cheap (a split looks for one byte faster than a count does): most messages
-    # never need the exact answer.
-    brackets = len(data.split(b"{", max_depth)) + len(data.split(b"[", max_depth)) - 2
-    if brackets >= max_depth and _nesting(data)[0] > max_depth:
+    if _has_brackets(data, max_depth) and _nesting(data)[0] > max_depth:
         raise TooDeep
     try:
         return _any(data)
@@ -46,6 +43,18 @@ def decode(data: bytes, max_depth: int) -> Any:
         fields = cast(dict[str, Any], value)
         return {mend(key): item if key in _CONTINUED else mend(item) for key, item in fields.items()}
     return mend(value)
+
+
+def _has_brackets(data: bytes, count: int) -> bool:
+    """Whether `data` has more opening brackets than `count`, in strings or not: if not, it cannot nest deeper."""
+    for bracket in b"{[":  # `find` looks for one byte many times faster than `count` and `split` do
+        at = data.find(bracket)
+        while at >= 0:
+            count -= 1
+            if count < 0:
+                return True
+            at = data.find(bracket, at + 1)
+    return False
 
 
 def is_unclosed(data: bytes) -> bool:

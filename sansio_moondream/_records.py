@@ -85,15 +85,14 @@ class RecordParser:
             line = line.removeprefix(BYTE_ORDER_MARK)
         if not line:
             return self._take_record()
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            value = value.removeprefix(b" ")
+        if line.startswith(b"data:") or line == b"data":
+            value = line[6:] if line[5:6] == b" " else line[5:]  # the one copy: it may be megabytes
             self._data.append(value)
             self._data_size += len(value) + 1
             if self._data_size > self._max_bytes:
                 raise _too_long("a record of the event stream", self._max_bytes)
-        elif name == b"event":
-            self._name = value.removeprefix(b" ")
+        elif line.startswith(b"event:") or line == b"event":
+            self._name = line[6:].removeprefix(b" ")
         return None
 
     def _take_record(self) -> Record | None:

@@ -24,7 +24,7 @@ Rules
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from itertools import chain
 from typing import Any, Generic
@@ -110,15 +110,13 @@ class ResponseStream(Generic[R]):
         self._answer: Answer[R] | None = None
         self._state = State.AWAITING_RESPONSE
         self._body: Body | None = None
-        self._one: Callable[[bytes], Event | None] = _none  # the short way of an event stream, while there is input
+        self._quick: Callable[[bytes], Sequence[Event] | None] = _none
         self._inflater: Inflater | None = None
-        self._next: bytes | None = None  # the first piece of the body that is not yet decoded
-        self._rest: deque[bytes] = deque()  # and those after it
+        self._input: deque[bytes] = deque()  # pieces of the body not yet decoded
         self._open = False  # data is wanted: a body has begun, and neither its end nor that of the answer was seen
-        self._plain = False  # and it is not compressed
         self._ended = False  # the caller said that input has ended, or broke
         self._fault: MoondreamError | None = None  # what broke it
-        self._ready: Any = iter(())  # Iterator[Event]: decoded, not yet taken; of a tuple or list, so it knows how many are left
+        self._ready: Any = iter(())  # decoded, not yet taken: an iterator over a list or tuple, which knows how much it has left
         self._error: MoondreamError | None = None
 
     @property
@@ -152,11 +150,11 @@ class ResponseStream(Generic[R]):
             self._inflater = Inflater(coding, self._limits)
         if status_code >= 300:
             self._body = ErrorBody(status_code, parsed, self._limits)
-            self._open, self._plain = True, self._inflater is None
+            self._open = True
             self._go(Trigger.ERROR_STATUS)
             return
         self._answer = self._answer_class(parsed, self._limits)
-        self._open, self._plain = True, self._inflater is None
+        self._open = True
         media_type = parsed.get("content-type", "").partition(";")[0].strip().lower()
         about = self._answer, status_code, parsed, self._limits
         if coding not in ("", "identity", "gzip", "deflate"):
@@ -169,7 +167,7 @@ class ResponseStream(Generic[R]):
             self._fail(RemoteProtocolError(f"the server answered {status_code}, which has no body, where an answer was expected"))
         elif media_type == "text/event-stream":
             self._body = EventStreamBody(*about)
-            self._one = self._body.one
+            self._quick = self._body.quick
             self._go(Trigger.EVENT_STREAM)
         elif media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json")):
             self._body = JSONBody(*about)
@@ -190,10 +188,15 @@ class ResponseStream(Generic[R]):
 
         Raises LocalProtocolError before the head, and after the end of input.
         """
-        if self._next is None and self._plain and type(data) is bytes:
-            self._next = data
-        else:
-            self._queue(data)
+        if not self._open:
+            self._let_go()
+            return
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too
+        if self._inflater is not None:
+            data = self._inflate(self._inflater, data)
+        if data:
+            self._input.append(data)
 
     def receive_eof(self) -> None:
         """The body ended as HTTP says it should, or the connection closed where the body's end is the connection's. May repeat."""
@@ -217,16 +220,15 @@ class ResponseStream(Generic[R]):
         Raises RemoteProtocolError, LimitExceeded, APIError, IncompleteStream, or what `receive_error` was given.
         """
         # How streams are read: a piece comes, one event is in it, it is taken. Then nothing is made but that event.
-        data = self._next
-        if data is not None and not self._rest and not self._ready.__length_hint__():
-            event = self._one(data)
-            if event is not None:
-                self._next = None
-                ready: Iterator[Event] = iter((event,))
-                self._ready = ready
+        pieces = self._input
+        if len(pieces) == 1 and self._open and not self._ready.__length_hint__():
+            events = self._quick(pieces[0])
+            if events is not None:
+                pieces.clear()
+                ready = self._ready = iter(events)
                 return ready
             self._advance()
-            if self._open and self._next is None:
+            if self._open and not pieces:  # type: ignore[redundant-expr] # `_advance` may have closed it
                 return iter(self._ready)
         return chain.from_iterable(self._batches())
 
@@ -262,9 +264,13 @@ class ResponseStream(Generic[R]):
         """Decode one piece, or the end, into `_ready` (which must have been emptied); False if there is neither."""
         out: list[Event] = []
         try:
-            if self._next is not None and self._body is not None:
-                if data := self._take(self._next):
-                    self._body.pull(data, out)
+            if self._input and self._body is not None:
+                data = self._input.popleft()
+                if len(data) > WINDOW:
+                    windows = [data[at : at + WINDOW] for at in range(0, len(data), WINDOW)]
+                    self._input.extendleft(reversed(windows))
+                    data = self._input.popleft()
+                self._body.pull(data, out)
             elif self._is_over():
                 self._finish(out)
             else:
@@ -296,48 +302,24 @@ class ResponseStream(Generic[R]):
     def _go(self, trigger: Trigger) -> None:
         self._state = TRANSITIONS[self._state][trigger]
         if not TRANSITIONS[self._state]:
-            self._close()
-            self._next = None
-            self._rest.clear()
+            self._open = False
+            self._input.clear()
 
     def _end(self, fault: MoondreamError | None) -> None:
         if self._ended:
             return
-        self._ended = True
-        self._close()
-        if self._fault is None:
-            self._fault = fault
-            if self._inflater is not None:
-                self._put(self._inflater.end())
-
-    def _close(self) -> None:
-        self._open = self._plain = False
-        self._one = _none
-
-    def _queue(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._open:
-            self._let_go()
-            return
-        data = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too
-        if self._inflater is not None:
-            data, self._fault = self._inflater.feed(data)
-        self._put(data)
+        self._ended, self._open = True, False
         if self._fault is not None:
-            self._close()
+            return
+        self._fault = fault
+        if self._inflater is not None and (rest := self._inflater.end()):
+            self._input.append(rest)
 
-    def _put(self, data: bytes) -> None:
-        if self._next is None:
-            self._next = data
-        else:
-            self._rest.append(data)
-
-    def _take(self, data: bytes) -> bytes:
-        """The next piece, or the next window of it."""
-        if len(data) > WINDOW:
-            data, *windows = (data[at : at + WINDOW] for at in range(0, len(data), WINDOW))
-            self._rest.extendleft(reversed(windows))
-        self._next = self._rest.popleft() if self._rest else None
-        return data
+    def _inflate(self, inflater: Inflater, data: bytes) -> bytes:
+        plain, self._fault = inflater.feed(data)
+        if self._fault is not None:
+            self._open = False
+        return plain
 
     def _let_go(self) -> None:
         if self._ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from textwrap import fill, wrap
 from typing import Any
 
 from msgspec.structs import asdict
@@ -25,9 +26,10 @@ from ._render import TextOutput
 from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line
 
 _RECORDINGS = files("moondream_tools") / "recordings"
-_ABOUT = """\
-Five answers, played from recordings that ship with this program. They are made up, in the service's format: no server, no
-network, no key. What reads them, and what comes out, is what a real server would get: the same client, the same decoder."""
+_ABOUT = (
+    "Five answers, played from recordings that ship with this program. They are made up, in the service's format: no server, no "
+    "network, no key. What reads them is what would read a real server: the same client, the same decoder."
+)
 _NEXT = """\
 Ask a server:   MOONDREAM_API_KEY=... moondream-stream query photo.jpg "What is in this image?"
 A local one:    moondream-stream segment photo.jpg cat --endpoint http://localhost:2020/v1
@@ -46,7 +48,7 @@ def run_demo(out: Terminal, speed: float | None) -> None:
     ]
     recordings = [Recording.decode((_RECORDINGS / f"{request.skill}.jsonl").read_bytes()) for request, _ in requests]
     client = Client(ReplayTransport(recordings, speed), Endpoint())
-    out.line(_ABOUT)
+    out.line(fill(_ABOUT, out.width - 1))
     for request, words in requests:
         out.line()
         out.line(f"{out.styled('$', DIM)} {out.styled(f'moondream-stream {request.skill} moon.png {words}', BOLD)}")
@@ -60,8 +62,12 @@ def run_demo(out: Terminal, speed: float | None) -> None:
 
 
 def _show(result: Result, out: Terminal) -> None:
-    """The typed result, a line for each of its fields."""
-    out.line(out.styled(f"{type(result).__name__}(", CYAN))
+    """The typed result, a field a line: shortened, but for what came beside the answer."""
+    lines = [f"{type(result).__name__}("]
     for name, value in asdict(result).items():
-        out.line(out.styled(f"    {name}={on_one_line(repr(value), out.width - len(name) - 6)},", CYAN))
-    out.line(out.styled(")", CYAN))
+        if name == "metadata":
+            lines += wrap(f"{name}={value!r},", out.width - 1, initial_indent=" " * 4, subsequent_indent=" " * 8)
+        else:
+            lines.append(f"    {name}={on_one_line(repr(value), out.width - len(name) - 7)},")
+    for line in [*lines, ")"]:
+        out.line(out.styled(line, CYAN))

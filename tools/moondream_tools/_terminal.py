@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import unicodedata
 from typing import Final, TextIO
 
 # C0 and C1 controls but for tab and newline, DEL, and what moves or hides text: marks of direction, line separators, the BOM.
@@ -21,12 +22,22 @@ def safe(text: str) -> str:
     return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def on_one_line(text: str, width: int) -> str:
-    """The text in at most `width` characters, the middle left out where it is longer."""
+def on_one_line(text: str, columns: int) -> str:
+    """The text on a line of at most so many columns, its middle left out where it is longer."""
     line = safe(" ".join(text.split()))
-    if len(line) <= width:
+    if _columns(line) <= columns:
         return line
-    return f"{line[: width * 2 // 3 - 1]}…{line[len(line) - width // 3 :]}"
+    head, tail = line[: columns * 2 // 3 - 1], line[len(line) - columns // 3 :]
+    while _columns(head) > columns * 2 // 3 - 1:
+        head = head[:-1]
+    while _columns(tail) > columns // 3:
+        tail = tail[1:]
+    return f"{head}…{tail}"
+
+
+def _columns(text: str) -> int:
+    """How wide a terminal shows it: what is wide in East Asia, emoji included, takes two columns."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 class Terminal:
