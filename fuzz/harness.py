@@ -535,7 +535,7 @@ def _windows(size: int) -> Iterator[None]:
     """Make the decoder's windows smaller."""
     smaller: list[tuple[Any, str, int]] = [(_bodies, "WINDOW", size), (_stream, "WINDOW", size)]
     if size < WINDOWS[-1]:
-        smaller.append((_answers.Deltas, "_GRANT", min(2 * size, 128)))  # what may go through the lane at once, two windows at most
+        smaller.append((_answers, "_PORTION", 8 * size))
     if size < WINDOWS[-2]:
         smaller += [(_inflate, "_BLOCK", 16), (_inflate, "_SLACK", 64)]
     before = [(module, name, getattr(module, name)) for module, name, _ in smaller]

@@ -43,7 +43,7 @@ def api_error(status_code: int, headers: Headers, body: bytes, limits: Limits) -
     if isinstance(value, dict):
         request_id = request_id or _plain(cast(dict[str, Any], value).get("request_id"))
     redirect = _redirect(headers) if 300 <= status_code < 400 else ""  # servers send a page with it that says less
-    message = shorten(redirect or _message(about) or _message(value) or "(it gave no reason)", 1000)
+    message = shorten(redirect or _message(value) or "(it gave no reason)", 1000)
     return api_error_class(status_code, type_)(
         message,
         status_code=status_code,

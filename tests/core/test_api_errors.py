@@ -30,6 +30,7 @@ from sansio_moondream import (
     PermissionDeniedError,
     QueryResult,
     RateLimitError,
+    RemoteProtocolError,
     ResponseStream,
     ServerError,
     State,
@@ -91,6 +92,10 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
     "object, type error": (
         b'{"type": "error", "error": {"type": "invalid_request_error", "message": "No."}}',
         ("No.", "invalid_request_error", None, None, None),
+    ),
+    "object, and more beside": (
+        b'{"message": "Bad Request", "error": {"message": "No."}, "detail": "Really not."}',
+        ("Bad Request: No.: Really not.", None, None, None, None),
     ),
     "object, empty": (b'{"error": {}}', (NONE, None, None, None, None)),
     "text": (b'{"error": "No."}', ("No.", None, None, None, None)),
@@ -340,7 +345,7 @@ class TestRetryAfter:
 class TestRedirects:
     """Row 20."""
 
-    @pytest.mark.parametrize("status_code", [301, 302, 303, 307, 308])
+    @pytest.mark.parametrize("status_code", [300, 301, 302, 303, 307, 308, 399])
     @pytest.mark.parametrize(
         ("location", "named"),
         [
@@ -377,31 +382,22 @@ class TestRedirects:
         assert answer(304, b"").message == NONE
 
     def test_a_location_beside_an_error_is_no_redirect(self):
-        assert answer(404, b"No.", {"Location": "https://other.example"}).message == "No."
+        for status_code in (400, 404, 503):
+            assert answer(status_code, b"No.", {"Location": "https://other.example"}).message == "No."
 
 
 JSON_HEADERS = {"content-type": "application/json", "x-request-id": "9"}
 BY_TYPE: dict[str, type[APIError]] = {
-    "invalid_request_error": BadRequestError,
-    "bad_request": BadRequestError,
-    "authentication_error": AuthenticationError,
-    "unauthorized": AuthenticationError,
-    "payment_required": PaymentRequiredError,
-    "permission_error": PermissionDeniedError,
-    "forbidden": PermissionDeniedError,
-    "not_found_error": NotFoundError,
-    "not_found": NotFoundError,
-    "request_too_large": PayloadTooLargeError,
-    "rate_limit_error": RateLimitError,
-    "rate_limit_exceeded": RateLimitError,
-    "server_error": ServerError,
-    "internal_error": ServerError,
-    "api_error": ServerError,
-    "overloaded_error": ServerError,
-    "overloaded": ServerError,
-    "another_error": APIError,
-    "error": APIError,
-    "": APIError,
+    **dict.fromkeys(["invalid_request_error", "invalid_request", "bad_request_error", "bad_request"], BadRequestError),
+    **dict.fromkeys(["authentication_error", "authentication", "unauthorized"], AuthenticationError),
+    **dict.fromkeys(["billing_error", "payment_required_error", "payment_required"], PaymentRequiredError),
+    **dict.fromkeys(["permission_error", "permission_denied", "forbidden"], PermissionDeniedError),
+    **dict.fromkeys(["not_found_error", "not_found"], NotFoundError),
+    **dict.fromkeys(["request_too_large", "payload_too_large"], PayloadTooLargeError),
+    **dict.fromkeys(["rate_limit_error", "rate_limit", "rate_limited", "rate_limit_exceeded"], RateLimitError),
+    **dict.fromkeys(["server_error", "internal_server_error", "internal_error", "api_error"], ServerError),
+    **dict.fromkeys(["overloaded_error", "overloaded"], ServerError),
+    **dict.fromkeys(["another_error", "error", "NOT_FOUND", ""], APIError),
 }
 # The shapes that are errors in a 200 too, where there is no status to say so.
 IN_A_200 = [name for name, (body, _) in BODIES.items() if body.lstrip(b"\xef\xbb\xbf\r\n ").startswith(b'{"error": ') and "cut" not in name]
@@ -432,6 +428,13 @@ class TestJSONInA200:
         error = refused(run(QUERY, [json.dumps(body).encode()], headers=JSON_HEADERS))
         assert type(error) is BY_TYPE[type_]
         assert error.type == (None if type_ == "error" else type_)
+
+    def test_detail_is_an_error_where_it_is_all_there_is(self):
+        about = b'"status": 404, "code": "x", "request_id": "7"'
+        error = refused(run(QUERY, [b'{"detail": "No.", ' + about + b"}"], headers=JSON_HEADERS))
+        assert (error.message, error.code, error.request_id) == ("No.", "x", "7")
+        for detail in (b"null", b"7", b"{}", b'"No.", "mood": "x"'):
+            assert type(run(QUERY, [b'{"detail": ' + detail + b"}"], headers=JSON_HEADERS).error) is RemoteProtocolError
 
     def test_type_error_alone(self):
         assert refused(run(QUERY, [b'{"type": "error", "message": "No."}'], headers=JSON_HEADERS)).message == "No."

@@ -179,6 +179,9 @@ class TestSpelling:
         assert [line[:6] for line in data.split(b"\n")] == [b"data: ", b"", b"data: ", b"", b""]
         assert b"\r" not in data
 
+    def test_dialects_have_names(self):
+        assert [dialect.value for dialect in Dialect] == ["engine", "cloud", "station", "demo"]
+
     def test_any_iterable(self):
         assert encode_events(iter([TextDelta("x")]), STATION) == b'data: {"chunk": "x"}\n\n'
         assert encode_events([]) == b""

@@ -37,6 +37,7 @@ class TestKey:
     @pytest.mark.parametrize("key", [None, "", " \n"])
     def test_none(self, key: str | None):
         assert Endpoint(api_key=key) == Endpoint()
+        assert Endpoint(api_key=key).api_key is None
         assert "X-Moondream-Auth" not in headers_of(Endpoint(api_key=key))
 
     def test_is_in_no_repr(self):
@@ -284,6 +285,7 @@ class TestHeaders:
     @pytest.mark.parametrize(("suffix", "agent"), [("mine/1.0", " mine/1.0"), (" mine/1.0 (é)\t", " mine/1.0 (é)"), ("", ""), (" ", "")])
     def test_user_agent(self, suffix: str, agent: str):
         assert headers_of(Endpoint(user_agent_suffix=suffix))["User-Agent"] == f"sansio-moondream/{__version__}{agent}"
+        assert Endpoint(user_agent_suffix=suffix).user_agent_suffix == (agent.strip() or None)
 
 
 def test_default_is_the_service():

@@ -67,6 +67,8 @@ class TestBody:
             (QueryRequest(question="What?", reasoning=True), {"question": "What?", "reasoning": True, "stream": True}),
             (CaptionRequest(image=PIXEL), {"image_url": URL, "stream": True}),
             (CaptionRequest(image=PIXEL, length="short"), {"image_url": URL, "length": "short", "stream": True}),
+            (CaptionRequest(image=PIXEL, length="normal"), {"image_url": URL, "length": "normal", "stream": True}),
+            (CaptionRequest(image=PIXEL, length="long"), {"image_url": URL, "length": "long", "stream": True}),
             (SegmentRequest(image=PIXEL, object="moon"), {"image_url": URL, "object": "moon", "stream": True}),
             (
                 SegmentRequest(image=PIXEL, object="moon", spatial_refs=[Point(0.5, 0.5)]),
@@ -268,7 +270,7 @@ class TestBadValues:
     @pytest.mark.parametrize(
         ("field", "expected", "values"),
         [
-            ("temperature", "a number of at least 0", [-0.1, float("nan"), float("inf"), 10**400, "0", True]),
+            ("temperature", "a number of at least 0", [-0.1, float("nan"), float("inf"), 2**63, 10**400, "0", True]),
             ("top_p", "a number above 0 and at most 1", [0, -1, 1.1, float("nan"), "1", True]),
             ("max_tokens", "a whole number of at least 1", [0, -5, 1.0, "1", True, 2**63]),
             ("max_objects", "a whole number of at least 1", [0, -5, 1.5, "1", False, 10**400]),
@@ -295,9 +297,10 @@ class TestBadValues:
             CaptionRequest(image=PIXEL, length="x" * 1_000_000)  # type: ignore[arg-type]
         assert len(str(caught.value)) < 200
 
-    def test_names_are_needed(self):
-        with pytest.raises(TypeError):
-            QueryRequest("What?")  # type: ignore[call-arg, arg-type]
+    @pytest.mark.parametrize("make", [QueryRequest, CaptionRequest, SegmentRequest, DetectRequest, PointRequest, Settings])
+    def test_names_are_needed(self, make: Any):
+        with pytest.raises(TypeError, match="positional"):
+            make(PIXEL)
 
     def test_the_base_is_no_request(self):
         with pytest.raises(NotImplementedError):

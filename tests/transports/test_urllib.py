@@ -128,6 +128,11 @@ def test_total_ends_the_wait_for_a_head() -> None:
         send(Endpoint(url=server.url), timeouts=Timeouts(total=0.2))
 
 
+def test_total_counts_the_connecting_too() -> None:
+    with FaultServer(answers(then=wait)) as server, pytest.raises(TimeoutError):
+        UrllibTransport().send(QUERY.to_http(Endpoint(url=server.url)), Timeouts(first_event=9, total=0.2))
+
+
 def test_waits_for_ever_if_told_to() -> None:
     with FaultServer(answers(sized(WHOLE_BODY))) as server:
         forever = Timeouts(connect=None, first_event=None, idle=None, total=None)

@@ -31,9 +31,9 @@ _ABOUT = (
     "network, no key. What reads them is what would read a real server: the same client, the same decoder."
 )
 _NEXT = """\
-Ask a server:   MOONDREAM_API_KEY=... moondream-stream query photo.jpg "What is in this image?"
-A local one:    moondream-stream segment photo.jpg cat --endpoint http://localhost:2020/v1
-All there is:   moondream-stream --help"""
+Next:  moondream-stream query photo.jpg "What is in this image?"
+       with MOONDREAM_API_KEY set, or --endpoint http://localhost:2020/v1
+       moondream-stream --help"""
 
 
 def run_demo(out: Terminal, speed: float | None) -> None:

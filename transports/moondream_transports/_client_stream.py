@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from sansio_moondream import (
-    Completed,
     Event,
     HTTPRequest,
     LocalProtocolError,
@@ -71,10 +70,8 @@ class ClientStream(Generic[R]):
 
         Raises as iterating does.
         """
-        if self._decoder.state is not State.COMPLETED:
-            for event in self:
-                if isinstance(event, Completed):
-                    break
+        while self._decoder.state is not State.COMPLETED:
+            next(self)
         return self._decoder.result()
 
     def text(self) -> Iterator[str]:
@@ -93,12 +90,13 @@ class ClientStream(Generic[R]):
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
         self._exchange = exchange = Exchange(self._decoder, self._timeouts)
         try:
-            self._connection = connection = self._transport.send(make_request(), exchange.timeouts_to_send())
+            connection = self._transport.send(make_request(), exchange.timeouts_to_send())
         except (MoondreamError, TimeoutError) as error:
             exchange.receive_error(error)
             self._decoder.result()  # raises it
-            raise
-        exchange.receive_head(connection.status_code, connection.headers, connection.connected_at)
+        else:
+            self._connection = connection
+            exchange.receive_head(connection.status_code, connection.headers, connection.connected_at)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:

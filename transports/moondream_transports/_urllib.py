@@ -60,7 +60,8 @@ class UrllibStream:
 
     def read(self, timeout: float | None) -> bytes:
         """As `ByteStream.read` says."""
-        with self._reading, self._progress.waiting(timeout):
+        self._progress.wait_for(timeout)
+        with self._reading, self._progress:
             data = self._response.read1(_READ_AT_ONCE)
         if self._response.chunked and (self._response.chunk_left or 0) < 0:  # http.client reads a chunk of -5 bytes as all there is
             raise RemoteProtocolError("a chunk of the body has a size below 0")

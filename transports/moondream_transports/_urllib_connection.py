@@ -11,11 +11,12 @@ from __future__ import annotations
 import io
 import socket
 import ssl
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead, RemoteDisconnected
 from time import monotonic
+from types import TracebackType
 from typing import Any, cast
 from urllib.error import URLError
 from urllib.request import AbstractHTTPHandler, OpenerDirector, ProxyHandler, Request, UnknownHandler
@@ -49,19 +50,15 @@ class Progress:
         self.connected_at = monotonic()
         self._deadline = _sooner(_after(self._timeouts.first_event), self._end)
 
-    @contextmanager
-    def waiting(self, timeout: float | None) -> Generator[None]:
-        """Set a deadline, and name what breaks until then."""
+    def wait_for(self, timeout: float | None) -> None:
+        """Set a new deadline."""
         self._deadline = _after(timeout)
-        with self.naming():
-            yield
 
-    @contextmanager
-    def naming(self) -> Generator[None]:
-        """Turn http.client's exceptions into ours, which have them as their cause."""
-        try:
-            yield
-        except (OSError, HTTPException, ValueError) as error:  # ValueError: a host that IDNA refuses
+    def __enter__(self) -> None:
+        """In the block, http.client's exceptions are turned into ours, which have them as their cause."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if isinstance(error, OSError | HTTPException | ValueError):  # ValueError: a host that IDNA refuses
             cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
             raise self._named(cause) from cause
 
@@ -187,7 +184,7 @@ def open_response(request: HTTPRequest, progress: Progress, proxies: Mapping[str
     opener = OpenerDirector()  # build_opener would add handlers that follow redirects and take error statuses for exceptions
     for handler in (ProxyHandler(None if proxies is None else dict(proxies)), UnknownHandler(), _Handler(progress, context)):
         opener.add_handler(handler)
-    with progress.naming():
+    with progress:
         response = opener.open(Request(request.url, request.body, dict(request.headers), method=request.method), timeout=progress.left())
     assert isinstance(response, Response)
     return response

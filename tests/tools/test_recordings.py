@@ -1,0 +1,36 @@
+"""The recordings that ship with the command line."""
+
+from __future__ import annotations
+
+import runpy
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from moondream_transports import Client, ReplayTransport
+from sansio_moondream import Endpoint, encode_image
+from sansio_moondream.recording import Recording
+from tests.helpers import REQUESTS
+
+SHIPPED = files("moondream_tools") / "recordings"
+MAKE = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "make_recordings.py"))["make"]
+
+
+def test_they_are_what_the_script_makes_of_the_captured_responses() -> None:
+    made = {f"{skill}.jsonl": recording.encode() for skill, recording in MAKE().items()}
+    assert {name: (SHIPPED / name).read_bytes() for name in made} == made
+    assert {path.name for path in SHIPPED.iterdir()} == {*made, "README.md", "moon.png"}
+
+
+@pytest.mark.parametrize("skill", REQUESTS)
+def test_they_play(skill: str) -> None:
+    recording = Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes())
+    result = Client(ReplayTransport([recording], speed=None), Endpoint()).stream(REQUESTS[skill])
+    with result as stream:
+        metadata = stream.result().metadata
+    assert metadata.finish_reason == "stop"
+    assert metadata.deltas_match is (True if skill in ("query", "caption") else None)
+    assert 0.3 < sum(piece.seconds for piece in recording.pieces) + recording.header.seconds < 6
+    asked = recording.header.request_body["image_url"]
+    assert asked["bytes"] == len(encode_image((SHIPPED / "moon.png").read_bytes()).data)
