@@ -16,7 +16,8 @@ from pathlib import Path
 import h11
 
 HERE = Path(__file__).resolve().parent
-sys.path[0] = str(HERE.parent)
+if __name__ == "__main__":
+    sys.path[0] = str(HERE.parent)
 
 from fuzz.harness import CIRCUMSTANCES, SKILLS, STATUSES  # noqa: E402
 
@@ -142,11 +143,11 @@ def records_by_hand() -> Iterator[tuple[str, bytes]]:
         yield f"{name}-below", records_seed(body, limit=(160, 1))
 
 
-def main() -> None:
-    for name in ("records", "stream"):
-        shutil.rmtree(HERE / "corpus" / name, ignore_errors=True)
-        (HERE / "corpus" / name).mkdir(parents=True)
-    stream, records = HERE / "corpus" / "stream", HERE / "corpus" / "records"
+def make(folder: Path) -> None:
+    """Write all seeds, those of each harness in a folder of its own."""
+    stream, records = folder / "stream", folder / "records"
+    stream.mkdir(parents=True)
+    records.mkdir()
     for name, status, content_type, body in traces():
         kind = EVENTS if content_type.startswith("text/event-stream") else JSON
         skill = next((skill for skill in SKILLS if skill in name), "query")
@@ -160,4 +161,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    shutil.rmtree(HERE / "corpus", ignore_errors=True)
+    make(HERE / "corpus")

@@ -15,7 +15,8 @@ import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[0] = str(HERE.parent)
+if __name__ == "__main__":
+    sys.path[0] = str(HERE.parent)
 
 from fuzz.harness import HARNESSES, describe  # noqa: E402
 

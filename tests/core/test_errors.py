@@ -155,6 +155,7 @@ def test_str(class_: type[MoondreamError]):
     ],
 )
 def test_str_of_an_api_error(about: dict[str, Any], expected: str):
+    assert vars(ServerError()).items() >= {"status_code": 0, "message": "", "type": None, "retry_after": None, "body": ""}.items()
     error = ServerError("busy", **about)
     assert str(error) == expected
     assert error.message == "busy"

@@ -21,6 +21,7 @@ from sansio_moondream import (
     FirstEventTimeout,
     IdleTimeout,
     IncompleteStream,
+    Limits,
     LocalProtocolError,
     PathChunk,
     QueryResult,
@@ -626,6 +627,40 @@ class TestFastLane:
         assert run(QUERY, [data]).key == expected
         assert run(QUERY, records).key == expected
         assert check_cuttings(QUERY, data).key == expected
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"chunk": "x", "completed": False, "request_id": "another"},
+            {"chunk": "x", "completed": False, "request_id": None},
+            {"chunk": "x", "completed": False},
+            {"chunk": "", "completed": False, "request_id": "r"},
+            {"chunk": "x", "completed": False, "request_id": "r", "new": 1},
+            {"completed": True, "chunk": "x", "request_id": "r"},
+            {"error": "boom", "request_id": "r"},
+        ],
+    )
+    def test_the_documented_dialect_has_a_lane_too(self, odd: dict[str, Any]):
+        ordinary = [record({"chunk": f" {at}", "completed": False, "request_id": "r", "token_index": at}) for at in range(4)]
+        end = record({"completed": True, "chunk": "", "org_id": "o", "request_id": "r"})
+        for records in ([*ordinary, end], [*ordinary, record(odd), *ordinary, end], [record(odd), *ordinary, delta("y"), *ordinary, end]):
+            data = b"".join(records)
+            expected = check_cuttings(QUERY, data)
+            assert run(QUERY, records).key == expected.key
+            assert run(QUERY, each_byte(data)).key == expected.key
+            if records[4] == end:
+                assert expected.events[:4] == [TextDelta(f" {at}", at) for at in range(4)]
+                assert (expected.snapshot.text, expected.snapshot.metadata.request_id) == (" 0 1 2 3", "r")
+
+    def test_text_that_uses_its_limit_up_leaves_the_lane(self):
+        data = delta("abcdefgh") * 3000 + END
+        for limit in (len("abcdefgh") * 3000, len("abcdefgh") * 3000 - 1):
+            outcomes = [
+                run(QUERY, [data[at : at + size] for at in range(0, len(data), size)], limits=Limits(max_text_bytes=limit))
+                for size in (len(data), 1460, len(delta("abcdefgh")))
+            ]
+            assert len({len(outcome.events) for outcome in outcomes}) == 1
+            assert (outcomes[0].error is None) == (limit == 24000)
 
     def test_in_a_segmentation_too(self):
         pieces = [record({"type": "path_delta", "chunk": f" L {at} 0", "completed": False, "token_index": at}) for at in range(9)]
