@@ -155,7 +155,7 @@ class Answer(ABC, Generic[R]):
         self._note(fields)
         if completed:
             return [*events, self._complete(fields)]
-        return events or ([Unknown(fields)] if self._is_unknown(fields) else [])
+        return events or ([Unknown(mend(fields))] if self._is_unknown(fields) else [])
 
     def whole(self, fields: Fields) -> list[Event]:
         """The events of an answer that came as one JSON object. Raises Contradiction."""
@@ -200,7 +200,7 @@ class Answer(ABC, Generic[R]):
             self._metadata = msgspec.structs.replace(self._metadata, **noted)
 
     def _complete(self, fields: Fields) -> Completed:
-        extra = {name: value for name, value in fields.items() if name not in self._READS}
+        extra: Fields = mend({name: value for name, value in fields.items() if name not in self._READS})
         self.result = self._result(msgspec.structs.replace(self._metadata, extra=extra, deltas_match=self._deltas_match()))
         return Completed(self.result)
 

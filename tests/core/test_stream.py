@@ -689,5 +689,9 @@ def test_numbers_and_halves_that_only_the_general_way_reads():
     assert check_cuttings(QUERY, data).snapshot.text == "a"
     outcome = check_cuttings(QUERY, b'data: {"note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n')
     assert outcome.events == [Unknown({"note": [float("inf"), "\ufffd", {"\ufffd": "\U0001f319"}]})]
+    for text in (b"chunk", b"text"):  # which wait for their other half only where they are the answer's text
+        outcome = check_cuttings(DETECT, b'data: {"%s": "a\\ud83c"}\n\n' % text)
+        assert outcome.events == [Unknown({text.decode(): "a\ufffd"})]
+    assert check_cuttings(SEGMENT, b'data: {"completed": true, "text": "\\ud83c"}\n\n').snapshot.metadata.extra == {"text": "\ufffd"}
     refused = check_cuttings(QUERY, b'data: ["\\ud83c"]\n\n')
     assert type(refused.error) is RemoteProtocolError
