@@ -188,15 +188,13 @@ class ResponseStream(Generic[R]):
 
         Raises LocalProtocolError before the head, and after the end of input.
         """
-        if not self._open:
+        if self._open and data.__class__ is bytes and self._inflater is None:
+            self._input.append(data)  # by far the commonest, so it is asked for first
+        elif self._open:
+            copy = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too
+            self._input.append(copy if self._inflater is None else self._inflate(self._inflater, copy))
+        else:
             self._let_go()
-            return
-        if type(data) is not bytes:
-            data = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too
-        if self._inflater is not None:
-            data = self._inflate(self._inflater, data)
-        if data:
-            self._input.append(data)
 
     def receive_eof(self) -> None:
         """The body ended as HTTP says it should, or the connection closed where the body's end is the connection's. May repeat."""
@@ -270,7 +268,8 @@ class ResponseStream(Generic[R]):
                     windows = [data[at : at + WINDOW] for at in range(0, len(data), WINDOW)]
                     self._input.extendleft(reversed(windows))
                     data = self._input.popleft()
-                self._body.pull(data, out)
+                if data:
+                    self._body.pull(data, out)
             elif self._is_over():
                 self._finish(out)
             else:
