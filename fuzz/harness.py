@@ -157,7 +157,8 @@ def _check_cutting(max_bytes: int, pieces: Pieces, expected: reference.Records) 
     fed = 0
 
     def fail(what: str) -> NoReturn:
-        raise Failed(f"{what} after {fed} bytes\n  {seen=}\n  {expected=}\n  {max_bytes=}\n  {b''.join(pieces)!r}\n  {pieces=}")
+        when = "at the end" if fed == AT_END else f"after {fed} bytes"
+        raise Failed(f"{what} {when}\n  {seen=}\n  {expected=}\n  {max_bytes=}\n  {b''.join(pieces)!r}\n  {pieces=}")
 
     error: LimitExceeded | None = None
     try:

@@ -44,7 +44,8 @@ def command(name: str, seconds: int, learnt: Path, artifacts: str, folder: Path 
     options = [
         f"-max_total_time={seconds}",
         "-max_len=1024",
-        "-len_control=0",
+        "-verbosity=0",
+        "-print_final_stats=1",
         "-timeout=60",
         "-rss_limit_mb=2048",
         f"-artifact_prefix={artifacts}",

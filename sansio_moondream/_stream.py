@@ -188,7 +188,7 @@ class ResponseStream(Generic[R]):
 
         Raises LocalProtocolError before the head, and after the end of input.
         """
-        if self._open and data.__class__ is bytes and self._inflater is None:
+        if self._open and type(data) is bytes and self._inflater is None:
             self._input.append(data)  # by far the commonest, so it is asked for first
         elif self._open:
             copy = bytes(memoryview(data))  # not bytes(data), which makes bytes of a number too

@@ -305,7 +305,9 @@ class TestBytes:
         with pytest.raises(ValueError, match=r"should be a JPEG, PNG, WebP or GIF; its bytes begin b'.*'\. Open other formats with Pillow"):
             encode_image(saved(four_corners(), format))
 
-    @pytest.mark.parametrize("data", [b"", b"RIFF\x04\0\0\0WAVE", b"GIF88a", b"\xff\xd8", b"\x89PNG\r\n\n", b"<svg/>", b"RIFF"])
+    @pytest.mark.parametrize(
+        "data", [b"", b"RIFF\x04\0\0\0WAVE", b"GIF88a", b"\xff\xd8", b"\x89PNG\r\n\n", b"<svg/>", b"RIFF", b"XXXX\4\0\0\0WEBP"]
+    )
     def test_of_none(self, data: bytes):
         with pytest.raises(ValueError, match="its bytes begin b"):
             encode_image(data)
@@ -396,6 +398,15 @@ class TestSizes:
         for kind in ("GIF", "PNG", "WEBP"):
             self.check(saved(frames[0], kind, save_all=True, append_images=frames[1:]), (20, 30))
 
+    @pytest.mark.parametrize("marker", range(0xC0, 0xD0))
+    def test_every_kind_of_jpeg_frame(self, marker: int):
+        """ITU-T T.81, table B.1: of the markers in this row, three begin no frame, and the size comes behind them."""
+        frame = bytes((0xFF, marker)) + struct.pack(">HBHH", 11, 8, 90, 70)
+        other = b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 50, 60)
+        padding = bytes(4)  # of what both segments hold beside the size
+        with pytest.raises(ValueError, match="60 x 50 pixels" if marker in (0xC4, 0xC8, 0xCC) else "70 x 90 pixels"):
+            encode_image(b"\xff\xd8" + frame + padding + other + padding, max_pixels=1)
+
     def test_fill_bytes_before_a_jpeg_marker(self):
         """ITU-T T.81, B.1.1.2."""
         data = saved(Image.new("L", (7, 9)), "JPEG")
@@ -463,7 +474,13 @@ class TestOtherThings:
             encode_image(str(path))
         assert str(refused.value).endswith(files)
 
-    @pytest.mark.parametrize("thing", [None, 7, [1, 2], object(), ImageOps])
+    class Convertible:
+        def convert(self, mode: str) -> None: ...
+
+    class Photo:
+        def getexif(self) -> None: ...
+
+    @pytest.mark.parametrize("thing", [None, 7, [1, 2], object(), ImageOps, Convertible(), Photo()])
     def test_anything_else(self, thing: Any):
         with pytest.raises(TypeError, match="a picture should be a Pillow image, bytes or a data URL, not "):
             encode_image(thing)
