@@ -239,6 +239,7 @@ SPELLINGS = (
     b"event: error\ndata: %s",
     b"data: %s\nevent",
     b"event: x\r\ndata: %s\r\nretry: 5",
+    b"\xef\xbb\xbfdata: %s",
     b"data:\ndata: \ndata\ndata:%s\ndata: \ndata",
 )
 
@@ -307,11 +308,13 @@ def message(source: Source, skill: str) -> str:
 
 
 def body(source: Source, skill: str) -> bytes:
-    """A body of many records: most of them ordinary, some odd, cut short at the end or not."""
+    """A body of many records: most of them ordinary, some odd; with an end, or cut short, or neither."""
     made = bytearray(b"\xef\xbb\xbf" if source.byte() % 8 == 7 else b"")
     cut = source.byte()
     while source and len(made) < (LONG if cut % 32 == 31 else SHORT):
         made += _piece(source, skill)
+    if cut % 4 == 1:
+        made += b"data: %s" % final(source, skill).encode() + source.pick((b"\n\n", b"", b"\n", b"\r"))
     if cut >= 192:
         del made[len(made) - min(cut - 192, len(made)) :]
     return bytes(made)

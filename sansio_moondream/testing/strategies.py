@@ -34,6 +34,8 @@ from sansio_moondream._results import (
 from sansio_moondream.testing._cuttings import at_offsets
 from sansio_moondream.testing._outcomes import EVENT_STREAM, Fault
 
+__all__ = ["cuttings", "faults", "limits", "requests", "streams", "texts"]
+
 _PIXEL: EncodedImage = encode_image(b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")
 
 texts = st.text(max_size=20)
