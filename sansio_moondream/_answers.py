@@ -92,12 +92,15 @@ class Deltas:
         self.room = 0
         self.renew()
 
-    def add(self, text: str) -> str:
-        """Add any text and get back what of it may be handed out: halves joined, a lone one U+FFFD, one at the end held."""
+    def add(self, text: str, last: bool = False) -> str:
+        """Add any text and get back what of it may be handed out: halves joined, and a lone one U+FFFD.
+
+        A half at the end is held for the next text, but not if this is the `last`: then nothing can join it any more.
+        """
+        text, self._held = self._held + text, ""
         if not text:
             return ""
-        text, self._held = self._held + text, ""
-        if "\ud800" <= text[-1] <= "\udbff":
+        if not last and "\ud800" <= text[-1] <= "\udbff":
             text, self._held = text[:-1], text[-1]
         text = mend(text)
         self.renew()
@@ -106,11 +109,6 @@ class Deltas:
         self.recent.append(text)
         self.renew()
         return text
-
-    def flush(self) -> str:
-        """At the end of the answer: U+FFFD for a half that is still held, which nothing can join any more."""
-        held, self._held = self._held, ""
-        return self.add("\ufffd") if held else ""
 
     def text(self) -> str:
         """All that was handed out."""
@@ -229,9 +227,8 @@ class _TextAnswer(Answer[R]):
         if chunk is None:
             chunk = _string(fields, "text")
         whole = _string(fields, self._WHOLE) if completed else None
-        text = self.deltas.add(chunk or "")
+        text = self.deltas.add(chunk or "", last=completed)
         if completed:
-            text += self.deltas.flush()
             self._whole_text = whole
         return [TextDelta(text, _token_index(fields))] if text else []
 
@@ -292,14 +289,13 @@ class SegmentAnswer(Answer[SegmentResult]):
         chunk = _string(fields, "chunk")
         bbox = _optional_box(fields)
         path = _string(fields, "path") if completed else None
-        data = self.deltas.add(chunk or "")
+        data = self.deltas.add(chunk or "", last=completed)
         events: list[Event] = []
         if bbox is not None:
             self._bbox = bbox
             if not completed:
                 events.append(bbox)
         if completed:
-            data += self.deltas.flush()
             self._end(fields, path or "")
         if data:
             events.append(PathChunk(data, _token_index(fields)))

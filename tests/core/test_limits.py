@@ -55,6 +55,14 @@ def test_a_held_half_counts_when_it_is_a_character():
     assert type(check_cuttings(QUERY, data, limits=Limits(max_text_bytes=4)).error) is LimitExceeded
 
 
+def test_a_last_message_beyond_the_limit_leaves_all_its_text_out():
+    data = delta("a") + b'data: {"chunk": "x\\ud83c", "completed": true}\n\n'
+    assert check_cuttings(QUERY, data, limits=Limits(max_text_bytes=5)).snapshot.text == "ax\ufffd"
+    outcome = check_cuttings(QUERY, data, limits=Limits(max_text_bytes=4))
+    assert type(outcome.error) is LimitExceeded
+    assert (outcome.events, outcome.snapshot.text) == ([TextDelta("a")], "a")
+
+
 def test_text_of_a_whole_answer():
     assert type(check_cuttings(QUERY, b'{"answer": "abc"}', headers=JSON, limits=Limits(max_text_bytes=2)).error) is LimitExceeded
 
