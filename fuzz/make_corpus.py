@@ -94,6 +94,8 @@ def by_hand() -> Iterator[tuple[str, bytes]]:
     yield "limit", stream_seed(whole, limits=(160, 0, 0, 0, 0))
     yield "lane-limit", stream_seed(DELTAS * 3 + FINAL, limits=(162, 1, 0, 0, 0), window=SMALLEST_WINDOW)
     yield "text-limit", stream_seed(whole, limits=(0, 0, 193, 0, 0))
+    long = b'data: {"chunk": "%s"}\n\n' % (b"moonlight " * 11)
+    yield "text-limit-in-lane", stream_seed(long * 6, limits=(0, 0, 161, 0, 0), window=2, cutting=(7, 0, 1))
     yield "two-data-lines", stream_seed(DELTAS + b'event: message\ndata: {"chunk":\ndata: "two"}\n: comment\n\n' + FINAL)
     yield "line-end-inside", stream_seed(DELTAS + b'data: {"chunk":\n"a"}\n\n' + FINAL)
     yield "completed-inside", stream_seed(DELTAS + b'data: {"chunk": "x", "completed": true}\n\n' + DELTAS)

@@ -495,8 +495,12 @@ def expect(
         due = limits.max_error_body_bytes + 1 if len(body) > limits.max_error_body_bytes else AT_END
         return Expected([], [], error_class(status, None), due, None)
     if kind == "unnamed":
-        told = body.removeprefix(BYTE_ORDER_MARK).lstrip()
-        if not told or BYTE_ORDER_MARK.startswith(told):
+        if body in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
+            return Expected([], [], ending or RemoteProtocolError, AT_END, answer.snapshot())
+        told = body.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")
+        if len(body) - len(told) > limits.max_record_bytes:
+            return Expected([], [], LimitExceeded, limits.max_record_bytes + 1, answer.snapshot())
+        if not told:
             return Expected([], [], ending or RemoteProtocolError, AT_END, answer.snapshot())
         kind = "json" if told.startswith(b"{") else "events"
     events: list[tuple[int, Event]] = []
@@ -529,7 +533,7 @@ def _json_body(answer: Answer, body: bytes, status: int, ending: type[MoondreamE
     if len(body) > answer.limits.max_record_bytes:
         return [(answer.limits.max_record_bytes + 1, _Raise(LimitExceeded))]
     data = body.removeprefix(BYTE_ORDER_MARK)
-    if ending is RemoteProtocolError:  # the compression broke: the bytes before that prove nothing
+    if ending is not None and issubclass(ending, RemoteProtocolError):  # the compression broke: the bytes before that prove nothing
         return [(AT_END, _Raise(ending))]
     if not data.strip():
         return [(AT_END, _Raise(ending or RemoteProtocolError))]
@@ -581,9 +585,12 @@ def _is_whole_object(data: bytes, limits: Limits) -> bool:
 # --- Compression --------------------------------------------------------------------------------------------------------------
 
 
-def inflate(coding: str, wire: bytes) -> tuple[bytes, type[MoondreamError] | None]:
-    """The plain bytes of a gzip or deflate body, and what breaks it, if it is broken; one byte at a time, so that nothing before
-    the fault is lost. Bytes that do not begin as announced, but like text, were inflated before."""
+def inflate(coding: str, wire: bytes, ratio: int, slack: int, block: int) -> tuple[bytes, type[MoondreamError] | None]:
+    """The plain bytes of a gzip or deflate body, and what breaks it, if something does; one byte at a time, so that nothing before
+    the fault is lost. Bytes that do not begin as announced, but like text, were inflated before.
+
+    After each `block` bytes, it may have inflated to `slack` and `ratio` times as many bytes.
+    """
     if len(wire) < 2:
         return wire, None
     if not (wire.startswith(b"\x1f\x8b") if coding == "gzip" else wire[0] % 16 == 8 and (wire[0] * 256 + wire[1]) % 31 == 0):
@@ -591,13 +598,15 @@ def inflate(coding: str, wire: bytes) -> tuple[bytes, type[MoondreamError] | Non
         return (wire, None) if text else (b"", RemoteProtocolError)
     plain = bytearray()
     engine = zlib.decompressobj(wbits=32 + 15)
-    for byte in wire:
+    over = False
+    for taken, byte in enumerate(wire, 1):
         if engine.eof:
-            if coding != "gzip" or byte != 0x1F:
-                break  # what comes after the end is let go
-            engine = zlib.decompressobj(wbits=32 + 15)
+            over = over or coding != "gzip" or byte != 0x1F  # what comes after the end is let go
+            engine = engine if over else zlib.decompressobj(wbits=32 + 15)
         try:
-            plain += engine.decompress(bytes([byte]))
+            plain += b"" if over else engine.decompress(bytes([byte]))
         except zlib.error:
             return bytes(plain), RemoteProtocolError
+        if taken % block == 0 and len(plain) > slack + taken * ratio:
+            return bytes(plain), LimitExceeded
     return bytes(plain), None

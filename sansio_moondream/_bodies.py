@@ -257,16 +257,29 @@ class UndecidedBody:
 
     def __init__(self, answer: Answer[Any], status_code: int, headers: Headers, limits: Limits) -> None:
         self._about = answer, status_code, headers, limits
-        self._blank = b""  # what came before the first byte that tells
+        self._limit = limits.max_record_bytes
+        self._undecided = bytearray()  # what came before the first byte that tells: a byte order mark, blanks
         self._decided: JSONBody | EventStreamBody | None = None
 
     def pull(self, data: bytes, out: list[Event]) -> None:
         if self._decided is None:
-            data = self._blank + data
-            told = data.removeprefix(BYTE_ORDER_MARK).lstrip()
-            if not told or BYTE_ORDER_MARK.startswith(told):
-                self._blank = data
+            # Each byte is looked at once; only the first three may be a byte order mark, which may come in pieces.
+            start = len(self._undecided) if len(self._undecided) >= len(BYTE_ORDER_MARK) else 0
+            self._undecided += data
+            if self._undecided in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
                 return
+            told = self._undecided[start:]
+            if start == 0:
+                told = told.removeprefix(BYTE_ORDER_MARK)
+            told = told.lstrip(b" \t\r\n")
+            if len(self._undecided) - len(told) > self._limit:
+                raise LimitExceeded(
+                    f"the server sent a body that begins with more blanks than Limits.max_record_bytes ({self._limit:,} bytes)"
+                )
+            if not told:
+                return
+            data = bytes(self._undecided)
+            self._undecided.clear()
             self._decided = (JSONBody if told.startswith(b"{") else EventStreamBody)(*self._about)
         self._decided.pull(data, out)
 

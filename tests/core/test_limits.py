@@ -75,6 +75,27 @@ def test_a_json_body():
     assert "a JSON body that is longer than Limits.max_record_bytes (16 bytes)" in str(outcome.error)
 
 
+class TestBlanksBeforeABodyThatTheHeadDoesNotName:
+    @pytest.mark.parametrize("lead", [b"", b"\xef\xbb\xbf"])
+    @pytest.mark.parametrize("body", [b'{"answer": "abc"}', b": a comment\n\n" + END])
+    def test_are_bounded(self, lead: bytes, body: bytes):
+        limits = Limits(max_record_bytes=60)
+        within, beyond = lead + b"\n" * (40 - len(lead)) + body, lead + b" \n" * 40 + body
+        assert check_cuttings(QUERY, within, headers={}, limits=limits).error is None
+        outcome = check_cuttings(QUERY, beyond, headers={}, limits=limits)
+        assert type(outcome.error) is LimitExceeded
+        assert "begins with more blanks than Limits.max_record_bytes (60 bytes)" in str(outcome.error)
+
+    def test_do_not_wait_for_their_end(self):
+        assert type(run(QUERY, [b"\n" * 11], headers={}, limits=Limits(max_record_bytes=10), ending=None).error) is LimitExceeded
+
+    def test_a_byte_order_mark_elsewhere_is_none(self):
+        assert type(check_cuttings(QUERY, b"\n\n\n\n\xef\xbb", headers={}).error) is IncompleteStream
+        for limit in (1, 2, 3):
+            for body in (b"\xef\xbb", b"\xef\xbbx", b"\xef\xbb\xbf", b'\xef\xbb\xbf{"answer": ""}'):
+                check_cuttings(QUERY, body, headers={}, limits=Limits(max_record_bytes=limit))
+
+
 def test_a_long_error_body_is_cut_short_and_does_not_wait_for_its_end():
     outcome = check_cuttings(QUERY, b"no such thing", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7))
     assert type(outcome.error) is NotFoundError
