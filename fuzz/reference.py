@@ -499,7 +499,8 @@ def expect(
             return Expected([], [], ending or RemoteProtocolError, AT_END, answer.snapshot())
         told = body.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")
         if len(body) - len(told) > limits.max_record_bytes:
-            return Expected([], [], LimitExceeded, limits.max_record_bytes + 1, answer.snapshot())
+            shortest = len(BYTE_ORDER_MARK) if body.startswith(BYTE_ORDER_MARK) else 0  # before it is whole, it may be anything
+            return Expected([], [], LimitExceeded, max(limits.max_record_bytes + 1, shortest), answer.snapshot())
         if not told:
             return Expected([], [], ending or RemoteProtocolError, AT_END, answer.snapshot())
         kind = "json" if told.startswith(b"{") else "events"

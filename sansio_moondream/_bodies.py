@@ -266,7 +266,7 @@ class UndecidedBody:
             # Each byte is looked at once; only the first three may be a byte order mark, which may come in pieces.
             start = len(self._undecided) if len(self._undecided) >= len(BYTE_ORDER_MARK) else 0
             self._undecided += data
-            if self._undecided in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
+            if bytes(self._undecided[:3]) in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
                 return
             told = self._undecided[start:]
             if start == 0:
