@@ -1,20 +1,65 @@
-"""Clients and transports: what touches a socket, a file or a clock. Start with `Client`."""
+"""Clients and transports: what touches a socket, a file or a clock. Start with `Client` or `AsyncClient`."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._async_client import AsyncClient
+from ._async_client_stream import AsyncClientStream
 from ._client import Client
 from ._client_stream import ClientStream
-from ._replay import NoRecording, ReplayStream, ReplayTransport
-from ._transport import ByteStream, Timeouts, Transport
-from ._urllib import UrllibStream, UrllibTransport
+from ._hooks import Hooks, Timeline
+from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
+
+if TYPE_CHECKING:
+    from ._replay import AsyncReplayStream, AsyncReplayTransport, NoRecording, ReplayStream, ReplayTransport
+    from ._urllib import UrllibStream, UrllibTransport
+
+# Transports are imported when they are first asked for: each needs a library of its own, which may not be there.
+_MODULES = {
+    "AsyncReplayStream": "_replay",
+    "AsyncReplayTransport": "_replay",
+    "NoRecording": "_replay",
+    "ReplayStream": "_replay",
+    "ReplayTransport": "_replay",
+    "UrllibStream": "_urllib",
+    "UrllibTransport": "_urllib",
+}
 
 __all__ = [
+    "AsyncByteStream",
+    "AsyncClient",
+    "AsyncClientStream",
+    "AsyncReplayStream",
+    "AsyncReplayTransport",
+    "AsyncTransport",
     "ByteStream",
     "Client",
     "ClientStream",
+    "Hooks",
     "NoRecording",
     "ReplayStream",
     "ReplayTransport",
+    "Timeline",
     "Timeouts",
     "Transport",
     "UrllibStream",
     "UrllibTransport",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        raise ModuleNotFoundError(
+            f"{name} needs {error.name}, which is not installed: pip install 'sansio-moondream[{error.name}]'", name=error.name
+        ) from None
+    globals()[name] = value
+    return value
+
+
+_EXTRAS = ("aiohttp", "anyio", "httpx2")

@@ -1,29 +1,46 @@
-"""The part of an exchange that no transport knows and that every client needs: which deadline counts, and its name.
+"""All of an exchange that needs no I/O: what sync and async clients would otherwise both have.
 
-1. Only time spent waiting counts for `Timeouts.first_event` and `idle`; `total` counts all time from the opening.
-2. `first_event` ends with the first event. The body of an error has none: it is read by `idle`.
-3. Of two deadlines the one that comes first counts, and gives its name to the error.
+1. A client opens it, sends what it gives, hands in what comes, and asks for events; it waits only where it is told to, and as long.
+2. Only time spent waiting counts for `Timeouts.first_event` and `idle`; `total` counts all time from the opening.
+3. `first_event` ends with the first event. The body of an error has none: it is read by `idle`.
+4. Of two deadlines the one that comes first counts, and gives its name to the error.
+5. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
+   once they are read: `drain_patience` says how long that is worth waiting for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from sansio_moondream import (
+    FINISHED,
+    NEED_DATA,
     ConnectTimeout,
+    Endpoint,
+    Event,
     FirstEventTimeout,
+    HTTPRequest,
     IdleTimeout,
+    Limits,
+    LocalProtocolError,
     MoondreamError,
+    Request,
     ResponseStream,
     Result,
+    Signal,
     State,
     TotalTimeout,
 )
 
+from ._hooks import Hooks, Timeline, logger
 from ._transport import HeaderTypes, Timeouts
 
 R = TypeVar("R", bound=Result)
+
+_DRAIN_SECONDS = 0.02
+_DRAIN_BYTES = 4096
 
 _Deadline = type[FirstEventTimeout] | type[IdleTimeout] | type[TotalTimeout]
 _WORDS: dict[_Deadline, str] = {
@@ -34,32 +51,75 @@ _WORDS: dict[_Deadline, str] = {
 
 
 class Exchange(Generic[R]):
-    """A decoder with deadlines around it. A client asks how long to wait, waits, and says here what came of it."""
+    """One request and the answer to it, with deadlines and hooks around the decoder."""
 
-    def __init__(self, decoder: ResponseStream[R], timeouts: Timeouts) -> None:
-        self.decoder = decoder
-        self.had_event = False  # for the client to set when it gives one out
+    def __init__(
+        self,
+        request: Request[R],
+        endpoint: Endpoint,
+        stream: bool,
+        extra_body: Mapping[str, Any] | None,
+        *,
+        timeouts: Timeouts,
+        limits: Limits | None,
+        hooks: Hooks | None,
+    ) -> None:
+        self.decoder = ResponseStream(request, limits)
+        self._asked: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None = (request, endpoint, stream, extra_body)
         self._timeouts = timeouts
-        self._end = None if timeouts.total is None else monotonic() + timeouts.total
+        self._hooks = hooks
+        self._ready: Iterator[Event] = iter(())
+        self._had_event = False
+        self._end: float | None = None
         self._deadline: _Deadline = FirstEventTimeout  # the one that is waited for
         self._waited = 0.0  # for the first event, from the connection on
         self._asked_at = 0.0
+        self._body_ended = False
+        self._drain_end: float | None = None
+        self._drained = 0
 
-    def timeouts_to_send(self) -> Timeouts:
-        """For `Transport.send`: none is longer than `total`, for transports that do not look at that."""
-        given = self._timeouts
-        return Timeouts(_shorter(given.connect, given.total), _shorter(given.first_event, given.total), given.idle, given.total)
+    def open(self) -> tuple[HTTPRequest, Timeouts]:
+        """What to give to `Transport.send`. The request is not kept: it may hold 13 MB. Raises LocalProtocolError the second time."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            raise LocalProtocolError("a stream can be opened once; ask the client for another")
+        request, endpoint, stream, extra_body = asked
+        http_request = request.to_http(endpoint, stream, extra_body)
+        now, given = monotonic(), self._timeouts
+        self._end = None if given.total is None else now + given.total
+        self.timeline = Timeline(request.skill, http_request.url, opened_at=now)
+        self._tell("start")
+        # None is longer than `total`, for transports that do not look at that.
+        timeouts = Timeouts(_shorter(given.connect, given.total), _shorter(given.first_event, given.total), given.idle, given.total)
+        return http_request, timeouts
 
     def receive_head(self, status_code: int, headers: HeaderTypes, connected_at: float | None) -> None:
         """`Transport.send` gave a response."""
+        self.timeline.head_at, self.timeline.status_code, self.timeline.connected_at = monotonic(), status_code, connected_at
         if connected_at is not None:
-            self._waited = monotonic() - connected_at
+            self._waited = self.timeline.head_at - connected_at
         self.decoder.receive_response(status_code, headers)
+        self._tell("head")
+
+    def next_event(self) -> Event | Signal:
+        """As `ResponseStream.next_event`."""
+        for event in self._ready:
+            return event
+        self._ready = self.decoder.events()
+        for event in self._ready:
+            if not self._had_event:
+                self._had_event = True
+                self.timeline.first_event_at = monotonic()
+                self._tell("first_event")
+            if self.decoder.state is State.COMPLETED:
+                self._note_completion()
+            return event
+        return FINISHED if self.decoder.state is State.COMPLETED else NEED_DATA
 
     def patience(self) -> float | None:
         """How long to wait for the next bytes; None is for ever. Raises the builtin TimeoutError if there is no time left."""
         self._asked_at = monotonic()
-        if self.had_event or self.decoder.state is State.READING_ERROR:
+        if self._had_event or self.decoder.state is State.READING_ERROR:
             self._deadline, left = IdleTimeout, self._timeouts.idle
         else:
             first_event = self._timeouts.first_event
@@ -72,14 +132,16 @@ class Exchange(Generic[R]):
 
     def receive(self, data: bytes) -> None:
         """`ByteStream.read` gave this."""
-        self._waited += monotonic() - self._asked_at
+        if not self._had_event:
+            self._waited += monotonic() - self._asked_at
         if data:
             self.decoder.receive_data(data)
         else:
+            self._body_ended = True
             self.decoder.receive_eof()
 
     def receive_error(self, error: Exception) -> None:
-        """`Transport.send`, `patience` or `ByteStream.read` raised this."""
+        """`Transport.send`, `patience` or `ByteStream.read` raised this: it is raised again behind the events before it."""
         is_over = self._end is not None and monotonic() >= self._end
         unnamed = isinstance(error, TimeoutError) and not isinstance(error, MoondreamError)
         if unnamed or (is_over and isinstance(error, ConnectTimeout)):
@@ -88,6 +150,33 @@ class Exchange(Generic[R]):
             named.__cause__ = error
             error = named
         self.decoder.receive_error(error)
+
+    def drain_patience(self, came: int = 0) -> float | None:
+        """How long to wait for what is left of the body, when `came` more bytes of it were read; None is not at all."""
+        if self._drain_end is None:
+            self._drain_end = monotonic() + _DRAIN_SECONDS
+        self._drained += came
+        left = self._drain_end - monotonic()
+        return left if left > 0 and self._drained < _DRAIN_BYTES and not self._body_ended else None
+
+    def close(self, error: BaseException | None = None) -> None:
+        """The exchange is over: its connection was closed, or given back. With what was raised, if that is why."""
+        if self.decoder.state is State.COMPLETED:
+            self._note_completion()
+        self.timeline.ended_at, self.timeline.error, self.timeline.request_id = monotonic(), error, self.decoder.request_id
+        self._tell("end")
+
+    def _note_completion(self) -> None:
+        if self.timeline.completed_at is None:
+            self.timeline.completed_at = monotonic()
+
+    def _tell(self, what: Literal["start", "head", "first_event", "end"]) -> None:
+        logger.debug("%s: %s", what, self.timeline)
+        if self._hooks is not None:
+            try:
+                getattr(self._hooks, f"on_{what}")(self.timeline)
+            except Exception:  # noqa: BLE001 - whatever it is, it is no fault of the exchange
+                logger.exception("a hook raised in on_%s; the exchange goes on", what)
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:

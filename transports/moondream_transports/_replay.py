@@ -1,14 +1,15 @@
-"""A transport that plays recordings back, and never touches the network."""
+"""Transports that play recordings back, and never touch the network."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from sansio_moondream import HTTPRequest
 from sansio_moondream.recording import Ending, Piece, Recording, fault_error
 
+from ._event_loop import sleep as sleep_async
 from ._transport import Timeouts
 
 
@@ -24,16 +25,43 @@ class ReplayTransport:
     """
 
     def __init__(self, recordings: Iterable[Recording], speed: float | None = 1.0, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._shelf = _Shelf(recordings, speed)
+        self._sleep = sleep
+
+    def send(self, request: HTTPRequest, timeouts: Timeouts) -> ReplayStream:
+        """As `Transport.send` says. Raises NoRecording, which says what there is, where nothing matches."""
+        playback = self._shelf.answer(request)
+        if seconds := playback.wait(timeouts.first_event):
+            self._sleep(seconds)
+        return ReplayStream(playback, self._sleep)
+
+
+class AsyncReplayTransport:
+    """As `ReplayTransport`, for an `AsyncClient`, on asyncio and trio. `sleep` is awaited, for 0 seconds too."""
+
+    def __init__(
+        self, recordings: Iterable[Recording], speed: float | None = 1.0, sleep: Callable[[float], Awaitable[object]] = sleep_async
+    ) -> None:
+        self._shelf = _Shelf(recordings, speed)
+        self._sleep = sleep
+
+    async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncReplayStream:
+        """As `AsyncTransport.send` says. Raises NoRecording, which says what there is, where nothing matches."""
+        playback = self._shelf.answer(request)
+        await self._sleep(playback.wait(timeouts.first_event))
+        return AsyncReplayStream(playback, self._sleep)
+
+
+class _Shelf:
+    def __init__(self, recordings: Iterable[Recording], speed: float | None) -> None:
         if speed is not None and not speed > 0:
             raise ValueError(f"speed should be a number above 0, or None for at once, not {speed!r}")
         self._speed = speed
-        self._sleep = sleep
         self._recordings: dict[str, deque[Recording]] = {}
         for recording in recordings:
             self._recordings.setdefault(_skill(recording.header.path), deque()).append(recording)
 
-    def send(self, request: HTTPRequest, timeouts: Timeouts) -> ReplayStream:
-        """As `Transport.send` says. Raises NoRecording, which says what there is, where nothing matches."""
+    def answer(self, request: HTTPRequest) -> _Playback:
         skill = _skill(request.url)
         if skill not in self._recordings:
             there = ", ".join(sorted(self._recordings)) or "none at all"
@@ -41,61 +69,91 @@ class ReplayTransport:
         turns = self._recordings[skill]
         recording = turns[0]
         turns.rotate(-1)
-        return ReplayStream(recording, _Pace(self._speed, self._sleep), timeouts)
+        return _Playback(recording, self._speed)
 
 
-class ReplayStream:
-    """A recorded response of `ReplayTransport`."""
+class _Playback:
+    """A recording that is being played, without the waiting: `wait` says how long, then `head` or `read` gives what there is."""
 
-    def __init__(self, recording: Recording, pace: _Pace, timeouts: Timeouts) -> None:
-        header = recording.header
-        self.connected_at = time.monotonic()
-        self._pace = pace
+    def __init__(self, recording: Recording, speed: float | None) -> None:
+        self._speed = speed
+        self._header = recording.header
+        self._ending = recording.ending
         self._lines: Iterator[Piece | Ending] = iter((*recording.pieces, recording.ending))
         self._next = next(self._lines)
-        self.headers = header.response_headers
-        pace.left = header.seconds if header.status_code is not None else recording.ending.seconds
-        pace.wait(timeouts.first_event)
-        if header.status_code is None:
-            raise fault_error(recording.ending) or AssertionError("a recording without a head ends in a fault")
-        self.status_code = header.status_code
-        pace.left = self._next.seconds
+        self._left = recording.header.seconds if recording.header.status_code is not None else recording.ending.seconds
+        self._in_time = True
+        self.began_at = time.monotonic()
 
-    def read(self, timeout: float | None) -> bytes:
-        """As `ByteStream.read` says: the pieces as they were recorded, then the ending, again and again."""
-        self._pace.wait(timeout)
+    def wait(self, timeout: float | None) -> float:
+        """Seconds until the next line, or until `timeout`, whichever comes first."""
+        seconds = 0.0 if self._speed is None else self._left / self._speed
+        self._in_time = timeout is None or seconds <= timeout
+        if timeout is None or self._in_time:
+            self._left = 0.0
+            return seconds
+        self._left -= timeout * (self._speed or 0)
+        return timeout
+
+    def head(self) -> tuple[int, tuple[tuple[str, str], ...]]:
+        self._check()
+        if self._header.status_code is None:
+            raise fault_error(self._ending) or AssertionError("a recording without a head ends in a fault")
+        self._left = self._next.seconds
+        return self._header.status_code, self._header.response_headers
+
+    def read(self) -> bytes:
+        """The pieces as they were recorded, then the ending, again and again."""
+        self._check()
         line = self._next
         if isinstance(line, Piece):
             self._next = next(self._lines)
-            self._pace.left = self._next.seconds
+            self._left = self._next.seconds
             return line.data
         if error := fault_error(line):
             raise error
         return b""
 
+    def _check(self) -> None:
+        if not self._in_time:
+            raise TimeoutError("the recording has nothing in that time")
+
+
+class ReplayStream:
+    """A recorded response of `ReplayTransport`."""
+
+    def __init__(self, playback: _Playback, sleep: Callable[[float], object]) -> None:
+        self._playback = playback
+        self._sleep = sleep
+        self.connected_at = playback.began_at
+        self.status_code, self.headers = playback.head()
+
+    def read(self, timeout: float | None) -> bytes:
+        """As `ByteStream.read` says."""
+        if seconds := self._playback.wait(timeout):
+            self._sleep(seconds)
+        return self._playback.read()
+
     def close(self) -> None:
         """As `ByteStream.close` says; there is nothing to close."""
 
 
-class _Pace:
-    """Waits for what is `left` until the next line, in recorded seconds."""
+class AsyncReplayStream:
+    """A recorded response of `AsyncReplayTransport`."""
 
-    def __init__(self, speed: float | None, sleep: Callable[[float], object]) -> None:
-        self.left = 0.0
-        self._speed = speed
+    def __init__(self, playback: _Playback, sleep: Callable[[float], Awaitable[object]]) -> None:
+        self._playback = playback
         self._sleep = sleep
+        self.connected_at = playback.began_at
+        self.status_code, self.headers = playback.head()
 
-    def wait(self, timeout: float | None) -> None:
-        if self._speed is None:
-            return
-        seconds = self.left / self._speed
-        if timeout is not None and seconds > timeout:
-            self._sleep(timeout)
-            self.left -= timeout * self._speed
-            raise TimeoutError("the recording has nothing in that time")
-        if seconds:
-            self._sleep(seconds)
-        self.left = 0.0
+    async def read(self, timeout: float | None) -> bytes:
+        """As `AsyncByteStream.read` says."""
+        await self._sleep(self._playback.wait(timeout))
+        return self._playback.read()
+
+    async def aclose(self) -> None:
+        """As `AsyncByteStream.aclose` says; there is nothing to close."""
 
 
 def _skill(address: str) -> str:

@@ -87,3 +87,30 @@ class Transport(Protocol):
         library lets you. What is raised stands at the top of this module.
         """
         ...
+
+
+class AsyncByteStream(Protocol):
+    """The response to one request, its head read: what an `AsyncTransport` gives. All as in `ByteStream`, but to be awaited."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> HeaderTypes: ...
+
+    @property
+    def connected_at(self) -> float | None: ...
+
+    async def read(self, timeout: float | None) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """As `ByteStream.close`. It closes at once even in a task that is being cancelled."""
+        ...
+
+
+class AsyncTransport(Protocol):
+    """Sends requests from tasks of one event loop. Nothing of it stays open between two calls: no task group, no cancel scope."""
+
+    async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncByteStream:
+        """As `Transport.send`. Cancelled, it closes the connection."""
+        ...

@@ -1,0 +1,125 @@
+"""What a sync and an async client have in common: what they were told once, and how their shorthands make a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+
+from sansio_moondream import (
+    BBox,
+    CaptionRequest,
+    DetectRequest,
+    EncodedImage,
+    Endpoint,
+    Limits,
+    Point,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+    Settings,
+    encode_image,
+)
+
+from ._exchange import Exchange, R
+from ._hooks import Hooks
+from ._transport import Timeouts
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+Picture: TypeAlias = "Image.Image | bytes | bytearray | memoryview | str | EncodedImage"
+SpatialRefs: TypeAlias = Iterable[Point | BBox | Iterable[float]]
+
+
+class AnyClient(Generic[T]):
+    """Asks an endpoint by way of a transport `T`."""
+
+    def __init__(
+        self,
+        transport: T,
+        endpoint: Endpoint,
+        *,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self._transport = transport
+        self._endpoint = endpoint
+        self._timeouts = timeouts or Timeouts()
+        self._limits = limits
+        self._hooks = hooks
+
+    def _exchange(self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None) -> Exchange[R]:
+        return Exchange(request, self._endpoint, stream, extra_body, timeouts=self._timeouts, limits=self._limits, hooks=self._hooks)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"
+
+
+def query(
+    *,
+    question: str,
+    image: Picture | None = None,
+    reasoning: bool | None = None,
+    spatial_refs: SpatialRefs | None = None,
+    settings: Settings | None = None,
+    model: str | None = None,
+) -> QueryRequest:
+    """Send a `QueryRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+    encoded = None if image is None else encode_image(image)
+    return QueryRequest(question=question, image=encoded, reasoning=reasoning, spatial_refs=spatial_refs, settings=settings, model=model)
+
+
+def caption(
+    *,
+    image: Picture,
+    length: Literal["short", "normal", "long"] | None = None,
+    settings: Settings | None = None,
+    model: str | None = None,
+) -> CaptionRequest:
+    """Send a `CaptionRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+    return CaptionRequest(image=encode_image(image), length=length, settings=settings, model=model)
+
+
+def segment(
+    *,
+    image: Picture,
+    object: str,
+    spatial_refs: SpatialRefs | None = None,
+    settings: Settings | None = None,
+    model: str | None = None,
+) -> SegmentRequest:
+    """Send a `SegmentRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+    return SegmentRequest(image=encode_image(image), object=object, spatial_refs=spatial_refs, settings=settings, model=model)
+
+
+def detect(*, image: Picture, object: str, settings: Settings | None = None, model: str | None = None) -> DetectRequest:
+    """Send a `DetectRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+    return DetectRequest(image=encode_image(image), object=object, settings=settings, model=model)
+
+
+def point(
+    *,
+    image: Picture,
+    object: str,
+    spatial_refs: SpatialRefs | None = None,
+    settings: Settings | None = None,
+    model: str | None = None,
+) -> PointRequest:
+    """Send a `PointRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+    return PointRequest(image=encode_image(image), object=object, spatial_refs=spatial_refs, settings=settings, model=model)
+
+
+def named_like(method: F, make_request: Callable[..., Request[Any]]) -> F:
+    """Give a client's shorthand the name, the words and the parameters of the function that makes its request."""
+    told: Any = method
+    told.__name__, told.__doc__ = make_request.__name__, make_request.__doc__
+    told.__qualname__ = f"{method.__qualname__.partition('.')[0]}.{make_request.__name__}"
+    asked = signature(make_request)
+    self = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    told.__signature__ = asked.replace(parameters=[self, *asked.parameters.values()])
+    return method

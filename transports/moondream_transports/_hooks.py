@@ -1,0 +1,72 @@
+"""What can be watched of an exchange: hooks for metrics, and the log.
+
+The log is `moondream_transports`, at level DEBUG, one line a hook. Neither it nor a timeline has a key, a question or a picture.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+logger = logging.getLogger("moondream_transports")
+
+
+@dataclass(slots=True, eq=False)
+class Timeline:
+    """How one exchange went, filled in as it goes. Moments are in seconds of `time.monotonic()`; None has not come.
+
+    Attributes:
+        skill, url: what was asked, and where. A URL never has a key.
+        opened_at: the request was about to leave.
+        connected_at: the connection stood; None where the HTTP library does not tell.
+        head_at, status_code: the head of the response was there.
+        first_event_at: the first event was given out.
+        completed_at: the answer was complete; None if it never was.
+        ended_at: the connection was closed, or given back.
+        request_id: the server's, as far as it is known at the end.
+        error: what ended the exchange before its end: a `MoondreamError`, or what was raised in the reader's own block. None also
+            where the reader left early.
+    """
+
+    skill: str
+    url: str
+    opened_at: float
+    connected_at: float | None = None
+    head_at: float | None = None
+    status_code: int | None = None
+    first_event_at: float | None = None
+    completed_at: float | None = None
+    ended_at: float | None = None
+    request_id: str | None = None
+    error: BaseException | None = None
+
+    def __str__(self) -> str:
+        """For the log: what is known by now."""
+        latest = max(moment for moment in (self.opened_at, self.head_at, self.first_event_at, self.ended_at) if moment is not None)
+        parts = [f"{self.skill} at {self.url}", f"{latest - self.opened_at:.3f} s"]
+        if self.status_code is not None:
+            parts.append(f"status {self.status_code}")
+        if self.request_id is not None:
+            parts.append(f"request id {self.request_id}")
+        if self.ended_at is not None:
+            parts.append("complete" if self.completed_at is not None else type(self.error).__name__ if self.error else "left early")
+        return ", ".join(parts)
+
+
+class Hooks:
+    """Override what you want to know. A client calls each at most once an exchange, from the exchange's own thread or task.
+
+    They should be quick: the exchange waits for them. What a hook raises is logged, and the exchange goes on.
+    """
+
+    def on_start(self, timeline: Timeline) -> None:
+        """The request is about to leave."""
+
+    def on_head(self, timeline: Timeline) -> None:
+        """The head of the response is there."""
+
+    def on_first_event(self, timeline: Timeline) -> None:
+        """The first event is about to be given out."""
+
+    def on_end(self, timeline: Timeline) -> None:
+        """The exchange is over: complete, failed, or left early by its reader."""
