@@ -11,13 +11,24 @@ from ._hooks import Hooks, Timeline
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
 
 if TYPE_CHECKING:
+    from ._aiohttp import AiohttpStream, AiohttpTransport
+    from ._anyio import AnyioStream, AnyioTransport
+    from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._replay import AsyncReplayStream, AsyncReplayTransport, NoRecording, ReplayStream, ReplayTransport
     from ._urllib import UrllibStream, UrllibTransport
 
 # Transports are imported when they are first asked for: each needs a library of its own, which may not be there.
 _MODULES = {
+    "AiohttpStream": "_aiohttp",
+    "AiohttpTransport": "_aiohttp",
+    "AnyioStream": "_anyio",
+    "AnyioTransport": "_anyio",
+    "AsyncHttpxStream": "_httpx",
+    "AsyncHttpxTransport": "_httpx",
     "AsyncReplayStream": "_replay",
     "AsyncReplayTransport": "_replay",
+    "HttpxStream": "_httpx",
+    "HttpxTransport": "_httpx",
     "NoRecording": "_replay",
     "ReplayStream": "_replay",
     "ReplayTransport": "_replay",
@@ -26,9 +37,15 @@ _MODULES = {
 }
 
 __all__ = [
+    "AiohttpStream",
+    "AiohttpTransport",
+    "AnyioStream",
+    "AnyioTransport",
     "AsyncByteStream",
     "AsyncClient",
     "AsyncClientStream",
+    "AsyncHttpxStream",
+    "AsyncHttpxTransport",
     "AsyncReplayStream",
     "AsyncReplayTransport",
     "AsyncTransport",
@@ -36,6 +53,8 @@ __all__ = [
     "Client",
     "ClientStream",
     "Hooks",
+    "HttpxStream",
+    "HttpxTransport",
     "NoRecording",
     "ReplayStream",
     "ReplayTransport",

@@ -1,0 +1,41 @@
+"""What must be true after each test of a transport."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_OPEN = Path("/proc/self/fd")
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left() -> Iterator[None]:
+    """Every socket that a test opened is closed when it ends."""
+    if not _OPEN.is_dir():  # not Linux: nothing to look at
+        yield
+        return
+    before = _sockets()
+    yield
+    for _ in range(50):  # a server's thread may be closing its own
+        gc.collect()
+        if not (left := _sockets() - before):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"sockets were left open: {left}")
+
+
+def _sockets() -> set[str]:
+    found: set[str] = set()
+    for name in os.listdir(_OPEN):
+        try:
+            target = os.readlink(_OPEN / name)
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found

@@ -1,0 +1,201 @@
+"""Every transport, driven alike: a test is written once, as a coroutine, and runs over all of them.
+
+A `Driver` opens its transport, wraps a client around it, and runs the test's coroutine: on its event loop, or, where the client is
+a sync one, step by step without any, as then nothing in it ever waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+import moondream_transports as transports
+from moondream_transports import AsyncClient, Client, ClientStream
+from sansio_moondream import Endpoint, Event, MoondreamError, Request
+
+T = TypeVar("T")
+Opened = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """`transport(ssl_context, proxy)` is a context manager that gives one and closes it; `backend` is sync, asyncio or trio."""
+
+    name: str
+    backend: str
+    transport: Opened
+    pools: bool = True  # keeps connections for the next exchange
+
+    @property
+    def is_async(self) -> bool:
+        return self.backend != "sync"
+
+    def run(self, main: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Run a test's coroutine to its end. It leaves no task behind."""
+        if self.backend == "sync":
+            return _run_without_a_loop(main(*args))
+        if self.backend == "trio":
+            return pytest.importorskip("trio").run(main, *args)
+
+        async def watched() -> T:
+            try:
+                return await main(*args)
+            finally:
+                await asyncio.sleep(0)
+                left = asyncio.all_tasks() - {asyncio.current_task()}
+                assert not left, left
+
+        return asyncio.run(watched(), debug=True)
+
+    def client(self, transport: Any, endpoint: Endpoint, **options: Any) -> AsyncClient:
+        """An AsyncClient, or a Client that looks like one."""
+        if self.is_async:
+            return AsyncClient(transport, endpoint, **options)
+        looks_alike: Any = _AsyncLooking(Client(transport, endpoint, **options))
+        return looks_alike
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the event loop run; without one there is nothing to let run."""
+        if self.backend == "asyncio":
+            await asyncio.sleep(seconds)
+        elif self.backend == "trio":
+            await pytest.importorskip("trio").sleep(seconds)
+
+
+def _run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("a sync transport awaited something")
+
+
+class _AsyncLooking:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def stream(self, request: Request[Any], **options: Any) -> _AsyncLookingStream:
+        return _AsyncLookingStream(self._client.stream(request, **options))
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return getattr(self._client, name)(*args, **kwargs)
+
+        return call
+
+
+class _AsyncLookingStream:
+    def __init__(self, stream: ClientStream[Any]) -> None:
+        self.sync = stream
+
+    @property
+    def snapshot(self) -> Any:
+        return self.sync.snapshot
+
+    async def result(self) -> Any:
+        return self.sync.result()
+
+    async def aclose(self) -> None:
+        self.sync.close()
+
+    async def __aenter__(self) -> _AsyncLookingStream:
+        self.sync.__enter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.sync.__exit__(*error)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return next(self.sync)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+
+class Server(Protocol):
+    """What of a FaultServer is needed here."""
+
+    @property
+    def url(self) -> str: ...
+
+    def saw_event(self) -> None: ...
+
+
+KEY = "key-that-must-not-leak"
+
+
+async def exchange(driver: Driver, transport: Any, server: Server, request: Request[Any], **options: Any) -> tuple[list[Event], Any]:
+    """All events of one exchange, and its result or the error that ended it."""
+    client = driver.client(transport, Endpoint(url=server.url, api_key=KEY), **options)
+    events: list[Event] = []
+    try:
+        async with client.stream(request) as stream:
+            async for event in stream:
+                events.append(event)
+                server.saw_event()
+            return events, await stream.result()
+    except MoondreamError as error:
+        return events, error
+
+
+@asynccontextmanager
+async def _urllib(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.UrllibTransport]:
+    yield transports.UrllibTransport(ssl_context=ssl_context, proxies={} if proxy is None else {"http": proxy, "https": proxy})
+
+
+def _httpx(name: str) -> Opened:
+    @asynccontextmanager
+    async def opened(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.HttpxTransport]:
+        library: ModuleType = pytest.importorskip(name)
+        with library.Client(verify=ssl_context or True, proxy=proxy, trust_env=False) as client:
+            yield transports.HttpxTransport(client)
+
+    return opened
+
+
+def _httpx_async(name: str) -> Opened:
+    @asynccontextmanager
+    async def opened(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.AsyncHttpxTransport]:
+        library: ModuleType = pytest.importorskip(name)
+        async with library.AsyncClient(verify=ssl_context or True, proxy=proxy, trust_env=False) as client:
+            yield transports.AsyncHttpxTransport(client)
+
+    return opened
+
+
+@asynccontextmanager
+async def _aiohttp(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.AiohttpTransport]:
+    library = pytest.importorskip("aiohttp")
+    connector = library.TCPConnector(ssl=ssl_context or True)
+    async with library.ClientSession(connector=connector, proxy=proxy) as session:
+        yield transports.AiohttpTransport(session)
+
+
+@asynccontextmanager
+async def _anyio(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.AnyioTransport]:
+    async with transports.AnyioTransport(ssl_context=ssl_context, proxy=proxy) as transport:
+        yield transport
+
+
+DRIVERS = [
+    Driver("urllib", "sync", _urllib, pools=False),
+    Driver("httpx2", "sync", _httpx("httpx2")),
+    Driver("httpx", "sync", _httpx("httpx")),
+    Driver("httpx2-asyncio", "asyncio", _httpx_async("httpx2")),
+    Driver("httpx2-trio", "trio", _httpx_async("httpx2")),
+    Driver("httpx-asyncio", "asyncio", _httpx_async("httpx")),
+    Driver("aiohttp", "asyncio", _aiohttp),
+    Driver("anyio-asyncio", "asyncio", _anyio),
+    Driver("anyio-trio", "trio", _anyio),
+]
+each_driver = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
