@@ -3,6 +3,8 @@
 Unofficial: not affiliated with Moondream. Start with `ResponseStream`, or with the clients in `moondream_transports`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._encode import Dialect, encode_events
 from ._endpoint import Endpoint
 from ._errors import (
@@ -61,6 +63,10 @@ from ._results import (
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
 
+if TYPE_CHECKING:
+    from ._http11 import HTTP11Exchange, ResponseHead
+    from ._socket_stream import SocketStream
+
 __all__ = [
     "FINISHED",
     "NEED_DATA",
@@ -83,6 +89,7 @@ __all__ = [
     "Event",
     "FirstEventTimeout",
     "Grounding",
+    "HTTP11Exchange",
     "HTTPRequest",
     "Headers",
     "IdleTimeout",
@@ -107,6 +114,7 @@ __all__ = [
     "Reasoning",
     "RemoteProtocolError",
     "Request",
+    "ResponseHead",
     "ResponseStream",
     "Result",
     "SegmentRequest",
@@ -114,6 +122,7 @@ __all__ = [
     "ServerError",
     "Settings",
     "Signal",
+    "SocketStream",
     "State",
     "Stats",
     "TLSFailed",
@@ -126,3 +135,15 @@ __all__ = [
     "encode_events",
     "encode_image",
 ]
+
+_NEED_H11 = {"HTTP11Exchange": "_http11", "ResponseHead": "_http11", "SocketStream": "_socket_stream"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs h11 when it is first asked for: most users bring an HTTP client."""
+    if name not in _NEED_H11:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f".{_NEED_H11[name]}", __name__), name)
+    return value

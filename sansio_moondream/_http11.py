@@ -1,0 +1,202 @@
+"""HTTP/1.1 on a socket, without the socket: bytes to send out, bytes received in, the response's head and body out.
+
+h11 is the parser. What is ours makes it behave alike however the bytes are cut, and refuses what h11 lets pass.
+
+1. The head is collected here and given to h11 whole. Its first bytes must be `HTTP/`: the first that is not is the fault.
+2. h11 counts an unfinished line only when it has to wait for more of it. Bytes of the body go to it in portions that never hold a
+   longer line than is allowed, so the limit is the same for every cutting.
+3. Good bytes of the body come out before a fault in the framing behind them.
+4. The end of input inside a head or a body is `ConnectionLost`; anything that is not HTTP/1.1 is `RemoteProtocolError`. Both are
+   raised again by each further pull. What h11 saw is not quoted: it may be a cookie.
+5. A response with both a length and chunked framing is refused: it is how responses are smuggled (RFC 9112, section 6.3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import h11
+from msgspec import Struct
+
+from ._errors import ConnectionLost, LocalProtocolError, MoondreamError, RemoteProtocolError, shorten
+from ._events import FINISHED, NEED_DATA, Signal
+from ._headers import Headers
+from ._requests import HTTPRequest
+
+MAX_HEAD_BYTES = 64 * 1024  # of all heads of a response together; and of a chunk's size line, and of the trailers
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+_START = b"HTTP/"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class ResponseHead(Struct, frozen=True):
+    """Status and header fields of a response."""
+
+    status_code: int
+    headers: Headers
+
+
+class HTTP11Exchange:
+    """One request and its response on one connection.
+
+    Send `data_to_send()`, hand in what comes with `receive_data` and `receive_eof`, and pull: `next_event()` gives the head, then
+    pieces of the body, then FINISHED. Where `reusable` is true then, the connection may carry another exchange.
+
+    `absolute` asks a proxy for a whole URL (RFC 9112, section 3.2.2). A request whose method is CONNECT names the host and port of
+    its URL, and its response has no body: a status of 2xx means that the connection is now a tunnel.
+
+    Raises LocalProtocolError for a request that HTTP/1.1 cannot carry.
+    """
+
+    def __init__(self, request: HTTPRequest, *, absolute: bool = False) -> None:
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD_BYTES)  # ours comes first
+        self._to_send = self._encode(request, absolute)
+        self._input: deque[bytes | memoryview] = deque()
+        self._ended = False
+        self._head = bytearray()
+        self._head_allowed = MAX_HEAD_BYTES
+        self._had_head = False
+        self._starved = True  # h11 needs more before it can go on
+        self._told_end = False  # h11 knows that input has ended
+        self._finished = False
+        self._surplus = False  # bytes came that belong to no response of ours
+        self._error: MoondreamError | None = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can carry another exchange: both sides are done, want to go on, and nothing unasked-for came."""
+        done = self._connection.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
+        return self._finished and done and not (self._to_send or self._surplus or self._ended)
+
+    def data_to_send(self) -> bytes:
+        """The request, whole and once; after that b"", and the body is no longer kept."""
+        data, self._to_send = self._to_send, b""
+        return data
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Bytes came from the socket. Empty ones mean nothing. Raises LocalProtocolError after the end of input."""
+        if self._ended:
+            raise LocalProtocolError("receive_data() came after the end of input")
+        if self._finished or self._error is not None:
+            self._surplus = True
+        elif data:
+            self._input.append(data if type(data) is bytes else bytes(memoryview(data)))
+
+    def receive_eof(self) -> None:
+        """The server closed its side of the connection. May repeat."""
+        self._ended = True
+
+    def next_event(self) -> ResponseHead | bytes | Signal:
+        """The head (1xx ones are skipped), a piece of the body, NEED_DATA if there is neither yet, or FINISHED for ever.
+
+        Raises RemoteProtocolError or ConnectionLost.
+        """
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if self._finished:
+            return FINISHED
+        try:
+            return self._next_of_body() if self._had_head else self._next_of_head()
+        except h11.RemoteProtocolError as error:
+            if self._told_end:
+                self._fail(ConnectionLost("the server closed the connection before the end of the body"), error)
+            self._fail(RemoteProtocolError(f"the server sent what is not HTTP/1.1: {str(error).partition(':')[0]}"), error)
+
+    def _next_of_head(self) -> ResponseHead | Signal:
+        while self._collect_head():
+            self._connection.receive_data(bytes(self._head))
+            self._head.clear()
+            event = self._connection.next_event()
+            if isinstance(event, h11.Response):
+                headers = Headers(event.headers)
+                if "transfer-encoding" in headers and "content-length" in headers:
+                    self._fail(RemoteProtocolError("the server sent a head with both Content-Length and Transfer-Encoding"))
+                self._had_head = True
+                return ResponseHead(event.status_code, headers)
+        if self._ended:
+            self._fail(ConnectionLost("the server closed the connection before the head of a response was whole"))
+        return NEED_DATA
+
+    def _collect_head(self) -> bool:
+        """Take in bytes up to the blank line that ends a head; False if it has not come."""
+        while self._input:
+            data = memoryview(self._input.popleft())
+            before = len(self._head)
+            taken = data[: self._head_allowed - before]
+            self._head += taken
+            if before < len(_START) and not _START.startswith(self._head[: len(_START)]):
+                wrong = next(at for at, (seen, due) in enumerate(zip(self._head, _START, strict=False)) if seen != due)
+                seen = shorten(repr(bytes(self._head[: wrong + 1])))
+                self._fail(RemoteProtocolError(f"the server does not speak HTTP/1.1: its answer begins with {seen}, not with HTTP/"))
+            if blank_line := _BLANK_LINE.search(self._head, max(before - 2, 0)):
+                end = blank_line.end()
+                self._head_allowed -= end
+                rest = data[end - before :]
+                del self._head[end:]
+                if rest:
+                    self._input.appendleft(rest)
+                return True
+            if len(self._head) == self._head_allowed:
+                self._fail(RemoteProtocolError(f"the server sent a head that is longer than {MAX_HEAD_BYTES:,} bytes"))
+        return False
+
+    def _next_of_body(self) -> bytes | Signal:
+        while not self._starved or self._feed():
+            event = self._connection.next_event()
+            self._starved = event is h11.NEED_DATA
+            if isinstance(event, h11.Data):
+                return bytes(event.data)
+            if not self._starved:
+                self._finished = True
+                self._surplus = bool(self._input or self._connection.trailing_data[0])
+                self._input.clear()
+                return FINISHED
+        return NEED_DATA
+
+    def _feed(self) -> bool:
+        """Give h11 what there is, up to a portion; False if there is nothing."""
+        if self._input:
+            room = MAX_HEAD_BYTES - len(self._connection.trailing_data[0])  # what h11 still holds is an unfinished line
+            if room <= 0:
+                self._fail(
+                    RemoteProtocolError(f"the server sent a line of the chunked framing that is longer than {MAX_HEAD_BYTES:,} bytes")
+                )
+            data = self._input.popleft()
+            if len(data) > room:
+                view = memoryview(data)
+                data = view[:room]
+                self._input.appendleft(view[room:])
+            self._connection.receive_data(data)  # type: ignore[arg-type] # any bytes-like does
+            return True
+        if self._ended and not self._told_end:
+            self._told_end = True
+            self._connection.receive_data(b"")
+            return True
+        return False
+
+    def _fail(self, error: MoondreamError, cause: Exception | None = None) -> NoReturn:
+        self._error = error
+        self._input.clear()
+        raise error from cause
+
+    def _encode(self, request: HTTPRequest, absolute: bool) -> bytes:
+        url = urlsplit(request.url)
+        authority = url.netloc.rpartition("@")[2]
+        target = request.url if absolute else f"{url.path or '/'}{'?' if url.query else ''}{url.query}"
+        if request.method == "CONNECT":
+            authority = target = authority if url.port else f"{authority}:{_DEFAULT_PORTS[url.scheme]}"
+        named = {name.lower() for name, _ in request.headers}
+        headers = [*request.headers]
+        if "content-length" not in named and request.method != "CONNECT":
+            headers.insert(0, ("Content-Length", str(len(request.body))))
+        if "host" not in named:
+            headers.insert(0, ("Host", authority))
+        try:
+            head = h11.Request(method=request.method, target=target, headers=headers)
+            pieces = [self._connection.send(head), self._connection.send(h11.Data(request.body)), self._connection.send(h11.EndOfMessage())]
+        except (h11.LocalProtocolError, UnicodeError) as error:
+            raise LocalProtocolError(f"HTTP/1.1 cannot carry {request!r}") from error
+        return b"".join(piece for piece in pieces if piece)
