@@ -20,6 +20,8 @@ import moondream_transports as transports
 from moondream_transports import AsyncClient, Client, ClientStream
 from sansio_moondream import Endpoint, Event, MoondreamError, Request
 
+from .fault_server import PATIENCE
+
 T = TypeVar("T")
 Opened = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -67,6 +69,23 @@ class Driver:
             await asyncio.sleep(seconds)
         elif self.backend == "trio":
             await pytest.importorskip("trio").sleep(seconds)
+
+    async def forever(self) -> None:
+        """Until cancelled."""
+        await self.sleep(10 * PATIENCE)
+
+    async def cancelled_after(self, seconds: float, main: Callable[[], Awaitable[object]]) -> None:
+        """Run it in a task that is cancelled after a while; what it raises then must be the cancellation."""
+        if self.backend == "trio":
+            with pytest.importorskip("trio").move_on_after(seconds) as scope:
+                await main()
+            assert scope.cancelled_caught
+            return
+        task = asyncio.ensure_future(main())
+        await asyncio.sleep(seconds)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 def _run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -129,6 +148,13 @@ class Server(Protocol):
     def url(self) -> str: ...
 
     def saw_event(self) -> None: ...
+
+
+@asynccontextmanager
+async def never(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[Any]:
+    """For a driver whose tests bring a transport of their own."""
+    raise AssertionError("this driver has no transport")
+    yield
 
 
 KEY = "key-that-must-not-leak"

@@ -20,9 +20,7 @@ from sansio_moondream import (
     ConnectionLost,
     ConnectTimeout,
     DetectResult,
-    Endpoint,
     FirstEventTimeout,
-    HTTPRequest,
     IdleTimeout,
     IncompleteStream,
     LimitExceeded,
@@ -40,50 +38,8 @@ from sansio_moondream import (
 )
 from tests.helpers import CAPTION, DETECT, END, PIXEL, POINT, QUERY, SEGMENT, delta, record
 
-Step = bytes | BaseException | Callable[[], bytes]
-ENDPOINT = Endpoint(url="http://localhost:2020/v1", api_key="key-that-must-not-leak")
+from .told import ENDPOINT, WHOLE, JSONTold, Told
 
-
-class Told:
-    """A transport, and its only response: each read takes the next step, which is bytes or an exception."""
-
-    headers = (("Content-Type", "text/event-stream"),)
-
-    def __init__(
-        self, *steps: Step, status_code: int = 200, connected_at: float | None = None, refuses: BaseException | None = None
-    ) -> None:
-        self.steps = list(steps)
-        self.status_code = status_code
-        self.connected_at = connected_at
-        self.refuses = refuses
-        self.requests: list[HTTPRequest] = []
-        self.timeouts = Timeouts()
-        self.reads: list[float | None] = []
-        self.closed = 0
-
-    def send(self, request: HTTPRequest, timeouts: Timeouts) -> Told:
-        self.requests.append(request)
-        self.timeouts = timeouts
-        if self.refuses is not None:
-            raise self.refuses
-        return self
-
-    def read(self, timeout: float | None) -> bytes:
-        self.reads.append(timeout)
-        step = self.steps.pop(0)
-        if isinstance(step, BaseException):
-            raise step
-        return step if isinstance(step, bytes) else step()
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class JSONTold(Told):
-    headers = (("Content-Type", "application/json"),)
-
-
-WHOLE = (delta("A"), delta(" moon"), END, b"")
 EVENTS = [TextDelta("A"), TextDelta(" moon")]
 
 

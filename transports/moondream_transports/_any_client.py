@@ -114,11 +114,11 @@ def point(
     return PointRequest(image=encode_image(image), object=object, spatial_refs=spatial_refs, settings=settings, model=model)
 
 
-def named_like(method: F, make_request: Callable[..., Request[Any]]) -> F:
+def named_like(method: F, make_request: Callable[..., Request[Any]], owner: str) -> F:
     """Give a client's shorthand the name, the words and the parameters of the function that makes its request."""
     told: Any = method
     told.__name__, told.__doc__ = make_request.__name__, make_request.__doc__
-    told.__qualname__ = f"{method.__qualname__.partition('.')[0]}.{make_request.__name__}"
+    told.__qualname__ = f"{owner}.{make_request.__name__}"
     asked = signature(make_request)
     self = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
     told.__signature__ = asked.replace(parameters=[self, *asked.parameters.values()])

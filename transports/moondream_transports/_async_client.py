@@ -19,7 +19,7 @@ def _asks(make_request: Callable[P, Request[R]]) -> Callable[Concatenate[AsyncCl
     def ask(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         return self.send(make_request(*args, **kwargs))
 
-    return any_client.named_like(ask, make_request)
+    return any_client.named_like(ask, make_request, "AsyncClient")
 
 
 class AsyncClient(any_client.AnyClient[AsyncTransport]):

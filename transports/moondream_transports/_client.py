@@ -19,7 +19,7 @@ def _asks(make_request: Callable[P, Request[R]]) -> Callable[Concatenate[Client,
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.send(make_request(*args, **kwargs))
 
-    return any_client.named_like(ask, make_request)
+    return any_client.named_like(ask, make_request, "Client")
 
 
 class Client(any_client.AnyClient[Transport]):

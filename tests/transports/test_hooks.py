@@ -1,0 +1,135 @@
+"""Hooks and the log: how an exchange went, without any of what it was about."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+
+import pytest
+
+from moondream_transports import Hooks, Timeline
+from sansio_moondream import ConnectFailed, ConnectionLost, IncompleteStream, ServerError
+from tests.helpers import END, QUERY, delta, record
+
+from .drivers import Driver, never
+from .told import ENDPOINT, WHOLE, AsyncTold, Told
+
+EACH = [Driver(name, name, never) for name in ("sync", "asyncio", "trio")]
+each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
+
+
+class Notes(Hooks):
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.timelines: list[Timeline] = []
+
+    def _note(self, name: str, timeline: Timeline) -> None:
+        self.called.append(name)
+        self.timelines.append(timeline)
+
+    def on_start(self, timeline: Timeline) -> None:
+        assert (timeline.connected_at, timeline.head_at) == (None, None)
+        self._note("start", timeline)
+
+    def on_head(self, timeline: Timeline) -> None:
+        self._note("head", timeline)
+
+    def on_first_event(self, timeline: Timeline) -> None:
+        self._note("first event", timeline)
+
+    def on_end(self, timeline: Timeline) -> None:
+        self._note("end", timeline)
+
+
+def watched(kind: Driver, told: Told, hooks: Hooks, leave_early: bool = False) -> BaseException | None:
+    """One exchange with these hooks; gives what it raised."""
+
+    async def main() -> BaseException | None:
+        client = kind.client(AsyncTold(told) if kind.is_async else told, ENDPOINT, hooks=hooks)
+        try:
+            async with client.stream(QUERY) as stream:
+                async for _ in stream:
+                    if leave_early:
+                        break
+        except Exception as error:  # noqa: BLE001 - it is what the test is about
+            return error
+        return None
+
+    return kind.run(main)
+
+
+@each_kind
+class TestHooks:
+    def test_a_whole_answer(self, kind: Driver) -> None:
+        notes = Notes()
+        connected_at = monotonic()
+        told = Told(record({"chunk": "A", "request_id": "7"}), END, b"", connected_at=connected_at)
+        assert watched(kind, told, notes) is None
+        assert notes.called == ["start", "head", "first event", "end"]
+        seen = notes.timelines[0]
+        assert all(timeline is seen for timeline in notes.timelines)
+        assert (seen.skill, seen.url, seen.status_code, seen.request_id) == ("query", f"{ENDPOINT.url}/query", 200, "7")
+        assert seen.error is None
+        assert seen.connected_at == connected_at
+        moments = [seen.opened_at, seen.head_at, seen.first_event_at, seen.completed_at, seen.ended_at]
+        assert None not in moments
+        assert moments == sorted(moment for moment in moments if moment is not None)
+
+    @pytest.mark.parametrize(
+        ("told", "called", "error"),
+        [
+            (Told(refuses=ConnectFailed("no")), ["start", "end"], ConnectFailed),
+            (Told(ConnectionLost("reset")), ["start", "head", "end"], ConnectionLost),
+            (Told(delta("A"), b""), ["start", "head", "first event", "end"], IncompleteStream),
+            (Told(b"busy", b"", status_code=503), ["start", "head", "end"], ServerError),
+            (Told(delta("A"), ZeroDivisionError()), ["start", "head", "first event", "end"], ZeroDivisionError),
+        ],
+        ids=["refused", "lost", "cut short", "error status", "a bug"],
+    )
+    def test_an_exchange_that_fails(self, kind: Driver, told: Told, called: list[str], error: type[Exception]) -> None:
+        notes = Notes()
+        again = Told(*told.steps, status_code=told.status_code, refuses=told.refuses)
+        raised = watched(kind, again, notes)
+        assert notes.called == called
+        assert type(raised) is error
+        assert notes.timelines[-1].error is raised
+        assert notes.timelines[-1].completed_at is None
+        assert notes.timelines[-1].ended_at is not None
+
+    def test_left_early(self, kind: Driver) -> None:
+        notes = Notes()
+        watched(kind, Told(*WHOLE), notes, leave_early=True)
+        assert notes.called == ["start", "head", "first event", "end"]
+        assert (notes.timelines[-1].completed_at, notes.timelines[-1].error) == (None, None)
+
+    def test_a_hook_that_raises_does_no_harm(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+        class Broken(Hooks):
+            def on_head(self, timeline: Timeline) -> None:
+                raise ZeroDivisionError
+
+        assert watched(kind, Told(*WHOLE), Broken()) is None
+        assert [(entry.levelname, entry.message) for entry in caplog.records if entry.name == "moondream_transports"] == [
+            ("ERROR", "a hook raised in on_head; the exchange goes on")
+        ]
+
+    def test_the_log(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, "moondream_transports")
+        watched(kind, Told(*WHOLE), Hooks())
+        watched(kind, Told(ConnectionLost("reset")), Hooks())
+        watched(kind, Told(*WHOLE), Hooks(), leave_early=True)
+        lines = [entry.message for entry in caplog.records if entry.name == "moondream_transports"]
+        assert [line.partition(":")[0] for line in lines] == [
+            *("start", "head", "first_event", "end"),
+            *("start", "head", "end"),
+            *("start", "head", "first_event", "end"),
+        ]
+        assert [line.rpartition(", ")[2] for line in lines if line.startswith("end")] == ["complete", "ConnectionLost", "left early"]
+        assert all(f"query at {ENDPOINT.url}/query, " in line for line in lines)
+        assert ENDPOINT.api_key is not None
+        assert ENDPOINT.api_key not in caplog.text
+        assert QUERY.question not in caplog.text
+
+
+def test_nothing_is_logged_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    watched(EACH[0], Told(ConnectionLost("reset")), Hooks())
+    assert capsys.readouterr() == ("", "")
