@@ -75,17 +75,49 @@ class Driver:
         await self.sleep(10 * PATIENCE)
 
     async def cancelled_after(self, seconds: float, main: Callable[[], Awaitable[object]]) -> None:
-        """Run it in a task that is cancelled after a while; what it raises then must be the cancellation."""
-        if self.backend == "trio":
-            with pytest.importorskip("trio").move_on_after(seconds) as scope:
+        """Run it in a task that is cancelled after a while; what comes out then must be the cancellation."""
+
+        async def main_and_cancel(cancel: Callable[[], object]) -> None:
+            if self.backend == "asyncio":
+                asyncio.get_running_loop().call_later(seconds, cancel)
                 await main()
+            else:
+                with pytest.importorskip("trio").move_on_after(seconds):
+                    await main()
+                cancel()
+                await self.sleep(0)
+
+        await self.cancelled(main_and_cancel)
+
+    async def cancelled(self, main: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
+        """Run it in a task that cancels itself by what it is given; what comes out must be the cancellation."""
+        if self.backend == "trio":
+            with pytest.importorskip("trio").CancelScope() as scope:
+                await main(scope.cancel)
             assert scope.cancelled_caught
             return
-        task = asyncio.ensure_future(main())
-        await asyncio.sleep(seconds)
-        task.cancel()
+
+        async def cancelling() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            await main(task.cancel)
+
         with pytest.raises(asyncio.CancelledError):
-            await task
+            await asyncio.create_task(cancelling())
+
+    async def together(self, first: Callable[[], Awaitable[object]], then: Callable[[], Awaitable[object]]) -> None:
+        """Run both, the second one when the first waits."""
+
+        async def later() -> None:
+            await self.sleep(0.05)
+            await then()
+
+        if self.backend == "trio":
+            async with pytest.importorskip("trio").open_nursery() as nursery:
+                nursery.start_soon(first)
+                nursery.start_soon(later)
+        else:
+            await asyncio.gather(first(), later())
 
 
 def _run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -7,6 +7,7 @@ client. Leaving the server's block waits for the scripts to end and raises what 
 from __future__ import annotations
 
 import queue
+import select
 import socket
 import ssl
 import struct
@@ -95,6 +96,12 @@ class Peer:
         finally:
             self.sock.settimeout(PATIENCE)
         return True
+
+    def wait_until_closed_unread(self) -> None:
+        """Like `wait_until_closed`, but read nothing of what the client sends."""
+        watch = select.poll()
+        watch.register(self.sock, select.POLLRDHUP)
+        assert watch.poll(PATIENCE * 1000), "the client does not close its connection"
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""

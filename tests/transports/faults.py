@@ -19,6 +19,7 @@ from sansio_moondream import (
     AuthenticationError,
     BadRequestError,
     ConnectionLost,
+    EncodedImage,
     FirstEventTimeout,
     IdleTimeout,
     IncompleteStream,
@@ -28,6 +29,7 @@ from sansio_moondream import (
     PayloadTooLargeError,
     PaymentRequiredError,
     PermissionDeniedError,
+    QueryRequest,
     RateLimitError,
     RemoteProtocolError,
     ServerError,
@@ -43,6 +45,7 @@ DELTAS = [delta(word, index) for index, word in enumerate(WORDS)]
 EVENTS = [TextDelta(word, index) for index, word in enumerate(WORDS)]
 F1 = (head(), *map(chunk, DELTAS))
 WHOLE_BODY = b"".join(DELTAS) + END
+LARGE = QueryRequest(question="What is this?", image=EncodedImage("data:image/png;base64," + "A" * 13_000_000))
 PLAIN = head(headers=EVENT_STREAM)  # its body ends where the connection does
 QUICK = Timeouts(connect=5, first_event=0.25, idle=0.25, total=5)
 

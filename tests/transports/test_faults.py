@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from time import monotonic
 
 import pytest
 
-from sansio_moondream import Completed, EncodedImage, QueryRequest, QueryResult
+from sansio_moondream import Completed, QueryResult
 from tests.helpers import QUERY
 
-from .drivers import KEY, Driver, each_driver, exchange
+from .drivers import Driver, each_driver, exchange
 from .fault_server import FaultServer
-from .faults import EVENTS, FAULTS, WORDS, Fault
-
-LARGE = QueryRequest(question="What is this?", image=EncodedImage("data:image/png;base64," + "A" * 13_000_000))
+from .faults import EVENTS, FAULTS, LARGE, WORDS, Fault
+from .secrets import assert_no_key
 
 
 @each_driver
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.id for fault in FAULTS])
-def test_fault(fault: Fault, driver: Driver) -> None:
+def test_fault(fault: Fault, driver: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
     async def main(server: FaultServer) -> None:
         request = LARGE if fault.row in (35, 36) else QUERY
         async with driver.transport() as transport:
             began = monotonic()
             events, outcome = await exchange(driver, transport, server, request, timeouts=fault.timeouts)
             assert monotonic() - began < 5
+        assert_no_key(outcome, caplog.text, repr(transport), repr(events))
         if fault.error is None:
             assert isinstance(outcome, QueryResult), outcome
             assert events == [*EVENTS[: fault.events], Completed(outcome)]
@@ -36,7 +39,6 @@ def test_fault(fault: Fault, driver: Driver) -> None:
         if fault.events:
             assert isinstance(outcome.partial, QueryResult)
             assert outcome.partial.text == "".join(WORDS)
-        assert KEY not in repr(vars(outcome)) + str(outcome)
 
     with FaultServer(fault.script) as server:
         driver.run(main, server)

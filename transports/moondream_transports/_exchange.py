@@ -149,6 +149,7 @@ class Exchange(Generic[R]):
             named = kind(_WORDS[kind].format(self._timeouts))
             named.__cause__ = error
             error = named
+        _forget_frames(error)
         self.decoder.receive_error(error)
 
     def drain_patience(self, came: int = 0) -> float | None:
@@ -177,6 +178,15 @@ class Exchange(Generic[R]):
                 getattr(self._hooks, f"on_{what}")(self.timeline)
             except Exception:  # noqa: BLE001 - whatever it is, it is no fault of the exchange
                 logger.exception("a hook raised in on_%s; the exchange goes on", what)
+
+
+def _forget_frames(error: BaseException) -> None:
+    """In the frames of an HTTP library lie the headers that it sends, key included, and error reporters print locals."""
+    links: list[BaseException | None] = [error]
+    for link in links:
+        if link is not None:
+            link.__traceback__ = None
+            links += [cause for cause in (link.__cause__, link.__context__) if cause not in links]
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:
