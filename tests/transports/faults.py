@@ -9,8 +9,8 @@ import gzip
 import json
 import socket
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from moondream_transports import Timeouts
@@ -24,6 +24,7 @@ from sansio_moondream import (
     IdleTimeout,
     IncompleteStream,
     LimitExceeded,
+    Limits,
     MoondreamError,
     NotFoundError,
     PayloadTooLargeError,
@@ -61,6 +62,12 @@ class Fault:
     error: type[MoondreamError] | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     about: dict[str, Any] = field(default_factory=dict[str, Any])  # attributes that the error has
+    limits: Limits | None = None
+    text: str | None = None  # of the whole answer, where it is another one than of the five events
+
+    def on(self, driver: str) -> Fault:
+        """The same as that transport has it, where its library cannot be made to tell."""
+        return replace(self, events=0, error=LIMITS_OF_LIBRARIES[self.id, driver]) if (self.id, driver) in LIMITS_OF_LIBRARIES else self
 
     @property
     def id(self) -> str:
@@ -92,11 +99,23 @@ def _reset_after_events(peer: Peer) -> None:
     peer.reset()
 
 
-def _byte_by_byte(peer: Peer) -> None:
-    body = DELTAS[0] + END
-    for at in range(len(body)):
-        assert not peer.is_closed_within(0.003)
-        peer.send(body[at : at + 1])
+def _apart(segments: Sequence[bytes], seconds: float = 0.001) -> Callable[[Peer], None]:
+    """Send them with pauses, so that they come apart."""
+
+    def then(peer: Peer) -> None:
+        for segment in segments:
+            assert not peer.is_closed_within(seconds)
+            peer.send(segment)
+
+    return then
+
+
+def _for_ever(data: bytes, every: float = 0.0) -> Callable[[Peer], None]:
+    return lambda peer: peer.send_for_ever(data, every)
+
+
+def _bytes_of(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
 
 
 def _slowly(peer: Peer) -> None:
@@ -123,8 +142,8 @@ def connection_faults() -> Iterator[Fault]:
     yield Fault(6, "silent in the head", answers(head()[:20], then=wait), 0, FirstEventTimeout, QUICK)
     yield Fault(6, "silent after the head", answers(head(), then=wait), 0, FirstEventTimeout, QUICK)
     comment = chunk(b": wait\n\n")
-    yield Fault(6, "only comments", answers(head(), then=lambda peer: peer.send_for_ever(comment, 0.01)), 0, FirstEventTimeout, QUICK)
-    yield Fault(6, "a flood of comments", answers(head(), then=lambda peer: peer.send_for_ever(comment * 99)), 0, FirstEventTimeout, QUICK)
+    yield Fault(6, "only comments", answers(head(), then=_for_ever(comment, 0.01)), 0, FirstEventTimeout, QUICK)
+    yield Fault(6, "a flood of comments", answers(head(), then=_for_ever(comment * 99)), 0, FirstEventTimeout, QUICK)
     yield Fault(7, "FIN between chunks", answers(*F1), 5, lost)
     yield Fault(7, "FIN inside a chunk", answers(*F1, b"50\r\ndata: {"), 5, lost)
     yield Fault(7, "FIN inside a chunk's size", answers(*F1, b"5"), 5, lost)
@@ -137,8 +156,8 @@ def connection_faults() -> Iterator[Fault]:
     yield Fault(11, "half a line and silence", answers(*F1, b"50\r\ndata: {", then=wait), 5, IdleTimeout, QUICK)
     yield Fault(11, "half a chunk's size and silence", answers(*F1, b"5", then=wait), 5, IdleTimeout, QUICK)
     dribble = Timeouts(idle=0.4, total=1)
-    yield Fault(12, "comments for ever", answers(*F1, then=lambda peer: peer.send_for_ever(comment, 0.2)), 5, TotalTimeout, dribble)
-    yield Fault(13, "byte by byte", answers(PLAIN, then=_byte_by_byte), 1)
+    yield Fault(12, "comments for ever", answers(*F1, then=_for_ever(comment, 0.2)), 5, TotalTimeout, dribble)
+    yield Fault(13, "byte by byte", answers(PLAIN, then=_apart(_bytes_of(DELTAS[0] + END), 0.003)), 1)
     whole = (*F1, chunk(END))
     yield Fault(14, "end of stream, then silence", answers(*whole, then=wait), 5)
     yield Fault(15, "end of stream, then RST", answers(*whole, then=reset), 5)
@@ -183,7 +202,7 @@ def error_answers() -> Iterator[Fault]:
             yield Fault(17, f"{status_code}, {name}", script, 0, error, about={"status_code": status_code, "message": message})
     failing = head(500, (("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked")))
     about = {"status_code": 500}
-    endless = answers(failing, then=lambda peer: peer.send_for_ever(chunk(b"sorry " * 999)))
+    endless = answers(failing, then=_for_ever(chunk(b"sorry " * 999)))
     yield Fault(18, "500 with an endless body", endless, 0, ServerError, about=about)
     yield Fault(18, "500 with a body that stalls", answers(failing, chunk(b"sorry"), then=wait), 0, ServerError, QUICK, about)
     for value, seconds in {"7": 7.0, "Wed, 21 Oct 2026 07:28:00 GMT": None, "\xb2": None, "-1": None, "soon": None}.items():
@@ -211,6 +230,68 @@ def error_answers() -> Iterator[Fault]:
         yield Fault(23, f"in-stream error, {name}", script, 5, error, about={"status_code": 200, "message": "no"})
 
 
+_SMALL = Limits(max_record_bytes=64 * 1024, max_text_bytes=64 * 1024)
+
+
+def contradictions() -> Iterator[Fault]:
+    """Rows 24 and 25: what is no message, and what never ends."""
+    for name, data in {
+        "invalid JSON": b'data: {"chunk": "The\n\n',
+        "wrong type": record({"chunk": 7}),
+        "null": b"data: null\n\n",
+        "string": b'data: "The"\n\n',
+        "number": b"data: 7\n\n",
+        "invalid UTF-8": b'data: {"chunk": "\xff"}\n\n',
+    }.items():
+        yield Fault(24, name, answers(*F1, chunk(data), then=wait), 5, RemoteProtocolError)
+    nested = b'data: {"chunk": "a", "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n"
+    yield Fault(24, "nesting of 100,000", answers(*F1, chunk(nested), then=wait), 5, LimitExceeded)
+    filler = b"x" * 9000
+    for name, first, more in [
+        ("a record", b"data: ", filler),
+        ("lines of a record", b"", b"data: xxxx\n" * 900),
+        ("a comment", b":", filler),
+    ]:
+        endless = answers(*F1, chunk(first + more), then=_for_ever(chunk(more)))
+        yield Fault(25, f"{name} that never ends", endless, 5, LimitExceeded, limits=_SMALL)
+    long = chunk(delta("x" * 9000))
+    yield Fault(25, "text beyond the limit", answers(*F1, then=_for_ever(long)), 5, LimitExceeded, limits=_SMALL)
+
+
+_TELLTALE = '月の光 🌙 👩\u200d🚀 café\r\n "C:\\tmp"'
+
+
+def spellings() -> Iterator[Fault]:
+    """Rows 26 to 30: the same stream, spelled as a server may spell it."""
+    stream = b"".join(DELTAS) + END
+    for name, body in {
+        "CR": stream.replace(b"\n", b"\r"),
+        "CRLF": stream.replace(b"\n", b"\r\n"),
+        "mixed line ends": stream.replace(b"\n\n", b"\r\r", 1).replace(b"\n\n", b"\r\n\n", 1),
+        "BOM": b"\xef\xbb\xbf" + stream,
+        "no space": stream.replace(b"data: ", b"data:"),
+        "several data lines": stream.replace(b'{"chunk"', b'{\ndata: "chunk"'),
+        "comments inside a record": stream.replace(b"data: ", b": wait\n:\ndata: "),
+        "empty data events": stream.replace(b"data: ", b"data\n\ndata: "),
+        "other fields": stream.replace(b"data: ", b"event: message\nid: 7\nretry: 9\nmood: good\ndata: "),
+    }.items():
+        yield Fault(26, name, answers(head(), chunk(body), LAST_CHUNK), 5)
+    for name, message in {
+        "characters": json.dumps({"chunk": _TELLTALE}, ensure_ascii=False).encode(),
+        "escapes": json.dumps({"chunk": _TELLTALE}).encode(),
+    }.items():
+        body = (b"data: " + message + b"\n\n" + END).replace(b"\n", b"\r\n")
+        chunks = map(chunk, _bytes_of(body))
+        yield Fault(27, f"{name} cut at every byte by chunks", answers(head(), *chunks, LAST_CHUNK), text=_TELLTALE)
+        yield Fault(27, f"{name} cut at every byte by TCP", answers(PLAIN, then=_apart(_bytes_of(body))), text=_TELLTALE)
+    odd = "one\u2028two\u2029three\x85four"
+    body = b"data: " + json.dumps({"chunk": odd}, ensure_ascii=False).encode() + b"\n\n" + END
+    yield Fault(28, "line separators of Unicode", answers(sized(body)), text=odd)
+    moon = b"data: " + json.dumps({"chunk": "月"}, ensure_ascii=False).encode() + b"\n\n" + END
+    yield Fault(30, "charset=iso-8859-1", answers(sized(moon, kind="text/event-stream; charset=iso-8859-1")), text="月")
+    yield Fault(30, "application/octet-stream", answers(sized(moon, kind="application/octet-stream")), text="月")
+
+
 def codings_and_framings() -> Iterator[Fault]:
     """Rows 29 to 36: what HTTP does around the body."""
     for coding, bits in (("gzip", 31), ("deflate", 15)):
@@ -223,9 +304,14 @@ def codings_and_framings() -> Iterator[Fault]:
     extended = [b"%x;a=b\r\n%b\r\n" % (len(data), data) for data in (*DELTAS, END)]
     yield Fault(31, "chunk extensions and trailers", answers(head(), *extended, trailing), 5)
     huge = head(headers=[*EVENT_STREAM, *((f"X-{number}", "x" * 10_000) for number in range(100))])
+    many = head(headers=[*EVENT_STREAM, *((f"X-{number}", "1") for number in range(199))])
+    yield Fault(31, "200 header fields", answers(many, WHOLE_BODY), 5)
     yield Fault(31, "head of 1 MB", answers(huge, WHOLE_BODY), 0, RemoteProtocolError)
     yield Fault(32, "HTTP/1.0, close-delimited", answers(PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0") + WHOLE_BODY), 5)
     yield Fault(35, "reads a large request slowly", _slowly, 5)
+    yield Fault(
+        34, "space before a colon", answers(sized(WHOLE_BODY).replace(b"Content-Length:", b"Content-Length :")), 0, RemoteProtocolError
+    )
     yield Fault(36, "413 before it has read the request", _early_413, 0, PayloadTooLargeError)
 
 
@@ -241,4 +327,9 @@ def _flushed(coding: str, bits: int) -> Script:
     return script
 
 
-FAULTS = [*connection_faults(), *error_answers(), *codings_and_framings()]
+FAULTS = [*connection_faults(), *error_answers(), *contradictions(), *spellings(), *codings_and_framings()]
+
+# (row, transport): the error there, where the library under it knows no better. docs/transports.md has the reasons.
+LIMITS_OF_LIBRARIES: dict[tuple[str, str], type[MoondreamError]] = {
+    ("31: 200 header fields", "urllib"): RemoteProtocolError,  # http.client takes 99
+}
