@@ -12,8 +12,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 PATIENCE = 10.0  # seconds after which a test that waits has failed
@@ -180,3 +180,14 @@ class FaultServer:
             self._failures.put(failure)
         finally:
             sock.close()
+
+
+@contextmanager
+def nobody_accepts() -> Iterator[str]:
+    """The address of a server to which connecting takes for ever."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
+        for _ in range(4):  # when the backlog is full, further SYNs are dropped
+            full = stack.enter_context(socket.socket())
+            full.setblocking(False)
+            full.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterator
 
@@ -12,7 +13,6 @@ def said_by(error: BaseException | None) -> Iterator[str]:
     """All texts of an error and of what it came from: as error reporters print them, with the locals of every frame."""
     if error is None:
         return
-    yield from traceback.TracebackException.from_exception(error, capture_locals=True).format()
     seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
@@ -20,6 +20,9 @@ def said_by(error: BaseException | None) -> Iterator[str]:
         if link is None or id(link) in seen:
             continue
         seen.add(id(link))
+        for frame in traceback.StackSummary.extract(traceback.walk_tb(link.__traceback__), capture_locals=True):
+            if f"{os.sep}tests{os.sep}" not in frame.filename:  # the test itself knows the key
+                yield f"{frame.filename}:{frame.lineno}: {frame.locals}"
         yield f"{link!r} {link} {link.args!r} {vars(link)!r} {getattr(link, '__notes__', '')}"
         todo += [link.__cause__, link.__context__]
 

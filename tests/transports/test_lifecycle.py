@@ -19,7 +19,7 @@ from sansio_moondream import ConnectionLost, Endpoint, IncompleteStream
 from tests.helpers import END, QUERY
 
 from .drivers import DRIVERS, Driver, each_driver
-from .fault_server import LAST_CHUNK, FaultServer, Peer, Script, chunk
+from .fault_server import LAST_CHUNK, FaultServer, Peer, Script, chunk, nobody_accepts
 from .faults import EVENTS, F1, LARGE, answers, wait
 
 SILENT = answers(*F1, then=wait)  # five events, then nothing until the client closes
@@ -142,17 +142,6 @@ class TestLeaving:
         with serving(script) as server:
             run(driver, main, server)
         assert closed.is_set()
-
-
-@contextmanager
-def nobody_accepts() -> Iterator[str]:
-    """The address of a server to which connecting takes for ever."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
-        for _ in range(4):  # when the backlog is full, further SYNs are dropped
-            full = stack.enter_context(socket.socket())
-            full.setblocking(False)
-            full.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
 
 
 def unread(peer: Peer) -> None:

@@ -4,7 +4,8 @@
 2. Only time spent waiting counts for `Timeouts.first_event` and `idle`; `total` counts all time from the opening.
 3. `first_event` ends with the first event. The body of an error has none: it is read by `idle`.
 4. Of two deadlines the one that comes first counts, and gives its name to the error.
-5. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
+5. A body that is given two ends is refused here, as few HTTP libraries do.
+6. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
    once they are read: `drain_patience` says how long that is worth waiting for.
 """
 
@@ -21,11 +22,13 @@ from sansio_moondream import (
     Endpoint,
     Event,
     FirstEventTimeout,
+    Headers,
     HTTPRequest,
     IdleTimeout,
     Limits,
     LocalProtocolError,
     MoondreamError,
+    RemoteProtocolError,
     Request,
     ResponseStream,
     Result,
@@ -98,7 +101,12 @@ class Exchange(Generic[R]):
         self.timeline.head_at, self.timeline.status_code, self.timeline.connected_at = monotonic(), status_code, connected_at
         if connected_at is not None:
             self._waited = self.timeline.head_at - connected_at
-        self.decoder.receive_response(status_code, headers)
+        parsed = Headers(headers)
+        self.decoder.receive_response(status_code, parsed)
+        if _has_two_ends(parsed):
+            self.decoder.receive_error(
+                RemoteProtocolError("the head of the response gives its body two different ends (RFC 9112, section 6.3)")
+            )
         self._tell("head")
 
     def next_event(self) -> Event | Signal:
@@ -178,6 +186,12 @@ class Exchange(Generic[R]):
                 getattr(self._hooks, f"on_{what}")(self.timeline)
             except Exception:  # noqa: BLE001 - whatever it is, it is no fault of the exchange
                 logger.exception("a hook raised in on_%s; the exchange goes on", what)
+
+
+def _has_two_ends(headers: Headers) -> bool:
+    """How responses are smuggled. Some HTTP libraries pick one of the ends, and use the connection again."""
+    lengths = {length.strip() for length in headers.get("content-length", "").split(",")} - {""}
+    return len(lengths) > 1 or bool(lengths and "transfer-encoding" in headers)
 
 
 def _forget_frames(error: BaseException) -> None:
