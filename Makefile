@@ -22,7 +22,7 @@ WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo test lint format fuzz load bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ format: $(DEV_STAMP) ## let ruff mend and format the sources
 
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
+
+load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
+	LOAD=1 $(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
 bench: $(BENCH_STAMP) ## measure the decoder against its floor and its peers
 	$(BIN)/python benchmarks/decode.py

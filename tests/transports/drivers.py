@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -28,18 +29,23 @@ Opened = Callable[..., AbstractAsyncContextManager[Any]]
 
 @dataclass(frozen=True)
 class Driver:
-    """`transport(ssl_context, proxy)` is a context manager that gives one and closes it; `backend` is sync, asyncio or trio."""
+    """One way to a server.
+
+    `transport(ssl_context=, proxy=)` is a context manager that gives a transport over a session of the test's own, and closes both;
+    `own()` gives one that makes its session itself. `backend` is sync, asyncio or trio.
+    """
 
     name: str
     backend: str
     transport: Opened
+    kind: str = ""
     pools: bool = True  # keeps connections for the next exchange
 
     @property
     def is_async(self) -> bool:
         return self.backend != "sync"
 
-    def run(self, main: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    def run(self, main: Callable[..., Coroutine[Any, Any, T]], *args: Any, debug: bool = True) -> T:
         """Run a test's coroutine to its end. It leaves no task behind."""
         if self.backend == "sync":
             return _run_without_a_loop(main(*args))
@@ -54,7 +60,19 @@ class Driver:
                 left = asyncio.all_tasks() - {asyncio.current_task()}
                 assert not left, left
 
-        return asyncio.run(watched(), debug=True)
+        return asyncio.run(watched(), debug=debug)
+
+    @asynccontextmanager
+    async def own(self) -> AsyncIterator[Any]:
+        """A transport that was told nothing."""
+        transport = getattr(transports, self.kind)()
+        try:
+            yield transport
+        finally:
+            if self.is_async:
+                await transport.aclose()
+            elif self.pools:
+                transport.close()
 
     def client(self, transport: Any, endpoint: Endpoint, **options: Any) -> AsyncClient:
         """An AsyncClient, or a Client that looks like one."""
@@ -64,10 +82,12 @@ class Driver:
         return looks_alike
 
     async def sleep(self, seconds: float) -> None:
-        """Let the event loop run; without one there is nothing to let run."""
-        if self.backend == "asyncio":
+        """Let the event loop run, where there is one."""
+        if self.backend == "sync":
+            time.sleep(seconds)  # noqa: ASYNC251 - there is no loop that it could block
+        elif self.backend == "asyncio":
             await asyncio.sleep(seconds)
-        elif self.backend == "trio":
+        else:
             await pytest.importorskip("trio").sleep(seconds)
 
     async def forever(self) -> None:
@@ -105,6 +125,15 @@ class Driver:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(cancelling())
 
+    async def all_of(self, mains: Iterable[Callable[[], Awaitable[object]]]) -> None:
+        """Run all at once."""
+        if self.backend == "trio":
+            async with pytest.importorskip("trio").open_nursery() as nursery:
+                for main in mains:
+                    nursery.start_soon(main)
+        else:
+            await asyncio.gather(*(main() for main in mains))
+
     async def together(self, first: Callable[[], Awaitable[object]], then: Callable[[], Awaitable[object]]) -> None:
         """Run both, the second one when the first waits."""
 
@@ -112,12 +141,7 @@ class Driver:
             await self.sleep(0.05)
             await then()
 
-        if self.backend == "trio":
-            async with pytest.importorskip("trio").open_nursery() as nursery:
-                nursery.start_soon(first)
-                nursery.start_soon(later)
-        else:
-            await asyncio.gather(first(), later())
+        await self.all_of([first, later])
 
 
 def _run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -246,14 +270,14 @@ async def _anyio(ssl_context: ssl.SSLContext | None = None, proxy: str | None = 
 
 
 DRIVERS = [
-    Driver("urllib", "sync", _urllib, pools=False),
-    Driver("httpx2", "sync", _httpx("httpx2")),
-    Driver("httpx", "sync", _httpx("httpx")),
-    Driver("httpx2-asyncio", "asyncio", _httpx_async("httpx2")),
-    Driver("httpx2-trio", "trio", _httpx_async("httpx2")),
-    Driver("httpx-asyncio", "asyncio", _httpx_async("httpx")),
-    Driver("aiohttp", "asyncio", _aiohttp),
-    Driver("anyio-asyncio", "asyncio", _anyio),
-    Driver("anyio-trio", "trio", _anyio),
+    Driver("urllib", "sync", _urllib, "UrllibTransport", pools=False),
+    Driver("httpx2", "sync", _httpx("httpx2"), "HttpxTransport"),
+    Driver("httpx", "sync", _httpx("httpx"), "HttpxTransport"),
+    Driver("httpx2-asyncio", "asyncio", _httpx_async("httpx2"), "AsyncHttpxTransport"),
+    Driver("httpx2-trio", "trio", _httpx_async("httpx2"), "AsyncHttpxTransport"),
+    Driver("httpx-asyncio", "asyncio", _httpx_async("httpx"), "AsyncHttpxTransport"),
+    Driver("aiohttp", "asyncio", _aiohttp, "AiohttpTransport"),
+    Driver("anyio-asyncio", "asyncio", _anyio, "AnyioTransport"),
+    Driver("anyio-trio", "trio", _anyio, "AnyioTransport"),
 ]
 each_driver = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
