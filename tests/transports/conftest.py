@@ -21,6 +21,7 @@ def no_descriptor_is_left() -> Iterator[None]:
         return
     before = _sockets()
     yield
+    left: set[str] = set()
     for _ in range(50):  # a server's thread may be closing its own
         gc.collect()
         if not (left := _sockets() - before):

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import pytest
 
@@ -50,7 +50,9 @@ class Driver:
         if self.backend == "sync":
             return _run_without_a_loop(main(*args))
         if self.backend == "trio":
-            return pytest.importorskip("trio").run(main, *args)
+            trio: Any = pytest.importorskip("trio")
+            outcome: T = trio.run(main, *args)
+            return outcome
 
         async def watched() -> T:
             try:
@@ -78,8 +80,7 @@ class Driver:
         """An AsyncClient, or a Client that looks like one."""
         if self.is_async:
             return AsyncClient(transport, endpoint, **options)
-        looks_alike: Any = _AsyncLooking(Client(transport, endpoint, **options))
-        return looks_alike
+        return cast(AsyncClient, _AsyncLooking(Client(transport, endpoint, **options)))
 
     async def sleep(self, seconds: float) -> None:
         """Let the event loop run, where there is one."""
@@ -148,7 +149,7 @@ def _run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         coroutine.send(None)
     except StopIteration as end:
-        return end.value
+        return cast(T, end.value)
     raise AssertionError("a sync transport awaited something")
 
 

@@ -37,7 +37,7 @@ def send(
 ) -> QueryResult:
     """One exchange with an endpoint that has a key where it may."""
 
-    async def main() -> Any:
+    async def main() -> QueryResult:
         async with driver.transport(ssl_context=ssl_context, proxy=proxy) as transport:
             endpoint = Endpoint(url=url, api_key=KEY, allow_insecure_key=True)
             try:

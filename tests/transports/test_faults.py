@@ -42,7 +42,7 @@ def test_fault(fault: Fault, driver: Driver, caplog: pytest.LogCaptureFixture) -
         assert {name: getattr(outcome, name) for name in fault.about} == fault.about
         if fault.events:
             assert isinstance(outcome.partial, QueryResult)
-            assert outcome.partial.text == "".join(WORDS) + "".join(event.text for event in beyond)
+            assert outcome.partial.text == "".join(WORDS) + "".join(event.text for event in beyond if isinstance(event, TextDelta))
 
     with FaultServer(fault.script) as server:
         driver.run(main, server)

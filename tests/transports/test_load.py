@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -68,7 +69,7 @@ def test_many_streams_on_one_client(driver: Driver) -> None:
                         await driver.sleep(0.02)
                     assert [text async for text in stream.text()] == expected(question)
 
-            await driver.all_of([lambda number=number: one(number) for number in range(STREAMS)])
+            await driver.all_of([partial(one, number) for number in range(STREAMS)])
 
     with pace_server() as url:
         driver.run(main, debug=False)
@@ -115,7 +116,6 @@ def test_a_reader_that_stops_slows_the_sender_down(driver: Driver) -> None:
             assert isinstance(await anext(stream), TextDelta)
             end, before = monotonic() + 1.0, memory()
             while monotonic() < end:
-                sleep(0.05)
                 await driver.sleep(0.05)
             assert memory() - before < 4 * 1024 * 1024
         assert sent < 16 * 1024 * 1024
