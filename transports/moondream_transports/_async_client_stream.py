@@ -63,9 +63,11 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream]):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if error is None and self._exchange.decoder.state is State.COMPLETED:
-            await self._drain()
-        await self._close(error)
+        try:
+            if error is None and self._exchange.decoder.state is State.COMPLETED:
+                await self._drain()
+        finally:
+            await self._close(error)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self

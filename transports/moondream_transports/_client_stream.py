@@ -61,9 +61,11 @@ class ClientStream(AnyClientStream[R, Transport, ByteStream]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if error is None and self._exchange.decoder.state is State.COMPLETED:
-            self._drain()
-        self._close(error)
+        try:
+            if error is None and self._exchange.decoder.state is State.COMPLETED:
+                self._drain()
+        finally:
+            self._close(error)
 
     def __iter__(self) -> Iterator[Event]:
         return self
