@@ -67,7 +67,11 @@ class Fault:
 
     def on(self, driver: str) -> Fault:
         """The same as that transport has it, where its library cannot be made to tell."""
-        return replace(self, events=0, error=LIMITS_OF_LIBRARIES[self.id, driver]) if (self.id, driver) in LIMITS_OF_LIBRARIES else self
+        return (
+            replace(self, events=0, about={}, error=LIMITS_OF_LIBRARIES[self.id, driver])
+            if (self.id, driver) in LIMITS_OF_LIBRARIES
+            else self
+        )
 
     @property
     def id(self) -> str:
@@ -329,7 +333,11 @@ def _flushed(coding: str, bits: int) -> Script:
 
 FAULTS = [*connection_faults(), *error_answers(), *contradictions(), *spellings(), *codings_and_framings()]
 
-# (row, transport): the error there, where the library under it knows no better. docs/transports.md has the reasons.
+_EARLY_413 = "36: 413 before it has read the request"
+
+# (row, transport): the error there, where the library under it cannot be made to tell. docs/transports.md has the reasons.
 LIMITS_OF_LIBRARIES: dict[tuple[str, str], type[MoondreamError]] = {
     ("31: 200 header fields", "urllib"): RemoteProtocolError,  # http.client takes 99
+    (_EARLY_413, "httpx2-asyncio"): ConnectionLost,  # when a write fails, asyncio drops what was not read
+    (_EARLY_413, "httpx-asyncio"): ConnectionLost,
 }
