@@ -85,7 +85,7 @@ _TAKEN: dict[str, tuple[bytes, ...]] = {
     "the same length twice": (head(headers=[*EVENT_STREAM, *[("Content-Length", str(len(WHOLE_BODY)))] * 2]), WHOLE_BODY),
     "99 fields": (_fields(99), WHOLE_BODY),
 }
-_OTHERWISE: dict[tuple[str, str], type[Any]] = {}
+_OTHERWISE: dict[tuple[str, str], type[Any]] = {("the same length twice", "aiohttp"): RemoteProtocolError}
 
 
 @each_driver

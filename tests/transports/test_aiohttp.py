@@ -1,0 +1,415 @@
+"""What is aiohttp's own; what all transports share is tested for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import select
+import threading
+import time
+import warnings
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from moondream_transports import AiohttpTransport, AsyncClient, Timeouts
+from sansio_moondream import (
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    Endpoint,
+    HTTPRequest,
+    LocalProtocolError,
+    MoondreamError,
+    RemoteProtocolError,
+)
+from tests.helpers import END, QUERY
+
+from .drivers import KEY
+from .fault_server import EVENT_STREAM, LAST_CHUNK, FaultServer, Peer, Script, chunk, head
+from .faults import DELTAS, EVENTS, F1, LARGE, PLAIN, QUICK, WHOLE_BODY, answers, sized, wait
+from .secrets import assert_no_key
+
+aiohttp = pytest.importorskip("aiohttp")
+
+WHOLE = answers(*F1, chunk(END), LAST_CHUNK)
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return asyncio.run(main, debug=True)
+
+
+def times(count: int, script: Script) -> Script:
+    """The same on one connection, again and again."""
+
+    def repeated(peer: Peer) -> None:
+        for _ in range(count):
+            script(peer)
+
+    return repeated
+
+
+def request_to(url: str, body: bytes = b"{}", **headers: str) -> HTTPRequest:
+    return HTTPRequest("POST", url, tuple(headers.items()), body)
+
+
+def client(transport: AiohttpTransport, server: FaultServer, **options: Any) -> AsyncClient:
+    return AsyncClient(transport, Endpoint(url=server.url, api_key=KEY), **options)
+
+
+class TestOwnership:
+    def test_own_connections_are_made_when_needed_and_closed(self) -> None:
+        async def main(server: FaultServer) -> None:
+            async with transport:
+                for _ in range(3):
+                    assert (await client(transport, server).send(QUERY)).text == "The moon over the sea"
+            await transport.aclose()
+
+        transport = AiohttpTransport()  # no event loop runs here
+        for _ in range(2):  # closed, it makes new ones, on another loop too
+            with FaultServer(times(3, WHOLE)) as server:
+                run(main(server))
+            assert server.connections == 1
+
+    def test_unlimited(self) -> None:
+        async def main() -> None:
+            async with AiohttpTransport() as transport:
+                streams = [await transport.send(request_to(server.url), QUICK) for _ in range(120)]  # aiohttp's limit is 100
+                for stream in streams:
+                    await stream.aclose()
+
+        with FaultServer(answers(head(), then=wait)) as server:
+            run(main())
+
+    def test_session_passed_in_stays_as_it_is(self) -> None:
+        async def main() -> None:
+            async with aiohttp.ClientSession(
+                headers={"X-Mine": "1", "Authorization": "mine"}, cookies={"a": "b"}, raise_for_status=True, read_bufsize=1000
+            ) as session:
+                transport = AiohttpTransport(session)
+                for _ in range(2):
+                    async with transport:
+                        stream = await transport.send(request_to(server.url, X_Of_Request="2"), Timeouts())
+                        while await stream.read(5):
+                            pass
+                        for _ in range(2):
+                            await stream.aclose()
+                assert not session.closed
+                assert dict(session.headers) == {"X-Mine": "1", "Authorization": "mine"}
+                assert [cookie.key for cookie in session.cookie_jar] == ["a"]
+            with pytest.raises(LocalProtocolError, match="closed"):
+                await transport.send(request_to(server.url), Timeouts())
+
+        def script(peer: Peer) -> None:
+            heads.append(peer.read_request()[0])
+            peer.send(sized(b"no", status_code=404, Set_Cookie="c=d; Path=/"))
+
+        heads: list[bytes] = []
+        with FaultServer(times(2, script)) as server:
+            run(main())
+        assert server.connections == 1
+        for sent in heads:
+            assert sent.split(b"\r\n")[2:] == [b"X_Of_Request: 2", b"Content-Length: 2"]
+
+    def test_tracing_of_the_session_runs(self) -> None:
+        async def main() -> None:
+            async def note(session: object, context: object, parameters: object) -> None:
+                seen.append(parameters)
+
+            trace = aiohttp.TraceConfig()
+            trace.on_request_end.append(note)
+            async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+                assert (await client(AiohttpTransport(session), server).send(QUERY)).text
+            assert len(seen) == 1
+
+        seen: list[object] = []
+        with FaultServer(WHOLE) as server:
+            run(main())
+
+
+class TestSlowConsumer:
+    """Bytes that came before a fault are given out before it."""
+
+    @pytest.mark.parametrize(
+        ("segments", "then", "error"),
+        [
+            (F1, Peer.reset, ConnectionLost),
+            (F1, lambda peer: None, ConnectionLost),
+            ((*F1, b"50\r\ndata: {"), lambda peer: None, ConnectionLost),
+            ((*F1, b"zz\r\n"), wait, ConnectionLost),
+            ((*F1, b"-5\r\n"), wait, ConnectionLost),
+            ((sized(b"".join(DELTAS), length=1000),), lambda peer: None, ConnectionLost),
+            ((b"".join(F1) + b"zz\r\n",), wait, ConnectionLost),
+        ],
+        ids=["RST", "FIN", "FIN in a chunk", "zz", "-5", "short", "zz with the head"],
+    )
+    def test_five_events(self, segments: Any, then: Any, error: type[MoondreamError]) -> None:
+        async def main() -> None:
+            async with AiohttpTransport() as transport, client(transport, server).stream(QUERY) as stream:
+                events = [await anext(stream)]
+                await asyncio.sleep(0.1)  # the fault comes, nobody reads
+                for _ in EVENTS[1:]:
+                    events.append(await anext(stream))
+                assert events == EVENTS
+                with pytest.raises(error):
+                    await anext(stream)
+
+        def script(peer: Peer) -> None:
+            peer.answer(*segments)
+            assert not peer.is_closed_within(0.05) or then is wait
+            then(peer)
+
+        with FaultServer(script) as server:
+            run(main())
+
+    def test_broken_framing_wakes_a_reader_that_waits(self) -> None:
+        async def main() -> None:
+            async with AiohttpTransport() as transport, client(transport, server).stream(QUERY) as stream:
+                for event in EVENTS:
+                    assert await anext(stream) == event
+                    server.saw_event()
+                began = monotonic()
+                with pytest.raises(ConnectionLost):
+                    await anext(stream)
+                assert monotonic() - began < 1
+
+        def script(peer: Peer) -> None:
+            peer.answer(*F1)
+            for _ in EVENTS:
+                peer.wait_for_event()
+            peer.send(b"zz\r\n")
+            peer.wait_until_closed()
+
+        with FaultServer(script) as server:
+            run(main())
+
+    def test_a_fault_stays(self) -> None:
+        async def main() -> None:
+            async with AiohttpTransport() as transport:
+                stream = await transport.send(request_to(server.url), Timeouts())
+                assert await stream.read(5) == b"abc"
+                for _ in range(2):
+                    with pytest.raises(ConnectionLost, match="not completed|7 bytes|Not enough"):
+                        await stream.read(5)
+                await stream.aclose()
+
+        with FaultServer(answers(sized(b"abc", length=10))) as server:
+            run(main())
+
+
+class TestDeadlines:
+    def test_of_reads_are_kept_each(self) -> None:
+        """A long one, then short ones, then one while the timer is set to an earlier moment."""
+
+        async def main() -> None:
+            async with AiohttpTransport() as transport:
+                stream = await transport.send(request_to(server.url), Timeouts())
+                assert await stream.read(50) == DELTAS[0]
+                assert await stream.read(0.2) == DELTAS[1]
+                assert await stream.read(None) == DELTAS[2]
+                await asyncio.sleep(0.25)  # the timer of the second read rings, nobody waits
+                began = monotonic()
+                with pytest.raises(TimeoutError) as caught:
+                    await stream.read(0.1)
+                assert 0.09 < monotonic() - began < 0.2
+                assert not isinstance(caught.value, MoondreamError)
+                await stream.aclose()
+
+        def script(peer: Peer) -> None:
+            peer.answer(PLAIN)
+            for data in DELTAS[:3]:
+                assert not peer.is_closed_within(0.05)
+                peer.send(data)
+            peer.wait_until_closed()
+
+        with FaultServer(script) as server:
+            run(main())
+
+    def test_what_came_while_the_loop_was_busy_is_in_time(self) -> None:
+        async def main() -> None:
+            async with AiohttpTransport() as transport:
+                stream = await transport.send(request_to(server.url), Timeouts())
+
+                async def block() -> None:
+                    await asyncio.sleep(0.01)
+                    server.saw_event()
+                    time.sleep(0.15)  # noqa: ASYNC251 - it is what is tested
+
+                blocking = asyncio.create_task(block())
+                assert await stream.read(0.1) == DELTAS[0]
+                await blocking
+                assert await stream.read(5) == b""
+                await stream.aclose()
+
+        def script(peer: Peer) -> None:
+            peer.answer(PLAIN)
+            peer.wait_for_event()
+            peer.send(DELTAS[0])
+
+        with FaultServer(script) as server:
+            asyncio.run(main())
+
+    def test_limit_of_a_user_s_session(self) -> None:
+        async def main() -> None:
+            connector = aiohttp.TCPConnector(limit=1)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                transport = AiohttpTransport(session)
+                first = await transport.send(request_to(server.url), Timeouts())
+                began = monotonic()
+                with pytest.raises(ConnectTimeout):
+                    await transport.send(request_to(server.url), Timeouts(connect=0.1))
+                assert 0.09 < monotonic() - began < 1
+                second = asyncio.create_task(transport.send(request_to(server.url), Timeouts()))
+                await asyncio.sleep(0.05)
+                assert not second.done()
+                await first.aclose()
+                await (await second).aclose()
+
+        with FaultServer(answers(head(), then=wait)) as server:
+            run(main())
+        assert server.connections == 2
+
+    def test_first_event_counts_from_the_connection(self) -> None:
+        async def main() -> None:
+            async with AiohttpTransport() as transport:
+                began = monotonic()
+                with pytest.raises(TimeoutError) as caught:
+                    await transport.send(request_to(server.url), Timeouts(connect=5, first_event=0.2))
+                assert 0.19 < monotonic() - began < 1
+                assert type(caught.value) is TimeoutError
+                assert_no_key(caught.value)
+
+        with FaultServer(answers(then=wait)) as server:
+            run(main())
+
+    def test_connected_at(self) -> None:
+        async def main() -> None:
+            async with AiohttpTransport() as transport:
+                began = monotonic()
+                stream = await transport.send(request_to(server.url), Timeouts())
+                assert stream.connected_at is not None
+                assert began < stream.connected_at < began + 0.1 < monotonic()
+                await stream.aclose()
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            assert not peer.is_closed_within(0.15)
+            peer.send(head())
+            peer.wait_until_closed()
+
+        with FaultServer(script) as server:
+            run(main())
+
+
+@pytest.mark.parametrize(("count", "size", "fine"), [(200, 100, True), (6, 10_000, True), (7, 10_000, False), (1, 70_000, False)])
+def test_size_of_the_head(count: int, size: int, fine: bool) -> None:
+    async def main() -> None:
+        async with AiohttpTransport() as transport:
+            stream = await transport.send(request_to(server.url), Timeouts())
+            assert len(list(stream.headers)) == count + 2
+            await stream.aclose()
+
+    fields = [*EVENT_STREAM, ("Content-Length", "0"), *((f"X-{number}", "x" * size) for number in range(count))]
+    with FaultServer(answers(head(headers=fields))) as server:
+        if fine:
+            run(main())
+        else:
+            with pytest.raises(RemoteProtocolError) as caught:
+                run(main())
+            assert len(str(caught.value)) < 300
+
+
+def test_back_pressure() -> None:
+    """A reader that stops reading stops the sender, and little is kept meanwhile."""
+
+    async def main() -> None:
+        async with AiohttpTransport() as transport:
+            stream = await transport.send(request_to(server.url), Timeouts())
+            await asyncio.sleep(0.3)
+            data = await stream.read(5)
+            assert 0 < len(data) <= 512 * 1024
+            await stream.aclose()
+
+    with FaultServer(answers(PLAIN, then=lambda peer: peer.send_for_ever(b"x" * 100_000))) as server:
+        run(main())
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_password_of_a_proxy_shows_nowhere(tls: bool) -> None:
+    async def main() -> None:
+        async with aiohttp.ClientSession(proxy=f"http://user:{KEY}@localhost:{server.port}") as session:
+            with pytest.raises(ConnectFailed if tls else ConnectionLost) as caught:
+                await AiohttpTransport(session).send(request_to(f"http{'s' if tls else ''}://moondream.test/v1"), Timeouts())
+            assert_no_key(caught.value)
+            if tls:
+                assert "407" in str(caught.value)
+
+    with FaultServer(lambda peer: peer.answer(*([sized(b"", status_code=407)] if tls else []))) as server:
+        run(main())
+
+
+def test_garbage_shows_no_key() -> None:
+    async def main() -> None:
+        async with AiohttpTransport() as transport:
+            with pytest.raises(RemoteProtocolError) as caught:
+                await transport.send(request_to(server.url, Authorization=KEY), Timeouts())
+            assert caught.value.__cause__ is not None
+            assert_no_key(caught.value)
+
+    with FaultServer(answers(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")) as server:
+        run(main())
+
+
+def test_request_body_is_let_go_and_a_cancelled_upload_closes_at_once() -> None:
+    async def main() -> None:
+        async with AiohttpTransport() as transport:
+            sending = asyncio.create_task(client(transport, server).stream(LARGE).__aenter__())
+            await asyncio.sleep(0.2)
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+            assert await asyncio.to_thread(closed.acquire, timeout=3)
+
+    def script(peer: Peer) -> None:
+        assert peer.sock.recv(1000)
+        watch = select.poll()
+        watch.register(peer.sock, select.POLLRDHUP)
+        if watch.poll(2000):
+            closed.release()
+
+    closed = threading.Semaphore(0)
+    with FaultServer(script) as server:
+        asyncio.run(main())
+
+
+def test_whole_body_at_once() -> None:
+    async def main() -> None:
+        async with AiohttpTransport() as transport, client(transport, server).stream(QUERY) as stream:
+            assert [event.text async for event in stream if hasattr(event, "text")] == [event.text for event in EVENTS]
+
+    with FaultServer(answers(sized(WHOLE_BODY))) as server:
+        run(main())
+
+
+def test_a_kept_connection_that_is_reset_is_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with AiohttpTransport() as transport:
+            for _ in range(2):
+                assert (await client(transport, server).send(QUERY)).text == "The moon over the sea"
+            server.saw_event()
+            await asyncio.sleep(0.1)
+            gc.collect()
+
+    def script(peer: Peer) -> None:
+        times(2, WHOLE)(peer)
+        peer.wait_for_event()
+        peer.reset()
+
+    with FaultServer(script) as server:
+        run(main())
+    gc.collect()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
