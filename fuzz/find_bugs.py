@@ -30,7 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=300, help="for each bug and harness (300)")
     parser.add_argument("--jobs", type=int, default=1, help="how many at once (1)")
-    parser.add_argument("--harness", choices=["records", "stream"], help="only this one")
+    parser.add_argument("--harness", choices=["records", "stream", "socket"], help="only this one")
     parser.add_argument("--no-seeds", action="store_true", help="begin with nothing, to see what the fuzzer finds by itself")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these bugs")
     given = parser.parse_args()

@@ -375,3 +375,83 @@ def json_body(source: Source, skill: str) -> bytes:
         else source.pick(ODD)
     )
     return made[: len(made) - min(cut - 160, len(made))] if cut > 160 else made
+
+
+# --- HTTP/1.1 -----------------------------------------------------------------------------------------------------------------
+
+# Of each: what is right, and what is not or is odd.
+Choices = tuple[tuple[bytes, ...], tuple[bytes, ...]]
+EARLY: Choices = (
+    (b"", b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"),
+    (b"HTTP/1.1 101 Switch\r\n\r\n", b"\r\n", b"HTTP/1.1 100 \r\n\r\r\n", b"HT"),
+)
+STATUS_LINES: Choices = (
+    (
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200\n",
+        b"HTTP/1.0 200 OK\r\n",
+        b"HTTP/1.1 404 No\r\n",
+        b"HTTP/1.1 204 None\r\n",
+        b"HTTP/1.1 304 Same\r\n",
+    ),
+    (b"HTTP/2 200 OK\r\n", b"HTTP/1.1 99 OK\r\n", b"HTTP/1.1 099 OK\r\n", b"HTTP/1.1 200OK\r\n", b"HTTP/1.1  200 OK\r\n"),
+)
+HEADER_LINES: Choices = (
+    (
+        *(b"Content-Type: text/event-stream\r\n", b"Content-Type: application/json\n", b"A: b\r\n", b"A:\t\xff \r\n"),
+        *(b"A: b\r\n folded\r\n", b"Connection: a, close\r\n", b"Long: " + b"x" * 40 + b"\r\n"),
+    ),
+    (b" folded\r\n", b"A : b\r\n", b"A b\r\n", b"A: b\rc\r\n", b"A: \x00\r\n", b"Content-Encoding: gzip\r\n"),
+)
+LENGTH_LINES: Choices = (
+    (b"Transfer-Encoding: chunked\r\n", b"Content-Length: %d\r\n", b"", b"transfer-encoding:CHUNKED \r\n", b"Content-Length: %d, %d\r\n"),
+    (
+        *(b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n", b"Content-Length: %d\r\nContent-Length: 7\r\n"),
+        *(b"Transfer-Encoding: gzip, chunked\r\n", b"Content-Length: -%d\r\n", b"Content-Length: 1%d\r\n"),
+    ),
+)
+SIZE_LINES: Choices = (
+    (b"%x\r\n", b"%X\r\n", b"0%x;a=b\r\n", b"%x \t\r\n", b"%x" + b";long" * 8 + b"\r\n"),
+    (b"%x\n", b"-%x\r\n", b"%x ;a\r\n", b"1%x\r\n", b"\r\n"),
+)
+FOOTERS: Choices = ((b"\r\n",), (b"\n", b"", b"\rX", b"XX"))
+LAST_CHUNKS: Choices = (
+    (b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"00;x\r\nC: d\n\n", b"0\r\n\n"),
+    (b"", b"0\r\n", b"0\r\nA b\r\n\r\n", b"\r\n", b"0\r\n" + b"A: b\r\n" * 9),
+)
+SURPLUS: Choices = ((b"",), (b"\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"x" * 100))
+RECORDS = (
+    *(
+        b'data: {"chunk": "a"}\n\n',
+        b'data: {"chunk": "", "completed": true}\n\n',
+        b'{"answer": "moon"}',
+        b"moon",
+        b": comment\r\n",
+        b"\r\n",
+    ),
+    *(b"x" * 60, b'data: {"error": "busy"}\n\n', b"0\r\n\r\n"),
+)
+
+
+def _mostly(source: Source, choices: Choices) -> bytes:
+    right, odd = choices
+    choice = source.byte()
+    return right[choice % len(right)] if choice < 240 else odd[choice % len(odd)]
+
+
+def response(source: Source) -> bytes:
+    """The bytes of a response, framing and all, and now and then of one that is none."""
+    out = b"".join(_mostly(source, EARLY) for _ in range(1 + source.byte() % 2))
+    out += _mostly(source, STATUS_LINES)
+    out += b"".join(_mostly(source, HEADER_LINES) for _ in range(source.byte() % 4))
+    pieces = [source.pick(RECORDS) for _ in range(source.byte() % 6)]
+    size = sum(map(len, pieces))
+    line = _mostly(source, LENGTH_LINES)
+    out += line.replace(b"%d", b"%d" % size) + source.pick((b"\r\n", b"\r\n", b"\r\n", b"\n"))
+    if b"chunked" in line.lower():
+        pieces = [
+            _mostly(source, SIZE_LINES).replace(b"%x", b"%x" % len(piece)).replace(b"%X", b"%X" % len(piece)) + piece for piece in pieces
+        ]
+        pieces = [piece + _mostly(source, FOOTERS) for piece in pieces] + [_mostly(source, LAST_CHUNKS)]
+    out += b"".join(pieces) + _mostly(source, SURPLUS)
+    return out[: len(out) - source.byte()] if source.byte() % 8 == 7 else out

@@ -1,10 +1,10 @@
-"""What is checked, without a fuzzer: `check_records(data)` and `check_stream(data)` make a case of any bytes and raise if it fails.
+"""What is checked, without a fuzzer: `check_records`, `check_stream` and `check_socket` make a case of any bytes and raise if it fails.
 
 1. The first bytes of `data` choose the circumstances (limits, cutting, ending, ...); the rest is the body, or chooses its pieces
    (see `grammar`). Any bytes are a case.
 2. Each case is decoded whole, byte by byte, a record a piece, and in a cutting of the fuzzer's choice, and has to come to the same
    each time: events, class, words and fields of the error, snapshot.
-3. It has to be what `reference` says, which shares no code with the package.
+3. It has to be what `reference` (for sockets, `http_reference`) says, which shares no code with the package.
 4. Everything has to be out as soon as its last byte is in.
 5. Nothing but the documented errors comes out, and after one nothing but that one.
 6. In most cases the decoder's windows are made smaller: so their borders, and the fast lane, which is only open for limits of two
@@ -24,17 +24,21 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
-from fuzz import grammar, reference
+from fuzz import grammar, http_reference, reference
 from fuzz.grammar import Source
 from fuzz.reference import AT_END
 from sansio_moondream import (
     FINISHED,
+    NEED_DATA,
     CaptionRequest,
     Completed,
     ConnectionLost,
     DetectRequest,
+    Endpoint,
     Event,
     Headers,
+    HTTP11Exchange,
+    HTTPRequest,
     IdleTimeout,
     LimitExceeded,
     Limits,
@@ -45,13 +49,16 @@ from sansio_moondream import (
     QueryRequest,
     RemoteProtocolError,
     Request,
+    ResponseHead,
     ResponseStream,
     SegmentRequest,
     Signal,
+    SocketStream,
     State,
     TextDelta,
     _answers,
     _bodies,
+    _http11,
     _inflate,
     _records,
     _stream,
@@ -553,26 +560,152 @@ def _windows(size: int) -> Iterator[None]:
             setattr(module, name, value)
 
 
+# --- Sockets ------------------------------------------------------------------------------------------------------------------
+
+
+class SocketCase(NamedTuple):
+    limit: int
+    eof: bool
+    raw: bytes
+    style: int
+    seed: int
+
+
+_POST: Final = HTTPRequest("POST", "http://localhost/v1/query", (), b"{}")
+_LOCAL: Final = Endpoint("http://localhost/v1")
+_CLASSES: Final = {"waiting": None, "finished": None, "lost": ConnectionLost, "refused": RemoteProtocolError}
+
+
+def read_socket_case(data: bytes) -> SocketCase:
+    """The case that `data` stands for: 7 bytes of circumstances, then the bytes of the socket or choices for them."""
+    source = Source(data)
+    mode, limit_kind, limit, ending, style, high, low = (source.byte() for _ in range(_HEADS["socket"]))
+    raw = source.rest() if mode % 4 == 1 else grammar.response(source)
+    return SocketCase(_line_limit(limit_kind, limit, raw), bool(ending % 2), raw, style, high * 256 + low)
+
+
+def _line_limit(kind: int, number: int, raw: bytes) -> int:
+    """Mostly the real one; else about what the heads, the trailers or a line have."""
+    if kind < 128:
+        return 64 * 1024
+    ends = [at + 1 for at, byte in enumerate(raw) if byte == 10]
+    blanks = [at + 1 for at in range(1, len(raw)) if raw[at] == 10 and raw[: at + 1].endswith((b"\n\n", b"\n\r\n"))]
+    sizes = [end - start for start, end in pairwise([0, *ends])] if kind % 4 == 3 else [*blanks, *(b - a for a, b in pairwise(blanks))]
+    sizes = sorted({20, *sizes})
+    return max(1, sizes[-1 - number // 3 % len(sizes)] + number % 3 - 1)
+
+
+def check_socket(data: bytes) -> None:
+    """`HTTP11Exchange` against the reference, and it and `SocketStream` against other cuttings of the same bytes."""
+    case = read_socket_case(data)
+    before, _http11.MAX_HEAD_BYTES = _http11.MAX_HEAD_BYTES, case.limit
+    try:
+        expected = http_reference.expect(case.raw, case.eof, case.limit)
+        cuttings = ([case.raw], _cut_fine(case.raw), _cut_as_chosen(case.raw, case.style, case.seed))
+        error = _check_exchange(case, cuttings[0], expected, None)
+        for pieces in cuttings:
+            _check_exchange(case, pieces, expected, error)
+            _check_socket_stream(case, pieces, expected, error)
+    finally:
+        _http11.MAX_HEAD_BYTES = before
+
+
+def _check_exchange(
+    case: SocketCase, pieces: Pieces, expected: http_reference.Response, like: MoondreamError | None
+) -> MoondreamError | None:
+    """The error that it came to."""
+    exchange = HTTP11Exchange(_POST)
+    exchange.data_to_send()
+    head, body, finished, error = None, b"", False, None
+    try:
+        for piece in [*pieces, b"", None]:
+            if piece is not None:
+                exchange.receive_data(piece)
+            elif case.eof:
+                exchange.receive_eof()
+            while (event := exchange.next_event()) is not NEED_DATA:
+                if event is FINISHED:
+                    finished = True
+                    break
+                _check(not finished, "more after the end", event, case)
+                if isinstance(event, ResponseHead):
+                    _check(head is None, "a second head", event, case)
+                    head = event
+                elif isinstance(event, bytes):
+                    body += event
+    except MoondreamError as caught:
+        error = caught
+        _check(caught.__context__ is None, "an error with what h11 saw", caught, case)
+        try:
+            exchange.next_event()
+        except MoondreamError as again:
+            _check(again is error, "another error after an error", again, error, case)
+        else:
+            raise Failed("no error after an error")
+    seen_head = None if head is None else (head.status_code, list(head.headers.multi_items()))
+    _check(
+        seen_head == (None if expected.status is None else (expected.status, expected.fields)), "another head", seen_head, expected, case
+    )
+    _check(body == expected.body, "another body", body, expected, case, pieces)
+    _check((type(error) if error else None) == _CLASSES[expected.end], "another end", error, expected, case, pieces)
+    _check(finished == (expected.end == "finished"), "finished or not", finished, expected, case, pieces)
+    _check(exchange.reusable == expected.reusable, "reusable or not", exchange.reusable, expected, case, pieces)
+    _check(like is None or str(error) == str(like), "other words in another cutting", error, like, case, pieces)
+    return error
+
+
+def _check_socket_stream(case: SocketCase, pieces: Pieces, expected: http_reference.Response, error: MoondreamError | None) -> None:
+    """It has to come to what a `ResponseStream` makes of the head, the body and the end."""
+    stream = SocketStream(_REQUESTS["query"], _LOCAL)
+    stream.data_to_send()
+    plain = ResponseStream(_REQUESTS["query"])
+    for piece in pieces:
+        stream.receive_data(piece)
+    if case.eof:
+        stream.receive_eof()
+    if expected.status is not None:
+        plain.receive_response(expected.status, expected.fields)
+        plain.receive_data(expected.body)
+    if expected.end == "finished":
+        plain.receive_eof()
+    elif error is not None:
+        plain.receive_error(type(error)(str(error)))
+    outcomes = [_taken(one) for one in (stream, plain)]
+    _check(outcomes[0] == outcomes[1], "SocketStream comes to something else than ResponseStream", *outcomes, case, pieces)
+    _check(stream.reusable == expected.reusable, "SocketStream is reusable or not", expected, case, pieces)
+
+
+def _taken(stream: SocketStream[Any] | ResponseStream[Any]) -> tuple[object, ...]:
+    events, error = [], None
+    try:
+        while not isinstance(event := stream.next_event(), Signal):
+            events.append(event)
+    except MoondreamError as caught:
+        error = caught
+    return events, type(error), str(error), vars(error) if error else None, stream.snapshot, stream.state, stream.request_id
+
+
 # --- By name ------------------------------------------------------------------------------------------------------------------
 
-HARNESSES: Final[dict[str, Callable[[bytes], None]]] = {"records": check_records, "stream": check_stream}
+HARNESSES: Final[dict[str, Callable[[bytes], None]]] = {"records": check_records, "stream": check_stream, "socket": check_socket}
 
 
-_HEADS: Final = {"records": 6, "stream": CIRCUMSTANCES}
+_HEADS: Final = {"records": 6, "stream": CIRCUMSTANCES, "socket": 7}
 
 
 def describe(name: str, data: bytes) -> str:
     """The case that `data` stands for, in words."""
-    case = read_case(data) if name == "stream" else read_records_case(data)
+    read = {"records": read_records_case, "stream": read_case, "socket": read_socket_case}[name]
+    case: NamedTuple = read(data)  # type: ignore[operator]
     return "".join(f"\n    {field}: {value!r}" for field, value in case._asdict().items())
 
 
 def made_up(name: str, rng: random.Random) -> bytes:
     """A case at random, more of them telling than among random bytes."""
-    limits = 1 if name == "records" else 5
+    limits = 5 if name == "stream" else 1
     head = bytearray(rng.randbytes(_HEADS[name]))
     head[0] = rng.choice((0, 0, 0, 0, 0, 2, 2, 1))
-    at = 1 if name == "records" else 8
+    at = 8 if name == "stream" else 1
     for index in range(at, at + limits):
         if rng.random() < 0.5:
             head[index] = 0

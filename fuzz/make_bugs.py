@@ -245,6 +245,97 @@ BUGS = (
         "                fault = self._break(block, plain)\n",
         "                fault = self._break(block, [])\n",
     ),
+    Bug(
+        "head-limit-off-by-one",
+        ("socket",),
+        "A head of just the allowed length is refused, if its last byte comes alone.",
+        "_http11.py",
+        "            if len(self._head) == self._head_allowed:\n",
+        "            if len(self._head) + 1 >= self._head_allowed:\n",
+    ),
+    Bug(
+        "early-heads-not-counted",
+        ("socket",),
+        "Each head is bounded, but not all of them together.",
+        "_http11.py",
+        "                self._head_allowed -= end\n",
+        "",
+    ),
+    Bug(
+        "blank-line-cut",
+        ("socket",),
+        "The blank line that ends a head is not seen if it comes in two pieces.",
+        "_http11.py",
+        "max(before - 2, 0)",
+        "max(before - 1, 0)",
+    ),
+    Bug(
+        "end-of-input-ends-chunks",
+        ("socket",),
+        "A body in chunks, or one with a length, is taken for whole if the connection closes in the middle of it.",
+        "_http11.py",
+        """        if self._told_end:
+            raise self._fail(ConnectionLost("the server closed the connection before the end of the body"))
+""",
+        """        if self._told_end:
+            self._finished = True
+            return FINISHED
+""",
+    ),
+    Bug(
+        "end-of-input-in-head-silent",
+        ("socket",),
+        "A connection that closes in the middle of a head is no fault.",
+        "_http11.py",
+        """        if self._ended:
+            raise self._fail(ConnectionLost("the server closed the connection before the head of a response was whole"))
+""",
+        "",
+    ),
+    Bug(
+        "surplus-ignored",
+        ("socket",),
+        "A connection counts as reusable though there is more in it than was asked for.",
+        "_http11.py",
+        "bool(self._input or self._connection.trailing_data[0])",
+        "bool(self._input)",
+    ),
+    Bug(
+        "both-lengths-accepted",
+        ("socket",),
+        "A head with a length and chunked framing is taken.",
+        "_http11.py",
+        'if "transfer-encoding" in headers and "content-length" in headers:',
+        'if "transfer-encoding" in headers and headers.get("content-length") == "0":',
+    ),
+    Bug(
+        "line-limit-by-cutting",
+        ("socket",),
+        "A line of the chunked framing may be of any length if it comes in one piece.",
+        "_http11.py",
+        """            self._room -= len(data)
+            self._connection""",
+        """                data = view
+                self._input.popleft()
+            self._room = max(self._room - len(data), 0)
+            self._connection""",
+    ),
+    Bug(
+        "end-waits-for-more",
+        ("socket",),
+        "A body without bytes is not at its end before something comes behind it.",
+        "_http11.py",
+        "        self._starved = False  #",
+        "        self._starved = True  #",
+    ),
+    Bug(
+        "empty-piece-is-surplus",
+        ("socket",),
+        "An empty piece after the end counts as something that was not asked for.",
+        "_http11.py",
+        "        if not data:\n            return\n",
+        "",
+    ),
 )
 
 

@@ -1,6 +1,6 @@
-"""Make fuzz/corpus, the seeds of both harnesses, from tests/data/traces and from cases that are worth having at once.
+"""Make fuzz/corpus, the seeds of all harnesses, from tests/data/traces and from cases that are worth having at once.
 
-Run it after a change to how `harness.read_case` or `harness.read_records_case` read their bytes, or to the grammar's tables.
+Run it after a change to how `harness.read_case` and its siblings read their bytes, or to the grammar's tables.
 """
 
 from __future__ import annotations
@@ -52,6 +52,18 @@ def stream_seed(
 def records_seed(body: bytes, *, limit: tuple[int, int] = (0, 0), cutting: tuple[int, int, int] = (3, 1, 2)) -> bytes:
     """The bytes that `harness.read_records_case` reads as this."""
     return bytes([RAW, *limit, *cutting]) + body
+
+
+def socket_seed(raw: bytes, *, limit: tuple[int, int] = (0, 0), eof: int = 0, cutting: tuple[int, int, int] = (3, 1, 2)) -> bytes:
+    """The bytes that `harness.read_socket_case` reads as this."""
+    return bytes([RAW, *limit, eof, *cutting]) + raw
+
+
+def socket_traces() -> Iterator[tuple[str, bytes]]:
+    """Name and socket bytes of each captured response."""
+    for path in sorted((HERE.parent / "tests" / "data" / "traces").glob("*.json")):
+        trace = json.loads(path.read_text("utf-8"))
+        yield path.stem, b"".join(map(base64.b64decode, trace["response_chunks_b64"]))
 
 
 def traces() -> Iterator[tuple[str, int, str, bytes]]:
@@ -145,11 +157,42 @@ def records_by_hand() -> Iterator[tuple[str, bytes]]:
         yield f"{name}-below", records_seed(body, limit=(160, 1))
 
 
+def sockets_by_hand() -> Iterator[tuple[str, bytes]]:
+    """Cases of the socket harness."""
+    ok = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    whole = DELTAS + FINAL
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (DELTAS, FINAL[:9], FINAL[9:]))
+    for name, raw in {
+        "chunks": ok + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n",
+        "trailers": ok + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0;last\r\nA: b\r\nC: d\r\n\r\n",
+        "length": ok + b"Content-Length: %d\r\n\r\n" % len(whole) + whole,
+        "until-close": ok + b"\r\n" + whole,
+        "nothing": b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n",
+        "204": b"HTTP/1.1 204 No Content\r\n\r\n",
+        "early": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: a\r\n\r\n" + ok + b"Content-Length: 0\r\n\r\n",
+        "both-lengths": ok + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "cut-in-chunk": ok + b"Transfer-Encoding: chunked\r\n\r\n" + chunks[:-5],
+        "cut-in-head": ok,
+        "bad-chunk": ok + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"zz\r\n",
+        "long-size-line": ok + b"Transfer-Encoding: chunked\r\n\r\n4;" + b"x" * 120 + b"\r\nmoon\r\n0\r\n\r\n",
+        "surplus": ok + b"Content-Length: 4\r\n\r\nmoonHTTP/1.1 200 OK\r\n\r\n",
+        "garbage": b"<html>Bad gateway</html>",
+    }.items():
+        yield name, socket_seed(raw)
+        yield f"{name}-eof", socket_seed(raw, eof=1, cutting=(1, 90, 1))
+        yield f"{name}-limit", socket_seed(raw, limit=(128, 1))
+        yield f"{name}-line-limit", socket_seed(raw, limit=(131, 0), cutting=(2, 0, 5))
+    rng = random.Random(2)
+    for number in range(12):
+        choices = bytes(rng.choice((0, 1, 3, rng.randrange(256))) for _ in range(40))
+        yield f"grammar-{number}", bytes([0, 128 * (number % 2), number, number % 2, number, 1, number]) + choices
+
+
 def make(folder: Path) -> None:
     """Write all seeds, those of each harness in a folder of its own."""
-    stream, records = folder / "stream", folder / "records"
-    stream.mkdir(parents=True)
-    records.mkdir()
+    stream, records, sockets = folder / "stream", folder / "records", folder / "socket"
+    for made in (stream, records, sockets):
+        made.mkdir(parents=True)
     for name, status, content_type, body in traces():
         kind = EVENTS if content_type.startswith("text/event-stream") else JSON
         skill = next((skill for skill in SKILLS if skill in name), "query")
@@ -160,6 +203,10 @@ def make(folder: Path) -> None:
         (stream / name).write_bytes(seed)
     for name, seed in records_by_hand():
         (records / name).write_bytes(seed)
+    for name, raw in socket_traces():
+        (sockets / f"trace-{name}").write_bytes(socket_seed(raw[:4000], eof=1))
+    for name, seed in sockets_by_hand():
+        (sockets / name).write_bytes(seed)
 
 
 if __name__ == "__main__":

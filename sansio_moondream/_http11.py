@@ -2,12 +2,12 @@
 
 h11 is the parser. What is ours makes it behave alike however the bytes are cut, and refuses what h11 lets pass.
 
-1. The head is collected here and given to h11 whole. Its first bytes must be `HTTP/`: the first that is not is the fault.
+1. The head is collected here and given to h11 whole. Its first bytes must be `HTTP/1.`: the first that is not is the fault.
 2. h11 counts an unfinished line only when it has to wait for more of it. Bytes of the body go to it in portions that never hold a
    longer line than is allowed, so the limit is the same for every cutting.
 3. Good bytes of the body come out before a fault in the framing behind them.
 4. The end of input inside a head or a body is `ConnectionLost`; anything that is not HTTP/1.1 is `RemoteProtocolError`. Both are
-   raised again by each further pull. What h11 saw is not quoted: it may be a cookie.
+   raised again by each further pull. What h11 saw is not quoted, and its error is not kept: it may be a cookie, or the key.
 5. A response with both a length and chunked framing is refused: it is how responses are smuggled (RFC 9112, section 6.3).
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import h11
@@ -28,7 +27,9 @@ from ._requests import HTTPRequest
 
 MAX_HEAD_BYTES = 64 * 1024  # of all heads of a response together; and of a chunk's size line, and of the trailers
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_START = b"HTTP/"
+_START = b"HTTP/1."
+_QUOTED = re.compile(r":? (?:bytearray\()?b?['\"].*", re.DOTALL)
+_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -59,7 +60,8 @@ class HTTP11Exchange:
         self._head = bytearray()
         self._head_allowed = MAX_HEAD_BYTES
         self._had_head = False
-        self._starved = True  # h11 needs more before it can go on
+        self._starved = False  # h11 needs more before it can go on; a body may be at its end with the head
+        self._room = MAX_HEAD_BYTES  # so much may go to h11 before it has to be asked how long the line is that it holds
         self._told_end = False  # h11 knows that input has ended
         self._finished = False
         self._surplus = False  # bytes came that belong to no response of ours
@@ -80,10 +82,14 @@ class HTTP11Exchange:
         """Bytes came from the socket. Empty ones mean nothing. Raises LocalProtocolError after the end of input."""
         if self._ended:
             raise LocalProtocolError("receive_data() came after the end of input")
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
+        if not data:
+            return
         if self._finished or self._error is not None:
             self._surplus = True
-        elif data:
-            self._input.append(data if type(data) is bytes else bytes(memoryview(data)))
+        else:
+            self._input.append(data)
 
     def receive_eof(self) -> None:
         """The server closed its side of the connection. May repeat."""
@@ -101,9 +107,10 @@ class HTTP11Exchange:
         try:
             return self._next_of_body() if self._had_head else self._next_of_head()
         except h11.RemoteProtocolError as error:
-            if self._told_end:
-                self._fail(ConnectionLost("the server closed the connection before the end of the body"), error)
-            self._fail(RemoteProtocolError(f"the server sent what is not HTTP/1.1: {str(error).partition(':')[0]}"), error)
+            said = _in_words(error)
+        if self._told_end:
+            raise self._fail(ConnectionLost("the server closed the connection before the end of the body"))
+        raise self._fail(RemoteProtocolError(f"the server sent what is not HTTP/1.1: {said}"))
 
     def _next_of_head(self) -> ResponseHead | Signal:
         while self._collect_head():
@@ -113,11 +120,13 @@ class HTTP11Exchange:
             if isinstance(event, h11.Response):
                 headers = Headers(event.headers)
                 if "transfer-encoding" in headers and "content-length" in headers:
-                    self._fail(RemoteProtocolError("the server sent a head with both Content-Length and Transfer-Encoding"))
+                    raise self._fail(RemoteProtocolError("the server sent a head with both Content-Length and Transfer-Encoding"))
                 self._had_head = True
                 return ResponseHead(event.status_code, headers)
+            if self._connection.their_state is h11.SWITCHED_PROTOCOL:
+                raise self._fail(RemoteProtocolError("the server switched to another protocol"))
         if self._ended:
-            self._fail(ConnectionLost("the server closed the connection before the head of a response was whole"))
+            raise self._fail(ConnectionLost("the server closed the connection before the head of a response was whole"))
         return NEED_DATA
 
     def _collect_head(self) -> bool:
@@ -130,7 +139,9 @@ class HTTP11Exchange:
             if before < len(_START) and not _START.startswith(self._head[: len(_START)]):
                 wrong = next(at for at, (seen, due) in enumerate(zip(self._head, _START, strict=False)) if seen != due)
                 seen = shorten(repr(bytes(self._head[: wrong + 1])))
-                self._fail(RemoteProtocolError(f"the server does not speak HTTP/1.1: its answer begins with {seen}, not with HTTP/"))
+                raise self._fail(
+                    RemoteProtocolError(f"the server does not speak HTTP/1.1: its answer begins with {seen}, not with HTTP/1.")
+                )
             if blank_line := _BLANK_LINE.search(self._head, max(before - 2, 0)):
                 end = blank_line.end()
                 self._head_allowed -= end
@@ -140,7 +151,7 @@ class HTTP11Exchange:
                     self._input.appendleft(rest)
                 return True
             if len(self._head) == self._head_allowed:
-                self._fail(RemoteProtocolError(f"the server sent a head that is longer than {MAX_HEAD_BYTES:,} bytes"))
+                raise self._fail(RemoteProtocolError(f"the server sent a head that is longer than {MAX_HEAD_BYTES:,} bytes"))
         return False
 
     def _next_of_body(self) -> bytes | Signal:
@@ -159,16 +170,18 @@ class HTTP11Exchange:
     def _feed(self) -> bool:
         """Give h11 what there is, up to a portion; False if there is nothing."""
         if self._input:
-            room = MAX_HEAD_BYTES - len(self._connection.trailing_data[0])  # what h11 still holds is an unfinished line
-            if room <= 0:
-                self._fail(
+            if not self._room:  # asking copies what h11 holds, an unfinished line: done for each piece, it would not be linear
+                self._room = MAX_HEAD_BYTES - len(self._connection.trailing_data[0])
+            if not self._room:
+                raise self._fail(
                     RemoteProtocolError(f"the server sent a line of the chunked framing that is longer than {MAX_HEAD_BYTES:,} bytes")
                 )
             data = self._input.popleft()
-            if len(data) > room:
+            if len(data) > self._room:
                 view = memoryview(data)
-                data = view[:room]
-                self._input.appendleft(view[room:])
+                data = view[: self._room]
+                self._input.appendleft(view[self._room :])
+            self._room -= len(data)
             self._connection.receive_data(data)  # type: ignore[arg-type] # any bytes-like does
             return True
         if self._ended and not self._told_end:
@@ -177,26 +190,51 @@ class HTTP11Exchange:
             return True
         return False
 
-    def _fail(self, error: MoondreamError, cause: Exception | None = None) -> NoReturn:
+    def _fail(self, error: MoondreamError) -> MoondreamError:
         self._error = error
         self._input.clear()
-        raise error from cause
+        return error
 
     def _encode(self, request: HTTPRequest, absolute: bool) -> bytes:
-        url = urlsplit(request.url)
-        authority = url.netloc.rpartition("@")[2]
-        target = request.url if absolute else f"{url.path or '/'}{'?' if url.query else ''}{url.query}"
-        if request.method == "CONNECT":
-            authority = target = authority if url.port else f"{authority}:{_DEFAULT_PORTS[url.scheme]}"
-        named = {name.lower() for name, _ in request.headers}
-        headers = [*request.headers]
-        if "content-length" not in named and request.method != "CONNECT":
-            headers.insert(0, ("Content-Length", str(len(request.body))))
-        if "host" not in named:
-            headers.insert(0, ("Host", authority))
         try:
-            head = h11.Request(method=request.method, target=target, headers=headers)
-            pieces = [self._connection.send(head), self._connection.send(h11.Data(request.body)), self._connection.send(h11.EndOfMessage())]
-        except (h11.LocalProtocolError, UnicodeError) as error:
-            raise LocalProtocolError(f"HTTP/1.1 cannot carry {request!r}") from error
-        return b"".join(piece for piece in pieces if piece)
+            method, target, headers = _request_line_and_headers(request, absolute)
+            pieces = [
+                self._connection.send(h11.Request(method=method, target=target, headers=headers)),
+                self._connection.send(h11.Data(request.body)),
+                self._connection.send(h11.EndOfMessage()),
+            ]
+        except h11.LocalProtocolError as error:
+            said = _in_words(error)
+        except UnicodeError:
+            said = "a character in its head that HTTP does not have"
+        except ValueError:
+            said = "its URL should be http(s)://host[:port]/path in ASCII"
+        else:
+            return b"".join(pieces)
+        raise LocalProtocolError(f"HTTP/1.1 cannot carry this request: {said}")
+
+
+def _request_line_and_headers(request: HTTPRequest, absolute: bool) -> tuple[str, str, list[tuple[bytes, bytes]]]:
+    """Method, target and header fields. Raises ValueError for a URL that cannot be sent, UnicodeError for a header that cannot."""
+    url = urlsplit(request.url)
+    if not _URL.fullmatch(request.url) or not url.hostname or url.port == 0:
+        raise ValueError("not a URL to send")
+    authority = url.netloc.rpartition("@")[2]
+    target = f"{url.path or '/'}{'?' if url.query else ''}{url.query}"
+    named = {name.lower() for name, _ in request.headers}
+    added: list[tuple[str, str]] = []
+    if request.method == "CONNECT":
+        authority = target = authority if url.port else f"{authority.removesuffix(':')}:{_DEFAULT_PORTS[url.scheme]}"
+    elif absolute:
+        target = f"{url.scheme}://{authority}{target}"
+    if "host" not in named:
+        added.append(("Host", authority))
+    if request.method != "CONNECT" and named.isdisjoint(("content-length", "transfer-encoding")):
+        added.append(("Content-Length", str(len(request.body))))
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (*added, *request.headers)]
+    return request.method, target, headers
+
+
+def _in_words(error: h11.ProtocolError) -> str:
+    """What h11 says, without what it saw."""
+    return _QUOTED.sub("", str(error))

@@ -70,7 +70,8 @@ class SocketStream(Generic[R]):
         self._pass_on()
 
     def receive_error(self, error: Exception) -> None:
-        """As `ResponseStream.receive_error`."""
+        """As `ResponseStream.receive_error`. The connection is of no use after it."""
+        self._exchange.receive_eof()
         self._decoder.receive_error(error)
 
     def events(self) -> Iterator[Event]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,21 @@ from sansio_moondream import (
     CaptionRequest,
     ConnectionLost,
     DetectRequest,
+    Endpoint,
+    Headers,
+    Limits,
+    MoondreamError,
     PointRequest,
     QueryRequest,
     Request,
     SegmentRequest,
+    SocketStream,
     encode_image,
+    testing,
 )
+from sansio_moondream.testing import EOF, EVENT_STREAM, Outcome, at_offsets, each_byte, run
 
+LOCAL = Endpoint("http://localhost:2020/v1")
 DATA = Path(__file__).parent / "data"
 PIXEL = encode_image(base64.b64decode("R0lGODlhAQABAIAAAP///////yH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="))
 
@@ -90,3 +101,85 @@ def load_trace(path: Path) -> Trace:
 
 
 TRACES = [load_trace(path) for path in sorted((DATA / "traces").glob("*.json"))]
+
+
+# --- Through HTTP/1.1 ---------------------------------------------------------------------------------------------------------
+
+
+def check_cuttings(
+    request: Request[Any],
+    data: bytes,
+    *,
+    ending: Exception | None = EOF,
+    status_code: int = 200,
+    headers: Any = EVENT_STREAM,
+    limits: Limits | None = None,
+) -> Outcome:
+    """As `testing.check_cuttings`, and then with the same body in each framing of HTTP/1.1, through a `SocketStream`."""
+    outcome = testing.check_cuttings(request, data, ending=ending, status_code=status_code, headers=headers, limits=limits)
+    fields = [field for field in Headers(headers).multi_items() if field[0] not in ("content-length", "transfer-encoding")]
+    for name, more, head, body in framings(data, status_code, fields, whole=ending is EOF):
+        expected = run(request, [data], ending=ending, status_code=status_code, headers=[*fields, *more], limits=limits)
+        raw = head + body
+        steps = (len(head) - 2, len(head), len(head) + 1, len(raw) - 1)
+        cuttings = ([raw], each_byte(raw), at_offsets(raw, steps), at_offsets(raw, range(0, len(raw), 7)))
+        for pieces in cuttings:
+            seen = run_socket(request, pieces, ending=ending, limits=limits)
+            assert seen.key == expected.key, f"{name} in {len(pieces)} pieces gives another outcome than the body alone"
+    return outcome
+
+
+Field = tuple[str, str]
+
+
+def framings(data: bytes, status_code: int, headers: list[Field], *, whole: bool) -> Iterator[tuple[str, list[Field], bytes, bytes]]:
+    """The body as HTTP/1.1 sends it: name, header fields that were added, head, framed body. If it is not `whole`, its end is left out."""
+    if status_code < 200 or status_code in (204, 304):
+        return
+    for name, more, body in (
+        ("chunked", [("transfer-encoding", "chunked")], chunked(data, last=whole)),
+        ("with its length", [("content-length", str(len(data) + (not whole)))], data),
+        ("until the connection closes", [], data),
+    ):
+        yield name, more, head(status_code, [*headers, *more]), body
+
+
+def head(status_code: int, headers: Iterable[Field]) -> bytes:
+    """The head of a response."""
+    lines = [f"HTTP/1.1 {status_code} Some Words", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def chunked(data: bytes, sizes: Iterable[int] = (1, 2, 3, 5, 8, 13, 21, 64), *, last: bool = True) -> bytes:
+    """The body in chunks of these sizes, over and over, their size lines spelled in the ways that there are."""
+    out, at = b"", 0
+    spellings = cycle((b"%x\r\n", b"%X;name=value\r\n", b"00%x\r\n"))
+    for size in cycle(sizes):
+        if at >= len(data):
+            return out + b"0\r\nX-Trailer: at the end\r\n\r\n" * last
+        chunk = data[at : at + size]
+        out += next(spellings) % len(chunk) + chunk + b"\r\n"
+        at += size
+    raise ValueError("no sizes")
+
+
+def run_socket(
+    request: Request[Any], pieces: Iterable[bytes], *, ending: Exception | None = EOF, eof: bool = True, limits: Limits | None = None
+) -> Outcome:
+    """As `testing.run`, with the bytes of a socket. Without `eof` the socket stays open at the end."""
+    stream = SocketStream(request, LOCAL, limits=limits)
+    assert stream.data_to_send().startswith(b"POST /v1/")
+    events: list[Any] = []
+    error: MoondreamError | None = None
+    try:
+        for piece in pieces:
+            stream.receive_data(piece)
+            events += stream.events()
+        if ending is not EOF:
+            stream.receive_error(copy.copy(ending))
+        elif eof:
+            stream.receive_eof()
+        events.extend(stream.events())
+    except MoondreamError as caught:
+        error = caught
+    return Outcome(events, error, stream.snapshot)

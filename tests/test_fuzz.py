@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import harness, make_bugs, make_corpus, reference
+from fuzz import harness, http_reference, make_bugs, make_corpus, reference
 from sansio_moondream import LimitExceeded, Limits, TextDelta, Unknown
 
 FUZZ = Path(harness.__file__).resolve().parent
@@ -104,3 +104,36 @@ def test_the_reference_joins_halves_of_a_character():
     expected = reference.expect("query", body)
     assert expected.events == [TextDelta("\U0001f319"), Unknown({"more": "\ufffd"})]
     assert reference.expect("query", body, limits=Limits(max_text_bytes=3)).error is LimitExceeded
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "eof", "comes_to"),
+    [
+        # The example of RFC 9112, section 7.1, with an extension and a trailer field.
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\nWiki\r\n7;a=b\r\npedia i\r\n0\r\nA: b\r\n\r\n",
+            False,
+            (b"Wikipedia i", "finished", True),
+        ),
+        (OK + b"Content-Length: 4\r\n\r\nmoonX", False, (b"moon", "finished", False)),
+        (OK + b"Content-Length: 4\r\n\r\nmoo", True, (b"moo", "lost", False)),
+        (OK + b"\r\nmoon", True, (b"moon", "finished", False)),
+        (OK + b"\r\nmoon", False, (b"moon", "waiting", False)),
+        (b"HTTP/1.1 103 Hints\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n", False, (b"", "finished", True)),
+        (OK + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n", False, (b"", "refused", False)),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabX", False, (b"ab", "refused", False)),
+        (OK[:-2], True, (b"", "lost", False)),
+        (b"\x15\x03", False, (b"", "refused", False)),
+    ],
+    ids=["chunks", "length", "short", "until close", "not closed", "early head", "both", "no footer", "half a head", "TLS"],
+)
+def test_the_reference_reads_http(raw, eof, comes_to):
+    response = http_reference.expect(raw, eof, 1000)
+    assert (response.body, response.end, response.reusable) == comes_to
+    limit = raw.rindex(b"\r\n\r\n") + 4 if b"\r\n\r\n" in raw else len(raw)
+    if response.status is not None and response.end != "refused":
+        assert http_reference.expect(raw, eof, limit) == response
+        assert http_reference.expect(raw, eof, 18).end == "refused"

@@ -67,6 +67,14 @@ def test_importing_needs_only_msgspec(module: str) -> None:
     assert loaded - ours - known == set()
 
 
+@pytest.mark.parametrize("name", ["HTTP11Exchange", "ResponseHead", "SocketStream"])
+def test_h11_comes_with_what_needs_it(name: str) -> None:
+    assert "h11" not in modules_after("import sansio_moondream, sansio_moondream.testing; dir(sansio_moondream)")
+    loaded = modules_after(f"from sansio_moondream import {name}")
+    assert "h11" in loaded
+    assert not IO_MODULES & loaded
+
+
 def test_imports_go_only_downward() -> None:
     lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
     run = subprocess.run([lint_imports, "--no-cache", "--no-logo"], capture_output=True, text=True, cwd=ROOT)

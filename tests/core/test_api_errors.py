@@ -36,8 +36,8 @@ from sansio_moondream import (
     State,
     TextDelta,
 )
-from sansio_moondream.testing import Outcome, check_cuttings, run
-from tests.helpers import CAPTION, QUERY, REQUESTS, delta, record
+from sansio_moondream.testing import Outcome, run
+from tests.helpers import CAPTION, QUERY, REQUESTS, check_cuttings, delta, record
 
 CLASSES: dict[int, type[APIError]] = {
     300: APIError,

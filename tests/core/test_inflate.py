@@ -18,8 +18,8 @@ from sansio_moondream import (
     ResponseStream,
     TextDelta,
 )
-from sansio_moondream.testing import EVENT_STREAM, Outcome, check_cuttings, run
-from tests.helpers import END, QUERY, delta
+from sansio_moondream.testing import EVENT_STREAM, Outcome, run
+from tests.helpers import END, QUERY, check_cuttings, delta
 
 BODY = delta("one") + delta(" two") + END
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

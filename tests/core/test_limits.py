@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sansio_moondream import IncompleteStream, LimitExceeded, Limits, NotFoundError, PathChunk, TextDelta
-from sansio_moondream.testing import EVENT_STREAM, check_cuttings, run
-from tests.helpers import END, QUERY, SEGMENT, delta, record
+from sansio_moondream.testing import EVENT_STREAM, run
+from tests.helpers import END, QUERY, SEGMENT, check_cuttings, delta, record
 
 JSON = {"content-type": "application/json"}
 

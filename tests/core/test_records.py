@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sansio_moondream import Completed, IncompleteStream, LimitExceeded, Limits, QueryResult, RemoteProtocolError, TextDelta
-from sansio_moondream.testing import Outcome, check_cuttings, run
-from tests.helpers import END, QUERY, delta, record
+from sansio_moondream.testing import Outcome, run
+from tests.helpers import END, QUERY, check_cuttings, delta, record
 
 SMALL = [Limits(max_record_bytes=size) for size in (1, 7, 40, 60, 200)]
 

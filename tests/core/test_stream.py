@@ -34,8 +34,8 @@ from sansio_moondream import (
     Trigger,
     Unknown,
 )
-from sansio_moondream.testing import EVENT_STREAM, check_cuttings, each_byte, run
-from tests.helpers import DETECT, END, QUERY, SEGMENT, delta, record
+from sansio_moondream.testing import EVENT_STREAM, each_byte, run
+from tests.helpers import DETECT, END, QUERY, SEGMENT, check_cuttings, delta, record
 
 A, B = TextDelta("a", 1), TextDelta("b", 2)
 AB = delta("a", 1) + delta("b", 2)

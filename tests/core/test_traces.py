@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -27,8 +28,8 @@ from sansio_moondream import (
     Stats,
     TextDelta,
 )
-from sansio_moondream.testing import Fault, at_offsets, check_cuttings, each_byte, record_ends, run
-from tests.helpers import TRACES, Trace
+from sansio_moondream.testing import Fault, at_offsets, each_byte, record_ends, run
+from tests.helpers import TRACES, Trace, check_cuttings, run_socket
 
 TEXT = (
     "The image shows a crescent moon against a black background. The moon is rendered in shades of gray, appearing as a smooth, "
@@ -59,6 +60,49 @@ def test_every_cutting(trace: Trace):
     cuttings = [trace.pieces, each_byte(trace.body), at_offsets(trace.body, borders), *(at_offsets(trace.body, [at]) for at in borders)]
     for pieces in cuttings:
         assert run(trace.request, pieces, **about).key == whole.key
+
+
+# Longer ones are cut at every offset of the head, and around every line end of the framing.
+LONG = 2000
+
+
+@pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
+def test_every_cutting_of_the_socket_bytes(trace: Trace):
+    raw = b"".join(trace.raw)
+    lost = ConnectionLost("the server closed the connection before the end of the body") if trace.ending else None
+    expected = run(trace.request, [trace.body], status_code=trace.status_code, headers=trace.headers, ending=lost).key
+    end_of_head = raw.index(b"\r\n\r\n") + 4
+    borders = {border + shift for border in chunk_borders(raw, end_of_head) for shift in (-2, -1, 0, 1, 2)}
+    offsets = range(1, len(raw)) if len(raw) < LONG else sorted({*range(1, end_of_head + 3), *(at for at in borders if at < 4000)})
+    for pieces in [[raw], trace.raw, each_byte(raw), at_offsets(raw, borders), *(at_offsets(raw, [at]) for at in offsets)]:
+        assert run_socket(trace.request, pieces).key == expected
+    if trace.ending is None:  # then nobody has to wait for the connection to close
+        for pieces in ([raw], trace.raw, each_byte(raw)):
+            assert run_socket(trace.request, pieces, eof=False).key == expected
+
+
+def chunk_borders(raw: bytes, start: int) -> list[int]:
+    """Where lines of the chunked framing end, and some more line ends."""
+    return [start, *(found.end() for found in re.finditer(rb"\r\n", raw) if found.end() > start)]
+
+
+@pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
+def test_socket_bytes_that_end_anywhere_are_a_lost_connection_or_the_answer(trace: Trace):
+    raw = b"".join(trace.raw)
+    end_of_head = raw.index(b"\r\n\r\n") + 4
+    whole = run_socket(trace.request, [raw])
+    for offset in range(0, len(raw), 1 if len(raw) < 500 else 29 if len(raw) < 4000 else 2999):
+        cut = run_socket(trace.request, [raw[:offset]])
+        assert cut.key == run_socket(trace.request, at_offsets(raw[:offset], range(0, offset, 3))).key
+        assert cut.events == whole.events[: len(cut.events)]
+        if offset < end_of_head:
+            assert type(cut.error) is ConnectionLost
+            assert cut.snapshot is None
+        elif trace.status_code == 200 and cut.error is not None and type(whole.error) is not APIError:
+            assert type(cut.error) is ConnectionLost
+            assert cut.error.partial == cut.snapshot
+        elif trace.status_code != 200:
+            assert type(cut.error) is type(whole.error)
 
 
 def test_engine_query():
