@@ -2,11 +2,10 @@
 
 1. Connections are made in `_anyio_connection.py`, and kept for the next exchange in `_anyio_pool.py`. There is no limit to how many are
    open at once, so nobody waits for a place.
-2. While a large request is sent, what the server says is taken in: it may answer and close before it has read all (413), and on asyncio
-   an error in sending throws away what was not read by then. Of that, at most 64 KiB are read before the request is out.
+2. A request is sent whole before its response is waited for, unless the connection breaks: then there may be an answer all the same.
 3. A request is sent once. One that finds the connection from the pool dead before any answer is ConnectionLost.
 4. On asyncio a read is ended by an alarm of the stream, which is cheap to set anew. trio has no timers but its cancel scopes.
-5. What the server sends in several pieces of HTTP framing may come out of one read.
+5. One read gives all that came, however many pieces of HTTP framing that is.
 6. Looking up a name is given up in time, but the thread that does it goes on; asyncio waits for it where the program ends.
 """
 
@@ -20,17 +19,15 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.abc import ByteStream
 
-from sansio_moondream import NEED_DATA, ConnectionLost, ConnectTimeout, Headers, HTTP11Exchange, HTTPRequest, ResponseHead
+from sansio_moondream import NEED_DATA, ConnectionLost, ConnectTimeout, Headers, HTTP11Exchange, HTTPRequest, MoondreamError, ResponseHead
 
-from ._anyio_connection import BROKEN, READ_AT_ONCE, Connector, close, receive
+from ._anyio_connection import Connector, close, receive, send
 from ._anyio_pool import Pool
 from ._event_loop import Alarm, close_soon, in_trio
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
     import ssl
-
-_SENT_AT_ONCE = 16 * 1024  # a socket's buffer takes that much, so no answer can come in between
 
 
 class AnyioTransport:
@@ -96,14 +93,7 @@ class AnyioStream:
 
     async def open(self) -> None:
         """Send the request, and wait for the head of its response."""
-        data = self._exchange.data_to_send()
-        if len(data) <= _SENT_AT_ONCE:
-            await self._send(data)
-        else:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._send, data, tasks.cancel_scope)
-                await self._listen()  # which begins before the task does
-        del data
+        self._is_sent = await send(self._connection, self._exchange)
         while (head := self._exchange.next_event()) is NEED_DATA:
             await receive(self._connection, self._exchange)
         assert isinstance(head, ResponseHead)
@@ -139,22 +129,13 @@ class AnyioStream:
     async def _next_piece(self) -> bytes:
         while (event := self._exchange.next_event()) is NEED_DATA:
             await receive(self._connection, self._exchange)
-        return event if isinstance(event, bytes) else b""
-
-    async def _send(self, data: bytes, meanwhile: anyio.CancelScope | None = None) -> None:
-        with suppress(*BROKEN):  # whether there is an answer nevertheless, is seen when it is waited for
-            await self._connection.send(data)
-            self._is_sent = True
-        if meanwhile is not None:
-            meanwhile.cancel()
-
-    async def _listen(self) -> None:
-        came = 0
-        with suppress(anyio.EndOfStream, *BROKEN):
-            while came < READ_AT_ONCE:
-                data = await self._connection.receive(READ_AT_ONCE)
-                self._exchange.receive_data(data)
-                came += len(data)
+        if not isinstance(event, bytes):
+            return b""
+        pieces = [event]  # all that are there: where many come at once, this saves a third of the time of an event
+        with suppress(MoondreamError):  # the next read raises it
+            while isinstance(event := self._exchange.next_event(), bytes):
+                pieces.append(event)
+        return b"".join(pieces)
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:

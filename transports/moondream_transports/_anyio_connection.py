@@ -3,7 +3,9 @@
 1. anyio tries each address of a host, one a little after the other, and takes the first that answers. It sets TCP_NODELAY.
 2. Plain http goes to the proxy itself, with the whole URL in the request; https goes through a tunnel that the proxy makes (CONNECT).
    The password for the proxy is in no error and no repr.
-3. TLS is closed without its own farewell, as HTTP clients do: where a body ends is HTTP's to say.
+3. While a large request is sent, what the server says is taken in: it may answer and close before it has read all (413), and on asyncio
+   an error in sending throws away what was not read by then. At most 64 KiB are read before the request is out.
+4. TLS is closed without its own farewell, as HTTP clients do: where a body ends is HTTP's to say.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import ssl
 from base64 import b64encode
 from contextlib import suppress
+from typing import cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import anyio
@@ -28,7 +31,8 @@ from sansio_moondream import (
     TLSFailed,
 )
 
-READ_AT_ONCE = 64 * 1024
+_READ_AT_ONCE = 64 * 1024
+_SENT_AT_ONCE = 16 * 1024  # a socket's buffer takes that much, so no answer can come in between
 BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)  # what anyio raises where a connection broke
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -83,10 +87,35 @@ class Connector:
             raise ConnectFailed(f"the proxy refused to make a tunnel: {getattr(head, 'status_code', 'it said nothing')}")
 
 
+async def send(connection: ByteStream, exchange: HTTP11Exchange) -> bool:
+    """Send the request. False if it did not go out whole: whether there is an answer nevertheless, is seen when it is waited for."""
+    data, is_sent = exchange.data_to_send(), False
+
+    async def write(listening: anyio.CancelScope) -> None:
+        nonlocal is_sent
+        with suppress(*BROKEN):
+            await connection.send(data)
+            is_sent = True
+        listening.cancel()
+
+    if len(data) <= _SENT_AT_ONCE:
+        await write(anyio.CancelScope())
+        return is_sent
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write, tasks.cancel_scope)
+        with suppress(anyio.EndOfStream, *BROKEN):  # it begins to listen before `write` begins
+            came = 0
+            while came < _READ_AT_ONCE:
+                said = await connection.receive(_READ_AT_ONCE)
+                exchange.receive_data(said)
+                came += len(said)
+    return is_sent
+
+
 async def receive(connection: ByteStream, exchange: HTTP11Exchange) -> None:
     """Wait for bytes, or the end, and hand them to the exchange. Raises ConnectionLost."""
     try:
-        data = await connection.receive(READ_AT_ONCE)
+        data = await connection.receive(_READ_AT_ONCE)
     except anyio.EndOfStream:
         exchange.receive_eof()
     except BROKEN as error:
@@ -105,8 +134,8 @@ def in_words(error: BaseException) -> str:
     """What an error of anyio says, or the one that it came from: anyio's own often say nothing."""
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, BaseExceptionGroup):  # one for each address that was tried
-        error = error.exceptions[-1]
+    if isinstance(error, ExceptionGroup):  # one for each address that was tried
+        error = cast("ExceptionGroup[Exception]", error).exceptions[-1]
     return f"{type(error).__name__}: {str(error)[:200]}"
 
 

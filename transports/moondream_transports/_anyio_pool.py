@@ -70,7 +70,7 @@ def _has_input(connection: ByteStream) -> bool:
     descriptor = connection.extra(SocketAttribute.raw_socket).fileno()
     if descriptor < 0:
         return True  # closed
-    if not hasattr(select, "poll"):  # Windows, whose select has no limit
+    if not hasattr(select, "poll"):  # Windows, where select takes any descriptor
         return bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
