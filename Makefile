@@ -50,8 +50,9 @@ fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
 	LOAD=1 $(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
-bench: $(BENCH_STAMP) ## measure the decoder against its floor and its peers
+bench: $(BENCH_STAMP) ## measure the decoder and the transports against their floors and their peers
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/end_to_end.py
 
 ci-tools: ## install what the WebAssembly tests need; without node and npm it only says so
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
