@@ -21,12 +21,13 @@ def no_descriptor_is_left() -> Iterator[None]:
         return
     before = _sockets()
     yield
-    left: set[str] = set()
-    for _ in range(50):  # a server's thread may be closing its own
-        gc.collect()
-        if not (left := _sockets() - before):
+    left = _sockets() - before
+    for _ in range(50):
+        if not left:
             return
-        time.sleep(0.02)
+        gc.collect()  # costs as much as a test, so only now
+        time.sleep(0.02)  # a server's thread may be closing its own
+        left = _sockets() - before
     pytest.fail(f"sockets were left open: {left}")
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
@@ -237,11 +238,17 @@ async def _urllib(ssl_context: ssl.SSLContext | None = None, proxy: str | None =
     yield transports.UrllibTransport(ssl_context=ssl_context, proxies={} if proxy is None else {"http": proxy, "https": proxy})
 
 
+@cache
+def _default_context() -> ssl.SSLContext:
+    """Made once: it takes longer than most tests."""
+    return ssl.create_default_context()
+
+
 def _httpx(name: str) -> Opened:
     @asynccontextmanager
     async def opened(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.HttpxTransport]:
         library: ModuleType = pytest.importorskip(name)
-        with library.Client(verify=ssl_context or True, proxy=proxy, trust_env=False) as client:
+        with library.Client(verify=ssl_context or _default_context(), proxy=proxy, trust_env=False) as client:
             yield transports.HttpxTransport(client)
 
     return opened
@@ -251,7 +258,7 @@ def _httpx_async(name: str) -> Opened:
     @asynccontextmanager
     async def opened(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.AsyncHttpxTransport]:
         library: ModuleType = pytest.importorskip(name)
-        async with library.AsyncClient(verify=ssl_context or True, proxy=proxy, trust_env=False) as client:
+        async with library.AsyncClient(verify=ssl_context or _default_context(), proxy=proxy, trust_env=False) as client:
             yield transports.AsyncHttpxTransport(client)
 
     return opened
