@@ -460,8 +460,8 @@ def test_heads_together_have_a_limit(start: bytes):
 
 
 def test_many_1xx_heads_are_too_many():
-    early = b"HTTP/1.1 103 E\r\n\r\n"
-    assert check(early * 100 + BODIES["length"][0]).finished
+    early = b"HTTP/1.1 103 E\r\nA: " + b"x" * 1000 + b"\r\n\r\n"
+    assert check(early * 20 + BODIES["length"][0]).finished
     seen = check(early * (MAX_HEAD_BYTES // len(early) + 1) + BODIES["length"][0])
     assert str(seen.error) == "the server sent a head that is longer than 65,536 bytes"
 
@@ -524,9 +524,9 @@ def test_work_is_linear_for_13_megabytes_at_once(counting: type[Counting]):
 
 @pytest.mark.parametrize("line", [b"4;" + b"x" * 50_000 + b"\r\nmoon\r\n", b"0\r\nA: " + b"x" * 50_000 + b"\r\n\r\n"])
 def test_work_is_linear_for_lines_that_come_byte_by_byte(line: bytes, counting: type[Counting]):
-    raw = CHUNKED + b"1\r\na\r\n" * 20_000 + line
+    raw = CHUNKED + b"1\r\na\r\n" * 5_000 + line
     seen = read(each_byte(raw))
-    assert (seen.body[:20_000], seen.error) == (b"a" * 20_000, None)
+    assert (seen.body[:5_000], seen.error) == (b"a" * 5_000, None)
     assert counting.copied < len(raw)
     assert counting.calls < 2 * len(raw)
 
