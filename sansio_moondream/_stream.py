@@ -219,7 +219,9 @@ class ResponseStream(Generic[R]):
         """
         # How streams are read: a piece comes, one event is in it, it is taken. Then nothing is made but that event.
         pieces = self._input
-        if len(pieces) == 1 and self._open and not self._ready.__length_hint__():
+        if self._open and len(pieces) < 2 and not self._ready.__length_hint__():
+            if not pieces:
+                return self._ready
             events = self._quick(pieces[0])
             if events is not None:
                 pieces.clear()

@@ -12,7 +12,8 @@ from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, T
 
 if TYPE_CHECKING:
     from ._aiohttp import AiohttpStream, AiohttpTransport
-    from ._anyio import AnyioStream, AnyioTransport
+    from ._anyio import AnyioTransport
+    from ._anyio_stream import AnyioStream
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._replay import AsyncReplayStream, AsyncReplayTransport, NoRecording, ReplayStream, ReplayTransport
     from ._urllib import UrllibStream, UrllibTransport
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "AiohttpStream": "_aiohttp",
     "AiohttpTransport": "_aiohttp",
-    "AnyioStream": "_anyio",
+    "AnyioStream": "_anyio_stream",
     "AnyioTransport": "_anyio",
     "AsyncHttpxStream": "_httpx",
     "AsyncHttpxTransport": "_httpx",

@@ -23,7 +23,7 @@ import aiohttp
 
 from sansio_moondream import HTTPRequest, LocalProtocolError
 
-from ._aiohttp_request import ERRORS, MAX_HEAD, PIECE, Body, check_head, look_at, named, sooner
+from ._aiohttp_request import ERRORS, MAX_HEAD, PIECE, Body, check_head, look_at, named, until
 from ._transport import Timeouts
 
 _LIMITS = {"read_bufsize": PIECE, "max_line_size": MAX_HEAD, "max_field_size": MAX_HEAD, "max_headers": 1000}
@@ -38,15 +38,17 @@ class AiohttpTransport:
 
     def __init__(self, session: aiohttp.ClientSession | None = None) -> None:
         self._session = session
-        self._own: aiohttp.BaseConnector | None = None  # made when first used: it needs a running event loop
+        # Made when first used, as they need a running event loop:
+        self._own: aiohttp.BaseConnector | None = None
+        self._borrowed: aiohttp.ClientSession | None = None  # on the user's connections, or on our own
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AiohttpStream:
         """As `AsyncTransport.send` says."""
         now = asyncio.get_running_loop().time
-        end = sooner(None, timeouts.total, now())
-        deadline = asyncio.timeout_at(sooner(end, timeouts.connect, now()))
-        body = Body(request.body, lambda: deadline.reschedule(sooner(end, timeouts.first_event, now())))
-        session = self._borrowed()
+        end = until(None, timeouts.total, now())
+        deadline = asyncio.timeout_at(until(end, timeouts.connect, now()))
+        body = Body(request.body, lambda: deadline.reschedule(until(end, timeouts.first_event, now())))
+        session = self._borrowing()
         try:
             async with deadline:
                 response = await session.request(
@@ -67,12 +69,11 @@ class AiohttpTransport:
         except BaseException:
             body.abort()
             raise
-        finally:
-            session.detach()  # from the connector, which stays open
         raise failure  # here it has no context, which would be the error with the request's headers in it
 
-    def _borrowed(self) -> aiohttp.ClientSession:
-        """A session for one request, on the connections of the user's or of our own."""
+    def _borrowing(self) -> aiohttp.ClientSession:
+        if self._borrowed is not None and not self._borrowed.closed:
+            return self._borrowed
         user, options = self._session, _KNOWN_LIMITS.copy()
         if user is None:
             if self._own is None or self._own.closed:
@@ -83,7 +84,7 @@ class AiohttpTransport:
             options |= {"trust_env": user.trust_env, "trace_configs": user.trace_configs}
         if connector is None or connector.closed:
             raise LocalProtocolError("the aiohttp session of this transport is closed")
-        return aiohttp.ClientSession(
+        self._borrowed = aiohttp.ClientSession(
             connector=connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -92,12 +93,22 @@ class AiohttpTransport:
             auto_decompress=False,
             **options,
         )
+        return self._borrowed
 
     async def aclose(self) -> None:
         """Close the connections, if they are the transport's own."""
         own, self._own = self._own, None
+        self._give_back()
         if own is not None:
             await own.close()
+
+    def _give_back(self) -> None:
+        borrowed, self._borrowed = self._borrowed, None
+        if borrowed is not None:
+            borrowed.detach()  # from the connector, which stays open
+
+    def __del__(self) -> None:
+        self._give_back()  # aiohttp would complain that it was not closed
 
     async def __aenter__(self) -> Self:
         return self

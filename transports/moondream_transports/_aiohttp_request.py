@@ -132,6 +132,6 @@ def named(error: Exception, timeouts: Timeouts | None, connected_at: float | Non
     return named
 
 
-def sooner(end: float | None, seconds: float | None, now: float) -> float | None:
-    """Whichever comes first: the end, or so many seconds from now."""
+def until(end: float | None, seconds: float | None, now: float) -> float | None:
+    """A moment of the loop's own clock, whichever comes first: the end, or so many seconds from now."""
     return min((moment for moment in (end, None if seconds is None else now + seconds) if moment is not None), default=None)

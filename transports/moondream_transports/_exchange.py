@@ -37,6 +37,7 @@ from sansio_moondream import (
     TotalTimeout,
 )
 
+from ._deadlines import sooner
 from ._hooks import Hooks, Timeline, logger
 from ._transport import HeaderTypes, Timeouts
 
@@ -93,7 +94,7 @@ class Exchange(Generic[R]):
         self.timeline = Timeline(request.skill, http_request.url, opened_at=now)
         self._tell("start")
         # None is longer than `total`, for transports that do not look at that.
-        timeouts = Timeouts(_shorter(given.connect, given.total), _shorter(given.first_event, given.total), given.idle, given.total)
+        timeouts = Timeouts(sooner(given.connect, given.total), sooner(given.first_event, given.total), given.idle, given.total)
         return http_request, timeouts
 
     def receive_head(self, status_code: int, headers: HeaderTypes, connected_at: float | None) -> None:
@@ -201,7 +202,3 @@ def _forget_frames(error: BaseException) -> None:
         if link is not None:
             link.__traceback__ = None
             links += [cause for cause in (link.__cause__, link.__context__) if cause not in links]
-
-
-def _shorter(one: float | None, other: float | None) -> float | None:
-    return min((seconds for seconds in (one, other) if seconds is not None), default=None)

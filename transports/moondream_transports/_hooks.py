@@ -6,13 +6,13 @@ The log is `moondream_transports`, at level DEBUG, one line a hook. Neither it n
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 logger = logging.getLogger("moondream_transports")
 
 
-@dataclass(slots=True, eq=False)
-class Timeline:
+class Timeline(Struct, eq=False):
     """How one exchange went, filled in as it goes. Moments are in seconds of `time.monotonic()`; None has not come.
 
     Attributes:

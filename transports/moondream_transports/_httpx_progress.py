@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sansio_moondream import ConnectFailed, ConnectionLost, ConnectTimeout, HTTPRequest, RemoteProtocolError, TLSFailed
 
+from ._deadlines import after, sooner
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class Progress:
         )  # a host that IDNA refuses
         self._library = library
         self._timeouts = timeouts
-        self._end = _after(timeouts.total)
-        self._deadline = _sooner(_after(timeouts.connect), self._end)
+        self._end = after(timeouts.total)
+        self._deadline = sooner(after(timeouts.connect), self._end)
 
     def left(self) -> float | None:
         """Seconds until the deadline; never 0, which for a socket means not to wait at all."""
@@ -104,7 +105,7 @@ class Progress:
         if not event.endswith(".send_request_headers.started") or info["request"].method == b"CONNECT":
             return False
         self.connected_at = monotonic()
-        self._deadline = _sooner(_after(self._timeouts.first_event), self._end)
+        self._deadline = sooner(after(self._timeouts.first_event), self._end)
         return True
 
     def limit(self, event: str, info: dict[str, Any]) -> None:
@@ -198,11 +199,3 @@ def _chain(error: BaseException) -> list[BaseException]:
     """An exception, and what it was raised for."""
     cause = error.__cause__ or error.__context__
     return [error] if cause is None else [error, *_chain(cause)]
-
-
-def _after(seconds: float | None) -> float | None:
-    return None if seconds is None else monotonic() + seconds
-
-
-def _sooner(one: float | None, other: float | None) -> float | None:
-    return min((moment for moment in (one, other) if moment is not None), default=None)

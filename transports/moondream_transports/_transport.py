@@ -14,16 +14,16 @@ does not follow redirects, decompress, retry, or take an error status for an exc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from sansio_moondream import HTTPRequest
 
 HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """How long each part of an exchange may take, in seconds; None waits for ever. Passing one closes the connection.
 
     Attributes:
@@ -44,7 +44,7 @@ class Timeouts:
     total: float | None = 600.0
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
+        for name in self.__struct_fields__:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} should be a number of seconds above 0, or None to wait for ever, not {value!r}")

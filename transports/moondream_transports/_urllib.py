@@ -61,8 +61,11 @@ class UrllibStream:
     def read(self, timeout: float | None) -> bytes:
         """As `ByteStream.read` says."""
         self._progress.wait_for(timeout)
-        with self._reading, self._progress:
-            data = self._response.read1(_READ_AT_ONCE)
+        with self._reading:
+            try:
+                data = self._response.read1(_READ_AT_ONCE)
+            except self._progress.errors as error:
+                raise self._progress.named(error)  # noqa: B904 - it has its cause
         if self._response.chunked and (self._response.chunk_left or 0) < 0:  # http.client reads a chunk of -5 bytes as all there is
             raise RemoteProtocolError("a chunk of the body has a size below 0")
         if not data and self._response.length:  # http.client takes a body that is cut short for whole

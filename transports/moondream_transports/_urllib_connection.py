@@ -16,24 +16,26 @@ from contextlib import suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead, RemoteDisconnected
 from time import monotonic
-from types import TracebackType
 from typing import Any, cast
 from urllib.error import URLError
 from urllib.request import AbstractHTTPHandler, OpenerDirector, ProxyHandler, Request, UnknownHandler
 
 from sansio_moondream import ConnectFailed, ConnectionLost, ConnectTimeout, HTTPRequest, RemoteProtocolError, TLSFailed
 
+from ._deadlines import after, sooner
 from ._transport import Timeouts
 
 
 class Progress:
     """How far one exchange is: shared by the transport, the connection and the socket's reader."""
 
+    errors = OSError, HTTPException, ValueError  # of http.client; ValueError: a host that IDNA refuses
+
     def __init__(self, timeouts: Timeouts) -> None:
         self.connected_at: float | None = None
         self._timeouts = timeouts
-        self._end = _after(timeouts.total)
-        self._deadline = _sooner(_after(timeouts.connect), self._end)
+        self._end = after(timeouts.total)
+        self._deadline = sooner(after(timeouts.connect), self._end)
         self._socket: socket.socket | None = None
 
     def left(self) -> float | None:
@@ -48,19 +50,11 @@ class Progress:
     def connected(self, sock: socket.socket) -> None:
         self._socket = sock
         self.connected_at = monotonic()
-        self._deadline = _sooner(_after(self._timeouts.first_event), self._end)
+        self._deadline = sooner(after(self._timeouts.first_event), self._end)
 
     def wait_for(self, timeout: float | None) -> None:
         """Set a new deadline."""
-        self._deadline = _after(timeout)
-
-    def __enter__(self) -> None:
-        """In the block, http.client's exceptions are turned into ours, which have them as their cause."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if isinstance(error, OSError | HTTPException | ValueError):  # ValueError: a host that IDNA refuses
-            cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
-            raise self._named(cause) from cause
+        self._deadline = after(timeout)
 
     def shutdown(self) -> None:
         """Wake whoever waits for the socket; closing it does not."""
@@ -68,7 +62,14 @@ class Progress:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _named(self, cause: Exception) -> Exception:
+    def named(self, error: Exception) -> Exception:
+        """The exception to raise for one of `errors`, with its cause."""
+        cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
+        named = self._kind(cause)
+        named.__cause__ = cause
+        return named
+
+    def _kind(self, cause: Exception) -> Exception:
         what = f"{type(cause).__name__}: {str(cause)[:200]}"
         if self.connected_at is None:
             if isinstance(cause, TimeoutError):
@@ -96,8 +97,8 @@ class _SocketReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         self._socket.settimeout(self._progress.left())
-        count = self._raw.readinto(buffer)
-        self.ended = count == 0
+        count = self._socket.recv_into(buffer)
+        self.ended = not count
         return count
 
     def close(self) -> None:
@@ -184,8 +185,10 @@ def open_response(request: HTTPRequest, progress: Progress, proxies: Mapping[str
     opener = OpenerDirector()  # build_opener would add handlers that follow redirects and take error statuses for exceptions
     for handler in (ProxyHandler(None if proxies is None else dict(proxies)), UnknownHandler(), _Handler(progress, context)):
         opener.add_handler(handler)
-    with progress:
+    try:
         response = opener.open(Request(request.url, request.body, dict(request.headers), method=request.method), timeout=progress.left())
+    except progress.errors as error:
+        raise progress.named(error)  # noqa: B904 - it has its cause
     assert isinstance(response, Response)
     return response
 
@@ -193,11 +196,3 @@ def open_response(request: HTTPRequest, progress: Progress, proxies: Mapping[str
 def default_context() -> ssl.SSLContext:
     """Verifies servers by the system's certificates. Made once: it takes longer than a connection."""
     return ssl.create_default_context()
-
-
-def _after(seconds: float | None) -> float | None:
-    return None if seconds is None else monotonic() + seconds
-
-
-def _sooner(one: float | None, other: float | None) -> float | None:
-    return min((moment for moment in (one, other) if moment is not None), default=None)
