@@ -31,7 +31,8 @@ demo: $(RUN_STAMP) ## stream three recorded answers through the decoder, live in
 	@$(BIN)/moondream-stream demo
 
 test: lint ## everything: lint, types, import floors, all tests with coverage of the core
-	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term --ignore tests/transports
+	$(BIN)/python -m pytest -n 2 -rs tests/transports # apart: to watch the core's coverage here too would take twice as long
 
 lint: $(DEV_STAMP) ## ruff, mypy, pyright, import floors
 	$(BIN)/ruff check

@@ -297,8 +297,8 @@ BUGS = (
         ("socket",),
         "A connection counts as reusable though there is more in it than was asked for.",
         "_http11.py",
-        "bool(self._input or self._connection.trailing_data[0])",
-        "bool(self._input)",
+        "bool(self._has_input() or self._connection.trailing_data[0])",
+        "bool(self._has_input())",
     ),
     Bug(
         "both-lengths-accepted",
@@ -316,7 +316,7 @@ BUGS = (
         """            self._room -= len(data)
             self._connection""",
         """                data = view
-                self._input.popleft()
+                self._older.pop()
             self._room = max(self._room - len(data), 0)
             self._connection""",
     ),

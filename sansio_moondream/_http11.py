@@ -14,7 +14,6 @@ h11 is the parser. What is ours makes it behave alike however the bytes are cut,
 from __future__ import annotations
 
 import re
-from collections import deque
 from urllib.parse import urlsplit
 
 import h11
@@ -55,7 +54,9 @@ class HTTP11Exchange:
     def __init__(self, request: HTTPRequest, *, absolute: bool = False) -> None:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD_BYTES)  # ours comes first
         self._to_send = self._encode(request, absolute)
-        self._input: deque[bytes | memoryview] = deque()
+        # What came: the newest here, and behind that a stack with the oldest on top. An empty deque would be 0.7 KB.
+        self._input: list[bytes | memoryview] = []
+        self._older: list[bytes | memoryview] = []
         self._ended = False
         self._head = bytearray()
         self._head_allowed = MAX_HEAD_BYTES
@@ -131,8 +132,8 @@ class HTTP11Exchange:
 
     def _collect_head(self) -> bool:
         """Take in bytes up to the blank line that ends a head; False if it has not come."""
-        while self._input:
-            data = memoryview(self._input.popleft())
+        while self._has_input():
+            data = memoryview(self._older.pop())
             before = len(self._head)
             taken = data[: self._head_allowed - before]
             self._head += taken
@@ -148,7 +149,7 @@ class HTTP11Exchange:
                 rest = data[end - before :]
                 del self._head[end:]
                 if rest:
-                    self._input.appendleft(rest)
+                    self._older.append(rest)
                 return True
             if len(self._head) == self._head_allowed:
                 raise self._fail(RemoteProtocolError(f"the server sent a head that is longer than {MAX_HEAD_BYTES:,} bytes"))
@@ -162,25 +163,26 @@ class HTTP11Exchange:
                 return bytes(event.data)
             if not self._starved:
                 self._finished = True
-                self._surplus = bool(self._input or self._connection.trailing_data[0])
+                self._surplus = bool(self._has_input() or self._connection.trailing_data[0])
                 self._input.clear()
+                self._older.clear()
                 return FINISHED
         return NEED_DATA
 
     def _feed(self) -> bool:
         """Give h11 what there is, up to a portion; False if there is nothing."""
-        if self._input:
+        if self._has_input():
             if not self._room:  # asking copies what h11 holds, an unfinished line: done for each piece, it would not be linear
                 self._room = MAX_HEAD_BYTES - len(self._connection.trailing_data[0])
             if not self._room:
                 raise self._fail(
                     RemoteProtocolError(f"the server sent a line of the chunked framing that is longer than {MAX_HEAD_BYTES:,} bytes")
                 )
-            data = self._input.popleft()
+            data = self._older.pop()
             if len(data) > self._room:
                 view = memoryview(data)
                 data = view[: self._room]
-                self._input.appendleft(view[self._room :])
+                self._older.append(view[self._room :])
             self._room -= len(data)
             self._connection.receive_data(data)  # type: ignore[arg-type] # any bytes-like does
             return True
@@ -190,9 +192,16 @@ class HTTP11Exchange:
             return True
         return False
 
+    def _has_input(self) -> bool:
+        """Whether there is any; if so, the oldest piece is on top of `_older`."""
+        if self._input and not self._older:
+            self._older, self._input = self._input[::-1], []
+        return bool(self._older)
+
     def _fail(self, error: MoondreamError) -> MoondreamError:
         self._error = error
         self._input.clear()
+        self._older.clear()
         return error
 
     def _encode(self, request: HTTPRequest, absolute: bool) -> bytes:

@@ -23,7 +23,6 @@ Rules
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from itertools import chain
@@ -112,7 +111,9 @@ class ResponseStream(Generic[R]):
         self._body: Body | None = None
         self._quick: Callable[[bytes], Sequence[Event] | None] = _none
         self._inflater: Inflater | None = None
-        self._input: deque[bytes] = deque()  # pieces of the body not yet decoded
+        # Pieces of the body not yet decoded: as they came, and behind those, a stack with the oldest on top. A deque would be 0.7 KB.
+        self._input: list[bytes] = []
+        self._older: list[bytes] = []
         self._open = False  # data is wanted: a body has begun, and neither its end nor that of the answer was seen
         self._ended = False  # the caller said that input has ended, or broke
         self._fault: MoondreamError | None = None  # what broke it
@@ -219,16 +220,16 @@ class ResponseStream(Generic[R]):
         """
         # How streams are read: a piece comes, one event is in it, it is taken. Then nothing is made but that event.
         pieces = self._input
-        if self._open and len(pieces) < 2 and not self._ready.__length_hint__():
+        if self._open and len(pieces) < 2 and not self._older and not self._ready.__length_hint__():
             if not pieces:
-                return self._ready
+                return iter(self._ready)
             events = self._quick(pieces[0])
             if events is not None:
                 pieces.clear()
                 ready = self._ready = iter(events)
                 return ready
             self._advance()
-            if self._open and not pieces:  # type: ignore[redundant-expr] # `_advance` may have closed it
+            if self._open and not self._older:  # type: ignore[redundant-expr] # `_advance` may have closed it, or left windows
                 return iter(self._ready)
         return chain.from_iterable(self._batches())
 
@@ -264,12 +265,14 @@ class ResponseStream(Generic[R]):
         """Decode one piece, or the end, into `_ready` (which must have been emptied); False if there is neither."""
         out: list[Event] = []
         try:
-            if self._input and self._body is not None:
-                data = self._input.popleft()
+            if (self._older or self._input) and self._body is not None:
+                if not self._older:
+                    self._older, self._input = self._input[::-1], []
+                data = self._older.pop()
                 if len(data) > WINDOW:
                     windows = [data[at : at + WINDOW] for at in range(0, len(data), WINDOW)]
-                    self._input.extendleft(reversed(windows))
-                    data = self._input.popleft()
+                    self._older += reversed(windows)
+                    data = self._older.pop()
                 if data:
                     self._body.pull(data, out)
             elif self._is_over():
@@ -305,6 +308,7 @@ class ResponseStream(Generic[R]):
         if not TRANSITIONS[self._state]:
             self._open = False
             self._input.clear()
+            self._older.clear()
 
     def _end(self, fault: MoondreamError | None) -> None:
         if self._ended:
