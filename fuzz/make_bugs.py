@@ -301,6 +301,14 @@ BUGS = (
         "bool(self._has_input())",
     ),
     Bug(
+        "lane-trusts-the-size",
+        ("socket",),
+        "A plain chunk counts as whole without the line end behind it.",
+        "_http11.py",
+        'if data.startswith(b"\\r\\n", end):',
+        "if end + 2 <= len(data):",
+    ),
+    Bug(
         "both-lengths-accepted",
         ("socket",),
         "A head with a length and chunked framing is taken.",

@@ -16,10 +16,12 @@ class Headers(Mapping[str, str]):
     """
 
     __slots__ = ("_items",)
+    _items: tuple[tuple[str, str], ...]
 
     def __init__(self, items: HeaderTypes = ()) -> None:
         if isinstance(items, Headers):
-            items = items.multi_items()
+            self._items = items._items
+            return
         pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
         self._items = tuple((_text(name).lower(), _text(value).strip(" \t")) for name, value in pairs)
 

@@ -106,7 +106,7 @@ def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
         transport = UrllibTransport()
         where = {"url": arguments.endpoint} if arguments.endpoint else {}
         endpoint = Endpoint(**where, api_key=api_key, user_agent_suffix=PROGRAM, allow_insecure_key=arguments.allow_insecure_key)
-    given = {name: seconds for name in Timeouts.__slots__ if (seconds := getattr(arguments, f"{name}_timeout")) is not None}
+    given = {name: seconds for name in Timeouts.__struct_fields__ if (seconds := getattr(arguments, f"{name}_timeout")) is not None}
     return Client(transport, endpoint, timeouts=Timeouts(**given))
 
 

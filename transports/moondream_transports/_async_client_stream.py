@@ -74,6 +74,8 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream]):
 
     async def __anext__(self) -> Event:
         try:
+            for ready in self._exchange.ready:
+                return ready
             while (event := self._exchange.next_event()) is NEED_DATA:
                 await self._read()
             if event is FINISHED:

@@ -72,6 +72,8 @@ class ClientStream(AnyClientStream[R, Transport, ByteStream]):
 
     def __next__(self) -> Event:
         try:
+            for ready in self._exchange.ready:
+                return ready
             while (event := self._exchange.next_event()) is NEED_DATA:
                 self._read()
             if event is FINISHED:

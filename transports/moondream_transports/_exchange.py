@@ -72,7 +72,7 @@ class Exchange(Generic[R]):
         self._asked: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None = (request, endpoint, stream, extra_body)
         self._timeouts = timeouts
         self._hooks = hooks
-        self._ready: Iterator[Event] = iter(())
+        self.ready: Iterator[Event] = iter(())  # events that are decoded already: most come with others
         self._had_event = False
         self._end: float | None = None
         self._deadline: _Deadline = FirstEventTimeout  # the one that is waited for
@@ -111,11 +111,9 @@ class Exchange(Generic[R]):
         self._tell("head")
 
     def next_event(self) -> Event | Signal:
-        """As `ResponseStream.next_event`."""
-        for event in self._ready:
-            return event
-        self._ready = self.decoder.events()
-        for event in self._ready:
+        """As `ResponseStream.next_event`, once `ready` has nothing more."""
+        self.ready = self.decoder.events()
+        for event in self.ready:
             if not self._had_event:
                 self._had_event = True
                 self.timeline.first_event_at = monotonic()

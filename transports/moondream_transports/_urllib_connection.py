@@ -36,10 +36,14 @@ class Progress:
         self._timeouts = timeouts
         self._end = after(timeouts.total)
         self._deadline = sooner(after(timeouts.connect), self._end)
+        self._fresh: float | None = None  # the deadline was just set, so this is what is left
         self._socket: socket.socket | None = None
 
     def left(self) -> float | None:
         """Seconds until the deadline, to wait for at most. Raises TimeoutError if it has passed."""
+        if self._fresh is not None:
+            fresh, self._fresh = self._fresh, None
+            return fresh
         if self._deadline is None:
             return None
         left = self._deadline - monotonic()
@@ -55,6 +59,7 @@ class Progress:
     def wait_for(self, timeout: float | None) -> None:
         """Set a new deadline."""
         self._deadline = after(timeout)
+        self._fresh = timeout
 
     def shutdown(self) -> None:
         """Wake whoever waits for the socket; closing it does not."""
@@ -90,13 +95,16 @@ class _SocketReader(io.RawIOBase):
         self._progress = progress
         self._socket = sock
         self._raw = raw  # the socket's own reader: while it is open, the socket stays so
+        self._timeout: float | None = -1.0  # which the socket has; not known yet
         self.ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._socket.settimeout(self._progress.left())
+        if (left := self._progress.left()) != self._timeout:  # a call of the system: usually it is the same as for the last read
+            self._socket.settimeout(left)
+            self._timeout = left
         count = self._socket.recv_into(buffer)
         self.ended = not count
         return count
