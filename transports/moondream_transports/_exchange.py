@@ -38,7 +38,7 @@ from sansio_moondream import (
 )
 
 from ._deadlines import sooner
-from ._hooks import Hooks, Timeline, logger
+from ._hooks import Hooks, Timeline, log, log_failure
 from ._transport import HeaderTypes, Timeouts
 
 R = TypeVar("R", bound=Result)
@@ -179,12 +179,12 @@ class Exchange(Generic[R]):
             self.timeline.completed_at = monotonic()
 
     def _tell(self, what: Literal["start", "head", "first_event", "end"]) -> None:
-        logger.debug("%s: %s", what, self.timeline)
+        log(what, self.timeline)
         if self._hooks is not None:
             try:
                 getattr(self._hooks, f"on_{what}")(self.timeline)
             except Exception:  # noqa: BLE001 - whatever it is, it is no fault of the exchange
-                logger.exception("a hook raised in on_%s; the exchange goes on", what)
+                log_failure(f"on_{what}")
 
 
 def _has_two_ends(headers: Headers) -> bool:

@@ -5,11 +5,9 @@ The log is `moondream_transports`, at level DEBUG, one line a hook. Neither it n
 
 from __future__ import annotations
 
-import logging
+import sys
 
 from msgspec import Struct
-
-logger = logging.getLogger("moondream_transports")
 
 
 class Timeline(Struct, eq=False):
@@ -70,3 +68,16 @@ class Hooks:
 
     def on_end(self, timeline: Timeline) -> None:
         """The exchange is over: complete, failed, or left early by its reader."""
+
+
+def log(what: str, timeline: Timeline) -> None:
+    """Nobody listens to a log whose module was never imported, and importing it takes longer than all of this package."""
+    if (logging := sys.modules.get("logging")) is not None:
+        logging.getLogger("moondream_transports").debug("%s: %s", what, timeline)
+
+
+def log_failure(hook: str) -> None:
+    """The hook that was called has raised what is being handled."""
+    import logging
+
+    logging.getLogger("moondream_transports").exception("a hook raised in %s; the exchange goes on", hook)
