@@ -77,7 +77,11 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream]):
             for ready in self._exchange.ready:
                 return ready
             while (event := self._exchange.next_event()) is NEED_DATA:
-                await self._read()
+                connection = self._opened()  # another task may close it meanwhile
+                try:
+                    self._exchange.receive(await connection.read(self._exchange.patience()))
+                except (MoondreamError, TimeoutError) as error:
+                    self._exchange.receive_error(error)
             if event is FINISHED:
                 await self._drain()
         except BaseException as error:
@@ -87,13 +91,6 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream]):
             await self._close(None)
             raise StopAsyncIteration
         return event
-
-    async def _read(self) -> None:
-        connection = self._opened()  # another thread may close it meanwhile
-        try:
-            self._exchange.receive(await connection.read(self._exchange.patience()))
-        except (MoondreamError, TimeoutError) as error:
-            self._exchange.receive_error(error)
 
     async def _drain(self) -> None:
         with suppress(MoondreamError, TimeoutError):

@@ -75,7 +75,11 @@ class ClientStream(AnyClientStream[R, Transport, ByteStream]):
             for ready in self._exchange.ready:
                 return ready
             while (event := self._exchange.next_event()) is NEED_DATA:
-                self._read()
+                connection = self._opened()  # another thread may close it meanwhile
+                try:
+                    self._exchange.receive(connection.read(self._exchange.patience()))
+                except (MoondreamError, TimeoutError) as error:
+                    self._exchange.receive_error(error)
             if event is FINISHED:
                 self._drain()
         except BaseException as error:
@@ -85,13 +89,6 @@ class ClientStream(AnyClientStream[R, Transport, ByteStream]):
             self._close(None)
             raise StopIteration
         return event
-
-    def _read(self) -> None:
-        connection = self._opened()  # another thread may close it meanwhile
-        try:
-            self._exchange.receive(connection.read(self._exchange.patience()))
-        except (MoondreamError, TimeoutError) as error:
-            self._exchange.receive_error(error)
 
     def _drain(self) -> None:
         with suppress(MoondreamError, TimeoutError):

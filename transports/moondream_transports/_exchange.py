@@ -57,6 +57,23 @@ _WORDS: dict[_Deadline, str] = {
 class Exchange(Generic[R]):
     """One request and the answer to it, with deadlines and hooks around the decoder."""
 
+    __slots__ = (
+        "_asked",
+        "_asked_at",
+        "_body_ended",
+        "_deadline",
+        "_drain_end",
+        "_drained",
+        "_end",
+        "_had_event",
+        "_hooks",
+        "_timeouts",
+        "_waited",
+        "decoder",
+        "ready",
+        "timeline",
+    )  # a thousand idle streams have one each
+
     def __init__(
         self,
         request: Request[R],
@@ -183,8 +200,8 @@ class Exchange(Generic[R]):
         if self._hooks is not None:
             try:
                 getattr(self._hooks, f"on_{what}")(self.timeline)
-            except Exception:  # noqa: BLE001 - whatever it is, it is no fault of the exchange
-                log_failure(f"on_{what}")
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is no fault of the exchange
+                log_failure(f"on_{what}", error)
 
 
 def _has_two_ends(headers: Headers) -> bool:

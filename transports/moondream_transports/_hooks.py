@@ -76,8 +76,8 @@ def log(what: str, timeline: Timeline) -> None:
         logging.getLogger("moondream_transports").debug("%s: %s", what, timeline)
 
 
-def log_failure(hook: str) -> None:
-    """The hook that was called has raised what is being handled."""
+def log_failure(hook: str, error: Exception) -> None:
+    """The hook that was called has raised that."""
     import logging
 
-    logging.getLogger("moondream_transports").exception("a hook raised in %s; the exchange goes on", hook)
+    logging.getLogger("moondream_transports").error("a hook raised in %s; the exchange goes on", hook, exc_info=error)
