@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moondream_transports import Client, NoRecording, ReplayTransport, Timeouts
+from moondream_transports import AsyncClient, AsyncReplayTransport, Client, NoRecording, ReplayTransport, Timeouts
 from sansio_moondream import (
     Completed,
     ConnectFailed,
@@ -16,11 +16,14 @@ from sansio_moondream import (
     FirstEventTimeout,
     IdleTimeout,
     MoondreamError,
+    QueryResult,
     RateLimitError,
     TextDelta,
 )
 from sansio_moondream.recording import Ending, Piece, Recording, RecordingHeader
 from tests.helpers import CAPTION, END, QUERY, TRACES, Trace, delta
+
+from .drivers import Driver, never
 
 ENDPOINT = Endpoint(url="http://localhost:2020/v1")
 HEAD = (("content-type", "text/event-stream"),)
@@ -157,3 +160,58 @@ def test_speed(speed: float) -> None:
 def test_real_time() -> None:
     quick = recorded((0.001, delta("A")), (0.001, END), seconds=0.001)
     assert [type(event) for event in Client(ReplayTransport([quick]), ENDPOINT).stream(QUERY).__enter__()] == [TextDelta, Completed]
+
+
+@pytest.mark.parametrize("loop", [Driver(name, name, never) for name in ("asyncio", "trio")], ids=lambda loop: loop.name)
+class TestAsync:
+    """AsyncReplayTransport has the same recordings, pace and endings; only its waiting is another."""
+
+    def test_captured_responses_as_they_were(self, loop: Driver) -> None:
+        async def main() -> None:
+            for trace in TRACES:
+                header = RecordingHeader("POST", f"/v1/{trace.request.skill}", (), {}, trace.status_code, tuple(trace.headers))
+                ending = Ending(0) if trace.ending is None else Ending(0, "ConnectionLost", str(trace.ending))
+                recording = Recording(header, tuple(Piece(0, piece) for piece in trace.pieces), ending)
+                events: list[Any] = []
+                error = ""
+                try:
+                    async with AsyncClient(AsyncReplayTransport([recording], speed=None), ENDPOINT).stream(trace.request) as stream:
+                        async for event in stream:
+                            events.append(event)
+                except MoondreamError as caught:
+                    error = repr(caught)
+                assert (events, error) == expected(trace)
+
+        loop.run(main)
+
+    def test_pace_and_timeouts(self, loop: Driver) -> None:
+        async def main() -> None:
+            clock = Clock()
+
+            async def sleep(seconds: float) -> None:
+                clock.append(seconds)
+
+            async with AsyncClient(AsyncReplayTransport([WHOLE], speed=2, sleep=sleep), ENDPOINT).stream(QUERY) as stream:
+                assert [(type(event), clock.now) async for event in stream] == [(TextDelta, 0.75), (TextDelta, 1.75), (Completed, 3.75)]
+            slow = AsyncClient(AsyncReplayTransport([WHOLE], sleep=sleep), ENDPOINT, timeouts=Timeouts(idle=1.5))
+            with pytest.raises(IdleTimeout) as caught:
+                await slow.send(QUERY)
+            assert isinstance(caught.value.partial, QueryResult)
+            assert caught.value.partial.text == "A"
+            refused = Recording(RecordingHeader("POST", "/v1/query"), (), Ending(2, "ConnectFailed", "refused"))
+            with pytest.raises(ConnectFailed, match="refused"):
+                await AsyncClient(AsyncReplayTransport([refused], sleep=sleep), ENDPOINT).send(QUERY)
+            with pytest.raises(NoRecording):
+                await AsyncClient(AsyncReplayTransport([]), ENDPOINT).send(QUERY)
+            with pytest.raises(ValueError, match="above 0"):
+                AsyncReplayTransport([], speed=0)
+
+        loop.run(main)
+
+    def test_real_time(self, loop: Driver) -> None:
+        async def main() -> None:
+            quick = recorded((0.001, delta("A")), (0.001, END), seconds=0.001)
+            async with AsyncClient(AsyncReplayTransport([quick]), ENDPOINT).stream(QUERY) as stream:
+                assert [type(event) async for event in stream] == [TextDelta, Completed]
+
+        loop.run(main)
