@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from sys import intern
 from typing import cast
 
 HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
@@ -23,7 +24,7 @@ class Headers(Mapping[str, str]):
             self._items = items._items
             return
         pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
-        self._items = tuple((_text(name).lower(), _text(value).strip(" \t")) for name, value in pairs)
+        self._items = tuple((intern(_text(name).lower()), _text(value).strip(" \t")) for name, value in pairs)
 
     def multi_items(self) -> tuple[tuple[str, str], ...]:
         """All fields in the order they came, names in lower case."""

@@ -125,7 +125,7 @@ class AiohttpStream:
         self.headers = response.raw_headers
         self.connected_at = body.asked_at
         self._response = response
-        self._body = body
+        self._connection = body.connection()  # without the body, a kilobyte of aiohttp's
         self._content = response.content
         self._fault: Exception | None = None
         self._loop = asyncio.get_running_loop()
@@ -169,7 +169,7 @@ class AiohttpStream:
         if self._closed is not None:
             self._closed.remove_done_callback(self._lose)
         if self._response.connection is not None:  # else it was given back at the end of the body
-            self._body.abort()
+            self._connection.abort()
         self._response.close()
 
     def _wait_for(self, timeout: float) -> None:

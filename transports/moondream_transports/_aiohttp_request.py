@@ -62,6 +62,10 @@ class Body(aiohttp.Payload):
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         raise NotImplementedError
 
+    def connection(self) -> Body | asyncio.Transport:
+        """What to call `abort` of when the head of the response is there: this one, only as long as it is not sent."""
+        return self if self._value or self._transport is None else self._transport
+
     def abort(self) -> None:
         """Close the connection at once. aiohttp would first wait until all that was written is sent."""
         if self._transport is not None:

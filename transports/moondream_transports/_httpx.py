@@ -97,6 +97,7 @@ class AsyncHttpxTransport(_AnyHttpxTransport):
                     raise progress.named(error, connected=progress.connected_at is not None) from error
                 raise
             built.stream.let_go()
+            built.extensions.pop("trace", None)  # and with it the scope, half a kilobyte
             return AsyncHttpxStream(response, progress)
         raise progress.timed_out(connected=progress.connected_at is not None)
 

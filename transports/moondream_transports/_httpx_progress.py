@@ -58,12 +58,7 @@ class Progress:
         self.connected_at: float | None = None
         self.dialled: Any = None  # the newest network stream that the library has made for this
         self.limits: dict[str, float | None] = {}  # the dict that the library reads; an empty one sets no limit
-        self.errors: tuple[type[Exception], ...] = (
-            library.TransportError,
-            library.InvalidURL,
-            OSError,
-            UnicodeError,
-        )  # a host that IDNA refuses
+        self.errors = _errors(library)
         self._library = library
         self._timeouts = timeouts
         self._end = after(timeouts.total)
@@ -179,6 +174,12 @@ class _Pieces:
         if (piece := next(self, None)) is None:
             raise StopAsyncIteration
         return piece
+
+
+@cache
+def _errors(library: Any) -> tuple[type[Exception], ...]:
+    """What the library raises. UnicodeError: a host that IDNA refuses."""
+    return library.TransportError, library.InvalidURL, OSError, UnicodeError
 
 
 @cache
