@@ -220,9 +220,7 @@ class ResponseStream(Generic[R]):
         """
         # How streams are read: a piece comes, one event is in it, it is taken. Then nothing is made but that event.
         pieces = self._input
-        if self._open and len(pieces) < 2 and not self._older and not self._ready.__length_hint__():
-            if not pieces:
-                return iter(self._ready)
+        if len(pieces) == 1 and self._open and not self._older and not self._ready.__length_hint__():
             events = self._quick(pieces[0])
             if events is not None:
                 pieces.clear()
@@ -231,6 +229,8 @@ class ResponseStream(Generic[R]):
             self._advance()
             if self._open and not self._older:  # type: ignore[redundant-expr] # `_advance` may have closed it, or left windows
                 return iter(self._ready)
+        if self._open and not pieces and not self._older:
+            return iter(self._ready)  # nothing came
         return chain.from_iterable(self._batches())
 
     def next_event(self) -> Event | Signal:

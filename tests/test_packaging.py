@@ -79,3 +79,13 @@ def test_imports_go_only_downward() -> None:
     lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
     run = subprocess.run([lint_imports, "--no-cache", "--no-logo"], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(("transport", "library"), [("AiohttpTransport", "aiohttp"), ("AnyioTransport", "anyio")])
+def test_a_transport_whose_library_is_missing_says_what_to_install(transport: str, library: str):
+    program = f"import sys; sys.modules[{library!r}] = None; from moondream_transports import {transport}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        f"{transport} needs {library}, which is not installed: pip install 'sansio-moondream[{library}]'"
+    )

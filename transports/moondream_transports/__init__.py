@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._replay import AsyncReplayStream, AsyncReplayTransport, NoRecording, ReplayStream, ReplayTransport
     from ._urllib import UrllibStream, UrllibTransport
 
+_EXTRAS = ("aiohttp", "anyio")  # the httpx transports take either of two libraries, and say so themselves
 # Transports are imported when they are first asked for: each needs a library of its own, which may not be there.
 _MODULES = {
     "AiohttpStream": "_aiohttp",
@@ -80,6 +81,3 @@ def __getattr__(name: str) -> Any:
         ) from None
     globals()[name] = value
     return value
-
-
-_EXTRAS = ("aiohttp", "anyio", "httpx2")

@@ -4,7 +4,7 @@
    raised there; anything else after the events that came before it.
 2. The connection is closed, or given back, as soon as an error is raised or the block is left. What was decoded stays there.
 3. What is left of the HTTP framing behind a complete answer is waited for, briefly, when the last event has been given out.
-4. Nothing is left open between two events: no generator, task group, cancel scope or timer.
+4. Nothing is left open between two events: no generator, task group or cancel scope. A transport may keep a timer until it is closed.
 5. It knows no event loop. Only closing a stream that was forgotten needs one, as nothing can be awaited there: `_event_loop.py`.
 """
 
