@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from time import monotonic
+from typing import Any
 
+import msgspec
 import pytest
 
 from moondream_transports import Hooks, Timeline
-from sansio_moondream import ConnectFailed, ConnectionLost, IncompleteStream, ServerError
-from tests.helpers import END, QUERY, delta, record
+from sansio_moondream import ConnectFailed, ConnectionLost, IncompleteStream, Metrics, Request, ServerError
+from tests.helpers import DETECT, END, QUERY, delta, record
 
 from .drivers import Driver, never
-from .told import ENDPOINT, WHOLE, AsyncTold, Told
+from .told import ENDPOINT, WHOLE, AsyncTold, JSONTold, Told
 
 EACH = [Driver(name, name, never) for name in ("sync", "asyncio", "trio")]
 each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
@@ -74,6 +76,8 @@ class TestHooks:
         moments = [seen.opened_at, seen.head_at, seen.first_event_at, seen.completed_at, seen.ended_at]
         assert None not in moments
         assert moments == sorted(moment for moment in moments if moment is not None)
+        assert seen.metadata is not None
+        assert seen.metadata.request_id == "7"
 
     @pytest.mark.parametrize(
         ("told", "called", "error"),
@@ -96,11 +100,35 @@ class TestHooks:
         assert notes.timelines[-1].completed_at is None
         assert notes.timelines[-1].ended_at is not None
 
+    @pytest.mark.parametrize(
+        ("request_", "streams", "streamed"),
+        [(QUERY, True, True), (QUERY, False, False), (DETECT, True, False)],
+        ids=["streamed", "whole", "a skill that does not stream"],
+    )
+    def test_how_it_was_asked(self, kind: Driver, request_: Request[Any], streams: bool, streamed: bool) -> None:
+        notes = Notes()
+        asked = msgspec.structs.replace(request_, model="moon-1")
+
+        async def main() -> None:
+            told = JSONTold(b'{"answer": "A", "objects": [], "metrics": {"output_tokens": 3}}', b"")
+            client = kind.client(AsyncTold(told) if kind.is_async else told, ENDPOINT, hooks=notes)
+            if streams:
+                async with client.stream(asked) as stream:
+                    await stream.result()
+            else:
+                await client.send(asked)
+
+        kind.run(main)
+        seen = notes.timelines[-1]
+        assert (seen.model, seen.streamed) == ("moon-1", streamed)
+        assert seen.metadata is not None
+        assert seen.metadata.metrics == Metrics(output_tokens=3)
+
     def test_left_early(self, kind: Driver) -> None:
         notes = Notes()
         watched(kind, Told(*WHOLE), notes, leave_early=True)
         assert notes.called == ["start", "head", "first event", "end"]
-        assert (notes.timelines[-1].completed_at, notes.timelines[-1].error) == (None, None)
+        assert (notes.timelines[-1].completed_at, notes.timelines[-1].error, notes.timelines[-1].metadata) == (None, None, None)
 
     def test_a_hook_that_raises_does_no_harm(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
         class Broken(Hooks):

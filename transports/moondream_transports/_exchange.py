@@ -108,7 +108,8 @@ class Exchange(Generic[R]):
         http_request = request.to_http(endpoint, stream, extra_body)
         now, given = monotonic(), self._timeouts
         self._end = None if given.total is None else now + given.total
-        self.timeline = Timeline(request.skill, http_request.url, opened_at=now)
+        streamed = stream and request.streams
+        self.timeline = Timeline(request.skill, http_request.url, opened_at=now, model=request.model, streamed=streamed)
         self._tell("start")
         # None is longer than `total`, for transports that do not look at that.
         timeouts = Timeouts(sooner(given.connect, given.total), sooner(given.first_event, given.total), given.idle, given.total)
@@ -194,6 +195,7 @@ class Exchange(Generic[R]):
     def _note_completion(self) -> None:
         if self.timeline.completed_at is None:
             self.timeline.completed_at = monotonic()
+            self.timeline.metadata = None if (whole := self.decoder.snapshot) is None else whole.metadata
 
     def _tell(self, what: Literal["start", "head", "first_event", "end"]) -> None:
         log(what, self.timeline)

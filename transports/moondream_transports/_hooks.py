@@ -9,9 +9,13 @@ import sys
 
 from msgspec import Struct
 
+from sansio_moondream import Metadata
 
-class Timeline(Struct, eq=False):
+
+class Timeline(Struct, eq=False, weakref=True):
     """How one exchange went, filled in as it goes. Moments are in seconds of `time.monotonic()`; None has not come.
+
+    One exchange has one timeline, the same in each call of a hook: a `WeakKeyDictionary` may have it as the key to what is yours.
 
     Attributes:
         skill, url: what was asked, and where. A URL never has a key.
@@ -24,6 +28,9 @@ class Timeline(Struct, eq=False):
         request_id: the server's, as far as it is known at the end.
         error: what ended the exchange before its end: a `MoondreamError`, or what was raised in the reader's own block. None also
             where the reader left early.
+        model: as the request names it; None is the server's choice.
+        streamed: whether the answer was asked for as it is made; otherwise it comes whole.
+        metadata: what came beside the answer, tokens among it, once that is complete.
     """
 
     skill: str
@@ -37,6 +44,9 @@ class Timeline(Struct, eq=False):
     ended_at: float | None = None
     request_id: str | None = None
     error: BaseException | None = None
+    model: str | None = None
+    streamed: bool = True
+    metadata: Metadata | None = None
 
     def __str__(self) -> str:
         """For the log: what is known by now."""
