@@ -1,4 +1,7 @@
-"""Every code block of README and docs runs, every link leads somewhere, and what is generated is up to date."""
+"""Every code block of README and docs runs, every link leads somewhere, and what is generated is up to date.
+
+Blocks that are files (see `guides.py`) are imported by the others.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are no program: a diagram, and the make targets, which would run these tests again.
 NOT_RUN = {"mermaid", "sh"}
@@ -67,7 +69,9 @@ def test_blocks_are_of_a_kind_that_is_run_or_known_not_to_be(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: Path):
-    code = "\n".join(code for kind, code in blocks(page) if kind == "python").replace("localhost:2020", f"127.0.0.1:{port}")
+    write_files(page, tmp_path)
+    programs = [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
+    code = "\n".join(programs).replace("localhost:2020", f"127.0.0.1:{port}")
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
     done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
     assert done.returncode == 0, done.stderr

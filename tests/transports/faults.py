@@ -18,8 +18,10 @@ from sansio_moondream import (
     APIError,
     AuthenticationError,
     BadRequestError,
+    Completed,
     ConnectionLost,
     EncodedImage,
+    Event,
     FirstEventTimeout,
     IdleTimeout,
     IncompleteStream,
@@ -31,6 +33,7 @@ from sansio_moondream import (
     PaymentRequiredError,
     PermissionDeniedError,
     QueryRequest,
+    QueryResult,
     RateLimitError,
     RemoteProtocolError,
     ServerError,
@@ -72,6 +75,23 @@ class Fault:
             if (self.id, driver) in LIMITS_OF_LIBRARIES
             else self
         )
+
+    def check(self, events: Sequence[Event], outcome: object) -> None:
+        """That these are the events, and that the result or error behind them."""
+        if self.error is None:
+            assert isinstance(outcome, QueryResult), outcome
+            whole = [TextDelta(self.text)] if self.text is not None else EVENTS[: self.events]
+            assert events == [*whole, Completed(outcome)]
+            assert outcome.text == "".join(event.text for event in whole)
+            return
+        assert type(outcome) is self.error, outcome
+        beyond = events[self.events :]  # of text without end, as much as the limit allows
+        assert events[: self.events] == EVENTS[: self.events]
+        assert not beyond or "text beyond" in self.name
+        assert {name: getattr(outcome, name) for name in self.about} == self.about
+        if self.events:
+            assert isinstance(outcome.partial, QueryResult)
+            assert outcome.partial.text == "".join(WORDS) + "".join(event.text for event in beyond if isinstance(event, TextDelta))
 
     @property
     def id(self) -> str:

@@ -1,0 +1,23 @@
+"""The files in the guides of docs/: a Python block whose first line is `# NAME.py` is a file of that name.
+
+The other blocks of its page, and other files, can import it. So a program is in its guide and nowhere else, and the tests run that.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"# (\w+\.py)\n")
+
+
+def write_files(page: Path, folder: Path) -> list[Path]:
+    """Write the files of a page into a folder; where they are then."""
+    written: list[Path] = []
+    for kind, code in BLOCK.findall(page.read_text()):
+        if kind == "python" and (name := NAME.match(code)):
+            written.append(folder / name[1])
+            written[-1].write_text(code)
+    return written
