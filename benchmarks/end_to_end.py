@@ -25,440 +25,22 @@ import json
 import os
 import platform
 import resource
-import socket
 import statistics
-import struct
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Self, TypeAlias
+from pathlib import Path
+from typing import Any
 
-import works
+from readers import CANDIDATES, OFFICIAL, Ask, Candidate
+from stream_server import EVENTS, MODES, OPEN
 
-EVENTS = 200  # of each stream, the last one included
-WORK = works.query(EVENTS - 1)
-QUESTION = "?"
 PAUSE = 100e-6  # seconds before each event; the system adds about 60 µs
 WARM_UP = 10  # streams
-OPEN = 1000  # streams at once, for memory
-PIECE = 64 * 1024
-MODES = ("each", "flow", "burst")
-
-# The server
-
-LAST_CHUNK = b"0\r\n\r\n"
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def moondream_records() -> list[bytes]:
-    return WORK.records
-
-
-def openai_records() -> list[bytes]:
-    fixed = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    choices = [{"index": 0, "delta": {"content": text}, "finish_reason": None} for text in texts(EVENTS - 2)]
-    choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-    return [*(_record({**fixed, "choices": [choice]}) for choice in choices), b"data: [DONE]\n\n"]
-
-
-def anthropic_records() -> list[bytes]:
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
-    usage = {"input_tokens": 1, "output_tokens": 1}
-    messages: list[dict[str, Any]] = [
-        {"type": "message_start", "message": {**message, "usage": usage}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}} for text in texts(EVENTS - 5)),
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage},
-        {"type": "message_stop"},
-    ]
-    return [b"event: %b\n%b" % (message["type"].encode(), _record(message)) for message in messages]
-
-
-def texts(count: int) -> list[str]:
-    return [json.loads(payload)["chunk"] for payload in WORK.payloads[:count]]
-
-
-def _record(message: dict[str, Any]) -> bytes:
-    return b"data: %b\n\n" % json.dumps(message).encode()
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def serve(pause: float) -> None:
-    """Print the port, and answer until whoever started it closes the pipe. A thread for each connection."""
-    of_path = {"query": moondream_records(), "completions": openai_records(), "messages": anthropic_records()}
-    answers = {name.encode(): [chunk(record) for record in records] for name, records in of_path.items()}
-    threading.stack_size(256 * 1024)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2 * OPEN)
-
-    def accept() -> None:
-        while True:
-            connection, _ = listener.accept()
-            threading.Thread(target=answer, args=(connection, answers, pause), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    print(listener.getsockname()[1], flush=True)
-    sys.stdin.read()
-
-
-def answer(connection: socket.socket, answers: dict[bytes, list[bytes]], pause: float) -> None:
-    """All requests of one connection. A path begins with the mode and ends with what tells the wire format."""
-    with connection, connection.makefile("rb") as requests, suppress(ConnectionError):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while first_line := requests.readline():
-            length = 0
-            while line := requests.readline().strip():
-                name, _, value = line.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
-            requests.read(length)
-            parts = first_line.split()[1].split(b"/")
-            send(connection, parts[1], answers[parts[-1]], pause)
-
-
-def send(connection: socket.socket, mode: bytes, chunks: list[bytes], pause: float) -> None:
-    if mode == b"idle":
-        connection.sendall(HEAD + chunks[0])
-    elif mode == b"burst":
-        connection.sendall(b"".join([HEAD, *chunks, LAST_CHUNK]))
-    else:
-        connection.sendall(HEAD)
-        with Unread(connection) as unread:
-            for data in chunks:
-                if mode == b"each":
-                    time.sleep(pause)
-                    while unread.any():
-                        time.sleep(pause)
-                connection.sendall(data)
-        connection.sendall(LAST_CHUNK)  # a write of its own, at once: as servers do
-
-
-class Unread:
-    """Sees, in the kernel, whether the other end of a connection on this machine has read all that it was sent (sock_diag(7) of Linux)."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        (host, port), (our_host, our_port) = connection.getpeername(), connection.getsockname()
-        ends = struct.pack("!HH4s12x4s12x", port, our_port, socket.inet_aton(host), socket.inet_aton(our_host))
-        asked = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + ends + struct.pack("=Iq", 0, -1)
-        self._request = struct.pack("=IHHII", 16 + len(asked), 20, 1, 0, 0) + asked
-        linux = sys.platform == "linux"
-        self._kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) if linux else None
-
-    def any(self) -> bool:
-        """Always False where there is no such kernel: then the pause has to do."""
-        if self._kernel is None:
-            return False
-        self._kernel.send(self._request)
-        found = self._kernel.recv(4096)
-        return len(found) > 72 and struct.unpack_from("=I", found, 72)[0] > 0  # a short answer: the connection is closed
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._kernel is not None:
-            self._kernel.close()
-
-
-# The candidates: each gives, for a server's address, a function that reads one whole stream and asserts what came.
-
-Ask: TypeAlias = Callable[[], Awaitable[None]]
-Opened: TypeAlias = Callable[[str], AbstractAsyncContextManager[Ask]]
-
-BODY = json.dumps({"question": QUESTION, "stream": True}).encode()
-HEADERS = {"Content-Type": "application/json"}
-BODY_BYTES = sum(map(len, WORK.records))
-PATIENCE = 120.0
-
-
-def ours_sync(transport: Callable[[], Any]) -> Opened:
-    @asynccontextmanager
-    async def opened(url: str) -> AsyncIterator[Ask]:
-        from moondream_transports import Client
-        from sansio_moondream import Endpoint, QueryRequest
-
-        with transport() as made:
-            client, request = Client(made, Endpoint(f"{url}/v1")), QueryRequest(question=QUESTION)
-
-            async def ask() -> None:
-                events = 0
-                with client.stream(request) as stream:
-                    for _ in stream:
-                        events += 1
-                    assert events == WORK.events
-                    assert stream.result().text == WORK.text
-
-            yield ask
-
-    return opened
-
-
-def ours_async(transport: Callable[[], Any]) -> Opened:
-    @asynccontextmanager
-    async def opened(url: str) -> AsyncIterator[Ask]:
-        from moondream_transports import AsyncClient
-        from sansio_moondream import Endpoint, QueryRequest
-
-        async with transport() as made:
-            client, request = AsyncClient(made, Endpoint(f"{url}/v1")), QueryRequest(question=QUESTION)
-
-            async def ask() -> None:
-                events = 0
-                async with client.stream(request) as stream:
-                    async for _ in stream:
-                        events += 1
-                    assert events == WORK.events
-                    assert (await stream.result()).text == WORK.text
-
-            yield ask
-
-    return opened
-
-
-def our_urllib() -> Any:
-    from moondream_transports import UrllibTransport
-
-    return nullcontext(UrllibTransport(proxies={}))
-
-
-def our_httpx(library: str) -> Callable[[], Any]:
-    @contextmanager
-    def transport() -> Iterator[Any]:
-        from moondream_transports import HttpxTransport
-
-        with import_module(library).Client(trust_env=False) as client:
-            yield HttpxTransport(client)
-
-    return transport
-
-
-def our_async_httpx(library: str) -> Callable[[], Any]:
-    @asynccontextmanager
-    async def transport() -> AsyncIterator[Any]:
-        from moondream_transports import AsyncHttpxTransport
-
-        async with _async_httpx_client(library) as client:
-            yield AsyncHttpxTransport(client)
-
-    return transport
-
-
-def _async_httpx_client(library: str) -> Any:
-    module = import_module(library)
-    return module.AsyncClient(trust_env=False, timeout=PATIENCE, limits=module.Limits(max_connections=None))
-
-
-def our_aiohttp() -> Any:
-    from moondream_transports import AiohttpTransport
-
-    return AiohttpTransport()
-
-
-def our_anyio() -> Any:
-    from moondream_transports import AnyioTransport
-
-    return AnyioTransport()
-
-
-@asynccontextmanager
-async def bare_urllib(url: str) -> AsyncIterator[Ask]:
-    import urllib.request
-
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    async def ask() -> None:
-        size = 0
-        with opener.open(urllib.request.Request(f"{url}/v1/query", BODY, HEADERS), timeout=PATIENCE) as response:
-            while data := response.read1(PIECE):
-                size += len(data)
-        assert size == BODY_BYTES
-
-    yield ask
-
-
-def bare_httpx(library: str) -> Opened:
-    @asynccontextmanager
-    async def opened(url: str) -> AsyncIterator[Ask]:
-        with import_module(library).Client(trust_env=False, timeout=PATIENCE) as client:
-
-            async def ask() -> None:
-                size = 0
-                with client.stream("POST", f"{url}/v1/query", content=BODY, headers=HEADERS) as response:
-                    for data in response.iter_raw():
-                        size += len(data)
-                assert size == BODY_BYTES
-
-            yield ask
-
-    return opened
-
-
-def bare_async_httpx(library: str) -> Opened:
-    @asynccontextmanager
-    async def opened(url: str) -> AsyncIterator[Ask]:
-        async with _async_httpx_client(library) as client:
-
-            async def ask() -> None:
-                size = 0
-                async with client.stream("POST", f"{url}/v1/query", content=BODY, headers=HEADERS) as response:
-                    async for data in response.aiter_raw():
-                        size += len(data)
-                assert size == BODY_BYTES
-
-            yield ask
-
-    return opened
-
-
-@asynccontextmanager
-async def bare_aiohttp(url: str) -> AsyncIterator[Ask]:
-    import aiohttp
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False) as session:
-
-        async def ask() -> None:
-            size = 0
-            async with session.post(f"{url}/v1/query", data=BODY, headers=HEADERS) as response:
-                async for data in response.content.iter_any():
-                    size += len(data)
-            assert size == BODY_BYTES
-
-        yield ask
-
-
-@asynccontextmanager
-async def bare_asyncio(url: str) -> AsyncIterator[Ask]:
-    """A kept connection, and not even HTTP: the last chunk is the end."""
-    port, request = _raw_request(url)
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def ask() -> None:
-        reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-        writer.write(request)
-        data, size = b"", 0
-        while not data.endswith(LAST_CHUNK):
-            data = await reader.read(PIECE)
-            assert data, "the server closed"
-            size += len(data)
-        assert size > BODY_BYTES
-        idle.append((reader, writer))
-
-    yield ask
-    for _, writer in idle:
-        writer.close()
-
-
-@asynccontextmanager
-async def bare_trio(url: str) -> AsyncIterator[Ask]:
-    """As `bare_asyncio`."""
-    import trio
-
-    port, request = _raw_request(url)
-    idle: list[trio.SocketStream] = []
-
-    async def ask() -> None:
-        stream = idle.pop() if idle else await trio.open_tcp_stream("127.0.0.1", port)
-        await stream.send_all(request)
-        data, size = b"", 0
-        while not data.endswith(LAST_CHUNK):
-            data = await stream.receive_some(PIECE)
-            assert data, "the server closed"
-            size += len(data)
-        assert size > BODY_BYTES
-        idle.append(stream)
-
-    yield ask
-    for stream in idle:
-        await stream.aclose()
-
-
-def _raw_request(url: str) -> tuple[int, bytes]:
-    """The port of a server, and what to send to it."""
-    host, _, path = url.removeprefix("http://").partition("/")
-    head = f"POST /{path}/v1/query HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(BODY)}\r\n\r\n"
-    return int(host.partition(":")[2]), head.encode() + BODY
-
-
-@asynccontextmanager
-async def moondream(url: str) -> AsyncIterator[Ask]:
-    client = import_module("moondream").vl(endpoint=f"{url}/v1")
-
-    async def ask() -> None:
-        assert "".join(client.query(question=QUESTION, stream=True)["answer"]) == WORK.text
-
-    yield ask
-
-
-@asynccontextmanager
-async def openai(url: str) -> AsyncIterator[Ask]:
-    package, text = import_module("openai"), "".join(texts(EVENTS - 2))
-    with (
-        import_module("httpx2").Client(trust_env=False) as http,
-        package.OpenAI(api_key="none", base_url=f"{url}/v1", http_client=http, max_retries=0) as client,
-    ):
-
-        async def ask() -> None:
-            messages = [{"role": "user", "content": QUESTION}]
-            with client.chat.completions.create(model="m", messages=messages, stream=True) as chunks:
-                assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
-
-        yield ask
-
-
-@asynccontextmanager
-async def anthropic(url: str) -> AsyncIterator[Ask]:
-    package, text = import_module("anthropic"), "".join(texts(EVENTS - 5))
-    with (
-        import_module("httpx2").Client(trust_env=False) as http,
-        package.Anthropic(api_key="none", base_url=url, http_client=http, max_retries=0) as client,
-    ):
-
-        async def ask() -> None:
-            messages = [{"role": "user", "content": QUESTION}]
-            with client.messages.create(model="m", max_tokens=1000, messages=messages, stream=True) as events:
-                assert "".join(event.delta.text for event in events if event.type == "content_block_delta") == text
-
-        yield ask
-
-
-@dataclass(frozen=True)
-class Candidate:
-    open: Opened
-    backend: str = "sync"  # or asyncio or trio
-    bare: str | None = None  # of one of ours: the bare library that it is measured against
-
-
-OFFICIAL = "moondream"
-# In the order in which they run: what is compared stands side by side.
-CANDIDATES = {
-    "urllib": Candidate(ours_sync(our_urllib), bare="bare-urllib"),
-    "bare-urllib": Candidate(bare_urllib),
-    OFFICIAL: Candidate(moondream),
-    "aiohttp": Candidate(ours_async(our_aiohttp), "asyncio", "bare-aiohttp"),
-    "bare-aiohttp": Candidate(bare_aiohttp, "asyncio"),
-    "httpx2": Candidate(ours_sync(our_httpx("httpx2")), bare="bare-httpx2"),
-    "bare-httpx2": Candidate(bare_httpx("httpx2")),
-    "httpx": Candidate(ours_sync(our_httpx("httpx")), bare="bare-httpx"),
-    "bare-httpx": Candidate(bare_httpx("httpx")),
-    "httpx2-async": Candidate(ours_async(our_async_httpx("httpx2")), "asyncio", "bare-httpx2-async"),
-    "bare-httpx2-async": Candidate(bare_async_httpx("httpx2"), "asyncio"),
-    "httpx-async": Candidate(ours_async(our_async_httpx("httpx")), "asyncio", "bare-httpx-async"),
-    "bare-httpx-async": Candidate(bare_async_httpx("httpx"), "asyncio"),
-    "anyio-asyncio": Candidate(ours_async(our_anyio), "asyncio", "bare-asyncio"),
-    "bare-asyncio": Candidate(bare_asyncio, "asyncio"),
-    "anyio-trio": Candidate(ours_async(our_anyio), "trio", "bare-trio"),
-    "bare-trio": Candidate(bare_trio, "trio"),
-    "openai": Candidate(openai),
-    "anthropic": Candidate(anthropic),
-}
 
 # Inside a candidate's process
 
@@ -617,7 +199,7 @@ class Found:
 @contextmanager
 def server(pause: float = PAUSE) -> Iterator[str]:
     """Its address."""
-    command = [sys.executable, __file__, "--serve", "--pause", str(pause)]
+    command = [sys.executable, str(Path(__file__).with_name("stream_server.py")), str(pause)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -685,9 +267,9 @@ class Verdict:
 
 
 def verdicts(found: Found, parts: list[str], names: list[str]) -> Iterator[Verdict]:
-    ours = {name: CANDIDATES[name].bare for name in names if CANDIDATES[name].bare is not None}
+    ours = {name: CANDIDATES[name].bares for name in names if CANDIDATES[name].bare is not None}
     if "speed" in parts:
-        for name, bare in ours.items():
+        for name, (bare, _) in ours.items():
             if name == "anyio-asyncio":
                 yield Verdict("anyio-asyncio: CPU to a bare asyncio stream (each)", 1.7, found.ratio(name, bare))
             elif name != "anyio-trio":  # no target: there is no HTTP library under it
@@ -695,7 +277,7 @@ def verdicts(found: Found, parts: list[str], names: list[str]) -> Iterator[Verdi
         yield Verdict("aiohttp: times as fast as the official package (burst)", 2.5, found.ratio(OFFICIAL, "aiohttp", "burst"), least=True)
         yield Verdict("urllib: CPU to the official package (each)", 0.75, found.ratio("urllib", OFFICIAL))
     if "memory" in parts:
-        for name, bare in ours.items():
+        for name, (_, bare) in ours.items():
             if CANDIDATES[name].backend != "sync":
                 yield Verdict(f"{name}: KiB a stream beyond the bare library", 4.0, beyond(found, name, bare))
     if "imports" in parts:
@@ -763,7 +345,7 @@ def as_json(found: Found, parts: list[str], names: list[str], streams: int) -> s
 
 def with_bare(chosen: Iterable[str]) -> list[str]:
     """The chosen candidates, with the bare libraries of ours among them."""
-    wanted = {name for choice in chosen for name in (choice, CANDIDATES[choice].bare)}
+    wanted = {name for choice in chosen for name in (choice, *CANDIDATES[choice].bares)}
     return [name for name in CANDIDATES if name in wanted]
 
 
@@ -779,13 +361,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     for option in ("--candidate", "--url"):
         parser.add_argument(option, help=argparse.SUPPRESS)
-    for option in ("--serve", "--memory"):
-        parser.add_argument(option, action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     rounds: int = args.rounds or (2 if args.quick else 5)
     streams: int = args.streams or (20 if args.quick else 200)
-    if args.serve:
-        return serve(args.pause)
     if args.candidate:
         return run_candidate(args.candidate, args.url, streams, args.memory)
 

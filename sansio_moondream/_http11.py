@@ -16,6 +16,7 @@ h11 is the parser. What is ours makes it behave alike however the bytes are cut,
 from __future__ import annotations
 
 import re
+from typing import Literal
 from urllib.parse import urlsplit
 
 import h11
@@ -46,7 +47,8 @@ class HTTP11Exchange:
     """One request and its response on one connection.
 
     Send `data_to_send()`, hand in what comes with `receive_data` and `receive_eof`, and pull: `next_event()` gives the head, then
-    pieces of the body, then FINISHED. Where `reusable` is true then, the connection may carry another exchange.
+    pieces of the body, then FINISHED; behind the head, `next_body()` gives all pieces at once. Where `reusable` is true at the end,
+    the connection may carry another exchange.
 
     `absolute` asks a proxy for a whole URL (RFC 9112, section 3.2.2). A request whose method is CONNECT names the host and port of
     its URL, and its response has no body: a status of 2xx means that the connection is now a tunnel.
@@ -118,6 +120,32 @@ class HTTP11Exchange:
         if self._told_end:
             raise self._fail(ConnectionLost("the server closed the connection before the end of the body"))
         raise self._fail(RemoteProtocolError(f"the server sent what is not HTTP/1.1: {said}"))
+
+    def next_body(self) -> bytes | Literal[Signal.NEED_DATA]:
+        """All of the body that has come, joined; NEED_DATA if none has; b"" for ever after its end. It is for use behind the head.
+
+        Raises as `next_event` does, and LocalProtocolError before the head.
+        """
+        if self._lane_open and self._in_lane is None and not (self._older or self._ended):
+            # How streams are read: a piece comes, one chunk is in it, it is taken.
+            if not self._input:
+                return NEED_DATA
+            data = self._input[0]
+            line = _PLAIN_CHUNK.match(data)
+            if line and line.end() + int(line[1], 16) + 2 == len(data) and data[-2:] == b"\r\n" and len(self._input) == 1:
+                self._input.clear()
+                return bytes(data[line.end() : -2])
+        if not self._had_head:
+            raise LocalProtocolError("next_body() came before the head: next_event() gives that")
+        pieces: list[bytes] = []
+        try:
+            while isinstance(event := self.next_event(), bytes):
+                pieces.append(event)
+        except MoondreamError:
+            if not pieces:  # else the next call raises it
+                raise
+            return b"".join(pieces)
+        return NEED_DATA if not pieces and event is not FINISHED else b"".join(pieces)
 
     def _next_of_head(self) -> ResponseHead | Signal:
         while self._collect_head():

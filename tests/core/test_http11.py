@@ -62,8 +62,8 @@ class Read(NamedTuple):
         return self.head, self.body, type(self.error), str(self.error), self.finished, self.reusable
 
 
-def read(pieces: Iterable[bytes], *, eof: bool = False, request: HTTPRequest = POST, pull: bool = True) -> Read:
-    """Feed an exchange, pulling after each piece or only at the end."""
+def read(pieces: Iterable[bytes], *, eof: bool = False, request: HTTPRequest = POST, pull: bool = True, joined: bool = False) -> Read:
+    """Feed an exchange, pulling after each piece or only at the end, each piece of the body or all that are there."""
     exchange = HTTP11Exchange(request)
     exchange.data_to_send()
     heads: list[ResponseHead] = []
@@ -72,8 +72,9 @@ def read(pieces: Iterable[bytes], *, eof: bool = False, request: HTTPRequest = P
 
     def take() -> None:
         nonlocal finished
-        while (event := exchange.next_event()) is not NEED_DATA:
-            if event is FINISHED:
+        while (event := exchange.next_body() if joined and heads else exchange.next_event()) is not NEED_DATA:
+            if event in (FINISHED, b""):
+                assert event == (b"" if joined and heads else FINISHED)
                 finished = True
                 return
             assert not finished
@@ -117,8 +118,8 @@ def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read
         cuttings = [(f"in pieces of {size}", at_offsets(raw, [*range(size, len(raw), size), *ends])) for size in sizes]
         cuttings += [(f"cut at {at}", at_offsets(raw, [at])) for at in (1, 30, len(raw) // 2, *ends)]
     for name, pieces in cuttings:
-        for pull in (True, False):
-            other = read(pieces, eof=eof, request=request, pull=pull or whole.error is not None)
+        for pull, joined in ((True, False), (False, False), (True, True)):
+            other = read(pieces, eof=eof, request=request, pull=pull or whole.error is not None, joined=joined)
             assert other.key == whole.key, f"{name} gives another outcome than whole"
     return whole
 
@@ -305,6 +306,23 @@ def test_a_tunnel_is_there_with_its_head(fields: bytes):
 def test_a_refused_tunnel_has_a_body():
     seen = check(b"HTTP/1.1 407 No\r\nContent-Length: 4\r\n\r\nmoon", request=CONNECT)
     assert (seen.body, seen.finished, seen.reusable) == (b"moon", True, True)
+
+
+def test_the_body_at_once():
+    exchange = HTTP11Exchange(POST)
+    with pytest.raises(LocalProtocolError, match="before the head"):
+        exchange.next_body()
+    exchange.receive_data(CHUNKED)
+    assert isinstance(exchange.next_event(), ResponseHead)
+    assert exchange.next_body() is NEED_DATA
+    exchange.receive_data(b"4\r\nmoon\r\n")
+    assert exchange.next_body() == b"moon"
+    for piece in (b"1\r\nA\r\n", b"2\r\n m\r\n3\r\noon\r\n", b"5\r\n over", b"\r\nnonsense\r\n"):
+        exchange.receive_data(piece)
+    assert exchange.next_body() == b"A moon over"
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError):
+            exchange.next_body()
 
 
 def test_good_bytes_come_before_the_fault_behind_them():

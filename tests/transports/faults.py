@@ -357,7 +357,6 @@ _EARLY_413 = "36: 413 before it has read the request"
 
 # (row, transport): the error there, where the library under it cannot be made to tell. docs/transports.md has the reasons.
 LIMITS_OF_LIBRARIES: dict[tuple[str, str], type[MoondreamError]] = {
-    ("31: 200 header fields", "urllib"): RemoteProtocolError,  # http.client takes 99
     (_EARLY_413, "httpx2-asyncio"): ConnectionLost,  # when a write fails, asyncio drops what was not read
     (_EARLY_413, "httpx-asyncio"): ConnectionLost,
 }

@@ -8,10 +8,10 @@ from time import monotonic
 import pytest
 
 from moondream_transports import Client, Timeouts, UrllibTransport
-from sansio_moondream import ConnectFailed, Endpoint, QueryResult, RemoteProtocolError
+from sansio_moondream import ConnectFailed, Endpoint, QueryResult
 from tests.helpers import QUERY
 
-from .fault_server import EVENT_STREAM, FaultServer, head
+from .fault_server import FaultServer
 from .faults import WHOLE_BODY, WORDS, answers, sized, wait
 
 
@@ -52,15 +52,3 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proxy_of_an_unknown_kind() -> None:
     with pytest.raises(ConnectFailed, match="socks5"):
         send(Endpoint(url="http://moondream.test/v1"), UrllibTransport(proxies={"http": "socks5://localhost:1"}))
-
-
-@pytest.mark.parametrize("count", [98, 99])
-def test_header_fields(count: int) -> None:
-    """http.client takes 99, Content-Type among them."""
-    many = head(headers=[*EVENT_STREAM, *((f"X-{number}", "1") for number in range(count))])
-    with FaultServer(answers(many, WHOLE_BODY)) as server:
-        if count == 98:
-            assert send(Endpoint(url=server.url)).text == "".join(WORDS)
-        else:
-            with pytest.raises(RemoteProtocolError):
-                send(Endpoint(url=server.url))

@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from time import monotonic
 
 import anyio
 from anyio.abc import ByteStream
 
-from sansio_moondream import NEED_DATA, ConnectionLost, Headers, HTTP11Exchange, MoondreamError, ResponseHead
+from sansio_moondream import NEED_DATA, ConnectionLost, Headers, HTTP11Exchange, ResponseHead
 
 from ._anyio_connection import close, receive, send
 from ._anyio_pool import Pool
@@ -72,12 +71,6 @@ class AnyioStream:
             await close(self._connection)
 
     async def _next_piece(self) -> bytes:
-        while (event := self._exchange.next_event()) is NEED_DATA:
+        while (body := self._exchange.next_body()) is NEED_DATA:
             await receive(self._connection, self._exchange)
-        if not isinstance(event, bytes):
-            return b""
-        pieces = [event]  # all that are there: where many come at once, this saves a third of the time of an event
-        with suppress(MoondreamError):  # the next read raises it
-            while isinstance(event := self._exchange.next_event(), bytes):
-                pieces.append(event)
-        return b"".join(pieces)
+        return body

@@ -73,15 +73,19 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream]):
         return self
 
     async def __anext__(self) -> Event:
+        exchange = self._exchange
         try:
-            for ready in self._exchange.ready:
+            for ready in exchange.ready:
                 return ready
-            while (event := self._exchange.next_event()) is NEED_DATA:
+            flows = exchange.decoder.state is State.READING_EVENTS and self._connection is not None
+            event = NEED_DATA if flows else exchange.next_event()  # all of `ready` was taken, so there is nothing more to decode
+            while event is NEED_DATA:
                 connection = self._opened()  # another task may close it meanwhile
                 try:
-                    self._exchange.receive(await connection.read(self._exchange.patience()))
+                    exchange.receive(await connection.read(exchange.patience()))
                 except (MoondreamError, TimeoutError) as error:
-                    self._exchange.receive_error(error)
+                    exchange.receive_error(error)
+                event = exchange.next_event()
             if event is FINISHED:
                 await self._drain()
         except BaseException as error:

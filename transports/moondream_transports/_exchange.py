@@ -126,6 +126,7 @@ class Exchange(Generic[R]):
             self.decoder.receive_error(
                 RemoteProtocolError("the head of the response gives its body two different ends (RFC 9112, section 6.3)")
             )
+        self.ready = self.decoder.events()
         self._tell("head")
 
     def next_event(self) -> Event | Signal:

@@ -1,29 +1,25 @@
 """A transport on the standard library alone.
 
-1. It goes through urllib.request for its proxies, over a connection of our own (`_urllib_connection.py`) that keeps deadlines.
+1. It goes through urllib.request for its proxies, and http.client for its connections. What they lack is in `_urllib_connection.py`.
 2. urllib.request asks the server to close: each exchange has a connection of its own.
 3. Looking up a name cannot be interrupted: `Timeouts.connect` counts it, but acts only after it.
-4. Where http.client is lenient, it is so here, and safe, as nothing else follows on the connection: of two lengths the first
-   counts, and of a length and chunked framing the framing. It takes fewer than 100 header fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from sansio_moondream import ConnectionLost, HTTPRequest, RemoteProtocolError
+from sansio_moondream import HTTPRequest
 
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
     import ssl
+    from urllib.request import OpenerDirector
 
     from ._urllib_connection import Progress, Response
-
-_READ_AT_ONCE = 64 * 1024
 
 
 class UrllibTransport:
@@ -36,15 +32,16 @@ class UrllibTransport:
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None, proxies: Mapping[str, str] | None = None) -> None:
         self._ssl_context = ssl_context
         self._proxies = proxies
+        self._opener: OpenerDirector | None = None
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> UrllibStream:
         """As `Transport.send` says. Redirects are not followed, and an error status is a response like any other."""
-        from . import _urllib_connection as connection  # and with it ssl, email and the like: only where they are used
+        from . import _urllib_connection as connection  # and with it ssl, h11 and the like: only where they are used
 
-        if self._ssl_context is None and request.url.startswith("https:"):
-            self._ssl_context = connection.default_context()
-        progress = connection.Progress(timeouts)
-        return UrllibStream(connection.open_response(request, progress, self._proxies, self._ssl_context), progress)
+        if self._opener is None:
+            self._opener = connection.make_opener(self._proxies, self._ssl_context)
+        progress = connection.Progress(request, timeouts)
+        return UrllibStream(connection.open_response(self._opener, request, progress), progress)
 
 
 class UrllibStream:
@@ -54,8 +51,8 @@ class UrllibStream:
         self._response = response
         self._progress = progress
         self._reading = Lock()
-        self.status_code = response.status
-        self.headers: list[tuple[str, str]] = response.getheaders()
+        self.status_code = response.head.status_code
+        self.headers = response.head.headers
         self.connected_at = progress.connected_at
 
     def read(self, timeout: float | None) -> bytes:
@@ -63,17 +60,12 @@ class UrllibStream:
         self._progress.wait_for(timeout)
         with self._reading:
             try:
-                data = self._response.read1(_READ_AT_ONCE)
+                return self._response.read()
             except self._progress.errors as error:
                 raise self._progress.named(error)  # noqa: B904 - it has its cause
-        if self._response.chunked and (self._response.chunk_left or 0) < 0:  # http.client reads a chunk of -5 bytes as all there is
-            raise RemoteProtocolError("a chunk of the body has a size below 0")
-        if not data and self._response.length:  # http.client takes a body that is cut short for whole
-            raise ConnectionLost(f"the connection closed {self._response.length:,} bytes before the end of the body")
-        return data
 
     def close(self) -> None:
         """As `ByteStream.close` says. Called by another thread, it wakes a `read` that waits."""
         self._progress.shutdown()
-        with self._reading, suppress(OSError):  # http.client cannot be closed under a reader
+        with self._reading:  # the system may give the socket's number to another, which the reader would then read
             self._response.close()

@@ -1,37 +1,50 @@
-"""http.client with deadlines, and strict where its leniency would hide a fault. Loaded by `_urllib.py` when first used.
+"""Connections for `_urllib.py`, which loads it when first used: http.client's, but for the response and the deadlines.
 
 1. `Progress` is the one place that knows how far an exchange is and what it waits for. Everything that waits asks it how long.
 2. A socket's own timeout starts anew with every byte; before each system call it is set to what is left until the deadline.
-3. A head that stops in its middle, or that holds a line that is no field, is not taken for whole; 1xx heads are skipped.
+3. Responses are read by the core's `HTTP11Exchange`: http.client takes a head or a body that is cut off for whole, and as long for a
+   chunk as decoding it takes ten times over.
 4. A server may answer and close before it has read the request (413): so where sending fails, the answer is looked for first.
 """
 
 from __future__ import annotations
 
-import io
 import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from time import monotonic
 from typing import Any, cast
 from urllib.error import URLError
 from urllib.request import AbstractHTTPHandler, OpenerDirector, ProxyHandler, Request, UnknownHandler
 
-from sansio_moondream import ConnectFailed, ConnectionLost, ConnectTimeout, HTTPRequest, RemoteProtocolError, TLSFailed
+from sansio_moondream import (
+    NEED_DATA,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    HTTP11Exchange,
+    HTTPRequest,
+    RemoteProtocolError,
+    ResponseHead,
+    TLSFailed,
+)
 
 from ._deadlines import after, sooner
 from ._transport import Timeouts
 
+_READ_AT_ONCE = 64 * 1024
+
 
 class Progress:
-    """How far one exchange is: shared by the transport, the connection and the socket's reader."""
+    """How far one exchange is: shared by the transport, the connection and the response."""
 
     errors = OSError, HTTPException, ValueError  # of http.client; ValueError: a host that IDNA refuses
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    def __init__(self, request: HTTPRequest, timeouts: Timeouts) -> None:
+        self.asked = HTTPRequest(request.method, request.url, (), b"")  # the body may be 13 MB
         self.connected_at: float | None = None
         self._timeouts = timeouts
         self._end = after(timeouts.total)
@@ -58,7 +71,7 @@ class Progress:
 
     def wait_for(self, timeout: float | None) -> None:
         """Set a new deadline."""
-        self._deadline = after(timeout)
+        self._deadline = None if timeout is None else monotonic() + timeout
         self._fresh = timeout
 
     def shutdown(self) -> None:
@@ -83,56 +96,49 @@ class Progress:
             return kind(f"the connection could not be made: {what}")
         if isinstance(cause, TimeoutError):
             return TimeoutError("nothing came in time")
-        if isinstance(cause, OSError | IncompleteRead):
-            return ConnectionLost(f"the connection broke: {what}")
-        return RemoteProtocolError(f"what came is not HTTP: {what}")
+        return ConnectionLost(f"the connection broke: {what}")
 
 
-class _SocketReader(io.RawIOBase):
-    """Reads a socket until the deadline, and remembers whether its end was seen."""
+class Response:
+    """A response that is read from a socket until a deadline."""
 
-    def __init__(self, progress: Progress, sock: socket.socket, raw: io.RawIOBase) -> None:
+    url = msg = reason = ""  # urllib.request sets them
+
+    def __init__(self, progress: Progress, sock: socket.socket, exchange: HTTP11Exchange) -> None:
         self._progress = progress
         self._socket = sock
-        self._raw = raw  # the socket's own reader: while it is open, the socket stays so
+        self._held = sock.makefile("rb", buffering=0)  # while it is open, the socket stays so: urllib.request closes that
         self._timeout: float | None = -1.0  # which the socket has; not known yet
-        self.ended = False
+        self._exchange = exchange
+        self.head = self._read_head()
 
-    def readable(self) -> bool:
-        return True
+    def _read_head(self) -> ResponseHead:
+        try:
+            while (head := self._exchange.next_event()) is NEED_DATA:
+                self._receive()
+        except BaseException:
+            self.close()
+            raise
+        assert isinstance(head, ResponseHead)
+        return head
 
-    def readinto(self, buffer: Any) -> int | None:
+    def read(self) -> bytes:
+        """All of the body that has come, or the next that comes; b"" is its end."""
+        while (body := self._exchange.next_body()) is NEED_DATA:
+            self._receive()
+        return body
+
+    def close(self) -> None:
+        self._held.close()
+
+    def _receive(self) -> None:
         if (left := self._progress.left()) != self._timeout:  # a call of the system: usually it is the same as for the last read
             self._socket.settimeout(left)
             self._timeout = left
-        count = self._socket.recv_into(buffer)
-        self.ended = not count
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class Response(HTTPResponse):
-    """A response whose socket is read until a deadline."""
-
-    def __init__(self, progress: Progress, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self._reader = _SocketReader(progress, sock, self.fp.detach())
-        self.fp = io.BufferedReader(self._reader, 64 * 1024)
-
-    def begin(self) -> None:
-        try:
-            super().begin()
-            while 101 < self.status < 200:  # http.client skips only 100
-                vars(self).update(headers=None, msg=None)  # which is how it knows that no head was read
-                super().begin()
-        finally:
-            if self._reader.ended:
-                raise RemoteDisconnected("the server closed the connection before the head of the response was whole")
-        if self.headers.defects:
-            raise HTTPException(f"the head of the response has a line that is no field: {self.headers.defects[0]!r}")
+        if data := self._socket.recv(_READ_AT_ONCE):
+            self._exchange.receive_data(data)
+        else:
+            self._exchange.receive_eof()
 
 
 class _Connection(HTTPConnection):
@@ -140,7 +146,6 @@ class _Connection(HTTPConnection):
         super().__init__(*args, **kwargs)
         self._progress = progress
         self._create_connection = self._dial
-        self.response_class = cast(Any, partial(Response, progress))  # called like the class
 
     def connect(self) -> None:
         super().connect()
@@ -155,52 +160,75 @@ class _Connection(HTTPConnection):
             if self._progress.connected_at is None:
                 raise
 
+    def getresponse(self) -> Any:  # not what http.client gives, but all that urllib.request asks of it
+        return Response(self._progress, self.sock, HTTP11Exchange(self._progress.asked))
+
     def _dial(self, address: tuple[str, int], timeout: object, source_address: tuple[str, int] | None) -> socket.socket:
         """Try each of the host's addresses, all of them within the deadline: socket.create_connection gives it to each."""
         failure: OSError | None = None
         for *_, found in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
             try:
                 sock = socket.create_connection((str(found[0]), address[1]), self._progress.left(), source_address)
-                sock.settimeout(self._progress.left())  # for TLS, and for a proxy's tunnel
+                sock.settimeout(self._progress.left())  # for TLS
             except OSError as error:
                 failure = error
             else:
                 return sock
         raise failure or OSError("the name has no address")
 
+    def _tunnel(self) -> None:
+        """What http.client does, but for the deadline, which it knows nothing of."""
+        headers: dict[str, str] = vars(self)["_tunnel_headers"]
+        exchange = HTTP11Exchange(HTTPRequest("CONNECT", self._progress.asked.url, tuple(headers.items()), b""))
+        self.send(exchange.data_to_send())
+        try:
+            response = Response(self._progress, self.sock, exchange)
+        except (ConnectionLost, RemoteProtocolError) as error:
+            raise OSError(f"the proxy made no tunnel: {error}") from error
+        response.close()
+        if not 200 <= response.head.status_code < 300:
+            raise OSError(f"the proxy refused to make a tunnel: {response.head.status_code}")
+        self.sock.settimeout(self._progress.left())  # for TLS
+
 
 class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
+class _Request(Request):
+    progress: Progress
+
+
 class _Handler(AbstractHTTPHandler):
-    def __init__(self, progress: Progress, context: ssl.SSLContext | None) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         super().__init__()
-        self._progress = progress
         self._context = context
 
-    def http_open(self, request: Request) -> HTTPResponse:
-        return self.do_open(partial(_Connection, self._progress), request)
+    def http_open(self, request: _Request) -> Any:
+        return self.do_open(cast(Any, partial(_Connection, request.progress)), request)
 
-    def https_open(self, request: Request) -> HTTPResponse:
-        return self.do_open(partial(_TLSConnection, self._progress), request, context=self._context)
+    def https_open(self, request: _Request) -> Any:
+        if self._context is None:
+            self._context = ssl.create_default_context()  # once: it takes longer than a connection
+        return self.do_open(cast(Any, partial(_TLSConnection, request.progress)), request, context=self._context)
 
     http_request = https_request = AbstractHTTPHandler.do_request_
 
 
-def open_response(request: HTTPRequest, progress: Progress, proxies: Mapping[str, str] | None, context: ssl.SSLContext | None) -> Response:
-    """Send a request and read the head of its response. Raises as `Transport.send` does."""
-    opener = OpenerDirector()  # build_opener would add handlers that follow redirects and take error statuses for exceptions
-    for handler in (ProxyHandler(None if proxies is None else dict(proxies)), UnknownHandler(), _Handler(progress, context)):
+def make_opener(proxies: Mapping[str, str] | None, context: ssl.SSLContext | None) -> OpenerDirector:
+    """What urllib.request.build_opener makes would follow redirects, and take error statuses for exceptions."""
+    opener = OpenerDirector()
+    for handler in (ProxyHandler(None if proxies is None else dict(proxies)), UnknownHandler(), _Handler(context)):
         opener.add_handler(handler)
+    return opener
+
+
+def open_response(opener: OpenerDirector, request: HTTPRequest, progress: Progress) -> Response:
+    """Send a request and read the head of its response. Raises as `Transport.send` does."""
+    asked = _Request(request.url, request.body, dict(request.headers), method=request.method)
+    asked.progress = progress
     try:
-        response = opener.open(Request(request.url, request.body, dict(request.headers), method=request.method), timeout=progress.left())
+        response: Response = opener.open(asked, timeout=progress.left())
     except progress.errors as error:
         raise progress.named(error)  # noqa: B904 - it has its cause
-    assert isinstance(response, Response)
     return response
-
-
-def default_context() -> ssl.SSLContext:
-    """Verifies servers by the system's certificates. Made once: it takes longer than a connection."""
-    return ssl.create_default_context()
