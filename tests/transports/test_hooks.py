@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 import pytest
@@ -129,6 +131,16 @@ class TestHooks:
         watched(kind, Told(*WHOLE), notes, leave_early=True)
         assert notes.called == ["start", "head", "first event", "end"]
         assert (notes.timelines[-1].completed_at, notes.timelines[-1].error, notes.timelines[-1].metadata) == (None, None, None)
+
+    def test_what_a_hook_keeps_for_an_exchange_goes_with_it(self, kind: Driver) -> None:
+        class Keeping(Hooks):
+            def on_start(self, timeline: Timeline) -> None:
+                kept[timeline] = "what is mine"
+
+        kept: WeakKeyDictionary[Timeline, str] = WeakKeyDictionary()
+        watched(kind, Told(*WHOLE), Keeping())
+        gc.collect()
+        assert not kept
 
     def test_a_hook_that_raises_does_no_harm(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
         class Broken(Hooks):
