@@ -104,6 +104,11 @@ def test_links_lead_somewhere(page: Path):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_the_index_has_every_page():
+    listed = LINK.findall((ROOT / "docs" / "README.md").read_text())
+    assert sorted(listed) == sorted({page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"})
+
+
 def test_the_diagram_is_the_table():
     spec = util.spec_from_file_location("make_diagram", ROOT / "docs" / "make_diagram.py")
     assert spec is not None
