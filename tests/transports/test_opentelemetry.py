@@ -25,6 +25,7 @@ sdk_trace: Any = pytest.importorskip("opentelemetry.sdk.trace", reason="the guid
 export: Any = import_module("opentelemetry.sdk.trace.export")
 in_memory: Any = import_module("opentelemetry.sdk.trace.export.in_memory_span_exporter")
 sdk_metrics: Any = import_module("opentelemetry.sdk.metrics")
+metrics_export: Any = import_module("opentelemetry.sdk.metrics.export")
 StatusCode: Any = import_module("opentelemetry.trace").StatusCode
 
 SHIPPED = files("moondream_tools") / "recordings"
@@ -41,7 +42,7 @@ class Watch:
         self.exporter = in_memory.InMemorySpanExporter()
         self.tracers = sdk_trace.TracerProvider(shutdown_on_exit=False)
         self.tracers.add_span_processor(export.SimpleSpanProcessor(self.exporter))
-        self.reader = sdk_metrics.export.InMemoryMetricReader()
+        self.reader = metrics_export.InMemoryMetricReader()
         self.hooks = module.OpenTelemetryHooks(self.tracers, sdk_metrics.MeterProvider([self.reader], shutdown_on_exit=False))
 
     @property
