@@ -88,8 +88,9 @@ def log(what: str, timeline: Timeline) -> None:
 def log_retry(timeline: Timeline, error: MoondreamError, seconds: float) -> None:
     """As `log`, where people look who do not follow each exchange: it may cost them money."""
     if (logging := sys.modules.get("logging")) is not None:
-        words = "retry: %s, attempt %d failed (%s), the next in %.3f s"
-        logging.getLogger("moondream_transports").info(words, timeline, timeline.attempts, type(error).__name__, seconds)
+        fault = type(error).__name__ + (f", status {timeline.status_code}" if timeline.status_code is not None else "")
+        words = "retry: %s at %s, attempt %d failed (%s), the next in %.3f s"
+        logging.getLogger("moondream_transports").info(words, timeline.skill, timeline.url, timeline.attempts, fault, seconds)
 
 
 def log_failure(hook: str, error: Exception) -> None:
