@@ -445,6 +445,7 @@ class TestEachFault:
             assert isinstance(run.outcome, QueryResult), run.outcome
             assert (run.outcome.text, len(run.events), run.attempts) == ("A moon", 3, failing + 1)
             assert policy is not None
+            assert run.several.begun[-1].steps == []  # to the end of the body, so that the connection can be used again
             assert run.waits == [policy.wait(ConnectFailed(), attempt, 0) for attempt in range(1, failing + 1)]
             assert [(number, type(seen), wait) for number, seen, wait in run.notes.retries] == [
                 (number, error, wait) for number, wait in enumerate(run.waits, 1)
@@ -646,7 +647,7 @@ class TestTotal:
         clock = Clock()
         monkeypatch.setattr("moondream_transports._exchange.monotonic", clock)
         slow = Told(lambda: clock.passes(5, b""), status_code=503, connected_at=clock.now)
-        last = Told(*WHOLE, connected_at=clock.now + 5)
+        last = whole()
         client = EACH[0].client(Several(slow, last), ENDPOINT, retries=QUICK, timeouts=Timeouts(first_event=6, total=None))
         assert EACH[0].run(client.send, QUERY).text == "A moon"
         assert last.reads[0] == 6
@@ -880,6 +881,32 @@ class TestLeaving:
         assert len(several.begun) == (1 if when == "before the wait" else 2)
         assert several.open == 0
         assert notes.called.count("end") == 1
+
+
+def test_closed_by_another_thread_that_is_not_done_with_it() -> None:
+    """The reader is woken by the closing of the connection, and does not take what it has read for a reason to try again."""
+    closing, over = threading.Event(), threading.Event()
+
+    class Slow(Told):
+        def close(self) -> None:
+            super().close()
+            closing.set()
+            assert over.wait(20)
+
+    def read() -> bytes:
+        closer.start()
+        assert closing.wait(20)
+        raise ConnectionLost("closed while it was read")
+
+    several = Several(Slow(b"sorry", read, status_code=503), whole())
+    notes = Notes()
+    stream = EACH[0].client(several, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY).sync  # type: ignore[attr-defined]
+    closer = threading.Thread(target=stream.close)
+    with pytest.raises(ServerError), stream:
+        stream.result()
+    over.set()
+    closer.join()
+    assert notes.called == ["start", "head 503", "end"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a wait for a lock cannot be interrupted there")

@@ -87,7 +87,7 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
                 if event is not FINISHED:
                     return event
                 await self._drain()
-            except BaseException as error:
+            except BaseException as error:  # without a connection it was never opened, or another task closes it
                 if self._connection is None or (wait := self._exchange.retry_in(error)) is None:
                     await self._close(error)
                     raise

@@ -89,7 +89,7 @@ class ClientStream(AnyClientStream[R, Transport, ByteStream, object]):
                 if event is not FINISHED:
                     return event
                 self._drain()
-            except BaseException as error:
+            except BaseException as error:  # without a connection it was never opened, or another thread closes it
                 if self._connection is None or (wait := self._exchange.retry_in(error)) is None:
                     self._close(error)
                     raise
