@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from moondream_transports import AsyncClient, AsyncClientStream, AsyncTransport, Hooks, Timeouts
+from moondream_transports import AsyncClient, AsyncClientStream, AsyncTransport, Hooks, RetryPolicy, Timeouts
 from sansio_moondream import Completed, Event, Limits
 
 from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
@@ -35,6 +35,7 @@ def avl(
     timeouts: Timeouts | None = None,
     limits: Limits | None = None,
     hooks: Hooks | None = None,
+    retries: RetryPolicy | None = None,
     allow_insecure_key: bool = False,
 ) -> AsyncVL:
     """As `vl`, for asyncio and trio: its methods are awaited, and what is streamed is an async generator.
@@ -46,7 +47,7 @@ def avl(
         from moondream_transports import AnyioTransport
 
         transport = AnyioTransport(max_idle=0)  # so that there is nothing to close
-    return AsyncVL(AsyncClient(transport, where, timeouts=timeouts, limits=limits, hooks=hooks), model)
+    return AsyncVL(AsyncClient(transport, where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries), model)
 
 
 class AsyncVL:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from moondream_transports import Client, ClientStream, Hooks, Timeouts, Transport, UrllibTransport
+from moondream_transports import Client, ClientStream, Hooks, RetryPolicy, Timeouts, Transport, UrllibTransport
 from sansio_moondream import Completed, Event, Limits
 
 from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
@@ -35,6 +35,7 @@ def vl(
     timeouts: Timeouts | None = None,
     limits: Limits | None = None,
     hooks: Hooks | None = None,
+    retries: RetryPolicy | None = None,
     allow_insecure_key: bool = False,
 ) -> VL:
     """A model behind an endpoint, the cloud's if none is named.
@@ -43,7 +44,7 @@ def vl(
     connection of its own. Raises ValueError for `local=True`, and for a key that would go over plain http.
     """
     where = make_endpoint(api_key, endpoint, local, allow_insecure_key)
-    return VL(Client(transport or UrllibTransport(), where, timeouts=timeouts, limits=limits, hooks=hooks), model)
+    return VL(Client(transport or UrllibTransport(), where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries), model)
 
 
 class VL:
