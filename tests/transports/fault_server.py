@@ -134,6 +134,11 @@ class FaultServer:
         """Tell scripts that wait for it that an event came out of the client."""
         self._seen.release()
 
+    def wait_until_served(self) -> None:
+        """Every connection so far is closed: what a pool still holds of them, it can see to be dead."""
+        for thread in self._threads[1:]:  # the first accepts
+            thread.join(PATIENCE)
+
     @property
     def url(self) -> str:
         return f"{'http' if self._ssl_context is None else 'https'}://localhost:{self.port}/v1"

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from moondream_transports import AsyncClient, AsyncReplayTransport, Client, ReplayTransport
+from moondream_transports import AsyncClient, AsyncReplayTransport, Client, ReplayTransport, RetryPolicy
 from sansio_moondream import ConnectFailed, MoondreamError, QueryRequest, Request, TextDelta
 from sansio_moondream.recording import Ending, Piece, Recording, RecordingHeader
 from tests.guides import ROOT, write_files
@@ -103,11 +103,13 @@ def about(skill: str, **more: Any) -> dict[str, Any]:
     } | {name.replace("__", "."): value for name, value in more.items()}
 
 
-def play(kind: Driver, transport: Any, watch: Watch, request: Request[Any], *, stream: bool = True, leave_early: bool = False) -> None:
+def play(
+    kind: Driver, transport: Any, watch: Watch, request: Request[Any], *, stream: bool = True, leave_early: bool = False, **options: Any
+) -> None:
     """One exchange with the hooks; a fault of it is swallowed."""
 
     async def main() -> None:
-        client = kind.client(transport, ENDPOINT, hooks=watch.hooks)
+        client = kind.client(transport, ENDPOINT, hooks=watch.hooks, **options)
         try:
             if not stream:
                 await client.send(request)
@@ -199,6 +201,19 @@ class TestSpans:
         assert (watch.span.status.status_code, watch.span.status.description) == (StatusCode.ERROR, None)
         assert [event.name for event in watch.span.events] == ["first event"] * ("gen_ai.response.time_to_first_chunk" in has)
         assert watch.measured["gen_ai.client.operation.duration"] == [(about("query", error__type=error), SECONDS)]
+
+    def test_a_retry(self, kind: Driver, watch: Watch) -> None:
+        """One span for all attempts; what went wrong on the way is no error of it."""
+        busy = Recording(RecordingHeader("POST", "/v1/query", (), {}, 503, (("retry-after", "0"),)), (), Ending(0))
+        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)([busy, RECORDINGS["query"]], speed=None)
+        play(kind, transport, watch, QUERY, retries=RetryPolicy(first_wait=0.001))
+        assert watch.attributes["http.request.resend_count"] == 1
+        assert watch.attributes["http.response.status_code"] == 200
+        assert "error.type" not in watch.attributes
+        assert watch.span.status.status_code is StatusCode.UNSET
+        happened = [(event.name, dict(event.attributes)) for event in watch.span.events]
+        assert happened == [("retry", {"error.type": "ServerError"}), ("first event", {})]
+        assert watch.measured["gen_ai.client.operation.duration"] == [(about("query"), SECONDS)]
 
     def test_left_early(self, kind: Driver, watch: Watch) -> None:
         play(kind, told(kind, delta("A"), delta("B"), END, b""), watch, QUERY, leave_early=True)

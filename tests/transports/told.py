@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from moondream_transports import Timeouts
 from sansio_moondream import Endpoint, HTTPRequest
@@ -15,7 +15,7 @@ ENDPOINT = Endpoint(url="http://localhost:2020/v1", api_key="key-that-must-not-l
 class Told:
     """A transport, and its only response: each read takes the next step, which is bytes or an exception."""
 
-    headers = (("Content-Type", "text/event-stream"),)
+    headers: Sequence[tuple[str, str]] = (("Content-Type", "text/event-stream"),)
 
     def __init__(
         self, *steps: Step, status_code: int = 200, connected_at: float | None = None, refuses: BaseException | None = None
@@ -48,7 +48,7 @@ class Told:
 
 
 class JSONTold(Told):
-    headers = (("Content-Type", "application/json"),)
+    headers: Sequence[tuple[str, str]] = (("Content-Type", "application/json"),)
 
 
 class AsyncTold:

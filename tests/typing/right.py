@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Literal, TypeVar, assert_never, assert_type
 
+import trio
 from PIL import Image
 
+from moondream_transports import AsyncClient, AsyncTransport, Client, Hooks, RetryPolicy, Timeline, Transport
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -241,3 +244,21 @@ def errors() -> None:
 def encoding(events: list[Event]) -> None:
     assert_type(encode_events(events, Dialect.STATION), bytes)
     assert_type(encode_events([TextDelta("A moon"), PathChunk("M 0 0", token_index=2), Unknown({"mood": 1})]), bytes)
+
+
+def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
+    policy = RetryPolicy(attempts=5, first_wait=1, longest_wait=20, longest_retry_after=0, seed=7)
+    Client(transport, endpoint, retries=policy)
+    Client(transport, endpoint, retries=None, sleep=time.sleep)
+    AsyncClient(async_transport, endpoint, retries=policy, sleep=trio.sleep)
+    assert_type(policy.wait(MoondreamError(), 1, 0.0), float | None)
+
+
+class Bold(RetryPolicy, frozen=True):
+    def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+        return super().wait(error, attempt, now, chance)
+
+
+class Watching(Hooks):
+    def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
+        assert_type(timeline.attempts, int)

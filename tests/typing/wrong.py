@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import assert_never
 
+from moondream_transports import AsyncClient, AsyncTransport, Client, RetryPolicy, Transport
 from sansio_moondream import (
     BBox,
     CaptionRequest,
@@ -92,3 +94,10 @@ def other_things(stream: ResponseStream[QueryResult], endpoint: Endpoint, path: 
     Endpoint(headers=["X-Org: 7"])  # type: ignore[arg-type]
     Endpoint(api_key=b"key")  # type: ignore[arg-type]
     TextDelta(text=None)  # type: ignore[arg-type]
+
+
+def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
+    RetryPolicy().attempts = 5  # type: ignore[misc]
+    RetryPolicy().wait(ValueError(), 1, 0.0)  # type: ignore[arg-type]
+    Client(transport, endpoint, retries=3)  # type: ignore[arg-type]
+    AsyncClient(async_transport, endpoint, sleep=time.sleep)  # type: ignore[arg-type]

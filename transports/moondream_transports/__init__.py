@@ -8,6 +8,7 @@ from ._async_client_stream import AsyncClientStream
 from ._client import Client
 from ._client_stream import ClientStream
 from ._hooks import Hooks, Timeline
+from ._retries import RetryPolicy
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ __all__ = [
     "NoRecording",
     "ReplayStream",
     "ReplayTransport",
+    "RetryPolicy",
     "Timeline",
     "Timeouts",
     "Transport",

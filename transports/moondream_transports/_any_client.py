@@ -24,19 +24,21 @@ from sansio_moondream import (
 
 from ._exchange import Exchange, R
 from ._hooks import Hooks
+from ._retries import RetryPolicy
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
     from PIL import Image
 
 T = TypeVar("T")
+S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
 Picture: TypeAlias = "Image.Image | bytes | bytearray | memoryview | str | EncodedImage"
 SpatialRefs: TypeAlias = Iterable[Point | BBox | Iterable[float]]
 
 
-class AnyClient(Generic[T]):
-    """Asks an endpoint by way of a transport `T`."""
+class AnyClient(Generic[T, S]):
+    """Asks an endpoint by way of a transport `T`. What sleeps gives an `S`."""
 
     def __init__(
         self,
@@ -46,15 +48,28 @@ class AnyClient(Generic[T]):
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
+        retries: RetryPolicy | None = None,
+        sleep: Callable[[float], S] | None = None,
     ) -> None:
         self._transport = transport
         self._endpoint = endpoint
         self._timeouts = timeouts or Timeouts()
         self._limits = limits
         self._hooks = hooks
+        self._retries = retries
+        self._sleep = sleep
 
     def _exchange(self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None) -> Exchange[R]:
-        return Exchange(request, self._endpoint, stream, extra_body, timeouts=self._timeouts, limits=self._limits, hooks=self._hooks)
+        return Exchange(
+            request,
+            self._endpoint,
+            stream,
+            extra_body,
+            timeouts=self._timeouts,
+            limits=self._limits,
+            hooks=self._hooks,
+            retries=self._retries,
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"

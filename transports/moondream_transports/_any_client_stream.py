@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from sansio_moondream import LocalProtocolError
@@ -11,16 +12,19 @@ from ._exchange import Exchange, R
 
 T = TypeVar("T")
 B = TypeVar("B")
+S = TypeVar("S")
 
 
-class AnyClientStream(Generic[R, T, B]):
-    """An exchange by way of a transport `T`, whose byte stream `B` is there while the stream is open."""
+class AnyClientStream(Generic[R, T, B, S]):
+    """An exchange by way of a transport `T`, whose byte stream `B` is there while the stream is open. What sleeps gives an `S`."""
 
     _connection: B | None = None
+    _left = False  # by `close`, maybe from elsewhere: no further attempt
 
-    def __init__(self, transport: T, exchange: Exchange[R]) -> None:
+    def __init__(self, transport: T, exchange: Exchange[R], sleep: Callable[[float], S] | None = None) -> None:
         self._transport = transport
         self._exchange = exchange
+        self._sleep = sleep  # between two attempts, if not as usual
 
     @property
     def snapshot(self) -> R | None:

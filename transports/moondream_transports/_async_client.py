@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec
 
 from sansio_moondream import Request
@@ -22,7 +22,7 @@ def _asks(make_request: Callable[P, Request[R]]) -> Callable[Concatenate[AsyncCl
     return any_client.named_like(ask, make_request, "AsyncClient")
 
 
-class AsyncClient(any_client.AnyClient[AsyncTransport]):
+class AsyncClient(any_client.AnyClient[AsyncTransport, Awaitable[object]]):
     """Asks a Moondream server, in any number of tasks of one event loop. As `Client`, with `await`.
 
     The shorthands encode their picture where they are called, which takes the event loop's time: make a large one an `EncodedImage`
@@ -31,11 +31,11 @@ class AsyncClient(any_client.AnyClient[AsyncTransport]):
 
     def stream(self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None) -> AsyncClientStream[R]:
         """The answer as it is made; use it in an `async with` statement, where the request leaves. `extra_body` as in `Request.to_http`."""
-        return AsyncClientStream(self._transport, self._exchange(request, True, extra_body))
+        return AsyncClientStream(self._transport, self._exchange(request, True, extra_body), self._sleep)
 
     async def send(self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None) -> R:
         """The whole answer, without streaming."""
-        async with AsyncClientStream(self._transport, self._exchange(request, False, extra_body)) as stream:
+        async with AsyncClientStream(self._transport, self._exchange(request, False, extra_body), self._sleep) as stream:
             return await stream.result()
 
     query = _asks(any_client.query)

@@ -28,6 +28,26 @@ async def sleep(seconds: float) -> None:
     await module.sleep(seconds)
 
 
+class Flag:
+    """A `threading.Event` for tasks of one loop: waiting for it is a sleep that another task can end."""
+
+    def __init__(self) -> None:
+        self._event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it is set, for so many seconds at most."""
+        if in_trio():
+            with sys.modules["trio"].move_on_after(seconds):
+                await self._event.wait()
+        else:
+            with suppress(TimeoutError):
+                async with sys.modules["asyncio"].timeout(seconds):
+                    await self._event.wait()
+
+
 def close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
     """Call it in a task of the running loop. Where none is running, the connection went with the loop that it belonged to."""
 

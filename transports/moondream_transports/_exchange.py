@@ -7,12 +7,15 @@
 5. A body that is given two ends is refused here, as few HTTP libraries do.
 6. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
    once they are read: `drain_patience` says how long that is worth waiting for.
+7. Before the first event, a fault may be followed by another attempt, where a `RetryPolicy` says so: `retry_in` asks it, `again` begins.
+   Each attempt has a decoder of its own, and `connect` and `first_event` count anew; `total` spans them all, waits included, and a wait
+   that does not fit into it is not begun. The request is kept for that, until the first event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Generic, Literal, TypeVar
 
 from sansio_moondream import (
@@ -38,7 +41,8 @@ from sansio_moondream import (
 )
 
 from ._deadlines import sooner
-from ._hooks import Hooks, Timeline, log, log_failure
+from ._hooks import Hooks, Timeline, log, log_failure, log_retry
+from ._retries import RetryPolicy
 from ._transport import HeaderTypes, Timeouts
 
 R = TypeVar("R", bound=Result)
@@ -60,6 +64,7 @@ class Exchange(Generic[R]):
     __slots__ = (
         "_asked",
         "_asked_at",
+        "_attempt",
         "_body_ended",
         "_deadline",
         "_drain_end",
@@ -67,6 +72,8 @@ class Exchange(Generic[R]):
         "_end",
         "_had_event",
         "_hooks",
+        "_limits",
+        "_retries",
         "_timeouts",
         "_waited",
         "decoder",
@@ -84,11 +91,15 @@ class Exchange(Generic[R]):
         timeouts: Timeouts,
         limits: Limits | None,
         hooks: Hooks | None,
+        retries: RetryPolicy | None,
     ) -> None:
         self.decoder = ResponseStream(request, limits)
         self._asked: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None = (request, endpoint, stream, extra_body)
         self._timeouts = timeouts
+        self._limits = limits
         self._hooks = hooks
+        self._retries = retries
+        self._attempt = 0
         self.ready: Iterator[Event] = iter(())  # events that are decoded already: most come with others
         self._had_event = False
         self._end: float | None = None
@@ -100,20 +111,49 @@ class Exchange(Generic[R]):
         self._drained = 0
 
     def open(self) -> tuple[HTTPRequest, Timeouts]:
-        """What to give to `Transport.send`. The request is not kept: it may hold 13 MB. Raises LocalProtocolError the second time."""
-        asked, self._asked = self._asked, None
-        if asked is None:
+        """What to give to `Transport.send`. The request is kept only for `again`: it may hold 13 MB.
+
+        Raises LocalProtocolError the second time.
+        """
+        if self._attempt or self._asked is None:
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
-        request, endpoint, stream, extra_body = asked
-        http_request = request.to_http(endpoint, stream, extra_body)
-        now, given = monotonic(), self._timeouts
-        self._end = None if given.total is None else now + given.total
+        request, stream = self._asked[0], self._asked[2]
+        http_request = self._http_request()
+        now, total = monotonic(), self._timeouts.total
+        self._end = None if total is None else now + total
         streamed = stream and request.streams
         self.timeline = Timeline(request.skill, http_request.url, opened_at=now, model=request.model, streamed=streamed)
         self._tell("start")
-        # None is longer than `total`, for transports that do not look at that.
-        timeouts = Timeouts(sooner(given.connect, given.total), sooner(given.first_event, given.total), given.idle, given.total)
-        return http_request, timeouts
+        return http_request, self._timeouts_within(total)
+
+    def retry_in(self, error: BaseException) -> float | None:
+        """How many seconds to wait before `again`, when the attempt failed with that; None: the error stands."""
+        if self._retries is None or self._asked is None or not isinstance(error, MoondreamError):
+            return None
+        from random import random  # imports much, so only where it is used
+
+        seconds = self._retries.wait(error, self._attempt, time(), random())
+        if seconds is None or (self._end is not None and monotonic() + seconds >= self._end):
+            return None
+        log_retry(self.timeline, error, seconds)
+        self._call_hook("on_retry", error, seconds)
+        return seconds
+
+    def again(self) -> tuple[HTTPRequest, Timeouts]:
+        """The wait is over: what to give to `Transport.send`. Raises the fault of the last attempt if the wait took too long."""
+        left = None if self._end is None else self._end - monotonic()
+        if left is not None and left <= 0:
+            self._let_go()
+            self.next_event()  # raises it
+        if self._asked is None:
+            raise LocalProtocolError("the stream was closed while it waited to send its request again")
+        self.decoder = ResponseStream(self._asked[0], self._limits)
+        self.ready = iter(())
+        self._waited, self._body_ended = 0.0, False
+        http_request = self._http_request()
+        self.timeline.attempts = self._attempt
+        self.timeline.connected_at = self.timeline.head_at = self.timeline.status_code = None
+        return http_request, self._timeouts_within(left)
 
     def receive_head(self, status_code: int, headers: HeaderTypes, connected_at: float | None) -> None:
         """`Transport.send` gave a response."""
@@ -136,6 +176,7 @@ class Exchange(Generic[R]):
             if not self._had_event:
                 self._had_event = True
                 self.timeline.first_event_at = monotonic()
+                self._let_go()
                 self._tell("first_event")
             if self.decoder.state is State.COMPLETED:
                 self._note_completion()
@@ -187,9 +228,14 @@ class Exchange(Generic[R]):
         return left if left > 0 and self._drained < _DRAIN_BYTES and not self._body_ended else None
 
     def close(self, error: BaseException | None = None) -> None:
-        """The exchange is over: its connection was closed, or given back. With what was raised, if that is why."""
+        """The exchange is over: its connection was closed, or given back. With what was raised, if that is why. May repeat."""
+        if self.timeline.ended_at is not None:
+            return
+        self._let_go()
         if self.decoder.state is State.COMPLETED:
             self._note_completion()
+        elif self._attempt > 1 and not self._had_event and self.decoder.state is State.FAILED and isinstance(error, MoondreamError):
+            error.add_note(f"{self._attempt} attempts were made (RetryPolicy)")
         self.timeline.ended_at, self.timeline.error, self.timeline.request_id = monotonic(), error, self.decoder.request_id
         self._tell("end")
 
@@ -198,13 +244,34 @@ class Exchange(Generic[R]):
             self.timeline.completed_at = monotonic()
             self.timeline.metadata = None if (whole := self.decoder.snapshot) is None else whole.metadata
 
+    def _http_request(self) -> HTTPRequest:
+        """The request of one more attempt."""
+        assert self._asked is not None
+        request, endpoint, stream, extra_body = self._asked
+        if self._retries is None:
+            self._let_go()
+        self._attempt += 1
+        return request.to_http(endpoint, stream, extra_body)
+
+    def _timeouts_within(self, total: float | None) -> Timeouts:
+        """None is longer than `total`, for transports that do not look at that."""
+        given = self._timeouts
+        return Timeouts(sooner(given.connect, total), sooner(given.first_event, total), given.idle, total)
+
+    def _let_go(self) -> None:
+        """The request will not be sent again."""
+        self._asked = None
+
     def _tell(self, what: Literal["start", "head", "first_event", "end"]) -> None:
         log(what, self.timeline)
+        self._call_hook(f"on_{what}")
+
+    def _call_hook(self, name: str, *more: object) -> None:
         if self._hooks is not None:
             try:
-                getattr(self._hooks, f"on_{what}")(self.timeline)
+                getattr(self._hooks, name)(self.timeline, *more)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is no fault of the exchange
-                log_failure(f"on_{what}", error)
+                log_failure(name, error)
 
 
 def _has_two_ends(headers: Headers) -> bool:

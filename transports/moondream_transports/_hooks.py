@@ -1,6 +1,7 @@
 """What can be watched of an exchange: hooks for metrics, and the log.
 
-The log is `moondream_transports`, at level DEBUG, one line a hook. Neither it nor a timeline has a key, a question or a picture.
+The log is `moondream_transports`, one line a hook: a retry at level INFO, all else at DEBUG. Neither it nor a timeline has a key, a
+question or a picture.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 
 from msgspec import Struct
 
-from sansio_moondream import Metadata
+from sansio_moondream import Metadata, MoondreamError
 
 
 class Timeline(Struct, eq=False, weakref=True):
@@ -20,7 +21,7 @@ class Timeline(Struct, eq=False, weakref=True):
     Attributes:
         skill, url: what was asked, and where. A URL never has a key.
         opened_at: the request was about to leave.
-        connected_at: the connection stood; None where the HTTP library does not tell.
+        connected_at: the connection stood; None where the HTTP library does not tell. Like the next two, of the latest attempt.
         head_at, status_code: the head of the response was there.
         first_event_at: the first event was given out.
         completed_at: the answer was complete; None if it never was.
@@ -28,6 +29,7 @@ class Timeline(Struct, eq=False, weakref=True):
         request_id: the server's, as far as it is known at the end.
         error: what ended the exchange before its end: a `MoondreamError`, or what was raised in the reader's own block. None also
             where the reader left early.
+        attempts: how many were begun; more than 1 only where `Client(..., retries=...)` is given.
         model: as the request names it; None is the server's choice.
         streamed: whether the answer was asked for as it is made; otherwise it comes whole.
         metadata: what came beside the answer, tokens among it, once that is complete.
@@ -44,6 +46,7 @@ class Timeline(Struct, eq=False, weakref=True):
     ended_at: float | None = None
     request_id: str | None = None
     error: BaseException | None = None
+    attempts: int = 1
     model: str | None = None
     streamed: bool = True
     metadata: Metadata | None = None
@@ -62,7 +65,8 @@ class Timeline(Struct, eq=False, weakref=True):
 
 
 class Hooks:
-    """Override what you want to know. A client calls each at most once an exchange, from the exchange's own thread or task.
+    """Override what you want to know. A client calls each from the exchange's own thread or task, at most once an exchange; but
+    `on_retry` once for each attempt that failed and is followed by another, and `on_head` once for each that got so far.
 
     They should be quick: the exchange waits for them. What a hook raises is logged, and the exchange goes on.
     """
@@ -76,6 +80,9 @@ class Hooks:
     def on_first_event(self, timeline: Timeline) -> None:
         """The first event is about to be given out."""
 
+    def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
+        """Attempt number `timeline.attempts` failed with `error`; in so many seconds the request is sent again."""
+
     def on_end(self, timeline: Timeline) -> None:
         """The exchange is over: complete, failed, or left early by its reader."""
 
@@ -84,6 +91,14 @@ def log(what: str, timeline: Timeline) -> None:
     """Nobody listens to a log whose module was never imported, and importing it takes longer than all of this package."""
     if (logging := sys.modules.get("logging")) is not None:
         logging.getLogger("moondream_transports").debug("%s: %s", what, timeline)
+
+
+def log_retry(timeline: Timeline, error: MoondreamError, seconds: float) -> None:
+    """As `log`, where people look who do not follow each exchange: it may cost them money."""
+    if (logging := sys.modules.get("logging")) is not None:
+        fault = type(error).__name__ + (f", status {timeline.status_code}" if timeline.status_code is not None else "")
+        words = "retry: %s at %s, attempt %d failed (%s), the next in %.3f s"
+        logging.getLogger("moondream_transports").info(words, timeline.skill, timeline.url, timeline.attempts, fault, seconds)
 
 
 def log_failure(hook: str, error: Exception) -> None:

@@ -1,0 +1,1086 @@
+"""Retries: the policy, which is pure; both clients, with waits that do not wait; and every fault of a real server.
+
+No test here sleeps between two attempts, but for those that break a real wait off.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from time import monotonic
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moondream_transports import Hooks, RetryPolicy, Timeline, Timeouts
+from sansio_moondream import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    CaptionRequest,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    Endpoint,
+    FirstEventTimeout,
+    Headers,
+    IdleTimeout,
+    IncompleteStream,
+    LimitExceeded,
+    LocalProtocolError,
+    MoondreamError,
+    NotFoundError,
+    PayloadTooLargeError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    QueryResult,
+    RateLimitError,
+    RemoteProtocolError,
+    ServerError,
+    TLSFailed,
+    TotalTimeout,
+    TransportError,
+)
+from tests.helpers import PIXEL, QUERY, delta, record
+
+from .drivers import DRIVERS, KEY, Driver, each_driver, exchange, never
+from .fault_server import FaultServer, Peer
+from .faults import FAULTS, LARGE, WHOLE_BODY, WORDS, Fault, answers, sized
+from .secrets import assert_no_key
+from .told import ENDPOINT, WHOLE, AsyncTold, JSONTold, Told
+
+EACH = [Driver(name, name, never) for name in ("sync", "asyncio", "trio")]
+each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
+each_async_kind = pytest.mark.parametrize("kind", EACH[1:], ids=lambda kind: kind.name)
+QUICK = RetryPolicy(first_wait=0, longest_wait=0)
+NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
+SEVEN = [0.49897825, 0.60445262, 1.16691373]  # the first waits of a policy with the seed 7
+
+
+class Several:
+    """A transport that answers each attempt with the next of these."""
+
+    def __init__(self, *tolds: Told) -> None:
+        self.tolds = list(tolds)
+        self.begun: list[Told] = []
+
+    def next(self) -> Told:
+        self.begun.append(self.tolds[len(self.begun)])
+        return self.begun[-1]
+
+    def send(self, request: Any, timeouts: Timeouts) -> Told:
+        return self.next().send(request, timeouts)
+
+    @property
+    def open(self) -> int:
+        return sum(told.refuses is None for told in self.begun) - sum(bool(told.closed) for told in self.begun)
+
+
+class AsyncSeveral:
+    def __init__(self, several: Several) -> None:
+        self.several = several
+
+    async def send(self, request: Any, timeouts: Timeouts) -> AsyncTold:
+        return await AsyncTold(self.several.next()).send(request, timeouts)
+
+
+class Notes(Hooks):
+    """What the hooks were told, and the last timeline."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.retries: list[tuple[int, MoondreamError, float]] = []
+        self.timeline: Timeline | None = None
+
+    def on_start(self, timeline: Timeline) -> None:
+        self.called.append("start")
+        self.timeline = timeline
+
+    def on_head(self, timeline: Timeline) -> None:
+        self.called.append(f"head {timeline.status_code}")
+
+    def on_first_event(self, timeline: Timeline) -> None:
+        self.called.append("first event")
+
+    def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
+        self.called.append("retry")
+        self.retries.append((timeline.attempts, error, seconds))
+
+    def on_end(self, timeline: Timeline) -> None:
+        assert timeline is self.timeline
+        self.called.append("end")
+
+
+class Run:
+    """One exchange of a kind of client over these responses: its events, its outcome, and how long it waited between attempts."""
+
+    def __init__(self, kind: Driver, *tolds: Told, before_wait: Callable[[], object] = lambda: None, **options: Any) -> None:
+        self.several = Several(*tolds)
+        self.notes = Notes()
+        self.waits: list[float] = []
+        self.events: list[Any] = []
+        self.outcome: Any = None
+
+        def sleep(seconds: float) -> None:
+            assert self.several.open == 0  # the connection of the attempt before is closed, or given back
+            before_wait()
+            self.waits.append(seconds)
+
+        async def sleep_async(seconds: float) -> None:
+            sleep(seconds)
+
+        async def main() -> None:
+            transport = AsyncSeveral(self.several) if kind.is_async else self.several
+            sleeping = sleep_async if kind.is_async else sleep
+            client = kind.client(transport, ENDPOINT, **{"sleep": sleeping, "hooks": self.notes} | options)
+            try:
+                async with client.stream(QUERY) as stream:
+                    async for event in stream:
+                        self.events.append(event)
+                    self.outcome = await stream.result()
+            except BaseException as error:
+                self.outcome = error
+                if not isinstance(error, Exception):
+                    raise
+
+        with suppress(KeyboardInterrupt):
+            kind.run(main)
+        assert self.several.open == 0
+        assert self.notes.called[0] == "start"
+        assert [self.notes.called.count("start"), self.notes.called.count("end")] == [1, 1]
+        assert self.notes.called[-1] == "end"
+        assert self.notes.timeline is not None
+        self.attempts = self.notes.timeline.attempts
+        assert self.attempts == len(self.several.begun)
+
+
+def http_error(status_code: int, retry_after: str | None = None, body: bytes = b'{"error": "no"}') -> Told:
+    """An error answer."""
+    told = JSONTold(body, b"", status_code=status_code)
+    told.headers = [*told.headers, ("Retry-After", retry_after)] if retry_after is not None else told.headers
+    return told
+
+
+def whole() -> Told:
+    return Told(*WHOLE)
+
+
+def refused() -> Told:
+    return Told(refuses=ConnectFailed("refused"))
+
+
+def busy(retry_after: str | None = None, status_code: int = 503) -> APIError:
+    """The error of such an answer, as the core makes it."""
+    (attempt,) = Run(EACH[0], http_error(status_code, retry_after)).several.begun
+    assert attempt.closed == 1
+    error = Run(EACH[0], http_error(status_code, retry_after)).outcome
+    assert isinstance(error, APIError)
+    return error
+
+
+# --- The policy alone -----------------------------------------------------------------------------------------------------------
+
+PASSING: list[MoondreamError] = [
+    ConnectFailed("refused"),
+    ConnectTimeout("slow"),
+    RateLimitError("busy", status_code=429),
+    APIError("slow", status_code=408),
+    *(ServerError("down", status_code=status_code) for status_code in (500, 501, 502, 503, 504, 520, 529, 599)),
+    RateLimitError("busy", status_code=200),  # said in a 200
+    ServerError("down", status_code=200),
+]
+LASTING: list[MoondreamError] = [
+    MoondreamError("?"),
+    LocalProtocolError("out of order"),
+    RemoteProtocolError("garbage"),
+    LimitExceeded("too much"),
+    TransportError("?"),
+    TLSFailed("expired"),
+    FirstEventTimeout("silent"),
+    IncompleteStream("cut short"),
+    ConnectionLost("reset"),
+    IdleTimeout("silent"),
+    TotalTimeout("late"),
+    APIError("?", status_code=200),
+    *(APIError("elsewhere", status_code=status_code) for status_code in (301, 302, 307, 308)),
+    *(APIError("?", status_code=status_code) for status_code in (405, 409, 410, 418, 425)),
+    BadRequestError("?", status_code=400),
+    BadRequestError("?", status_code=422),
+    AuthenticationError("?", status_code=401),
+    PaymentRequiredError("?", status_code=402),
+    PermissionDeniedError("?", status_code=403),
+    NotFoundError("?", status_code=404),
+    PayloadTooLargeError("?", status_code=413),
+]
+
+
+def named(error: MoondreamError) -> str:
+    return f"{type(error).__name__} {getattr(error, 'status_code', '')}"
+
+
+def test_every_class_of_error_is_in_the_tables() -> None:
+    def tree(kind: type[MoondreamError]) -> set[type[MoondreamError]]:
+        return {kind}.union(*map(tree, kind.__subclasses__()))
+
+    ours = {kind for kind in tree(MoondreamError) if kind.__module__.startswith("sansio_moondream")}
+    assert {type(error) for error in [*PASSING, *LASTING]} == ours
+
+
+class TestPolicy:
+    @pytest.mark.parametrize("error", PASSING, ids=named)
+    @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
+    def test_a_fault_that_passes(self, error: MoondreamError, attempts: int) -> None:
+        policy = RetryPolicy(attempts=attempts)
+        waits = [policy.wait(error, attempt, NOW) for attempt in range(1, attempts + 2)]
+        assert waits == [*[0.5, 1, 2, 4, 8, 8, 8, 8][: attempts - 1], None, None]
+
+    @pytest.mark.parametrize("error", LASTING, ids=named)
+    @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
+    def test_a_fault_that_lasts(self, error: MoondreamError, attempts: int) -> None:
+        policy = RetryPolicy(attempts=attempts)
+        assert {policy.wait(error, attempt, NOW, 0.5) for attempt in range(1, attempts + 2)} == {None}
+
+    def test_half_is_certain_and_half_is_chance(self) -> None:
+        policy = RetryPolicy(attempts=9, first_wait=1, longest_wait=4)
+        for chance, waits in {0: [0.5, 1, 2, 2], 0.5: [0.75, 1.5, 3, 3], 1: [1, 2, 4, 4]}.items():
+            assert [policy.wait(PASSING[0], attempt, NOW, chance) for attempt in range(1, 5)] == waits
+
+    def test_a_seed_gives_the_same_jitter_each_time(self) -> None:
+        """These are the numbers on every version of Python: it promises so of `Random(str).random()`."""
+        waits = [RetryPolicy(attempts=9, seed=7).wait(PASSING[0], attempt, NOW, chance) for attempt in (1, 2, 3) for chance in (0, 1)]
+        assert waits[::2] == waits[1::2] == pytest.approx(SEVEN)
+        assert [RetryPolicy(attempts=9, seed=8).wait(PASSING[0], attempt, NOW) for attempt in (1, 2, 3)] != waits[::2]
+
+    @given(st.integers(), st.integers(1, 10**6), st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1))
+    def test_a_wait_is_between_half_of_the_backoff_and_all_of_it(
+        self, seed: int, attempt: int, first: float, longest: float, chance: float
+    ) -> None:
+        ceiling = min(first * 2.0 ** min(attempt - 1, 1000), longest)
+        for policy_seed in (seed, None):
+            policy = RetryPolicy(attempts=10**7, first_wait=first, longest_wait=longest, seed=policy_seed)
+            wait = policy.wait(PASSING[0], attempt, NOW, chance)
+            assert wait is not None
+            assert ceiling / 2 <= wait <= ceiling
+            assert wait == policy.wait(PASSING[0], attempt, NOW, chance)
+
+    @pytest.mark.parametrize(
+        ("value", "wait"),
+        {
+            "7": 7,
+            "1.5": 1.5,
+            "60": 60,
+            "0": 0.5,  # no shorter than the backoff
+            "0.2": 0.5,
+            "61": None,  # more than longest_retry_after
+            "86400": None,
+            "9" * 9: None,
+            "9" * 40: None,
+            "-1": 0.5,
+            "soon": 0.5,
+            "": 0.5,
+            "\xb2": 0.5,
+            "7, 7": 0.5,
+            "Wed, 21 Oct 2026 07:28:30 GMT": 30,
+            "Wednesday, 21-Oct-26 07:28:30 GMT": 30,  # RFC 850
+            "Wed Oct 21 07:28:30 2026": 30,  # asctime, which has no zone
+            "Wed, 21 Oct 2026 09:28:30 +0200": 30,  # no HTTP date, but clear
+            "Wed, 21 Oct 2026 07:29:00 GMT": 60,
+            "Wed, 21 Oct 2026 07:28:60 GMT": 0.5,  # a leap second, which few can read
+            "Wed, 21 Oct 2026 07:29:01 GMT": None,
+            "Wed, 21 Oct 2099 07:28:00 GMT": None,
+            "Fri, 31 Dec 9999 23:59:59 GMT": None,
+            "Wed, 21 Oct 2026 07:28:00 GMT": 0.5,  # now
+            "Wed, 21 Oct 2026 07:27:59 GMT": 0.5,  # past
+            "Thu, 01 Jan 1970 00:00:00 GMT": 0.5,
+            "Wed, 21 Nonsense 2026 07:28:30 GMT": 0.5,
+            "Wed, 99 Oct 2026 99:99:99 GMT": 0.5,
+            "Wed, 21 Oct 99999999999999999999 07:28:30 GMT": 0.5,
+        }.items(),
+    )
+    @pytest.mark.parametrize("status_code", [408, 429, 503])
+    def test_retry_after(self, value: str, wait: float | None, status_code: int) -> None:
+        error = busy(value, status_code)
+        assert RetryPolicy().wait(error, 1, NOW) == wait
+
+    @pytest.mark.parametrize("status_code", [400, 401, 413])
+    def test_retry_after_makes_no_other_answer_pass(self, status_code: int) -> None:
+        assert RetryPolicy().wait(busy("1", status_code), 1, NOW) is None
+
+    @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+    def test_a_date_is_the_same_wherever_the_machine_is(self, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        import time
+
+        monkeypatch.setenv("TZ", zone)
+        if hasattr(time, "tzset"):  # not on Windows
+            time.tzset()
+        try:
+            assert RetryPolicy().wait(busy("Wed Oct 21 07:28:30 2026"), 1, NOW) == 30
+        finally:
+            monkeypatch.undo()
+            if hasattr(time, "tzset"):
+                time.tzset()
+
+    @given(st.integers(0, 2**32), st.floats(0, 3600), st.floats(0, 3600))
+    def test_any_date(self, moment: int, cap: float, ahead: float) -> None:
+        date = format_datetime(datetime.fromtimestamp(moment, UTC), usegmt=True)
+        error = RateLimitError("busy", status_code=429, headers=Headers([("Retry-After", date)]))
+        wait = RetryPolicy(longest_retry_after=cap, first_wait=1).wait(error, 1, moment - ahead)
+        if abs(cap - ahead) > 1e-3:
+            assert wait == (None if ahead > cap else pytest.approx(max(1, ahead), abs=1e-5))
+
+    @given(st.one_of(st.text(max_size=60), st.from_regex(r"[A-Z][a-z]{2},? \d{1,2}[ -](Oct|Feb|\d+)[ -]\d+ \d+:\d+(:\d+)?.{0,9}")))
+    def test_what_a_server_sends_is_never_a_crash(self, value: str) -> None:
+        error = RateLimitError("busy", status_code=429, headers=Headers([("Retry-After", value)]))
+        wait = RetryPolicy().wait(error, 1, NOW)
+        assert wait is None or 0.5 <= wait <= 60
+
+    def test_it_is_a_value(self) -> None:
+        assert RetryPolicy() == RetryPolicy(3, 0.5, 8, 60, None)
+        assert hash(RetryPolicy(seed=7)) == hash(RetryPolicy(seed=7))
+        assert pickle.loads(pickle.dumps(RetryPolicy(attempts=9))) == RetryPolicy(attempts=9)
+        with pytest.raises(AttributeError):
+            RetryPolicy().attempts = 9  # type: ignore[misc]
+
+    @pytest.mark.parametrize(
+        ("wrong", "words"),
+        [
+            ({"attempts": 0}, "attempts should be 1 or more"),
+            ({"first_wait": -1}, "first_wait should be a finite number of seconds"),
+            ({"longest_wait": float("inf")}, "longest_wait should be"),
+            ({"longest_retry_after": float("nan")}, "longest_retry_after should be"),
+        ],
+    )
+    def test_values(self, wrong: dict[str, Any], words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            RetryPolicy(**wrong)
+
+
+# --- The clients ----------------------------------------------------------------------------------------------------------------
+
+# How an exchange can fail before its first event, and whether it passes. Each makes the response anew.
+BEFORE: dict[str, tuple[Callable[[], Told], type[MoondreamError], bool]] = {
+    **{
+        f"refused: {kind.__name__}": ((lambda kind=kind: Told(refuses=kind("no"))), kind, kind in (ConnectFailed, ConnectTimeout))  # type: ignore[misc]
+        for kind in (ConnectFailed, ConnectTimeout, TLSFailed, FirstEventTimeout, ConnectionLost, RemoteProtocolError, TotalTimeout)
+    },
+    "no head in time": (lambda: Told(refuses=TimeoutError()), FirstEventTimeout, False),
+    **{
+        f"status {status}": ((lambda status=status: http_error(status)), kind, status in (408, 429) or status >= 500)  # type: ignore[misc]
+        for status, kind in {
+            302: APIError,
+            400: BadRequestError,
+            401: AuthenticationError,
+            402: PaymentRequiredError,
+            403: PermissionDeniedError,
+            404: NotFoundError,
+            408: APIError,
+            413: PayloadTooLargeError,
+            422: BadRequestError,
+            429: RateLimitError,
+            500: ServerError,
+            502: ServerError,
+            503: ServerError,
+            504: ServerError,
+        }.items()
+    },
+    "error body that stalls": (lambda: Told(b"sorry", TimeoutError(), status_code=500), ServerError, True),
+    "error body that breaks": (lambda: Told(b"sorry", ConnectionLost("reset"), status_code=500), ServerError, True),
+    "rate limit in the stream": (lambda: Told(record({"error": {"message": "no", "type": "rate_limit_error"}})), RateLimitError, True),
+    "overloaded in the stream": (lambda: Told(record({"error": {"message": "no", "type": "overloaded_error"}})), ServerError, True),
+    "bad key in the stream": (
+        lambda: Told(record({"error": {"message": "no", "type": "authentication_error"}})),
+        AuthenticationError,
+        False,
+    ),
+    "error in the stream": (lambda: Told(record({"error": "no"})), APIError, False),
+    "error behind empty text": (lambda: Told(delta(""), record({"error": {"type": "server_error"}})), ServerError, True),
+    "lost after the head": (lambda: Told(ConnectionLost("reset")), ConnectionLost, False),
+    "silent after the head": (lambda: Told(TimeoutError()), FirstEventTimeout, False),
+    "empty stream": (lambda: Told(b""), IncompleteStream, False),
+    "garbage": (lambda: Told(b"data: {\n\n"), RemoteProtocolError, False),
+}
+AFTER: dict[str, tuple[Callable[[], Told], type[MoondreamError]]] = {
+    "lost": (lambda: Told(delta("A"), ConnectionLost("reset")), ConnectionLost),
+    "refusal that comes late": (lambda: Told(delta("A"), ConnectFailed("no")), ConnectFailed),
+    "silent": (lambda: Told(delta("A"), TimeoutError()), IdleTimeout),
+    "cut short": (lambda: Told(delta("A"), b""), IncompleteStream),
+    "garbage": (lambda: Told(delta("A"), b"data: {\n\n"), RemoteProtocolError),
+    "rate limit": (lambda: Told(delta("A"), record({"error": {"type": "rate_limit_error"}})), RateLimitError),
+    "rate limit in the same piece": (lambda: Told(delta("A") + record({"error": {"type": "rate_limit_error"}})), RateLimitError),
+    "overloaded": (lambda: Told(delta("A"), record({"error": {"type": "overloaded_error"}})), ServerError),
+}
+POLICIES = {"off": None, "2": RetryPolicy(attempts=2, seed=1), "4": RetryPolicy(attempts=4, seed=2)}
+
+
+@each_kind
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+class TestEachFault:
+    @pytest.mark.parametrize("fault", BEFORE)
+    def test_before_the_first_event(self, kind: Driver, policy: RetryPolicy | None, fault: str) -> None:
+        make, error, passes = BEFORE[fault]
+        attempts = 1 if policy is None or not passes else policy.attempts
+        # It lasts: the last fault is raised.
+        tolds = [make() for _ in range(attempts)]
+        run = Run(kind, *tolds, retries=policy)
+        assert (type(run.outcome), run.attempts, run.events) == (error, attempts, [])
+        assert len(run.waits) == attempts - 1
+        assert run.outcome.__context__ is None or not any(error is run.outcome.__context__ for _, error, _ in run.notes.retries)
+        assert getattr(run.outcome, "__notes__", []) == ([f"{attempts} attempts were made (RetryPolicy)"] if attempts > 1 else [])
+        # It passes after each number of attempts: the answer is whole.
+        for failing in range(1, attempts):
+            run = Run(kind, *(make() for _ in range(failing)), whole(), retries=policy)
+            assert isinstance(run.outcome, QueryResult), run.outcome
+            assert (run.outcome.text, len(run.events), run.attempts) == ("A moon", 3, failing + 1)
+            assert policy is not None
+            assert run.several.begun[-1].steps == []  # to the end of the body, so that the connection can be used again
+            assert run.waits == [policy.wait(ConnectFailed(), attempt, 0) for attempt in range(1, failing + 1)]
+            assert [(number, type(seen), wait) for number, seen, wait in run.notes.retries] == [
+                (number, error, wait) for number, wait in enumerate(run.waits, 1)
+            ]
+
+    @pytest.mark.parametrize("fault", AFTER)
+    @pytest.mark.parametrize("failing", [0, 1])
+    def test_after_the_first_event(self, kind: Driver, policy: RetryPolicy | None, fault: str, failing: int) -> None:
+        failing = 0 if policy is None else failing
+        make, error = AFTER[fault]
+        run = Run(kind, *(http_error(503) for _ in range(failing)), make(), retries=policy)
+        assert (type(run.outcome), run.attempts, len(run.events)) == (error, failing + 1, 1)
+        assert run.outcome.partial.text == "A"
+        assert not hasattr(run.outcome, "__notes__")
+
+
+@each_kind
+class TestClient:
+    def test_the_request_is_the_same_each_time(self, kind: Driver) -> None:
+        run = Run(kind, refused(), http_error(500), whole(), retries=RetryPolicy())
+        assert [told.requests for told in run.several.begun] == [[QUERY.to_http(ENDPOINT)]] * 3
+
+    def test_retry_after(self, kind: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("moondream_transports._exchange.time", lambda: NOW)
+        date = format_datetime(datetime.fromtimestamp(NOW + 20, UTC), usegmt=True)
+        run = Run(kind, http_error(429, "7"), http_error(503, date), whole(), retries=RetryPolicy())
+        assert run.waits == [7, 20]
+        run = Run(kind, http_error(429, "61"), retries=RetryPolicy())
+        assert (type(run.outcome), run.outcome.retry_after, run.waits) == (RateLimitError, 61, [])
+
+    def test_hooks_and_the_timeline(self, kind: Driver) -> None:
+        run = Run(kind, refused(), http_error(503), whole(), retries=RetryPolicy())
+        assert run.notes.called == ["start", "retry", "head 503", "retry", "head 200", "first event", "end"]
+        timeline = run.notes.timeline
+        assert timeline is not None
+        assert (timeline.attempts, timeline.status_code, timeline.error) == (3, 200, None)
+        assert timeline.completed_at is not None
+        run = Run(kind, http_error(503), refused(), retries=RetryPolicy(attempts=2))
+        timeline = run.notes.timeline
+        assert timeline is not None
+        assert (timeline.attempts, timeline.status_code, timeline.head_at, timeline.error) == (2, None, None, run.outcome)
+
+    def test_the_log(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, "moondream_transports")
+        run = Run(kind, http_error(503), refused(), http_error(429, "61"), retries=RetryPolicy(seed=7))
+        lines = [(entry.levelname, entry.message) for entry in caplog.records if entry.name == "moondream_transports"]
+        assert [line.partition(":")[0] for _, line in lines] == ["start", "head", "retry", "retry", "head", "end"]
+        level, retry = lines[2]
+        assert level == "INFO"
+        wait = f"{run.waits[0]:.3f} s"
+        assert retry == f"retry: query at {ENDPOINT.url}/query, attempt 1 failed (ServerError, status 503), the next in {wait}"
+        assert_no_key(run.outcome, caplog.text, repr(run.notes.timeline), str(run.notes.timeline))
+        assert run.outcome.__notes__ == ["3 attempts were made (RetryPolicy)"]
+        assert QUERY.question not in caplog.text
+
+    def test_a_hook_that_raises_or_is_missing_does_no_harm(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+        class Broken(Notes):
+            def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
+                raise ZeroDivisionError
+
+        class Old:
+            """Written before there were retries, without `Hooks` as its base."""
+
+            def on_start(self, timeline: Timeline) -> None: ...
+            def on_head(self, timeline: Timeline) -> None: ...
+            def on_first_event(self, timeline: Timeline) -> None: ...
+            def on_end(self, timeline: Timeline) -> None: ...
+
+        for hooks in (Broken(), Old()):
+
+            async def main(hooks: Any = hooks) -> None:
+                several = Several(refused(), whole())
+                client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK, hooks=hooks)
+                assert (await client.send(QUERY)).text == "A moon"
+
+            kind.run(main)
+        assert caplog.text.count("a hook raised in on_retry; the exchange goes on") == 2
+
+    def test_send_and_shorthands(self, kind: Driver) -> None:
+        async def main() -> None:
+            several = Several(refused(), http_error(502), whole(), refused(), whole())
+            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK)
+            assert (await client.send(QUERY)).text == "A moon"
+            assert (await client.query(question="?")).text == "A moon"
+            assert len(several.begun) == 5
+
+        kind.run(main)
+
+    def test_a_subclass_has_rules_of_its_own(self, kind: Driver) -> None:
+        class Bold(RetryPolicy, frozen=True):
+            def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+                if isinstance(error, ConnectionLost) and attempt < self.attempts:
+                    return 3.0
+                return super().wait(error, attempt, now, chance)
+
+        run = Run(kind, Told(ConnectionLost("stale")), Told(refuses=ConnectionLost("stale")), whole(), retries=Bold())
+        assert (run.outcome.text, run.waits) == ("A moon", [3, 3])
+        run = Run(kind, Told(delta("A"), ConnectionLost("reset")), retries=Bold())
+        assert (type(run.outcome), run.waits) == (ConnectionLost, [])
+
+    @pytest.mark.parametrize("where", ["before the head", "after the head"])
+    def test_what_is_no_fault_of_the_exchange_passes(self, kind: Driver, where: str) -> None:
+        class Greedy(RetryPolicy, frozen=True):
+            def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+                return 0.0
+
+        bug = ZeroDivisionError()
+        run = Run(kind, Told(refuses=bug) if where == "before the head" else Told(bug), retries=Greedy())
+        assert (run.outcome, run.waits) == (bug, [])
+
+    def test_an_error_of_the_user_is_none_to_retry(self, kind: Driver) -> None:
+        async def main() -> None:
+            several = Several(refused(), whole())
+            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK)
+            inner = ServerError("of another exchange", status_code=503)
+            with pytest.raises(ServerError) as caught:
+                async with client.stream(QUERY):
+                    raise inner
+            assert caught.value is inner
+            assert not hasattr(inner, "__notes__")
+            assert len(several.begun) == 2
+
+        kind.run(main)
+
+    def test_a_bug_in_a_policy_leaves_nothing_open(self, kind: Driver) -> None:
+        class Broken(RetryPolicy, frozen=True):
+            def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+                raise ZeroDivisionError
+
+        for told in (refused(), http_error(503)):
+            run = Run(kind, told, retries=Broken())
+            assert type(run.outcome) is ZeroDivisionError
+
+    def test_interrupted_while_it_waits(self, kind: Driver) -> None:
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        for told in (refused(), http_error(503)):
+            run = Run(kind, told, before_wait=interrupt, retries=RetryPolicy())
+            assert type(run.outcome) is KeyboardInterrupt
+            assert run.notes.timeline is not None
+            assert run.notes.timeline.error is run.outcome
+            assert not hasattr(run.outcome, "__notes__")
+
+    def test_after_the_last_fault_it_is_over(self, kind: Driver) -> None:
+        async def main() -> None:
+            several = Several(http_error(503), http_error(503), whole())
+            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=RetryPolicy(2, 0, 0))
+            async with client.stream(QUERY) as stream:
+                for _ in range(3):
+                    with pytest.raises(ServerError) as caught:
+                        await anext(stream)
+                    assert caught.value.__notes__ == ["2 attempts were made (RetryPolicy)"]
+            assert len(several.begun) == 2
+
+        kind.run(main)
+
+    def test_the_picture_is_let_go_at_the_first_event(self, kind: Driver) -> None:
+        async def main() -> None:
+            several = Several(refused(), whole())
+            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK)
+            request = CaptionRequest(image=PIXEL)
+            held = sys.getrefcount(request)
+            async with client.stream(request) as stream:
+                assert sys.getrefcount(request) > held
+                await anext(stream)
+                several.begun.clear()
+                gc.collect()
+                assert sys.getrefcount(request) == held
+
+        kind.run(main)
+
+
+class TestTotal:
+    """The deadline of the whole exchange spans all attempts and waits."""
+
+    def test_a_wait_that_does_not_fit_is_not_begun(self) -> None:
+        run = Run(EACH[0], http_error(503, "10"), retries=RetryPolicy(), timeouts=Timeouts(total=5))
+        assert (type(run.outcome), run.waits) == (ServerError, [])
+
+    def test_each_attempt_is_given_what_is_left(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Clock()
+        monkeypatch.setattr("moondream_transports._exchange.monotonic", clock)
+        timeouts = Timeouts(connect=7, first_event=9, idle=3, total=20)
+        tolds = [http_error(503, "4"), http_error(503, "10"), whole()]
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            clock.now += seconds
+
+        several = Several(*tolds)
+        client = EACH[0].client(several, ENDPOINT, retries=RetryPolicy(), timeouts=timeouts, sleep=sleep)
+        assert EACH[0].run(client.send, QUERY).text == "A moon"
+        assert waits == [4, 10]
+        assert [told.timeouts for told in tolds] == [Timeouts(7, 9, 3, 20), Timeouts(7, 9, 3, 16), Timeouts(6, 6, 3, 6)]
+
+    def test_first_event_counts_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Clock()
+        monkeypatch.setattr("moondream_transports._exchange.monotonic", clock)
+        slow = Told(lambda: clock.passes(5, b""), status_code=503, connected_at=clock.now)
+        last = whole()
+        client = EACH[0].client(Several(slow, last), ENDPOINT, retries=QUICK, timeouts=Timeouts(first_event=6, total=None))
+        assert EACH[0].run(client.send, QUERY).text == "A moon"
+        assert last.reads[0] == 6
+
+    def test_a_wait_that_took_longer_ends_with_the_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Clock()
+        monkeypatch.setattr("moondream_transports._exchange.monotonic", clock)
+        for first in (refused(), http_error(503)):
+            run = Run(EACH[0], first, before_wait=lambda: clock.passes(99), retries=RetryPolicy(), timeouts=Timeouts(total=20))
+            assert type(run.outcome) is (ConnectFailed if first.refuses else ServerError)
+            assert len(run.waits) == 1
+
+    @given(
+        total=st.floats(0.1, 100),
+        policy=st.builds(
+            RetryPolicy,
+            attempts=st.integers(1, 6),
+            first_wait=st.floats(0, 30),
+            longest_wait=st.floats(0, 60),
+            longest_retry_after=st.floats(0, 200),
+            seed=st.one_of(st.none(), st.integers(0, 9)),
+        ),
+        steps=st.lists(
+            st.tuples(
+                st.sampled_from(["refused", "hangs", "busy", "stalls", "dribbles", "whole"]),
+                st.floats(0, 40),
+                st.sampled_from([None, "0", "3", "59", "500", "soon"]),
+            ),
+            min_size=6,
+            max_size=6,
+        ),
+    )
+    def test_is_never_overrun(self, total: float, policy: RetryPolicy, steps: list[tuple[str, float, str | None]]) -> None:
+        """Whatever the server does and however long it takes, over a transport that keeps to what it is given."""
+        clock = Clock()
+        opened_at = clock.now
+
+        class Transport:
+            attempts = 0
+
+            def send(self, request: Any, timeouts: Timeouts) -> Told:
+                what, seconds, retry_after = steps[self.attempts]
+                seconds += 0.5 if what == "dribbles" else 0  # else it could go on for ever in no time
+                self.attempts += 1
+                for span in (timeouts.connect, timeouts.first_event, timeouts.total):
+                    assert span is not None
+                    assert 0 < span <= opened_at + total - clock.now + 1e-6
+                assert timeouts.connect is not None
+                if what == "hangs" or seconds > timeouts.connect:
+                    clock.passes(timeouts.connect)
+                    raise ConnectTimeout("slow")
+                clock.passes(seconds)
+                if what == "refused":
+                    raise ConnectFailed("refused")
+                told = http_error(503, retry_after) if what in ("busy", "stalls") else whole()
+
+                def read(timeout: float | None) -> bytes:
+                    assert timeout is not None
+                    if what == "stalls" or seconds > timeout:
+                        clock.passes(timeout)
+                        raise TimeoutError
+                    clock.passes(seconds)
+                    if what == "dribbles":
+                        return b": wait\n\n"
+                    return Told.read(told, timeout)
+
+                told.read = read  # type: ignore[method-assign]
+                return told
+
+        transport = Transport()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("moondream_transports._exchange.monotonic", clock)
+            waits: list[float] = []
+
+            def sleep(seconds: float) -> None:
+                assert clock.now + seconds < opened_at + total
+                waits.append(seconds)
+                clock.passes(seconds)
+
+            client = EACH[0].client(transport, ENDPOINT, timeouts=Timeouts(total=total), retries=policy, sleep=sleep)
+            with suppress(ConnectFailed, ConnectTimeout, ServerError, TotalTimeout, FirstEventTimeout):
+                assert EACH[0].run(client.send, QUERY).text == "A moon"
+        assert clock.now <= opened_at + total + 0.02 + 1e-6  # the end of the framing is waited for behind the answer
+        assert transport.attempts <= policy.attempts
+        assert len(waits) == transport.attempts - 1
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float, data: bytes = b"") -> bytes:
+        self.now += seconds
+        return data
+
+
+# --- The wait, broken off ---------------------------------------------------------------------------------------------------------
+
+LONG = RetryPolicy(first_wait=30, longest_wait=30)
+
+
+class Calls(Notes):
+    """Does something when a retry is told of."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        super().__init__()
+        self.then = then
+
+    def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
+        super().on_retry(timeline, error, seconds)
+        self.then()
+
+
+@pytest.mark.parametrize("first", [refused, lambda: http_error(503)], ids=["opening", "reading"])
+class TestLeaving:
+    @each_async_kind
+    def test_cancelled(self, kind: Driver, first: Callable[[], Told]) -> None:
+        async def main(cancel: Callable[[], object]) -> None:
+            notes.then = cancel
+            client = kind.client(AsyncSeveral(several), ENDPOINT, retries=LONG, hooks=notes)
+            await client.send(QUERY)
+
+        notes = Calls(lambda: None)
+        several = Several(first())
+        began = monotonic()
+        kind.run(kind.cancelled, main)
+        assert monotonic() - began < 20
+        assert several.open == 0
+        assert (notes.called[-2:], notes.called.count("end")) == (["retry", "end"], 1)
+        assert notes.timeline is not None
+        assert not isinstance(notes.timeline.error, Exception)
+
+    @each_async_kind
+    def test_closed_by_another_task(self, kind: Driver, first: Callable[[], Told]) -> None:
+        async def main() -> None:
+            client = kind.client(AsyncSeveral(several), ENDPOINT, retries=LONG, hooks=notes)
+            stream = client.stream(QUERY)
+
+            async def read() -> None:
+                with pytest.raises(LocalProtocolError, match="not open"):
+                    async with stream:
+                        await stream.result()
+
+            async def close() -> None:
+                while not notes.retries:
+                    await kind.sleep(0.001)
+                await stream.aclose()
+
+            await kind.together(read, close)
+
+        notes = Notes()
+        several = Several(first())
+        began = monotonic()
+        kind.run(main)
+        assert monotonic() - began < 20
+        assert several.open == 0
+        assert notes.called.count("end") == 1
+
+    def test_closed_by_another_thread(self, first: Callable[[], Told]) -> None:
+        several = Several(first())
+        told = threading.Event()
+        client = EACH[0].client(several, ENDPOINT, retries=LONG, hooks=(notes := Calls(told.set)))
+        stream = client.stream(QUERY).sync  # type: ignore[attr-defined]
+
+        def close() -> None:
+            assert told.wait(20)
+            stream.close()
+
+        closer = threading.Thread(target=close)
+        closer.start()
+        began = monotonic()
+        with pytest.raises(LocalProtocolError, match="not open"), stream:
+            stream.result()
+        closer.join()
+        assert monotonic() - began < 20
+        assert several.open == 0
+        assert notes.called.count("end") == 1
+
+    @each_kind
+    def test_closed_while_an_error_is_read(self, kind: Driver, first: Callable[[], Told]) -> None:
+        """What was read of it still says 503, but nobody wants another attempt."""
+
+        def close() -> bytes:
+            with pytest.raises(StopIteration):  # nothing in it waits
+                stream.aclose().send(None)
+            raise ConnectionLost("closed while it was read")
+
+        async def main() -> None:
+            with pytest.raises(ServerError):
+                async with stream:
+                    await stream.result()
+
+        several = Several(first(), Told(b"sorry", close, status_code=503), whole())
+        transport = AsyncSeveral(several) if kind.is_async else several
+        notes = Notes()
+        stream = kind.client(transport, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY)
+        kind.run(main)
+        assert len(several.begun) == 2
+        assert several.open == 0
+        assert notes.called.count("end") == 1
+
+    @each_kind
+    @pytest.mark.parametrize("when", ["before the wait", "in the next attempt"])
+    def test_closed_by_the_program_itself(self, kind: Driver, first: Callable[[], Told], when: str) -> None:
+        """So that a hook can stop what it sees being tried again."""
+        second = whole()
+        several = Several(first(), second)
+        transport = AsyncSeveral(several) if kind.is_async else several
+        notes = Calls(lambda: close() if when == "before the wait" else None)
+        stream = kind.client(transport, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY)
+        send = second.send
+
+        def close() -> None:
+            with pytest.raises(StopIteration):  # nothing in it waits
+                stream.aclose().send(None)
+
+        def send_and_close(request: Any, timeouts: Timeouts) -> Told:
+            close()
+            return send(request, timeouts)
+
+        async def main() -> None:
+            with pytest.raises(LocalProtocolError, match="not open"):
+                async with stream:
+                    await stream.result()
+
+        second.send = send_and_close  # type: ignore[method-assign]
+        kind.run(main)
+        assert len(several.begun) == (1 if when == "before the wait" else 2)
+        assert several.open == 0
+        assert notes.called.count("end") == 1
+
+
+def test_closed_by_another_thread_that_is_not_done_with_it() -> None:
+    """The reader is woken by the closing of the connection, and does not take what it has read for a reason to try again."""
+    closing, over = threading.Event(), threading.Event()
+
+    class Slow(Told):
+        def close(self) -> None:
+            super().close()
+            closing.set()
+            assert over.wait(20)
+
+    def read() -> bytes:
+        closer.start()
+        assert closing.wait(20)
+        raise ConnectionLost("closed while it was read")
+
+    several = Several(Slow(b"sorry", read, status_code=503), whole())
+    notes = Notes()
+    stream = EACH[0].client(several, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY).sync  # type: ignore[attr-defined]
+    closer = threading.Thread(target=stream.close)
+    with pytest.raises(ServerError), stream:
+        stream.result()
+    over.set()
+    closer.join()
+    assert notes.called == ["start", "head 503", "end"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a wait for a lock cannot be interrupted there")
+def test_ctrl_c_ends_a_real_wait() -> None:
+    program = f"""
+import os, signal, threading, time
+from moondream_transports import Client, Hooks, RetryPolicy
+from sansio_moondream import ConnectFailed, Endpoint, QueryRequest
+
+class Refuses:
+    def send(self, request, timeouts):
+        raise ConnectFailed("refused")
+
+class Interrupts(Hooks):
+    def on_retry(self, timeline, error, seconds):
+        threading.Timer(0.05, os.kill, (os.getpid(), {int(signal.SIGINT)})).start()
+    def on_end(self, timeline):
+        print("end", type(timeline.error).__name__)
+
+began = time.monotonic()
+try:
+    Client(Refuses(), Endpoint("http://localhost:2020/v1"), retries=RetryPolicy(first_wait=60, longest_wait=60), hooks=Interrupts()).send(
+        QueryRequest(question="?")
+    )
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - began < 20)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ)
+    assert (done.stdout.split("\n"), done.returncode) == (["end KeyboardInterrupt", "interrupted True", ""], 0), done.stderr
+
+
+# --- Over real transports ---------------------------------------------------------------------------------------------------------
+
+
+# Of each error status in seven wordings, two are enough here.
+ERRORS = [fault for fault in FAULTS if fault.error and (fault.row != 17 or fault.name.endswith(("JSON object", "empty")))]
+
+
+def passes(fault: Fault) -> bool:
+    """By the table of faults, not by the policy: 408, 429 and 5xx, before the first event."""
+    return fault.about.get("status_code") in (408, 500, 502, 503, 504) or (fault.error is RateLimitError and not fault.events)
+
+
+@pytest.mark.parametrize("driver", [d for d in DRIVERS if d.name in ("urllib", "anyio-trio")], ids=lambda driver: driver.name)
+@pytest.mark.parametrize("fault", ERRORS, ids=lambda fault: fault.id)
+def test_every_fault(fault: Fault, driver: Driver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("moondream_transports._exchange.time", lambda: NOW - 30)
+    fault = fault.on(driver.name)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        server.wait_until_served()
+        waits.append(seconds)
+
+    async def sleep_async(seconds: float) -> None:
+        sleep(seconds)
+
+    async def main() -> None:
+        request = LARGE if fault.row in (35, 36) else QUERY
+        async with driver.transport() as transport:
+            events, outcome = await exchange(
+                driver,
+                transport,
+                server,
+                request,
+                timeouts=fault.timeouts,
+                limits=fault.limits,
+                retries=RetryPolicy(attempts=2, seed=7),
+                sleep=sleep_async if driver.is_async else sleep,
+            )
+        assert_no_key(outcome, caplog.text)
+        assert type(outcome) is fault.error, outcome
+        assert hasattr(outcome, "__notes__") == passes(fault)
+        assert len(events) >= fault.events
+
+    with FaultServer(fault.script) as server:
+        driver.run(main)
+    assert server.connections == 1 + passes(fault)
+    asked = {"19: Retry-After: 7": 7, "19: Retry-After: Wed, 21 Oct 2026 07:28:00 GMT": 30}.get(fault.id, SEVEN[0])
+    assert waits == ([pytest.approx(asked)] if passes(fault) else [])
+
+
+@each_driver
+class TestServer:
+    """The same on every transport, with the waits that there really are."""
+
+    def test_busy_then_whole(self, driver: Driver) -> None:
+        responses = [
+            sized(b'{"error": "busy"}', status_code=503, kind="application/json", Retry_After="0", Connection="close"),
+            sized(record({"error": {"message": "no", "type": "overloaded_error"}}), Connection="close"),
+            sized(WHOLE_BODY, Connection="close"),
+        ]
+        requests: list[tuple[bytes, bytes]] = []
+
+        def script(peer: Peer) -> None:
+            requests.append(peer.read_request())
+            peer.send(responses[len(requests) - 1])
+
+        async def main(server: FaultServer) -> None:
+            async with driver.transport() as transport:
+                client = driver.client(transport, Endpoint(url=server.url, api_key=KEY), retries=RetryPolicy(first_wait=0.01))
+                assert (await client.send(QUERY)).text == "".join(WORDS)
+
+        with FaultServer(script) as server:
+            driver.run(main, server)
+        assert len(requests) == 3
+        assert [body for _, body in requests] == [requests[0][1]] * 3
+
+    def test_on_the_same_connection(self, driver: Driver) -> None:
+        """An error that was read to its end gives its connection back."""
+        responses = iter([sized(b"busy", status_code=503, kind="text/plain"), sized(WHOLE_BODY)])
+
+        def script(peer: Peer) -> None:
+            peer.answer(next(responses))
+            if driver.pools:
+                peer.answer(next(responses))
+            peer.wait_until_closed()
+
+        async def main(server: FaultServer) -> None:
+            async with driver.transport() as transport:
+                client = driver.client(transport, Endpoint(url=server.url), retries=RetryPolicy(first_wait=0.01))
+                assert (await client.send(QUERY)).text == "".join(WORDS)
+
+        with FaultServer(script) as server:
+            driver.run(main, server)
+        assert server.connections == 2 - driver.pools
+
+    def test_refused_then_served(self, driver: Driver) -> None:
+        served: list[threading.Thread] = []
+
+        def serve() -> None:
+            sock, _ = listener.accept()
+            sock.settimeout(10)
+            with sock:
+                answers(sized(WHOLE_BODY))(Peer(sock, threading.Semaphore()))
+
+        def listen(seconds: float) -> None:
+            assert seconds > 0
+            listener.listen()
+            served.append(threading.Thread(target=serve))
+            served[0].start()
+
+        async def listen_async(seconds: float) -> None:
+            listen(seconds)
+
+        async def main() -> None:
+            host, port = listener.getsockname()
+            async with driver.transport() as transport:
+                sleep = listen_async if driver.is_async else listen
+                endpoint = Endpoint(url=f"http://{host}:{port}/v1", api_key=KEY)
+                client = driver.client(transport, endpoint, retries=RetryPolicy(attempts=2), sleep=sleep)
+                assert (await client.send(QUERY)).text == "".join(WORDS)
+
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))  # and nobody listens yet
+            driver.run(main)
+            served[0].join()
+
+    def test_cancelled_while_it_waits(self, driver: Driver) -> None:
+        if not driver.is_async:
+            return  # TestLeaving has what ends the wait of a sync client
+
+        async def main(server: FaultServer) -> None:
+            async with driver.transport() as transport:
+
+                async def send(cancel: Callable[[], object]) -> None:
+                    client = driver.client(transport, Endpoint(url=server.url), retries=RetryPolicy(), hooks=Calls(cancel))
+                    await client.send(QUERY)
+
+                await driver.cancelled(send)
+
+        began = monotonic()
+        with FaultServer(answers(sized(b"", status_code=429, Retry_After="30"))) as server:
+            driver.run(main, server)
+        assert monotonic() - began < 20
+        assert server.connections == 1

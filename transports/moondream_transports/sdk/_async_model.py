@@ -1,0 +1,164 @@
+"""The async surface: `avl` and its model. As `_model.py`, with `await`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from moondream_transports import AsyncClient, AsyncClientStream, AsyncTransport, Hooks, RetryPolicy, Timeouts
+from sansio_moondream import Completed, Event, Limits
+
+from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
+from ._outputs import (
+    FORMS,
+    AsyncTexts,
+    CaptionOutput,
+    DetectOutput,
+    PointOutput,
+    QueryOutput,
+    SegmentOutput,
+    SegmentUpdate,
+    beside,
+)
+
+T = TypeVar("T")
+
+
+def avl(
+    api_key: str | None = None,
+    endpoint: str | None = None,
+    local: bool = False,
+    model: str | None = None,
+    *,
+    transport: AsyncTransport | None = None,
+    timeouts: Timeouts | None = None,
+    limits: Limits | None = None,
+    hooks: Hooks | None = None,
+    retries: RetryPolicy | None = None,
+    allow_insecure_key: bool = False,
+) -> AsyncVL:
+    """As `vl`, for asyncio and trio: its methods are awaited, and what is streamed is an async generator.
+
+    Without a `transport`, anyio (extra `anyio`) carries each request on a connection of its own.
+    """
+    where = make_endpoint(api_key, endpoint, local, allow_insecure_key)
+    if transport is None:
+        from moondream_transports import AnyioTransport
+
+        transport = AnyioTransport(max_idle=0)  # so that there is nothing to close
+    return AsyncVL(AsyncClient(transport, where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries), model)
+
+
+class AsyncVL:
+    """What `avl` gives: as `VL`, with methods to await. Close what is streamed with `aclose()` if you leave it early."""
+
+    def __init__(self, client: AsyncClient, model: str | None = None) -> None:
+        self._client = client
+        self._calls = Calls(model)
+
+    def encode_image(self, image: Picture) -> Base64EncodedImage:
+        """A picture ready to send, so that it is encoded once for several requests."""
+        return Base64EncodedImage(encoded(image).data_url)
+
+    async def caption(
+        self, image: Picture, length: Length = "normal", stream: bool = False, settings: SamplingSettings | None = None
+    ) -> CaptionOutput[AsyncTexts]:
+        """Describe a picture: `["caption"]` is text, or an async generator of its pieces."""
+        return cast("CaptionOutput[AsyncTexts]", await self._answer(self._calls.caption(image, length, settings), "caption", stream))
+
+    async def query(
+        self,
+        image: Picture | None = None,
+        question: str | None = None,
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+        reasoning: bool = False,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+    ) -> QueryOutput[AsyncTexts]:
+        """Ask a question: `["answer"]` is text, or an async generator of its pieces."""
+        call = self._calls.query(image, question, settings, reasoning, spatial_refs)
+        return cast("QueryOutput[AsyncTexts]", await self._answer(call, "answer", stream))
+
+    async def segment(
+        self,
+        image: Picture,
+        object: str,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+    ) -> SegmentOutput | AsyncGenerator[SegmentUpdate, None]:
+        """Outline an object: a dictionary, or an async generator of updates, the last of which has `["completed"]`."""
+        call = self._calls.segment(image, object, spatial_refs, settings)
+        return AsyncParts(await self._opened(call), FORMS["segment"].part) if stream else cast(SegmentOutput, await self._whole(call))
+
+    async def detect(self, image: Picture, object: str, settings: SamplingSettings | None = None) -> DetectOutput:
+        """Find the boxes of all objects of a kind."""
+        return cast(DetectOutput, await self._whole(self._calls.detect(image, object, settings)))
+
+    async def point(
+        self,
+        image: Picture,
+        object: str,
+        settings: SamplingSettings | None = None,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+    ) -> PointOutput:
+        """Find the centres of all objects of a kind."""
+        return cast(PointOutput, await self._whole(self._calls.point(image, object, settings, spatial_refs)))
+
+    async def aclose(self) -> None:
+        """Nothing is held between two calls; a transport of your own is yours to close."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def _answer(self, call: Call, name: str, stream: bool) -> dict[str, Any]:
+        if not stream:
+            return await self._whole(call)
+        opened = await self._opened(call)
+        output: dict[str, Any] = {}
+        output[name] = AsyncParts(opened, FORMS[call.request.skill].part, output)
+        output["request_id"] = opened.request_id
+        return output
+
+    async def _whole(self, call: Call) -> dict[str, Any]:
+        return FORMS[call.request.skill].whole(await self._client.send(call.request, extra_body=call.extra_body))
+
+    async def _opened(self, call: Call) -> AsyncClientStream[Any]:
+        return await self._client.stream(call.request, extra_body=call.extra_body).__aenter__()
+
+
+class AsyncParts(AsyncGenerator[T, None]):
+    """As `Parts`. One that is dropped before its end closes itself with a ResourceWarning, as an `AsyncClientStream` does."""
+
+    def __init__(self, stream: AsyncClientStream[Any], part: Callable[[Event], Any], output: dict[str, Any] | None = None) -> None:
+        self._stream = stream
+        self._part = part
+        self._output = output
+        self._is_over = False
+
+    async def asend(self, value: None) -> T:
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            async for event in self._stream:
+                if self._output is not None and isinstance(event, Completed):
+                    self._output.update(beside(event.result))
+                if (part := self._part(event)) is not None:
+                    return cast(T, part)
+        except BaseException:
+            await self.aclose()
+            raise
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def athrow(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> T:
+        await self.aclose()
+        raise typ if val is None else val
+
+    async def aclose(self) -> None:
+        self._is_over = True
+        await self._stream.aclose()

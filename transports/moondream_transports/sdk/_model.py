@@ -1,0 +1,170 @@
+"""The sync surface: `vl`, its model, and the generators of a streamed answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from moondream_transports import Client, ClientStream, Hooks, RetryPolicy, Timeouts, Transport, UrllibTransport
+from sansio_moondream import Completed, Event, Limits
+
+from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
+from ._outputs import (
+    FORMS,
+    CaptionOutput,
+    DetectOutput,
+    PointOutput,
+    QueryOutput,
+    SegmentOutput,
+    SegmentUpdate,
+    Texts,
+    beside,
+)
+
+T = TypeVar("T")
+
+
+def vl(
+    api_key: str | None = None,
+    endpoint: str | None = None,
+    local: bool = False,
+    model: str | None = None,
+    *,
+    transport: Transport | None = None,
+    timeouts: Timeouts | None = None,
+    limits: Limits | None = None,
+    hooks: Hooks | None = None,
+    retries: RetryPolicy | None = None,
+    allow_insecure_key: bool = False,
+) -> VL:
+    """A model behind an endpoint, the cloud's if none is named.
+
+    The arguments behind `model` are this library's: see `Client` and `Endpoint`. Without a `transport`, urllib carries each request on a
+    connection of its own. Raises ValueError for `local=True`, and for a key that would go over plain http.
+    """
+    where = make_endpoint(api_key, endpoint, local, allow_insecure_key)
+    return VL(Client(transport or UrllibTransport(), where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries), model)
+
+
+class VL:
+    """What `vl` gives: the documented methods, and the same dictionaries. Each raises the errors of `sansio_moondream`.
+
+    With `stream=True` the request leaves at the call; what is streamed is a generator. Close it to stop the answer, or just drop it.
+    """
+
+    def __init__(self, client: Client, model: str | None = None) -> None:
+        self._client = client
+        self._calls = Calls(model)
+
+    def encode_image(self, image: Picture) -> Base64EncodedImage:
+        """A picture ready to send, so that it is encoded once for several requests."""
+        return Base64EncodedImage(encoded(image).data_url)
+
+    def caption(
+        self, image: Picture, length: Length = "normal", stream: bool = False, settings: SamplingSettings | None = None
+    ) -> CaptionOutput[Texts]:
+        """Describe a picture: `["caption"]` is text, or a generator of its pieces."""
+        return cast("CaptionOutput[Texts]", self._answer(self._calls.caption(image, length, settings), "caption", stream))
+
+    def query(
+        self,
+        image: Picture | None = None,
+        question: str | None = None,
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+        reasoning: bool = False,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+    ) -> QueryOutput[Texts]:
+        """Ask a question: `["answer"]` is text, or a generator of its pieces."""
+        call = self._calls.query(image, question, settings, reasoning, spatial_refs)
+        return cast("QueryOutput[Texts]", self._answer(call, "answer", stream))
+
+    def segment(
+        self,
+        image: Picture,
+        object: str,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+    ) -> SegmentOutput | Generator[SegmentUpdate, None, None]:
+        """Outline an object: a dictionary, or a generator of updates, the last of which has `["completed"]`."""
+        call = self._calls.segment(image, object, spatial_refs, settings)
+        return Parts(self._opened(call), FORMS["segment"].part) if stream else cast(SegmentOutput, self._whole(call))
+
+    def detect(self, image: Picture, object: str, settings: SamplingSettings | None = None) -> DetectOutput:
+        """Find the boxes of all objects of a kind."""
+        return cast(DetectOutput, self._whole(self._calls.detect(image, object, settings)))
+
+    def point(
+        self,
+        image: Picture,
+        object: str,
+        settings: SamplingSettings | None = None,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+    ) -> PointOutput:
+        """Find the centres of all objects of a kind."""
+        return cast(PointOutput, self._whole(self._calls.point(image, object, settings, spatial_refs)))
+
+    def close(self) -> None:
+        """Nothing is held between two calls; a transport of your own is yours to close."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _answer(self, call: Call, name: str, stream: bool) -> dict[str, Any]:
+        if not stream:
+            return self._whole(call)
+        opened = self._opened(call)
+        output: dict[str, Any] = {}
+        output[name] = Parts(opened, FORMS[call.request.skill].part, output)
+        output["request_id"] = opened.request_id
+        return output
+
+    def _whole(self, call: Call) -> dict[str, Any]:
+        return FORMS[call.request.skill].whole(self._client.send(call.request, extra_body=call.extra_body))
+
+    def _opened(self, call: Call) -> ClientStream[Any]:
+        return self._client.stream(call.request, extra_body=call.extra_body).__enter__()
+
+
+class Parts(Generator[T, None, None]):
+    """The parts of an answer as they come. Like a generator it ends by `close`, by an exception, or when it is dropped.
+
+    It is none: one that was never begun could not close the stream that it reads. What is known at the end goes into `output`.
+    """
+
+    def __init__(self, stream: ClientStream[Any], part: Callable[[Event], Any], output: dict[str, Any] | None = None) -> None:
+        self._stream = stream
+        self._part = part
+        self._output = output
+        self._is_over = False
+
+    def send(self, value: None) -> T:
+        if self._is_over:
+            raise StopIteration
+        try:
+            for event in self._stream:
+                if self._output is not None and isinstance(event, Completed):
+                    self._output.update(beside(event.result))
+                if (part := self._part(event)) is not None:
+                    return cast(T, part)
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        raise StopIteration
+
+    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> T:
+        self.close()
+        raise typ if val is None else val
+
+    def close(self) -> None:
+        self._is_over = True
+        self._stream.close()
+
+    def __del__(self) -> None:
+        self.close()

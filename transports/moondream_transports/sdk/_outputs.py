@@ -1,0 +1,166 @@
+"""The dictionaries that the documented SDK gives, made from results and events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any, Generic, NamedTuple, NotRequired, TypeAlias, TypedDict, TypeVar
+
+from sansio_moondream import (
+    BBox,
+    CaptionResult,
+    Completed,
+    DetectResult,
+    Event,
+    PathChunk,
+    PointResult,
+    QueryResult,
+    Reasoning,
+    Result,
+    SegmentResult,
+    TextDelta,
+)
+
+Texts: TypeAlias = Generator[str, None, None]
+AsyncTexts: TypeAlias = AsyncGenerator[str, None]
+G = TypeVar("G", Texts, AsyncTexts)
+
+
+class Region(TypedDict):
+    """A box, in fractions of the picture."""
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+class Place(TypedDict):
+    """A point, in fractions of the picture."""
+
+    x: float
+    y: float
+
+
+class CaptionOutput(TypedDict, Generic[G]):
+    """A caption whole, or piece by piece."""
+
+    caption: str | G
+    request_id: str | None
+
+
+class QueryOutput(TypedDict, Generic[G]):
+    """An answer whole, or piece by piece."""
+
+    answer: str | G
+    reasoning: NotRequired[dict[str, Any]]
+    request_id: str | None
+
+
+class SegmentOutput(TypedDict):
+    """An outline: the path lies in its box."""
+
+    path: str
+    bbox: NotRequired[Region]
+    parse_error: NotRequired[str]
+    request_id: str | None
+
+
+class SegmentUpdate(TypedDict, total=False):
+    """One of the dictionaries of a streamed outline: the box, a piece of the coarse path, or the end."""
+
+    bbox: Region | None
+    chunk: str
+    path: str
+    completed: bool
+    parse_error: str
+    request_id: str | None
+
+
+class DetectOutput(TypedDict):
+    """The boxes of what was looked for."""
+
+    objects: list[Region]
+    request_id: str | None
+
+
+class PointOutput(TypedDict):
+    """The centres of what was looked for."""
+
+    points: list[Place]
+    request_id: str | None
+
+
+class Form(NamedTuple):
+    """What becomes of an answer: of a whole one, and of each event of one that is streamed (None: nothing)."""
+
+    whole: Callable[[Any], dict[str, Any]]
+    part: Callable[[Event], Any]
+
+
+def beside(result: Result) -> dict[str, Any]:
+    """What is known beside a text when it has come to its end."""
+    reasoning = getattr(result, "reasoning", None)
+    return {"request_id": result.metadata.request_id, **({} if reasoning is None else {"reasoning": _reasoning(reasoning)})}
+
+
+def _query(result: QueryResult) -> dict[str, Any]:
+    return {"answer": result.text, **beside(result)}
+
+
+def _caption(result: CaptionResult) -> dict[str, Any]:
+    return {"caption": result.text, **beside(result)}
+
+
+def _segment(result: SegmentResult) -> dict[str, Any]:
+    box = {} if result.bbox is None else {"bbox": _region(result.bbox)}
+    return {"path": result.path, **box, **_parse_error(result), **beside(result)}
+
+
+def _detect(result: DetectResult) -> dict[str, Any]:
+    return {"objects": [_region(box) for box in result.objects], **beside(result)}
+
+
+def _point(result: PointResult) -> dict[str, Any]:
+    return {"points": [{"x": point.x, "y": point.y} for point in result.points], **beside(result)}
+
+
+def _text(event: Event) -> str | None:
+    return event.text if isinstance(event, TextDelta) else None
+
+
+def _update(event: Event) -> dict[str, Any] | None:
+    match event:
+        case BBox():
+            return {"bbox": _region(event)}
+        case PathChunk():
+            return {"chunk": event.data}
+        case Completed(SegmentResult() as result):
+            box = None if result.bbox is None else _region(result.bbox)
+            return {"path": result.path, "bbox": box, "completed": True, **_parse_error(result), **beside(result)}
+        case _:
+            return None
+
+
+def _region(box: BBox) -> Region:
+    return {"x_min": box.x_min, "y_min": box.y_min, "x_max": box.x_max, "y_max": box.y_max}
+
+
+def _reasoning(reasoning: Reasoning) -> dict[str, Any]:
+    grounding = [
+        {"start_idx": part.start_idx, "end_idx": part.end_idx, "points": [[point.x, point.y] for point in part.points]}
+        for part in reasoning.grounding
+    ]
+    return {"text": reasoning.text, "grounding": grounding}
+
+
+def _parse_error(result: SegmentResult) -> dict[str, Any]:
+    return {} if result.parse_error is None else {"parse_error": result.parse_error}
+
+
+FORMS = {
+    "query": Form(_query, _text),
+    "caption": Form(_caption, _text),
+    "segment": Form(_segment, _update),
+    "detect": Form(_detect, _text),
+    "point": Form(_point, _text),
+}
