@@ -25,6 +25,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are no program: a diagram, and the make targets, which would run these tests again.
 NOT_RUN = {"mermaid", "sh"}
+FILE = re.compile(r"# ((?:conftest|test_\w+)\.py)\n")  # the first line of a block that is a file of tests
 
 
 class Service(BaseHTTPRequestHandler):
@@ -67,10 +68,21 @@ def test_blocks_are_of_a_kind_that_is_run_or_known_not_to_be(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: Path):
-    code = "\n".join(code for kind, code in blocks(page) if kind == "python").replace("localhost:2020", f"127.0.0.1:{port}")
+    code = "\n".join(code for kind, code in blocks(page) if kind == "python" and not FILE.match(code)).replace(
+        "localhost:2020", f"127.0.0.1:{port}"
+    )
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
     done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if FILE.search(page.read_text())], ids=lambda page: page.name)
+def test_files_of_tests_pass(page: Path, tmp_path: Path):
+    for kind, code in blocks(page):
+        if kind == "python" and (file := FILE.match(code)):
+            (tmp_path / file[1]).write_text(code)
+    done = run([sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
