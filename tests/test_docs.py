@@ -77,6 +77,13 @@ def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if "\n# test_" in page.read_text()], ids=lambda page: page.name)
+def test_files_of_tests_pass(page: Path, tmp_path: Path):
+    write_files(page, tmp_path)
+    done = run([sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_console_blocks_print_what_they_say(page: Path, port: int, tmp_path: Path):
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")

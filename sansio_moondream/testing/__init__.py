@@ -5,12 +5,14 @@
 
 from ._cuttings import at_offsets, each_byte, every_cutting, one_cut, with_empty_pieces
 from ._outcomes import EOF, EVENT_STREAM, Fault, Outcome, check_cuttings, record_ends, run
+from ._responses import Response
 
 __all__ = [
     "EOF",
     "EVENT_STREAM",
     "Fault",
     "Outcome",
+    "Response",
     "at_offsets",
     "check_cuttings",
     "each_byte",

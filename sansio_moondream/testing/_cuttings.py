@@ -29,10 +29,27 @@ def with_empty_pieces(pieces: Sequence[bytes]) -> Pieces:
     return [b"", *(piece for pair in zip(pieces, [b""] * len(pieces), strict=True) for piece in pair)]
 
 
-def every_cutting(data: bytes) -> Iterator[tuple[str, Pieces]]:
-    """The cuttings that matter, each with its name: whole, byte by byte, with empty pieces, and cut once at every offset."""
+def every_cutting(data: bytes, most: int | None = None) -> Iterator[tuple[str, Pieces]]:
+    """The cuttings that matter, each with its name: whole, cut once at every offset, byte by byte, and that with empty pieces.
+
+    Long data has many offsets. With `most`, no more than so many of them are cut at: half of them behind line ends and inside characters,
+    the others spread evenly, the same each time.
+    """
     yield "whole", [data]
+    for offset in _offsets(data, most):
+        yield f"cut at {offset}", at_offsets(data, [offset])
     yield "byte by byte", each_byte(data)
     yield "byte by byte with empty pieces", with_empty_pieces(each_byte(data))
-    for offset, pieces in enumerate(one_cut(data), 1):
-        yield f"cut at {offset}", pieces
+
+
+def _offsets(data: bytes, most: int | None) -> Iterable[int]:
+    every = range(1, len(data))
+    if most is None or len(every) <= most:
+        return every
+    telling = [offset for offset in every if data[offset - 1] in b"\r\n" or data[offset] & 0xC0 == 0x80]
+    return sorted({*_spread(telling, most // 2), *_spread(every, most - most // 2)})
+
+
+def _spread(offsets: Sequence[int], most: int) -> Iterable[int]:
+    """As many of them, from the first to near the last."""
+    return (offsets[at * len(offsets) // most] for at in range(most)) if len(offsets) > most else offsets

@@ -20,6 +20,7 @@ MODULES = [
         for module in pkgutil.iter_modules(sansio_moondream.__path__)
         if not module.name.startswith("_")
     ),
+    importlib.import_module("sansio_moondream.testing.strategies"),
 ]
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 

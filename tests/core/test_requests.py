@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from sansio_moondream import (
     BBox,
@@ -27,6 +28,7 @@ from sansio_moondream import (
     Settings,
     __version__,
 )
+from sansio_moondream.testing import strategies
 from tests.helpers import PIXEL, REQUESTS
 
 LOCAL = Endpoint("http://localhost:2020/v1")
@@ -139,10 +141,18 @@ class TestBody:
         assert body_of(request) == {"question": "?", "spatial_refs": [[0.5, 1]], "settings": {"top_p": 0.5}, "stream": True}
         assert body_of(DetectRequest(image=PIXEL, object=Kind.MOON))["object"] == "moon"
 
-    @given(st.text(st.characters(exclude_categories=["Cs"])))
-    def test_any_question_arrives(self, question: str):
-        if question.strip():
-            assert body_of(QueryRequest(question=question))["question"] == question
+    @given(strategies.requests(), st.booleans())
+    def test_any_request_arrives(self, request: Request[Any], stream: bool):
+        body = body_of(request, stream=stream)
+        assert body.pop("stream", None) is (stream if request.streams else None)
+        given = {name: value for name, value in asdict(request).items() if value is not None}
+        if "image" in given:
+            body["image"] = EncodedImage(body.pop("image_url"))
+        if "settings" in given:
+            body["settings"] = Settings(**body["settings"])
+        if "spatial_refs" in given:
+            body["spatial_refs"] = tuple(map(tuple, body["spatial_refs"]))
+        assert body == given
 
 
 class TestHead:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import find, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_moondream import Completed, ConnectionLost, IncompleteStream, Request, ResponseStream, TextDelta
+from sansio_moondream import Completed, ConnectionLost, IncompleteStream, ResponseStream, TextDelta
 from sansio_moondream.testing import (
     EOF,
     Fault,
@@ -20,10 +20,9 @@ from sansio_moondream.testing import (
     one_cut,
     record_ends,
     run,
-    strategies,
     with_empty_pieces,
 )
-from tests.helpers import END, QUERY, REQUESTS, delta
+from tests.helpers import END, QUERY, delta
 
 
 def test_cuttings():
@@ -33,16 +32,29 @@ def test_cuttings():
     assert with_empty_pieces([b"a", b"b"]) == [b"", b"a", b"", b"b", b""]
     assert [name for name, _ in every_cutting(b"abc")] == [
         "whole",
-        "byte by byte",
-        "byte by byte with empty pieces",
         "cut at 1",
         "cut at 2",
+        "byte by byte",
+        "byte by byte with empty pieces",
     ]
 
 
 @given(st.binary(max_size=30))
 def test_every_cutting_has_all_the_bytes(data: bytes):
     assert all(b"".join(pieces) == data for _, pieces in every_cutting(data))
+
+
+def test_some_of_the_cuttings_of_long_data():
+    data = (delta("x" * 100) + "月\r\n".encode()) * 9
+    names = [name for name, _ in every_cutting(data, most=120)]
+    assert [*names[:1], *names[-2:]] == [name for name, _ in every_cutting(b"")]
+    offsets = [int(name.removeprefix("cut at ")) for name in names[1:-2]]
+    assert offsets == sorted(set(offsets))
+    assert 100 < len(offsets) <= 120
+    assert data.index("月".encode()) + 1 in offsets
+    assert max(after - before for before, after in pairwise([0, *offsets, len(data)])) < 3 * len(data) / 120
+    assert list(every_cutting(data, most=len(data))) == list(every_cutting(data))
+    assert [pieces for _, pieces in every_cutting(b"abcd", most=1)][1:-2] == [[b"a", b"bcd"]]
 
 
 def test_record_ends():
@@ -66,36 +78,13 @@ def test_the_check_fails_for_a_decoder_that_depends_on_the_cutting(monkeypatch: 
             super().receive_data(bytes(data).strip(b"\n"))
 
     monkeypatch.setattr("sansio_moondream.testing._outcomes.ResponseStream", Wrong)
-    with pytest.raises(AssertionError, match="byte by byte gives another outcome than whole"):
+    with pytest.raises(AssertionError, match=r"cut at \d+ gives another outcome than whole"):
         check_cuttings(QUERY, delta("a") + END)
 
 
 def test_outcomes_of_streams_that_end_by_themselves_ignore_what_follows():
     outcome = check_cuttings(QUERY, delta("a") + END)
     assert outcome.events[-1] == Completed(outcome.snapshot)
-
-
-@pytest.mark.parametrize("skill", sorted(REQUESTS))
-def test_streams_shrink_to_the_smallest(skill: str):
-    events = find(strategies.streams(skill), lambda events: True)
-    assert len(events) == 1
-    assert isinstance(events[0], Completed)
-
-
-def test_text_streams_shrink_to_what_matters():
-    def has_two_deltas(events: Iterable[Any]) -> bool:
-        return sum(isinstance(event, TextDelta) for event in events) >= 2
-
-    events = find(strategies.streams("query"), has_two_deltas)
-    assert [event.text for event in events if isinstance(event, TextDelta)] == ["0", "0"]
-
-
-def test_every_request_can_be_drawn():
-    def has_skill(skill: str) -> Callable[[Request[Any]], bool]:
-        return lambda request: request.skill == skill
-
-    for skill in REQUESTS:
-        assert find(strategies.requests(), has_skill(skill)).skill == skill
 
 
 def test_run_lets_other_errors_out():

@@ -1,0 +1,84 @@
+"""Requests of every skill, with all their fields."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sansio_moondream._images import EncodedImage, encode_image
+from sansio_moondream._requests import CaptionRequest, DetectRequest, PointRequest, QueryRequest, Request, SegmentRequest, Settings
+from sansio_moondream._results import BBox, Point
+
+Options = dict[str, st.SearchStrategy[Any]]
+
+# One black pixel each, as Pillow writes them.
+_GIF = "R0lGODdhAQABAIEAAAAAAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
+_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+_WEBP = "UklGRhoAAABXRUJQVlA4TA4AAAAvAAAAAAcQEf0PRET/Aw=="
+_JPEG = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wAALCAAB"
+    "AAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AN//Z"
+)
+_PICTURES = [encode_image(b64decode(picture)) for picture in (_GIF, _PNG, _WEBP, _JPEG)]
+
+fractions = st.floats(0, 1)
+boxes = st.builds(BBox, fractions, fractions, fractions, fractions)
+points = st.builds(Point, fractions, fractions)
+_words = st.text(min_size=1, max_size=12).filter(str.strip)  # what is sent is not blank
+_refs = st.none() | st.lists(
+    points | boxes | st.tuples(fractions, fractions) | st.tuples(fractions, fractions, fractions, fractions), max_size=3
+)
+
+
+def images() -> st.SearchStrategy[EncodedImage]:
+    """A whole picture of one pixel: a GIF, PNG, WebP or JPEG."""
+    return st.sampled_from(_PICTURES)
+
+
+def settings() -> st.SearchStrategy[Settings]:
+    """How to sample: any of the fields, in the bounds that the service has for them."""
+    counts = st.none() | st.integers(1, 2**31)
+    return st.builds(
+        Settings,
+        temperature=st.none() | st.floats(0, 2),
+        top_p=st.none() | st.floats(0, 1, exclude_min=True),
+        max_tokens=counts,
+        max_objects=counts,
+    )
+
+
+def _with_options(kind: Callable[..., Request[Any]], options: Options, **needed: st.SearchStrategy[Any]) -> st.SearchStrategy[Request[Any]]:
+    """Without any of its optional fields, or with some: alternatives, so that a request shrinks to what it needs."""
+    shared: Options = {"settings": st.none() | settings(), "model": st.sampled_from([None, *_MODELS])}
+    return st.builds(kind, **needed) | st.builds(kind, **needed, **options, **shared)
+
+
+_MODELS = ("moondream3-preview", "moondream3-preview/moons@100")
+_of_a_query: Options = {"image": st.none() | images(), "reasoning": st.sampled_from([None, False, True]), "spatial_refs": _refs}
+_REQUESTS: dict[str, st.SearchStrategy[Request[Any]]] = {
+    "query": _with_options(QueryRequest, _of_a_query, question=_words),
+    "caption": _with_options(CaptionRequest, {"length": st.sampled_from([None, "short", "normal", "long"])}, image=images()),
+    "segment": _with_options(SegmentRequest, {"spatial_refs": _refs}, image=images(), object=_words),
+    "detect": _with_options(DetectRequest, {}, image=images(), object=_words),
+    "point": _with_options(PointRequest, {"spatial_refs": _refs}, image=images(), object=_words),
+}
+_any_request = st.one_of(*_REQUESTS.values())
+skills = st.sampled_from([*_REQUESTS])
+
+
+def requests(skill: str | None = None) -> st.SearchStrategy[Request[Any]]:
+    """A valid request of that skill, or of any: with or without each of its optional fields.
+
+    Raises ValueError for a skill that there is not.
+    """
+    return _any_request if skill is None else _REQUESTS[checked(skill)]
+
+
+def checked(skill: str) -> str:
+    """The skill, if there is one of that name."""
+    if skill not in _REQUESTS:
+        raise ValueError(f"skill should be one of {', '.join(_REQUESTS)}, not {skill!r}")
+    return skill
