@@ -70,7 +70,7 @@ def vars_of(result: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(result, name)) for name in result.__struct_fields__]
 
 
-@pytest.mark.parametrize(("fault", "driver"), zip(FAULTS, cycle(TWO)), ids=[fault.id for fault in FAULTS])
+@pytest.mark.parametrize(("fault", "driver"), list(zip(FAULTS, cycle(TWO), strict=False)), ids=[fault.id for fault in FAULTS])
 def test_every_fault_is_recorded_and_replays_to_the_same(fault: Fault, driver: Driver) -> None:
     saved: list[Recording] = []
 
