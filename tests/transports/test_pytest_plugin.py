@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -327,3 +329,15 @@ def test_a_conftest_can_turn_it_on(project: Project) -> None:
     result = project.pytester.runpytest_inprocess("-p", "no:cacheprovider", "--moondream-record=once")
     result.assert_outcomes(passed=1)
     assert len(project.recordings) == 1
+
+
+def test_the_example_of_the_guide(project: Project) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recordings.md").read_text()
+    for name, code in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        (project.pytester.path / name).write_text(code.replace("http://localhost:2020", project.server.url))
+    run = functools.partial(project.pytester.runpytest_inprocess, "-p", "no:cacheprovider")
+    run().assert_outcomes(failed=1)
+    run("--moondream-record=once").assert_outcomes(passed=1)
+    assert [*project.recordings] == ["recordings/test_moon/test_it_knows_the_moon/001-query.jsonl"]
+    run().assert_outcomes(passed=1)
+    assert project.server.connections == 1

@@ -180,7 +180,7 @@ def _tape_of(request: pytest.FixtureRequest) -> _Tape:
 
 def _folder_of(item: pytest.Item) -> Path:
     """Beside the test's file. A name that had to be changed to be one gets a digest, so that no two tests share a folder."""
-    name = item.nodeid.partition("::")[2]
+    name = "::".join(node.name for node in item.listchain() if isinstance(node, pytest.Class | pytest.Item))  # xdist adds to `nodeid`
     folder = ".".join(map(safe_name, name.split("::")))
     if folder != name.replace("::", "."):
         folder += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
