@@ -72,6 +72,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Itera
     with FaultServer(answer) as server:
         monkeypatch.setenv("SERVER", server.url)
         monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the runs start sooner so
         yield Project(pytester, server)
 
 
@@ -300,7 +301,7 @@ def test_many(moondream_transport, question):
         project.run("none", passed=7)
         assert project.connections == 0
 
-    def test_several_processes(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_several_processes(self, project: Project) -> None:
         """pytest-xdist: tests that run beside each other record and replay the same as one after the other."""
         project.write(
             """
@@ -309,7 +310,6 @@ def test_many(moondream_transport, number):
     assert ask(moondream_transport, f"Number {number}?") == "A moon"
 """
         )
-        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they start sooner so
         plugin = ["-p", "moondream_transports.pytest_plugin", "-p", "xdist", "-p", "no:cacheprovider"]
         project.pytester.runpytest_subprocess(*plugin, "-n", "2", "--moondream-record=once").assert_outcomes(passed=8)
         assert (project.server.connections, len(project.recordings)) == (8, 8)

@@ -675,5 +675,5 @@ class TestLargeFiles:
                 sys.setprofile(None)
             return made
 
-        base, once, twice = calls(10), calls(310), calls(610)
+        base, once, twice = calls(10), calls(110), calls(210)
         assert twice - once == pytest.approx(once - base, rel=0.25)
