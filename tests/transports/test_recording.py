@@ -434,6 +434,13 @@ class TestRecordingFolder:
         assert (tmp_path / "001-query.jsonl").read_text() == "another's"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["001-query.jsonl", "002-query.jsonl"]
 
+    def test_they_are_played_by_their_numbers(self, tmp_path: Path) -> None:
+        for name in ("999-query", "1000-query", "notes", "1001-query", "002-query"):
+            (tmp_path / f"{name}.jsonl").write_bytes(self.saved().encode())
+        names = [path.stem for path in ReplayTransport(tmp_path).unused if isinstance(path, Path)]
+        assert names == ["notes", "002-query", "999-query", "1000-query", "1001-query"]
+        assert RecordingFolder(tmp_path)(self.saved()).name == "1002-query.jsonl"
+
     def test_threads(self, tmp_path: Path) -> None:
         folder = RecordingFolder(tmp_path)
         threads = [threading.Thread(target=lambda: [folder(self.saved()) for _ in range(10)]) for _ in range(4)]

@@ -35,13 +35,19 @@ def read_lines(path: Path) -> Generator[Line, None, None]:
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The recordings of a folder (`*.jsonl`), by their names. Raises RecordingError for one that is a link to elsewhere."""
-    found = sorted(folder.glob("*.jsonl"))
+    """The recordings of a folder (`*.jsonl`), by their numbers and names. Raises RecordingError for one that is a link to elsewhere."""
+    found = sorted(folder.glob("*.jsonl"), key=lambda path: (_number(path), path.name))
     inside = folder.resolve()
     for path in found:
         if path.resolve().parent != inside or not path.is_file():
             raise RecordingError(f"{path.name} should be a file in its folder, and is a link to elsewhere, or no file")
     return found
+
+
+def _number(path: Path) -> int:
+    """What a recording's name begins with; 0 where that is no number."""
+    found = _NUMBER.match(path.name)
+    return int(found[0]) if found else 0
 
 
 def safe_name(text: str) -> str:
@@ -66,8 +72,7 @@ class RecordingFolder:
         try:
             part.write_bytes(recording.encode())
             skill = safe_name(recording.header.path.rpartition("/")[2])
-            taken = (int(found[0]) for path in self._folder.glob("*.jsonl") if (found := _NUMBER.match(path.name)))
-            for number in count(max(taken, default=0) + 1):
+            for number in count(max(map(_number, self._folder.glob("*.jsonl")), default=0) + 1):
                 path = self._folder / f"{number:03}-{skill}.jsonl"
                 if _give_name(part, path):
                     return path

@@ -53,7 +53,7 @@ class _AnyReplayTransport(Generic[C]):
 class ReplayTransport(_AnyReplayTransport[Clock]):
     """Answers requests from recordings: as recorded, or `speed` times as fast, or at once (None).
 
-    `recordings` are `Recording`s, files, or folders of files (`*.jsonl`, in the order of their names), or just one file or folder.
+    `recordings` are `Recording`s, files, or folders of files (`*.jsonl`, by their numbers), or just one file or folder.
     Files are read while they are played. A request is answered by a recording that is as like it as `match` says; where there are
     several, they take turns, and with `once` each is played once. `cut` and `fault` make other pieces of the recorded ones, and
     break them; what is left to chance is the same for the same `seed`. The `clock` is what waits, and a client with this transport
