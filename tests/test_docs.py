@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
 from pathlib import Path
@@ -20,13 +20,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from sansio_moondream.recording import Recording
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-# Kinds of blocks that are no program: a diagram, and the make targets, which would run these tests again.
-NOT_RUN = {"mermaid", "sh"}
+# Kinds of blocks that are no program: a diagram, a file's content, and the make targets, which would run these tests again.
+NOT_RUN = {"mermaid", "json", "sh"}
 
 
 class Service(BaseHTTPRequestHandler):
@@ -58,8 +59,8 @@ def port() -> Iterator[int]:
         thread.join()
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    return [(kind, code) for kind, code in BLOCK.findall(page.read_text()) if kind not in NOT_RUN]
+def blocks(page: Path, not_run: Collection[str] = NOT_RUN) -> list[tuple[str, str]]:
+    return [(kind, code) for kind, code in BLOCK.findall(page.read_text()) if kind not in not_run]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -78,10 +79,13 @@ def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: 
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "\n# test_" in page.read_text()], ids=lambda page: page.name)
-def test_files_of_tests_pass(page: Path, tmp_path: Path):
-    write_files(page, tmp_path)
-    done = run([sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"], tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_files_of_tests_pass(page: Path, port: int, tmp_path: Path):
+    for file in write_files(page, tmp_path):
+        file.write_text(file.read_text().replace("localhost:2020", f"127.0.0.1:{port}"))
+    records = "--moondream-record=once" in page.read_text()
+    for options in (["--moondream-record=once"], ["--moondream-record=none"]) if records else ([],):
+        done = run([sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *options], tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -101,6 +105,15 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
     done = run(["sh", "-c", command[1].replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "M.941,.500C.954" in done.stdout
+
+
+def test_the_example_of_the_format_is_a_recording():
+    (content,) = (code for kind, code in blocks(ROOT / "docs" / "recordings.md", not_run=()) if kind == "json")
+    recording = Recording.decode(content.encode())
+    assert (recording.header.status_code, [piece.data for piece in recording.pieces]) == (
+        200,
+        [b'data: {"chunk": " moon"}\n\n', b"\x80\x81"],
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 1. Headers are allow-listed: a name that is not known to be harmless is left out. A redirect's target loses its user and query.
 2. A picture is replaced by what identifies it: digest, size and dimensions.
-3. Inside bodies, organisation ids and the secrets that the caller names are masked by as many bytes, over the joined pieces: a
-   secret that is split over pieces is found, and each piece keeps its length.
+3. Inside bodies, organisation ids, the request's own key and the secrets that the caller names are masked by as many bytes, over
+   the joined pieces: a secret that is split over pieces is found, and each piece keeps its length. So is one that is cut off by the end.
 4. A compressed body cannot be masked. Inflate it first, or do not record it.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from itertools import accumulate
 from typing import Any, cast
 
+from sansio_moondream._endpoint import SECRET_HEADERS
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._images import image_info
 
@@ -36,6 +37,10 @@ RESPONSE_HEADERS = frozenset({
     "x-request-id",
 })  # fmt: skip
 
+_SHORTENED = "…".encode()  # what `shorten` puts where it cuts
+_LEAST_OF_A_COOKIE = 8  # characters: the "dark" of "theme=dark" is no secret, and a word
+_LEAST_OF_A_SECRET = 4  # bytes of one that was cut off; fewer tell little, and every body has them somewhere
+
 _PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _ORG_ID = re.compile(r"org(?:ani[sz]ation)?[_-]?id", re.IGNORECASE)
 # As a JSON field, in an event stream (where a line end and "data:" may come between) and in JSON that is itself text in JSON (where
@@ -45,6 +50,18 @@ _ORG_ID_FIELD = re.compile(
     rb"(?:\"((?:[^\"\\]++|\\.)*+)|\\+\"((?:[^\"\\]++|\\[^\"])*+)|(-?[0-9.eE+-]+))" % _ORG_ID.pattern.encode(),
     re.IGNORECASE | re.DOTALL,
 )
+
+
+def request_secrets(headers: HeaderTypes) -> frozenset[str]:
+    """The secrets in a request's headers: keys, with and without what stands before them ("Bearer"), and cookies."""
+    found: set[str] = set()
+    for name, value in Headers(headers).multi_items():
+        if name in SECRET_HEADERS and value:
+            found |= {value, value.split()[-1]}
+        if name == "cookie":
+            values = (pair.partition("=")[2].strip() for pair in value.split(";"))
+            found |= {cookie for cookie in values if len(cookie) >= _LEAST_OF_A_COOKIE}
+    return frozenset(found)
 
 
 def safe_headers(headers: HeaderTypes, allowed: frozenset[str], secrets: Collection[str] = ()) -> tuple[tuple[str, str], ...]:
@@ -64,6 +81,8 @@ def safe_body(value: Any, secrets: Collection[str] = ()) -> Any:
             mask_text(name, secrets): "*" * len(str(item)) if _ORG_ID.fullmatch(name) else safe_body(item, secrets)
             for name, item in cast("dict[str, Any]", value).items()
         }
+    if isinstance(value, int | float) and mask_text(digits := json.dumps(value), secrets) != digits:
+        return mask_text(digits, secrets)
     return value
 
 
@@ -86,7 +105,7 @@ def describe_image(data_url: str) -> dict[str, Any]:
 
 def mask_pieces(pieces: Sequence[bytes], secrets: Collection[str] = ()) -> tuple[bytes, ...]:
     """The pieces of a body, each as long as it was, with organisation ids and `secrets` masked over their borders."""
-    masked = _mask(b"".join(pieces), secrets)
+    masked = _mask_end(_mask(b"".join(pieces), secrets), secrets)
     return tuple(masked[end - len(piece) : end] for piece, end in zip(pieces, accumulate(map(len, pieces)), strict=True))
 
 
@@ -95,12 +114,37 @@ def mask_text(text: str, secrets: Collection[str] = ()) -> str:
     return _mask(text.encode("utf-8", "replace"), secrets).decode()
 
 
+def mask_message(text: str, secrets: Collection[str] = ()) -> str:
+    """The same for an error's message: where what was seen is shortened ("…"), a secret may have been too."""
+    parts = _mask(text.encode("utf-8", "replace"), secrets).split(_SHORTENED)
+    return _SHORTENED.join([_mask_end(part, secrets) for part in parts]).decode("utf-8", "replace")
+
+
 def _mask(data: bytes, secrets: Collection[str]) -> bytes:
     data = _ORG_ID_FIELD.sub(_masked_value, data)
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may be the beginning of another
-        for spelling in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-            data = data.replace(spelling.encode(), b"*" * len(spelling.encode()))
+    for spelling in _spellings(secrets):
+        data = data.replace(spelling, b"*" * len(spelling))
     return data
+
+
+def _mask_end(data: bytes, secrets: Collection[str]) -> bytes:
+    """The data without the beginning of a secret at its very end."""
+    for spelling in _spellings(secrets):
+        for length in range(min(len(spelling) - 1, len(data)), _LEAST_OF_A_SECRET - 1, -1):
+            if data.endswith(spelling[:length]):
+                return data[:-length] + b"*" * length
+    return data
+
+
+def _spellings(secrets: Collection[str]) -> list[bytes]:
+    """Each secret as text and as JSON has it, the longest first: one may be the beginning of another."""
+    found = {
+        spelled
+        for secret in filter(None, secrets)
+        for json_text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+        for spelled in (secret, json_text, json_text.replace("/", "\\/"))
+    }
+    return sorted((spelled.encode() for spelled in found), key=lambda spelled: (-len(spelled), spelled))
 
 
 def _masked_value(found: re.Match[bytes]) -> bytes:

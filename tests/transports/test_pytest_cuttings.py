@@ -12,7 +12,7 @@ import pytest
 
 from moondream_transports import AsyncClient, Client, UrllibTransport
 from moondream_transports._cutting_server import framed
-from moondream_transports.pytest_plugin import Cutting, Cuttings
+from moondream_transports.pytest_plugin import CutRecording, Cuttings
 from sansio_moondream import ConnectionLost, Endpoint, QueryRequest
 from sansio_moondream.recording import Ending, Piece, Recording, RecordingError, RecordingHeader
 from tests.helpers import LOCAL, QUERY, TRACES
@@ -74,8 +74,8 @@ class TestWhatItGives:
 
     def test_it_shows_where(self, moondream_cuttings: Cuttings):
         reprs = [repr(cutting) for cutting in moondream_cuttings(MOON)]
-        assert reprs[0] == "<Cutting whole>"
-        assert reprs[9] == '<Cutting cut at 9, between b\'data: {"c\' and b\'hunk": "a \\xe6\\x9c\\x88"}\\n\\ndata: {"chunk": " rises\'>'
+        assert reprs[0] == "<CutRecording whole>"
+        assert reprs[9].startswith('<CutRecording cut at 9, between b\'data: {"c\' and b\'hunk": "a \\xe6\\x9c\\x88"}\\n\\ndata: {')
 
 
 class TestTransports:
@@ -85,7 +85,7 @@ class TestTransports:
                 assert stream.result().text == "a 月 rises"
 
     def test_async(self, moondream_cuttings: Cuttings):
-        async def ask(cutting: Cutting) -> str:
+        async def ask(cutting: CutRecording) -> str:
             async with AsyncClient(cutting.async_transport(), LOCAL).stream(QUERY) as stream:
                 return (await stream.result()).text
 
@@ -221,7 +221,7 @@ def test_a_right_client_passes(run_tests: RunTests, client: str):
 def test_a_wrong_client_fails_and_is_told_where(run_tests: RunTests, client: str, offset: int):
     result = run_tests(WRONG[client])
     result.assert_outcomes(failed=1)
-    assert f"moondream_cuttings: it was <Cutting cut at {offset}, between {BODY[:offset]!r} and " in result.stdout.str()
+    assert f"moondream_cuttings: it was <CutRecording cut at {offset}, between {BODY[:offset]!r} and " in result.stdout.str()
 
 
 def test_a_failure_after_them_all_names_none(run_tests: RunTests):

@@ -628,7 +628,7 @@ class TestTotal:
 
     def test_each_attempt_is_given_what_is_left(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = Clock()
-        monkeypatch.setattr("moondream_transports._exchange.monotonic", clock)
+        monkeypatch.setattr("moondream_transports._any_client.time", clock)
         timeouts = Timeouts(connect=7, first_event=9, idle=3, total=20)
         tolds = [http_error(503, "4"), http_error(503, "10"), whole()]
         waits: list[float] = []
@@ -645,7 +645,7 @@ class TestTotal:
 
     def test_first_event_counts_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = Clock()
-        monkeypatch.setattr("moondream_transports._exchange.monotonic", clock)
+        monkeypatch.setattr("moondream_transports._any_client.time", clock)
         slow = Told(lambda: clock.passes(5, b""), status_code=503, connected_at=clock.now)
         last = whole()
         client = EACH[0].client(Several(slow, last), ENDPOINT, retries=QUICK, timeouts=Timeouts(first_event=6, total=None))
@@ -654,7 +654,7 @@ class TestTotal:
 
     def test_a_wait_that_took_longer_ends_with_the_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = Clock()
-        monkeypatch.setattr("moondream_transports._exchange.monotonic", clock)
+        monkeypatch.setattr("moondream_transports._any_client.time", clock)
         for first in (refused(), http_error(503)):
             run = Run(EACH[0], first, before_wait=lambda: clock.passes(99), retries=RetryPolicy(), timeouts=Timeouts(total=20))
             assert type(run.outcome) is (ConnectFailed if first.refuses else ServerError)
@@ -719,7 +719,7 @@ class TestTotal:
 
         transport = Transport()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("moondream_transports._exchange.monotonic", clock)
+            patch.setattr("moondream_transports._any_client.time", clock)
             waits: list[float] = []
 
             def sleep(seconds: float) -> None:
@@ -739,7 +739,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
     def passes(self, seconds: float, data: bytes = b"") -> bytes:

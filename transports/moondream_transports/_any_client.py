@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
@@ -69,6 +70,7 @@ class AnyClient(Generic[T, S]):
             limits=self._limits,
             hooks=self._hooks,
             retries=self._retries,
+            now=getattr(self._transport, "clock", time).monotonic,
         )
 
     def __repr__(self) -> str:

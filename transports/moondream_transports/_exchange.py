@@ -5,16 +5,17 @@
 3. `first_event` ends with the first event. The body of an error has none: it is read by `idle`.
 4. Of two deadlines the one that comes first counts, and gives its name to the error.
 5. A body that is given two ends is refused here, as few HTTP libraries do.
-6. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
+6. Time is the transport's: where it has a `clock`, as those have that play recordings, deadlines and timeline count on that.
+7. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
    once they are read: `drain_patience` says how long that is worth waiting for.
-7. Before the first event, a fault may be followed by another attempt, where a `RetryPolicy` says so: `retry_in` asks it, `again` begins.
+8. Before the first event, a fault may be followed by another attempt, where a `RetryPolicy` says so: `retry_in` asks it, `again` begins.
    Each attempt has a decoder of its own, and `connect` and `first_event` count anew; `total` spans them all, waits included, and a wait
    that does not fit into it is not begun. The request is kept for that, until the first event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic, time
 from typing import Any, Generic, Literal, TypeVar
 
@@ -73,6 +74,7 @@ class Exchange(Generic[R]):
         "_had_event",
         "_hooks",
         "_limits",
+        "_now",
         "_retries",
         "_timeouts",
         "_waited",
@@ -92,6 +94,7 @@ class Exchange(Generic[R]):
         limits: Limits | None,
         hooks: Hooks | None,
         retries: RetryPolicy | None,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self.decoder = ResponseStream(request, limits)
         self._asked: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None = (request, endpoint, stream, extra_body)
@@ -100,6 +103,7 @@ class Exchange(Generic[R]):
         self._hooks = hooks
         self._retries = retries
         self._attempt = 0
+        self._now = now
         self.ready: Iterator[Event] = iter(())  # events that are decoded already: most come with others
         self._had_event = False
         self._end: float | None = None
@@ -119,7 +123,7 @@ class Exchange(Generic[R]):
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
         request, stream = self._asked[0], self._asked[2]
         http_request = self._http_request()
-        now, total = monotonic(), self._timeouts.total
+        now, total = self._now(), self._timeouts.total
         self._end = None if total is None else now + total
         streamed = stream and request.streams
         self.timeline = Timeline(request.skill, http_request.url, opened_at=now, model=request.model, streamed=streamed)
@@ -133,7 +137,7 @@ class Exchange(Generic[R]):
         from random import random  # imports much, so only where it is used
 
         seconds = self._retries.wait(error, self._attempt, time(), random())
-        if seconds is None or (self._end is not None and monotonic() + seconds >= self._end):
+        if seconds is None or (self._end is not None and self._now() + seconds >= self._end):
             return None
         log_retry(self.timeline, error, seconds)
         self._call_hook("on_retry", error, seconds)
@@ -141,7 +145,7 @@ class Exchange(Generic[R]):
 
     def again(self) -> tuple[HTTPRequest, Timeouts]:
         """The wait is over: what to give to `Transport.send`. Raises the fault of the last attempt if the wait took too long."""
-        left = None if self._end is None else self._end - monotonic()
+        left = None if self._end is None else self._end - self._now()
         if left is not None and left <= 0:
             self._let_go()
             self.next_event()  # raises it
@@ -157,7 +161,7 @@ class Exchange(Generic[R]):
 
     def receive_head(self, status_code: int, headers: HeaderTypes, connected_at: float | None) -> None:
         """`Transport.send` gave a response."""
-        self.timeline.head_at, self.timeline.status_code, self.timeline.connected_at = monotonic(), status_code, connected_at
+        self.timeline.head_at, self.timeline.status_code, self.timeline.connected_at = self._now(), status_code, connected_at
         if connected_at is not None:
             self._waited = self.timeline.head_at - connected_at
         parsed = Headers(headers)
@@ -175,7 +179,7 @@ class Exchange(Generic[R]):
         for event in self.ready:
             if not self._had_event:
                 self._had_event = True
-                self.timeline.first_event_at = monotonic()
+                self.timeline.first_event_at = self._now()
                 self._let_go()
                 self._tell("first_event")
             if self.decoder.state is State.COMPLETED:
@@ -185,7 +189,7 @@ class Exchange(Generic[R]):
 
     def patience(self) -> float | None:
         """How long to wait for the next bytes; None is for ever. Raises the builtin TimeoutError if there is no time left."""
-        self._asked_at = monotonic()
+        self._asked_at = self._now()
         if self._had_event or self.decoder.state is State.READING_ERROR:
             self._deadline, left = IdleTimeout, self._timeouts.idle
         else:
@@ -200,7 +204,7 @@ class Exchange(Generic[R]):
     def receive(self, data: bytes) -> None:
         """`ByteStream.read` gave this."""
         if not self._had_event:
-            self._waited += monotonic() - self._asked_at
+            self._waited += self._now() - self._asked_at
         if data:
             self.decoder.receive_data(data)
         else:
@@ -209,7 +213,7 @@ class Exchange(Generic[R]):
 
     def receive_error(self, error: Exception) -> None:
         """`Transport.send`, `patience` or `ByteStream.read` raised this: it is raised again behind the events before it."""
-        is_over = self._end is not None and monotonic() >= self._end
+        is_over = self._end is not None and self._now() >= self._end
         unnamed = isinstance(error, TimeoutError) and not isinstance(error, MoondreamError)
         if unnamed or (is_over and isinstance(error, ConnectTimeout)):
             kind = TotalTimeout if is_over else self._deadline
@@ -222,9 +226,9 @@ class Exchange(Generic[R]):
     def drain_patience(self, came: int = 0) -> float | None:
         """How long to wait for what is left of the body, when `came` more bytes of it were read; None is not at all."""
         if self._drain_end is None:
-            self._drain_end = monotonic() + _DRAIN_SECONDS
+            self._drain_end = self._now() + _DRAIN_SECONDS
         self._drained += came
-        left = self._drain_end - monotonic()
+        left = self._drain_end - self._now()
         return left if left > 0 and self._drained < _DRAIN_BYTES and not self._body_ended else None
 
     def close(self, error: BaseException | None = None) -> None:
@@ -236,12 +240,12 @@ class Exchange(Generic[R]):
             self._note_completion()
         elif self._attempt > 1 and not self._had_event and self.decoder.state is State.FAILED and isinstance(error, MoondreamError):
             error.add_note(f"{self._attempt} attempts were made (RetryPolicy)")
-        self.timeline.ended_at, self.timeline.error, self.timeline.request_id = monotonic(), error, self.decoder.request_id
+        self.timeline.ended_at, self.timeline.error, self.timeline.request_id = self._now(), error, self.decoder.request_id
         self._tell("end")
 
     def _note_completion(self) -> None:
         if self.timeline.completed_at is None:
-            self.timeline.completed_at = monotonic()
+            self.timeline.completed_at = self._now()
             self.timeline.metadata = None if (whole := self.decoder.snapshot) is None else whole.metadata
 
     def _http_request(self) -> HTTPRequest:
@@ -256,6 +260,8 @@ class Exchange(Generic[R]):
     def _timeouts_within(self, total: float | None) -> Timeouts:
         """None is longer than `total`, for transports that do not look at that."""
         given = self._timeouts
+        shorter = total is not None and (given.first_event is None or total < given.first_event)
+        self._deadline = TotalTimeout if shorter else FirstEventTimeout
         return Timeouts(sooner(given.connect, total), sooner(given.first_event, total), given.idle, total)
 
     def _let_go(self) -> None:

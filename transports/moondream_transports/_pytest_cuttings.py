@@ -3,6 +3,8 @@
 1. A cutting has the recording's head, its bytes and its ending. Only the pieces differ.
 2. A test that fails names the cutting that it took last, in a note on what it raised.
 3. Addresses answer until the test ends.
+
+PYTEST_DONT_REWRITE: nothing here asserts, and pytest would warn where this was imported before it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from sansio_moondream.recording import Piece, Recording
+from sansio_moondream.recording import Match, Piece, Recording
 from sansio_moondream.testing import every_cutting
 
 from ._cutting_server import Cut, CuttingServer
@@ -24,7 +26,7 @@ from ._replay import AsyncReplayTransport, ReplayTransport
 _SHOWN = 40
 
 
-class Cutting:
+class CutRecording:
     """A recording whose body comes in other pieces.
 
     Attributes:
@@ -42,11 +44,11 @@ class Cutting:
 
     def transport(self) -> ReplayTransport:
         """For code that takes a `Client` or a `Transport`: answers at once, in these pieces."""
-        return ReplayTransport([self.recording], speed=None)
+        return ReplayTransport([self.recording], speed=None, match=Match.SKILL)
 
     def async_transport(self) -> AsyncReplayTransport:
         """For code that takes an `AsyncClient` or an `AsyncTransport`: answers at once, in these pieces."""
-        return AsyncReplayTransport([self.recording], speed=None)
+        return AsyncReplayTransport([self.recording], speed=None, match=Match.SKILL)
 
     def url(self, cut: Cut = "both") -> str:
         """For any other client: an address on this machine that answers so, at every path below it, until the test ends.
@@ -62,7 +64,7 @@ class Cutting:
         if len(self.pieces) == 2:
             before, after = self.pieces
             around = f", between {before[-_SHOWN:]!r} and {after[:_SHOWN]!r}"
-        return f"<Cutting {self.name}{around}>"
+        return f"<CutRecording {self.name}{around}>"
 
 
 class Cuttings:
@@ -70,9 +72,9 @@ class Cuttings:
 
     def __init__(self, server: CuttingServer) -> None:
         self._server = server
-        self.taken: Cutting | None = None
+        self.taken: CutRecording | None = None
 
-    def __call__(self, recording: Recording | str | PathLike[str], most: int | None = 250) -> Iterator[Cutting]:
+    def __call__(self, recording: Recording | str | PathLike[str], most: int | None = 250) -> Iterator[CutRecording]:
         """Whole, cut in two, and byte by byte, one after the other; `recording` is one, or the path of its file.
 
         Of a long body no more than `most` offsets are cut at: at line ends, inside characters, and evenly between. None is for all.
@@ -81,11 +83,11 @@ class Cuttings:
         whole = recording if isinstance(recording, Recording) else Recording.decode(Path(recording).read_bytes())
         return self._cut(whole, most)
 
-    def _cut(self, recording: Recording, most: int | None) -> Iterator[Cutting]:
+    def _cut(self, recording: Recording, most: int | None) -> Iterator[CutRecording]:
         body = b"".join(piece.data for piece in recording.pieces)
         for name, pieces in every_cutting(body, most):
             if all(pieces) or name == "whole":  # an empty piece is the end of a body to many a client
-                self.taken = Cutting(name, [piece for piece in pieces if piece], recording, self._server)
+                self.taken = CutRecording(name, [piece for piece in pieces if piece], recording, self._server)
                 yield self.taken
         self.taken = None
 

@@ -1,8 +1,14 @@
-"""Fixtures for pytest. Opt in: `pytest_plugins = ["moondream_transports.pytest_plugin"]` in your conftest.py, or pytest's `-p`.
+"""A pytest plugin for programs that use Moondream; nothing of it is on before it is asked for.
+
+Turn it on in the topmost `conftest.py`, with `pytest_plugins = ["moondream_transports.pytest_plugin"]`, or with
+`pytest -p moondream_transports.pytest_plugin`. What there is then: `pytest --fixtures`, docs/recordings.md, and
+docs/test-with-fragmented-streams.md.
 
 PYTEST_DONT_REWRITE: nothing here asserts, and pytest would warn where this was imported before it.
 """
 
-from ._pytest_cuttings import Cutting, Cuttings, moondream_cuttings
+from ._pytest_cuttings import CutRecording, Cuttings
 
-__all__ = ["Cutting", "Cuttings", "moondream_cuttings"]
+__all__ = ["CutRecording", "Cuttings"]
+
+pytest_plugins = ["moondream_transports._pytest_cuttings", "moondream_transports._pytest_recordings"]
