@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from ._fill import fill
+from ._fill import STRIP, strips
 from ._images import upright
 from ._polygons import Polygon
 from ._results import BBox, Point
 
 if TYPE_CHECKING:
     from PIL import Image
+
+_LINES = 4  # through each row of pixels; a mask without antialias has one
 
 Color: TypeAlias = str | tuple[int, int, int]
 """A name or a hexadecimal value as Pillow's ImageColor has them, or red, green and blue, 0 to 255."""
@@ -27,7 +30,16 @@ def draw_mask(polygons: Iterable[Polygon], size: tuple[int, int], *, antialias: 
     except ImportError:
         raise ModuleNotFoundError("this needs Pillow, which is not installed: pip install 'sansio-moondream[images]'", name="PIL") from None
 
-    return Image.frombytes("L", size, bytes(fill(polygons, size, antialias=antialias)))
+    (width, height), lines = size, _LINES if antialias else 1
+    mask = Image.new("L", size)
+    polygons = tuple(polygons)
+    xs = [x for polygon in polygons for x, _ in polygon]
+    left, right = max(math.floor(min(xs, default=0)), 0), min(math.ceil(max(xs, default=0)), width)
+    if left < right:
+        for first, strip in strips(polygons, (left, right), height, lines, soft=antialias):
+            part = Image.frombuffer("L", (right - left, STRIP), strip, "raw", "L", 0, 1)
+            mask.paste(part.reduce((1, lines)), (left, first // lines))
+    return mask
 
 
 def lay_over(image: Image.Image, mask: Image.Image, *, color: Color = "red", opacity: float = 0.5) -> Image.Image:

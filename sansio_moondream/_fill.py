@@ -1,7 +1,10 @@
-"""Polygons to pixels: how much of each pixel they cover.
+"""Polygons to pixels, in strips: what of each line through the picture is inside them, by the rule `nonzero`.
 
-Each row of pixels is cut by a few level lines. Along a line everything is exact: where it crosses the polygons, which parts of it
-are inside by the rule `nonzero`, and how much of each pixel these are. Why this is no library: see docs/pictures.md.
+Along a line everything is exact: where it crosses the polygons, and how much of each pixel is inside. A point is inside if, to its
+left, more sides go down than up, or fewer. So, with the crossings of sides that go down and of those that go up each in order, what
+is inside is what lies between the first two, the second two, and so on.
+
+Why this is no library: see docs/pictures.md.
 """
 
 from __future__ import annotations
@@ -12,75 +15,73 @@ from math import ceil
 
 from ._polygons import Polygon
 
-_LINES = 4  # through each row, if it is to be smooth
-_Side = tuple[int, int, float, float, int]  # first line, line after the last, x on the first, step, 1 if it goes down and -1 if up
+STRIP = 64  # lines: so many that a side is asked for many crossings at once, so few that a large picture needs no more memory
+_Side = tuple[int, int, float, float, bool]  # first line, the line after the last, x on the first, step to the next line, down?
 
 
-def fill(polygons: Iterable[Polygon], size: tuple[int, int], *, antialias: bool = True) -> bytearray:
-    """The share of each pixel that is inside, 0 to 255, row by row. Without `antialias`, 255 where the middle of a pixel is inside."""
-    width, height = size
-    lines = _LINES if antialias else 1
-    pixels = bytearray(width * height)
-    row = 0
-    turns = defaultdict[int, float](float)  # turns[x]: how much more of the pixel at x is inside than of the one before
-    for line, spans in _spans(_sides(polygons, height, lines)):
-        if line // lines != row:
-            _paint(pixels, row * width, turns, 255 / lines)
-            row = line // lines
-        for left, right in spans:
-            if not antialias:
-                left, right = ceil(left - 0.5), ceil(right - 0.5)
-            if left < width and right > 0:
-                for x, turn in ((max(left, 0), 1), (min(right, width), -1)):
-                    pixel = int(x)
-                    beyond = (x - pixel) * turn
-                    turns[pixel] += turn - beyond
-                    turns[pixel + 1] += beyond
-    _paint(pixels, row * width, turns, 255 / lines)
-    return pixels
+def strips(
+    polygons: Iterable[Polygon], columns: tuple[int, int], height: int, lines: int, *, soft: bool
+) -> Iterator[tuple[int, bytearray]]:
+    """The strips that the polygons touch, from the top: the number of the first line, and a byte for each column of `STRIP` lines.
+
+    `columns` are the first and the one after the last. Each row of pixels, of which there are `height`, has `lines` lines. A byte is
+    the share of the pixel that is inside, 0 to 255; if not `soft`, 255 where its middle is inside. The next strip takes the place of
+    the last one.
+    """
+    column, width = columns[0], columns[1] - columns[0]
+    white, black = memoryview(b"\xff" * width), bytes(width * STRIP)
+    strip = bytearray(width * STRIP)
+    for first, downs, ups in _crossings(_sides(polygons, column, height, lines)):
+        strip[:] = black
+        for line in range(STRIP):
+            at = line * width
+            before = 0.0
+            for down, up in zip(sorted(downs[line]), sorted(ups[line]), strict=True):
+                left, right = (down, up) if down < up else (up, down)
+                if left < before:
+                    left = before
+                if right > width:
+                    right = width
+                if left >= right:
+                    continue
+                before = right
+                if soft:
+                    start, end = int(left), int(right)
+                    if start == end:
+                        strip[at + start] += int((right - left) * 255)
+                        continue
+                    strip[at + start] += int((start + 1 - left) * 255)
+                    if end < right:
+                        strip[at + end] += int((right - end) * 255)
+                    start += 1
+                else:
+                    start, end = ceil(left - 0.5), ceil(right - 0.5)
+                if start < end:
+                    strip[at + start : at + end] = white[start:end]
+        yield first, strip
 
 
-def _paint(pixels: bytearray, at: int, turns: defaultdict[int, float], white: float) -> None:
-    """Write the row that begins at `at`, and forget its turns."""
-    level, value, before = 0.0, 0, 0
-    for x in sorted(turns):
-        if value:
-            pixels[at + before : at + x] = bytes((value,)) * (x - before)
-        level += turns[x]
-        value = int(level * white + 0.5)
-        before = x
-    turns.clear()
+def _crossings(sides: Iterable[_Side]) -> Iterator[tuple[int, list[list[float]], list[list[float]]]]:
+    """For each strip its first line, and for each of its lines where sides that go down cross it, and where those that go up."""
+    waiting = defaultdict[int, list[_Side]](list)
+    for side in sides:
+        waiting[side[0] // STRIP].append(side)
+    while waiting:
+        number = min(waiting)
+        start, after = number * STRIP, (number + 1) * STRIP
+        downs: list[list[float]] = [[] for _ in range(STRIP)]
+        ups: list[list[float]] = [[] for _ in range(STRIP)]
+        for first, end, x, step, is_down in waiting.pop(number):
+            for crossings in (downs if is_down else ups)[first - start : end - start]:
+                crossings.append(x)
+                x += step
+            if end > after:
+                waiting[number + 1].append((after, end, x, step, is_down))
+        yield start, downs, ups
 
 
-def _spans(sides: Iterable[_Side]) -> Iterator[tuple[int, list[tuple[float, float]]]]:
-    """The lines that cross the polygons, from the top, and what of each is inside: from x to x."""
-    coming = sorted(sides, reverse=True)
-    active: list[_Side] = []
-    line = 0
-    while coming or active:
-        if not active:
-            line = coming[-1][0]
-        while coming and coming[-1][0] == line:
-            active.append(coming.pop())
-        change = min(side[1] for side in active)
-        if coming:
-            change = min(change, coming[-1][0])
-        while line < change:
-            spans: list[tuple[float, float]] = []
-            winding, start = 0, 0.0
-            for x, turn in sorted([(x + (line - first) * step, turn) for first, _, x, step, turn in active]):
-                if winding == 0:
-                    start = x
-                winding += turn
-                if winding == 0:
-                    spans.append((start, x))
-            yield line, spans
-            line += 1
-        active = [side for side in active if side[1] > change]
-
-
-def _sides(polygons: Iterable[Polygon], height: int, lines: int) -> Iterator[_Side]:
-    """The sides of the polygons that cross a line of the picture. Each line is in the middle of its share of a row."""
+def _sides(polygons: Iterable[Polygon], column: int, height: int, lines: int) -> Iterator[_Side]:
+    """The sides that cross a line of the picture, with x from `column` on. A line is in the middle of its share of a row."""
     for polygon in polygons:
         ax, ay = polygon[-1]
         for bx, by in polygon:
@@ -88,5 +89,5 @@ def _sides(polygons: Iterable[Polygon], height: int, lines: int) -> Iterator[_Si
             first, end = max(ceil(top * lines - 0.5), 0), min(ceil(bottom * lines - 0.5), height * lines)
             if first < end:
                 step = (bx - ax) / (by - ay)
-                yield first, end, ax + ((first + 0.5) / lines - ay) * step, step / lines, 1 if ay < by else -1
+                yield first, end, ax - column + ((first + 0.5) / lines - ay) * step, step / lines, ay < by
             ax, ay = bx, by

