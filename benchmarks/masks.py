@@ -7,19 +7,19 @@ installed are named and left out: pip install --group masks. Where Chromium is i
 shapes of tests/test_browser.py, and is compared with it.
 """
 
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 import argparse
 import ctypes
 import io
-import json
 import math
 import random
 import statistics
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))  # for what the tests compare with
 
 from PIL import Image, ImageChops, ImageDraw
 
-from sansio_moondream import BBox, ResponseStream, SegmentRequest, SegmentResult, encode_image
+from sansio_moondream import BBox, ResponseStream, SegmentResult
 from sansio_moondream.images import draw_mask
 from sansio_moondream.paths import flatten, parse_path
 from tests import chromium
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from sansio_moondream.paths import Polygon
 
     Draw = Callable[[SegmentResult, tuple[int, int]], Image.Image]
-
-TARGET = 0.1  # seconds, for the captured outline at 4000 x 3000
 
 
 def captured() -> SegmentResult:
@@ -79,10 +77,10 @@ def ours_without_antialias(result: SegmentResult, size: tuple[int, int]) -> Imag
 
 
 def skia_python(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
-    import numpy
+    import numpy as np
     import skia
 
-    pixels = numpy.zeros(size[::-1], numpy.uint8)
+    pixels = np.zeros(size[::-1], np.uint8)
     path = skia.PathBuilder()
     for polygon in result.polygons(size):
         path.moveTo(*polygon[0])
@@ -200,9 +198,8 @@ def main() -> None:
         scale = (box.x_max - box.x_min) * width, (box.y_max - box.y_min) * height
         commands = parse_path(result.path)
         polygons: tuple[Polygon, ...] = flatten(commands, scale=scale)
-        print(
-            f"\n{title}: {len(result.path):,} characters, {len(commands):,} commands, {sum(map(len, polygons)):,} points, {width} x {height}"
-        )
+        points = sum(map(len, polygons))
+        print(f"\n{title}: {len(result.path):,} characters, {len(commands):,} commands, {points:,} points, {width} x {height}")
         print(f"{'ms':>36} {'median':>8} {'least':>8}")
         print(f"{'our parser':>36} {milliseconds(arguments.rounds, lambda: parse_path(result.path))}")  # noqa: B023
         print(f"{'our polygons':>36} {milliseconds(arguments.rounds, lambda: flatten(commands, scale=scale))}")  # noqa: B023

@@ -372,7 +372,7 @@ class TestDemo:
         ran = run("demo", "--speed", "max", "--overlay", tmp_path / "moon-overlay.png")
         assert (ran.status, ran.err) == (Exit.OK, "")
         assert f"drawn on its picture in {tmp_path / 'moon-overlay.png'}" in ran.out
-        with Image.open(tmp_path / "moon-overlay.png") as overlay, Image.open(SHIPPED / "moon.png") as moon:
+        with Image.open(tmp_path / "moon-overlay.png") as overlay, Image.open(str(SHIPPED / "moon.png")) as moon:
             assert (overlay.format, overlay.size) == ("PNG", (480, 480))
             red, green, _ = overlay.convert("RGB").resize(moon.size).split()
             drawn = ImageChops.subtract(green, red).point(lambda value: 255 * (value > 60))
