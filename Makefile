@@ -51,9 +51,10 @@ fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
 	LOAD=1 $(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
-bench: $(BENCH_STAMP) ## measure the decoder and the transports against their floors and their peers
+bench: $(BENCH_STAMP) ## measure the decoder, the transports and masks against their floors and their peers
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/masks.py
 
 ci-tools: ## install what the WebAssembly tests and the test of masks need, as far as it can be had; says what is missing
 	@if command -v node >/dev/null && command -v npm >/dev/null; \

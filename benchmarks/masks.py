@@ -222,11 +222,6 @@ def main() -> None:
         ]
         below = sum(overlap < 0.99 for overlap in overlaps)
         print(f"{name:>36} {min(overlaps):8.4f} {statistics.mean(overlaps):8.4f} {below:8}")
-    print(
-        json.dumps(
-            {name: version(name) for name in ("pillow", *present) if find_spec(name.replace("-", "_").split(",")[0]) or name == "pillow"}
-        )
-    )
 
 
 if __name__ == "__main__":
