@@ -6,6 +6,8 @@ the box's corner, scaled by its width and height, filled by the rule that SVG ha
 
 from __future__ import annotations
 
+from operator import index
+
 from ._paths import GrowingPath
 from ._polygons import Polygon, flatten
 from ._results import SegmentResult
@@ -59,7 +61,7 @@ def _place(result: SegmentResult, size: tuple[int, int]) -> tuple[tuple[float, f
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
-    width, height = size
-    if width != int(width) or height != int(height) or min(width, height) < 1:
-        raise ValueError(f"size should be width and height in whole pixels, not {size!r}")
+    width, height = map(index, size)
+    if min(width, height) < 1:
+        raise ValueError(f"size should be width and height in pixels, at least 1 each, not {size!r}")
     return width, height
