@@ -27,8 +27,8 @@ WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(RUN_STAMP) ## stream three recorded answers through the decoder, live in the terminal
-	@$(BIN)/moondream-stream demo
+demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw one: demo-overlay.png
+	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
 
 test: lint ## everything: lint, types, import floors, all tests with coverage of the core
 	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term --ignore tests/transports
@@ -51,14 +51,19 @@ fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
 	LOAD=1 $(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
-bench: $(BENCH_STAMP) ## measure the decoder and the transports against their floors and their peers
+bench: $(BENCH_STAMP) ## measure the decoder, the transports and masks against their floors and their peers
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/masks.py
 
-ci-tools: ## install what the WebAssembly tests need; without node and npm it only says so
+ci-tools: ## install what the WebAssembly tests and the test of masks need, as far as it can be had; says what is missing
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
 	then $(MAKE) --no-print-directory $(PYODIDE_STAMP) $(WHEELS_STAMP); \
 	else echo "ci-tools: no node and npm here, so the WebAssembly tests will be skipped"; fi
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium >/dev/null; then :; \
+	else echo "ci-tools: no chromium here, and no apt-get as root to install it: masks will not be compared with a browser's"; fi
 
 test-wasm: $(PYODIDE_STAMP) $(WHEELS_STAMP) ## run the decode tests under WebAssembly (node, npm's pyodide)
 	node $(WASM)/run.mjs
@@ -67,7 +72,7 @@ build: $(DEV_STAMP) ## wheel and sdist, into dist/
 	$(BIN)/python -m build --no-isolation
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf $(VENV) dist $(WASM)/node_modules $(WASM)/wheels
+	rm -rf $(VENV) dist demo-overlay.png $(WASM)/node_modules $(WASM)/wheels
 	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -80,7 +85,7 @@ $(PIP_STAMP):
 
 # Only what the programs need, so that `make demo` starts soon.
 $(RUN_STAMP): $(PIP_STAMP) pyproject.toml sansio_moondream/_version.py
-	@$(PIP) install --quiet --editable .
+	@$(PIP) install --quiet --editable '.[cli]'
 	@touch $@
 
 $(DEV_STAMP): $(PIP_STAMP) pyproject.toml sansio_moondream/_version.py

@@ -348,7 +348,7 @@ class Answer:
             case "caption":
                 return CaptionResult(text, metadata)
             case "segment":
-                return SegmentResult(text, self.box, self.parse_error, metadata)
+                return SegmentResult(text, self.box, self.parse_error, metadata, growing=self.final_text is None)
             case "detect":
                 return DetectResult(self.objects, metadata)
             case "point":

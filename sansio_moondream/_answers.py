@@ -319,7 +319,7 @@ class SegmentAnswer(Answer[SegmentResult]):
 
     def _result(self, metadata: Metadata) -> SegmentResult:
         path = self.deltas.text() if self._path is None else self._path
-        return SegmentResult(path, self._bbox, self._parse_error, metadata)
+        return SegmentResult(path, self._bbox, self._parse_error, metadata, growing=self._path is None)
 
 
 class DetectAnswer(Answer[DetectResult]):

@@ -168,20 +168,30 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
     from PIL import Image
 
     _check_pixels(*image.size, max_pixels)
+    picture = upright(image)
+    if max(picture.size) > MAX_JPEG_SIDE:
+        raise ValueError(f"the picture has {picture.width} x {picture.height} pixels, and a JPEG has at most {MAX_JPEG_SIDE:,} a side")
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    picture.info.clear()  # Pillow would write the comment, and refuse one that is too long
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A copy of a picture as `encode_image` reads it: its first frame, turned as its EXIF orientation says.
+
+    In mode `RGB`, or `RGBA` where it has transparency. Coordinates in answers are fractions of this.
+    """
+    from PIL import Image
+
     frame = _first_frame(image)
-    if max(frame.size) > MAX_JPEG_SIDE:
-        raise ValueError(f"the picture has {frame.width} x {frame.height} pixels, and a JPEG has at most {MAX_JPEG_SIDE:,} a side")
     if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
         frame = Image.eval(frame.convert("I"), lambda value: value / 257).convert("L")
     if frame.has_transparency_data:
-        frame = frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
-        ground = Image.new("RGBA", frame.size, "white")
-        frame = Image.alpha_composite(ground, frame)
-    frame = frame.convert("RGB")
-    frame.info.clear()  # Pillow would write the comment, and refuse one that is too long
-    out = io.BytesIO()
-    frame.save(out, "JPEG", quality=quality)
-    return out.getvalue()
+        return frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
+    return frame.convert("RGB")
 
 
 def _first_frame(image: Image.Image) -> Image.Image:

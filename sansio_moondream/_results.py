@@ -5,11 +5,17 @@ Field names and units are the service's own, from its API reference and the sour
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field
 
 from ._headers import Headers
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ._draw import Color
+    from ._polygons import Polygon
 
 
 class BBox(Struct, frozen=True):
@@ -111,20 +117,71 @@ class CaptionResult(Struct, frozen=True):
 class SegmentResult(Struct, frozen=True):
     """The outline of an object.
 
+    To draw it: `polygons` and `svg` need nothing more than this library; `mask`, `overlay` and `cutout` need Pillow (extra `images`).
+    They all raise `sansio_moondream.paths.PathError` for a path that is none, and ValueError for a path that came without a box; where
+    `parse_error` is set, and before a box has come, there is nothing to draw. The outline is filled by the rule `nonzero`.
+
     Attributes:
         path: SVG path text, in fractions of `bbox` (not of the image). Empty where `parse_error` is set.
         bbox: the box that the path lives in, in fractions of the image.
         parse_error: the server's words where the model wrote no valid path.
+        growing: True in a snapshot of a stream and in an error's `.partial`: the path may end in the middle of a command or a number.
+            What is not whole yet is not drawn.
     """
 
     path: str = ""
     bbox: BBox | None = None
     parse_error: str | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    growing: bool = False
 
     def __repr__(self) -> str:
         path = self.path if len(self.path) <= 60 else f"{self.path[:60]}… ({len(self.path)} characters)"
-        return f"SegmentResult(path={path!r}, bbox={self.bbox!r}, parse_error={self.parse_error!r}, metadata={self.metadata!r})"
+        growing = ", growing=True" if self.growing else ""
+        return f"SegmentResult(path={path!r}, bbox={self.bbox!r}, parse_error={self.parse_error!r}, metadata={self.metadata!r}{growing})"
+
+    def polygons(self, size: tuple[int, int], *, tolerance: float = 0.1) -> tuple[Polygon, ...]:
+        """The outline in a picture of `size` (width, height): points (x, y) in pixels, one tuple of them for each closed polygon.
+
+        No side is further than `tolerance` pixels from the curve that it stands for. A hole is a polygon that runs the other way.
+        """
+        from ._outline import polygons
+
+        return polygons(self, size, tolerance)
+
+    def svg(self, size: tuple[int, int]) -> str:
+        """An SVG document of `size` (width, height) with the outline in its place, to lay over the picture; filled in black."""
+        from ._outline import svg
+
+        return svg(self, size)
+
+    def mask(self, size: tuple[int, int], *, antialias: bool = True) -> Image.Image:
+        """A Pillow image in mode `L` of `size` (width, height): 255 inside the outline, 0 outside.
+
+        Pixels on the border have the share of them that is inside; without `antialias`, 255 or 0, as their middle is inside or outside.
+        """
+        from ._draw import draw_mask
+
+        return draw_mask(self.polygons(size), size, antialias=antialias)
+
+    def overlay(self, image: Image.Image, *, color: Color = "red", opacity: float = 0.5) -> Image.Image:
+        """A copy of the picture with a colour over the object: in mode `RGB`, or `RGBA` where the picture has transparency.
+
+        `image` is what `encode_image` got, in any size. As there, its first frame counts, turned as its EXIF orientation says.
+        """
+        from ._draw import lay_over
+        from ._images import upright
+
+        picture = upright(image)
+        return lay_over(picture, self.mask(picture.size), color=color, opacity=opacity)
+
+    def cutout(self, image: Image.Image) -> Image.Image:
+        """A copy of the picture in mode `RGBA`, transparent but for the object. `image` is as in `overlay`."""
+        from ._draw import cut_out
+        from ._images import upright
+
+        picture = upright(image)
+        return cut_out(picture, self.mask(picture.size))
 
 
 class DetectResult(Struct, frozen=True):
@@ -133,12 +190,24 @@ class DetectResult(Struct, frozen=True):
     objects: tuple[BBox, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
 
+    def overlay(self, image: Image.Image, *, color: Color = "red", width: int | None = None) -> Image.Image:
+        """A copy of the picture with the boxes on it, in lines of `width` pixels. `image` is as in `SegmentResult.overlay`."""
+        from ._draw import draw_boxes
+
+        return draw_boxes(image, self.objects, color=color, width=width)
+
 
 class PointResult(Struct, frozen=True):
     """The centres of all objects found, in fractions of the image."""
 
     points: tuple[Point, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
+
+    def overlay(self, image: Image.Image, *, color: Color = "red", radius: int | None = None) -> Image.Image:
+        """A copy of the picture with a disc of `radius` pixels on each point. `image` is as in `SegmentResult.overlay`."""
+        from ._draw import draw_points
+
+        return draw_points(image, self.points, color=color, radius=radius)
 
 
 Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from sansio_moondream.recording import Recording
 from tests.guides import BLOCK, NAME, ROOT, write_files
@@ -129,15 +129,31 @@ def test_the_index_has_every_page():
     assert sorted(listed) == sorted({page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"})
 
 
-def test_the_diagram_is_the_table():
-    spec = util.spec_from_file_location("make_diagram", ROOT / "docs" / "make_diagram.py")
+def script(name: str) -> Any:
+    """A program of docs, as a module."""
+    spec = util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_diagram_is_the_table():
+    module = script("make_diagram")
     page = (ROOT / "docs" / "state-machine.md").read_text()
     assert module.page_with_diagram(page) == page, "run: python docs/make_diagram.py"
     assert module.diagram() in page
+
+
+def test_the_pictures_are_what_the_script_makes():
+    made = script("make_pictures").pictures()
+    assert set(made) == {path.name for path in (ROOT / "docs").glob("*.png")}
+    for name, picture in made.items():
+        with Image.open(ROOT / "docs" / name) as shipped:
+            difference = ImageChops.difference(shipped.convert("RGB"), picture).convert("L")
+        # Shipped with fewer colours, and made larger by whichever Pillow there is.
+        assert sum(difference.histogram()[32:]) < 0.01 * picture.width * picture.height, "run: python docs/make_pictures.py"
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

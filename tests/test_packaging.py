@@ -75,6 +75,14 @@ def test_h11_comes_with_what_needs_it(name: str) -> None:
     assert not IO_MODULES & loaded
 
 
+def test_what_draws_comes_when_something_is_drawn() -> None:
+    drawing = {f"sansio_moondream.{name}" for name in ("paths", "images", "_paths", "_polygons", "_outline", "_fill", "_draw")}
+    assert not drawing & modules_after("import sansio_moondream; sansio_moondream.SegmentResult('M0 0')")
+    loaded = modules_after("import sansio_moondream; sansio_moondream.SegmentResult('M0 0', sansio_moondream.BBox(0, 0, 1, 1)).svg((1, 1))")
+    assert drawing & loaded == {f"sansio_moondream.{name}" for name in ("_paths", "_polygons", "_outline")}
+    assert not IO_MODULES & loaded
+
+
 def test_imports_go_only_downward() -> None:
     lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
     run = subprocess.run([lint_imports, "--no-cache", "--no-logo"], capture_output=True, text=True, cwd=ROOT)

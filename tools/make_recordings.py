@@ -3,13 +3,17 @@
 
 The captured responses (tests/data/traces) have the servers' own framing, field names and pauses, and made-up texts. Here the HTTP
 framing is taken off, the pauses are stretched to a pace that one can watch, and texts that are long for the sake of strange
-characters are cut before those. What the server says of itself in its last message is changed to fit.
+characters are cut before those. The outline is bent to that of the moon in the picture, number by number. What the server says of
+itself in its last message is changed to fit.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,10 @@ TRACES = ROOT / "tests" / "data" / "traces"
 RECORDINGS = ROOT / "tools" / "moondream_tools" / "recordings"
 MOON = encode_image((RECORDINGS / "moon.png").read_bytes())
 ENDPOINT = Endpoint(headers={"User-Agent": "sansio-moondream"})
+
+# The moon in moon.png, in pixels: a disc without another disc. Each is x and y of its centre, and its radius.
+MOON_SIZE = 96
+DISC, SHADOW = (48.1, 46.1, 36.1), (66.9, 35.2, 33.5)
 
 Timed = list[tuple[float, bytes]]  # seconds since the request, and a piece of the body
 
@@ -55,6 +63,54 @@ def cut_text(pieces: Timed, after: str, last: str) -> Timed:
     end |= {field: whole for field in ("answer", "caption") if field in end}
     end["metrics"]["output_tokens"] = messages[count]["token_index"] + 1
     return [*pieces[:count], (pieces[count][0], b"data: " + json.dumps(end).encode() + b"\n\n")]
+
+
+def around_the_moon(share: float) -> tuple[float, float]:
+    """A point of the moon's outline, in fractions of the picture; from one horn along the disc to the other, and back along the shadow."""
+    (x, y, r), (sx, sy, sr) = DISC, SHADOW
+    between = math.dist((x, y), (sx, sy))
+    towards = math.atan2(sy - y, sx - x)
+    wide = math.acos((between**2 + r**2 - sr**2) / (2 * between * r))  # from the line between the centres to a horn, seen from the disc
+    narrow = math.acos((between**2 + sr**2 - r**2) / (2 * between * sr))  # and from the shadow
+    if share < 0.6:
+        angle, radius = towards + wide + (math.tau - 2 * wide) * share / 0.6, r
+    else:
+        angle, x, y, radius = towards + math.pi + narrow - 2 * narrow * (share - 0.6) / 0.4, sx, sy, sr
+    return (x + radius * math.cos(angle)) / MOON_SIZE, (y + radius * math.sin(angle)) / MOON_SIZE
+
+
+def bend(path: str, box: dict[str, float], decimals: int, number: str) -> str:
+    """The same path command by command and number by number, but around the moon; `number` is how one is formatted."""
+    coordinates = re.findall(r"[0-9.]+", path)
+    count = len(coordinates) // 2
+    width, height = box["x_max"] - box["x_min"], box["y_max"] - box["y_min"]
+
+    def bent() -> Iterator[str]:
+        for i in range(count):
+            x, y = around_the_moon(i / (count - 1))
+            for value in ((x - box["x_min"]) / width, (y - box["y_min"]) / height):
+                yield number.format(round(min(max(value, 0), 1), decimals))
+
+    numbers = bent()
+    return re.sub(r"[0-9.]+", lambda _: next(numbers), path)
+
+
+def fit_to_the_moon(pieces: Timed) -> Timed:
+    """A segmentation in the same pieces, with the outline of the moon in the picture."""
+    messages = [json.loads(piece.removeprefix(b"data: ")) for _, piece in pieces]
+    first, *deltas, last = messages
+    edges = [around_the_moon(i / 1000) for i in range(1001)]
+    first["bbox"] |= {"x_min": 0.12, "x_max": 0.83, "y_min": 0.09, "y_max": 0.87}
+    last["bbox"] = {
+        f"{axis}_{name}": round(edge(point[i] for point in edges), 4)
+        for name, edge in (("min", min), ("max", max))
+        for i, axis in enumerate("xy")
+    }
+    bent = bend("|".join(delta["chunk"] for delta in deltas), first["bbox"], 2, "{:g}").split("|")
+    for delta, chunk in zip(deltas, bent, strict=True):
+        delta["chunk"] = chunk
+    last["path"] = bend(last["path"], last["bbox"], 3, "{:.3f}").replace("0.", ".")
+    return [(when, b"data: " + json.dumps(message).encode() + b"\n\n") for (when, _), message in zip(pieces, messages, strict=True)]
 
 
 def slow_down(pieces: Timed, seconds: float) -> Timed:
@@ -96,6 +152,8 @@ def make() -> dict[str, Recording]:
         status_code, headers, pieces = read_trace(f"engine-{name}")
         if cut is not None:
             pieces = cut_text(pieces, *cut)
+        if name == "segment":
+            pieces = fit_to_the_moon(pieces)
         made[request.skill] = recording(request, status_code, headers, slow_down(pieces, seconds))
     return made
 

@@ -41,7 +41,7 @@ HASHABLE = [BOX, Point(0.5, 0.25), METADATA.metrics, METADATA.stats, REASONING, 
 RESULTS: list[Result] = [
     QueryResult("A moon.", REASONING, METADATA),
     CaptionResult("A moon.", METADATA),
-    SegmentResult("M0 0L1 1z", BOX, "no path", METADATA),
+    SegmentResult("M0 0L1 1z", BOX, "no path", METADATA, growing=True),
     DetectResult((BOX, BOX), METADATA),
     PointResult((Point(0.5, 0.25),), METADATA),
 ]
@@ -95,7 +95,7 @@ def test_results_of_two_skills_differ():
 )
 def test_empty_ones(result: Any, empty: tuple[Any, ...]):
     fields = tuple(getattr(result, name) for name in result.__struct_fields__)
-    assert fields == (*empty, Metadata())
+    assert fields == (*empty, Metadata(), *([False] if isinstance(result, SegmentResult) else []))
     about = result.metadata
     assert (about.request_id, about.finish_reason, about.metrics, about.stats, about.deltas_match) == (None, None, None, None, None)
     assert (about.headers, about.extra) == (Headers(), {})
@@ -137,6 +137,9 @@ class TestRepr:
         )
         assert repr(SegmentResult(path[:60], BOX, "why")) == (
             f"SegmentResult(path={path[:60]!r}, bbox={BOX!r}, parse_error='why', metadata=Metadata())"
+        )
+        assert repr(SegmentResult("M 0", growing=True)) == (
+            "SegmentResult(path='M 0', bbox=None, parse_error=None, metadata=Metadata(), growing=True)"
         )
 
 

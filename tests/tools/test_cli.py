@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageChops
 
 from moondream_tools.cli import Exit, main
 from sansio_moondream import __version__
@@ -162,11 +163,11 @@ class TestReplay:
     def test_segment(self, run: Any, image: str) -> None:
         ran = run("segment", image, "moon", "--replay", SHIPPED / "segment.jsonl", "--speed", "1000")
         lines = ran.out.splitlines()
-        assert lines[0] == "coarse box    x 0.100 to 0.900  y 0.050 to 0.950"
-        assert lines[1].startswith("coarse path   M 0.896 0.5 L 0.911 0.512")
-        assert lines[2] == "box           x 0.107 to 0.893  y 0.083 to 0.954"
-        assert lines[3].startswith("path          M.941,.500C")
-        assert lines[3].endswith(".941,.493,.941,.500z")
+        assert lines[0] == "coarse box    x 0.120 to 0.830  y 0.090 to 0.870"
+        assert lines[1].startswith("coarse path   M 0.97 0.78 L 0.96 0.79")
+        assert lines[2] == "box           x 0.125 to 0.808  y 0.106 to 0.856"
+        assert lines[3].startswith("path          M1.000,.788C")
+        assert lines[3].endswith(".995,.790,1.000,.788z")
         assert len(lines) == 4
 
     def test_detect_and_point(self, run: Any, image: str) -> None:
@@ -178,11 +179,12 @@ class TestReplay:
     def test_json(self, run: Any, image: str) -> None:
         ran = run("segment", image, "moon", "--json", "--replay", SHIPPED / "segment.jsonl", "--speed", "max")
         events = [json.loads(line) for line in ran.out.splitlines()]
-        assert events[0] == {"event": "bbox", "x_min": pytest.approx(0.1), "y_min": pytest.approx(0.05), "x_max": 0.9, "y_max": 0.95}
-        assert events[1] == {"event": "path_chunk", "data": "M 0.896 0.5", "token_index": 5}
+        assert events[0] == {"event": "bbox", "x_min": 0.12, "y_min": 0.09, "x_max": 0.83, "y_max": 0.87}
+        assert events[1] == {"event": "path_chunk", "data": "M 0.97 0.78", "token_index": 5}
         end = events[-1]["result"]
+        assert end.keys() == {"path", "bbox", "parse_error", "metadata"}
         assert events[-1]["event"] == "completed"
-        assert end["bbox"] == {"x_min": 0.1074, "y_min": 0.0833, "x_max": 0.8926, "y_max": 0.9541}
+        assert end["bbox"] == {"x_min": 0.125, "y_min": 0.1059, "x_max": 0.808, "y_max": 0.8562}
         assert end["metadata"] | {"metrics": None} == {"request_id": "37", "finish_reason": "stop", "metrics": None}
         assert (len(events), ran.err) == (202, "")
 
@@ -365,6 +367,27 @@ class TestDemo:
         for shown in ("coarse box ", "coarse path ", "box ", "path ", "point ", "42 tokens", "    bbox=BBox("):
             assert any(line.startswith(shown) for line in lines), shown
         assert max(map(len, lines)) < 200
+
+    def test_the_overlay_lies_on_the_moon(self, run: Any, tmp_path: Path) -> None:
+        ran = run("demo", "--speed", "max", "--overlay", tmp_path / "moon-overlay.png")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert f"drawn on its picture in {tmp_path / 'moon-overlay.png'}" in ran.out
+        with Image.open(tmp_path / "moon-overlay.png") as overlay, Image.open(str(SHIPPED / "moon.png")) as moon:
+            assert (overlay.format, overlay.size) == ("PNG", (480, 480))
+            red, green, _ = overlay.convert("RGB").resize(moon.size).split()
+            drawn = ImageChops.subtract(green, red).point(lambda value: 255 * (value > 60))
+            lit = moon.convert("L").point(lambda value: 255 * (value > 107))
+        assert ImageChops.difference(drawn, lit).histogram()[255] < 0.05 * lit.histogram()[255]
+
+    @pytest.mark.parametrize(("hidden", "name", "words"), [(True, "moon.png", "needs Pillow"), (False, "no-folder/moon.png", "no-folder")])
+    def test_an_overlay_that_cannot_be(
+        self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: bool, name: str, words: str
+    ) -> None:
+        if hidden:
+            monkeypatch.setitem(sys.modules, "PIL", None)
+        ran = run("demo", "--speed", "max", "--overlay", tmp_path / name)
+        assert ran.status == Exit.USAGE
+        assert words in ran.err
 
     @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
     def test_in_a_terminal(self, environment: dict[str, str]) -> None:

@@ -70,6 +70,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     demo = skills.add_parser("demo", help="play recorded answers; needs no server", description="Play recorded answers; needs no server.")
     _add_speed(demo)
+    demo.add_argument(
+        "--overlay", metavar="FILE", help="draw the segmentation on its picture, as a PNG (needs Pillow, which comes with [cli])"
+    )
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from importlib.resources import files
 from textwrap import fill, wrap
 from typing import Any
@@ -18,14 +19,17 @@ from sansio_moondream import (
     Request,
     Result,
     SegmentRequest,
+    SegmentResult,
     encode_image,
 )
 from sansio_moondream.recording import Recording
 
+from ._arguments import UsageError
 from ._render import TextOutput
-from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line
+from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line, safe
 
 _RECORDINGS = files("moondream_tools") / "recordings"
+_OVERLAY_SIZE = 480  # pixels a side; an outline has no size of its own, so it fits a picture that was made larger
 _ABOUT = (
     "Five answers, played from recordings that ship with this program. They are made up, in the service's format: no server, no "
     "network, no key. What reads them is what would read a real server: the same client, the same decoder."
@@ -36,9 +40,13 @@ Next:  moondream-stream query photo.jpg "What is in this image?"
        moondream-stream --help"""
 
 
-def run_demo(out: Terminal, speed: float | None) -> None:
-    """Play every recording, at `speed` times its pace, or at once (None)."""
-    moon = encode_image((_RECORDINGS / "moon.png").read_bytes())
+def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> None:
+    """Play every recording, at `speed` times its pace, or at once (None). The segmentation is drawn into the file `overlay`.
+
+    Raises UsageError where that cannot be.
+    """
+    picture = (_RECORDINGS / "moon.png").read_bytes()
+    moon = encode_image(picture)
     requests: list[tuple[Request[Any], str]] = [
         (QueryRequest(image=moon, question="What is in this image?"), '"What is in this image?"'),
         (CaptionRequest(image=moon, length="short"), "--length short"),
@@ -56,9 +64,26 @@ def run_demo(out: Terminal, speed: float | None) -> None:
         with client.stream(request) as stream:
             for event in stream:
                 output.event(event)
-            _show(stream.result(), out)
+            result = stream.result()
+            _show(result, out)
+        if overlay is not None and isinstance(result, SegmentResult):
+            _write_overlay(result, picture, overlay)
+            out.line(f"drawn on its picture in {safe(overlay)}")
     out.line()
     out.line(_NEXT)
+
+
+def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise UsageError("drawing needs Pillow, which comes with sansio-moondream[cli]") from None
+    with Image.open(io.BytesIO(picture)) as image:
+        drawn = result.overlay(ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime")
+    try:
+        drawn.save(name, format="PNG")
+    except OSError as error:
+        raise UsageError(str(error)) from error
 
 
 def _show(result: Result, out: Terminal) -> None:

@@ -63,7 +63,11 @@ def _run(argv: Sequence[str] | None) -> int:
         return Exit.OK if not done.code else Exit.USAGE
     out = Terminal(sys.stdout)
     if arguments.skill == "demo":
-        run_demo(out, arguments.speed)
+        try:
+            run_demo(out, arguments.speed, arguments.overlay)
+        except UsageError as error:
+            _say(str(error))
+            return Exit.USAGE
         return Exit.OK
     try:
         client = make_client(arguments, os.environ.get("MOONDREAM_API_KEY"))
