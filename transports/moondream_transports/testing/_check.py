@@ -21,7 +21,7 @@ from ._leaving_rows import leaving_rows
 from ._report import Report, RowReport, TransportFailed, Verdict
 from ._row import Row, Unexpected, in_words, shortened
 from ._secrets import KEY, logged
-from ._side import AT_ONCE, Side, run_without_a_loop
+from ._side import Side, run_without_a_loop
 
 Factory = Callable[..., Transport | AbstractContextManager[Transport]]
 AsyncFactory = Callable[..., AsyncTransport | AbstractAsyncContextManager[AsyncTransport]]
@@ -124,6 +124,6 @@ async def _watched(check: Callable[[Side], Awaitable[str | None]], side: Side) -
 
 
 async def _until_nothing_is_left(side: Side, sockets: set[tuple[int, int]], tasks: set[object]) -> None:
-    end = monotonic() + AT_ONCE
+    end = monotonic() + side.at_once
     while (open_sockets() - sockets or side.tasks() - tasks) and monotonic() < end:
         await side.sleep(0.001)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -15,7 +15,7 @@ from ._fault_server import FaultServer, Peer, Script
 from ._faults import F1, QUERY, WHOLE_BODY, answers, sized, wait
 from ._row import Row, Unexpected, expect, in_words, shortened
 from ._secrets import KEY
-from ._side import AT_ONCE, Side
+from ._side import Side
 
 _SHORT = 0.1  # seconds, of a wait that is to end
 _LONG = 0.25
@@ -45,8 +45,11 @@ async def _sent(side: Side, script: Script, timeouts: Timeouts | None = None, ex
             raise Unexpected(expected, in_words(error)) from error
         try:
             yield stream
-        finally:
-            await stream.aclose()
+        except BaseException:
+            with suppress(Exception):
+                await stream.aclose()
+            raise
+        await stream.aclose()
         await side.over(server)
 
 
@@ -86,7 +89,7 @@ async def _read_times_out(side: Side) -> None:
             outcome: object = await stream.read(_SHORT)
         except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
             outcome = error
-        _expect_timeout(outcome, f"read({_SHORT})", monotonic() - began)
+        _expect_timeout(side, outcome, f"read({_SHORT})", monotonic() - began)
 
 
 async def _send_times_out(side: Side) -> None:
@@ -96,14 +99,14 @@ async def _send_times_out(side: Side) -> None:
             outcome: object = await side.send(transport, _asked(server), Timeouts(first_event=_SHORT))
         except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
             outcome = error
-        _expect_timeout(outcome, f"send with a first_event of {_SHORT}", monotonic() - began)
+        _expect_timeout(side, outcome, f"send with a first_event of {_SHORT}", monotonic() - began)
         await side.over(server)
 
 
-def _expect_timeout(outcome: object, where: str, took: float) -> None:
+def _expect_timeout(side: Side, outcome: object, where: str, took: float) -> None:
     expected = f"the builtin TimeoutError of {where}, after that time: which deadline it was, only the client knows, and names it"
     right = isinstance(outcome, TimeoutError) and not isinstance(outcome, MoondreamError)
-    expect(right and _SHORT / 2 < took < AT_ONCE, expected, f"{in_words(outcome)}, after {took:.2f} seconds")
+    expect(right and _SHORT / 2 < took < side.at_once, expected, f"{in_words(outcome)}, after {took:.2f} seconds")
 
 
 async def _each_read_has_its_own(side: Side) -> None:

@@ -86,8 +86,11 @@ class Transcript:
     def __str__(self) -> str:
         with self._lock:
             steps = [(step.connection, str(step)) if isinstance(step, _Sent) else step for step in self._steps]
-        several = len({connection for connection, _ in steps}) > 1
-        return "; ".join(f"({connection}) {step}" if several else step for connection, step in steps) or "saw no connection"
+        told, last = "", 1
+        for connection, step in steps:
+            told += f"{'; ' * bool(told)}{f'(connection {connection}) ' * (connection != last)}{step}"
+            last = connection
+        return told or "saw no connection"
 
 
 class Peer:

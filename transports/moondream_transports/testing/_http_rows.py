@@ -57,30 +57,32 @@ async def _outcome_of(side: Side, script: Script, request: Any = QUERY) -> tuple
 
 
 async def _request_on_the_wire(side: Side) -> str:
-    """What was asked for, and what HTTP needs; nothing that a library would add of its own."""
+    """What was asked for, and what HTTP needs; nothing that a library would add of its own, nor a cookie that it was given before."""
     requests: list[tuple[bytes, bytes]] = []
 
-    def keep(peer: Peer) -> None:
-        requests.append(peer.read_request())
-        peer.send(sized(WHOLE_BODY))
+    def script(peer: Peer) -> None:
+        for _ in range(2):
+            requests.append(peer.read_request())
+            peer.send(sized(WHOLE_BODY, Set_Cookie="moon=full; Path=/"))
 
-    async with side.server(keep) as server, side.transport() as transport:
+    kept = ""
+    async with side.server(script) as server, side.transport() as transport:
         endpoint = Endpoint(url=server.url, api_key=KEY, headers={"X-Team": "vision"})
-        await side.client(transport, endpoint).send(QUERY)
-        (request_head, body), http = requests[0], QUERY.to_http(endpoint, stream=False)
-        line, *lines = request_head.decode("latin-1").split("\r\n")
-        expect(line == "POST /v1/query HTTP/1.1", "the request line 'POST /v1/query HTTP/1.1'", repr(line))
-        sent = [(name.lower(), value) for name, _, value in (field.partition(": ") for field in lines)]
-        kept = dict(sent).get("connection", "keep-alive")
-        expect(kept in ("keep-alive", "close"), "Connection: keep-alive, or close, or no such header", kept)
+        http = QUERY.to_http(endpoint, stream=False)
         asked = [*http.headers, ("Host", f"localhost:{server.port}"), ("Content-Length", str(len(http.body)))]
-        came = sorted(field for field in sent if field[0] != "connection")
         expected = sorted((name.lower(), value) for name, value in asked)
-        more, less = ([field for field in one if field not in other] for one, other in ((came, expected), (expected, came)))
-        expect(
-            came == expected, f"these headers: {expected}", f"more: {more}; less: {less}" if more or less else f"one of them twice: {came}"
-        )
-        expect(body == http.body, f"the body {shortened(http.body)}", shortened(body))
+        for turn in range(2):
+            await side.client(transport, endpoint).send(QUERY)
+            line, *lines = requests[turn][0].decode("latin-1").split("\r\n")
+            expect(line == "POST /v1/query HTTP/1.1", "the request line 'POST /v1/query HTTP/1.1'", repr(line))
+            sent = [(name.lower(), value) for name, _, value in (field.partition(": ") for field in lines)]
+            kept = dict(sent).get("connection", "keep-alive")
+            expect(kept in ("keep-alive", "close"), "Connection: keep-alive, or close, or no such header", kept)
+            came = sorted(field for field in sent if field[0] != "connection")
+            more, less = ([field for field in one if field not in other] for one, other in ((came, expected), (expected, came)))
+            differs = f"more: {more}; less: {less}" if more or less else f"one of them twice: {came}"
+            expect(came == expected, f"these headers: {expected}", f"{differs}{', in the second request' * turn}")
+            expect(requests[turn][1] == http.body, f"the body {shortened(http.body)}", shortened(requests[turn][1]))
     return f"Connection: {kept}"
 
 

@@ -28,8 +28,6 @@ from ._secrets import KEY
 
 T = TypeVar("T")
 
-AT_ONCE = 2.0  # seconds within which a connection is closed, at the latest: machines may be busy
-
 
 class Side:
     """One way to make transports, and what their checks need. `backend` is sync, asyncio or trio."""
@@ -38,6 +36,7 @@ class Side:
         self.backend = backend
         self.factory = factory
         self.patience = patience
+        self.at_once = min(2.0, patience / 2)  # seconds within which a connection is closed, at the latest: machines may be busy
 
     @property
     def is_async(self) -> bool:
@@ -86,7 +85,7 @@ class Side:
 
     async def over(self, server: FaultServer) -> None:
         """All that was done with the server is over: its connections are closed, though the transport is not. Else raise Unexpected."""
-        await self._until_idle(server, AT_ONCE)
+        await self._until_idle(server, self.at_once)
         self._raise_failure(server)
 
     def _raise_failure(self, server: FaultServer) -> None:
@@ -130,10 +129,10 @@ class Side:
 
     async def until(self, is_so: Callable[[], object], expected: str) -> None:
         """Wait until it is so. Raises Unexpected if it is not, at once."""
-        end = monotonic() + AT_ONCE
+        end = monotonic() + self.at_once
         while not is_so():
             if monotonic() > end:
-                raise Unexpected(expected, f"nothing of the kind within {AT_ONCE:g} seconds")
+                raise Unexpected(expected, f"nothing of the kind within {self.at_once:g} seconds")
             await self.sleep(0.001)
 
     def tasks(self) -> set[Any]:
@@ -157,23 +156,28 @@ class Side:
 
     async def cancelled(self, main: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
         """Run it in a task that cancels itself by what it is given; what comes out must be the cancellation."""
-        if self.backend == "trio":
-            with _trio().CancelScope() as scope:
-                await main(scope.cancel)
-            if not scope.cancelled_caught:
-                raise Unexpected("the cancellation", "none came out")
-            return
 
         async def cancelling() -> None:
             task = asyncio.current_task()
             assert task is not None
             await main(task.cancel)
 
+        came = "none"
         try:
-            await asyncio.create_task(cancelling())
+            if self.backend == "trio":
+                with _trio().CancelScope() as scope:
+                    await main(scope.cancel)
+                if scope.cancelled_caught:
+                    return
+            else:
+                await asyncio.create_task(cancelling())
         except asyncio.CancelledError:
             return
-        raise Unexpected("the cancellation", "none came out")
+        except Unexpected:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a transport makes of it, it is told
+            came = in_words(error)
+        raise Unexpected("the cancellation to come out", came)
 
     async def all_of(self, mains: Iterable[Callable[[], Awaitable[object]]]) -> None:
         """Run all at once."""
