@@ -23,8 +23,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-# Kinds of blocks that are no program: a diagram, and the make targets, which would run these tests again.
-NOT_RUN = {"mermaid", "sh"}
+# Kinds of blocks that are no program: a diagram, words, and the make targets, which would run these tests again.
+NOT_RUN = {"mermaid", "sh", "text"}
 
 
 class Service(BaseHTTPRequestHandler):

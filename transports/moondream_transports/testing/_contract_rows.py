@@ -88,7 +88,7 @@ async def _read_times_out(side: Side) -> None:
         try:
             outcome: object = await stream.read(_SHORT)
         except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
-            outcome = error
+            outcome = error.with_traceback(None)
         _expect_timeout(side, outcome, f"read({_SHORT})", monotonic() - began)
 
 
@@ -98,7 +98,7 @@ async def _send_times_out(side: Side) -> None:
         try:
             outcome: object = await side.send(transport, _asked(server), Timeouts(first_event=_SHORT))
         except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
-            outcome = error
+            outcome = error.with_traceback(None)
         _expect_timeout(side, outcome, f"send with a first_event of {_SHORT}", monotonic() - began)
         await side.over(server)
 

@@ -36,8 +36,7 @@ async def exchange(side: Side, transport: Any, server: FaultServer, request: Req
             outcome = await stream.result()
     except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
         outcome = error
-    tell_no_key(outcome, repr(transport), repr(events))
-    return events, outcome
+    return events, _told(outcome, repr(transport), repr(events))
 
 
 async def answer(side: Side, transport: Any, url: str, **options: Any) -> Any:
@@ -47,13 +46,15 @@ async def answer(side: Side, transport: Any, url: str, **options: Any) -> Any:
         outcome = await side.asks(transport, url, **options).send(QUERY)
     except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
         outcome = error
-    tell_no_key(outcome, repr(transport))
-    return outcome
+    return _told(outcome, repr(transport))
 
 
-def tell_no_key(outcome: object, *texts: str) -> None:
+def _told(outcome: Any, *texts: str) -> Any:
     for text in leaks(outcome, *texts):
         raise Unexpected("the API key to show nowhere: in no error, none of its causes, no repr", shortened(text))
+    if isinstance(outcome, BaseException):
+        outcome.__traceback__ = None  # its frames hold it, and what it went through: a ring, which would hide who closes a socket
+    return outcome
 
 
 async def _check(fault: Fault, side: Side) -> None:
