@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 import ssl
 import subprocess
@@ -241,3 +242,22 @@ def test_needs_no_pytest_and_says_what_it_cannot_check(has_trustme: bool):
     else:
         assert first == "6 rows: 2 passed, 4 not checked"
         assert [line.rpartition(" (")[2] for line in others] == [f"{WITHOUT_TRUSTME})"] * 4
+
+
+def test_the_program_hears_no_more_of_its_loggers_than_before(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.WARNING)
+    check_transport(Good, only=["8: RST"])
+    assert caplog.text == ""
+    assert logging.getLogger().level == logging.WARNING
+    assert logging.getLogger("moondream_transports").isEnabledFor(logging.DEBUG) is False
+
+
+def test_cancelling_it_ends_it():
+    async def main() -> None:
+        task = asyncio.create_task(check_async_transport(AsyncGood, only=["cancelled: while reading"]))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())

@@ -18,7 +18,9 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import NoReturn, Self
+from typing import Self
+
+from ._row import Unexpected
 
 PATIENCE = 10.0  # seconds after which a check that waits has failed
 
@@ -111,14 +113,14 @@ class Peer:
         if not data:
             raise ConnectionAbortedError("the client had nothing more to ask")
         while b"\r\n\r\n" not in data:
-            data += self._recv() or self._fail("the client closed in the middle of its request")
+            data += self._recv_more()
         request_head, _, body = data.partition(b"\r\n\r\n")
         length = 0
         for line in request_head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 length = int(line.partition(b":")[2])
         while len(body) < length:
-            body += self._recv() or self._fail("the client closed in the middle of its request")
+            body += self._recv_more()
         self._tell(f"read a request of {len(request_head) + 4 + len(body):,} bytes")
         return bytes(request_head), bytes(body)
 
@@ -135,7 +137,7 @@ class Peer:
     def wait_for_event(self) -> None:
         """Go on only when the check has got one more event out of the client: see `FaultServer.saw_event`."""
         if not self.server.seen.acquire(timeout=self.server.patience):
-            self._fail("the client did not give out the event that was sent, before more was sent")
+            raise Unexpected("each event to be out before the next byte is sent", "the client did not give out the event that was sent")
 
     def send_for_ever(self, data: bytes, every: float = 0.0) -> None:
         """Send the same at that pace, in seconds, until the client closes."""
@@ -146,13 +148,13 @@ class Peer:
             while not (every and self.is_closed_within(every)):
                 self.sock.sendall(data)
                 if monotonic() > end:
-                    self._fail("the client did not close its connection")
+                    raise _not_closed()
 
     def wait_until_closed(self) -> None:
         """Say nothing more until the client has closed."""
         self._tell("waited for the client to close")
         if not self.is_closed_within(self.server.patience):
-            self._fail("the client did not close its connection")
+            raise _not_closed()
 
     def is_closed_within(self, seconds: float) -> bool:
         """Wait that long for the client to close."""
@@ -185,15 +187,17 @@ class Peer:
     def _recv(self) -> bytes:
         return self.sock.recv(65536)
 
+    def _recv_more(self) -> bytes:
+        if not (data := self._recv()):
+            raise Unexpected("a whole request", "the client closed in the middle of it")
+        return data
+
     def _tell(self, step: str) -> None:
         self.server.transcript.add(self.number, step)
 
-    def _fail(self, message: str) -> NoReturn:
-        raise GaveUp(message)
 
-
-class GaveUp(AssertionError):
-    """The server has waited for the client long enough."""
+def _not_closed() -> Unexpected:
+    return Unexpected("the connection to be closed as soon as it is left", "the client did not close its connection")
 
 
 Script = Callable[[Peer], None]
@@ -211,6 +215,7 @@ class FaultServer:
         self.seen = threading.Semaphore(0)
         self.transcript = Transcript()
         self.connections = 0
+        self._is_stopping = False
 
     def saw_event(self) -> None:
         """Tell scripts that wait for it that an event came out of the client."""
@@ -239,23 +244,28 @@ class FaultServer:
             self.raise_failure()
 
     def stop_listening(self) -> None:
-        """Take no more connections."""
-        with suppress(OSError):  # where shutdown() is refused, close() is enough
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
-        self._listener.close()
-        self._accepting.join(self.patience)
+        """Take no more connections. May repeat."""
+        if not self._is_stopping:
+            self._is_stopping = True
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), self.patience).close()  # wakes accept() on every system
+            self._accepting.join(self.patience)
+            self._listener.close()
 
     def raise_failure(self) -> None:
         """Raise what went wrong in the scripts, if anything did."""
         if not self._failures.empty():
             raise self._failures.get()
         if self.is_busy():
-            raise GaveUp("the client did not close its connection")
+            raise _not_closed()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 sock, _ = self._listener.accept()
+                if self._is_stopping:
+                    sock.close()
+                    return
                 self.connections += 1
                 thread = threading.Thread(target=self._serve, args=(sock, self.connections), daemon=True)
                 self._threads.append(thread)
@@ -278,7 +288,7 @@ class FaultServer:
             except ConnectionError:  # a client may leave when it has what it wants
                 self.transcript.add(number, "saw that the client had closed")
         except Exception as failure:  # noqa: BLE001 - raised where the server's block ends
-            self.transcript.add(number, f"gave up: {failure}")
+            self.transcript.add(number, f"gave up, as {failure.came if isinstance(failure, Unexpected) else repr(failure)}")
             self._failures.put(failure)
         finally:
             sock.close()

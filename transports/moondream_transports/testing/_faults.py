@@ -41,6 +41,7 @@ from sansio_moondream import (
 )
 
 from ._fault_server import CHUNKED, EVENT_STREAM, LAST_CHUNK, Peer, Script, chunk, head
+from ._row import expect
 
 
 def record(message: object) -> bytes:
@@ -116,7 +117,7 @@ def _apart(segments: Sequence[bytes], seconds: float = 0.001) -> Callable[[Peer]
 
     def then(peer: Peer) -> None:
         for segment in segments:
-            assert not peer.is_closed_within(seconds)
+            expect(not peer.is_closed_within(seconds), "the client to wait for more", "it closed its connection")
             peer.send(segment)
 
     return then

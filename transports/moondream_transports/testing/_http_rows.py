@@ -53,7 +53,9 @@ def http_rows() -> Iterator[Row]:
 
 async def _outcome_of(side: Side, script: Script, request: Any = QUERY) -> tuple[list[Any], Any]:
     async with side.server(script) as server, side.transport() as transport:
-        return await exchange(side, transport, server, request)
+        outcome = await exchange(side, transport, server, request)
+        await side.over(server)
+        return outcome
 
 
 async def _request_on_the_wire(side: Side) -> str:

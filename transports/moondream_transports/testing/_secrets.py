@@ -47,13 +47,24 @@ class _Kept(logging.Handler):
 
 @contextmanager
 def logged() -> Generator[list[logging.LogRecord], None, None]:
-    """All that is logged meanwhile, at any level that is not turned off, by whichever logger hands it on."""
-    handler = _Kept()
-    root, level = logging.getLogger(), logging.getLogger().level
-    root.addHandler(handler)
+    """All that is logged meanwhile, at any level that is not turned off, by whichever logger hands it on.
+
+    The other handlers go on telling what they told before, and no more.
+    """
+    kept, root = _Kept(), logging.getLogger()
+    level, others = root.level, list(root.handlers)
+
+    def was_told(record: logging.LogRecord) -> bool:
+        return record.levelno >= level
+
+    for handler in others:
+        handler.addFilter(was_told)
+    root.addHandler(kept)
     root.setLevel(logging.DEBUG)
     try:
-        yield handler.records
+        yield kept.records
     finally:
-        root.removeHandler(handler)
         root.setLevel(level)
+        root.removeHandler(kept)
+        for handler in others:
+            handler.removeFilter(was_told)

@@ -22,7 +22,7 @@ from moondream_transports import AsyncClient, Client, ClientStream, Timeouts
 from sansio_moondream import Endpoint, Event, HTTPRequest, Request
 
 from . import _certificates as certificates
-from ._fault_server import PATIENCE, FaultServer, GaveUp, Script
+from ._fault_server import PATIENCE, FaultServer, Script
 from ._row import Need, Unexpected, in_words
 from ._secrets import KEY
 
@@ -77,7 +77,7 @@ class Side:
                 finally:
                     server.stop_listening()
                     await self._until_idle(server, self.patience)
-                self._raise_failure(server)
+                server.raise_failure()
             except Unexpected as failure:
                 raise Unexpected(failure.expected, failure.came, failure.server or str(server.transcript)) from failure.__cause__
             except Exception as failure:
@@ -86,13 +86,7 @@ class Side:
     async def over(self, server: FaultServer) -> None:
         """All that was done with the server is over: its connections are closed, though the transport is not. Else raise Unexpected."""
         await self._until_idle(server, self.at_once)
-        self._raise_failure(server)
-
-    def _raise_failure(self, server: FaultServer) -> None:
-        try:
-            server.raise_failure()
-        except GaveUp as failure:
-            raise Unexpected("each event to be out at once, and the connection to be closed as soon as it is left", str(failure)) from None
+        server.raise_failure()
 
     async def _until_idle(self, server: FaultServer, seconds: float) -> None:
         end = monotonic() + seconds
@@ -156,28 +150,33 @@ class Side:
 
     async def cancelled(self, main: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
         """Run it in a task that cancels itself by what it is given; what comes out must be the cancellation."""
-
-        async def cancelling() -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            await main(task.cancel)
-
-        came = "none"
-        try:
-            if self.backend == "trio":
-                with _trio().CancelScope() as scope:
+        error: BaseException | None = None
+        if self.backend == "trio":
+            with _trio().CancelScope() as scope:
+                try:
                     await main(scope.cancel)
-                if scope.cancelled_caught:
-                    return
-            else:
-                await asyncio.create_task(cancelling())
-        except asyncio.CancelledError:
-            return
-        except Unexpected:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a transport makes of it, it is told
-            came = in_words(error)
-        raise Unexpected("the cancellation to come out", came)
+                except Exception as caught:  # noqa: BLE001 - whatever a transport makes of it, it is told
+                    error = caught
+            if scope.cancelled_caught:
+                return
+        else:
+
+            async def cancelling() -> None:
+                task = asyncio.current_task()
+                assert task is not None
+                await main(task.cancel)
+
+            task = asyncio.create_task(cancelling())
+            try:
+                await asyncio.wait([task])
+            finally:
+                task.cancel()  # where we are cancelled ourselves
+            if task.cancelled():
+                return
+            error = task.exception()
+        if isinstance(error, Unexpected):
+            raise error
+        raise Unexpected("the cancellation to come out", "none" if error is None else in_words(error))
 
     async def all_of(self, mains: Iterable[Callable[[], Awaitable[object]]]) -> None:
         """Run all at once."""
