@@ -20,6 +20,11 @@ LIMITS_OF_LIBRARIES: dict[tuple[str, str], tuple[str, str]] = {
     (_EARLY_413, "httpx-asyncio"): (_ASYNCIO, "no event, then ConnectionLost"),
     (_SAME_LENGTH, "aiohttp"): ("its parser refuses a header twice that may be there once", "RemoteProtocolError"),
 }
+# The kit only reports whether connections are used again; ours have to, where they say so.
+KEPT = {
+    "33: 50 exchanges": ("50 exchanges on 50 connections", "50 exchanges on 1 connection"),
+    "wire: the request is what it should be": ("Connection: close", "Connection: keep-alive"),
+}
 CASES = [(row, driver) for driver in DRIVERS for row in (ASYNC_ROWS if driver.is_async else ROWS)]
 
 
@@ -38,10 +43,3 @@ def test_row(row: Row, driver: Driver) -> None:
     assert became.came.startswith(instead)
     if (kept := KEPT.get(row.id)) is not None:
         assert became.reason == kept[driver.pools]
-
-
-# The kit only reports whether connections are used again; ours have to, where they say so.
-KEPT = {
-    "33: 50 exchanges": ("50 exchanges on 50 connections", "50 exchanges on 1 connection"),
-    "wire: the request is what it should be": ("Connection: close", "Connection: keep-alive"),
-}

@@ -1,4 +1,4 @@
-"""Examine a transport of your own: `check_transport` and `check_async_transport` run every fault of every network on it.
+"""Examine a transport of your own: `check_transport` and `check_async_transport` run a server with every fault against it.
 
 They need no pytest. Certificates for the rows on TLS are made by trustme (extra `testing`); without it these rows are not checked, and
 the report says so. See docs/write-a-transport.md.
