@@ -26,8 +26,8 @@ from tests.helpers import TRACES
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-# Kinds of blocks that are no program: a diagram, a file's content, and the make targets, which would run these tests again.
-NOT_RUN = {"mermaid", "json", "sh"}
+# Kinds of blocks that are no program: a diagram, a file's content, words, and the make targets, which would run these tests again.
+NOT_RUN = {"mermaid", "json", "sh", "text"}
 
 
 class Service(BaseHTTPRequestHandler):

@@ -19,11 +19,11 @@ import pytest
 from PIL import Image, ImageChops
 
 from moondream_tools.cli import Exit, main
+from moondream_transports.testing._fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
+from moondream_transports.testing._faults import EVENTS, F1, WHOLE_BODY, WORDS, answers, sized, wait
 from sansio_moondream import __version__
 from sansio_moondream.recording import Ending, Piece, Recording, RecordingHeader
 from tests.helpers import END, PIXEL, delta, record
-from tests.transports.fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
-from tests.transports.faults import EVENTS, F1, WHOLE_BODY, WORDS, answers, sized, wait
 
 SHIPPED = files("moondream_tools") / "recordings"
 TEXT = "".join(WORDS)

@@ -1,55 +1,46 @@
-"""Every transport, driven alike: a test is written once, as a coroutine, and runs over all of them.
+"""Every transport of ours, driven alike: a test is written once, as a coroutine, and runs over all of them.
 
-A `Driver` opens its transport, wraps a client around it, and runs the test's coroutine: on its event loop, or, where the client is
-a sync one, step by step without any, as then nothing in it ever waits.
+A `Driver` is what the conformance kit calls a side, and runs the test's coroutine: on its event loop, or, where the client is a sync
+one, step by step without any, as then nothing in it ever waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar
 
 import pytest
 
 import moondream_transports as transports
-from moondream_transports import AsyncClient, Client, ClientStream
-from sansio_moondream import Endpoint, Event, MoondreamError, Request
-
-from .fault_server import PATIENCE
+from moondream_transports.testing._secrets import leaks
+from moondream_transports.testing._side import Side, run_without_a_loop
 
 T = TypeVar("T")
-Opened = Callable[..., AbstractAsyncContextManager[Any]]
 
 
-@dataclass(frozen=True)
-class Driver:
+class Driver(Side):
     """One way to a server.
 
-    `transport(ssl_context=, proxy=)` is a context manager that gives a transport over a session of the test's own, and closes both;
-    `own()` gives one that makes its session itself. `backend` is sync, asyncio or trio.
+    `factory(ssl_context=, proxy=)` is a context manager that gives a transport over a session of the test's own, and closes both;
+    `own()` gives one that makes its session itself. `backend` is sync, asyncio or trio. One that `pools` keeps connections.
     """
 
-    name: str
-    backend: str
-    transport: Opened
-    kind: str = ""
-    pools: bool = True  # keeps connections for the next exchange
-
-    @property
-    def is_async(self) -> bool:
-        return self.backend != "sync"
+    def __init__(self, name: str, backend: str, factory: Callable[..., Any], kind: str = "", *, pools: bool = True) -> None:
+        super().__init__(backend, factory)
+        self.name = name
+        self.kind = kind
+        self.pools = pools
 
     def run(self, main: Callable[..., Coroutine[Any, Any, T]], *args: Any, debug: bool = True) -> T:
         """Run a test's coroutine to its end. It leaves no task behind."""
         if self.backend == "sync":
-            return _run_without_a_loop(main(*args))
+            return run_without_a_loop(main(*args))
         if self.backend == "trio":
             trio: Any = pytest.importorskip("trio")
             outcome: T = trio.run(main, *args)
@@ -61,7 +52,7 @@ class Driver:
                 return await main(*args)
             finally:
                 await asyncio.sleep(0)
-                left = asyncio.all_tasks() - {asyncio.current_task()}
+                left = self.tasks()
                 assert not left, left
 
         return asyncio.run(watched(), debug=debug)
@@ -78,136 +69,6 @@ class Driver:
             elif self.pools:
                 transport.close()
 
-    def client(self, transport: Any, endpoint: Endpoint, **options: Any) -> AsyncClient:
-        """An AsyncClient, or a Client that looks like one."""
-        if self.is_async:
-            return AsyncClient(transport, endpoint, **options)
-        return cast(AsyncClient, _AsyncLooking(Client(transport, endpoint, **options)))
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the event loop run, where there is one."""
-        if self.backend == "sync":
-            time.sleep(seconds)  # noqa: ASYNC251 - there is no loop that it could block
-        elif self.backend == "asyncio":
-            await asyncio.sleep(seconds)
-        else:
-            await pytest.importorskip("trio").sleep(seconds)
-
-    async def forever(self) -> None:
-        """Until cancelled."""
-        await self.sleep(10 * PATIENCE)
-
-    async def cancelled_after(self, seconds: float, main: Callable[[], Awaitable[object]]) -> None:
-        """Run it in a task that is cancelled after a while; what comes out then must be the cancellation."""
-
-        async def main_and_cancel(cancel: Callable[[], object]) -> None:
-            if self.backend == "asyncio":
-                asyncio.get_running_loop().call_later(seconds, cancel)
-                await main()
-            else:
-                with pytest.importorskip("trio").move_on_after(seconds):
-                    await main()
-                cancel()
-                await self.sleep(0)
-
-        await self.cancelled(main_and_cancel)
-
-    async def cancelled(self, main: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
-        """Run it in a task that cancels itself by what it is given; what comes out must be the cancellation."""
-        if self.backend == "trio":
-            with pytest.importorskip("trio").CancelScope() as scope:
-                await main(scope.cancel)
-            assert scope.cancelled_caught
-            return
-
-        async def cancelling() -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            await main(task.cancel)
-
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.create_task(cancelling())
-
-    async def all_of(self, mains: Iterable[Callable[[], Awaitable[object]]]) -> None:
-        """Run all at once."""
-        if self.backend == "trio":
-            async with pytest.importorskip("trio").open_nursery() as nursery:
-                for main in mains:
-                    nursery.start_soon(main)
-        else:
-            await asyncio.gather(*(main() for main in mains))
-
-    async def together(self, first: Callable[[], Awaitable[object]], then: Callable[[], Awaitable[object]]) -> None:
-        """Run both, the second one when the first waits."""
-
-        async def later() -> None:
-            await self.sleep(0.05)
-            await then()
-
-        await self.all_of([first, later])
-
-
-def _run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return cast(T, end.value)
-    raise AssertionError("a sync transport awaited something")
-
-
-class _AsyncLooking:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def stream(self, request: Request[Any], **options: Any) -> _AsyncLookingStream:
-        return _AsyncLookingStream(self._client.stream(request, **options))
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return getattr(self._client, name)(*args, **kwargs)
-
-        return call
-
-
-class _AsyncLookingStream:
-    def __init__(self, stream: ClientStream[Any]) -> None:
-        self.sync = stream
-
-    @property
-    def snapshot(self) -> Any:
-        return self.sync.snapshot
-
-    async def result(self) -> Any:
-        return self.sync.result()
-
-    async def aclose(self) -> None:
-        self.sync.close()
-
-    async def __aenter__(self) -> _AsyncLookingStream:
-        self.sync.__enter__()
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        self.sync.__exit__(*error)
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            return next(self.sync)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-
-class Server(Protocol):
-    """What of a FaultServer is needed here."""
-
-    @property
-    def url(self) -> str: ...
-
-    def saw_event(self) -> None: ...
-
 
 @asynccontextmanager
 async def never(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[Any]:
@@ -216,25 +77,13 @@ async def never(ssl_context: ssl.SSLContext | None = None, proxy: str | None = N
     yield
 
 
-KEY = "key-that-must-not-leak"
+def assert_no_key(error: object, *texts: str) -> None:
+    """The key is in none of it; the tests themselves know it."""
+    assert leaks(error, *texts, knowing=str(Path(__file__).parent)) == []
 
 
-async def exchange(driver: Driver, transport: Any, server: Server, request: Request[Any], **options: Any) -> tuple[list[Event], Any]:
-    """All events of one exchange, and its result or the error that ended it."""
-    client = driver.client(transport, Endpoint(url=server.url, api_key=KEY), **options)
-    events: list[Event] = []
-    try:
-        async with client.stream(request) as stream:
-            async for event in stream:
-                events.append(event)
-                server.saw_event()
-            return events, await stream.result()
-    except MoondreamError as error:
-        return events, error
-
-
-@asynccontextmanager
-async def _urllib(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.UrllibTransport]:
+@contextmanager
+def _urllib(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> Iterator[transports.UrllibTransport]:
     yield transports.UrllibTransport(ssl_context=ssl_context, proxies={} if proxy is None else {"http": proxy, "https": proxy})
 
 
@@ -244,9 +93,9 @@ def _default_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _httpx(name: str) -> Opened:
-    @asynccontextmanager
-    async def opened(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.HttpxTransport]:
+def _httpx(name: str) -> Callable[..., Any]:
+    @contextmanager
+    def opened(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> Iterator[transports.HttpxTransport]:
         library: ModuleType = pytest.importorskip(name)
         with library.Client(verify=ssl_context or _default_context(), proxy=proxy, trust_env=False) as client:
             yield transports.HttpxTransport(client)
@@ -254,7 +103,7 @@ def _httpx(name: str) -> Opened:
     return opened
 
 
-def _httpx_async(name: str) -> Opened:
+def _httpx_async(name: str) -> Callable[..., Any]:
     @asynccontextmanager
     async def opened(ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> AsyncIterator[transports.AsyncHttpxTransport]:
         library: ModuleType = pytest.importorskip(name)

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from moondream_transports import AiohttpTransport, AsyncClient, Timeouts
+from moondream_transports.testing._fault_server import EVENT_STREAM, LAST_CHUNK, FaultServer, Peer, Script, chunk, head
+from moondream_transports.testing._faults import DELTAS, EVENTS, F1, LARGE, PLAIN, QUICK, WHOLE_BODY, answers, sized, wait
+from moondream_transports.testing._secrets import KEY
 from sansio_moondream import (
     ConnectFailed,
     ConnectionLost,
@@ -27,10 +30,7 @@ from sansio_moondream import (
 )
 from tests.helpers import END, QUERY
 
-from .drivers import KEY
-from .fault_server import EVENT_STREAM, LAST_CHUNK, FaultServer, Peer, Script, chunk, head
-from .faults import DELTAS, EVENTS, F1, LARGE, PLAIN, QUICK, WHOLE_BODY, answers, sized, wait
-from .secrets import assert_no_key
+from .drivers import assert_no_key
 
 aiohttp = pytest.importorskip("aiohttp")
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from moondream_transports import AnyioTransport, Timeouts
+from moondream_transports.testing._certificates import client_tls, server_tls
+from moondream_transports.testing._fault_server import LAST_CHUNK, FaultServer, Peer, Script, chunk, head
+from moondream_transports.testing._faults import DELTAS, F1, LARGE, WORDS, answers, sized, wait
+from moondream_transports.testing._secrets import KEY
 from sansio_moondream import ConnectFailed, ConnectionLost, Endpoint, HTTPRequest, MoondreamError, PayloadTooLargeError, TLSFailed
 from tests.helpers import END, QUERY
 
-from .certificates import client_tls, server_tls
-from .drivers import DRIVERS, KEY, Driver
-from .fault_server import LAST_CHUNK, FaultServer, Peer, Script, chunk, head
-from .faults import DELTAS, F1, LARGE, WORDS, answers, sized, wait
-from .secrets import assert_no_key
+from .drivers import DRIVERS, Driver, assert_no_key
 
 each_driver = pytest.mark.parametrize(
     "driver", [driver for driver in DRIVERS if driver.name.startswith("anyio-")], ids=lambda driver: driver.name

@@ -15,6 +15,11 @@ from typing import Any
 import pytest
 
 from moondream_transports import Client, UrllibTransport
+from moondream_transports.testing._certificates import client_tls, server_tls
+from moondream_transports.testing._fault_rows import is_right
+from moondream_transports.testing._fault_server import LAST_CHUNK, PATIENCE, FaultServer, Peer, chunk, head, nobody_accepts
+from moondream_transports.testing._faults import DELTAS, EVENTS, F1, FAULTS, LARGE, PLAIN, WHOLE_BODY, WORDS, Fault, answers, sized, wait
+from moondream_transports.testing._secrets import KEY
 from sansio_moondream import (
     APIError,
     ConnectFailed,
@@ -33,11 +38,7 @@ from sansio_moondream import (
 from tests.guides import ROOT, write_files
 from tests.helpers import END, QUERY, TRACES, Trace, delta
 
-from .certificates import client_tls, server_tls
-from .drivers import KEY
-from .fault_server import LAST_CHUNK, PATIENCE, FaultServer, Peer, chunk, head, nobody_accepts
-from .faults import DELTAS, EVENTS, F1, FAULTS, LARGE, PLAIN, WHOLE_BODY, WORDS, Fault, answers, sized, wait
-from .secrets import assert_no_key
+from .drivers import assert_no_key
 
 SDKS = ("moon_http", "moon_socket", "moon_asyncio")
 each_sdk = pytest.mark.parametrize("sdk", SDKS)
@@ -116,7 +117,7 @@ class TestTheSameAsEveryTransport:
         with FaultServer(fault.script) as server:
             request = LARGE if fault.row in (35, 36) else QUERY
             events, outcome = exchange(sdk, server.url, request, server.saw_event, timeout=fault.timeouts.idle)
-        fault.check(events, outcome)
+        assert is_right(fault, events, outcome), (events, outcome)
         assert server.connections == 1
 
     @pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])

@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 
 from moondream_transports import AsyncClient, AsyncHttpxTransport, Client, HttpxTransport, Timeouts
+from moondream_transports.testing._certificates import client_tls, server_tls
+from moondream_transports.testing._fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
+from moondream_transports.testing._faults import DELTAS, EVENTS, F1, WHOLE_BODY, WORDS, answers, sized, wait
 from sansio_moondream import ConnectFailed, ConnectionLost, ConnectTimeout, Endpoint, FirstEventTimeout, IdleTimeout, TotalTimeout
 from tests.helpers import END, QUERY
-
-from .certificates import client_tls, server_tls
-from .fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
-from .faults import DELTAS, EVENTS, F1, WHOLE_BODY, WORDS, answers, sized, wait
 
 httpx, httpx2 = pytest.importorskip("httpx"), pytest.importorskip("httpx2")
 trio = pytest.importorskip("trio")
@@ -260,7 +259,7 @@ def test_tls_through_a_proxy(library: Any) -> None:
         heads.append(peer.read_request()[0])
         peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with context.wrap_socket(peer.sock, server_side=True) as sock:
-            inner = Peer(sock, peer.seen)
+            inner = peer.inside(sock)
             inner.answer(*F1)
             inner.wait_until_closed()
 

@@ -19,11 +19,11 @@ from time import monotonic
 import pytest
 
 from moondream_transports import AsyncClient, Client, Timeouts
+from moondream_transports.testing._fault_server import FaultServer, Peer, chunk, head
 from sansio_moondream import Endpoint, QueryRequest, TextDelta
 from tests.helpers import QUERY, delta
 
 from .drivers import DRIVERS, Driver, each_driver
-from .fault_server import FaultServer, Peer, chunk, head
 from .pace_server import word
 
 FULL = "LOAD" in os.environ

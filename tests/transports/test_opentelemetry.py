@@ -14,7 +14,7 @@ import pytest
 
 from moondream_transports import AsyncClient, AsyncReplayTransport, Client, ReplayTransport, RetryPolicy
 from sansio_moondream import ConnectFailed, MoondreamError, QueryRequest, Request, TextDelta
-from sansio_moondream.recording import Ending, Piece, Recording, RecordingHeader
+from sansio_moondream.recording import Ending, Match, Piece, Recording, RecordingHeader
 from tests.guides import ROOT, write_files
 from tests.helpers import END, PIXEL, QUERY, REQUESTS, TRACES, Trace, delta
 
@@ -133,8 +133,8 @@ def told(kind: Driver, *args: Any, **kwargs: Any) -> Any:
 class TestSpans:
     @each_skill
     def test_a_recording(self, kind: Driver, skill: str, watch: Watch) -> None:
-        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)([RECORDINGS[skill]], speed=None)
-        result = Client(ReplayTransport([RECORDINGS[skill]], speed=None), ENDPOINT).send(REQUESTS[skill])
+        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)([RECORDINGS[skill]], speed=None, match=Match.SKILL)
+        result = Client(ReplayTransport([RECORDINGS[skill]], speed=None, match=Match.SKILL), ENDPOINT).send(REQUESTS[skill])
         metrics = result.metadata.metrics
         assert metrics is not None
         play(kind, transport, watch, REQUESTS[skill])
@@ -205,7 +205,7 @@ class TestSpans:
     def test_a_retry(self, kind: Driver, watch: Watch) -> None:
         """One span for all attempts; what went wrong on the way is no error of it."""
         busy = Recording(RecordingHeader("POST", "/v1/query", (), {}, 503, (("retry-after", "0"),)), (), Ending(0))
-        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)([busy, RECORDINGS["query"]], speed=None)
+        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)([busy, RECORDINGS["query"]], speed=None, match=Match.SKILL)
         play(kind, transport, watch, QUERY, retries=RetryPolicy(first_wait=0.001))
         assert watch.attributes["http.request.resend_count"] == 1
         assert watch.attributes["http.response.status_code"] == 200
@@ -227,7 +227,9 @@ def test_no_key_question_picture_or_answer_is_exported(trace: Trace, watch: Watc
     """Every captured response, errors in the server's words among them."""
     header = RecordingHeader("POST", f"/v1/{trace.request.skill}", (), {}, trace.status_code, tuple(trace.headers))
     ending = Ending(0) if trace.ending is None else Ending(0, "ConnectionLost", str(trace.ending))
-    transport = ReplayTransport([Recording(header, tuple(Piece(0, piece) for piece in trace.pieces), ending)], speed=None)
+    transport = ReplayTransport(
+        [Recording(header, tuple(Piece(0, piece) for piece in trace.pieces), ending)], speed=None, match=Match.SKILL
+    )
     words = ["telltale", PIXEL.data_url.partition(",")[2]]
     asked = {name: "telltale" for name in ("question", "object") if hasattr(trace.request, name)}
     try:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from moondream_transports.testing._fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
 from sansio_moondream.recording import Recording
 from tests.helpers import END, delta
-
-from .fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
 
 pytest_plugins = ["pytester"]
 

@@ -28,6 +28,10 @@ from moondream_transports import (
     UrllibTransport,
     VirtualClock,
 )
+from moondream_transports.testing._fault_rows import exchange
+from moondream_transports.testing._fault_server import CHUNKED, LAST_CHUNK, FaultServer, Peer, chunk, head
+from moondream_transports.testing._faults import FAULTS, LARGE, Fault
+from moondream_transports.testing._secrets import KEY
 from sansio_moondream import (
     ConnectionLost,
     Endpoint,
@@ -40,9 +44,7 @@ from sansio_moondream import (
 from sansio_moondream.recording import EOF, LEFT, Ending, Match, Piece, Recording, RecordingHeader
 from tests.helpers import END, PIXEL, QUERY, TRACES, Trace, delta
 
-from .drivers import DRIVERS, KEY, Driver, exchange
-from .fault_server import CHUNKED, LAST_CHUNK, FaultServer, Peer, chunk, head
-from .faults import FAULTS, LARGE, Fault
+from .drivers import DRIVERS, Driver
 
 LOCAL = Endpoint("http://localhost:2020/v1")
 HEAD = (("content-type", "text/event-stream"),)

@@ -8,11 +8,10 @@ from time import monotonic
 import pytest
 
 from moondream_transports import Client, Timeouts, UrllibTransport
+from moondream_transports.testing._fault_server import FaultServer
+from moondream_transports.testing._faults import WHOLE_BODY, WORDS, answers, sized, wait
 from sansio_moondream import ConnectFailed, Endpoint, QueryResult
 from tests.helpers import QUERY
-
-from .fault_server import FaultServer
-from .faults import WHOLE_BODY, WORDS, answers, sized, wait
 
 
 def send(endpoint: Endpoint, transport: UrllibTransport | None = None, timeouts: Timeouts | None = None) -> QueryResult:

@@ -1,0 +1,37 @@
+"""The transports of docs/write-a-transport.md, through the conformance kit, as the page itself runs it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moondream_transports import testing
+
+PAGE = Path(__file__).parents[2] / "docs" / "write-a-transport.md"
+CODE = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("test", ["test_on_requests", "test_on_curl"])
+def test_passes_and_declares_nothing_that_it_can_tell(test: str, monkeypatch: pytest.MonkeyPatch):
+    for library in ("requests", "pycurl"):
+        pytest.importorskip(library)
+    reports: list[testing.Report] = []
+
+    def check_transport(*args: Any, **kwargs: Any) -> testing.Report:
+        reports.append(check(*args, **kwargs))
+        return reports[-1]
+
+    check = testing.check_transport
+    monkeypatch.setattr(testing, "check_transport", check_transport)
+    page: dict[str, Any] = {}
+    exec(CODE, page)
+    page[test]()
+    (small, full) = reports
+    assert len(small.of(testing.Verdict.PASSED)) == len(small) == 3
+    assert len(full) == len(testing.ROWS)
+    declared = page["REQUESTS_CANNOT_TELL" if "requests" in test else "CURL_CANNOT_TELL"]
+    assert {row.id: row.reason for row in full.of(testing.Verdict.CANNOT_TELL)} == declared
+    assert len(full.of(testing.Verdict.PASSED)) == len(full) - len(declared)
