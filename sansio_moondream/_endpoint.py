@@ -16,7 +16,7 @@ from ._version import __version__
 _URL = re.compile(r"[!-~]+")
 _NOT_IN_URL = frozenset("?#\\")
 _HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(%[0-9a-z._%-]+)?")
-_SECRET = frozenset({"x-moondream-auth", "authorization", "proxy-authorization", "cookie"})
+SECRET_HEADERS = frozenset({"x-moondream-auth", "authorization", "proxy-authorization", "cookie"})
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -55,7 +55,7 @@ class Endpoint(Struct, frozen=True):
         for what, sent in [("api_key", key), ("user_agent_suffix", suffix), *named]:
             if not _FIELD_VALUE.fullmatch(sent or ""):
                 raise ValueError(f"{what} has a character that HTTP does not allow in a header (a line end?)")
-        secret = key or any(name.lower() in _SECRET for name, _ in headers)
+        secret = key or any(name.lower() in SECRET_HEADERS for name, _ in headers)
         if secret and parts.scheme == "http" and not _is_loopback(parts.hostname or "") and not self.allow_insecure_key:
             raise ValueError(
                 f"a key would go to {parts.hostname} over plain http, for anybody on the way to read: "

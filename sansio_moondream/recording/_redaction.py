@@ -3,7 +3,7 @@
 1. Headers are allow-listed: a name that is not known to be harmless is left out. A redirect's target loses its user and query.
 2. A picture is replaced by what identifies it: digest, size and dimensions.
 3. Inside bodies, organisation ids and the secrets that the caller names are masked by as many bytes, over the joined pieces: a
-   secret that is split over pieces is found, and each piece keeps its length.
+   secret that is split over pieces is found, and each piece keeps its length. So is one that is cut off by the end.
 4. A compressed body cannot be masked. Inflate it first, or do not record it.
 """
 
@@ -35,6 +35,9 @@ RESPONSE_HEADERS = frozenset({
     "x-accel-buffering",
     "x-request-id",
 })  # fmt: skip
+
+_SHORTENED = "…".encode()  # what `shorten` puts where it cuts
+_LEAST_OF_A_SECRET = 4  # bytes of one that was cut off; fewer tell little, and every body has them somewhere
 
 _PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _ORG_ID = re.compile(r"org(?:ani[sz]ation)?[_-]?id", re.IGNORECASE)
@@ -91,16 +94,36 @@ def mask_pieces(pieces: Sequence[bytes], secrets: Collection[str] = ()) -> tuple
 
 
 def mask_text(text: str, secrets: Collection[str] = ()) -> str:
-    """Text with organisation ids and `secrets` masked, a `*` for each byte."""
-    return _mask(text.encode("utf-8", "replace"), secrets).decode()
+    """Text with organisation ids and `secrets` masked, a `*` for each byte. Where it was shortened ("…"), a secret may have been too."""
+    parts = _mask(text.encode("utf-8", "replace"), secrets).split(_SHORTENED)
+    return _SHORTENED.join([_mask_end(part, secrets) for part in parts]).decode()
 
 
 def _mask(data: bytes, secrets: Collection[str]) -> bytes:
     data = _ORG_ID_FIELD.sub(_masked_value, data)
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may be the beginning of another
-        for spelling in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-            data = data.replace(spelling.encode(), b"*" * len(spelling.encode()))
+    for spelling in _spellings(secrets):
+        data = data.replace(spelling, b"*" * len(spelling))
+    return _mask_end(data, secrets)
+
+
+def _mask_end(data: bytes, secrets: Collection[str]) -> bytes:
+    """The data without the beginning of a secret at its very end."""
+    for spelling in _spellings(secrets):
+        for length in range(min(len(spelling) - 1, len(data)), _LEAST_OF_A_SECRET - 1, -1):
+            if data.endswith(spelling[:length]):
+                return data[:-length] + b"*" * length
     return data
+
+
+def _spellings(secrets: Collection[str]) -> list[bytes]:
+    """Each secret as text and as JSON has it, the longest first: one may be the beginning of another."""
+    found = {
+        spelled
+        for secret in filter(None, secrets)
+        for json_text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+        for spelled in (secret, json_text, json_text.replace("/", "\\/"))
+    }
+    return sorted((spelled.encode() for spelled in found), key=lambda spelled: (-len(spelled), spelled))
 
 
 def _masked_value(found: re.Match[bytes]) -> bytes:

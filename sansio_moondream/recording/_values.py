@@ -15,6 +15,7 @@ from sansio_moondream._errors import (
     FirstEventTimeout,
     IdleTimeout,
     IncompleteStream,
+    LimitExceeded,
     MoondreamError,
     RemoteProtocolError,
     TLSFailed,
@@ -29,8 +30,10 @@ from sansio_moondream._requests import HTTPRequest
 from ._redaction import REQUEST_HEADERS, RESPONSE_HEADERS, mask_text, safe_body, safe_headers
 
 EOF: Final = "eof"
+LEFT: Final = "left"
 MAX_DEPTH: Final = 64
-_FAULTS: dict[str, type[MoondreamError]] = {
+Fault: TypeAlias = MoondreamError | TimeoutError
+FAULTS: dict[str, type[Fault]] = {
     kind.__name__: kind
     for kind in (
         TransportError,
@@ -43,6 +46,8 @@ _FAULTS: dict[str, type[MoondreamError]] = {
         IdleTimeout,
         TotalTimeout,
         RemoteProtocolError,
+        LimitExceeded,
+        TimeoutError,
     )
 }
 
@@ -120,7 +125,7 @@ class Piece(Struct, frozen=True):
 
 
 class Ending(Struct, frozen=True):
-    """How the exchange ended, `seconds` after the line before: `EOF`, or the name of an error. See `fault_error`."""
+    """How the exchange ended, `seconds` after the line before: `EOF`, `LEFT` or the name of an error. See `fault_error`."""
 
     seconds: float
     fault: str = EOF
@@ -128,16 +133,24 @@ class Ending(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", _seconds(self.seconds))
-        if self.fault != EOF and self.fault not in _FAULTS:
-            raise ValueError(f"the ending should be {EOF} or one of {', '.join(_FAULTS)}, not {shorten(self.fault, 40)!r}")
+        if self.fault not in (EOF, LEFT, *FAULTS):
+            raise ValueError(f"the ending should be {EOF}, {LEFT} or one of {', '.join(FAULTS)}, not {shorten(self.fault, 40)!r}")
 
 
 Line: TypeAlias = RecordingHeader | Piece | Ending
 
 
-def fault_error(ending: Ending) -> MoondreamError | None:
-    """The error that an ending stands for, to be raised in its place; None for `EOF`."""
-    return None if ending.fault == EOF else _FAULTS[ending.fault](ending.message)
+def fault_error(ending: Ending) -> Fault | None:
+    """The error that an ending stands for, to be raised in its place; None for `EOF`.
+
+    `LEFT` is ConnectionLost: whoever reads on behind it, sees an answer that is not whole. The builtin TimeoutError is for those who
+    name their deadlines themselves, as clients do.
+    """
+    if ending.fault == EOF:
+        return None
+    if ending.fault == LEFT:
+        return ConnectionLost("the recording goes no further: whoever made it left the exchange here")
+    return FAULTS[ending.fault](ending.message)
 
 
 def decode_json(line: bytes) -> Any:

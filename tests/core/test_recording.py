@@ -150,7 +150,7 @@ class TestReader:
             (2, '[1e400, "t", "A"]', "seconds should be"),
             (2, f'[{"9" * 500}, "t", "A"]', "seconds should be"),
             (2, '[0, "x", "eof", 1]', "a line should be"),
-            (2, '[0, "x", "KeyError"]', "should be eof or one of TransportError, ConnectFailed"),
+            (2, '[0, "x", "KeyError"]', "should be eof, left or one of TransportError, ConnectFailed"),
             (2, '[0, "x", "APIError"]', "not 'APIError'"),
             (2, "[" * 100, "nests deeper than 64"),
             (2, '[0, "t", "' + "A" * 99_999 + '"]', "longer than 90,000 bytes"),
@@ -207,7 +207,7 @@ class TestEnding:
 
     @pytest.mark.parametrize("name", ["LocalProtocolError", "APIError", "ValueError", "EOF", ""])
     def test_other_names(self, name: str) -> None:
-        with pytest.raises(ValueError, match="the ending should be eof or one of"):
+        with pytest.raises(ValueError, match="the ending should be eof, left or one of"):
             Ending(0, name)
 
 
