@@ -25,6 +25,8 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import Recording
 
+from ._server_commands import add_server_commands
+
 PROGRAM = "moondream-stream"
 _EPILOG = """\
 The key is read from MOONDREAM_API_KEY. IMAGE is a file, or - for standard input. The answer goes to standard output, all else to
@@ -70,6 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     demo = skills.add_parser("demo", help="play recorded answers; needs no server", description="Play recorded answers; needs no server.")
     _add_speed(demo)
+    add_server_commands(skills)
     return parser
 
 
