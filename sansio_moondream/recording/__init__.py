@@ -18,10 +18,11 @@
 5. No key, cookie, organisation id or picture is in it: see `RecordingHeader.of`, `mask_pieces` and `mask_text`.
 
 Nothing here reads or writes files. `Recording` is for a whole one; `encode_line` and `RecordingReader` are for one line after the
-other, and hold nothing. `Recorder` makes one of an exchange while it happens.
+other, and hold nothing. `Recorder` makes one of an exchange while it happens, and `find_matches` says which answers a request.
 """
 
 from ._lines import FORMAT_VERSION, MAX_LINE_BYTES, Recording, RecordingReader, encode_line
+from ._matching import Match, Matches, find_matches
 from ._recorder import Recorder
 from ._redaction import mask_pieces, mask_text
 from ._values import EOF, LEFT, Ending, Line, Piece, RecordingError, RecordingHeader, fault_error
@@ -33,6 +34,8 @@ __all__ = [
     "MAX_LINE_BYTES",
     "Ending",
     "Line",
+    "Match",
+    "Matches",
     "Piece",
     "Recorder",
     "Recording",
@@ -41,6 +44,7 @@ __all__ = [
     "RecordingReader",
     "encode_line",
     "fault_error",
+    "find_matches",
     "mask_pieces",
     "mask_text",
 ]
