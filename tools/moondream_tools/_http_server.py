@@ -227,14 +227,17 @@ class _Connection:
             url = f"http://{Headers(headers).get('host', 'localhost')}{target}"
             request = HTTPRequest(head.method.decode("ascii"), url, tuple(headers), b"")
             if refusal := self._guard.refusal(Headers(headers)):
-                return await self._refuse(403, refusal, request)
+                await self._refuse(403, refusal, request)
+                return None
             body = bytearray()
             while isinstance(event := await self._next_event(), h11.Data):
                 body += event.data
                 if len(body) > MAX_BODY_BYTES:
-                    return await self._refuse(413, f"the request's body is longer than {MAX_BODY_BYTES:,} bytes", request)
+                    await self._refuse(413, f"the request's body is longer than {MAX_BODY_BYTES:,} bytes", request)
+                    return None
         except h11.RemoteProtocolError as error:
-            return await self._refuse(error.error_status_hint, "this is no request of HTTP/1.1")
+            await self._refuse(error.error_status_hint, "this is no request of HTTP/1.1")
+            return None
         if not isinstance(event, h11.EndOfMessage):
             return None
         self.exchange = Exchange(replace(request, body=bytes(body)), self._http, self._writer)
@@ -264,13 +267,12 @@ class _Connection:
         with suppress(OSError):
             await self._writer.wait_closed()
 
-    async def _next_event(self) -> h11.Event | type[h11.PAUSED]:
+    async def _next_event(self) -> h11.Event | None:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self._http.they_are_waiting_for_100_continue:
                 self._writer.write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
             self._http.receive_data(await self._reader.read(_PORTION))
-        assert not isinstance(event, type(h11.NEED_DATA))
-        return event
+        return event if isinstance(event, h11.Event) else None
 
     async def _refuse(self, status_code: int, words: str, request: HTTPRequest = _UNREADABLE) -> None:
         """Answer, and close: what the client still sends is read for a while, since a reset would take the answer with it."""

@@ -59,7 +59,9 @@ def is_stream(recording: Recording) -> bool:
 def cut_into(recording: Recording, size: int) -> Recording:
     """The same bytes in pieces of `size` bytes, which may come from several of the old ones; each comes when its last byte came."""
     body = b"".join(piece.data for piece in recording.pieces)
-    came = [at for at, piece in zip(arrivals, recording.pieces, strict=True) for _ in piece.data]
+    came: list[float] = []  # when, for each byte
+    for now, piece in zip(accumulate(piece.seconds for piece in recording.pieces), recording.pieces, strict=True):
+        came += [now] * len(piece.data)
     pieces: list[Piece] = []
     before = 0.0
     for start in range(0, len(body), size):

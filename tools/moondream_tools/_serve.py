@@ -15,7 +15,7 @@ import hmac
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -107,7 +107,7 @@ class Service:
         cross_origin = self._cross_origin(exchange.headers)
         options = self._options
         try:
-            options = options.overridden(exchange.headers)
+            options = self._overridden(exchange.headers)
             if exchange.request.method == "OPTIONS" and cross_origin:
                 await _allow(exchange, cross_origin)
                 return
@@ -120,11 +120,15 @@ class Service:
             exchange.note = str(refusal)
             allow = [("allow", "POST")] if status_code == 405 else []
             await exchange.answer(status_code, body, [_JSON, *allow, *cross_origin])
-        except ValueError as error:
-            status_code, body = Refusal(400, str(error)).body(options.dialect)
-            await exchange.answer(status_code, body, [_JSON, *cross_origin])
         else:
             await play(exchange, recording, options.speed, cross_origin)
+
+    def _overridden(self, headers: Headers) -> Options:
+        """The options for a request with these headers. Raises Refusal."""
+        try:
+            return self._options.overridden(headers)
+        except ValueError as error:
+            raise Refusal(400, str(error)) from error
 
     def _answer(self, exchange: Exchange, options: Options) -> Recording:
         """The recording to play. Raises Refusal."""
@@ -137,12 +141,13 @@ class Service:
         if self._api_key is not None and not _has_key(exchange.headers, self._api_key):
             raise Refusal(401, "The API key is missing or wrong")
         fields = read_request(skill, exchange.request.body, reasons_in_streams=options.dialect is Dialect.STATION)
-        asked = RecordingHeader.of(exchange.request, secrets=[self._api_key] if self._api_key else [])
+        try:
+            asked = RecordingHeader.of(exchange.request, secrets=[self._api_key] if self._api_key else [])
+        except ValueError:  # nested too deeply, say
+            raise Refusal(400, "Invalid JSON body") from None
         stream = bool(fields.get("stream")) and skill not in ("detect", "point")
         name, recording = self._shelf.find(asked, options.match)
-        exchange.note = (
-            name if options.fault is None else f"{name}, fault {exchange.headers.get('x-moondream-fault') or options.fault.kind}"
-        )
+        exchange.note = name if options.fault is None else f"{name}, fault {options.fault.kind}"
         told = retell(recording, skill=skill, stream=stream, dialect=options.dialect)
         if options.fault is not None:
             told = options.fault.applied(told)
@@ -191,9 +196,6 @@ class _Shelf:
                     return self._recordings[matches.found[turn % len(matches.found)]]
             if level is loosest:
                 break
-        self._refuse(asked, matches)
-
-    def _refuse(self, asked: RecordingHeader, matches: Matches) -> NoReturn:
         words = f"no recording answers {asked.method} {asked.path}"
         if matches.nearest is not None:
             words += f"; the nearest, {self._recordings[matches.nearest][0]}, differs: {'; '.join(matches.differences)}"

@@ -9,14 +9,20 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from sansio_moondream import Dialect
+from sansio_moondream import Dialect, Endpoint
 from sansio_moondream.recording import Match
 
 from ._faults import FAULTS, Fault
 from ._guard import Guard
+from ._record import Proxy
 from ._run_server import run_server
 from ._serve import OVERRIDES, Options, Service, load_recordings, parse_cut, parse_speed
 
+_RECORD_EPILOG = """\
+The first line of standard output is the address to use in place of the server's. A line for each exchange goes to standard error.
+
+exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, and some were cut; 2 wrong usage
+"""
 COMMANDS = ("serve", "record")
 _LOOPBACK = "127.0.0.1"
 _SERVE_PORT = 2020  # the station's own, so that its users need not change an address
@@ -61,15 +67,27 @@ def add_server_commands(commands: Any) -> None:
         help="answer N times as fast as it was recorded, or as fast as it goes (max)",
     )
     serve.add_argument("--cut", type=_typed(parse_cut), metavar="BYTES", help="send bodies in pieces of that size")
-    serve.add_argument(
-        "--fault", type=_typed(Fault.parse), metavar="KIND[@N]", help="spoil each answer, after N pieces of its body: see below"
-    )
+    serve.add_argument("--fault", type=_typed(Fault.parse), metavar="KIND[@N]", help="spoil each answer, see below")
     serve.add_argument("--api-key", metavar="KEY", help="answer 401 to requests without this key (do not use a real one)")
     _add_address(serve, _SERVE_PORT)
+    record: argparse.ArgumentParser = commands.add_parser(
+        "record",
+        help="pass requests on to a server, and record what it answers",
+        description="Pass requests of any client on to a server, and record what it answers: no keys, no pictures.",
+        epilog=_RECORD_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    record.add_argument("--upstream", required=True, metavar="URL", help="the server's address, such as https://api.moondream.ai/v1")
+    record.add_argument("--to", required=True, metavar="FOLDER", help="where the recordings go, a file each")
+    _add_address(record, _RECORD_PORT)
 
 
 def run_server_command(arguments: argparse.Namespace) -> bool:
-    """Serve until a signal comes; True if all exchanges could end. Raises ValueError, OSError."""
+    """Serve until a signal comes; True if all exchanges could end. Raises ValueError, OSError, and ImportError for a missing extra."""
+    return asyncio.run(_serve(arguments) if arguments.skill == "serve" else _record(arguments))
+
+
+async def _serve(arguments: argparse.Namespace) -> bool:
     guard = Guard(arguments.host, arguments.allow_origin)
     with as_file(files("moondream_tools") / "recordings") as shipped:
         folder = Path(arguments.folder) if arguments.folder else shipped
@@ -77,14 +95,24 @@ def run_server_command(arguments: argparse.Namespace) -> bool:
     options = Options(arguments.dialect, arguments.match, arguments.speed, arguments.cut, arguments.fault)
     service = Service(recordings, options, guard, arguments.api_key)
     about = f"{len(recordings)} recordings of {folder if arguments.folder else 'this program'}; Ctrl+C stops"
-    return asyncio.run(run_server(service, guard, arguments.host, arguments.port, "/v1", about))
+    return await run_server(service, guard, arguments.host, arguments.port, "/v1", about)
+
+
+async def _record(arguments: argparse.Namespace) -> bool:
+    from moondream_transports import AnyioTransport
+
+    scheme, _, rest = Endpoint(arguments.upstream).url.partition("://")
+    host, slash, path = rest.partition("/")
+    async with AnyioTransport(max_idle=0) as transport:
+        proxy = Proxy(f"{scheme}://{host}", Path(arguments.to), transport)
+        guard = Guard(arguments.host, arguments.allow_origin)
+        about = f"passing on to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
+        return await run_server(proxy, guard, arguments.host, arguments.port, slash + path, about)
 
 
 def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
     address = parser.add_argument_group("address")
-    address.add_argument(
-        "--host", default=_LOOPBACK, help="the address to listen on (default: %(default)s, which only this machine reaches)"
-    )
+    address.add_argument("--host", default=_LOOPBACK, help="the address to listen on (default: %(default)s: for this machine only)")
     address.add_argument("--port", type=int, default=port, help="the port to listen on, 0 for any that is free (default: %(default)s)")
     address.add_argument(
         "--allow-origin",

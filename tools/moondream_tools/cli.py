@@ -69,7 +69,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.skill in COMMANDS:
         try:
             return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED
-        except (UsageError, ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             _say(str(error))
             return Exit.USAGE
     try:
