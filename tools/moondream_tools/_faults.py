@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from sansio_moondream.recording import EOF, Ending, Piece, Recording
 
-from ._refusals import error_fields
-from ._retelling import JSON, is_stream, with_body
+from ._refusals import JSON, error_fields
+from ._retelling import is_stream, with_body
 
 _OUT_OF_MEMORY = "the model ran out of memory"
 

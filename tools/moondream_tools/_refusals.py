@@ -1,7 +1,8 @@
 """What the service refuses, and how each dialect says so.
 
 The rules and their words are the engine's, from its source: what a field has to be, in which order fields are looked at. How the cloud
-spells an error is documented as an object of message, type, param and code; the station answers every error with status 200.
+spells an error is documented as an object of message, type, param and code; the station answers every error with status 200. A picture is
+asked for wherever the documentation does, which for detect, point and segment the engine alone does not do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 from sansio_moondream import Dialect
 
+JSON = "application/json"
 MAX_IMAGE_BYTES = 10 * 1024 * 1024  # the service's own limit, of the picture itself
 SKILLS = ("query", "caption", "segment", "detect", "point")
 _TEXT = {"query": "question", "segment": "object", "detect": "object", "point": "object"}
@@ -31,20 +33,23 @@ _TYPES = {
 
 
 class Refusal(Exception):
-    """Why a request is refused: `str()` of it is for the client."""
+    """Why a request is refused: `str()` of it is for the client. `plain`: the engine says it as text."""
 
-    def __init__(self, status_code: int, message: str, param: str | None = None) -> None:
+    def __init__(self, status_code: int, message: str, param: str | None = None, *, plain: bool = False) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.param = param
+        self._plain = plain
 
-    def body(self, dialect: Dialect | None) -> tuple[int, bytes]:
-        """Status and JSON body of the answer."""
+    def answer(self, dialect: Dialect | None) -> tuple[int, str, bytes]:
+        """Status, content type and body."""
         if dialect is Dialect.STATION:
-            return 200, _json({"error": str(self)})
+            return 200, JSON, _json({"error": str(self)})
         if dialect in (Dialect.CLOUD, Dialect.DEMO):
-            return self.status_code, _json({"error": error_fields(self.status_code, str(self), self.param)})
-        return self.status_code, _json({"error": str(self)})
+            return self.status_code, JSON, _json({"error": error_fields(self.status_code, str(self), self.param)})
+        if self._plain:
+            return self.status_code, "text/plain; charset=utf-8", str(self).encode()
+        return self.status_code, JSON, _json({"error": str(self)})
 
 
 def error_fields(status_code: int, message: str, param: str | None = None) -> dict[str, Any]:

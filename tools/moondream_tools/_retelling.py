@@ -36,8 +36,9 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import EOF, Ending, Piece, Recording, fault_error
 
+from ._refusals import JSON
+
 EVENT_STREAM = "text/event-stream"
-JSON = "application/json"
 _ABOUT_THE_BODY = frozenset({"content-type", "content-length", "content-encoding"})
 
 

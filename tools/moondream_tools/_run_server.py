@@ -31,9 +31,10 @@ async def run_server(handler: Handler, guard: Guard, host: str, port: int, path:
         with suppress(NotImplementedError):  # Windows: Ctrl+C raises KeyboardInterrupt there
             asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
     await signals.get()
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)  # so that it has begun when this is said
     if count := server.under_way:
         _say(f"{count} under way may end within {GRACE_SECONDS:g} seconds; once more to cut them off")
-    stopping = asyncio.create_task(server.stop())
     insisting = asyncio.create_task(signals.get())
     await asyncio.wait([stopping, insisting], timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     insisting.cancel()

@@ -27,10 +27,9 @@ from ._faults import Fault
 from ._guard import Guard
 from ._http_server import Exchange, Field
 from ._player import play
-from ._refusals import SKILLS, Refusal, read_request
+from ._refusals import JSON, SKILLS, Refusal, read_request
 from ._retelling import cut_into, retell
 
-_JSON = ("content-type", "application/json")
 _HEALTH = ("/health", "/healthz")
 
 
@@ -112,14 +111,14 @@ class Service:
                 await _allow(exchange, cross_origin)
                 return
             if exchange.path in _HEALTH and exchange.request.method in ("GET", "HEAD"):
-                await exchange.answer(200, b'{"status":"ok"}', [_JSON, *cross_origin])
+                await exchange.answer(200, b'{"status":"ok"}', [("content-type", JSON), *cross_origin])
                 return
             recording = self._answer(exchange, options)
         except Refusal as refusal:
-            status_code, body = refusal.body(options.dialect)
+            status_code, kind, body = refusal.answer(options.dialect)
             exchange.note = str(refusal)
             allow = [("allow", "POST")] if status_code == 405 else []
-            await exchange.answer(status_code, body, [_JSON, *allow, *cross_origin])
+            await exchange.answer(status_code, body, [("content-type", kind), *allow, *cross_origin])
         else:
             await play(exchange, recording, options.speed, cross_origin)
 
@@ -135,9 +134,9 @@ class Service:
         prefix, _, skill = exchange.path.rpartition("/")
         if prefix != "/v1" or skill not in SKILLS:
             unknown = "Function '{}' not available" if options.dialect is Dialect.STATION else "Not Found"
-            raise Refusal(404, unknown.format(skill))
+            raise Refusal(404, unknown.format(skill), plain=True)
         if exchange.request.method != "POST":
-            raise Refusal(405, "Method Not Allowed")
+            raise Refusal(405, "Method Not Allowed", plain=True)
         if self._api_key is not None and not _has_key(exchange.headers, self._api_key):
             raise Refusal(401, "The API key is missing or wrong")
         fields = read_request(skill, exchange.request.body, reasons_in_streams=options.dialect is Dialect.STATION)
