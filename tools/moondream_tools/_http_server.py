@@ -185,7 +185,7 @@ class HTTPServer:
                 watching = tasks.create_task(connection.wait_until_left())
                 handling.add_done_callback(lambda _: watching.cancel())
                 watching.add_done_callback(lambda task: task.cancelled() or handling.cancel())
-            exchange.client_left = exchange.client_left or handling.cancelled()
+            exchange.client_left = exchange.is_open and (exchange.client_left or handling.cancelled())
         finally:
             connection.exchange = None
             if exchange.is_open:

@@ -6,7 +6,8 @@
 2. An exchange that breaks on one side is broken on the other: a client that leaves closes the connection to the server at once; where
    the server's connection ends early, or is reset, so does the client's. No connection at all is 502.
 3. Each exchange has a connection of its own: one that was kept could be dead, and the client would see a fault that no server made.
-4. The recording is written when the exchange is over, whole or not, and before a chunked answer gets its end.
+4. The recording is written when the exchange is over, whole or not, and before a chunked answer gets its end. Only where the disk fails
+   is there none; the exchange goes on, and the log says so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 
 from moondream_transports import AsyncTransport, Timeouts
 from sansio_moondream import ConnectionLost, Headers, HTTPRequest, MoondreamError, RemoteProtocolError, TransportError
-from sansio_moondream.recording import Recorder, Recording
+from sansio_moondream.recording import Recorder
 
 from ._http_server import ClientLeft, Exchange, end_to_end
 from ._recording_files import RecordingFiles
@@ -73,8 +74,11 @@ class Proxy:
             await tape.end(left)
             raise
         else:
+            if "content-length" in headers:  # the client has all of it, and may leave
+                await exchange.end()
             await tape.end(None)
-            await exchange.end()
+            if exchange.is_open:
+                await exchange.end()
         finally:
             await stream.aclose()
 
@@ -107,20 +111,29 @@ class _Tape:
             self._recorder.receive_data(piece, time.monotonic())
 
     async def end(self, fault: BaseException | None) -> None:
-        """Write the recording: whole if there was no fault. Where the disk fails, the exchange goes on, and the log says so."""
+        """Write the recording: whole if there was no fault."""
         if self._recorder is None:
             return
         recorder, now = self._recorder, time.monotonic()
 
-        def finish() -> Recording:
+        def write() -> str:
             if fault is None:
-                return recorder.receive_eof(now)
-            return recorder.leave(now) if isinstance(fault, ClientLeft) else recorder.receive_error(fault, now)
+                recording = recorder.receive_eof(now)
+            else:
+                recording = recorder.leave(now) if isinstance(fault, ClientLeft) else recorder.receive_error(fault, now)
+            return self._files.write(recording)
 
-        try:
-            self._exchange.note = await asyncio.to_thread(lambda: self._files.write(finish()))
-        except OSError as error:
-            self._exchange.note = f"not recorded: {error}"
+        writing = asyncio.get_running_loop().run_in_executor(None, write)  # no task, which could be cancelled
+        left: asyncio.CancelledError | None = None
+        while not writing.done():
+            try:
+                await asyncio.wait([writing])
+            except asyncio.CancelledError as cancelled:  # whoever leaves now has to wait
+                left = cancelled
+        error = writing.exception()
+        self._exchange.note = writing.result() if error is None else f"not recorded: {error}"
+        if left is not None:
+            raise left
 
 
 def _is_reset(error: MoondreamError) -> bool:
