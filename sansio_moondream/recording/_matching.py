@@ -86,7 +86,8 @@ def _same_end(one: str, other: str, parts: int | None = None) -> bool:
 def _asked_for(body: Any) -> Any:
     if not isinstance(body, dict):
         return body
-    return {name: value for name, value in cast("dict[str, Any]", body).items() if (name, value) != ("stream", False)}
+    fields = cast("dict[str, Any]", body)
+    return {**fields, "stream": fields.get("stream") or False}
 
 
 def _in_value(name: str, recorded: Any, asked: Any, match: Match) -> Iterator[str]:

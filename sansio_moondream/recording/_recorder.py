@@ -16,7 +16,6 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from sansio_moondream._endpoint import SECRET_HEADERS
 from sansio_moondream._errors import IncompleteStream, LocalProtocolError, MoondreamError, RemoteProtocolError, TransportError, shorten
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._inflate import Inflater
@@ -24,10 +23,8 @@ from sansio_moondream._limits import Limits
 from sansio_moondream._requests import HTTPRequest
 
 from ._lines import Recording
-from ._redaction import RESPONSE_HEADERS, mask_pieces, mask_text, safe_headers
+from ._redaction import RESPONSE_HEADERS, mask_pieces, mask_text, request_secrets, safe_headers
 from ._values import EOF, FAULTS, LEFT, Ending, Piece, RecordingHeader
-
-_LEAST_COOKIE = 8  # bytes: "theme=dark" is no secret, and "dark" is a word
 
 
 class Recorder:
@@ -39,8 +36,8 @@ class Recorder:
     """
 
     def __init__(self, request: HTTPRequest, secrets: Collection[str] = (), *, now: float) -> None:
-        self._secrets = frozenset(secrets) | _keys(request)
-        self._header = RecordingHeader.of(request, secrets=self._secrets)
+        self._secrets = request_secrets(request.headers).union(secrets)
+        self._header = RecordingHeader.of(request, secrets=secrets)
         self._began = now
         self._elapsed = 0.0
         self._pieces: list[tuple[float, bytes]] = []
@@ -124,15 +121,3 @@ class Recorder:
         pieces = tuple(Piece(seconds, data) for (seconds, _), data in zip(self._pieces, masked, strict=True))
         self._pieces.clear()
         return Recording(self._header, pieces, self._fault or ending)
-
-
-def _keys(request: HTTPRequest) -> frozenset[str]:
-    """What is secret in a request's headers: keys, with and without what stands before them ("Bearer"), and cookies that are long
-    enough to be one."""
-    found: set[str] = set()
-    for name, value in request.headers:
-        if name.lower() in SECRET_HEADERS:
-            found |= {value.strip(), value.split()[-1]} if value.strip() else set()
-            if name.lower() == "cookie":
-                found |= {cookie for pair in value.split(";") if len(cookie := pair.partition("=")[2].strip()) >= _LEAST_COOKIE}
-    return frozenset(found)

@@ -2,8 +2,8 @@
 
 1. Headers are allow-listed: a name that is not known to be harmless is left out. A redirect's target loses its user and query.
 2. A picture is replaced by what identifies it: digest, size and dimensions.
-3. Inside bodies, organisation ids and the secrets that the caller names are masked by as many bytes, over the joined pieces: a
-   secret that is split over pieces is found, and each piece keeps its length. So is one that is cut off by the end.
+3. Inside bodies, organisation ids, the request's own key and the secrets that the caller names are masked by as many bytes, over
+   the joined pieces: a secret that is split over pieces is found, and each piece keeps its length. So is one that is cut off by the end.
 4. A compressed body cannot be masked. Inflate it first, or do not record it.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from itertools import accumulate
 from typing import Any, cast
 
+from sansio_moondream._endpoint import SECRET_HEADERS
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._images import image_info
 
@@ -37,6 +38,7 @@ RESPONSE_HEADERS = frozenset({
 })  # fmt: skip
 
 _SHORTENED = "…".encode()  # what `shorten` puts where it cuts
+_LEAST_OF_A_COOKIE = 8  # characters: the "dark" of "theme=dark" is no secret, and a word
 _LEAST_OF_A_SECRET = 4  # bytes of one that was cut off; fewer tell little, and every body has them somewhere
 
 _PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
@@ -48,6 +50,18 @@ _ORG_ID_FIELD = re.compile(
     rb"(?:\"((?:[^\"\\]++|\\.)*+)|\\+\"((?:[^\"\\]++|\\[^\"])*+)|(-?[0-9.eE+-]+))" % _ORG_ID.pattern.encode(),
     re.IGNORECASE | re.DOTALL,
 )
+
+
+def request_secrets(headers: HeaderTypes) -> frozenset[str]:
+    """The secrets in a request's headers: keys, with and without what stands before them ("Bearer"), and cookies."""
+    found: set[str] = set()
+    for name, value in Headers(headers).multi_items():
+        if name in SECRET_HEADERS and value:
+            found |= {value, value.split()[-1]}
+        if name == "cookie":
+            values = (pair.partition("=")[2].strip() for pair in value.split(";"))
+            found |= {cookie for cookie in values if len(cookie) >= _LEAST_OF_A_COOKIE}
+    return frozenset(found)
 
 
 def safe_headers(headers: HeaderTypes, allowed: frozenset[str], secrets: Collection[str] = ()) -> tuple[tuple[str, str], ...]:

@@ -27,7 +27,7 @@ from sansio_moondream._headers import HeaderTypes
 from sansio_moondream._json import TooDeep, decode
 from sansio_moondream._requests import HTTPRequest
 
-from ._redaction import REQUEST_HEADERS, RESPONSE_HEADERS, mask_text, safe_body, safe_headers
+from ._redaction import REQUEST_HEADERS, RESPONSE_HEADERS, mask_text, request_secrets, safe_body, safe_headers
 
 EOF: Final = "eof"
 LEFT: Final = "left"
@@ -93,10 +93,12 @@ class RecordingHeader(Struct, frozen=True):
         seconds: float = 0.0,
         secrets: Collection[str] = (),
     ) -> RecordingHeader:
-        """The header of an exchange, without its host, pictures and secrets; `secrets` (the key) are masked where they still occur.
+        """The header of an exchange, without its host, pictures and secrets.
 
-        Raises ValueError for a request whose body is not JSON.
+        `secrets`, and without saying the key in the request's own headers, are masked where they still occur. Raises ValueError for
+        a request whose body is not JSON.
         """
+        secrets = request_secrets(request.headers).union(secrets)
         path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
         return cls(
             request.method,

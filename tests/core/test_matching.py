@@ -113,7 +113,7 @@ class TestNearest:
             "settings.temperature: recorded 0.5, asked 0",
             "refs[1][1]: recorded 3, asked 4",
             'new: recorded {"a": "é"}, asked nothing',
-            "stream: recorded nothing, asked true",
+            "stream: recorded false, asked true",
         )
 
     def test_method_path_and_a_body_that_is_no_object(self) -> None:
@@ -121,7 +121,7 @@ class TestNearest:
         assert found.differences == (
             "method: recorded 'POST', asked 'GET'",
             "path: recorded '/v1/query', asked '/v1/caption'",
-            "body: recorded {}, asked [1]",
+            'body: recorded {"stream": false}, asked [1]',
         )
 
     def test_pictures(self) -> None:

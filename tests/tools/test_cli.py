@@ -237,7 +237,7 @@ class TestReplay:
     def test_a_recording_of_another_skill(self, run: Any, image: str) -> None:
         ran = run("caption", image, "--replay", SHIPPED / "query.jsonl")
         assert (ran.status, ran.out) == (Exit.USAGE, "")
-        assert "there are recordings of: query" in ran.err
+        assert "path: recorded '/v1/query', asked '/v1/caption'" in ran.err
 
 
 class TestImages:

@@ -10,7 +10,7 @@ import pytest
 
 from moondream_transports import Client, ReplayTransport
 from sansio_moondream import Endpoint, encode_image
-from sansio_moondream.recording import Recording
+from sansio_moondream.recording import Match, Recording
 from tests.helpers import REQUESTS
 
 SHIPPED = files("moondream_tools") / "recordings"
@@ -26,7 +26,7 @@ def test_they_are_what_the_script_makes_of_the_captured_responses() -> None:
 @pytest.mark.parametrize("skill", REQUESTS)
 def test_they_play(skill: str) -> None:
     recording = Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes())
-    result = Client(ReplayTransport([recording], speed=None), Endpoint()).stream(REQUESTS[skill])
+    result = Client(ReplayTransport([recording], speed=None, match=Match.SKILL), Endpoint()).stream(REQUESTS[skill])
     with result as stream:
         metadata = stream.result().metadata
     assert metadata.finish_reason == "stop"

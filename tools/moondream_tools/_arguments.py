@@ -23,7 +23,7 @@ from sansio_moondream import (
     __version__,
     encode_image,
 )
-from sansio_moondream.recording import Recording
+from sansio_moondream.recording import Match, Recording
 
 from ._server_commands import add_server_commands
 
@@ -103,7 +103,7 @@ def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
         )
     transport: Transport
     if arguments.replay:
-        transport = ReplayTransport([Recording.decode(Path(arguments.replay).read_bytes())], arguments.speed)
+        transport = ReplayTransport([Recording.decode(Path(arguments.replay).read_bytes())], arguments.speed, match=Match.SKILL)
         endpoint = Endpoint()
     else:
         transport = UrllibTransport()

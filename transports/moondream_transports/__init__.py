@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from ._aiohttp import AiohttpStream, AiohttpTransport
     from ._anyio import AnyioTransport
     from ._anyio_stream import AnyioStream
+    from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
+    from ._cutting import Cutting, ReplayFault
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
-    from ._replay import AsyncReplayStream, AsyncReplayTransport, NoRecording, ReplayStream, ReplayTransport
+    from ._recording import AsyncRecordingStream, AsyncRecordingTransport, RecordingStream, RecordingTransport
+    from ._recording_files import RecordingFolder
+    from ._replay import AsyncReplayStream, AsyncReplayTransport, ReplayStream, ReplayTransport
+    from ._shelf import NoRecording
     from ._urllib import UrllibStream, UrllibTransport
 
 _EXTRAS = ("aiohttp", "anyio")  # the httpx transports take either of two libraries, and say so themselves
@@ -25,17 +30,28 @@ _MODULES = {
     "AiohttpTransport": "_aiohttp",
     "AnyioStream": "_anyio_stream",
     "AnyioTransport": "_anyio",
+    "AsyncClock": "_clock",
     "AsyncHttpxStream": "_httpx",
     "AsyncHttpxTransport": "_httpx",
+    "AsyncRecordingStream": "_recording",
+    "AsyncRecordingTransport": "_recording",
     "AsyncReplayStream": "_replay",
     "AsyncReplayTransport": "_replay",
+    "AsyncVirtualClock": "_clock",
+    "Clock": "_clock",
+    "Cutting": "_cutting",
     "HttpxStream": "_httpx",
     "HttpxTransport": "_httpx",
-    "NoRecording": "_replay",
+    "NoRecording": "_shelf",
+    "RecordingFolder": "_recording_files",
+    "RecordingStream": "_recording",
+    "RecordingTransport": "_recording",
+    "ReplayFault": "_cutting",
     "ReplayStream": "_replay",
     "ReplayTransport": "_replay",
     "UrllibStream": "_urllib",
     "UrllibTransport": "_urllib",
+    "VirtualClock": "_clock",
 }
 
 __all__ = [
@@ -46,18 +62,28 @@ __all__ = [
     "AsyncByteStream",
     "AsyncClient",
     "AsyncClientStream",
+    "AsyncClock",
     "AsyncHttpxStream",
     "AsyncHttpxTransport",
+    "AsyncRecordingStream",
+    "AsyncRecordingTransport",
     "AsyncReplayStream",
     "AsyncReplayTransport",
     "AsyncTransport",
+    "AsyncVirtualClock",
     "ByteStream",
     "Client",
     "ClientStream",
+    "Clock",
+    "Cutting",
     "Hooks",
     "HttpxStream",
     "HttpxTransport",
     "NoRecording",
+    "RecordingFolder",
+    "RecordingStream",
+    "RecordingTransport",
+    "ReplayFault",
     "ReplayStream",
     "ReplayTransport",
     "Timeline",
@@ -65,6 +91,7 @@ __all__ = [
     "Transport",
     "UrllibStream",
     "UrllibTransport",
+    "VirtualClock",
 ]
 
 

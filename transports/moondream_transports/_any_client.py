@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
@@ -54,7 +55,10 @@ class AnyClient(Generic[T]):
         self._hooks = hooks
 
     def _exchange(self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None) -> Exchange[R]:
-        return Exchange(request, self._endpoint, stream, extra_body, timeouts=self._timeouts, limits=self._limits, hooks=self._hooks)
+        now = getattr(self._transport, "clock", time).monotonic
+        return Exchange(
+            request, self._endpoint, stream, extra_body, timeouts=self._timeouts, limits=self._limits, hooks=self._hooks, now=now
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"

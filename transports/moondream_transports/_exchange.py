@@ -5,13 +5,14 @@
 3. `first_event` ends with the first event. The body of an error has none: it is read by `idle`.
 4. Of two deadlines the one that comes first counts, and gives its name to the error.
 5. A body that is given two ends is refused here, as few HTTP libraries do.
-6. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
+6. Time is the transport's: where it has a `clock`, as those have that play recordings, deadlines and timeline count on that.
+7. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a connection can only be used again
    once they are read: `drain_patience` says how long that is worth waiting for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import Any, Generic, Literal, TypeVar
 
@@ -67,6 +68,7 @@ class Exchange(Generic[R]):
         "_end",
         "_had_event",
         "_hooks",
+        "_now",
         "_timeouts",
         "_waited",
         "decoder",
@@ -84,11 +86,13 @@ class Exchange(Generic[R]):
         timeouts: Timeouts,
         limits: Limits | None,
         hooks: Hooks | None,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self.decoder = ResponseStream(request, limits)
         self._asked: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None = (request, endpoint, stream, extra_body)
         self._timeouts = timeouts
         self._hooks = hooks
+        self._now = now
         self.ready: Iterator[Event] = iter(())  # events that are decoded already: most come with others
         self._had_event = False
         self._end: float | None = None
@@ -106,8 +110,11 @@ class Exchange(Generic[R]):
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
         request, endpoint, stream, extra_body = asked
         http_request = request.to_http(endpoint, stream, extra_body)
-        now, given = monotonic(), self._timeouts
-        self._end = None if given.total is None else now + given.total
+        now, given = self._now(), self._timeouts
+        if given.total is not None:
+            self._end = now + given.total
+            if given.first_event is None or given.total < given.first_event:
+                self._deadline = TotalTimeout
         self.timeline = Timeline(request.skill, http_request.url, opened_at=now)
         self._tell("start")
         # None is longer than `total`, for transports that do not look at that.
@@ -116,7 +123,7 @@ class Exchange(Generic[R]):
 
     def receive_head(self, status_code: int, headers: HeaderTypes, connected_at: float | None) -> None:
         """`Transport.send` gave a response."""
-        self.timeline.head_at, self.timeline.status_code, self.timeline.connected_at = monotonic(), status_code, connected_at
+        self.timeline.head_at, self.timeline.status_code, self.timeline.connected_at = self._now(), status_code, connected_at
         if connected_at is not None:
             self._waited = self.timeline.head_at - connected_at
         parsed = Headers(headers)
@@ -133,7 +140,7 @@ class Exchange(Generic[R]):
         for event in self.ready:
             if not self._had_event:
                 self._had_event = True
-                self.timeline.first_event_at = monotonic()
+                self.timeline.first_event_at = self._now()
                 self._tell("first_event")
             if self.decoder.state is State.COMPLETED:
                 self._note_completion()
@@ -142,7 +149,7 @@ class Exchange(Generic[R]):
 
     def patience(self) -> float | None:
         """How long to wait for the next bytes; None is for ever. Raises the builtin TimeoutError if there is no time left."""
-        self._asked_at = monotonic()
+        self._asked_at = self._now()
         if self._had_event or self.decoder.state is State.READING_ERROR:
             self._deadline, left = IdleTimeout, self._timeouts.idle
         else:
@@ -157,7 +164,7 @@ class Exchange(Generic[R]):
     def receive(self, data: bytes) -> None:
         """`ByteStream.read` gave this."""
         if not self._had_event:
-            self._waited += monotonic() - self._asked_at
+            self._waited += self._now() - self._asked_at
         if data:
             self.decoder.receive_data(data)
         else:
@@ -166,7 +173,7 @@ class Exchange(Generic[R]):
 
     def receive_error(self, error: Exception) -> None:
         """`Transport.send`, `patience` or `ByteStream.read` raised this: it is raised again behind the events before it."""
-        is_over = self._end is not None and monotonic() >= self._end
+        is_over = self._end is not None and self._now() >= self._end
         unnamed = isinstance(error, TimeoutError) and not isinstance(error, MoondreamError)
         if unnamed or (is_over and isinstance(error, ConnectTimeout)):
             kind = TotalTimeout if is_over else self._deadline
@@ -179,21 +186,21 @@ class Exchange(Generic[R]):
     def drain_patience(self, came: int = 0) -> float | None:
         """How long to wait for what is left of the body, when `came` more bytes of it were read; None is not at all."""
         if self._drain_end is None:
-            self._drain_end = monotonic() + _DRAIN_SECONDS
+            self._drain_end = self._now() + _DRAIN_SECONDS
         self._drained += came
-        left = self._drain_end - monotonic()
+        left = self._drain_end - self._now()
         return left if left > 0 and self._drained < _DRAIN_BYTES and not self._body_ended else None
 
     def close(self, error: BaseException | None = None) -> None:
         """The exchange is over: its connection was closed, or given back. With what was raised, if that is why."""
         if self.decoder.state is State.COMPLETED:
             self._note_completion()
-        self.timeline.ended_at, self.timeline.error, self.timeline.request_id = monotonic(), error, self.decoder.request_id
+        self.timeline.ended_at, self.timeline.error, self.timeline.request_id = self._now(), error, self.decoder.request_id
         self._tell("end")
 
     def _note_completion(self) -> None:
         if self.timeline.completed_at is None:
-            self.timeline.completed_at = monotonic()
+            self.timeline.completed_at = self._now()
 
     def _tell(self, what: Literal["start", "head", "first_event", "end"]) -> None:
         log(what, self.timeline)

@@ -9,6 +9,8 @@ does not follow redirects, decompress, retry, or take an error status for an exc
                                 that was, only the client knows, and names it
     ConnectionLost              the connection broke after it stood, or the body stopped short of what its head announced
     RemoteProtocolError         what came is not HTTP
+
+A transport whose time is not the machine's has it as `clock`, with a method `monotonic`: deadlines count on that, then.
 """
 
 from __future__ import annotations
