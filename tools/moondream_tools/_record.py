@@ -18,12 +18,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from moondream_transports import AsyncTransport, Timeouts
+from moondream_transports import AsyncTransport, RecordingFolder, Timeouts
 from sansio_moondream import ConnectionLost, Headers, HTTPRequest, MoondreamError, RemoteProtocolError, TransportError
 from sansio_moondream.recording import Recorder
 
 from ._http_server import ClientLeft, Exchange, end_to_end
-from ._recording_files import RecordingFiles
 
 _PATIENCE = Timeouts(first_event=None, idle=None, total=None)  # how long to wait is for the client to say
 _NOT_PASSED_ON = frozenset({"host", "content-length", "expect"})
@@ -31,11 +30,15 @@ _CODINGS = frozenset({"identity", "gzip", "x-gzip", "deflate"})
 
 
 class Proxy:
-    """The handler of the server: passes requests on to `origin`, such as `https://api.moondream.ai`, and records into `folder`."""
+    """The handler of the server: passes requests on to `origin`, such as `https://api.moondream.ai`, and records into `folder`.
+
+    Raises OSError for a folder that cannot be made.
+    """
 
     def __init__(self, origin: str, folder: Path, transport: AsyncTransport) -> None:
         self._origin = origin
-        self._files = RecordingFiles(folder)
+        folder.mkdir(parents=True, exist_ok=True)  # now, so that it is said now if it cannot be
+        self._folder = RecordingFolder(folder)
         self._transport = transport
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -45,7 +48,7 @@ class Proxy:
             recorder = await asyncio.to_thread(Recorder, request, now=began)  # a large picture takes a while to describe
         except ValueError:
             recorder, exchange.note = None, "not recorded: the request's body is not JSON"
-        tape = _Tape(exchange, recorder, self._files)
+        tape = _Tape(exchange, recorder, self._folder)
         try:
             stream = await self._transport.send(request, _PATIENCE)
         except (TransportError, RemoteProtocolError) as error:
@@ -97,10 +100,10 @@ class Proxy:
 class _Tape:
     """The recording of one exchange while it runs, if it can be recorded."""
 
-    def __init__(self, exchange: Exchange, recorder: Recorder | None, files: RecordingFiles) -> None:
+    def __init__(self, exchange: Exchange, recorder: Recorder | None, folder: RecordingFolder) -> None:
         self._exchange = exchange
         self._recorder = recorder
-        self._files = files
+        self._folder = folder
 
     def response(self, status_code: int, headers: Headers) -> None:
         if self._recorder is not None:
@@ -121,7 +124,7 @@ class _Tape:
                 recording = recorder.receive_eof(now)
             else:
                 recording = recorder.leave(now) if isinstance(fault, ClientLeft) else recorder.receive_error(fault, now)
-            return self._files.write(recording)
+            return self._folder(recording).name
 
         writing = asyncio.get_running_loop().run_in_executor(None, write)  # no task, which could be cancelled
         left: asyncio.CancelledError | None = None
