@@ -28,6 +28,7 @@ from sansio_moondream import (
     PathChunk,
     PointRequest,
     QueryRequest,
+    Request,
     SegmentRequest,
     TextDelta,
     encode_image,
@@ -118,7 +119,7 @@ def ours(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
 
 def _ask(client: Client, call: str) -> Seen:
     image = encode_image(MOON.read_bytes())
-    requests = {
+    requests: dict[str, Request[Any]] = {
         "query": QueryRequest(image=image, question=_QUESTION),
         "caption": CaptionRequest(image=image, length="short"),
         "segment": SegmentRequest(image=image, object="moon"),
