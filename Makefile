@@ -53,9 +53,10 @@ fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
 	LOAD=1 $(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
-bench: $(BENCH_STAMP) ## measure the decoder and the transports against their floors and their peers
+bench: $(BENCH_STAMP) ## measure the decoder, the transports and the recording proxy against their floors and their peers
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/record_proxy.py
 
 ci-tools: ## install what the tests under WebAssembly and of the official Node client need; without node and npm it only says so
 	@if command -v node >/dev/null && command -v npm >/dev/null; \

@@ -23,8 +23,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-# Kinds of blocks that are no program: a diagram, and the make targets, which would run these tests again.
-NOT_RUN = {"mermaid", "sh"}
+# Kinds of blocks that are not run here: a diagram, the make targets, which would run these tests again, and what
+# tests/tools/test_serve_docs.py runs.
+NOT_RUN = {"mermaid", "sh", "js"}
 
 
 class Service(BaseHTTPRequestHandler):

@@ -1,6 +1,8 @@
 // The official Node client against one server: node witness.mjs ENDPOINT IMAGE CALL...
 // Prints one JSON line a call: {"call", "chunks" or "result", "error"}. What a client gave before it failed is kept.
+// A call may be "CALL | FAULT": then a header asks `moondream-stream serve` for that fault.
 import fs from 'node:fs';
+import http from 'node:http';
 import { vl } from 'moondream';
 
 const [endpoint, file, ...calls] = process.argv.slice(2);
@@ -8,6 +10,13 @@ const model = new vl({ endpoint, apiKey: 'none' });
 const image = fs.readFileSync(file);
 const question = 'What is in this image?';
 const object = 'moon';
+
+let fault;
+const request = http.request;
+http.request = (url, options, ...rest) => {
+  if (fault) options.headers['X-Moondream-Fault'] = fault;
+  return request(url, options, ...rest);
+};
 
 const CALLS = {
   query: () => model.query({ image, question }),
@@ -20,8 +29,10 @@ const CALLS = {
   point: () => model.point({ image, object }),
 };
 
-for (const call of calls) {
-  const seen = { call, error: null };
+for (const asked of calls) {
+  let call;
+  [call, fault] = asked.split(' | ');
+  const seen = { call: asked, error: null };
   try {
     const result = await CALLS[call]();
     if (Symbol.asyncIterator in result) {

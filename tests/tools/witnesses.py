@@ -1,7 +1,8 @@
 """The official clients, each in its real code, against any server: what they were asked is the same for all.
 
 A witness is asked for some calls (`CALLS`), and tells of each what came out of it: the chunks of a stream, or a whole result, and the error
-that it raised, if any. What it gave out before is kept.
+that it raised, if any. What it gave out before is kept. `CALL | FAULT` asks `serve` for a fault in that call, by a header that goes with
+it: the official clients have no way to say so, so theirs is added where their HTTP library sends.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Seen:
 Witness = Callable[[str, Sequence[str]], dict[str, Seen]]
 
 _PYTHON = """
-import json, sys
+import json, sys, urllib.request
 import moondream
 from PIL import Image
 
@@ -76,8 +77,12 @@ CALLS = {
     "detect": lambda: model.detect(image, **about),
     "point": lambda: model.point(image, **about),
 }
-for call in calls:
-    seen = {"call": call, "error": None}
+for asked in calls:
+    call, _, fault = asked.partition(" | ")
+    opener = urllib.request.build_opener()
+    opener.addheaders = [("X-Moondream-Fault", fault)] if fault else []
+    urllib.request.install_opener(opener)
+    seen = {"call": asked, "error": None}
     try:
         result = CALLS[call]()
         if isinstance(result, dict):
@@ -113,8 +118,12 @@ def need_node() -> str:
 
 def ours(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
     """This project's client, for comparison: its results as the official clients have them."""
-    client = Client(UrllibTransport(proxies={}), Endpoint(endpoint))
-    return {call: _ask(client, call) for call in calls}
+    told: dict[str, Seen] = {}
+    for asked in calls:
+        call, _, fault = asked.partition(" | ")
+        headers = {"X-Moondream-Fault": fault} if fault else {}
+        told[asked] = _ask(Client(UrllibTransport(proxies={}), Endpoint(endpoint, headers=headers)), call)
+    return told
 
 
 def _ask(client: Client, call: str) -> Seen:
