@@ -6,75 +6,29 @@
    turns.
 3. The recording is told anew where the client wants another form or dialect (`_retelling.py`), is given its fault (`_faults.py`), cut into
    other pieces, and played (`_player.py`).
-4. What the options say, a request's headers of the same names can say otherwise, for itself: see `OVERRIDES`.
+4. What the options say, a request's headers of the same names can say otherwise, for itself: see `_serve_options.py`.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from sansio_moondream import Dialect, Headers
 from sansio_moondream.recording import Match, Matches, Recording, RecordingError, RecordingHeader, find_matches
 
-from ._faults import Fault
 from ._guard import Guard
 from ._http_server import Exchange, Field
 from ._player import play
 from ._refusals import JSON, SKILLS, Refusal, read_request
 from ._retelling import cut_into, retell
+from ._serve_options import Options
 
 _HEALTH = ("/health", "/healthz")
-
-
-class Options(Struct, frozen=True):
-    """How requests are answered; see the command line's help."""
-
-    dialect: Dialect | None = None
-    match: Match = Match.SKILL
-    speed: float | None = 1.0
-    cut: int | None = None
-    fault: Fault | None = None
-
-    def overridden(self, headers: Headers) -> Options:
-        """These, with what the request's own headers say. Raises ValueError."""
-        given = {name: parse(value) for header, (name, parse) in OVERRIDES.items() if (value := headers.get(header)) is not None}
-        return replace(self, **given)
-
-
-def parse_speed(text: str) -> float | None:
-    """A pace. Raises ValueError."""
-    if text == "max":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise ValueError(f"a pace should be a number above 0, or max, not {text[:20]!r}")
-    return speed
-
-
-def parse_cut(text: str) -> int:
-    """A number of bytes. Raises ValueError."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError(f"the size of pieces should be a number of bytes above 0, not {text[:20]!r}")
-    return int(text)
-
-
-OVERRIDES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "x-moondream-dialect": ("dialect", Dialect),
-    "x-moondream-match": ("match", Match),
-    "x-moondream-pace": ("speed", parse_speed),
-    "x-moondream-cut": ("cut", parse_cut),
-    "x-moondream-fault": ("fault", Fault.parse),
-}
 
 
 def load_recordings(folder: Path) -> dict[str, Recording]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -13,10 +12,7 @@ from sansio_moondream import Dialect, Endpoint
 from sansio_moondream.recording import Match
 
 from ._faults import FAULTS, Fault
-from ._guard import Guard
-from ._record import Proxy
-from ._run_server import run_server
-from ._serve import OVERRIDES, Options, Service, load_recordings, parse_cut, parse_speed
+from ._serve_options import OVERRIDES, Options, parse_cut, parse_speed
 
 _RECORD_EPILOG = """\
 The first line of standard output is the address to use in place of the server's. A line for each exchange goes to standard error.
@@ -84,10 +80,16 @@ def add_server_commands(commands: Any) -> None:
 
 def run_server_command(arguments: argparse.Namespace) -> bool:
     """Serve until a signal comes; True if all exchanges could end. Raises ValueError, OSError, and ImportError for a missing extra."""
+    import asyncio  # and the servers: whoever asks a question need not wait for them to be imported
+
     return asyncio.run(_serve(arguments) if arguments.skill == "serve" else _record(arguments))
 
 
 async def _serve(arguments: argparse.Namespace) -> bool:
+    from ._guard import Guard
+    from ._run_server import run_server
+    from ._serve import Service, load_recordings
+
     guard = Guard(arguments.host, arguments.allow_origin)
     with as_file(files("moondream_tools") / "recordings") as shipped:
         folder = Path(arguments.folder) if arguments.folder else shipped
@@ -100,6 +102,10 @@ async def _serve(arguments: argparse.Namespace) -> bool:
 
 async def _record(arguments: argparse.Namespace) -> bool:
     from moondream_transports import AnyioTransport
+
+    from ._guard import Guard
+    from ._record import Proxy
+    from ._run_server import run_server
 
     scheme, _, rest = Endpoint(arguments.upstream).url.partition("://")
     host, slash, path = rest.partition("/")
