@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
 from pathlib import Path
@@ -17,15 +17,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from sansio_moondream.recording import Recording
 from tests.helpers import TRACES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-# Kinds of blocks that are not run here: a diagram, the make targets, which would run these tests again, and what
+# Kinds of blocks that are not run here: a diagram, a file's content, the make targets, which would run these tests again, and what
 # tests/tools/test_serve_docs.py runs.
-NOT_RUN = {"mermaid", "sh", "js"}
+NOT_RUN = {"js", "json", "mermaid", "sh"}
 
 
 class Service(BaseHTTPRequestHandler):
@@ -57,8 +58,8 @@ def port() -> Iterator[int]:
         thread.join()
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    return [(kind, code) for kind, code in BLOCK.findall(page.read_text()) if kind not in NOT_RUN]
+def blocks(page: Path, not_run: Collection[str] = NOT_RUN) -> list[tuple[str, str]]:
+    return [(kind, code) for kind, code in BLOCK.findall(page.read_text()) if kind not in not_run]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -91,6 +92,15 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
     done = run(["sh", "-c", command[1].replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "M.941,.500C.954" in done.stdout
+
+
+def test_the_example_of_the_format_is_a_recording():
+    (content,) = (code for kind, code in blocks(ROOT / "docs" / "recordings.md", not_run=()) if kind == "json")
+    recording = Recording.decode(content.encode())
+    assert (recording.header.status_code, [piece.data for piece in recording.pieces]) == (
+        200,
+        [b'data: {"chunk": " moon"}\n\n', b"\x80\x81"],
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from sansio_moondream._limits import Limits
 from sansio_moondream._requests import HTTPRequest
 
 from ._lines import Recording
-from ._redaction import RESPONSE_HEADERS, mask_pieces, mask_text, request_secrets, safe_headers
+from ._redaction import RESPONSE_HEADERS, mask_message, mask_pieces, request_secrets, safe_headers
 from ._values import EOF, FAULTS, LEFT, Ending, Piece, RecordingHeader
 
 
@@ -109,9 +109,9 @@ class Recorder:
     def _ending(self, seconds: float, error: Exception) -> Ending:
         for kind in type(error).__mro__:
             if FAULTS.get(kind.__name__) is kind:
-                return Ending(seconds, kind.__name__, mask_text(str(error), self._secrets))
+                return Ending(seconds, kind.__name__, mask_message(str(error), self._secrets))
         named = TransportError if self._header.status_code is None else IncompleteStream
-        return Ending(seconds, named.__name__, mask_text(f"{type(error).__name__}: {error}", self._secrets))
+        return Ending(seconds, named.__name__, mask_message(f"{type(error).__name__}: {error}", self._secrets))
 
     def _finish(self, ending: Ending) -> Recording:
         self._over = True

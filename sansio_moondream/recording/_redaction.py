@@ -81,6 +81,8 @@ def safe_body(value: Any, secrets: Collection[str] = ()) -> Any:
             mask_text(name, secrets): "*" * len(str(item)) if _ORG_ID.fullmatch(name) else safe_body(item, secrets)
             for name, item in cast("dict[str, Any]", value).items()
         }
+    if isinstance(value, int | float) and mask_text(digits := json.dumps(value), secrets) != digits:
+        return mask_text(digits, secrets)
     return value
 
 
@@ -103,21 +105,26 @@ def describe_image(data_url: str) -> dict[str, Any]:
 
 def mask_pieces(pieces: Sequence[bytes], secrets: Collection[str] = ()) -> tuple[bytes, ...]:
     """The pieces of a body, each as long as it was, with organisation ids and `secrets` masked over their borders."""
-    masked = _mask(b"".join(pieces), secrets)
+    masked = _mask_end(_mask(b"".join(pieces), secrets), secrets)
     return tuple(masked[end - len(piece) : end] for piece, end in zip(pieces, accumulate(map(len, pieces)), strict=True))
 
 
 def mask_text(text: str, secrets: Collection[str] = ()) -> str:
-    """Text with organisation ids and `secrets` masked, a `*` for each byte. Where it was shortened ("…"), a secret may have been too."""
+    """Text with organisation ids and `secrets` masked, a `*` for each byte."""
+    return _mask(text.encode("utf-8", "replace"), secrets).decode()
+
+
+def mask_message(text: str, secrets: Collection[str] = ()) -> str:
+    """The same for an error's message: where what was seen is shortened ("…"), a secret may have been too."""
     parts = _mask(text.encode("utf-8", "replace"), secrets).split(_SHORTENED)
-    return _SHORTENED.join([_mask_end(part, secrets) for part in parts]).decode()
+    return _SHORTENED.join([_mask_end(part, secrets) for part in parts]).decode("utf-8", "replace")
 
 
 def _mask(data: bytes, secrets: Collection[str]) -> bytes:
     data = _ORG_ID_FIELD.sub(_masked_value, data)
     for spelling in _spellings(secrets):
         data = data.replace(spelling, b"*" * len(spelling))
-    return _mask_end(data, secrets)
+    return data
 
 
 def _mask_end(data: bytes, secrets: Collection[str]) -> bytes:

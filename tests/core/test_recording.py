@@ -287,6 +287,11 @@ class TestHeaderOfAnExchange:
             masked: [masked, None, True],
         }
 
+    def test_secrets_that_are_numbers(self) -> None:
+        body = {"pin": 12345678, "price": 0.5, "count": 1234, "yes": True}
+        header = RecordingHeader.of(HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode()), secrets=["12345678"])
+        assert header.request_body == {**body, "pin": "********"}
+
     def test_a_body_that_is_not_json(self) -> None:
         with pytest.raises(ValueError, match="not JSON"):
             RecordingHeader.of(HTTPRequest("POST", "http://h/v1/query", (), b"image=..."))
@@ -333,6 +338,10 @@ class TestMasking:
 
     def test_a_secret_that_begins_with_another(self) -> None:
         assert mask_text("key key-2 ke", ["key", "", "key-2"]) == "*** ***** ke"
+
+    def test_a_text_that_happens_to_end_as_a_secret_begins(self) -> None:
+        """Nothing cuts it off, unlike a body or an error's message."""
+        assert mask_text("is this a Bear", ["Bearer x"]) == "is this a Bear"
 
     def test_it_is_linear(self) -> None:
         """Shapes on which a careless expression would take minutes."""
