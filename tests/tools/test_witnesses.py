@@ -76,7 +76,9 @@ def test_through_record(witness: Witness, serve: Program, tmp_path: Path) -> Non
         status, log = proxy.stopped()
     assert (status, log.count(".jsonl)")) == (0, 2 * len(CALLS))
     recordings = [Recording.decode(path.read_bytes()) for path in tmp_path.glob("*.jsonl")]
-    assert [recording.ending.fault for recording in recordings] == ["eof"] * 2 * len(CALLS)
+    for recording in recordings:  # the official clients leave as soon as the last event is there
+        body = b"".join(piece.data for piece in recording.pieces)
+        assert recording.ending.fault == "eof" or (recording.ending.fault == "left" and b'"completed": true' in body)
     agents = {dict(recording.header.request_headers)["user-agent"].partition("/")[0] for recording in recordings}
     assert len(agents) == 2
     # And what was recorded of the official client serves it again.
