@@ -28,7 +28,7 @@ class Program:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = self.process.stdout.readline().strip()
-        assert self.url.startswith("http://127.0.0.1:"), self.stopped()
+        assert self.url.startswith("http://"), self.stopped()
 
     @property
     def origin(self) -> str:

@@ -248,6 +248,21 @@ class TestPassingOn:
         assert (status, answer) == (200, b"" if method == "HEAD" else b"ok")
         scripted.program.wait_for_line(f"{method} /v1/models 200", "the request's body is not JSON", after=so_far)
 
+    def test_no_tunnels_and_no_other_server(self, scripted: Scripted) -> None:
+        tunnel = b"CONNECT example.org:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert raw(scripted.program, tunnel).startswith(b"HTTP/1.1 501 ")
+        seen: list[bytes] = []
+
+        def script(peer: Peer) -> None:
+            seen.append(peer.read_request()[0])
+            peer.send(sized(b"{}", kind="application/json"))
+
+        SCRIPT.append(script)
+        absolute = post().replace(b"POST /v1", b"POST http://example.org/v1").replace(b"Host: localhost", b"Host: localhost/elsewhere")
+        assert raw(scripted.program, absolute).startswith(b"HTTP/1.1 200 ")
+        assert seen[0].startswith(b"POST /v1/query HTTP/1.1\r\n")
+        assert f"Host: localhost:{scripted.server.port}".encode() in seen[0]
+
     def test_a_request_of_30_mb(self, scripted: Scripted) -> None:
         received: list[bytes] = []
 

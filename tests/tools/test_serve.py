@@ -508,6 +508,11 @@ class TestWhoMayAsk:
         assert log.count("POST /v1/query 200") == 4
         assert "planted" not in log
 
+    def test_another_address_takes_any_host_but_no_other_pages(self) -> None:
+        with running("serve", "--host", "0.0.0.0", "--pace", "max") as server:
+            assert http_request(server, Host="moon.example:80")[0] == 200
+            assert http_request(server, Origin="http://moon.example")[0] == 403
+
     def test_all(self) -> None:
         with running("serve", "--allow-origin", "*", "--pace", "max") as server:
             assert http_request(server, Origin="null")[1]["access-control-allow-origin"] == "null"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,7 @@ def test_the_table_of_clients(serve: Program) -> None:
         assert any(cell != own for cell in theirs)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not there")
 def test_the_curl_command(serve: Program) -> None:
     (command,) = blocks("sh", "curl")
     ran = subprocess.run(

@@ -86,6 +86,7 @@ def test_through_record(witness: Witness, serve: Program, tmp_path: Path) -> Non
         check(witness, again.url)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not there")
 class TestCurl:
     """The documentation's command, with only the host changed."""
 
@@ -96,8 +97,6 @@ class TestCurl:
     )
 
     def curl(self, url: str, *options: str) -> str:
-        if shutil.which("curl") is None:
-            pytest.skip("needs curl")
         body = {"image_url": f"data:image/jpeg;base64,{self.IMAGE}", "question": "What is in this image?", "stream": True}
         headers = ["-H", "Content-Type: application/json", "-H", "X-Moondream-Auth: YOUR_API_KEY"]
         command = ["curl", "-N", "-sS", *options, "-X", "POST", f"{url}/query", *headers, "-d", json.dumps(body, indent=2)]

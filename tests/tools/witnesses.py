@@ -99,7 +99,7 @@ for asked in calls:
 
 def official_python(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
     """`moondream` from PyPI, as a program."""
-    pytest.importorskip("moondream", reason="needs the official moondream, which `make` installs", exc_type=ImportError)
+    pytest.importorskip("moondream", reason="the official Python client is installed by `make`", exc_type=ImportError)
     return _run([sys.executable, "-c", _PYTHON], endpoint, calls)
 
 
@@ -112,7 +112,7 @@ def need_node() -> str:
     """The path of node, if the official client is installed for it; else the test is skipped."""
     node = shutil.which("node")
     if node is None or not (NODE / "node_modules" / ".stamp").exists():  # set last: what was installed in half does not count
-        pytest.skip("needs `make ci-tools`, and node")
+        pytest.skip("the official Node client needs `make ci-tools`, and node")
     return node
 
 

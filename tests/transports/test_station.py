@@ -40,7 +40,7 @@ EVENTS = [TextDelta(word) for word in WORDS]
 def station() -> Iterator[Endpoint]:
     for module in ("moondream_station", "fastapi", "uvicorn"):
         if find_spec(module) is None:
-            pytest.skip(f"needs {module}, which `make` installs")
+            pytest.skip(f"the real server, moondream-station, needs {module}, which `make` installs")
     command = [sys.executable, str(Path(__file__).parents[1] / "station" / "server.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None

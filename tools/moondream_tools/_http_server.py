@@ -55,7 +55,7 @@ class ClientLeft(Exception):
 
 
 class Exchange:
-    """A request, and how it is being answered."""
+    """A request, and how it is being answered. The request's URL has its target, and always the host `localhost`."""
 
     def __init__(self, request: HTTPRequest, http: h11.Connection, writer: asyncio.StreamWriter) -> None:
         self.request = request
@@ -224,8 +224,7 @@ class _Connection:
             target = head.target.decode("ascii")
             if not target.startswith("/"):  # with the whole URL, as for a proxy, or *
                 target = "/" + target.partition("://")[2].partition("/")[2]
-            url = f"http://{Headers(headers).get('host', 'localhost')}{target}"
-            request = HTTPRequest(head.method.decode("ascii"), url, tuple(headers), b"")
+            request = HTTPRequest(head.method.decode("ascii"), f"http://localhost{target}", tuple(headers), b"")
             if refusal := self._guard.refusal(Headers(headers)):
                 await self._refuse(403, refusal, request)
                 return None

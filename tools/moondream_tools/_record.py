@@ -42,6 +42,9 @@ class Proxy:
         self._transport = transport
 
     async def __call__(self, exchange: Exchange) -> None:
+        if exchange.request.method == "CONNECT":
+            await exchange.answer(501, b"this proxy has one server, and makes no tunnels", [("content-type", "text/plain")])
+            return
         request = self._request(exchange)
         began = time.monotonic()
         try:
