@@ -370,6 +370,18 @@ class TestFaults:
         assert ([type(event) for event in events], type(error)) == ([TextDelta, TextDelta], ServerError)
 
 
+def test_an_error_in_place_of_a_stream(tmp_path: Path) -> None:
+    """The station's: 200, JSON, to a request that asked for a stream. Whatever is asked for, it stays so."""
+    body = b'{"error":"model refused"}'
+    header = RecordingHeader.of(QUERY.to_http(LOCAL), 200, [("content-type", "application/json"), ("content-length", str(len(body)))])
+    write(tmp_path, "refused.jsonl", Recording(header, (Piece(0, body),), Ending(0)).encode())
+    with running("serve", tmp_path) as server:
+        for headers in ({}, {"X_Moondream_Dialect": "engine"}):
+            for asked_for in (BODY, '{"question": "What?"}'):
+                status, head, answer = http_request(server, body=asked_for, **headers)
+                assert (status, head["content-type"], answer) == (200, "application/json", body)
+
+
 @pytest.fixture(scope="module")
 def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("endings")

@@ -4,7 +4,7 @@
 2. Else it is decoded, as far as it goes, and encoded again. Times are kept: an event comes when its last byte came, and a whole answer
    when the stream would have ended.
 3. How a recording ends is kept too. A stream that was cut is, as a whole answer, a connection that closes without one; an error that came
-   inside a stream is an error's JSON. Answers with an error status are left as they are.
+   inside a stream is an error's JSON. Errors in place of an answer, whatever their status, are left as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from functools import cache
 from importlib.resources import files
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -45,9 +45,11 @@ _ABOUT_THE_BODY = frozenset({"content-type", "content-length", "content-encoding
 def retell(recording: Recording, *, skill: str, stream: bool, dialect: Dialect | None) -> Recording:
     """The recording of an answer of that skill, streamed or whole, and in the dialect if one is named."""
     status_code = recording.header.status_code
-    if status_code is None or status_code >= 300 or (dialect is None and is_stream(recording) == stream):
+    if status_code is None or status_code >= 300 or (dialect is None and stream in (is_stream(recording), _asked_to_stream(recording))):
         return recording
     told = _Told(recording, _request(skill))
+    if told.is_refusal:
+        return recording
     dialect = dialect or Dialect.ENGINE
     return told.streamed(dialect) if stream else told.whole(dialect)
 
@@ -55,6 +57,12 @@ def retell(recording: Recording, *, skill: str, stream: bool, dialect: Dialect |
 def is_stream(recording: Recording) -> bool:
     """Whether it is an event stream by its head."""
     return Headers(recording.header.response_headers).get("content-type", "").lower().startswith(EVENT_STREAM)
+
+
+def _asked_to_stream(recording: Recording) -> bool:
+    """Whether the recorded request asked for a stream, which a server may still answer with JSON."""
+    body = recording.header.request_body
+    return isinstance(body, dict) and cast("dict[str, Any]", body).get("stream") is True
 
 
 def cut_into(recording: Recording, size: int) -> Recording:
@@ -75,11 +83,7 @@ def cut_into(recording: Recording, size: int) -> Recording:
 
 def with_body(recording: Recording, kind: str, pieces: list[Piece], ending: Ending, seconds: float | None = None) -> Recording:
     """The recording with another body, and a head that fits it."""
-    kept = [
-        (name, value)
-        for name, value in recording.header.response_headers
-        if name not in ("content-type", "content-length", "content-encoding")
-    ]
+    kept = [field for field in recording.header.response_headers if field[0] not in _ABOUT_THE_BODY]
     header = replace(recording.header, response_headers=(*kept, ("content-type", kind)))
     if seconds is not None:
         header = replace(header, seconds=seconds)
@@ -107,6 +111,11 @@ class _Told:
         except MoondreamError as error:
             self._error = error
         self._result = None if self._error is not None else stream.result()
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it is an error as JSON, in a 200."""
+        return isinstance(self._error, APIError) and not is_stream(self._recording)
 
     def streamed(self, dialect: Dialect) -> Recording:
         pieces: list[Piece] = []

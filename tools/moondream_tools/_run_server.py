@@ -24,12 +24,12 @@ async def run_server(handler: Handler, guard: Guard, host: str, port: int, path:
     """Serve until a signal comes. True if all exchanges could end. Raises OSError where the address cannot be had."""
     server = HTTPServer(handler, guard, _log)
     port = await server.start(host, port)
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
-    _say(about)
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows: Ctrl+C raises KeyboardInterrupt there
             asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
+    print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)  # from now on it may be stopped, too
+    _say(about)
     await signals.get()
     stopping = asyncio.create_task(server.stop())
     await asyncio.sleep(0)  # so that it has begun when this is said
