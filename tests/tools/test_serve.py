@@ -305,7 +305,7 @@ class TestFaults:
             ("close@3", 3, ConnectionLost, ""),
             ("close@0", 0, ConnectionLost, ""),
             ("truncate", HALF, IncompleteStream, "without its end-of-stream message"),
-            ("stall@2", 2, IdleTimeout, "0.3 seconds"),
+            ("stall@2", 2, IdleTimeout, "0.8 seconds"),
             ("error@5", 5, ServerError, "out of memory"),
             ("json-error", 0, ServerError, "out of memory"),
             ("no-head", 0, ConnectionLost, ""),
@@ -315,7 +315,7 @@ class TestFaults:
         ],
     )
     def test_in_a_stream(self, server: Program, fault: str, count: int, kind: type[MoondreamError], words: str) -> None:
-        events, error = asked(server, QUERY, Timeouts(idle=0.3), Fault=fault)
+        events, error = asked(server, QUERY, Timeouts(idle=0.8), Fault=fault)
         assert (type(error), len(events)) == (kind, count)
         assert words in str(error)
         if fault in ("429", "503"):
@@ -423,7 +423,7 @@ class TestRecordedEndings:
     ) -> None:
         request = QueryRequest(question=name)
         for headers in ({}, {"Dialect": "station"}):
-            events, error = asked(endings, request, Timeouts(idle=0.3), **headers)
+            events, error = asked(endings, request, Timeouts(idle=0.8), **headers)
             assert (events, type(error)) == ([] if name == "refused" else [TextDelta("a")], streamed)
         if whole is None:
             return
@@ -533,7 +533,7 @@ class TestWhoMayAsk:
 class TestTheProgram:
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_lets_answers_end(self, how: signal.Signals) -> None:
-        with running("serve", "--pace", "4") as server:
+        with running("serve", "--pace", "2") as server:
             with socket.create_connection(("127.0.0.1", server.port)), client(server).stream(QUERY) as stream:
                 next(stream)
                 server.process.send_signal(how)
