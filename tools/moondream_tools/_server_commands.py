@@ -14,11 +14,6 @@ from sansio_moondream.recording import Match
 from ._faults import FAULTS, Fault
 from ._serve_options import OVERRIDES, Options, parse_cut, parse_speed
 
-_RECORD_EPILOG = """\
-The first line of standard output is the address to use in place of the server's. A line for each exchange goes to standard error.
-
-exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, and some were cut; 2 wrong usage
-"""
 COMMANDS = ("serve", "record")
 _LOOPBACK = "127.0.0.1"
 _SERVE_PORT = 2020  # the station's own, so that its users need not change an address
@@ -30,6 +25,11 @@ For one request, each of these headers says otherwise than its option: {", ".joi
 
 faults:
 {chr(10).join(f"  {kind:<11} {about}" for kind, about in FAULTS.items())}
+
+exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, and some were cut; 2 wrong usage
+"""
+_RECORD_EPILOG = """\
+The first line of standard output is the address to use in place of the server's. A line for each exchange goes to standard error.
 
 exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, and some were cut; 2 wrong usage
 """
@@ -45,10 +45,10 @@ def add_server_commands(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     serve.add_argument("folder", nargs="?", metavar="FOLDER", help="where the recordings are (default: those that ship with this program)")
-    serve.add_argument("--dialect", type=_typed(Dialect), metavar="NAME", help=f"{_names(Dialect)} (default: as recorded)")
+    serve.add_argument("--dialect", type=typed(Dialect), metavar="NAME", help=f"{_names(Dialect)} (default: as recorded)")
     serve.add_argument(
         "--match",
-        type=_typed(Match),
+        type=typed(Match),
         default=Match.SKILL,
         metavar="LEVEL",
         help=f"how alike a request and a recorded one have to be: {_names(Match)} (default: skill)",
@@ -57,13 +57,13 @@ def add_server_commands(commands: Any) -> None:
         "--pace",
         "--speed",
         dest="speed",
-        type=_typed(parse_speed),
+        type=typed(parse_speed),
         default=1.0,
         metavar="N",
         help="answer N times as fast as it was recorded, or as fast as it goes (max)",
     )
-    serve.add_argument("--cut", type=_typed(parse_cut), metavar="BYTES", help="send bodies in pieces of that size")
-    serve.add_argument("--fault", type=_typed(Fault.parse), metavar="KIND[@N]", help="spoil each answer, see below")
+    serve.add_argument("--cut", type=typed(parse_cut), metavar="BYTES", help="send bodies in pieces of that size")
+    serve.add_argument("--fault", type=typed(Fault.parse), metavar="KIND[@N]", help="spoil each answer, see below")
     serve.add_argument("--api-key", metavar="KEY", help="answer 401 to requests without this key (do not use a real one)")
     _add_address(serve, _SERVE_PORT)
     record: argparse.ArgumentParser = commands.add_parser(
@@ -133,7 +133,7 @@ def _names(kinds: Any) -> str:
     return ", ".join(kind.value for kind in kinds)
 
 
-def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """For argparse, which shows the words of no other error."""
 
     def parsed(text: str) -> Any:
