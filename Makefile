@@ -1,5 +1,5 @@
 # Everything here runs from .venv, which the targets make and keep up to date by themselves.
-# Needed: python3 (3.11 or newer, with venv) and make. For the WebAssembly tests also node and npm.
+# Needed: python3 (3.11 or newer, with venv) and make. For the tests of WebAssembly and of the official Node client also node and npm.
 
 PYTHON ?= python3
 SECONDS ?= 60
@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WASM := tests/wasm
+NODE := tests/node
 
 # One stamp for each set of packages, older than pyproject.toml when the set has to be looked at again.
 PIP_STAMP := $(VENV)/.pip
@@ -16,6 +17,7 @@ DEV_STAMP := $(VENV)/.dev
 FUZZ_STAMP := $(VENV)/.fuzz
 BENCH_STAMP := $(VENV)/.bench
 PYODIDE_STAMP := $(WASM)/node_modules/.stamp
+NODE_STAMP := $(NODE)/node_modules/.stamp
 WHEELS_STAMP := $(WASM)/wheels/.stamp
 # The tag of the wheels that fit the pyodide in $(WASM)/package.json. They change together with it and with wheels.txt.
 WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python-version 3.14
@@ -51,15 +53,16 @@ fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
 	LOAD=1 $(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
-bench: $(BENCH_STAMP) ## measure the decoder, the transports and masks against their floors and their peers
+bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks and the recording proxy against their floors and their peers
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/end_to_end.py
 	$(BIN)/python benchmarks/masks.py
+	$(BIN)/python benchmarks/record_proxy.py
 
-ci-tools: ## install what the WebAssembly tests and the test of masks need, as far as it can be had; says what is missing
+ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
-	then $(MAKE) --no-print-directory $(PYODIDE_STAMP) $(WHEELS_STAMP); \
-	else echo "ci-tools: no node and npm here, so the WebAssembly tests will be skipped"; fi
+	then $(MAKE) --no-print-directory $(NODE_STAMP) $(PYODIDE_STAMP) $(WHEELS_STAMP); \
+	else echo "ci-tools: no node and npm here, so the tests of WebAssembly and of the official Node client will be skipped"; fi
 	@if command -v chromium >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium >/dev/null; then :; \
@@ -72,7 +75,7 @@ build: $(DEV_STAMP) ## wheel and sdist, into dist/
 	$(BIN)/python -m build --no-isolation
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf $(VENV) dist demo-overlay.png $(WASM)/node_modules $(WASM)/wheels
+	rm -rf $(VENV) dist demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels
 	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -91,7 +94,7 @@ $(RUN_STAMP): $(PIP_STAMP) pyproject.toml sansio_moondream/_version.py
 $(DEV_STAMP): $(PIP_STAMP) pyproject.toml sansio_moondream/_version.py
 	@echo "installing what the tests need"
 	@$(PIP) install --quiet --editable '.[all]' --group dev
-	@$(PIP) install --quiet --no-deps moondream==2.6.1 # why so: see the group dev
+	@$(PIP) install --quiet --no-deps moondream==2.6.1 moondream-station==0.1.9 # why so: see the group dev
 	@touch $@ $(RUN_STAMP)
 
 $(FUZZ_STAMP): $(DEV_STAMP)
@@ -104,6 +107,11 @@ $(BENCH_STAMP): $(DEV_STAMP)
 
 $(PYODIDE_STAMP): $(WASM)/package.json $(WASM)/package-lock.json
 	cd $(WASM) && npm ci --no-audit --no-fund
+	@touch $@
+
+# Nothing that is installed may run a program: the image library's binaries come as packages.
+$(NODE_STAMP): $(NODE)/package.json $(NODE)/package-lock.json
+	cd $(NODE) && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 $(WHEELS_STAMP): $(WASM)/wheels.txt $(WASM)/package.json | $(PIP_STAMP)

@@ -695,8 +695,8 @@ _HEADS: Final = {"records": 6, "stream": CIRCUMSTANCES, "socket": 7}
 
 def describe(name: str, data: bytes) -> str:
     """The case that `data` stands for, in words."""
-    read = {"records": read_records_case, "stream": read_case, "socket": read_socket_case}[name]
-    case: NamedTuple = read(data)  # type: ignore[operator]
+    reads: dict[str, Callable[[bytes], NamedTuple]] = {"records": read_records_case, "stream": read_case, "socket": read_socket_case}
+    case = reads[name](data)
     return "".join(f"\n    {field}: {value!r}" for field, value in case._asdict().items())
 
 

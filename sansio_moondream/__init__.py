@@ -5,7 +5,7 @@ Unofficial: not affiliated with Moondream. Start with `ResponseStream`, or with 
 
 from typing import TYPE_CHECKING, Any
 
-from ._encode import Dialect, encode_events
+from ._encode import Dialect, encode_events, encode_result
 from ._endpoint import Endpoint
 from ._errors import (
     APIError,
@@ -134,6 +134,7 @@ __all__ = [
     "__version__",
     "encode_events",
     "encode_image",
+    "encode_result",
 ]
 
 _NEED_H11 = {"HTTP11Exchange": "_http11", "ResponseHead": "_http11", "SocketStream": "_socket_stream"}

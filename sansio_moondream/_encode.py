@@ -1,6 +1,7 @@
-"""Events back to the bytes that a server would send for them, in each dialect: for test servers, recordings and demos.
+"""Events and results back to the bytes that a server would send for them, in each dialect: for test servers, recordings and demos.
 
-The bytes are spelled as the servers spell them (Python's json.dumps, ASCII only), and what a dialect has no word for is left out.
+The bytes are spelled as the servers spell them (Python's json.dumps: ASCII only in a stream, UTF-8 and compact in a whole answer), and what
+a dialect has no word for is left out.
 """
 
 from __future__ import annotations
@@ -40,6 +41,26 @@ def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) ->
     Raises ValueError for numbers that JSON does not have (NaN, infinite ones).
     """
     return b"".join(_record(message) for event in events for message in _messages(event, dialect))
+
+
+def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
+    """The JSON body of a whole answer that decodes to `result`, but for what the dialect cannot say.
+
+    ENGINE and CLOUD have no stats; STATION and DEMO have stats, and no metrics, request ids and finish reasons.
+
+    Raises ValueError for numbers that JSON does not have (NaN, infinite ones).
+    """
+    about = result.metadata
+    local = dialect in (Dialect.STATION, Dialect.DEMO)
+    message: dict[str, Any] = {} if local else _given({"request_id": about.request_id, "finish_reason": about.finish_reason})
+    message |= _answer(result)
+    if local:
+        message |= {} if about.stats is None else {"_stats": _given(asdict(about.stats))}
+    elif about.metrics is not None:
+        message["metrics"] = _given(asdict(about.metrics))
+    if isinstance(result, SegmentResult):
+        message |= _given({"parse_error": result.parse_error})
+    return json.dumps(message | about.extra, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _record(message: dict[str, Any]) -> bytes:

@@ -26,8 +26,9 @@ from tests.helpers import TRACES
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-# Kinds of blocks that are no program: a diagram, a file's content, words, and the make targets, which would run these tests again.
-NOT_RUN = {"mermaid", "json", "sh", "text"}
+# Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which would run these tests again, and what
+# tests/tools/test_serve_docs.py runs.
+NOT_RUN = {"js", "json", "mermaid", "sh", "text"}
 
 
 class Service(BaseHTTPRequestHandler):

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sansio_moondream import (
     BBox,
@@ -28,8 +30,9 @@ from sansio_moondream import (
     TextDelta,
     Unknown,
     encode_events,
+    encode_result,
 )
-from sansio_moondream.testing import EVENT_STREAM, run
+from sansio_moondream.testing import EVENT_STREAM, run, strategies
 from tests.helpers import REQUESTS, TRACES
 
 BY_NAME = {trace.name: trace for trace in TRACES}
@@ -190,6 +193,60 @@ class TestSpelling:
         for event in (BBox(number, 0, 1, 1), Unknown({"x": number}), Completed(DetectResult((BBox(0, number, 1, 1),)))):
             with pytest.raises(ValueError, match="not JSON compliant"):
                 encode_events([event], dialect)
+
+
+class TestWholeAnswers:
+    """`encode_result`: an answer that was not streamed."""
+
+    @pytest.mark.parametrize(
+        ("name", "dialect"),
+        [
+            ("engine-query-whole", ENGINE),
+            ("engine-detect-whole", ENGINE),
+            ("engine-point-whole", ENGINE),
+            ("station-query-whole", STATION),
+        ],
+    )
+    def test_the_very_bytes_of_the_server(self, name: str, dialect: Dialect):
+        trace = BY_NAME[name]
+        result = run(trace.request, [trace.body], headers=trace.headers).snapshot
+        assert encode_result(result, dialect) == trace.body
+
+    @pytest.mark.parametrize("name", ["engine-segment-whole", "engine-query-reasoning-whole"])
+    def test_the_same_in_another_order(self, name: str):
+        trace = BY_NAME[name]
+        result = run(trace.request, [trace.body], headers=trace.headers).snapshot
+        assert json.loads(encode_result(result)) == json.loads(trace.body)
+
+    def test_what_a_dialect_says_beside_the_answer(self):
+        told = {dialect: json.loads(encode_result(CaptionResult("A moon.", ABOUT), dialect)) for dialect in Dialect}
+        engine = {"request_id": "31", "finish_reason": "stop", "metrics": {"input_tokens": 740, "ttft_ms": 40.5}}
+        station = {"_stats": {"tokens": 43, "duration": 0.25}}
+        both = {"caption": "A moon.", "org_id": "7"}
+        assert told == {ENGINE: engine | both, CLOUD: engine | both, STATION: station | both, DEMO: station | both}
+
+    @pytest.mark.parametrize("dialect", Dialect)
+    def test_what_is_not_there_is_not_written(self, dialect: Dialect):
+        assert json.loads(encode_result(CaptionResult("x"), dialect)) == {"caption": "x"}
+        failed = encode_result(SegmentResult("", None, "no path"), dialect)
+        assert json.loads(failed) == {"path": "", "bbox": None, "parse_error": "no path"}
+
+    @pytest.mark.parametrize("dialect", Dialect)
+    @pytest.mark.parametrize("skill", REQUESTS)
+    @settings(max_examples=20)
+    @given(data=st.data())
+    def test_decoding_undoes_it(self, skill: str, dialect: Dialect, data: st.DataObject):
+        *_, last = data.draw(strategies.events(skill, ENGINE))
+        assert isinstance(last, Completed)
+        body = encode_result(last.result, dialect)
+        decoded = run(REQUESTS[skill], [body], headers={"content-type": "application/json"}).snapshot
+        assert encode_result(decoded, dialect) == body
+        for name in ("text", "reasoning", "path", "bbox", "parse_error", "objects", "points"):
+            assert getattr(decoded, name, None) == getattr(last.result, name, None)
+
+    def test_numbers_that_json_does_not_have(self):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            encode_result(DetectResult((BBox(0, float("nan"), 1, 1),)))
 
 
 class TestUndone:

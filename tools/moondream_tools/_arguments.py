@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,9 @@ from sansio_moondream import (
     encode_image,
 )
 from sansio_moondream.recording import Match, Recording
+
+from ._serve_options import parse_speed
+from ._server_commands import add_server_commands, typed
 
 PROGRAM = "moondream-stream"
 _EPILOG = """\
@@ -73,6 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--overlay", metavar="FILE", help="draw the segmentation on its picture, as a PNG (needs Pillow, which comes with [cli])"
     )
+    add_server_commands(skills)
     return parser
 
 
@@ -152,18 +155,8 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
 
 
 def _add_speed(parser: Any) -> None:
-    parser.add_argument(
-        "--speed", type=_speed, default=1.0, metavar="N", help="play a recording N times as fast as it was, or as fast as it goes (max)"
-    )
-
-
-def _speed(text: str) -> float | None:
-    if text == "max":
-        return None
-    with suppress(ValueError):
-        if (speed := float(text)) > 0:
-            return speed
-    raise argparse.ArgumentTypeError(f"should be a number above 0, or max, not {text!r}")
+    about = "play a recording N times as fast as it was, or as fast as it goes (max)"
+    parser.add_argument("--speed", type=typed(parse_speed), default=1.0, metavar="N", help=about)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings | None:

@@ -14,6 +14,7 @@ from sansio_moondream import APIError, Completed, IncompleteStream, MoondreamErr
 from ._arguments import PROGRAM, UsageError, make_client, make_parser, make_request
 from ._demo import run_demo
 from ._render import JSONOutput, Output, TextOutput
+from ._server_commands import COMMANDS, run_server_command
 from ._terminal import Terminal, safe
 
 
@@ -69,6 +70,12 @@ def _run(argv: Sequence[str] | None) -> int:
             _say(str(error))
             return Exit.USAGE
         return Exit.OK
+    if arguments.skill in COMMANDS:
+        try:
+            return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED
+        except (ValueError, OSError, ImportError) as error:
+            _say(str(error))
+            return Exit.USAGE
     try:
         client = make_client(arguments, os.environ.get("MOONDREAM_API_KEY"))
         request = make_request(arguments)
