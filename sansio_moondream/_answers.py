@@ -19,7 +19,7 @@ import msgspec
 
 from ._errors import LimitExceeded
 from ._events import Completed, Event, PathChunk, TextDelta, Unknown
-from ._fields import Fields, flag, list_of, numbers, optional_box, read_reasoning, string, token_index
+from ._fields import Contradiction, Fields, flag, list_of, numbers, optional_box, read_reasoning, string, token_index
 from ._headers import Headers
 from ._json import mend
 from ._limits import Limits

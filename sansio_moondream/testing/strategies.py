@@ -10,8 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from sansio_moondream._chat_request import ChatMessage, ChatRequest
 from sansio_moondream._encode import Dialect
-from sansio_moondream._events import Completed, Event, PathChunk, TextDelta, Unknown
+from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._headers import Headers
 from sansio_moondream._images import EncodedImage, encode_image
 from sansio_moondream._limits import Limits
@@ -19,6 +20,7 @@ from sansio_moondream._requests import CaptionRequest, DetectRequest, PointReque
 from sansio_moondream._results import (
     BBox,
     CaptionResult,
+    ChatResult,
     DetectResult,
     Grounding,
     Metadata,
@@ -30,6 +32,7 @@ from sansio_moondream._results import (
     Result,
     SegmentResult,
     Stats,
+    Usage,
 )
 from sansio_moondream.testing._cuttings import at_offsets
 from sansio_moondream.testing._outcomes import EVENT_STREAM, Fault
@@ -51,6 +54,7 @@ _indices = st.none() | st.integers(0, 10**6)
 _metrics = st.none() | st.builds(Metrics, _counts, _counts, _times, _times, _times)
 _stats = st.none() | st.builds(Stats, _counts, _times, _times)
 _groundings = st.builds(Grounding, st.integers(0, 99), st.integers(0, 99), st.lists(_points, max_size=2).map(tuple))
+_usages = st.none() | st.builds(Usage, _counts, _counts, _counts)
 _reasonings = st.none() | st.builds(Reasoning, texts, st.lists(_groundings, max_size=2).map(tuple))
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -70,6 +74,7 @@ def requests() -> st.SearchStrategy[Request[Any]]:
             SegmentRequest(image=_PIXEL, object="moon"),
             DetectRequest(image=_PIXEL, object="moon"),
             PointRequest(image=_PIXEL, object="moon"),
+            ChatRequest(messages=[ChatMessage("user", ["What is this?", _PIXEL])]),
         ]
     )
 
@@ -78,12 +83,14 @@ def _deltas(skill: str, dialect: Dialect) -> st.SearchStrategy[list[Event]]:
     indices = _indices if dialect is Dialect.ENGINE else st.none()
     kind: type[TextDelta | PathChunk] = PathChunk if skill == "segment" else TextDelta
     ordinary: st.SearchStrategy[Event] = st.builds(kind, _pieces, indices)
+    if skill == "chat":
+        ordinary |= st.builds(ReasoningDelta, _pieces)
     return st.lists(ordinary | st.builds(Unknown, _unknown), max_size=6)
 
 
 @st.composite
 def streams(draw: st.DrawFn, skill: str, dialect: Dialect = Dialect.ENGINE) -> list[Event]:
-    """The events of a whole answer, such that `decode(encode_events(events, dialect)) == events`.
+    """The events of a whole answer, such that `decode(encode_events(events, dialect)) == events`. Chats need `Dialect.CHAT`.
 
     The response's headers have to be `testing._outcomes.EVENT_STREAM`, as `run` has them if it is told nothing else.
     """
@@ -95,6 +102,8 @@ def streams(draw: st.DrawFn, skill: str, dialect: Dialect = Dialect.ENGINE) -> l
 
 @st.composite
 def _results(draw: st.DrawFn, skill: str, dialect: Dialect, events: Sequence[Event]) -> Result:
+    if skill == "chat":
+        return draw(_chat_results(events))
     engine, text_skill = dialect is Dialect.ENGINE, skill in ("query", "caption")
     deltas = "".join(event.text for event in events if isinstance(event, TextDelta))
     text = draw(st.just(deltas) | texts) if engine else deltas
@@ -119,6 +128,21 @@ def _results(draw: st.DrawFn, skill: str, dialect: Dialect, events: Sequence[Eve
             return DetectResult(tuple(draw(st.lists(_boxes, max_size=3))), about)
         case _:
             return PointResult(tuple(draw(st.lists(_points, max_size=3))), about)
+
+
+@st.composite
+def _chat_results(draw: st.DrawFn, events: Sequence[Event]) -> ChatResult:
+    thoughts = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
+    grounding = draw(st.lists(_groundings, max_size=2).map(tuple))
+    about = Metadata(
+        request_id=draw(st.none() | _pieces),
+        finish_reason=draw(st.sampled_from(["stop", "length"])),
+        usage=draw(_usages),
+        headers=Headers(EVENT_STREAM),
+        extra=draw(st.just(_no_fields) | _unknown),
+    )
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    return ChatResult(text, Reasoning(thoughts, grounding) if thoughts or grounding else None, about)
 
 
 @st.composite

@@ -25,8 +25,8 @@ def _asks(make_request: Callable[P, Request[R]]) -> Callable[Concatenate[Client,
 class Client(any_client.AnyClient[Transport]):
     """Asks a Moondream server, one request at a time or several from several threads.
 
-    `stream` gives events as they come, `send` the whole answer; `query`, `caption`, `segment`, `detect` and `point` are `send` with
-    the request made on the way. Each raises the errors of `sansio_moondream`, whatever the transport. Nothing is sent again by
+    `stream` gives events as they come, `send` the whole answer; `query`, `caption`, `segment`, `detect`, `point` and `chat` are `send`
+    with the request made on the way. Each raises the errors of `sansio_moondream`, whatever the transport. Nothing is sent again by
     itself: a request that was sent twice may be billed twice. `hooks` are told how each exchange goes; see `Hooks`.
     """
 
@@ -44,3 +44,4 @@ class Client(any_client.AnyClient[Transport]):
     segment = _asks(any_client.segment)
     detect = _asks(any_client.detect)
     point = _asks(any_client.point)
+    chat = _asks(any_client.chat)
