@@ -40,10 +40,8 @@ class ChatMessage(Struct, frozen=True):
         if isinstance(self.content, str):
             _check_text(self.content, "content")
             return
-        check(isinstance(self.content, Iterable) and not isinstance(self.content, Mapping), "content", "text, or a list of parts", self.content)
-        parts = tuple(_part(part, f"content[{number}]") for number, part in enumerate(self.content))
-        check(bool(parts), "content", "text, or a list of at least one part", parts)
-        msgspec.structs.force_setattr(self, "content", parts)
+        parts = _items(self.content, "content", "text, or a list of parts")
+        msgspec.structs.force_setattr(self, "content", tuple(_part(part, f"content[{at}]") for at, part in enumerate(parts)))
 
     def __repr__(self) -> str:
         content = _shown(self.content) if isinstance(self.content, str) else f"({', '.join(map(_shown, self.content))})"
@@ -69,12 +67,8 @@ class ChatRequest(Request[ChatResult], frozen=True, kw_only=True, repr_omit_defa
         most = None if self.settings is None else self.settings.max_objects
         check(most is None, "settings.max_objects", "None in a chat", most)
         check(self.reasoning is None or isinstance(self.reasoning, bool), "reasoning", "True, False or None", self.reasoning)
-        given = self.messages
-        right = isinstance(given, Iterable) and not isinstance(given, str | Mapping)
-        check(right, "messages", "a list of ChatMessages, or of mappings in OpenAI's form", given)
-        messages = tuple(_message(message, f"messages[{number}]") for number, message in enumerate(given))
-        check(bool(messages), "messages", "a list of at least one message", messages)
-        msgspec.structs.force_setattr(self, "messages", messages)
+        given = _items(self.messages, "messages", "a list of ChatMessages, or of mappings in OpenAI's form")
+        msgspec.structs.force_setattr(self, "messages", tuple(_message(one, f"messages[{at}]") for at, one in enumerate(given)))
 
     def to_http(self, endpoint: Endpoint, stream: bool = True, extra_body: Mapping[str, Any] | None = None) -> HTTPRequest:
         """The HTTP request that asks `endpoint` for this; all as for other requests.
@@ -112,6 +106,15 @@ class _ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_field
     image_url: _ImageURL
 
 
+def _items(value: object, name: str, expected: str) -> tuple[object, ...]:
+    """What is in a list or anything like one, which text and mappings are not."""
+    right = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
+    check(right, name, expected, value)
+    items = tuple(cast("Iterable[object]", value))
+    check(bool(items), name, f"{expected}, and not empty", items)
+    return items
+
+
 def _message(value: object, name: str) -> ChatMessage:
     if isinstance(value, ChatMessage):
         return value
@@ -119,7 +122,9 @@ def _message(value: object, name: str) -> ChatMessage:
     given = {key: item for key, item in cast("Mapping[str, Any]", value).items() if item is not None}  # as clients dump them
     if given.keys() != {"role", "content"}:
         names = shorten(", ".join(map(str, given)), 80)
-        raise ValueError(f'{name} should have a role and a content, not {names or "neither"}; other fields can go by extra_body={{"messages": ...}}')
+        raise ValueError(
+            f'{name} should have a role and a content, not {names or "neither"}; other fields can go by extra_body={{"messages": ...}}'
+        )
     try:
         return ChatMessage(given["role"], given["content"])
     except (TypeError, ValueError) as error:

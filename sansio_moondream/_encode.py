@@ -15,7 +15,6 @@ from msgspec.structs import asdict
 from ._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
 from ._results import BBox, CaptionResult, ChatResult, DetectResult, PointResult, QueryResult, Reasoning, Result, SegmentResult
 
-
 _CHUNK = "chat.completion.chunk"
 
 

@@ -26,8 +26,8 @@ class Endpoint(Struct, frozen=True):
 
     Attributes:
         url: up to and without the skill's name.
-        api_key: sent as `X-Moondream-Auth`, in a chat as `Authorization`. Refused over plain http to anything but this machine, where anybody on the way could
-            read it, unless `allow_insecure_key` says that this is meant.
+        api_key: sent as `X-Moondream-Auth`, in a chat as `Authorization`. Refused over plain http to anything but this machine, where
+            anybody on the way could read it, unless `allow_insecure_key` says that this is meant.
         headers: sent with every request; one of the same name as a header of this library takes its place. A key given here (as
             `Authorization`, say) is refused over plain http like `api_key`.
         user_agent_suffix: added to the `User-Agent`, for the name of your own program.

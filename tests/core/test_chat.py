@@ -51,7 +51,13 @@ def chunk(delta: dict[str, Any] | None, finish_reason: str | None = None, **fiel
 
 def openai(delta: dict[str, Any], finish_reason: str | None = None, **fields: Any) -> bytes:
     """One record with all that OpenAI's own servers write."""
-    about = {"object": "chat.completion.chunk", "created": 1786000000, "model": "m", "service_tier": "default", "system_fingerprint": None}
+    about: dict[str, Any] = {
+        "object": "chat.completion.chunk",
+        "created": 1786000000,
+        "model": "m",
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
     choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
     return chunk({}, **about, choices=choices, usage=None, obfuscation="aB3", **fields)
 
@@ -70,7 +76,8 @@ DIALECTS = {
     "deepseek, llama.cpp": chunk({"content": None, "reasoning_content": "Look: "}) + chunk({"reasoning_content": "round."}),
     "both names": chunk({"reasoning": "Look: round.", "reasoning_content": "Look: round."}),
     "an object, as in a query": chunk({"reasoning": {"text": "Look: round."}}),
-    "with comments and details": b": OPENROUTER PROCESSING\n\n" + chunk({"reasoning": "Look: round.", "reasoning_details": [{"type": "x"}]}),
+    "with comments and details": b": OPENROUTER PROCESSING\n\n"
+    + chunk({"reasoning": "Look: round.", "reasoning_details": [{"type": "x"}]}),
     "with the text": chunk({"reasoning": "Look: "}) + chunk({"reasoning": "round.", "content": "A"}),
 }
 
@@ -118,7 +125,10 @@ class TestStreams:
 
     def test_choices_without_a_delta_and_messages_without_choices(self):
         """As Azure's content filters send them, before, between and behind."""
-        odd = [record({"id": "", "choices": [], "prompt_filter_results": [{}]}), record({"id": "", "choices": [{"index": 0}], "usage": None})]
+        odd = [
+            record({"id": "", "choices": [], "prompt_filter_results": [{}]}),
+            record({"id": "", "choices": [{"index": 0}], "usage": None}),
+        ]
         outcome = check_cuttings(CHAT, odd[0] + START + text("A") + odd[1] + STOP + odd[1] + chunk(None, choices=None, usage=USED) + DONE)
         assert outcome.snapshot == ChatResult("A", None, about(usage=USAGE))
         assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
@@ -128,7 +138,12 @@ class TestStreams:
         assert outcome.events == [TextDelta("A"), TextDelta(" moon."), Completed(ChatResult("A moon.", None, about()))]
 
     def test_the_last_message_that_counts_is_kept(self):
-        body = chunk({}, "length", model="first", more=1) + chunk(None, choices=[], usage={"total_tokens": 743}, model="last", other=[None]) + chunk({}, model="not this") + DONE
+        body = (
+            chunk({}, "length", model="first", more=1)
+            + chunk(None, choices=[], usage={"total_tokens": 743}, model="last", other=[None])
+            + chunk({}, model="not this")
+            + DONE
+        )
         metadata = run(CHAT, [text("A") + body]).snapshot.metadata
         assert (metadata.finish_reason, metadata.usage) == ("length", Usage(total_tokens=743))
         assert metadata.extra == {"model": "last", "other": [None]}
@@ -337,6 +352,7 @@ class TestContradictions:
             outcome = check_cuttings(CHAT, body)
             assert type(outcome.error) is class_
             assert outcome.error.message == "slow down"
+            assert isinstance(outcome.error.partial, ChatResult)
             assert outcome.error.partial.text == "A"
             assert outcome.error.request_id == "7"
 
@@ -431,6 +447,7 @@ class TestHalves:
     def test_elsewhere_none_comes_out(self):
         odd = chunk({"tool_calls": ["\ud83c"]}) + chunk({}, "st\ud83c", model="\udf19")
         outcome = check_cuttings(CHAT, text("A") + odd + DONE)
+        assert isinstance(outcome.events[1], Unknown)
         assert outcome.events[1].data["choices"][0]["delta"] == {"tool_calls": ["\ufffd"]}
         assert (outcome.snapshot.metadata.finish_reason, outcome.snapshot.metadata.extra["model"]) == ("st\ufffd", "\ufffd")
         body = json.dumps({"choices": [{"message": {"content": "\ud83c", "refusal": "\udf19"}, "finish_reason": "stop"}]}).encode()
