@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from sansio_moondream import ChatResult, Completed, Dialect, Metadata, Reasoning, ReasoningDelta, TextDelta, Usage, encode_events
 from tests.helpers import TRACES
 
 ROOT = Path(__file__).parent.parent
@@ -27,12 +28,17 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NOT_RUN = {"mermaid", "sh"}
 
 
+CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
+
+
 class Service(BaseHTTPRequestHandler):
-    """Answers each skill with its captured response, streamed or whole as asked."""
+    """Answers each skill with its captured response, streamed or whole as asked; a chat with one made up, as none was captured."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        skill = self.path.rpartition("/")[2]
+        skill = self.path.removeprefix("/v1/")
+        if skill == "chat/completions":
+            return self.chat(asked["stream"])
         name = f"engine-{skill}" if asked.get("stream") else f"engine-{skill}-whole"
         trace = next(trace for trace in TRACES if trace.name == name)
         self.send_response(trace.status_code)
@@ -41,6 +47,18 @@ class Service(BaseHTTPRequestHandler):
                 self.send_header(header, value)
         self.end_headers()
         self.wfile.write(trace.body)
+        return None
+
+    def chat(self, stream: bool) -> None:
+        text, thought = "A moon over the sea.", "It is round."
+        about = Metadata(finish_reason="stop", usage=Usage(*CHAT_USAGE.values()))
+        events = [ReasoningDelta(thought), TextDelta(text), Completed(ChatResult(text, Reasoning(thought), about))]
+        choice = {"message": {"content": text, "reasoning": thought}, "finish_reason": "stop"}
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream" if stream else "application/json")
+        self.end_headers()
+        whole = json.dumps({"choices": [choice], "usage": CHAT_USAGE}).encode()
+        self.wfile.write(encode_events(events, Dialect.CHAT) if stream else whole)
 
     def log_message(self, *args: Any) -> None:
         pass
