@@ -107,12 +107,15 @@ class _ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_field
 
 
 def _items(value: object, name: str, expected: str) -> tuple[object, ...]:
-    """What is in a list or anything like one, which text and mappings are not."""
-    right = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
-    check(right, name, expected, value)
+    """What is in a list, or in anything like one."""
+    check(_is_like_a_list(value), name, expected, value)
     items = tuple(cast("Iterable[object]", value))
     check(bool(items), name, f"{expected}, and not empty", items)
     return items
+
+
+def _is_like_a_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | Mapping)
 
 
 def _message(value: object, name: str) -> ChatMessage:

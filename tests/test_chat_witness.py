@@ -93,7 +93,8 @@ def pieces(body: list[bytes], *, framed: bool = True, status: str = "200 OK", co
 def by_us(sent: list[bytes], request: ChatRequest = CHAT, stream: bool = True) -> Said:
     """What this library makes of it; text and reasoning are from the events."""
     events: list[Event] = []
-    result, error = None, None
+    result: Any = None
+    error: MoondreamError | None = None
     with OneAnswer(sent) as server:
         client = Client(UrllibTransport(proxies={}), Endpoint(server.endpoint))
         try:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sansio_moondream import ChatResult, Completed, Dialect, Metadata, Reasoning, ReasoningDelta, TextDelta, Usage, encode_events
+from sansio_moondream import ChatResult, Completed, Dialect, Event, Metadata, Reasoning, ReasoningDelta, TextDelta, Usage, encode_events
 from tests.helpers import TRACES
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +52,7 @@ class Service(BaseHTTPRequestHandler):
     def chat(self, stream: bool) -> None:
         text, thought = "A moon over the sea.", "It is round."
         about = Metadata(finish_reason="stop", usage=Usage(*CHAT_USAGE.values()))
-        events = [ReasoningDelta(thought), TextDelta(text), Completed(ChatResult(text, Reasoning(thought), about))]
+        events: list[Event] = [ReasoningDelta(thought), TextDelta(text), Completed(ChatResult(text, Reasoning(thought), about))]
         choice = {"message": {"content": text, "reasoning": thought}, "finish_reason": "stop"}
         self.send_response(200)
         self.send_header("content-type", "text/event-stream" if stream else "application/json")

