@@ -460,8 +460,17 @@ def _dict(fields: Fields, name: str) -> Fields:
 
 
 def _others(part: Fields) -> Fields:
-    read = ("role", "content", "reasoning", "reasoning_content", "reasoning_details")
-    return {name: value for name, value in part.items() if name not in read and value}
+    others: Fields = {}
+    for name, value in part.items():
+        if name in ("reasoning", "reasoning_content"):
+            read = _read_reasoning(value) is not None
+        elif name == "reasoning_details":
+            read = isinstance(value, dict) and _read_reasoning(value | {"text": ""}) is not None
+        else:
+            read = name in ("role", "content")
+        if value and not read:
+            others[name] = value
+    return others
 
 
 def _bool(fields: Fields, name: str) -> bool:

@@ -6,7 +6,7 @@
    sends one, the proper end of the body with nothing begun in it. So `[DONE]` without a finish reason is an incomplete stream
    (gateways send it when what they stand in front of has died), and so is a connection that breaks between the two.
 3. Only the first choice is read; `ChatRequest` never asks for more. A message of other choices is Unknown, and so is one whose
-   delta has no text but something else in it: tool calls, a refusal, audio.
+   delta has no text but something else in it: tool calls, a refusal, a reasoning in another form.
 4. `usage` may come with any message; it mostly comes alone, behind the finish reason. The last message with either is the one whose
    unknown fields are kept.
 
@@ -66,7 +66,6 @@ class _Chunk(Struct, forbid_unknown_fields=True, gc=False):
 
 _decode = msgspec.json.Decoder(_Chunk).decode
 _DEPTH = 4  # of an ordinary message
-_READ_IN_DELTA = frozenset({"role", "content", "reasoning", "reasoning_content", "reasoning_details"})
 
 
 class ChatAnswer(Answer[ChatResult]):
@@ -114,8 +113,9 @@ class ChatAnswer(Answer[ChatResult]):
             raise Contradiction('the "finish_reason" is "error"')
         text = string(part, "content") or ""
         thought = read_reasoning(part.get("reasoning")) or read_reasoning(part.get("reasoning_content")) or Reasoning("")
+        details = _read_details(part.get("reasoning_details")) or Reasoning("")
         events = self._add(thought.text, text, last=completed)
-        self._grounding += thought.grounding + _grounding(part)
+        self._grounding += thought.grounding + details.grounding
         if completed:
             self._beside = _beside(part)
         return events
@@ -180,12 +180,15 @@ def _object(fields: Fields, name: str) -> Fields:
     raise Contradiction(f'"{name}" should be an object, not {kind_of(value)}')
 
 
+def _read_details(value: Any) -> Reasoning | None:
+    """The grounding of a reasoning whose text is elsewhere."""
+    return read_reasoning({**cast(Fields, value), "text": ""}) if isinstance(value, dict) else None
+
+
+_READERS = {"reasoning": read_reasoning, "reasoning_content": read_reasoning, "reasoning_details": _read_details}
+
+
 def _beside(part: Fields) -> Fields:
-    """What a delta or a message says beside what is read here."""
-    return {name: value for name, value in part.items() if value and name not in _READ_IN_DELTA}
-
-
-def _grounding(part: Fields) -> tuple[Grounding, ...]:
-    details = part.get("reasoning_details")
-    read = read_reasoning({**cast(Fields, details), "text": ""}) if isinstance(details, dict) else None
-    return () if read is None else read.grounding
+    """What a delta or a message says beside what is read here: a reasoning in a form that this version cannot read, too."""
+    rest = {name: value for name, value in part.items() if value and name not in ("role", "content")}
+    return {name: value for name, value in rest.items() if name not in _READERS or _READERS[name](value) is None}

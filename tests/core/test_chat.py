@@ -111,17 +111,24 @@ class TestStreams:
         expected = tuple(Grounding(at, at + 5, (Point(0.5, 0.25),)) for at in (0, 6))
         assert run(CHAT, [*details, STOP, DONE]).snapshot.reasoning == Reasoning("LookLook", expected)
 
-    @pytest.mark.parametrize("details", [7, [], {"grounding": 5}, {"grounding": [{}]}, {"grounding": None}, {"text": 1}])
-    def test_grounding_in_another_form_is_let_go(self, details: Any):
-        outcome = run(CHAT, [chunk({"reasoning": "so", "reasoning_details": details}), STOP, DONE])
+    @pytest.mark.parametrize("details", [7, ["x"], {"grounding": 5}, {"grounding": [{}]}, {"grounding": None}])
+    def test_grounding_in_another_form(self, details: Any):
+        """It is let go beside a reasoning, as that is an event; alone it is Unknown, and in a whole answer it is kept."""
+        outcome = run(CHAT, [chunk({"reasoning": "so", "reasoning_details": details}), chunk({"reasoning_details": details}), STOP, DONE])
+        assert outcome.events[0] == ReasoningDelta("so")
+        assert isinstance(outcome.events[1], Unknown)
         assert outcome.snapshot.reasoning == Reasoning("so")
+        body = json.dumps({"choices": [{"message": {"content": "A", "reasoning": "so", "reasoning_details": details}}]}).encode()
+        assert run(CHAT, [body], headers=JSON).snapshot.metadata.extra == {"reasoning_details": details}
 
     @pytest.mark.parametrize("reasoning", [7, ["so"], {"summary": "so"}])
-    def test_reasoning_in_another_form_is_unknown(self, reasoning: Any):
-        """A message with nothing but that is not lost: it says nothing, as one with an empty text does."""
-        outcome = run(CHAT, [chunk({"reasoning": reasoning}), text("A"), STOP, DONE])
+    def test_reasoning_in_another_form(self, reasoning: Any):
+        odd = chunk({"reasoning": reasoning})
+        outcome = run(CHAT, [odd, text("A"), STOP, DONE])
         assert outcome.snapshot.reasoning is None
-        assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
+        assert outcome.events == [Unknown(json.loads(odd[6:])), TextDelta("A"), Completed(outcome.snapshot)]
+        body = json.dumps({"choices": [{"message": {"content": "A", "reasoning": reasoning}}]}).encode()
+        assert run(CHAT, [body], headers=JSON).snapshot.metadata.extra == {"reasoning": reasoning}
 
     def test_choices_without_a_delta_and_messages_without_choices(self):
         """As Azure's content filters send them, before, between and behind."""
