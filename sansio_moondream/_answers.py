@@ -1,7 +1,7 @@
 """The answer of each skill while it arrives: one class a skill, holding what has come so far. `_chat.py` has that of the chat.
 
-1. `message()` takes one message of a stream and gives its events; `whole()` takes a whole JSON answer. Both set `result` when the
-   answer is complete.
+1. `message()` takes one message of a stream and gives its events; `ended()` is told that a stream ended as it should; `whole()` takes a
+   whole JSON answer. They set `result` when the answer is complete.
 2. A message is checked before any of it counts: one that contradicts the protocol leaves the answer as it was.
 3. What carries the answer must have the right type (`Contradiction` otherwise); what is only about it is let go when it has not.
    `null` is absence everywhere.

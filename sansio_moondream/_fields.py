@@ -23,6 +23,7 @@ class Contradiction(Exception):
 
 
 def flag(fields: Fields, name: str) -> bool:
+    """True or false; absence is false. Raises Contradiction."""
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -30,6 +31,7 @@ def flag(fields: Fields, name: str) -> bool:
 
 
 def string(fields: Fields, name: str) -> str | None:
+    """A text, or None where there is none. Raises Contradiction."""
     value = fields.get(name)
     if value is None or isinstance(value, str):
         return value
@@ -37,11 +39,13 @@ def string(fields: Fields, name: str) -> str | None:
 
 
 def token_index(fields: Fields) -> int | None:
+    """Where in the answer a piece of it begins, if the server says it."""
     value = fields.get("token_index")
     return value if type(value) is int else None
 
 
 def optional_box(fields: Fields) -> BBox | None:
+    """A box, or None where there is none. Raises Contradiction."""
     value = fields.get("bbox")
     return None if value is None else _place(BBox, value, "bbox")
 
@@ -50,6 +54,7 @@ P = TypeVar("P", BBox, Point)
 
 
 def list_of(kind: type[P], fields: Fields, name: str) -> tuple[P, ...]:
+    """Boxes or points, of which there may be none, but not no list. Raises Contradiction."""
     value = fields.get(name)
     if not isinstance(value, list):
         raise Contradiction(f'the answer should have a list in "{name}", not {kind_of(value)}')
@@ -71,6 +76,7 @@ M = TypeVar("M", Metrics, Stats, Usage)
 
 
 def numbers(kind: type[M], value: Any) -> M | None:
+    """Measurements: those that are numbers, of an object; None of anything else."""
     if not isinstance(value, dict):
         return None
     given = cast(dict[str, Any], value)
@@ -93,6 +99,7 @@ class _WireReasoning(msgspec.Struct):
 
 
 def read_reasoning(value: Any) -> Reasoning | None:
+    """A reasoning as text, or as an object with a text and its grounding; None for any other form."""
     if isinstance(value, str):
         return Reasoning(value)
     try:

@@ -1,7 +1,7 @@
 """The `openai` package as a witness: the same bytes from a server on loopback to it and to this library, and what each makes of them.
 
-What a sound stream says, both read alike. Where a stream is not sound, they differ as `FAULTS` has it: the package ends a stream at
-`[DONE]` or with the body, and asks nothing of either.
+What a sound stream says, both read alike, and both ask alike; so does the official client of the service. Where a stream is not sound,
+they differ as `FAULTS` has it: the package ends a stream at `[DONE]` or with the body, and asks nothing of either.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sansio_moondream import (
     Reasoning,
     ReasoningDelta,
     ServerError,
+    Settings,
     TextDelta,
     Usage,
     encode_events,
@@ -159,27 +160,45 @@ def test_whole_answers_are_read_alike(reasoning: dict[str, str]):
     assert ours == theirs == Said("Ein Mond über 🌙.", "Sieh: rund." if reasoning else "", "stop", Usage(740, 3, 743))
 
 
-def test_they_ask_alike():
-    """The body of a request, but for what is this library's own choice: the name of the limit, and the order of the fields."""
-    content = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": PIXEL.data_url}}]
-    ours = json.loads(CHAT.to_http(Endpoint("http://localhost/v1")).body)
-    seen: list[dict[str, Any]] = []
-    with import_module("httpx2").Client(
-        transport=import_module("httpx2").MockTransport(lambda request: _keep(request, seen)), trust_env=False
-    ) as http:
-        client = openai.OpenAI(api_key="KEY", base_url="http://localhost/v1", http_client=http, max_retries=0)
-        messages = [{"role": "user", "content": [content[1], {"type": "text", "text": "What is in this image?"}]}]
-        client.chat.completions.create(model="moondream3-preview", messages=messages, stream=True)
-    (theirs,) = seen
-    assert theirs["body"] == ours
-    assert theirs["path"] == "/v1/chat/completions"
-    assert theirs["key"] == dict(CHAT.to_http(Endpoint("http://localhost/v1", api_key="KEY")).headers)["Authorization"]
+ASKED: list[dict[str, Any]] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL.data_url}}, {"type": "text", "text": "?"}]},
+]
 
 
-def _keep(request: Any, seen: list[dict[str, Any]]) -> Any:
-    body = json.loads(request.content)
-    seen.append({"path": request.url.path, "key": request.headers["authorization"], "body": body})
-    return import_module("httpx2").Response(200, headers={"content-type": "text/event-stream"}, content=STOP + DONE)
+def ask_openai(endpoint: str) -> str:
+    with (
+        import_module("httpx2").Client(trust_env=False) as http,
+        openai.OpenAI(api_key="KEY", base_url=endpoint, http_client=http, max_retries=0) as client,
+    ):
+        options = {"temperature": 0.5, "max_completion_tokens": 9, "extra_body": {"reasoning": True}}
+        chunks = client.chat.completions.create(model="moondream3-preview", messages=ASKED, stream=True, **options)
+        return "".join(part.choices[0].delta.content or "" for part in chunks if part.choices)
+
+
+def ask_moondream(endpoint: str) -> str:
+    """With the official client of the service."""
+    client = pytest.importorskip("moondream", reason="needs moondream, which `make` installs").vl(api_key="KEY", endpoint=endpoint)
+    return "".join(client.chat(ASKED, stream=True, settings={"temperature": 0.5, "max_tokens": 9}, reasoning=True)["message"])
+
+
+@pytest.mark.parametrize("ask", [ask_openai, ask_moondream])
+def test_they_ask_alike(ask: Any, monkeypatch: pytest.MonkeyPatch):
+    """The same address, key and body, whatever the order of its fields; and they read the same text."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with OneAnswer(pieces(SOUND["with usage"])) as server:
+        assert ask(server.endpoint) == "Ein Mond über 🌙."
+        theirs = server.asked
+    with OneAnswer(pieces(SOUND["with usage"])) as server:
+        request = ChatRequest(messages=ASKED, reasoning=True, settings=Settings(temperature=0.5, max_tokens=9))
+        with Client(UrllibTransport(proxies={}), Endpoint(server.endpoint, api_key="KEY")).stream(request) as stream:
+            assert stream.result().text == "Ein Mond über 🌙."
+        ours = server.asked
+    assert theirs is not None
+    assert ours is not None
+    assert theirs[0] == ours[0] == "POST /v1/chat/completions HTTP/1.1"
+    assert theirs[1]["authorization"] == ours[1]["authorization"] == "Bearer KEY"
+    assert json.loads(theirs[2]) == json.loads(ours[2])
 
 
 ERROR = record({"error": {"message": "out of memory", "type": "server_error"}})

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sansio_moondream import (
@@ -277,6 +277,7 @@ class TestEnd:
                 assert outcome.error.partial == outcome.snapshot
 
 
+@settings(max_examples=50)
 @given(st.data(), strategies.streams("chat", Dialect.CHAT))
 def test_a_stream_cut_anywhere_is_whole_or_says_that_it_is_not(data: st.DataObject, events: list[Any]):
     encoded = encode_events(events, Dialect.CHAT)
