@@ -124,6 +124,44 @@ NOTES = (
     '"path": []',
     '"bbox": null',
 )
+FINISH_REASONS = (*('"stop"',) * 8, '"length"', '""', "null", "5", '"error"', '"st\\ud83c"', "[]")
+USAGES = (
+    '{"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743, "completion_tokens_details": {"reasoning_tokens": 0}}',
+    '{"prompt_tokens": 4.5, "completion_tokens": "3"}',
+    "null",
+    "{}",
+    "[]",
+)
+# Of a delta or a message in a chat, beside its text.
+CHAT_NOTES = (
+    '"role": "assistant"',
+    '"role": 5',
+    '"refusal": null',
+    '"refusal": "no \\ud83c"',
+    '"tool_calls": [{"index": 0, "function": {"name": "f"}}]',
+    '"tool_calls": []',
+    '"reasoning_details": {"grounding": [{"start_idx": 0, "end_idx": 3, "points": [[0.5, 1]]}]}',
+    '"reasoning_details": {"grounding": [{"start_idx": 0.5}]}',
+    '"reasoning_details": [{"type": "reasoning.text"}]',
+    '"reasoning": {"text": "so \\udf19", "grounding": [{"start_idx": 0, "end_idx": 3}]}',
+    '"reasoning": {"summary": 5}',
+    '"more": null',
+)
+# Of a chunk, beside its choices.
+CHUNK_NOTES = (
+    '"id": "r"',
+    '"id": "other"',
+    '"id": ""',
+    '"id": 7',
+    '"id": "\\ud83c"',
+    '"object": "chat.completion.chunk"',
+    '"created": 1786000000',
+    '"created": 1e400',
+    '"model": "m\\ud83c"',
+    '"usage": null',
+    '"system_fingerprint": null',
+    '"prompt_filter_results": [{}]',
+)
 ERRORS = (
     '{"error": {"message": "busy", "type": "overloaded_error", "code": 1, "param": null}}',
     '{"error": "text", "detail": "more"}',
@@ -247,6 +285,16 @@ SPELLINGS = (
 def delta(source: Source, skill: str) -> str:
     """An ordinary text message, spelled as one of the servers does."""
     text = source.pick((*TEXTS[:2], *TEXTS[4:19]))
+    if skill == "chat":
+        return source.pick(
+            (
+                f'{{"id": "r", "choices": [{{"index": 0, "delta": {{"content": {text}}}, "finish_reason": null}}]}}',
+                f'{{"choices":[{{"delta":{{"content":{text}}}}}]}}',
+                f'{{"choices": [{{"delta": {{"reasoning": {text}}}}}], "usage": null}}',
+                f'{{"id": "r", "choices": [{{"delta": {{"reasoning_content": {text}, "content": null}}}}]}}',
+                f'{{"choices": [{{"delta": {{"reasoning": {text}, "content": {text}}}}}]}}',
+            )
+        )
     if skill == "segment":
         return source.pick(
             (
@@ -265,8 +313,39 @@ def delta(source: Source, skill: str) -> str:
     )
 
 
-def final(source: Source, skill: str) -> str:
+def _chunk(source: Source, part: str = "delta") -> str:
+    """A message of a chat; with one of its two ends, mostly."""
+    choice = source.byte()
+    inside = [f'"content": {source.pick(TEXTS)}'] if choice & 1 else []
+    if choice & 2:
+        inside.append(f'"{source.pick(("reasoning", "reasoning_content"))}": {source.pick(TEXTS)}')
+    inside += [source.pick(CHAT_NOTES) for _ in range(choice >> 2 & 1)]
+    about = [f'"{part}": {{{", ".join(inside)}}}']
+    if choice & 8:
+        about.append(f'"index": {source.pick(("0", "1", "null", "0.0", "false"))}')
+    if not choice & 16:
+        about.append(f'"finish_reason": {source.pick(FINISH_REASONS)}')
+    fields = [f'"choices": [{{{", ".join(about)}}}]']
+    if choice & 32:
+        fields[0] = source.pick(('"choices": []', '"choices": null', '"choices": {}', '"choices": [null]', fields[0].replace("]", ", {}]")))
+    if choice & 64:
+        fields.append(f'"usage": {source.pick(USAGES)}')
+    fields += [source.pick((*CHUNK_NOTES, *NOTES)) for _ in range(choice >> 7)]
+    return f"{{{', '.join(fields)}}}"
+
+
+def _end_of_chat(source: Source) -> bytes:
+    """What may come behind the finish reason."""
+    record = b'data: {"choices": [], "usage": %s}\n\n' % source.pick(USAGES).encode()
+    return source.pick(
+        (b"data: [DONE]\n\n", record, record + b"data: [DONE]\n\n", b"data: [DONE]", b"data:[DONE] \r", b"data: [DON", b"", b"d")
+    )
+
+
+def final(source: Source, skill: str, part: str = "delta") -> str:
     """An end-of-stream message."""
+    if skill == "chat":
+        return _chunk(source, part)
     fields = ['"completed": true']
     what = {"query": "answer", "caption": "caption", "segment": "path", "detect": "objects", "point": "points"}[skill]
     choice = source.byte()
@@ -286,6 +365,8 @@ def final(source: Source, skill: str) -> str:
 
 def message(source: Source, skill: str) -> str:
     """A message of any fields; some twice."""
+    if skill == "chat" and source.byte() % 4:
+        return _chunk(source)
     fields: list[str] = []
     for _ in range(1 + source.byte() % 5):
         kind = source.byte() % 8
@@ -315,6 +396,8 @@ def body(source: Source, skill: str) -> bytes:
         made += _piece(source, skill)
     if cut % 4 == 1:
         made += b"data: %s" % final(source, skill).encode() + source.pick((b"\n\n", b"", b"\n", b"\r"))
+        if skill == "chat":
+            made += _end_of_chat(source)
     if cut >= 192:
         del made[len(made) - min(cut - 192, len(made)) :]
     return bytes(made)
@@ -340,6 +423,8 @@ def _piece(source: Source, skill: str) -> bytes:
         return source.pick(RAW)
     if kind == 10:
         return b"data: %s\n\n" % source.pick(ERRORS).encode()
+    if kind == 11 and skill == "chat":
+        return _end_of_chat(source)
     if kind == 11:
         return b'data: {"type": "bbox", "bbox": %s}\n\n' % source.pick(BOXES).encode()
     if kind == 12:
@@ -366,7 +451,7 @@ def json_body(source: Source, skill: str) -> bytes:
     cut = source.byte()
     kind = source.byte() % 6
     made = around % (
-        final(source, skill).encode()
+        final(source, skill, "message").encode()
         if kind < 3
         else message(source, skill).encode()
         if kind == 3

@@ -31,6 +31,8 @@ from sansio_moondream import (
     FINISHED,
     NEED_DATA,
     CaptionRequest,
+    ChatMessage,
+    ChatRequest,
     Completed,
     ConnectionLost,
     DetectRequest,
@@ -47,6 +49,7 @@ from sansio_moondream import (
     PathChunk,
     PointRequest,
     QueryRequest,
+    ReasoningDelta,
     RemoteProtocolError,
     Request,
     ResponseHead,
@@ -72,6 +75,7 @@ _REQUESTS: Final[dict[reference.Skill, Request[Any]]] = {
     "segment": SegmentRequest(image=_IMAGE, object="moon"),
     "detect": DetectRequest(image=_IMAGE, object="moon"),
     "point": PointRequest(image=_IMAGE, object="moon"),
+    "chat": ChatRequest(messages=[ChatMessage("user", "?")]),
 }
 _MANY: Final = 640  # pieces of the finest cutting
 NEVER: Final = AT_END + 1
@@ -227,7 +231,7 @@ class Case(NamedTuple):
 
 
 CIRCUMSTANCES: Final = 17  # bytes that choose them
-SKILLS: Final[tuple[reference.Skill, ...]] = ("query", "segment", "caption", "query", "segment", "detect", "point")
+SKILLS: Final[tuple[reference.Skill, ...]] = ("query", "segment", "caption", "query", "segment", "detect", "point", "chat")
 WINDOWS: Final = (16, 64, 256, 32 * 1024)
 STATUSES: Final = (201, 307, 400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503)
 ENDINGS: Final = (
@@ -319,8 +323,10 @@ def _limits(choices: Sequence[int], body: bytes, window: int, skill: reference.S
     if text >= 224:
         limits["max_text_bytes"] = 1 + (text - 224) * 4
     elif text >= 160:  # just what the text has, or one less
-        events = [event for event in reference.expect(skill, body).events if isinstance(event, TextDelta | PathChunk)]
-        size = sum(len((event.text if isinstance(event, TextDelta) else event.data).encode()) for event in events)
+        events = [event for event in reference.expect(skill, body).events if isinstance(event, TextDelta | PathChunk | ReasoningDelta)]
+        thoughts = [event for event in events if isinstance(event, ReasoningDelta)]  # which have the limit for themselves
+        texts = thoughts if thoughts and text % 4 > 1 else [event for event in events if event not in thoughts]
+        size = sum(len((event.data if isinstance(event, PathChunk) else event.text).encode()) for event in texts)
         limits["max_text_bytes"] = max(1, size - text % 2)
     if depth >= 224:
         limits["max_json_depth"] = depth - 223

@@ -90,6 +90,15 @@ FINAL = b'data: {"chunk": ".", "completed": true, "request_id": "42", "finish_re
 BOX = b'data: {"type": "bbox", "bbox": {"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4}}\n\n'
 PATH = b'data: {"type": "path_delta", "chunk": "M 0 0", "completed": false, "token_index": 1}\n\n'
 OUTLINE = b'data: {"type": "final", "chunk": "", "completed": true, "path": "M0,0z", "bbox": null}\n\n'
+CHAT = (
+    b'data: {"id": "c1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]}\n\n'
+    b'data: {"id": "c1", "choices": [{"delta": {"reasoning": "Look\\ud83c"}}]}\n\n'
+    b'data: {"id": "c1", "choices": [{"index": 0, "delta": {"content": "A"}, "finish_reason": null}]}\n\n'
+    b'data: {"id": "c1", "choices": [{"index": 0, "delta": {"content": " moon\\ud83c"}, "finish_reason": null}]}\n\n'
+)
+STOP = b'data: {"id": "c1", "choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+BILL = b'data: {"id": "c2", "choices": [], "usage": {"prompt_tokens": 740}, "model": "m"}\n\n'
+DONE = b"data: [DONE]\n\n"
 HALVES = b'data: {"chunk": "a\\ud83c"}\n\ndata: {"chunk": "\\udf19b"}\n\ndata: {"chunk": "\\ud83c"}\n\ndata: {"completed": true}\n\n'
 
 
@@ -128,13 +137,25 @@ def by_hand() -> Iterator[tuple[str, bytes]]:
     yield "gzip-broken", stream_seed(whole, coding=GZIP, ending=128 + LOST)
     yield "deflate", stream_seed(whole, coding=DEFLATE, pulling=6)
     yield "busy", stream_seed(b'{"error": {"message": "busy"}}', kind=JSON, status=429, limits=(0, 0, 0, 0, 136))
+    yield "chat", stream_seed(CHAT + STOP + BILL + DONE, "chat")
+    yield "chat-without-done", stream_seed(CHAT + STOP + BILL, "chat", pulling=6)
+    yield "chat-lost", stream_seed(CHAT + STOP, "chat", ending=LOST)
+    yield "chat-cut-in-done", stream_seed(CHAT + STOP + DONE[:9], "chat")
+    yield "chat-without-end", stream_seed(CHAT + DONE, "chat")
+    yield "chat-limits", stream_seed(CHAT + STOP + DONE, "chat", limits=(0, 0, 193, 227, 0), window=REAL_WINDOW)
+    short = b'data: {"choices": [{"delta": {"content": "A"}}]}\n\n' * 3
+    yield "chat-too-deep", stream_seed(short, "chat", limits=(0, 0, 0, 226, 0), window=REAL_WINDOW)
+    yield "chat-unknown", stream_seed(b'data: {"choices": [{"delta": {"refusal": "no"}}]}\n\n' + STOP + DONE, "chat")
+    message = b'"message": {"content": "A", "reasoning": "so", "tool_calls": [1]}'
+    yield "chat-json", stream_seed(b'{"choices": [{%s, "finish_reason": "stop"}], "usage": {}}' % message, "chat", kind=JSON)
+    yield "chat-error", stream_seed(CHAT + b'data: {"error": {"message": "busy", "code": 500}}\n\n' + DONE, "chat")
     rng = random.Random(1)
     yield (
         "long",
         stream_seed(bytes([0, 31, *(choice for _ in range(40) for choice in (5, rng.randrange(256), 255))]), mode=0, window=REAL_WINDOW),
     )
-    for number in range(24):
-        skill = SKILLS[number % len(SKILLS)]
+    for number in range(24 + 6):
+        skill = SKILLS[number % 7] if number < 24 else "chat"  # which came later: so the earlier seeds stay as they are
         choices = bytes(rng.choice((0, 0, 1, 4, 7, 9, 13, 14, 15, rng.randrange(256))) for _ in range(60))
         yield f"grammar-{number}", stream_seed(choices, skill, mode=0, window=number % 4, cutting=(number, number, 7), pulling=number % 7)
 

@@ -8,7 +8,7 @@ library. It sees the whole body at once and never has to wait for anything:
 
 Where it differs from the WHATWG's text, on purpose, as the package does:
 
-1. The last record counts without its blank line, and without its line end, if its data is one whole JSON object.
+1. The last record counts without its blank line, and without its line end, if its data is one whole JSON object, or a chat's end.
 2. Invalid UTF-8 in the data of a record is a fault; elsewhere (comments, other fields) nobody looks.
 3. Lines and joined data are bounded by `Limits.max_record_bytes`. A byte order mark counts as a part of the first line.
 
@@ -29,6 +29,7 @@ from sansio_moondream import (
     BadRequestError,
     BBox,
     CaptionResult,
+    ChatResult,
     Completed,
     DetectResult,
     Event,
@@ -50,6 +51,7 @@ from sansio_moondream import (
     QueryResult,
     RateLimitError,
     Reasoning,
+    ReasoningDelta,
     RemoteProtocolError,
     Result,
     SegmentResult,
@@ -57,12 +59,14 @@ from sansio_moondream import (
     Stats,
     TextDelta,
     Unknown,
+    Usage,
 )
 
-Skill = Literal["query", "caption", "segment", "detect", "point"]
+Skill = Literal["query", "caption", "segment", "detect", "point", "chat"]
 Kind = Literal["events", "json", "unnamed"]
 Fields = dict[str, Any]
 
+DONE = b"[DONE]"  # of a chat
 AT_END = 1 << 62  # due only when the body ends
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -90,12 +94,14 @@ class Records(NamedTuple):
         whole: those that a blank line ended.
         too_long: when the stream passes a limit, if it does; nothing after that matters.
         last: what the end leaves unfinished, if it has data.
+        broken_off: the end comes in a line, or in a record that has data.
         between: the offsets at which nothing of a record is pending, not even the LF of a CR LF.
     """
 
     whole: list[Record]
     too_long: int | None
     last: Record | None
+    broken_off: bool
     between: set[int]
 
 
@@ -117,7 +123,7 @@ def records_of(stream: bytes, max_bytes: int) -> Records:
     name, data = b"", list[bytes]()
     for number, line in enumerate(lines_of(stream)):
         if len(line.text) > max_bytes:
-            return Records(whole, line.start + max_bytes + 1, None, between)
+            return Records(whole, line.start + max_bytes + 1, None, False, between)
         text = line.text.removeprefix(BYTE_ORDER_MARK) if number == 0 else line.text
         if text == b"" and line.due != AT_END:
             if data:
@@ -131,10 +137,11 @@ def records_of(stream: bytes, max_bytes: int) -> Records:
         if field == b"data":
             data.append(value)
             if len(b"\n".join(data)) > max_bytes:
-                return Records(whole, line.due, None, between)
+                return Records(whole, line.due, None, False, between)
         if not (name or data) and stream[line.end - 1] == ord("\n"):
             between.add(line.end)
-    return Records(whole, None, Record(name, b"\n".join(data), AT_END) if data else None, between)
+    broken_off = bool(data) or not (stream == b"" or stream.endswith((b"\n", b"\r")))
+    return Records(whole, None, Record(name, b"\n".join(data), AT_END) if data else None, broken_off, between)
 
 
 # --- Bytes to JSON ------------------------------------------------------------------------------------------------------------
@@ -277,6 +284,10 @@ class Answer:
         self._note(fields)
         return [*events, self._complete(fields)]
 
+    def ended(self) -> list[Event]:
+        """The stream ended as it should: what that makes of an answer that needs no more."""
+        return []
+
     def _take(self, text: str, completed: bool) -> str:
         """Text of a message: what of it is handed out. Only a half at the very end of what came waits, and only while more may come."""
         text = self.held + text
@@ -353,6 +364,113 @@ class Answer:
                 return DetectResult(self.objects, metadata)
             case "point":
                 return PointResult(self.objects, metadata)
+            case "chat":
+                raise NotImplementedError
+
+
+class ChatAnswer(Answer):
+    """OpenAI's chunks. There are two texts, and the end takes two things: the finish reason, and the end of the stream."""
+
+    def __init__(self, skill: Skill, limits: Limits, headers: Headers) -> None:
+        super().__init__(skill, limits, headers)
+        self.thought = Answer(skill, limits, headers)  # for its text alone
+        self.grounding: tuple[Grounding, ...] = ()
+        self.last: Fields = {}
+
+    def message(self, raw: Fields) -> list[Event]:
+        choice = _first_choice(raw)
+        delta = _dict(choice, "delta")
+        events = self._read(choice, delta, False)
+        self._note(mend(raw))
+        if events:
+            return events
+        odd = raw.get("choices") and (choice == {} or _others(delta) != {})
+        return [Unknown(mend(raw))] if odd or not {"choices", "usage"} & set(raw) else []
+
+    def whole(self, raw: Fields) -> list[Event]:
+        choice = _first_choice(raw)
+        message = _dict(choice, "message")
+        if not message:
+            raise Fault(RemoteProtocolError)
+        events = self._read(choice, message, True)
+        self._note(mend(raw))
+        return [*events, self._complete(_others(message) | raw)]
+
+    def ended(self) -> list[Event]:
+        return [*self._hand_out("", "", True), self._complete(self.last)] if "finish_reason" in self.about else []
+
+    def _read(self, choice: Fields, part: Fields, completed: bool) -> list[Event]:
+        if choice.get("finish_reason") == "error":
+            raise Fault(RemoteProtocolError)
+        text = _str(part, "content") or ""
+        readings = [_read_reasoning(part.get(name)) for name in ("reasoning", "reasoning_content")]
+        thought = next((reading for reading in readings if reading is not None), Reasoning(""))
+        events = self._hand_out(thought.text, text, completed)
+        details = part.get("reasoning_details")
+        grounded = _read_reasoning(details | {"text": ""}) if isinstance(details, dict) else None
+        self.grounding += thought.grounding + (grounded.grounding if grounded else ())
+        return events
+
+    def _hand_out(self, thought: str, text: str, completed: bool) -> list[Event]:
+        events: list[Event] = []
+        if thought := self.thought._take(thought, completed):
+            events.append(ReasoningDelta(thought))
+        if text := self._take(text, completed):
+            events.append(TextDelta(text))
+        return events
+
+    def _note(self, fields: Fields) -> None:
+        if isinstance(fields.get("id"), str) and fields["id"] != "":
+            self.about["request_id"] = fields["id"]
+        reason = _first_choice(fields).get("finish_reason")
+        if isinstance(reason, str) and reason != "":
+            self.about["finish_reason"] = reason
+            self.last = fields
+        if isinstance(usage := fields.get("usage"), dict):
+            self.about["usage"] = Usage(*(_int(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")))
+            self.last = fields
+
+    def _complete(self, fields: Fields) -> Completed:
+        extra = {name: value for name, value in fields.items() if name not in ("id", "object", "choices", "usage")}
+        self.result = self._result(Metadata(**self.about, extra=mend(extra)))
+        return Completed(self.result)
+
+    def _result(self, metadata: Metadata) -> Result:
+        thought = self.thought.text
+        return ChatResult(self.text, Reasoning(thought, self.grounding) if thought or self.grounding else None, metadata)
+
+
+def _first_choice(fields: Fields) -> Fields:
+    choices = [] if fields.get("choices") is None else fields["choices"]
+    if not isinstance(choices, list):
+        raise Fault(RemoteProtocolError)
+    for choice in choices:
+        if not isinstance(choice, dict):
+            raise Fault(RemoteProtocolError)
+        if choice.get("index") is None or choice["index"] == 0:
+            return choice
+    return {}
+
+
+def _dict(fields: Fields, name: str) -> Fields:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise Fault(RemoteProtocolError)
+    return value or {}
+
+
+def _others(part: Fields) -> Fields:
+    others: Fields = {}
+    for name, value in part.items():
+        if name in ("reasoning", "reasoning_content"):
+            read = _read_reasoning(value) is not None
+        elif name == "reasoning_details":
+            read = isinstance(value, dict) and _read_reasoning(value | {"text": ""}) is not None
+        else:
+            read = name in ("role", "content")
+        if value and not read:
+            others[name] = value
+    return others
 
 
 def _bool(fields: Fields, name: str) -> bool:
@@ -490,7 +608,7 @@ def expect(
 ) -> Expected:
     """What has to come of the body (uncompressed) of a response; `ending` is how it broke, None if it just ended."""
     limits = limits or Limits()
-    answer = Answer(skill, limits, headers or Headers())
+    answer = (ChatAnswer if skill == "chat" else Answer)(skill, limits, headers or Headers())
     if status >= 300:
         due = limits.max_error_body_bytes + 1 if len(body) > limits.max_error_body_bytes else AT_END
         return Expected([], [], error_class(status, None), due, None)
@@ -524,8 +642,12 @@ def _event_stream(answer: Answer, body: bytes, status: int, ending: type[Moondre
     steps: list[tuple[int, Any]] = [(record.due, _Step(answer, status, record)) for record in records.whole]
     if records.too_long is not None:
         steps.append((records.too_long, _Raise(LimitExceeded)))
-    if records.last is not None and _is_whole_object(records.last.data, answer.limits):
+    broken_off = records.broken_off
+    if records.last is not None and (_is_end(answer, records.last) or _is_whole_object(records.last.data, answer.limits)):
         steps.append((AT_END, _Step(answer, status, records.last)))
+        broken_off = False
+    if ending is None and not broken_off:
+        steps.append((AT_END, answer.ended))
     steps.append((AT_END, _Raise(ending or IncompleteStream)))
     return steps
 
@@ -563,6 +685,11 @@ class _Step:
     def __call__(self) -> list[Event]:
         if not self.record.data.strip(b" \t\r\n"):
             return []
+        if not self.whole and self.record.name != b"error" and _is_end(self.answer, self.record):
+            events = self.answer.ended()
+            if self.answer.result is None:
+                raise Fault(IncompleteStream)
+            return events
         try:
             value = read_json(self.record.data, self.answer.limits)
         except TooDeep:
@@ -574,6 +701,10 @@ class _Step:
         if not isinstance(value, dict):
             raise Fault(RemoteProtocolError)
         return self.answer.whole(value) if self.whole else self.answer.message(value)
+
+
+def _is_end(answer: Answer, record: Record) -> bool:
+    return answer.skill == "chat" and record.data.strip(b" \t\r\n") == DONE
 
 
 def _is_whole_object(data: bytes, limits: Limits) -> bool:

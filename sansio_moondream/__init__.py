@@ -5,6 +5,7 @@ Unofficial: not affiliated with Moondream. Start with `ResponseStream`, or with 
 
 from typing import TYPE_CHECKING, Any
 
+from ._chat_request import ChatMessage, ChatRequest
 from ._encode import Dialect, encode_events, encode_result
 from ._endpoint import Endpoint
 from ._errors import (
@@ -31,7 +32,7 @@ from ._errors import (
     TotalTimeout,
     TransportError,
 )
-from ._events import FINISHED, NEED_DATA, Completed, Event, PathChunk, Signal, TextDelta, Unknown
+from ._events import FINISHED, NEED_DATA, Completed, Event, PathChunk, ReasoningDelta, Signal, TextDelta, Unknown
 from ._headers import Headers
 from ._images import EncodedImage, encode_image
 from ._limits import Limits
@@ -48,6 +49,7 @@ from ._requests import (
 from ._results import (
     BBox,
     CaptionResult,
+    ChatResult,
     DetectResult,
     Grounding,
     Metadata,
@@ -59,6 +61,7 @@ from ._results import (
     Result,
     SegmentResult,
     Stats,
+    Usage,
 )
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
@@ -77,6 +80,9 @@ __all__ = [
     "BadRequestError",
     "CaptionRequest",
     "CaptionResult",
+    "ChatMessage",
+    "ChatRequest",
+    "ChatResult",
     "Completed",
     "ConnectFailed",
     "ConnectTimeout",
@@ -112,6 +118,7 @@ __all__ = [
     "QueryResult",
     "RateLimitError",
     "Reasoning",
+    "ReasoningDelta",
     "RemoteProtocolError",
     "Request",
     "ResponseHead",
@@ -131,6 +138,7 @@ __all__ = [
     "TransportError",
     "Trigger",
     "Unknown",
+    "Usage",
     "__version__",
     "encode_events",
     "encode_image",

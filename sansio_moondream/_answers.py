@@ -1,7 +1,7 @@
-"""The answer of each skill while it arrives: one class a skill, holding what has come so far.
+"""The answer of each skill while it arrives: one class a skill, holding what has come so far. `_chat.py` has that of the chat.
 
-1. `message()` takes one message of a stream and gives its events; `whole()` takes a whole JSON answer. Both set `result` when the
-   answer is complete.
+1. `message()` takes one message of a stream and gives its events; `ended()` is told that a stream ended as it should; `whole()` takes a
+   whole JSON answer. They set `result` when the answer is complete.
 2. A message is checked before any of it counts: one that contradicts the protocol leaves the answer as it was.
 3. What carries the answer must have the right type (`Contradiction` otherwise); what is only about it is let go when it has not.
    `null` is absence everywhere.
@@ -11,16 +11,15 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Annotated, Any, ClassVar, Generic, NoReturn, TypeVar, cast
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Generic, NoReturn
 
 import msgspec
 
 from ._errors import LimitExceeded
 from ._events import Completed, Event, PathChunk, TextDelta, Unknown
+from ._fields import Contradiction, Fields, flag, list_of, numbers, optional_box, read_reasoning, string, token_index
 from ._headers import Headers
 from ._json import mend
 from ._limits import Limits
@@ -28,7 +27,6 @@ from ._results import (
     BBox,
     CaptionResult,
     DetectResult,
-    Grounding,
     Metadata,
     Metrics,
     Point,
@@ -39,12 +37,6 @@ from ._results import (
     SegmentResult,
     Stats,
 )
-
-Fields = dict[str, Any]
-
-
-class Contradiction(Exception):
-    """A message that is JSON but not of the protocol; says what was expected and what was seen."""
 
 
 def _refuse(payload: bytes) -> NoReturn:
@@ -129,6 +121,7 @@ class Deltas:
 class Answer(ABC, Generic[R]):
     """What all skills share: the notes beside the answer, and the end."""
 
+    DONE: ClassVar[bytes | None] = None  # the data of the record that ends a stream, where it is no JSON
     _DELTA: ClassVar[type[TextDelta | PathChunk] | None] = None  # the event of its ordinary text messages, where it has any
     _SPEAKS: ClassVar[frozenset[str]]  # a message with none of these fields is Unknown
     _READS: ClassVar[frozenset[str]]  # other fields of the last message go to `metadata.extra`
@@ -148,7 +141,7 @@ class Answer(ABC, Generic[R]):
 
     def message(self, fields: Fields) -> list[Event]:
         """The events of one message of a stream. Raises Contradiction, LimitExceeded."""
-        completed = _flag(fields, "completed")
+        completed = flag(fields, "completed")
         events = self._streamed(fields, completed)
         self._note(fields)
         if completed:
@@ -160,6 +153,10 @@ class Answer(ABC, Generic[R]):
         events = self._unstreamed(fields)
         self._note(fields)
         return [*events, self._complete(fields)]
+
+    def ended(self) -> list[Event]:
+        """The stream ended as it should, by `DONE` or with its body: the events of an answer that needs no more than that, or none."""
+        return []
 
     def snapshot(self) -> R:
         """What has arrived so far, as a result; once the answer is complete, that is `result`."""
@@ -189,10 +186,10 @@ class Answer(ABC, Generic[R]):
             noted["request_id"] = str(request_id)
         if isinstance(finish_reason := fields.get("finish_reason"), str):
             noted["finish_reason"] = finish_reason
-        if (metrics := _numbers(Metrics, fields.get("metrics"))) is not None:
+        if (metrics := numbers(Metrics, fields.get("metrics"))) is not None:
             noted["metrics"] = metrics
         for name in ("_stats", "stats"):
-            if (stats := _numbers(Stats, fields.get(name))) is not None:
+            if (stats := numbers(Stats, fields.get(name))) is not None:
                 noted["stats"] = stats
         if noted:
             self._metadata = msgspec.structs.replace(self._metadata, **noted)
@@ -223,17 +220,17 @@ class _TextAnswer(Answer[R]):
         return TextDelta(message.chunk, message.token_index)
 
     def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
-        chunk = _string(fields, "chunk")
+        chunk = string(fields, "chunk")
         if chunk is None:
-            chunk = _string(fields, "text")
-        whole = _string(fields, self._WHOLE) if completed else None
+            chunk = string(fields, "text")
+        whole = string(fields, self._WHOLE) if completed else None
         text = self.deltas.add(chunk or "", last=completed)
         if completed:
             self._whole_text = whole
-        return [TextDelta(text, _token_index(fields))] if text else []
+        return [TextDelta(text, token_index(fields))] if text else []
 
     def _unstreamed(self, fields: Fields) -> list[Event]:
-        text = _string(fields, self._WHOLE)
+        text = string(fields, self._WHOLE)
         if text is None:
             raise Contradiction(f'the answer should have its text in "{self._WHOLE}"')
         self.deltas.add(text)
@@ -255,11 +252,11 @@ class QueryAnswer(_TextAnswer[QueryResult]):
     def _note(self, fields: Fields) -> None:
         super()._note(fields)
         if fields.get("reasoning") is not None:
-            self._reasoning = _reasoning(fields["reasoning"]) or self._reasoning
+            self._reasoning = read_reasoning(fields["reasoning"]) or self._reasoning
 
     def _complete(self, fields: Fields) -> Completed:
         # A reasoning in a form that this version cannot read stays among the unknown fields.
-        readable = _reasoning(fields.get("reasoning")) is not None
+        readable = read_reasoning(fields.get("reasoning")) is not None
         return super()._complete({k: v for k, v in fields.items() if k != "reasoning"} if readable else fields)
 
     def _result(self, metadata: Metadata) -> QueryResult:
@@ -286,9 +283,9 @@ class SegmentAnswer(Answer[SegmentResult]):
     def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
         if not completed and self._is_unknown(fields):
             return []
-        chunk = _string(fields, "chunk")
-        bbox = _optional_box(fields)
-        path = _string(fields, "path") if completed else None
+        chunk = string(fields, "chunk")
+        bbox = optional_box(fields)
+        path = string(fields, "path") if completed else None
         data = self.deltas.add(chunk or "", last=completed)
         events: list[Event] = []
         if bbox is not None:
@@ -298,14 +295,14 @@ class SegmentAnswer(Answer[SegmentResult]):
         if completed:
             self._end(fields, path or "")
         if data:
-            events.append(PathChunk(data, _token_index(fields)))
+            events.append(PathChunk(data, token_index(fields)))
         return events
 
     def _unstreamed(self, fields: Fields) -> list[Event]:
-        path = _string(fields, "path")
+        path = string(fields, "path")
         if path is None and fields.get("parse_error") is None:
             raise Contradiction('the answer should have its outline in "path"')
-        self._bbox = _optional_box(fields)
+        self._bbox = optional_box(fields)
         self._end(fields, path or "")
         return []
 
@@ -330,7 +327,7 @@ class DetectAnswer(Answer[DetectResult]):
 
     def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
         if completed:
-            self._objects = _list_of(BBox, fields, "objects")
+            self._objects = list_of(BBox, fields, "objects")
         return []
 
     def _result(self, metadata: Metadata) -> DetectResult:
@@ -345,98 +342,8 @@ class PointAnswer(Answer[PointResult]):
 
     def _streamed(self, fields: Fields, completed: bool) -> list[Event]:
         if completed:
-            self._points = _list_of(Point, fields, "points")
+            self._points = list_of(Point, fields, "points")
         return []
 
     def _result(self, metadata: Metadata) -> PointResult:
         return PointResult(self._points, metadata)
-
-
-def _flag(fields: Fields, name: str) -> bool:
-    value = fields.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise Contradiction(f'"{name}" should be true or false, not {_kind(value)}')
-
-
-def _string(fields: Fields, name: str) -> str | None:
-    value = fields.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise Contradiction(f'"{name}" should be text, not {_kind(value)}')
-
-
-def _token_index(fields: Fields) -> int | None:
-    value = fields.get("token_index")
-    return value if type(value) is int else None
-
-
-def _optional_box(fields: Fields) -> BBox | None:
-    value = fields.get("bbox")
-    return None if value is None else _place(BBox, value, "bbox")
-
-
-P = TypeVar("P", BBox, Point)
-
-
-def _list_of(kind: type[P], fields: Fields, name: str) -> tuple[P, ...]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise Contradiction(f'the answer should have a list in "{name}", not {_kind(value)}')
-    places = cast(list[Any], value)
-    return tuple(_place(kind, place, name) for place in places)
-
-
-def _place(kind: type[P], value: Any, name: str) -> P:
-    try:
-        place = msgspec.convert(value, kind)
-    except (ValueError, OverflowError) as error:
-        raise Contradiction(f'"{name}" should hold numbers {", ".join(kind.__struct_fields__)} ({error})') from error
-    if not all(map(math.isfinite, msgspec.structs.astuple(place))):
-        raise Contradiction(f'"{name}" should hold finite numbers')
-    return place
-
-
-M = TypeVar("M", Metrics, Stats)
-
-
-def _numbers(kind: type[M], value: Any) -> M | None:
-    if not isinstance(value, dict):
-        return None
-    given = cast(dict[str, Any], value)
-    kept: dict[str, Any] = {}
-    for name in kind.__struct_fields__:
-        with suppress(ValueError, OverflowError):
-            kept[name] = getattr(msgspec.convert({name: given.get(name)}, kind), name)
-    return kind(**kept)
-
-
-class _WireGrounding(msgspec.Struct):
-    start_idx: int
-    end_idx: int
-    points: list[tuple[float, float]] = []
-
-
-class _WireReasoning(msgspec.Struct):
-    text: str
-    grounding: list[_WireGrounding] = []
-
-
-def _reasoning(value: Any) -> Reasoning | None:
-    if isinstance(value, str):
-        return Reasoning(value)
-    try:
-        wire = msgspec.convert(value, _WireReasoning)
-    except (ValueError, OverflowError):
-        return None
-    return Reasoning(wire.text, tuple(Grounding(g.start_idx, g.end_idx, _points(g.points)) for g in wire.grounding))
-
-
-def _points(pairs: Iterable[tuple[float, float]]) -> tuple[Point, ...]:
-    return tuple(Point(x, y) for x, y in pairs)
-
-
-def _kind(value: Any) -> str:
-    """The JSON name of a value's type, for people who look at JSON."""
-    names = {"dict": "an object", "list": "an array", "str": "text", "bool": "true or false", "NoneType": "null"}
-    return names.get(type(value).__name__, "a number")

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any, Protocol, cast
 
-from ._answers import Answer, Contradiction
+from ._answers import Answer
 from ._api_error import api_error, is_error
 from ._errors import IncompleteStream, LimitExceeded, MoondreamError, RemoteProtocolError, shorten
 from ._events import Event
+from ._fields import Contradiction
 from ._headers import Headers
 from ._json import TooDeep, decode, is_unclosed
 from ._limits import Limits
 from ._records import BYTE_ORDER_MARK, RecordParser
 
 WINDOW = 32 * 1024
+_BLANKS = b" \t\r\n"
 
 
 class Body(Protocol):
@@ -41,8 +43,9 @@ class EventStreamBody:
     3. The lane is open only between two records, and only to text that surely fits. It never sees more than two windows at once,
        so records need no measuring there; where the limit for a record is lower than that, the lane is never open.
     4. Bytes that end inside a record wait in `_tail`, up to a window; from there on the parser holds them.
-    5. The end of the body leaves what the last line end or blank line never came for. Where that is a whole JSON object, it counts
-       all the same: nothing can follow in its record that would be JSON (by the standard it would be dropped).
+    5. The end of the body leaves what the last line end or blank line never came for. Where that is a whole JSON object or the mark
+       that ends a stream, it counts all the same: nothing can follow in its record that would be JSON (by the standard it would be
+       dropped).
     """
 
     def __init__(self, answer: Answer[Any], status_code: int, headers: Headers, limits: Limits) -> None:
@@ -111,9 +114,13 @@ class EventStreamBody:
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
         if tail := self._take_tail():
             self._parse(tail, out)
+        unfinished = self._parser.unfinished
         last = self._parser.end()
-        if last is not None and self._answer.result is None and self._is_object(last.data):
+        if last is not None and self._answer.result is None and self._is_whole(last.data):
             self._message(last.name, last.data, out)
+            unfinished = False
+        if self._answer.result is None and fault is None and not unfinished:
+            out += self._answer.ended()
         if self._answer.result is None:
             raise fault or IncompleteStream("the stream ended without its end-of-stream message; what arrived until then is in .partial")
 
@@ -172,10 +179,16 @@ class EventStreamBody:
         self._lane_open = self._has_lane and self._parser.between_records
 
     def _message(self, name: bytes, data: bytes, out: list[Event]) -> None:
-        if not data.strip(b" \t\r\n"):
+        bare = data.strip(_BLANKS)
+        if not bare:
             return  # a keep-alive
         if name == b"error":
             raise api_error(self._status_code, self._headers, data, self._limits)
+        if bare == self._answer.DONE:
+            out += self._answer.ended()
+            if self._answer.result is None:
+                raise IncompleteStream("the server ended the stream before the answer had its end; what arrived until then is in .partial")
+            return
         fields = _decode_object(data, "message", self._limits)
         if is_error(fields):
             raise api_error(self._status_code, self._headers, data, self._limits)
@@ -184,7 +197,9 @@ class EventStreamBody:
         except Contradiction as error:
             raise RemoteProtocolError(f"the server sent a message in which {error}: {shorten(data)}") from error
 
-    def _is_object(self, data: bytes) -> bool:
+    def _is_whole(self, data: bytes) -> bool:
+        if data.strip(_BLANKS) == self._answer.DONE:
+            return True
         try:
             return isinstance(decode(data, self._limits.max_json_depth), dict)
         except (ValueError, TooDeep):
@@ -271,7 +286,7 @@ class UndecidedBody:
             told = self._undecided[start:]
             if start == 0:
                 told = told.removeprefix(BYTE_ORDER_MARK)
-            told = told.lstrip(b" \t\r\n")
+            told = told.lstrip(_BLANKS)
             if len(self._undecided) - len(told) > self._limit:
                 raise LimitExceeded(
                     f"the server sent a body that begins with more blanks than Limits.max_record_bytes ({self._limit:,} bytes)"

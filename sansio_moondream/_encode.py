@@ -13,21 +13,24 @@ from typing import Any, assert_never
 
 from msgspec.structs import asdict
 
-from ._events import Completed, Event, PathChunk, TextDelta, Unknown
-from ._results import BBox, CaptionResult, DetectResult, PointResult, QueryResult, Reasoning, Result, SegmentResult
+from ._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
+from ._results import BBox, CaptionResult, ChatResult, DetectResult, PointResult, QueryResult, Reasoning, Result, SegmentResult
+
+_CHUNK = "chat.completion.chunk"
 
 
 class Dialect(Enum):
     """The ways in which servers spell a stream.
 
     ENGINE is the inference engine behind the cloud service, CLOUD the service as its documentation shows it, STATION the local
-    server, and DEMO the documentation's demo of it.
+    server, and DEMO the documentation's demo of it. CHAT is the only one of chats, and of nothing else: OpenAI's chunks.
     """
 
     ENGINE = "engine"
     CLOUD = "cloud"
     STATION = "station"
     DEMO = "demo"
+    CHAT = "chat"
 
 
 def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) -> bytes:
@@ -36,20 +39,28 @@ def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) ->
     Each event is encoded for itself, so a stream may be encoded piece by piece. What a dialect leaves out: STATION and DEMO have no
     token indices, whole texts, metrics, request ids, finish reasons and reasoning (and no segmentations of their own: those come
     as ENGINE's); CLOUD no token indices, whole texts, metrics, stats, finish reasons and reasoning; only STATION and DEMO have
-    stats. A segmentation's end keeps its path and box in each.
+    stats. A segmentation's end keeps its path and box in each. CHAT leaves out token indices, metrics, stats, and a text and reasoning
+    that differ from their deltas; where there is no finish reason, it says `"stop"`, as without one no stream of a chat is whole.
 
-    Raises ValueError for numbers that JSON does not have (NaN, infinite ones).
+    Raises ValueError for numbers that JSON does not have (NaN, infinite ones), for a chat's result or reasoning in any dialect but
+    CHAT, and for what no chat has in that.
     """
-    return b"".join(_record(message) for event in events for message in _messages(event, dialect))
+    return b"".join(record for event in events for record in _records(event, dialect))
 
 
 def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
     """The JSON body of a whole answer that decodes to `result`, but for what the dialect cannot say.
 
-    ENGINE and CLOUD have no stats; STATION and DEMO have stats, and no metrics, request ids and finish reasons.
+    ENGINE and CLOUD have no stats; STATION and DEMO have stats, and no metrics, request ids and finish reasons;
 
-    Raises ValueError for numbers that JSON does not have (NaN, infinite ones).
+    CHAT has no metrics and stats.
+    Raises ValueError for numbers that JSON does not have (NaN, infinite ones), and for a chat's result in any dialect but CHAT, which has
+    nothing else.
     """
+    if dialect is Dialect.CHAT:
+        if isinstance(result, ChatResult):
+            return _whole(_whole_chat(result))
+        raise ValueError(f"no chat has a {type(result).__name__}: encode it with another dialect")
     about = result.metadata
     local = dialect in (Dialect.STATION, Dialect.DEMO)
     message: dict[str, Any] = {} if local else _given({"request_id": about.request_id, "finish_reason": about.finish_reason})
@@ -60,11 +71,21 @@ def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
         message["metrics"] = _given(asdict(about.metrics))
     if isinstance(result, SegmentResult):
         message |= _given({"parse_error": result.parse_error})
-    return json.dumps(message | about.extra, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _whole(message | about.extra)
+
+
+def _whole(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _record(message: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(message, allow_nan=False).encode() + b"\n\n"
+
+
+def _records(event: Event, dialect: Dialect) -> list[bytes]:
+    if dialect is Dialect.CHAT:
+        return _chat_records(event)
+    return [_record(message) for message in _messages(event, dialect)]
 
 
 def _messages(event: Event, dialect: Dialect) -> list[dict[str, Any]]:
@@ -79,6 +100,8 @@ def _messages(event: Event, dialect: Dialect) -> list[dict[str, Any]]:
             return [event.data]
         case Completed():
             return _end(event, dialect)
+        case ReasoningDelta():
+            raise ValueError(f"{type(event).__name__} is of a chat: encode it with Dialect.CHAT")
         case _:
             assert_never(event)
 
@@ -125,16 +148,65 @@ def _answer(result: Result) -> dict[str, Any]:
             return {"objects": [asdict(box) for box in result.objects]}
         case PointResult():
             return {"points": [asdict(point) for point in result.points]}
+        case ChatResult():
+            raise ValueError("a ChatResult is of a chat: encode it with Dialect.CHAT")
         case _:
             assert_never(result)
 
 
 def _reasoning(reasoning: Reasoning) -> dict[str, Any]:
-    grounding = [
+    return {"text": reasoning.text, "grounding": _grounding(reasoning)}
+
+
+def _grounding(reasoning: Reasoning) -> list[dict[str, Any]]:
+    return [
         {"start_idx": part.start_idx, "end_idx": part.end_idx, "points": [[point.x, point.y] for point in part.points]}
         for part in reasoning.grounding
     ]
-    return {"text": reasoning.text, "grounding": grounding}
+
+
+def _chat_records(event: Event) -> list[bytes]:
+    match event:
+        case TextDelta():
+            return [_record(_chunk({"content": event.text}))]
+        case ReasoningDelta():
+            return [_record(_chunk({"reasoning": event.text}))]
+        case Unknown():
+            return [_record(event.data)]
+        case Completed(ChatResult() as result):
+            return [*map(_record, _chat_end(result)), b"data: [DONE]\n\n"]
+        case BBox() | PathChunk() | Completed():
+            raise ValueError(f"no chat has a {type(event).__name__} as this one is: encode it with another dialect")
+        case _:
+            assert_never(event)
+
+
+def _chat_end(result: ChatResult) -> list[dict[str, Any]]:
+    about = result.metadata
+    delta = _details(result)
+    id_ = _given({"id": about.request_id})
+    end = id_ | _chunk(delta, about.finish_reason or "stop")
+    if about.usage is None:
+        return [end | about.extra]
+    return [end, id_ | {"object": _CHUNK, "choices": [], "usage": _given(asdict(about.usage))} | about.extra]
+
+
+def _whole_chat(result: ChatResult) -> dict[str, Any]:
+    about = result.metadata
+    thoughts = {} if result.reasoning is None else {"reasoning": result.reasoning.text}
+    message = {"role": "assistant", "content": result.text} | thoughts | _details(result)
+    choice = {"index": 0, "message": message, "finish_reason": about.finish_reason}
+    usage = {} if about.usage is None else {"usage": _given(asdict(about.usage))}
+    return _given({"id": about.request_id}) | {"object": "chat.completion", "choices": [choice]} | usage | about.extra
+
+
+def _details(result: ChatResult) -> dict[str, Any]:
+    grounding = [] if result.reasoning is None else _grounding(result.reasoning)
+    return {"reasoning_details": {"grounding": grounding}} if grounding else {}
+
+
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"object": _CHUNK, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,8 @@ class Endpoint(Struct, frozen=True):
 
     Attributes:
         url: up to and without the skill's name.
-        api_key: sent as `X-Moondream-Auth`. Refused over plain http to anything but this machine, where anybody on the way could
-            read it, unless `allow_insecure_key` says that this is meant.
+        api_key: sent as `X-Moondream-Auth`, in a chat as `Authorization`. Refused over plain http to anything but this machine, where
+            anybody on the way could read it, unless `allow_insecure_key` says that this is meant.
         headers: sent with every request; one of the same name as a header of this library takes its place. A key given here (as
             `Authorization`, say) is refused over plain http like `api_key`.
         user_agent_suffix: added to the `User-Agent`, for the name of your own program.
@@ -66,8 +66,11 @@ class Endpoint(Struct, frozen=True):
         force_setattr(self, "headers", tuple(headers))
         force_setattr(self, "user_agent_suffix", suffix)
 
-    def request_headers(self, accept: str) -> tuple[tuple[str, str], ...]:
-        """The headers of a request with a JSON body; `Content-Length` and `Host` are the HTTP client's to add."""
+    def request_headers(self, accept: str, bearer: bool = False) -> tuple[tuple[str, str], ...]:
+        """The headers of a request with a JSON body; `Content-Length` and `Host` are the HTTP client's to add.
+
+        With `bearer` the key goes as `Authorization`, which is what the chat takes.
+        """
         agent = f"sansio-moondream/{__version__}"
         headers = [
             ("Accept", accept),
@@ -76,7 +79,7 @@ class Endpoint(Struct, frozen=True):
             ("User-Agent", f"{agent} {self.user_agent_suffix}" if self.user_agent_suffix else agent),
         ]
         if self.api_key:
-            headers.append(("X-Moondream-Auth", self.api_key))
+            headers.append(("Authorization", f"Bearer {self.api_key}") if bearer else ("X-Moondream-Auth", self.api_key))
         extra = _pairs(self.headers)
         replaced = {name.lower() for name, _ in extra}
         return (*(pair for pair in headers if pair[0].lower() not in replaced), *extra)

@@ -22,7 +22,7 @@ class _Guard(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TextDelta(_Guard, frozen=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
-    """The next piece of the text of a query or a caption; never empty. Print it as it is: spaces are part of it."""
+    """The next piece of the text of a query, a caption or a chat; never empty. Print it as it is: spaces are part of it."""
 
     text: _NonEmpty = field(name="chunk")
     token_index: int | None = None
@@ -43,6 +43,12 @@ TextDelta._text = TextDelta.text  # pyright: ignore[reportPrivateUsage]
 PathChunk._text = PathChunk.data  # pyright: ignore[reportPrivateUsage]
 
 
+class ReasoningDelta(Struct, frozen=True, gc=False):
+    """The next piece of a chat's reasoning, which mostly comes before its text; never empty."""
+
+    text: str
+
+
 class Completed(Struct, frozen=True):
     """The last event of a whole answer. `result` is of the request's result type."""
 
@@ -55,7 +61,7 @@ class Unknown(Struct, frozen=True):
     data: dict[str, Any]
 
 
-Event: TypeAlias = TextDelta | BBox | PathChunk | Completed | Unknown
+Event: TypeAlias = TextDelta | ReasoningDelta | BBox | PathChunk | Completed | Unknown
 
 
 class Signal(Enum):

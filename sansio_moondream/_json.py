@@ -22,12 +22,12 @@ class TooDeep(Exception):
     """Arrays and objects nest deeper than the limit."""
 
 
-# Text that goes on in the next message: a half at its end may meet the other half there (see `Deltas`).
-_CONTINUED = frozenset({"chunk", "text"})
+# Text that goes on in the next message, or what holds such text: a half at its end may meet the other half there (see `Deltas`).
+_CONTINUED = frozenset({"chunk", "text", "choices"})
 
 
 def decode(data: bytes, max_depth: int) -> Any:
-    """The JSON value in `data`, without lone surrogate halves, but for those in an object's "chunk" or "text".
+    """The JSON value in `data`, without lone surrogate halves, but for those in an object's "chunk", "text" or "choices".
 
     Raises TooDeep, or ValueError for anything that is not one JSON value in UTF-8.
     """

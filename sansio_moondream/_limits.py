@@ -11,7 +11,7 @@ class Limits(Struct, frozen=True):
     Attributes:
         max_record_bytes: one line of the event stream, the joined data of one record, or a whole JSON body, in bytes.
         max_error_body_bytes: how much of an error answer's body is read, in bytes. A longer one is cut short, not refused.
-        max_text_bytes: all text or path pieces of one answer together, in bytes of UTF-8.
+        max_text_bytes: all text or path pieces of one answer together, in bytes of UTF-8; and as much of a chat's reasoning.
         max_json_depth: how deep arrays and objects of one message may nest.
         max_inflate_ratio: inflated bytes for each compressed one, after the first MiB.
     """

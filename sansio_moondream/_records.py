@@ -47,6 +47,11 @@ class RecordParser:
         """Whether nothing of a record is held, so that whoever sees a whole record next may read it in another way."""
         return not (self._line or self._data or self._name or self._skip_lf)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a line or a record with data has begun and not ended."""
+        return bool(self._line or self._data)
+
     def feed(self, data: bytes) -> Iterator[Record]:
         """The records that `data` (at least one byte) completes, one by one. Raises LimitExceeded."""
         if self._skip_lf:

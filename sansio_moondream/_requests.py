@@ -1,19 +1,18 @@
-"""What is asked: one request a skill, and the HTTP request that it becomes.
+"""What is asked: one request a skill, and the HTTP request that it becomes. `_chat_request.py` has that of the chat.
 
 Field names, limits and paths are the service's own, from its API reference.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from ._checks import HUGE, TEXT, check, is_number, is_text
 from ._endpoint import Endpoint
-from ._errors import shorten
 from ._images import EncodedImage
 from ._results import BBox, CaptionResult, DetectResult, Point, PointResult, QueryResult, R, SegmentResult
 
@@ -34,12 +33,12 @@ class Settings(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.temperature is not None:
-            _check(_is_number(self.temperature) and self.temperature >= 0, "temperature", "a number of at least 0", self.temperature)
+            check(is_number(self.temperature) and self.temperature >= 0, "temperature", "a number of at least 0", self.temperature)
         if self.top_p is not None:
-            _check(_is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", "a number above 0 and at most 1", self.top_p)
+            check(is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", "a number above 0 and at most 1", self.top_p)
         for name in ("max_tokens", "max_objects"):
             value = getattr(self, name)
-            _check(value is None or (type(value) is int and 1 <= value < _HUGE), name, "a whole number of at least 1", value)
+            check(value is None or (type(value) is int and 1 <= value < HUGE), name, "a whole number of at least 1", value)
 
 
 class HTTPRequest(Struct, frozen=True):
@@ -69,10 +68,12 @@ class Request(Struct, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=
 
     skill: ClassVar[str]
     streams: ClassVar[bool] = True
+    _PATH: ClassVar[str | None] = None  # behind the endpoint's; None: it is the skill
+    _BEARER: ClassVar[bool] = False  # whether the key is sent as OpenAI's clients send it
 
     def __post_init__(self) -> None:
-        _check(self.settings is None or isinstance(self.settings, Settings), "settings", "a Settings", self.settings)
-        _check(self.model is None or _is_text(self.model), "model", f"a model's name, {_TEXT}", self.model)
+        check(self.settings is None or isinstance(self.settings, Settings), "settings", "a Settings", self.settings)
+        check(self.model is None or is_text(self.model), "model", f"a model's name, {TEXT}", self.model)
 
     def to_http(self, endpoint: Endpoint, stream: bool = True, extra_body: Mapping[str, Any] | None = None) -> HTTPRequest:
         """The HTTP request that asks `endpoint` for this.
@@ -83,17 +84,21 @@ class Request(Struct, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=
         """
         body: dict[str, Any] = {name: value for name, value in self._body().items() if value is not None}
         if self.settings is not None:
-            body["settings"] = {k: v for k, v in msgspec.structs.asdict(self.settings).items() if v is not None}
+            body |= self._settings({k: v for k, v in msgspec.structs.asdict(self.settings).items() if v is not None})
         if self.model is not None:
             body["model"] = self.model
         if self.streams:
             body["stream"] = stream
         body |= extra_body or {}
-        headers = endpoint.request_headers("text/event-stream, application/json" if body.get("stream") else "application/json")
-        return HTTPRequest("POST", f"{endpoint.url}/{self.skill}", headers, msgspec.json.encode(body, enc_hook=_plain))
+        accept = "text/event-stream, application/json" if body.get("stream") else "application/json"
+        headers = endpoint.request_headers(accept, bearer=self._BEARER)
+        return HTTPRequest("POST", f"{endpoint.url}/{self._PATH or self.skill}", headers, msgspec.json.encode(body, enc_hook=_plain))
 
     def _body(self) -> dict[str, Any]:
         raise NotImplementedError
+
+    def _settings(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"settings": given}
 
 
 class QueryRequest(Request[QueryResult], frozen=True, kw_only=True, repr_omit_defaults=True):
@@ -112,9 +117,9 @@ class QueryRequest(Request[QueryResult], frozen=True, kw_only=True, repr_omit_de
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(_is_text(self.question), "question", _TEXT, self.question)
-        _check(self.image is None or isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
-        _check(self.reasoning is None or isinstance(self.reasoning, bool), "reasoning", "True, False or None", self.reasoning)
+        check(is_text(self.question), "question", TEXT, self.question)
+        check(self.image is None or isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
+        check(self.reasoning is None or isinstance(self.reasoning, bool), "reasoning", "True, False or None", self.reasoning)
         _settle_refs(self)
 
     def _body(self) -> dict[str, Any]:
@@ -136,8 +141,8 @@ class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True, repr_omi
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
-        _check(self.length in (None, "short", "normal", "long"), "length", '"short", "normal" or "long"', self.length)
+        check(isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
+        check(self.length in (None, "short", "normal", "long"), "length", '"short", "normal" or "long"', self.length)
 
     def _body(self) -> dict[str, Any]:
         return {"image_url": self.image.data_url, "length": self.length}
@@ -149,8 +154,8 @@ class _ObjectRequest(Request[R], frozen=True, kw_only=True, repr_omit_defaults=T
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
-        _check(_is_text(self.object), "object", _TEXT, self.object)
+        check(isinstance(self.image, EncodedImage), "image", _IMAGE, self.image)
+        check(is_text(self.object), "object", TEXT, self.object)
 
     def _body(self) -> dict[str, Any]:
         return {"image_url": self.image.data_url, "object": self.object}
@@ -187,10 +192,7 @@ class PointRequest(_ReferringRequest[PointResult], frozen=True, kw_only=True, re
     streams = False
 
 
-_HUGE = 2**63  # from here on, integers have no place in JSON
 _IMAGE = "an EncodedImage, as encode_image(...) makes it"
-_TEXT = "text that is not blank and has no lone surrogates"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 Q = TypeVar("Q", QueryRequest, _ReferringRequest[Any])
 
 
@@ -202,32 +204,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a request's body holds what JSON has, not {type(value).__name__}")
 
 
-def _check(right: bool, name: str, expected: str, seen: object) -> None:
-    if not right:
-        if isinstance(seen, str | int | float | tuple):
-            raise ValueError(f"{name} should be {expected}, not {shorten(repr(cast(object, seen)), 80)}")
-        raise TypeError(f"{name} should be {expected}, not {type(seen).__name__}")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and not _SURROGATE.search(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE  # neither NaN nor infinite
-
-
 def _settle_refs(request: Q) -> None:
     """Check the references and keep them as plain tuples, so that an iterator is read once and requests compare."""
     if request.spatial_refs is None:
         return
-    _check(isinstance(request.spatial_refs, Iterable), "spatial_refs", "a list of points and boxes", request.spatial_refs)
+    check(isinstance(request.spatial_refs, Iterable), "spatial_refs", "a list of points and boxes", request.spatial_refs)
     settled: list[tuple[float, ...]] = []
     for ref in request.spatial_refs:
         name, expected = f"spatial_refs[{len(settled)}]", "a point (x, y) or a box (x_min, y_min, x_max, y_max) in [0, 1]"
-        _check(isinstance(ref, Point | BBox | Iterable), name, expected, ref)
+        check(isinstance(ref, Point | BBox | Iterable), name, expected, ref)
         numbers = msgspec.structs.astuple(ref) if isinstance(ref, Point | BBox) else tuple(ref)
-        right = len(numbers) in (2, 4) and all(_is_number(number) and 0 <= number <= 1 for number in numbers)
-        _check(right, name, expected, numbers)
+        right = len(numbers) in (2, 4) and all(is_number(number) and 0 <= number <= 1 for number in numbers)
+        check(right, name, expected, numbers)
         settled.append(numbers)
     msgspec.structs.force_setattr(request, "spatial_refs", tuple(settled))

@@ -55,14 +55,23 @@ class Stats(Struct, frozen=True, repr_omit_defaults=True):
     tokens_per_sec: float | None = None
 
 
+class Usage(Struct, frozen=True, repr_omit_defaults=True):
+    """What a chat took, as servers bill it: tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
 class Metadata(Struct, frozen=True, repr_omit_defaults=True):
     """What came beside the answer. Everything may be missing: servers differ.
 
     Attributes:
-        request_id: the server's id of the exchange: the body's, else the `x-request-id` header's.
+        request_id: the server's id of the exchange: the body's (of a chat: its `id`), else the `x-request-id` header's.
         finish_reason: `"stop"`, or `"length"` where `max_tokens` cut the text: the stream is whole, the answer is not.
         metrics: of the cloud engine.
         stats: of the local station.
+        usage: of a chat, where the server says it.
         deltas_match: whether the text deltas add up to the whole text that the last message gave. False means that the
             server damaged characters in its deltas (it does, where a token ends inside one); the result's text is right.
             None where there was nothing to compare.
@@ -74,12 +83,13 @@ class Metadata(Struct, frozen=True, repr_omit_defaults=True):
     finish_reason: str | None = None
     metrics: Metrics | None = None
     stats: Stats | None = None
+    usage: Usage | None = None
     deltas_match: bool | None = None
     headers: Headers = field(default_factory=Headers)
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __repr__(self) -> str:
-        shown = ("request_id", "finish_reason", "metrics", "stats", "deltas_match")
+        shown = ("request_id", "finish_reason", "metrics", "stats", "usage", "deltas_match")
         known = [f"{name}={value!r}" for name in shown if (value := getattr(self, name)) is not None]
         return f"Metadata({', '.join(known)})"
 
@@ -210,5 +220,13 @@ class PointResult(Struct, frozen=True):
         return draw_points(image, self.points, color=color, radius=radius)
 
 
-Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult
+class ChatResult(Struct, frozen=True):
+    """The assistant's next message. `reasoning` is None where none came."""
+
+    text: str = ""
+    reasoning: Reasoning | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult | ChatResult
 R = TypeVar("R", bound=Result)

@@ -30,6 +30,7 @@ from typing import Any, Generic
 
 from ._answers import Answer, CaptionAnswer, DetectAnswer, PointAnswer, QueryAnswer, SegmentAnswer
 from ._bodies import WINDOW, Body, ErrorBody, EventStreamBody, JSONBody, UndecidedBody
+from ._chat import ChatAnswer
 from ._errors import ConnectionLost, LocalProtocolError, MoondreamError, RemoteProtocolError, shorten
 from ._events import FINISHED, NEED_DATA, Event, Signal
 from ._headers import Headers, HeaderTypes
@@ -89,6 +90,7 @@ _ANSWERS: dict[str, type[Answer[Any]]] = {
     "segment": SegmentAnswer,
     "detect": DetectAnswer,
     "point": PointAnswer,
+    "chat": ChatAnswer,
 }
 
 

@@ -15,8 +15,11 @@ import h11
 
 from sansio_moondream import (
     CaptionRequest,
+    ChatMessage,
+    ChatRequest,
     ConnectionLost,
     DetectRequest,
+    Dialect,
     Endpoint,
     Headers,
     Limits,
@@ -40,7 +43,12 @@ CAPTION = CaptionRequest(image=PIXEL)
 SEGMENT = SegmentRequest(image=PIXEL, object="moon")
 DETECT = DetectRequest(image=PIXEL, object="moon")
 POINT = PointRequest(image=PIXEL, object="moon")
-REQUESTS: dict[str, Request[Any]] = {request.skill: request for request in (QUERY, CAPTION, SEGMENT, DETECT, POINT)}
+CHAT = ChatRequest(messages=[ChatMessage("user", [PIXEL, "What is in this image?"])])
+REQUESTS: dict[str, Request[Any]] = {request.skill: request for request in (QUERY, CAPTION, SEGMENT, DETECT, POINT, CHAT)}
+OWN = {skill: request for skill, request in REQUESTS.items() if skill != "chat"}
+"""Those whose answers are in Moondream's own form, streams and all."""
+PAIRS = [(skill, dialect) for skill in REQUESTS for dialect in Dialect if (skill == "chat") == (dialect is Dialect.CHAT)]
+"""Each skill with each dialect that has it."""
 
 
 def record(message: object) -> bytes:

@@ -105,10 +105,12 @@ class OneAnswer:
     """A server on loopback that reads one request, sends the given bytes piece by piece, and closes the connection.
 
     With `in_step` it waits, after the head and the first piece of the body, until `took` is called; `was_late` says that it was not.
+    `asked` is what the request had: its first line, its headers with names in lower case, its body.
     """
 
     def __init__(self, pieces: list[bytes], in_step: bool = False, patience: float = 3.0) -> None:
         self.was_late = False
+        self.asked: tuple[str, dict[str, str], bytes] | None = None
         self._pieces = pieces
         self._wait_after = 2 if in_step else len(pieces)
         self._patience = patience
@@ -139,12 +141,12 @@ class OneAnswer:
 
     def _read_request(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as request:
-            length = 0
-            while line := request.readline().strip():
-                name, _, value = line.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
-            request.read(length)
+            first = request.readline().decode().strip()
+            headers: dict[str, str] = {}
+            while line := request.readline().decode("latin-1").strip():
+                name, _, value = line.partition(":")
+                headers[name.lower()] = value.strip()
+            self.asked = first, headers, request.read(int(headers.get("content-length", 0)))
 
     def __enter__(self) -> OneAnswer:
         self._thread.start()

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
+from sansio_moondream import ChatResult, Completed, Dialect, Event, Metadata, Reasoning, ReasoningDelta, TextDelta, Usage, encode_events
 from sansio_moondream.recording import Recording
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
@@ -31,12 +32,17 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NOT_RUN = {"js", "json", "mermaid", "sh", "text"}
 
 
+CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
+
+
 class Service(BaseHTTPRequestHandler):
-    """Answers each skill with its captured response, streamed or whole as asked."""
+    """Answers each skill with its captured response, streamed or whole as asked; a chat with one made up, as none was captured."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        skill = self.path.rpartition("/")[2]
+        skill = self.path.removeprefix("/v1/")
+        if skill == "chat/completions":
+            return self.chat(asked["stream"])
         name = f"engine-{skill}" if asked.get("stream") else f"engine-{skill}-whole"
         trace = next(trace for trace in TRACES if trace.name == name)
         self.send_response(trace.status_code)
@@ -45,6 +51,18 @@ class Service(BaseHTTPRequestHandler):
                 self.send_header(header, value)
         self.end_headers()
         self.wfile.write(trace.body)
+        return None
+
+    def chat(self, stream: bool) -> None:
+        text, thought = "A moon over the sea.", "It is round."
+        about = Metadata(finish_reason="stop", usage=Usage(*CHAT_USAGE.values()))
+        events: list[Event] = [ReasoningDelta(thought), TextDelta(text), Completed(ChatResult(text, Reasoning(thought), about))]
+        choice = {"message": {"content": text, "reasoning": thought}, "finish_reason": "stop"}
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream" if stream else "application/json")
+        self.end_headers()
+        whole = json.dumps({"choices": [choice], "usage": CHAT_USAGE}).encode()
+        self.wfile.write(encode_events(events, Dialect.CHAT) if stream else whole)
 
     def log_message(self, *args: Any) -> None:
         pass

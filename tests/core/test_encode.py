@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sansio_moondream import (
     BBox,
     CaptionResult,
+    ChatResult,
     Completed,
     DetectResult,
     Dialect,
@@ -25,19 +26,22 @@ from sansio_moondream import (
     PointResult,
     QueryResult,
     Reasoning,
+    ReasoningDelta,
     SegmentResult,
     Stats,
     TextDelta,
     Unknown,
+    Usage,
     encode_events,
     encode_result,
 )
 from sansio_moondream.testing import EVENT_STREAM, run, strategies
-from tests.helpers import REQUESTS, TRACES
+from tests.helpers import CHAT, PAIRS, REQUESTS, TRACES
 
 BY_NAME = {trace.name: trace for trace in TRACES}
 BOX = BBox(0.1, 0.2, 0.3, 0.4)
 ENGINE, CLOUD, STATION, DEMO = Dialect.ENGINE, Dialect.CLOUD, Dialect.STATION, Dialect.DEMO
+MOONDREAMS = [ENGINE, CLOUD, STATION, DEMO]
 ABOUT = Metadata(
     request_id="31",
     finish_reason="stop",
@@ -121,7 +125,7 @@ class TestSpelling:
         assert encode_events([TextDelta(" 月", 5)], dialect) == expected
         assert encode_events([TextDelta(" 月")], dialect) == expected.replace(b', "token_index": 5', b"")
 
-    @pytest.mark.parametrize("dialect", Dialect)
+    @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_segmentations(self, dialect: Dialect):
         path, box, unknown = messages([PathChunk("M 0 0"), BOX, Unknown({"type": "mood", "x": [None]})], dialect)
         assert (path["type"], path["chunk"]) == ("path_delta", "M 0 0")
@@ -155,7 +159,7 @@ class TestSpelling:
         reasoning = Reasoning("It is curved.", (Grounding(0, 5, (Point(0.5, 0.25),)),))
         assert messages([Completed(QueryResult("A moon.", reasoning, ABOUT))], dialect) == expected
 
-    @pytest.mark.parametrize("dialect", Dialect)
+    @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_what_is_not_there_is_not_written(self, dialect: Dialect):
         bare = {"completed": True} | ({"chunk": ""} if dialect in (ENGINE, CLOUD) else {})
         assert messages([Completed(CaptionResult("x"))], dialect) == [bare | ({"caption": "x"} if dialect is ENGINE else {})]
@@ -165,7 +169,7 @@ class TestSpelling:
         ]
         assert messages([Completed(PointResult((Point(0.5, 0.25),)))], dialect) == [{"completed": True, "points": [{"x": 0.5, "y": 0.25}]}]
 
-    @pytest.mark.parametrize("dialect", Dialect)
+    @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_an_outline_that_failed(self, dialect: Dialect):
         (end,) = messages([Completed(SegmentResult("", BOX, "no path"))], dialect)
         assert (end["path"], end["bbox"]["y_max"], end["parse_error"]) == ("", 0.4, "no path")
@@ -181,18 +185,64 @@ class TestSpelling:
         assert b"\r" not in data
 
     def test_dialects_have_names(self):
-        assert [dialect.value for dialect in Dialect] == ["engine", "cloud", "station", "demo"]
+        assert [dialect.value for dialect in Dialect] == ["engine", "cloud", "station", "demo", "chat"]
 
     def test_any_iterable(self):
         assert encode_events(iter([TextDelta("x")]), STATION) == b'data: {"chunk": "x"}\n\n'
         assert encode_events([]) == b""
 
     @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-    @pytest.mark.parametrize("dialect", Dialect)
+    @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_numbers_that_json_does_not_have(self, number: float, dialect: Dialect):
         for event in (BBox(number, 0, 1, 1), Unknown({"x": number}), Completed(DetectResult((BBox(0, number, 1, 1),)))):
             with pytest.raises(ValueError, match="not JSON compliant"):
                 encode_events([event], dialect)
+
+
+class TestChat:
+    def test_spelling(self):
+        def chunk(delta: Any, finish_reason: str | None = None) -> dict[str, Any]:
+            return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+        about = Metadata("31", "length", usage=Usage(740, 3), stats=Stats(tokens=43), extra={"model": "m"})
+        reasoning = Reasoning("So.", (Grounding(0, 2, (Point(0.5, 0.25),)),))
+        events: list[Event] = [ReasoningDelta("So."), TextDelta("月", 5), Unknown({"x": 1}), Completed(ChatResult("月", reasoning, about))]
+        data = encode_events(events, Dialect.CHAT)
+        assert data.isascii()
+        *records, done, nothing = data.split(b"\n\n")
+        grounding = {"grounding": [{"start_idx": 0, "end_idx": 2, "points": [[0.5, 0.25]]}]}
+        used = {"prompt_tokens": 740, "completion_tokens": 3}
+        assert [json.loads(record.removeprefix(b"data: ")) for record in records] == [
+            chunk({"reasoning": "So."}),
+            chunk({"content": "月"}),
+            {"x": 1},
+            {"id": "31"} | chunk({"reasoning_details": grounding}, "length"),
+            {"id": "31", "object": "chat.completion.chunk", "choices": [], "usage": used, "model": "m"},
+        ]
+        assert (done, nothing) == (b"data: [DONE]", b"")
+
+    def test_what_is_not_there(self):
+        """But the finish reason, without which the stream would not be whole."""
+        body = encode_events([Completed(ChatResult("", Reasoning(""), Metadata(extra={"model": "m"})))], Dialect.CHAT)
+        end = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "model": "m"}
+        assert body == b"data: " + json.dumps(end).encode() + b"\n\ndata: [DONE]\n\n"
+        about = Metadata(finish_reason="stop", headers=Headers(EVENT_STREAM), extra={"model": "m"})
+        assert run(CHAT, [body]).snapshot == ChatResult(metadata=about)
+
+    @pytest.mark.parametrize("dialect", MOONDREAMS)
+    @pytest.mark.parametrize("event", [ReasoningDelta("x"), Completed(ChatResult())], ids=["reasoning", "end"])
+    def test_other_dialects_have_no_chats(self, event: Event, dialect: Dialect):
+        with pytest.raises(ValueError, match="of a chat: encode it with Dialect.CHAT"):
+            encode_events([event], dialect)
+
+    @pytest.mark.parametrize("event", [BOX, PathChunk("M 0 0"), *(Completed(kind()) for kind in (QueryResult, CaptionResult, PointResult))])
+    def test_chats_have_nothing_else(self, event: Event):
+        with pytest.raises(ValueError, match=f"no chat has a {type(event).__name__}.*: encode it with another dialect"):
+            encode_events([event], Dialect.CHAT)
+
+    def test_numbers_that_json_does_not_have(self):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            encode_events([Unknown({"x": float("nan")})], Dialect.CHAT)
 
 
 class TestWholeAnswers:
@@ -219,30 +269,55 @@ class TestWholeAnswers:
         assert json.loads(encode_result(result)) == json.loads(trace.body)
 
     def test_what_a_dialect_says_beside_the_answer(self):
-        told = {dialect: json.loads(encode_result(CaptionResult("A moon.", ABOUT), dialect)) for dialect in Dialect}
+        told = {dialect: json.loads(encode_result(CaptionResult("A moon.", ABOUT), dialect)) for dialect in MOONDREAMS}
         engine = {"request_id": "31", "finish_reason": "stop", "metrics": {"input_tokens": 740, "ttft_ms": 40.5}}
         station = {"_stats": {"tokens": 43, "duration": 0.25}}
         both = {"caption": "A moon.", "org_id": "7"}
         assert told == {ENGINE: engine | both, CLOUD: engine | both, STATION: station | both, DEMO: station | both}
 
-    @pytest.mark.parametrize("dialect", Dialect)
+    @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_what_is_not_there_is_not_written(self, dialect: Dialect):
         assert json.loads(encode_result(CaptionResult("x"), dialect)) == {"caption": "x"}
         failed = encode_result(SegmentResult("", None, "no path"), dialect)
         assert json.loads(failed) == {"path": "", "bbox": None, "parse_error": "no path"}
 
-    @pytest.mark.parametrize("dialect", Dialect)
-    @pytest.mark.parametrize("skill", REQUESTS)
+    @pytest.mark.parametrize(("skill", "dialect"), PAIRS)
     @settings(max_examples=20)
     @given(data=st.data())
     def test_decoding_undoes_it(self, skill: str, dialect: Dialect, data: st.DataObject):
-        *_, last = data.draw(strategies.events(skill, ENGINE))
+        *_, last = data.draw(strategies.events(skill, Dialect.CHAT if skill == "chat" else ENGINE))
         assert isinstance(last, Completed)
         body = encode_result(last.result, dialect)
         decoded = run(REQUESTS[skill], [body], headers={"content-type": "application/json"}).snapshot
         assert encode_result(decoded, dialect) == body
         for name in ("text", "reasoning", "path", "bbox", "parse_error", "objects", "points"):
             assert getattr(decoded, name, None) == getattr(last.result, name, None)
+
+    def test_a_chat(self):
+        about = Metadata("31", "length", usage=Usage(740, 3), stats=Stats(tokens=43), extra={"model": "m"})
+        reasoning = Reasoning("So.", (Grounding(0, 2, (Point(0.5, 0.25),)),))
+        assert json.loads(encode_result(ChatResult("A moon.", reasoning, about), Dialect.CHAT)) == {
+            "id": "31",
+            "object": "chat.completion",
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {
+                        "role": "assistant",
+                        "content": "A moon.",
+                        "reasoning": "So.",
+                        "reasoning_details": {"grounding": [{"start_idx": 0, "end_idx": 2, "points": [[0.5, 0.25]]}]},
+                    },
+                    "finish_reason": "length",
+                }
+            ],
+            "usage": {"prompt_tokens": 740, "completion_tokens": 3},
+            "model": "m",
+        }
+        with pytest.raises(ValueError, match=r"no chat has a CaptionResult"):
+            encode_result(CaptionResult("x"), Dialect.CHAT)
+        with pytest.raises(ValueError, match="encode it with Dialect.CHAT"):
+            encode_result(ChatResult("x"), ENGINE)
 
     def test_numbers_that_json_does_not_have(self):
         with pytest.raises(ValueError, match="not JSON compliant"):

@@ -17,6 +17,7 @@ from sansio_moondream import (
     Event,
     PathChunk,
     QueryResult,
+    ReasoningDelta,
     ResponseStream,
     Signal,
     TextDelta,
@@ -28,6 +29,7 @@ from tests.helpers import END, QUERY, SEGMENT, delta, record
 BOX = {"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4}
 EVENTS: list[Event] = [
     TextDelta(" moon", 5),
+    ReasoningDelta("Look: "),
     BBox(0.1, 0.2, 0.3, 0.4),
     PathChunk(" L 1 1", 7),
     Completed(CaptionResult("A moon.")),
@@ -52,12 +54,12 @@ def test_values(event: Event):
     assert event not in [other for other in EVENTS if other is not event]
 
 
-@pytest.mark.parametrize("event", EVENTS[:3], ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", EVENTS[:4], ids=lambda event: type(event).__name__)
 def test_hashable(event: Event):
     assert len({event, copy.copy(event)}) == 1
 
 
-@pytest.mark.parametrize("event", EVENTS[3:], ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", EVENTS[4:], ids=lambda event: type(event).__name__)
 def test_what_holds_fields_of_the_servers_own_is_not(event: Event):
     with pytest.raises(TypeError, match="unhashable"):
         hash(event)
@@ -111,7 +113,7 @@ def test_an_end_is_never_handed_out_as_a_delta():
 def test_matchable():
     def told(event: Event) -> object:
         match event:
-            case TextDelta(text):
+            case TextDelta(text) | ReasoningDelta(text):
                 return text
             case BBox(x_min, y_min, x_max, y_max):
                 return x_min, y_min, x_max, y_max
@@ -124,7 +126,7 @@ def test_matchable():
             case _:
                 return None
 
-    assert [told(event) for event in EVENTS] == [" moon", (0.1, 0.2, 0.3, 0.4), " L 1 1", "A moon.", "mood"]
+    assert [told(event) for event in EVENTS] == [" moon", "Look: ", (0.1, 0.2, 0.3, 0.4), " L 1 1", "A moon.", "mood"]
     assert told(PathChunk("M", 8)) is None
 
 

@@ -72,6 +72,7 @@ def test_the_names_that_the_design_promises():
     assert set(sansio_moondream.__all__) >= {
         *("QueryRequest", "CaptionRequest", "SegmentRequest", "DetectRequest", "PointRequest", "Settings", "EncodedImage", "encode_image"),
         *("Endpoint", "HTTPRequest", "ResponseStream", "Limits", "State", "Event", "NEED_DATA", "FINISHED", "encode_events"),
+        *("ChatMessage", "ChatRequest", "ChatResult", "ReasoningDelta", "Usage"),
         *("HTTP11Exchange", "SocketStream", "TextDelta", "BBox", "PathChunk", "Completed", "Unknown"),
         *("QueryResult", "CaptionResult", "SegmentResult", "DetectResult", "PointResult", "Metadata"),
     }

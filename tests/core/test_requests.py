@@ -159,19 +159,20 @@ class TestHead:
     @pytest.mark.parametrize("skill", REQUESTS)
     def test_method_and_address(self, skill: str):
         http = REQUESTS[skill].to_http(Endpoint())
-        assert (http.method, http.url) == ("POST", f"https://api.moondream.ai/v1/{skill}")
+        path = "chat/completions" if skill == "chat" else skill
+        assert (http.method, http.url) == ("POST", f"https://api.moondream.ai/v1/{path}")
         assert REQUESTS[skill].skill == skill
 
     @pytest.mark.parametrize("skill", REQUESTS)
     def test_headers(self, skill: str):
-        streams = skill in ("query", "caption", "segment")
+        streams = skill in ("query", "caption", "segment", "chat")
         assert REQUESTS[skill].streams is streams
         assert REQUESTS[skill].to_http(Endpoint(api_key="KEY")).headers == (
             ("Accept", "text/event-stream, application/json" if streams else "application/json"),
             ("Accept-Encoding", "identity"),
             ("Content-Type", "application/json"),
             ("User-Agent", f"sansio-moondream/{__version__}"),
-            ("X-Moondream-Auth", "KEY"),
+            ("Authorization", "Bearer KEY") if skill == "chat" else ("X-Moondream-Auth", "KEY"),
         )
 
     def test_no_key_no_header(self):
@@ -361,7 +362,7 @@ class TestValues:
                     return "?"
 
         assert about(QueryRequest(question="What?", settings=Settings(max_tokens=5))) == "What? in 5"
-        assert [about(request) for request in REQUESTS.values()] == ["?", "as long as it likes", "moon", "moon", "moon"]
+        assert [about(request) for request in REQUESTS.values()] == ["?", "as long as it likes", "moon", "moon", "moon", "?"]
 
     def test_reprs_are_short_and_leave_out_what_is_not_set(self):
         image = "<EncodedImage image/jpeg, 10,000,023 characters>"

@@ -11,6 +11,7 @@ import pytest
 from sansio_moondream import (
     BBox,
     CaptionResult,
+    ChatResult,
     Completed,
     DetectResult,
     Grounding,
@@ -24,6 +25,7 @@ from sansio_moondream import (
     Result,
     SegmentResult,
     Stats,
+    Usage,
 )
 
 BOX = BBox(0.1, 0.2, 0.3, 0.4)
@@ -32,18 +34,20 @@ METADATA = Metadata(
     finish_reason="length",
     metrics=Metrics(input_tokens=740, ttft_ms=40.5),
     stats=Stats(tokens=43, duration=0.25),
+    usage=Usage(740, 3, 743),
     deltas_match=False,
     headers=Headers({"Set-Cookie": "SECRET"}),
     extra={"org_id": "SECRET", "nested": [{"x": None}]},
 )
 REASONING = Reasoning("The moon is curved.", (Grounding(0, 8, (Point(0.5, 0.25),)), Grounding(9, 11)))
-HASHABLE = [BOX, Point(0.5, 0.25), METADATA.metrics, METADATA.stats, REASONING, *REASONING.grounding, METADATA.headers]
+HASHABLE = [BOX, Point(0.5, 0.25), METADATA.metrics, METADATA.stats, METADATA.usage, REASONING, *REASONING.grounding, METADATA.headers]
 RESULTS: list[Result] = [
     QueryResult("A moon.", REASONING, METADATA),
     CaptionResult("A moon.", METADATA),
     SegmentResult("M0 0L1 1z", BOX, "no path", METADATA, growing=True),
     DetectResult((BOX, BOX), METADATA),
     PointResult((Point(0.5, 0.25),), METADATA),
+    ChatResult("A moon.", REASONING, METADATA),
 ]
 
 
@@ -91,6 +95,7 @@ def test_results_of_two_skills_differ():
         (SegmentResult(), ("", None, None)),
         (DetectResult(), ((),)),
         (PointResult(), ((),)),
+        (ChatResult(), ("", None)),
     ],
 )
 def test_empty_ones(result: Any, empty: tuple[Any, ...]):
@@ -111,7 +116,8 @@ class TestRepr:
     def test_metadata_leaves_out_what_may_be_secret(self):
         assert repr(METADATA) == (
             "Metadata(request_id='31', finish_reason='length', metrics=Metrics(input_tokens=740, ttft_ms=40.5), "
-            "stats=Stats(tokens=43, duration=0.25), deltas_match=False)"
+            "stats=Stats(tokens=43, duration=0.25), usage=Usage(prompt_tokens=740, completion_tokens=3, total_tokens=743), "
+            "deltas_match=False)"
         )
         assert repr(Metadata()) == "Metadata()"
         assert all("SECRET" not in repr(result) for result in RESULTS)
@@ -123,6 +129,7 @@ class TestRepr:
             (Point(0.5, 0.25), "Point(x=0.5, y=0.25)"),
             (Metrics(), "Metrics()"),
             (Stats(), "Stats()"),
+            (Usage(), "Usage()"),
             (CaptionResult("A moon."), "CaptionResult(text='A moon.', metadata=Metadata())"),
             (DetectResult((BOX,)), f"DetectResult(objects=({BOX!r},), metadata=Metadata())"),
         ],
@@ -146,7 +153,9 @@ class TestRepr:
 def test_matchable():
     def about(result: Result) -> object:
         match result:
-            case QueryResult(text, Reasoning(thought, (Grounding(0, end), *_))):
+            case QueryResult(text, Reasoning(thought, (Grounding(0, end), *_))) | ChatResult(
+                text, Reasoning(thought, (Grounding(0, end), *_))
+            ):
                 return text, thought, end
             case CaptionResult(text, Metadata(finish_reason="length")):
                 return text
@@ -165,6 +174,7 @@ def test_matchable():
         ("M0 0L1 1z", 0.1, "no path"),
         (0.3, 1),
         (0.5, 0.25),
+        ("A moon.", "The moon is curved.", 8),
     ]
     assert about(QueryResult()) is None
 

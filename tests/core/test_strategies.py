@@ -64,7 +64,12 @@ class TestRequestsShrink:
     def test_to_what_the_skill_needs(self, skill: str):
         request = smallest(strategies.requests(skill), lambda request: True)
         assert request.skill == skill
-        assert {name for name in request.__struct_fields__ if getattr(request, name) is not None} <= {"question", "image", "object"}
+        assert {name for name in request.__struct_fields__ if getattr(request, name) is not None} <= {
+            "question",
+            "image",
+            "object",
+            "messages",
+        }
 
     @pytest.mark.parametrize(
         ("field", "value"), [("reasoning", False), ("settings", Settings()), ("model", "moondream3-preview"), ("spatial_refs", ())]
@@ -90,7 +95,8 @@ class TestStreamsShrink:
 
     @each_dialect
     def test_to_two_deltas_of_a_dialect(self, dialect: Dialect):
-        response = smallest(strategies.streams("caption", dialect), lambda response: len(response.events) >= 3)
+        skill = "chat" if dialect is Dialect.CHAT else "caption"
+        response = smallest(strategies.streams(skill, dialect), lambda response: len(response.events) >= 3)
         assert [event.text for event in response.events[:2] if isinstance(event, TextDelta)] == ["0", "0"]
         assert response.data == encode_events(response.events, dialect)
 

@@ -39,7 +39,7 @@ from sansio_moondream import (
     TextDelta,
 )
 from sansio_moondream.recording import Match, Recording
-from tests.helpers import END, LOCAL, QUERY, REQUESTS, delta, record
+from tests.helpers import END, LOCAL, OWN, QUERY, delta, record
 from tests.tools.programs import PATIENCE, Program, running
 
 KEY = "planted-key-7f3a"
@@ -152,7 +152,7 @@ def post(*headers: str) -> bytes:
 
 
 class TestPassingOn:
-    @pytest.mark.parametrize("request_", REQUESTS.values(), ids=list(REQUESTS))
+    @pytest.mark.parametrize("request_", OWN.values(), ids=list(OWN))
     @pytest.mark.parametrize("dialect", ["engine", "cloud", "station"])
     def test_every_skill_streamed_and_whole(self, upstream: Program, proxy: Recorded, request_: Request[Any], dialect: str) -> None:
         headers = {"X_Moondream_Dialect": dialect}

@@ -11,7 +11,7 @@ import pytest
 from moondream_transports import Client, ReplayTransport
 from sansio_moondream import Endpoint, encode_image
 from sansio_moondream.recording import Match, Recording
-from tests.helpers import REQUESTS
+from tests.helpers import OWN
 
 SHIPPED = files("moondream_tools") / "recordings"
 MAKE = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "make_recordings.py"))["make"]
@@ -23,10 +23,10 @@ def test_they_are_what_the_script_makes_of_the_captured_responses() -> None:
     assert {path.name for path in SHIPPED.iterdir()} == {*made, "README.md", "moon.png"}
 
 
-@pytest.mark.parametrize("skill", REQUESTS)
+@pytest.mark.parametrize("skill", OWN)
 def test_they_play(skill: str) -> None:
     recording = Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes())
-    result = Client(ReplayTransport([recording], speed=None, match=Match.SKILL), Endpoint()).stream(REQUESTS[skill])
+    result = Client(ReplayTransport([recording], speed=None, match=Match.SKILL), Endpoint()).stream(OWN[skill])
     with result as stream:
         metadata = stream.result().metadata
     assert metadata.finish_reason == "stop"

@@ -200,3 +200,4 @@ def test_shorthands_tell_what_they_take(kind: type[Any]) -> None:
         bound = inspect.signature(getattr(kind(Told(), ENDPOINT), name))
         assert {"image", "settings", "model"} <= set(bound.parameters)
         assert "self" not in bound.parameters
+    assert [*inspect.signature(kind(Told(), ENDPOINT).chat).parameters] == ["messages", "reasoning", "settings", "model"]

@@ -15,6 +15,8 @@ from sansio_moondream import (
     BBox,
     CaptionRequest,
     CaptionResult,
+    ChatRequest,
+    ChatResult,
     Completed,
     ConnectFailed,
     ConnectionLost,
@@ -152,6 +154,16 @@ def test_shorthands() -> None:
                 pass
             case _:
                 assert (result.path, result.bbox) == ("M0,0z", BBox(0, 0, 1, 1))
+
+
+def test_chat() -> None:
+    transport = JSONTold(b'{"choices": [{"message": {"content": "A"}, "finish_reason": "stop"}]}', b"")
+    messages: list[dict[str, object]] = [{"role": "user", "content": [PIXEL, "Q"]}]
+    result = client(transport).chat(messages=messages, reasoning=True, settings=Settings(max_tokens=9), model="m")
+    assert isinstance(result, ChatResult)
+    assert (result.text, result.metadata.finish_reason) == ("A", "stop")
+    asked = ChatRequest(messages=messages, reasoning=True, settings=Settings(max_tokens=9), model="m")
+    assert transport.requests == [asked.to_http(ENDPOINT, stream=False)]
 
 
 def test_a_question_needs_no_picture() -> None:

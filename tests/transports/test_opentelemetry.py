@@ -16,7 +16,7 @@ from moondream_transports import AsyncClient, AsyncReplayTransport, Client, Repl
 from sansio_moondream import ConnectFailed, MoondreamError, QueryRequest, Request, TextDelta
 from sansio_moondream.recording import Ending, Match, Piece, Recording, RecordingHeader
 from tests.guides import ROOT, write_files
-from tests.helpers import END, PIXEL, QUERY, REQUESTS, TRACES, Trace, delta
+from tests.helpers import END, OWN, PIXEL, QUERY, REQUESTS, TRACES, Trace, delta
 
 from .drivers import Driver, never
 from .told import ENDPOINT, AsyncTold, JSONTold, Told
@@ -29,9 +29,9 @@ metrics_export: Any = import_module("opentelemetry.sdk.metrics.export")
 StatusCode: Any = import_module("opentelemetry.trace").StatusCode
 
 SHIPPED = files("moondream_tools") / "recordings"
-RECORDINGS = {skill: Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes()) for skill in REQUESTS}
+RECORDINGS = {skill: Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes()) for skill in OWN}
 each_kind = pytest.mark.parametrize("kind", [Driver(name, name, never) for name in ("sync", "asyncio", "trio")], ids=lambda kind: kind.name)
-each_skill = pytest.mark.parametrize("skill", REQUESTS)
+each_skill = pytest.mark.parametrize("skill", OWN)
 SECONDS = 1000.0  # in the place of any time
 
 

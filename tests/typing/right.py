@@ -18,6 +18,9 @@ from sansio_moondream import (
     BBox,
     CaptionRequest,
     CaptionResult,
+    ChatMessage,
+    ChatRequest,
+    ChatResult,
     Completed,
     DetectRequest,
     DetectResult,
@@ -40,6 +43,7 @@ from sansio_moondream import (
     QueryRequest,
     QueryResult,
     Reasoning,
+    ReasoningDelta,
     Request,
     ResponseStream,
     Result,
@@ -52,6 +56,7 @@ from sansio_moondream import (
     TextDelta,
     Trigger,
     Unknown,
+    Usage,
     encode_events,
     encode_image,
 )
@@ -66,6 +71,7 @@ def results_of_streams(image: EncodedImage) -> None:
     assert_type(ResponseStream(SegmentRequest(image=image, object="moon")).result(), SegmentResult)
     assert_type(ResponseStream(DetectRequest(image=image, object="moon")).result(), DetectResult)
     assert_type(ResponseStream(PointRequest(image=image, object="moon"), Limits(max_json_depth=8)).result(), PointResult)
+    assert_type(ResponseStream(ChatRequest(messages=[ChatMessage("user", ["What?", image])])).result(), ChatResult)
 
 
 def snapshots(image: EncodedImage) -> None:
@@ -96,6 +102,9 @@ def events_are_a_closed_union(event: Event) -> str:
             assert_type(text, str)
             assert_type(token_index, int | None)
             return text
+        case ReasoningDelta(text):
+            assert_type(text, str)
+            return text
         case BBox(x_min, _, x_max):
             assert_type(x_min, float)
             return str(x_max - x_min)
@@ -114,6 +123,8 @@ def events_are_a_closed_union(event: Event) -> str:
 def events_by_isinstance(event: Event) -> None:
     if isinstance(event, TextDelta | PathChunk):
         assert_type(event, TextDelta | PathChunk)
+    elif isinstance(event, ReasoningDelta):
+        assert_type(event, ReasoningDelta)
     elif isinstance(event, BBox):
         assert_type(event, BBox)
     elif isinstance(event, Completed):
@@ -127,7 +138,7 @@ def events_by_isinstance(event: Event) -> None:
 def results_are_a_closed_union(result: Result) -> str:
     assert_type(result.metadata, Metadata)
     match result:
-        case QueryResult(text) | CaptionResult(text):
+        case QueryResult(text) | CaptionResult(text) | ChatResult(text):
             return text
         case SegmentResult(path):
             return path
@@ -161,7 +172,7 @@ def next_event_by_match(stream: ResponseStream[CaptionResult]) -> str:
             return "whole"
         case TextDelta(text):
             return text
-        case BBox() | PathChunk() | Completed() | Unknown():
+        case ReasoningDelta() | BBox() | PathChunk() | Completed() | Unknown():
             return ""
 
 
@@ -196,7 +207,10 @@ def every_state(state: State) -> bool:
             assert_never(state)
 
 
-def fields(query: QueryResult, segment: SegmentResult) -> None:
+def fields(query: QueryResult, segment: SegmentResult, chat: ChatResult) -> None:
+    assert_type(chat.text, str)
+    assert_type(chat.reasoning, Reasoning | None)
+    assert_type(chat.metadata.usage, Usage | None)
     assert_type(query.text, str)
     assert_type(query.reasoning, Reasoning | None)
     assert_type(query.metadata.request_id, str | None)
@@ -221,6 +235,9 @@ def requests(picture: Image.Image, points: list[Point], boxes: tuple[BBox, ...])
     SegmentRequest(image=image, object="moon", spatial_refs=points)
     SegmentRequest(image=image, object="moon", spatial_refs=boxes)
     PointRequest(image=image, object="moon", spatial_refs=[(0.5, 0.5), (0, 0, 1, 1), points[0], boxes[0]])
+    in_openais_form: list[dict[str, object]] = [{"role": "user", "content": [{"type": "text", "text": "What?"}, image]}]
+    ChatRequest(messages=in_openais_form, reasoning=True, settings=Settings(max_tokens=7), model="m")
+    ChatRequest(messages=[ChatMessage("system", "Be brief."), *in_openais_form])
     http = QueryRequest(question="?").to_http(Endpoint("http://localhost:2020/v1", headers={"X-Org": "7"}))
     assert_type(http.body, bytes)
     assert_type(http.headers, tuple[tuple[str, str], ...])

@@ -12,6 +12,8 @@ from sansio_moondream import (
     BBox,
     CaptionRequest,
     CaptionResult,
+    ChatMessage,
+    ChatRequest,
     Completed,
     DetectRequest,
     EncodedImage,
@@ -26,6 +28,7 @@ from sansio_moondream import (
     SegmentRequest,
     Settings,
     TextDelta,
+    Unknown,
     encode_events,
     encode_image,
 )
@@ -33,7 +36,7 @@ from sansio_moondream import (
 
 def an_event_forgotten(event: Event) -> None:
     match event:
-        case TextDelta() | BBox() | PathChunk() | Completed():
+        case TextDelta() | BBox() | PathChunk() | Completed() | Unknown():
             pass
         case _:
             assert_never(event)  # type: ignore[arg-type]
@@ -68,6 +71,11 @@ def requests(image: EncodedImage) -> None:
     CaptionRequest(image=image, length="tiny")  # type: ignore[arg-type]
     SegmentRequest(image=image)  # type: ignore[call-arg]
     DetectRequest(image=image, object="moon", spatial_refs=[(0, 0)])  # type: ignore[call-arg]
+    ChatRequest()  # type: ignore[call-arg]
+    ChatRequest(messages="Hi")  # type: ignore[arg-type]
+    ChatRequest(messages=[image])  # type: ignore[list-item]
+    ChatMessage("tool", "x")  # type: ignore[arg-type]
+    ChatMessage("user", [b"GIF89a"])  # type: ignore[list-item]
     PointRequest(image=image, object=None)  # type: ignore[arg-type]
     Settings(0.5)  # type: ignore[call-arg]
     Settings(max_tokens=1.5)  # type: ignore[arg-type]

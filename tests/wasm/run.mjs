@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 // Pillow have no place here: there is none of these under WebAssembly.
 const DECODE_TESTS = [
   "tests/wasm/probe.py",
-  ...["records", "stream", "traces", "properties", "machine", "inflate", "limits", "api_errors", "encode", "events"].map(
+  ...["records", "stream", "traces", "properties", "machine", "inflate", "limits", "api_errors", "encode", "events", "chat", "chat_request"].map(
     (name) => `tests/core/test_${name}.py`,
   ),
 ];

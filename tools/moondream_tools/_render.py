@@ -13,6 +13,7 @@ import msgspec
 from sansio_moondream import (
     BBox,
     CaptionResult,
+    ChatResult,
     Completed,
     DetectResult,
     Event,
@@ -20,6 +21,7 @@ from sansio_moondream import (
     PathChunk,
     PointResult,
     QueryResult,
+    ReasoningDelta,
     Result,
     SegmentResult,
     TextDelta,
@@ -57,6 +59,8 @@ def event_fields(event: Event) -> dict[str, Any]:
     match event:
         case TextDelta():
             return {"event": "text_delta", "text": event.text, "token_index": event.token_index}
+        case ReasoningDelta():
+            return {"event": "reasoning_delta", "text": event.text}
         case PathChunk():
             return {"event": "path_chunk", "data": event.data, "token_index": event.token_index}
         case BBox():
@@ -101,20 +105,20 @@ class TextOutput:
             case Completed():
                 self._end_path()
                 self._complete(event.result)
-            case Unknown():
+            case Unknown() | ReasoningDelta():  # the reasoning is in the notes at the end
                 pass
             case _:
                 assert_never(event)
 
     def fault(self, partial: Result | None) -> None:
         self._end_path()
-        if isinstance(partial, QueryResult | CaptionResult) and not self._text_shown:
+        if isinstance(partial, QueryResult | CaptionResult | ChatResult) and not self._text_shown:
             self._out.write(safe(partial.text))
         self._out.end_line()
 
     def _complete(self, result: Result) -> None:
         match result:
-            case QueryResult() | CaptionResult():
+            case QueryResult() | CaptionResult() | ChatResult():
                 self._complete_text(result)
             case SegmentResult():
                 if result.bbox is not None:
@@ -132,14 +136,14 @@ class TextOutput:
                 assert_never(result)
         self._note(describe(result.metadata))
 
-    def _complete_text(self, result: QueryResult | CaptionResult) -> None:
+    def _complete_text(self, result: QueryResult | CaptionResult | ChatResult) -> None:
         if not self._text_shown:
             self._out.write(safe(result.text))
         self._out.end_line()
         if result.metadata.deltas_match is False:
             self._note("The server damaged characters while it streamed this. Whole, it reads:")
             self._out.line(safe(result.text))
-        if isinstance(result, QueryResult) and result.reasoning is not None:
+        if not isinstance(result, CaptionResult) and result.reasoning is not None:
             self._note(f"Reasoning: {safe(result.reasoning.text)}")
 
     def _grow_path(self, data: str) -> None:
@@ -174,6 +178,8 @@ def describe(metadata: Metadata) -> str:
         said += _said(metrics.output_tokens, "{} tokens")
         said += _said(metrics.ttft_ms, "the first after {:.0f} ms")
         said += _said(metrics.decode_time_ms, "decoded in {:.0f} ms")
+    if metadata.usage is not None:
+        said += _said(metadata.usage.completion_tokens, "{} tokens")
     if stats is not None:
         said += _said(stats.tokens, "{} tokens")
         said += _said(stats.tokens_per_sec, "{:.1f} a second")

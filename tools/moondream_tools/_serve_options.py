@@ -49,8 +49,18 @@ def parse_cut(text: str) -> int:
     return int(text)
 
 
+DIALECTS = {dialect.value: dialect for dialect in Dialect if dialect is not Dialect.CHAT}  # chats are not served
+
+
+def parse_dialect(text: str) -> Dialect:
+    """One of DIALECTS, by its name. Raises ValueError."""
+    if text not in DIALECTS:
+        raise ValueError(f"the dialect should be one of {', '.join(DIALECTS)}, not {text[:20]!r}")
+    return DIALECTS[text]
+
+
 OVERRIDES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "x-moondream-dialect": ("dialect", Dialect),
+    "x-moondream-dialect": ("dialect", parse_dialect),
     "x-moondream-match": ("match", Match),
     "x-moondream-pace": ("speed", parse_speed),
     "x-moondream-cut": ("cut", parse_cut),

@@ -8,11 +8,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from sansio_moondream import Dialect, Endpoint
+from sansio_moondream import Endpoint
 from sansio_moondream.recording import Match
 
 from ._faults import FAULTS, Fault
-from ._serve_options import OVERRIDES, Options, parse_cut, parse_speed
+from ._serve_options import DIALECTS, OVERRIDES, Options, parse_cut, parse_dialect, parse_speed
 
 COMMANDS = ("serve", "record")
 _LOOPBACK = "127.0.0.1"
@@ -45,7 +45,7 @@ def add_server_commands(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     serve.add_argument("folder", nargs="?", metavar="FOLDER", help="where the recordings are (default: those that ship with this program)")
-    serve.add_argument("--dialect", type=typed(Dialect), metavar="NAME", help=f"{_names(Dialect)} (default: as recorded)")
+    serve.add_argument("--dialect", type=typed(parse_dialect), metavar="NAME", help=f"{', '.join(DIALECTS)} (default: as recorded)")
     serve.add_argument(
         "--match",
         type=typed(Match),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 from sansio_moondream import (
     BBox,
     CaptionRequest,
+    ChatMessage,
+    ChatRequest,
     DetectRequest,
     EncodedImage,
     Endpoint,
@@ -129,6 +131,17 @@ def point(
 ) -> PointRequest:
     """Send a `PointRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
     return PointRequest(image=encode_image(image), object=object, spatial_refs=spatial_refs, settings=settings, model=model)
+
+
+def chat(
+    *,
+    messages: Iterable[ChatMessage | Mapping[str, object]],
+    reasoning: bool | None = None,
+    settings: Settings | None = None,
+    model: str | None = None,
+) -> ChatRequest:
+    """Send a `ChatRequest` and wait for the whole answer."""
+    return ChatRequest(messages=messages, reasoning=reasoning, settings=settings, model=model)
 
 
 def named_like(method: F, make_request: Callable[..., Request[Any]], owner: str) -> F:

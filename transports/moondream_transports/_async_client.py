@@ -43,3 +43,4 @@ class AsyncClient(any_client.AnyClient[AsyncTransport, Awaitable[object]]):
     segment = _asks(any_client.segment)
     detect = _asks(any_client.detect)
     point = _asks(any_client.point)
+    chat = _asks(any_client.chat)

@@ -43,7 +43,7 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
         return self._exchange.decoder.result()
 
     def text(self) -> AsyncIterator[str]:
-        """Only the text, piece by piece, of a query or a caption. Raises as iterating does."""
+        """Only the text, piece by piece, of a query, a caption or a chat. Raises as iterating does."""
         return _Texts(self)
 
     async def aclose(self) -> None:

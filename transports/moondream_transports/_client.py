@@ -25,8 +25,8 @@ def _asks(make_request: Callable[P, Request[R]]) -> Callable[Concatenate[Client,
 class Client(any_client.AnyClient[Transport, object]):
     """Asks a Moondream server, one request at a time or several from several threads.
 
-    `stream` gives events as they come, `send` the whole answer; `query`, `caption`, `segment`, `detect` and `point` are `send` with
-    the request made on the way. Each raises the errors of `sansio_moondream`, whatever the transport. `hooks` are told how each
+    `stream` gives events as they come, `send` the whole answer; `query`, `caption`, `segment`, `detect`, `point` and `chat` are `send`
+    with the request made on the way. Each raises the errors of `sansio_moondream`, whatever the transport. `hooks` are told how each
     exchange goes; see `Hooks`. Nothing is sent again by itself, as a request that was sent twice may be billed twice: `retries` says
     when it may be; see `RetryPolicy`. `sleep` is what waits between two attempts, for tests with a clock of their own; `close()` of a
     stream ends only the usual one.
@@ -46,3 +46,4 @@ class Client(any_client.AnyClient[Transport, object]):
     segment = _asks(any_client.segment)
     detect = _asks(any_client.detect)
     point = _asks(any_client.point)
+    chat = _asks(any_client.chat)

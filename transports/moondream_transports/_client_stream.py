@@ -45,7 +45,7 @@ class ClientStream(AnyClientStream[R, Transport, ByteStream, object]):
         return self._exchange.decoder.result()
 
     def text(self) -> Iterator[str]:
-        """Only the text, piece by piece, of a query or a caption. Raises as iterating does."""
+        """Only the text, piece by piece, of a query, a caption or a chat. Raises as iterating does."""
         return (event.text for event in self if isinstance(event, TextDelta))
 
     def close(self) -> None:

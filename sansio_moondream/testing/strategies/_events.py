@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sansio_moondream._encode import Dialect
-from sansio_moondream._events import Completed, Event, PathChunk, TextDelta, Unknown
+from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._results import (
     BBox,
     CaptionResult,
+    ChatResult,
     DetectResult,
     Grounding,
     Metadata,
@@ -23,6 +24,7 @@ from sansio_moondream._results import (
     Result,
     SegmentResult,
     Stats,
+    Usage,
 )
 from sansio_moondream.testing._outcomes import EVENT_STREAM
 
@@ -47,6 +49,7 @@ _ABOUT: dict[str, st.SearchStrategy[Any]] = {
     "finish_reason": st.sampled_from([None, "stop", "length"]),
     "metrics": st.none() | st.builds(Metrics, _counts, _counts, _times, _times, _times),
     "stats": st.none() | st.builds(Stats, _counts, _times, _times),
+    "usage": st.none() | st.builds(Usage, _counts, _counts, _counts),
 }
 # What the messages of each dialect carry beside the answer; None is a whole JSON answer, whoever gave it.
 _CARRIES: dict[Dialect | None, set[str]] = {
@@ -54,7 +57,8 @@ _CARRIES: dict[Dialect | None, set[str]] = {
     Dialect.CLOUD: {"request_id"},
     Dialect.STATION: {"stats"},
     Dialect.DEMO: {"stats"},
-    None: {*_ABOUT, "reasoning"},
+    Dialect.CHAT: {"request_id", "usage"},
+    None: {*_ABOUT, "reasoning"} - {"usage"},
 }
 _KINDS: dict[str, type[TextDelta | PathChunk]] = {"query": TextDelta, "caption": TextDelta, "segment": PathChunk}
 _unknown: st.SearchStrategy[Event] = st.builds(Unknown, _unknown_fields)
@@ -68,12 +72,15 @@ def _delta(kind: type[TextDelta | PathChunk], indexed: bool) -> st.SearchStrateg
 _DELTAS: dict[tuple[str, bool], st.SearchStrategy[list[Event]]] = {
     (skill, indexed): st.lists(_delta(kind, indexed) | _unknown, max_size=6) for skill, kind in _KINDS.items() for indexed in (False, True)
 }
+_DELTAS["chat", False] = st.lists(_delta(TextDelta, False) | st.builds(ReasoningDelta, _pieces) | _unknown, max_size=6)
 _no_deltas: st.SearchStrategy[list[Event]] = st.builds(list[Event])
 _coarse_boxes = st.lists(boxes, max_size=1)
 _chances = st.integers(0, 3)
 _choices = st.booleans()
 _objects = st.lists(boxes, max_size=3).map(tuple)
 _spots = st.lists(points, max_size=3).map(tuple)
+_spans = st.lists(_groundings, max_size=2).map(tuple)
+_ends = st.sampled_from(["stop", "length"])
 _parse_errors = st.none() | _texts
 
 
@@ -82,8 +89,8 @@ def events(draw: st.DrawFn, skill: str, dialect: Dialect = Dialect.ENGINE, heade
     """The events of a whole streamed answer, such that `decode(encode_events(events, dialect)) == events`.
 
     Up to six deltas or messages that nobody knows, for a segment perhaps a coarse box before them, and `Completed`; detect and point
-    have nothing but that. `headers` are those of the response, which its metadata holds. Raises ValueError for a skill that there
-    is not.
+    have nothing but that. A chat has the dialect CHAT, and nothing else has. `headers` are those of the response, which its metadata
+    holds. Raises ValueError for a skill that there is not.
     """
     before: list[Event] = []
     if checked(skill) == "segment":
@@ -94,7 +101,7 @@ def events(draw: st.DrawFn, skill: str, dialect: Dialect = Dialect.ENGINE, heade
 
 def result(draw: st.DrawFn, skill: str, dialect: Dialect | None, before: list[Event], headers: Headers) -> Result:
     """What a stream that had these events comes to; without a dialect, what a whole JSON answer holds."""
-    carries = _CARRIES[dialect]
+    carries = _CARRIES[Dialect.CHAT if skill == "chat" else dialect]
     rich = draw(_chances) > 0  # else there is nothing beside the answer: so it shrinks to that
     about = Metadata(headers=headers)
     if rich:
@@ -111,6 +118,13 @@ def result(draw: st.DrawFn, skill: str, dialect: Dialect | None, before: list[Ev
             if skill == "caption":
                 return CaptionResult(text, about)
             return QueryResult(text, draw(_reasonings) if rich and "reasoning" in carries else None, about)
+        case "chat":
+            about = replace(about, finish_reason=draw(_ends), request_id=about.request_id or None)
+            whole = dialect is None
+            thoughts = draw(_texts) if whole else "".join(event.text for event in before if isinstance(event, ReasoningDelta))
+            grounding = draw(_spans) if rich else ()
+            text = draw(_texts) if whole else "".join(event.text for event in before if isinstance(event, TextDelta))
+            return ChatResult(text, Reasoning(thoughts, grounding) if thoughts or grounding else None, about)
         case "segment":
             bbox = next((event for event in before if isinstance(event, BBox)), None)
             if rich and draw(_choices):

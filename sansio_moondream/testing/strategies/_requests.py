@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from sansio_moondream._chat_request import ChatMessage, ChatRequest
 from sansio_moondream._images import EncodedImage, encode_image
 from sansio_moondream._requests import CaptionRequest, DetectRequest, PointRequest, QueryRequest, Request, SegmentRequest, Settings
 from sansio_moondream._results import BBox, Point
@@ -56,6 +58,15 @@ def _with_options(kind: Callable[..., Request[Any]], options: Options, **needed:
     return st.builds(kind, **needed) | st.builds(kind, **needed, **options, **shared)
 
 
+def _chats() -> st.SearchStrategy[ChatRequest]:
+    parts = st.lists(_words | images(), min_size=1, max_size=3)
+    messages = st.lists(st.builds(ChatMessage, st.sampled_from(["user", "assistant", "system"]), _words | parts), min_size=1, max_size=3)
+    sampling = settings().map(lambda given: replace(given, max_objects=None))  # which a chat does not have
+    options: Options = {"settings": st.none() | sampling, "model": st.sampled_from([None, *_MODELS])}
+    reasoning = st.sampled_from([None, False, True])
+    return st.builds(ChatRequest, messages=messages) | st.builds(ChatRequest, messages=messages, reasoning=reasoning, **options)
+
+
 _MODELS = ("moondream3-preview", "moondream3-preview/moons@100")
 _of_a_query: Options = {"image": st.none() | images(), "reasoning": st.sampled_from([None, False, True]), "spatial_refs": _refs}
 _REQUESTS: dict[str, st.SearchStrategy[Request[Any]]] = {
@@ -64,6 +75,7 @@ _REQUESTS: dict[str, st.SearchStrategy[Request[Any]]] = {
     "segment": _with_options(SegmentRequest, {"spatial_refs": _refs}, image=images(), object=_words),
     "detect": _with_options(DetectRequest, {}, image=images(), object=_words),
     "point": _with_options(PointRequest, {"spatial_refs": _refs}, image=images(), object=_words),
+    "chat": _chats(),
 }
 _any_request = st.one_of(*_REQUESTS.values())
 skills = st.sampled_from([*_REQUESTS])

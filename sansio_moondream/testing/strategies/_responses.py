@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sansio_moondream._encode import Dialect, encode_events
+from sansio_moondream._encode import Dialect, encode_events, encode_result
 from sansio_moondream._errors import (
     APIError,
     AuthenticationError,
@@ -19,8 +19,9 @@ from sansio_moondream._errors import (
     RateLimitError,
     ServerError,
 )
-from sansio_moondream._events import Completed, Event, TextDelta, Unknown
+from sansio_moondream._events import Completed, Event, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._headers import Headers
+from sansio_moondream._results import ChatResult
 from sansio_moondream.testing._outcomes import EVENT_STREAM
 from sansio_moondream.testing._responses import Response
 
@@ -41,7 +42,9 @@ _STREAM_HEADS: st.SearchStrategy[Head] = st.sampled_from(
 _JSON_HEADS: st.SearchStrategy[Head] = st.sampled_from(
     [(("content-type", "application/json"),), (("Content-Type", "application/json; charset=utf-8"),)]
 )
-_DIALECTS = st.sampled_from([*Dialect])
+_DIALECTS = st.sampled_from([dialect for dialect in Dialect if dialect is not Dialect.CHAT])
+_own_skills = skills.filter(lambda skill: skill != "chat")
+_DONE = b"data: [DONE]\n\n"
 _STATS = st.sampled_from(["_stats", "stats"])
 _choices = st.booleans()
 _ABSENT = st.lists(st.sampled_from(["token_index", "request_id", "finish_reason", "metrics", "stats"]), max_size=2)
@@ -54,20 +57,27 @@ def streams(draw: st.DrawFn, skill: str | None = None, dialect: Dialect | None =
     It is spelled as a server or a proxy may: line ends, comments, other fields, JSON on several lines, escaped or raw; null for what
     is not there; text in the last message. Raises ValueError for a skill that there is not.
     """
-    skill = skill or draw(skills)
-    dialect = dialect or draw(_DIALECTS)
+    skill = skill or ("chat" if dialect is Dialect.CHAT else draw(skills if dialect is None else _own_skills))
+    dialect = dialect or _dialect(draw, skill)
     head = draw(_STREAM_HEADS)
     made = draw(events(skill, dialect, head))
     messages = _messages(draw, made, dialect)
     data = event_stream(draw, [(None, message) for message in messages])
+    if dialect is Dialect.CHAT and not draw(_choices):  # not every server sends it
+        data += _DONE
     return Response(draw(requests(skill)), 200, head, data, made, None, dialect)
+
+
+def _dialect(draw: st.DrawFn, skill: str) -> Dialect:
+    drawn = draw(_DIALECTS)  # for a chat too, so that what has fewer choices is no smaller than a query
+    return Dialect.CHAT if skill == "chat" else drawn
 
 
 def _messages(draw: st.DrawFn, made: list[Event], dialect: Dialect) -> list[Fields]:
     """The messages of a stream as this dialect's servers may have them, and not only as `encode_events` has them."""
     encoded = [(event, message) for event in made for message in _encoded(event, dialect)]
     messages = [message for _, message in encoded]
-    if not draw(_choices):
+    if dialect is Dialect.CHAT or not draw(_choices):
         return messages
     end = messages[-1]
     for event, message in encoded:
@@ -82,7 +92,7 @@ def _messages(draw: st.DrawFn, made: list[Event], dialect: Dialect) -> list[Fiel
 
 
 def _encoded(event: Event, dialect: Dialect) -> list[Fields]:
-    records = encode_events([event], dialect).split(b"\n\n")[:-1]
+    records = encode_events([event], dialect).removesuffix(_DONE).split(b"\n\n")[:-1]
     return [json.loads(record.removeprefix(b"data: ")) for record in records]
 
 
@@ -92,13 +102,15 @@ def whole_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
     skill = skill or draw(skills)
     head = draw(_JSON_HEADS)
     whole = result(draw, skill, None, [], Headers(head))
-    (fields,) = _encoded(Completed(whole), Dialect.ENGINE)
-    for name in ("type", "chunk", "completed"):
-        fields.pop(name, None)
+    fields: Fields = json.loads(encode_result(whole, Dialect.CHAT if skill == "chat" else Dialect.ENGINE))
     if (stats := whole.metadata.stats) is not None:
         fields[draw(_STATS)] = {name: getattr(stats, name) for name in stats.__struct_fields__}
-    text = getattr(whole, "text", "")
-    made: list[Event] = [*([TextDelta(text)] if text else []), Completed(whole)]
+    made: list[Event] = []
+    if isinstance(whole, ChatResult) and whole.reasoning is not None and whole.reasoning.text:
+        made.append(ReasoningDelta(whole.reasoning.text))
+    if text := getattr(whole, "text", ""):
+        made.append(TextDelta(text))
+    made.append(Completed(whole))
     return Response(draw(requests(skill)), 200, head, json_text(draw, fields), made)
 
 
@@ -164,7 +176,7 @@ def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
     body, message = _errors(draw, about)
     where = draw(_PLACES)
     if where == "stream":
-        dialect = draw(_DIALECTS)
+        dialect = _dialect(draw, skill)
         *made, _ = draw(events(skill, dialect))
         messages = [(None, message) for event in made for message in _encoded(event, dialect)]
         name = draw(_NAMES)
