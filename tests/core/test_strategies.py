@@ -207,7 +207,7 @@ def drawn(made: Callable[[], st.SearchStrategy[Any]]) -> list[Any]:
     """A few hundred examples, as a test gets them."""
     examples: list[Any] = []
 
-    @settings(max_examples=300, database=None, phases=[Phase.generate])
+    @settings(max_examples=500, database=None, phases=[Phase.generate])
     @given(made())
     def draw(value: Any) -> None:
         examples.append(value)
