@@ -21,11 +21,29 @@ from PIL import Image
 
 import moondream_transports
 from moondream_transports import sdk as md
-from sansio_moondream import APIError, AuthenticationError, Endpoint, IncompleteStream, QueryResult, ServerError
+from sansio_moondream import (
+    APIError,
+    AuthenticationError,
+    ChatResult,
+    Completed,
+    Dialect,
+    Endpoint,
+    Grounding,
+    IncompleteStream,
+    Metadata,
+    Point,
+    QueryResult,
+    Reasoning,
+    ReasoningDelta,
+    ServerError,
+    TextDelta,
+    encode_events,
+    encode_result,
+)
 from tests.helpers import END, TRACES, delta
 
 IMAGE = Image.new("RGB", (32, 24), "gray")
-TEXT = {"query": "answer", "caption": "caption"}
+TEXT = {"query": "answer", "caption": "caption", "chat": "message"}
 # What is asked of both, as a call of each method. `stream` comes on top, where there is such a thing.
 CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "query": ((IMAGE, "What is in this image?"), {"settings": {"temperature": 0.5}, "spatial_refs": [[0.5, 0.25]]}),
@@ -33,13 +51,25 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "segment": ((IMAGE, "moon"), {"spatial_refs": [(0.1, 0.2, 0.3, 0.4)], "settings": {"temperature": 0}}),
     "detect": ((IMAGE, "moon"), {"settings": {"max_objects": 3}}),
     "point": ((IMAGE, "moon"), {"spatial_refs": [[0.5, 0.25]]}),
+    "chat": (
+        ([{"role": "user", "content": [{"type": "text", "text": "What is this?"}]}],),
+        {"settings": {"temperature": 0.5, "max_tokens": 9}, "reasoning": True},
+    ),
 }
 STREAMED = [name for name in CALLS if name not in ("detect", "point")]
 WHOLE_CAPTION = json.dumps(
     {"request_id": "7", "finish_reason": "stop", "caption": "The moon.", "metrics": {}}
 ).encode()  # none was captured
+# As the documentation has it: no chat was captured either.
+CHAT = ChatResult("A moon.", Reasoning("Look.", (Grounding(0, 4, (Point(0.5, 0.25),)),)), Metadata("8", "stop"))
+MADE_UP = {
+    "engine-caption-whole": WHOLE_CAPTION,
+    "engine-completions": encode_events([ReasoningDelta("Look."), TextDelta("A "), TextDelta("moon."), Completed(CHAT)], Dialect.CHAT),
+    "engine-completions-whole": encode_result(CHAT, Dialect.CHAT),
+}
 # What only ours has: named in docs/from-the-official-sdk.md.
 MORE = {"request_id", "parse_error"}
+MORE_STREAMED = {*MORE, "finish_reason"}  # of a chat
 
 
 class Service(BaseHTTPRequestHandler):
@@ -54,10 +84,10 @@ class Service(BaseHTTPRequestHandler):
         self.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
         skill = self.path.rpartition("/")[2]
         name = f"engine-{skill}" if body.get("stream") else f"engine-{skill}-whole"
-        if body.get("reasoning"):
+        if body.get("reasoning") and skill == "query":
             name = "engine-query-reasoning-whole"
-        bodies = {trace.name: trace.body for trace in TRACES}
-        status, content = self.answer or (200, WHOLE_CAPTION if name == "engine-caption-whole" else bodies[name])
+        bodies = {trace.name: trace.body for trace in TRACES} | MADE_UP
+        status, content = self.answer or (200, bodies[name])
         self.send_response(status)
         self.send_header("Content-Type", "application/json" if content.startswith(b"{") else "text/event-stream")
         self.end_headers()
@@ -104,10 +134,10 @@ def settled(output: Any) -> Any:
     return {name: list(value) if isinstance(value, Generator) else value for name, value in output.items()}
 
 
-def without_more(output: Any) -> Any:
+def without_more(output: Any, more: set[str] = MORE) -> Any:
     if isinstance(output, list):
         return [without_more(item) for item in output]
-    return {name: value for name, value in output.items() if name not in MORE} if isinstance(output, dict) else output
+    return {name: value for name, value in output.items() if name not in more} if isinstance(output, dict) else output
 
 
 def both(official: Any, service: Any, name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
@@ -117,7 +147,9 @@ def both(official: Any, service: Any, name: str, *args: Any, **options: Any) -> 
     assert path == their_path
     assert body.pop("image_url", "")[:30] == their_body.pop("image_url", "")[:30]  # two encoders' JPEGs
     assert body == their_body
-    assert headers["x-moondream-auth"] == their_headers["x-moondream-auth"] == "key"
+    key = "authorization" if name == "chat" else "x-moondream-auth"
+    assert headers[key] == their_headers[key]
+    assert headers[key].endswith("key")
     return theirs, mine
 
 
@@ -136,7 +168,7 @@ def test_streamed_answers_are_the_same(official: Any, service: Any, name: str):
     if name in TEXT:
         # The official generator gives an empty text at the end.
         theirs = {TEXT[name]: [chunk for chunk in theirs[TEXT[name]] if chunk]}
-    assert without_more(mine) == theirs
+    assert without_more(mine, MORE_STREAMED) == theirs
     assert (mine[-1] if isinstance(mine, list) else mine)["request_id"]
 
 

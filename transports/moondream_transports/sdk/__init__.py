@@ -13,13 +13,26 @@ from typing import Any, NoReturn
 from ._async_model import AsyncVL, avl
 from ._calls import Base64EncodedImage, SamplingSettings, SpatialRef
 from ._model import VL, vl
-from ._outputs import CaptionOutput, DetectOutput, Place, PointOutput, QueryOutput, Region, SegmentOutput, SegmentUpdate
+from ._outputs import (
+    CaptionOutput,
+    ChatMessage,
+    ChatOutput,
+    DetectOutput,
+    Place,
+    PointOutput,
+    QueryOutput,
+    Region,
+    SegmentOutput,
+    SegmentUpdate,
+)
 
 __all__ = [
     "VL",
     "AsyncVL",
     "Base64EncodedImage",
     "CaptionOutput",
+    "ChatMessage",
+    "ChatOutput",
     "DetectOutput",
     "Place",
     "PointOutput",

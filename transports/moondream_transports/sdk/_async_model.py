@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -14,11 +14,13 @@ from ._outputs import (
     FORMS,
     AsyncTexts,
     CaptionOutput,
+    ChatOutput,
     DetectOutput,
     PointOutput,
     QueryOutput,
     SegmentOutput,
     SegmentUpdate,
+    awaited,
     beside,
 )
 
@@ -80,6 +82,16 @@ class AsyncVL:
         call = self._calls.query(image, question, settings, reasoning, spatial_refs)
         return cast("QueryOutput[AsyncTexts]", await self._answer(call, "answer", stream))
 
+    async def chat(
+        self,
+        messages: Iterable[Mapping[str, Any]],
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+        reasoning: bool | None = None,
+    ) -> ChatOutput[AsyncTexts]:
+        """Continue a conversation: `["message"]` is the next message, or an async generator of the pieces of its text."""
+        return cast("ChatOutput[AsyncTexts]", await self._answer(self._calls.chat(messages, settings, reasoning), "message", stream))
+
     async def segment(
         self,
         image: Picture,
@@ -119,7 +131,7 @@ class AsyncVL:
         if not stream:
             return await self._whole(call)
         opened = await self._opened(call)
-        output: dict[str, Any] = {}
+        output: dict[str, Any] = {name: None, **awaited(call.request)}
         output[name] = AsyncParts(opened, FORMS[call.request.skill].part, output)
         output["request_id"] = opened.request_id
         return output
@@ -146,7 +158,7 @@ class AsyncParts(AsyncGenerator[T, None]):
         try:
             async for event in self._stream:
                 if self._output is not None and isinstance(event, Completed):
-                    self._output.update(beside(event.result))
+                    self._output.update({name: value for name, value in beside(event.result).items() if name in self._output})
                 if (part := self._part(event)) is not None:
                     return cast(T, part)
         except BaseException:

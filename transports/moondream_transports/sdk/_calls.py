@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from sansio_moondream import (
     CaptionRequest,
+    ChatRequest,
     DetectRequest,
     EncodedImage,
     Endpoint,
@@ -15,6 +16,7 @@ from sansio_moondream import (
     QueryRequest,
     Request,
     SegmentRequest,
+    Settings,
     encode_image,
 )
 
@@ -37,6 +39,9 @@ class Base64EncodedImage:
 
 Picture: TypeAlias = "Image.Image | Base64EncodedImage | EncodedImage | bytes | str"
 Length: TypeAlias = Literal["normal", "short", "long"]
+
+
+_OF_A_CHAT = frozenset({"temperature", "top_p", "max_tokens"})  # the settings that the official package passes on
 
 
 class Call(NamedTuple):
@@ -73,6 +78,11 @@ class Calls:
 
     def caption(self, image: Picture, length: Length, settings: SamplingSettings | None) -> Call:
         return Call(CaptionRequest(image=encoded(image), length=length, model=self._model), _settings(settings))
+
+    def chat(self, messages: Iterable[Mapping[str, Any]], settings: SamplingSettings | None, reasoning: bool | None) -> Call:
+        sampling = {name: value for name, value in (settings or {}).items() if name in _OF_A_CHAT}
+        asked = ChatRequest(messages=messages, reasoning=reasoning, settings=Settings(**sampling) if sampling else None, model=self._model)
+        return Call(asked, {})
 
     def segment(self, image: Picture, object: str, spatial_refs: Iterable[SpatialRef] | None, settings: SamplingSettings | None) -> Call:
         asked = SegmentRequest(image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model)

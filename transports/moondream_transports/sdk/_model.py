@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -13,12 +13,14 @@ from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSe
 from ._outputs import (
     FORMS,
     CaptionOutput,
+    ChatOutput,
     DetectOutput,
     PointOutput,
     QueryOutput,
     SegmentOutput,
     SegmentUpdate,
     Texts,
+    awaited,
     beside,
 )
 
@@ -80,6 +82,16 @@ class VL:
         call = self._calls.query(image, question, settings, reasoning, spatial_refs)
         return cast("QueryOutput[Texts]", self._answer(call, "answer", stream))
 
+    def chat(
+        self,
+        messages: Iterable[Mapping[str, Any]],
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+        reasoning: bool | None = None,
+    ) -> ChatOutput[Texts]:
+        """Continue a conversation: `["message"]` is the next message, or a generator of the pieces of its text."""
+        return cast("ChatOutput[Texts]", self._answer(self._calls.chat(messages, settings, reasoning), "message", stream))
+
     def segment(
         self,
         image: Picture,
@@ -119,7 +131,7 @@ class VL:
         if not stream:
             return self._whole(call)
         opened = self._opened(call)
-        output: dict[str, Any] = {}
+        output: dict[str, Any] = {name: None, **awaited(call.request)}
         output[name] = Parts(opened, FORMS[call.request.skill].part, output)
         output["request_id"] = opened.request_id
         return output
@@ -149,7 +161,7 @@ class Parts(Generator[T, None, None]):
         try:
             for event in self._stream:
                 if self._output is not None and isinstance(event, Completed):
-                    self._output.update(beside(event.result))
+                    self._output.update({name: value for name, value in beside(event.result).items() if name in self._output})
                 if (part := self._part(event)) is not None:
                     return cast(T, part)
         except BaseException:

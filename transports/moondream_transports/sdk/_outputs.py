@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, NotRequired, TypeAlias, TypedDict, 
 from sansio_moondream import (
     BBox,
     CaptionResult,
+    ChatResult,
     Completed,
     DetectResult,
     Event,
@@ -15,6 +16,7 @@ from sansio_moondream import (
     PointResult,
     QueryResult,
     Reasoning,
+    Request,
     Result,
     SegmentResult,
     TextDelta,
@@ -53,6 +55,23 @@ class QueryOutput(TypedDict, Generic[G]):
 
     answer: str | G
     reasoning: NotRequired[dict[str, Any]]
+    request_id: str | None
+
+
+class ChatMessage(TypedDict):
+    """The assistant's next message."""
+
+    role: str
+    content: str
+    reasoning: NotRequired[str]
+    reasoning_details: NotRequired[dict[str, Any]]
+
+
+class ChatOutput(TypedDict, Generic[G]):
+    """A message whole, or the pieces of its text."""
+
+    message: ChatMessage | G
+    finish_reason: str | None
     request_id: str | None
 
 
@@ -99,8 +118,18 @@ class Form(NamedTuple):
 
 def beside(result: Result) -> dict[str, Any]:
     """What is known beside a text when it has come to its end."""
-    reasoning = getattr(result, "reasoning", None)
-    return {"request_id": result.metadata.request_id, **({} if reasoning is None else {"reasoning": _reasoning(reasoning)})}
+    known: dict[str, Any] = {"request_id": result.metadata.request_id}
+    if isinstance(result, ChatResult):
+        known["finish_reason"] = result.metadata.finish_reason or "stop"
+    elif isinstance(result, QueryResult) and result.reasoning is not None:
+        known["reasoning"] = {"text": result.reasoning.text, "grounding": _grounding(result.reasoning)}
+    return known
+
+
+def awaited(request: Request[Any]) -> dict[str, Any]:
+    """What `beside` will tell of a streamed answer: its names are there from the beginning, so that nobody sees a dictionary grow."""
+    names = {"chat": ["finish_reason"], "query": ["reasoning"] if getattr(request, "reasoning", None) else []}
+    return dict.fromkeys(["request_id", *names.get(request.skill, [])])
 
 
 def _query(result: QueryResult) -> dict[str, Any]:
@@ -109,6 +138,15 @@ def _query(result: QueryResult) -> dict[str, Any]:
 
 def _caption(result: CaptionResult) -> dict[str, Any]:
     return {"caption": result.text, **beside(result)}
+
+
+def _chat(result: ChatResult) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": result.text}
+    if result.reasoning is not None:
+        message["reasoning"] = result.reasoning.text
+        if result.reasoning.grounding:
+            message["reasoning_details"] = {"grounding": _grounding(result.reasoning)}
+    return {"message": message, **beside(result)}
 
 
 def _segment(result: SegmentResult) -> dict[str, Any]:
@@ -145,12 +183,11 @@ def _region(box: BBox) -> Region:
     return {"x_min": box.x_min, "y_min": box.y_min, "x_max": box.x_max, "y_max": box.y_max}
 
 
-def _reasoning(reasoning: Reasoning) -> dict[str, Any]:
-    grounding = [
+def _grounding(reasoning: Reasoning) -> list[dict[str, Any]]:
+    return [
         {"start_idx": part.start_idx, "end_idx": part.end_idx, "points": [[point.x, point.y] for point in part.points]}
         for part in reasoning.grounding
     ]
-    return {"text": reasoning.text, "grounding": grounding}
 
 
 def _parse_error(result: SegmentResult) -> dict[str, Any]:
@@ -160,6 +197,7 @@ def _parse_error(result: SegmentResult) -> dict[str, Any]:
 FORMS = {
     "query": Form(_query, _text),
     "caption": Form(_caption, _text),
+    "chat": Form(_chat, _text),
     "segment": Form(_segment, _update),
     "detect": Form(_detect, _text),
     "point": Form(_point, _text),
