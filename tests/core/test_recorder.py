@@ -193,7 +193,9 @@ class TestSecrets:
 class TestCompressed:
     @pytest.mark.parametrize("size", [1, 7, 1000])
     @pytest.mark.parametrize(
-        ("coding", "packed"), [("gzip", gzip.compress(BODY)), ("x-gzip", gzip.compress(BODY)), ("Deflate", zlib.compress(BODY))]
+        ("coding", "packed"),
+        [("gzip", gzip.compress(BODY)), ("x-gzip", gzip.compress(BODY)), ("Deflate", zlib.compress(BODY))],
+        ids=["gzip", "x-gzip", "Deflate"],
     )
     def test_it_is_recorded_inflated(self, coding: str, packed: bytes, size: int) -> None:
         headers = [*EVENT_STREAM, ("Content-Encoding", coding), ("Content-Length", str(len(packed)))]
