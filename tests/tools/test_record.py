@@ -38,7 +38,7 @@ from sansio_moondream import (
     ServerError,
     TextDelta,
 )
-from sansio_moondream.recording import Match, Recording
+from sansio_moondream.recording import LEFT, Match, Recording
 from tests.helpers import END, LOCAL, OWN, QUERY, delta, record
 from tests.tools.programs import PATIENCE, Program, running
 
@@ -347,7 +347,8 @@ class TestEndings:
         # What is no HTTP cannot be passed on as it is: it reaches the client as a cut.
         assert type(direct[1]) is (RemoteProtocolError if ending == "RemoteProtocolError" else error)
         (recording,) = proxy.new()
-        assert recording.ending.fault == ending
+        # A client that has its error may leave before the end of the body.
+        assert recording.ending.fault == ending or (recording.ending.fault, ending) == (LEFT, "eof")
         assert recording.header.status_code == (None if fault == "no-head" else int(fault) if fault.isdigit() else 200)
 
     def test_a_reset_is_a_reset(self, proxy: Recorded) -> None:
