@@ -33,8 +33,8 @@ demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the t
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
 
 test: lint ## everything: lint, types, import floors, all tests with coverage of the core
-	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term --ignore tests/transports
-	$(BIN)/python -m pytest -n 2 -rs tests/transports # apart: to watch the core's coverage here too would take twice as long
+	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term tests/core
+	$(BIN)/python -m pytest -n 2 -rs --ignore tests/core # apart: to watch the core's coverage here too would take twice as long
 
 lint: $(DEV_STAMP) ## ruff, mypy, pyright, import floors
 	$(BIN)/ruff check

@@ -18,8 +18,8 @@ def send(endpoint: Endpoint, transport: UrllibTransport | None = None, timeouts:
     return Client(transport or UrllibTransport(), endpoint, timeouts=timeouts).send(QUERY)
 
 
-def test_tries_each_address_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultServer(answers(sized(WHOLE_BODY))) as server:
+def test_tries_each_address_of_the_host() -> None:
+    with FaultServer(answers(sized(WHOLE_BODY))) as server, pytest.MonkeyPatch.context() as monkeypatch:
         resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, server.port)) for address in ("127.0.0.2", "127.0.0.1")]
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: [r for r in resolved if host in ("localhost", r[4][0])])
         assert send(Endpoint(url=server.url)).text == "".join(WORDS)
