@@ -215,6 +215,7 @@ def test_pictures_are_whole(media_type: str):
 
 
 @cache
+@cache
 def drawn(made: Callable[[], st.SearchStrategy[Any]]) -> list[Any]:
     """Some hundred examples."""
     examples: list[Any] = []

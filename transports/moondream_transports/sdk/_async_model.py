@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
+from weakref import ref as weakref
 
 from moondream_transports import AsyncClient, AsyncClientStream, AsyncTransport, Hooks, RetryPolicy, Timeouts
-from sansio_moondream import Completed, Event, Limits
+from sansio_moondream import Event, Limits
 
 from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
 from ._outputs import (
@@ -16,12 +17,13 @@ from ._outputs import (
     CaptionOutput,
     ChatOutput,
     DetectOutput,
+    Output,
     PointOutput,
     QueryOutput,
     SegmentOutput,
     SegmentUpdate,
-    awaited,
-    beside,
+    complete,
+    output_for,
 )
 
 T = TypeVar("T")
@@ -131,7 +133,7 @@ class AsyncVL:
         if not stream:
             return await self._whole(call)
         opened = await self._opened(call)
-        output: dict[str, Any] = {name: None, **awaited(call.request)}
+        output = output_for(name, call.request)
         output[name] = AsyncParts(opened, FORMS[call.request.skill].part, output)
         output["request_id"] = opened.request_id
         return output
@@ -146,10 +148,10 @@ class AsyncVL:
 class AsyncParts(AsyncGenerator[T, None]):
     """As `Parts`. One that is dropped before its end closes itself with a ResourceWarning, as an `AsyncClientStream` does."""
 
-    def __init__(self, stream: AsyncClientStream[Any], part: Callable[[Event], Any], output: dict[str, Any] | None = None) -> None:
+    def __init__(self, stream: AsyncClientStream[Any], part: Callable[[Event], Any], output: Output | None = None) -> None:
         self._stream = stream
         self._part = part
-        self._output = output
+        self._output = None if output is None else weakref(output)
         self._is_over = False
 
     async def asend(self, value: None) -> T:
@@ -157,8 +159,7 @@ class AsyncParts(AsyncGenerator[T, None]):
             raise StopAsyncIteration
         try:
             async for event in self._stream:
-                if self._output is not None and isinstance(event, Completed):
-                    self._output.update({name: value for name, value in beside(event.result).items() if name in self._output})
+                complete(self._output, event)
                 if (part := self._part(event)) is not None:
                     return cast(T, part)
         except BaseException:

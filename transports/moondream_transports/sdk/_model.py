@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
+from weakref import ref as weakref
 
 from moondream_transports import Client, ClientStream, Hooks, RetryPolicy, Timeouts, Transport, UrllibTransport
-from sansio_moondream import Completed, Event, Limits
+from sansio_moondream import Event, Limits
 
 from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
 from ._outputs import (
@@ -15,13 +16,14 @@ from ._outputs import (
     CaptionOutput,
     ChatOutput,
     DetectOutput,
+    Output,
     PointOutput,
     QueryOutput,
     SegmentOutput,
     SegmentUpdate,
     Texts,
-    awaited,
-    beside,
+    complete,
+    output_for,
 )
 
 T = TypeVar("T")
@@ -131,7 +133,7 @@ class VL:
         if not stream:
             return self._whole(call)
         opened = self._opened(call)
-        output: dict[str, Any] = {name: None, **awaited(call.request)}
+        output = output_for(name, call.request)
         output[name] = Parts(opened, FORMS[call.request.skill].part, output)
         output["request_id"] = opened.request_id
         return output
@@ -149,10 +151,10 @@ class Parts(Generator[T, None, None]):
     It is none: one that was never begun could not close the stream that it reads. What is known at the end goes into `output`.
     """
 
-    def __init__(self, stream: ClientStream[Any], part: Callable[[Event], Any], output: dict[str, Any] | None = None) -> None:
+    def __init__(self, stream: ClientStream[Any], part: Callable[[Event], Any], output: Output | None = None) -> None:
         self._stream = stream
         self._part = part
-        self._output = output
+        self._output = None if output is None else weakref(output)
         self._is_over = False
 
     def send(self, value: None) -> T:
@@ -160,8 +162,7 @@ class Parts(Generator[T, None, None]):
             raise StopIteration
         try:
             for event in self._stream:
-                if self._output is not None and isinstance(event, Completed):
-                    self._output.update({name: value for name, value in beside(event.result).items() if name in self._output})
+                complete(self._output, event)
                 if (part := self._part(event)) is not None:
                     return cast(T, part)
         except BaseException:

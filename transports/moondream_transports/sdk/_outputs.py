@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Generic, NamedTuple, NotRequired, TypeAlias, TypedDict, TypeVar
+from weakref import ref as weakref
 
 from sansio_moondream import (
     BBox,
@@ -109,6 +110,12 @@ class PointOutput(TypedDict):
     request_id: str | None
 
 
+class Output(dict[str, Any]):
+    """A dictionary that what streams into it can know without keeping it: a ring would keep a stream open that was dropped."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Form(NamedTuple):
     """What becomes of an answer: of a whole one, and of each event of one that is streamed (None: nothing)."""
 
@@ -126,10 +133,17 @@ def beside(result: Result) -> dict[str, Any]:
     return known
 
 
-def awaited(request: Request[Any]) -> dict[str, Any]:
-    """What `beside` will tell of a streamed answer: its names are there from the beginning, so that nobody sees a dictionary grow."""
-    names = {"chat": ["finish_reason"], "query": ["reasoning"] if getattr(request, "reasoning", None) else []}
-    return dict.fromkeys(["request_id", *names.get(request.skill, [])])
+def output_for(name: str, request: Request[Any]) -> Output:
+    """Of a streamed answer. What `beside` will tell has its names there from the beginning, so that nobody sees a dictionary grow."""
+    later = {"chat": ["finish_reason"], "query": ["reasoning"] if getattr(request, "reasoning", None) else []}
+    return Output(dict.fromkeys([name, "request_id", *later.get(request.skill, [])]))
+
+
+def complete(output: weakref[Output] | None, event: Event) -> None:
+    """Put in what is known at the end, if that is it and the dictionary is still wanted."""
+    wanted = None if output is None else output()
+    if wanted is not None and isinstance(event, Completed):
+        wanted.update({name: value for name, value in beside(event.result).items() if name in wanted})
 
 
 def _query(result: QueryResult) -> dict[str, Any]:
