@@ -23,21 +23,22 @@ from sansio_moondream._limits import Limits
 from sansio_moondream._requests import HTTPRequest
 
 from ._lines import Recording
-from ._redaction import RESPONSE_HEADERS, mask_message, mask_pieces, request_secrets, safe_headers
-from ._values import EOF, FAULTS, LEFT, Ending, Piece, RecordingHeader
+from ._redaction import RESPONSE_HEADERS, mask_message, mask_pieces, picture_heads, request_secrets, safe_headers
+from ._values import EOF, FAULTS, LEFT, Ending, Piece, RecordingHeader, decode_json
 
 
 class Recorder:
     """Makes the `Recording` of one exchange: call `receive_response` when the head is there, `receive_data` for each piece of the
     body, and one of `receive_eof`, `receive_error` and `leave` at the end, which give the recording.
 
-    `secrets` are masked wherever they come; the key among the request's own headers is one without saying. Raises ValueError for a
-    request whose body is not JSON.
+    `secrets` of 4 characters or more are masked wherever they come; the keys among the request's own headers and in its query are
+    some without saying, and its pictures are masked where they are sent back. Raises ValueError for a request whose body is not JSON.
     """
 
     def __init__(self, request: HTTPRequest, secrets: Collection[str] = (), *, now: float) -> None:
-        self._secrets = request_secrets(request.headers).union(secrets)
+        self._secrets = request_secrets(request).union(secrets)
         self._header = RecordingHeader.of(request, secrets=secrets)
+        self._pictures = picture_heads(decode_json(request.body))
         self._began = now
         self._elapsed = 0.0
         self._pieces: list[tuple[float, bytes]] = []
@@ -117,7 +118,7 @@ class Recorder:
         self._over = True
         if self._inflater is not None and (rest := self._inflater.end()):
             self._pieces.append((0.0, rest))
-        masked = mask_pieces([data for _, data in self._pieces], self._secrets)
+        masked = mask_pieces([data for _, data in self._pieces], self._secrets, self._pictures)
         pieces = tuple(Piece(seconds, data) for (seconds, _), data in zip(self._pieces, masked, strict=True))
         self._pieces.clear()
         return Recording(self._header, pieces, self._fault or ending)

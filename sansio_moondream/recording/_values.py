@@ -95,10 +95,10 @@ class RecordingHeader(Struct, frozen=True):
     ) -> RecordingHeader:
         """The header of an exchange, without its host, pictures and secrets.
 
-        `secrets`, and without saying the key in the request's own headers, are masked where they still occur. Raises ValueError for
-        a request whose body is not JSON.
+        `secrets`, and without saying the keys in the request's own headers and query, are masked where they still occur, if they have
+        4 characters or more. Raises ValueError for a request whose body is not JSON.
         """
-        secrets = request_secrets(request.headers).union(secrets)
+        secrets = request_secrets(request).union(secrets)
         path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
         return cls(
             request.method,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import zlib
+from base64 import b64encode, encodebytes
 from collections.abc import Iterable
 from typing import Any
 
@@ -177,6 +179,12 @@ class TestSecrets:
             (("Proxy-Authorization", "Basic dTpw"), ["dTpw"]),
             (("Cookie", "theme=dark; session=c00kie-c00kie"), ["session=c00kie-c00kie", "c00kie-c00kie"]),
             (("Cookie", " "), []),
+            (("X-API-Key", "planted"), ["planted"]),
+            (("apikey", "planted"), ["planted"]),
+            (("Ocp-Apim-Subscription-Key", "planted"), ["planted"]),
+            (("X-Access-Token", "Token planted"), ["Token planted", "planted"]),
+            (("X-Client-Secret", "planted"), ["planted"]),
+            (("X-Auth", "planted"), ["planted"]),
         ],
     )
     def test_headers_that_are_secret(self, header: tuple[str, str], secrets: list[str]) -> None:
@@ -188,6 +196,85 @@ class TestSecrets:
         *pieces, dark = made.receive_eof(103).pieces
         assert [set(piece.data) for piece in pieces] == [{ord("*")}] * len(secrets)
         assert dark.data == b"dark"
+
+    @pytest.mark.parametrize(
+        "query",
+        ["api_key=pl%2Fnt+d", "a=1&apikey=pl/nt%20d#f", "access_token=pl/nt+d", "?key=pl%2Fnt%20d", "api%5Fkey=pl/nt+d", "auth=pl/nt%20d"],
+    )
+    def test_secrets_in_the_query(self, query: str) -> None:
+        url = f"http://h/v1/query?{query}".replace("??", "?")
+        made = recorder(request=HTTPRequest("POST", url, (), b'{"question": "pl/nt d"}'))
+        made.receive_response(401, (), 101)
+        made.receive_data(f'{{"detail": "no pl/nt d", "url": "{url}"}}'.encode(), 102)
+        recording = made.receive_eof(103)
+        assert b"pl/nt" not in recording.encode()
+        assert b"nt+d" not in recording.encode()
+        assert b"pl%2F" not in recording.encode()
+        assert recording.header.request_body == {"question": "*******"}
+
+    @pytest.mark.parametrize(
+        ("url", "header"),
+        [
+            ("http://h/v1/query?max_tokens=planted&token=&b", ("X-Author", "planted")),
+            ("http://h/planted", (":authority", "planted")),
+            ("http://h/v1/query#api_key=planted", ("X-Monkey", "planted")),
+            ("http://h/v1/query?token=null", ("X-Auth-Needed", "true")),
+            ("http://h/v1/query?token=k", ("X-Api-Key", "key")),
+        ],
+    )
+    def test_what_is_no_secret(self, url: str, header: tuple[str, str]) -> None:
+        made = recorder(request=HTTPRequest("POST", url, (header,), b"{}"))
+        made.receive_response(200, (), 101)
+        body = b'{"author": "planted", "key": [true, null]}'
+        made.receive_data(body, 102)
+        assert made.receive_eof(103).pieces == (Piece(1, body),)
+
+
+class TestEchoes:
+    """Servers send back what they refuse: FastAPI's 422 has the whole `input`."""
+
+    HEIC = b64encode(b"\x00\x00\x00\x18ftypheic" + bytes(range(255, 0, -1))).decode()  # of no known format
+
+    def echoed(self, image_url: Any, echo: str) -> list[bytes]:
+        """The body of the answer as it is recorded, in two pieces: one for each place where it can be cut."""
+        http = HTTPRequest("POST", "http://h/v1/query", (), json.dumps({"image_url": image_url}).encode())
+        seen: list[bytes] = []
+        for cut in range(1, len(echo), 7):
+            made = recorder(request=http)
+            made.receive_response(422, (), 101)
+            made.receive_data(echo[:cut].encode(), 101)
+            made.receive_data(echo[cut:].encode(), 101)
+            pieces = made.receive_eof(102).pieces
+            assert [len(piece.data) for piece in pieces] == [cut, len(echo) - cut]
+            seen.append(b"".join(piece.data for piece in pieces))
+        return seen
+
+    @pytest.mark.parametrize("spelt", [{}, {"/": "\\/"}, {"+": "\\u002B"}, {"/": "\\\\\\/", "=": "\\u003d"}], ids=str)
+    @pytest.mark.parametrize("payload", [b64encode(b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1))).decode(), HEIC], ids=["JPEG", "HEIC"])
+    def test_a_picture_that_is_sent_back(self, payload: str, spelt: dict[str, str]) -> None:
+        def spelled(text: str) -> str:
+            return "".join(spelt.get(character, character) for character in text)
+
+        url = f"data:image/jpeg;base64,{payload}"
+        for image_url in (url, [None, 1, {"url": url}]):
+            for sent in (spelled(payload), spelled(payload)[:100]):
+                for before in (spelled("data:image/jpeg;base64,"), ""):
+                    for seen in self.echoed(image_url, f'{{"input": "{before}{sent}", "loc": ["body"]}}'):
+                        start = 11 + len(before)
+                        assert seen[11:start].decode() == before
+                        assert set(seen[start : start + len(sent) - 6]) == {ord("*")}  # "\\u00" may be left of what is cut
+                        assert seen.endswith(b'", "loc": ["body"]}')
+
+    def test_a_picture_in_lines(self) -> None:
+        lines = encodebytes(b"\x89PNG\r\n\x1a\n" + bytes(range(180))).decode()
+        body = json.dumps({"input": lines, "why": "no"})
+        for seen in self.echoed(lines, body):
+            assert seen.decode() == json.dumps({"input": "*" * (len(json.dumps(lines)) - 4), "why": "no"}).replace('**",', '**\\n",')
+
+    def test_events_behind_a_picture_stay(self) -> None:
+        body = f"data: {PIXEL.data_url}\n\n{delta('A').decode()}"
+        for seen in self.echoed(None, body):
+            assert seen.endswith(b"**\n\n" + delta("A"))
 
 
 class TestCompressed:

@@ -212,7 +212,13 @@ class TestEnding:
 
 
 KEY = 'k3y-with-"quotes"-and-é'
+PAYLOAD = PIXEL.data_url.partition(",")[2]
 ENDPOINT = Endpoint(url="https://moondream.test/v1", api_key="plain-key", headers={"Cookie": "c=1", "Authorization": "Bearer b"})
+
+
+def asked(body: Any) -> Any:
+    """What of a request's body is recorded."""
+    return RecordingHeader.of(HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode())).request_body
 
 
 class TestHeaderOfAnExchange:
@@ -274,6 +280,53 @@ class TestHeaderOfAnExchange:
         seen = header.request_body["messages"][0]["content"][0]["image_url"]["url"]
         assert described.items() <= seen.items()
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f" {PIXEL.data_url}\n",
+            PAYLOAD,
+            f"\n{PAYLOAD} ",
+            PAYLOAD.rstrip("="),
+            base64.encodebytes(PIXEL.data).decode(),
+            "\n".join(PAYLOAD[at : at + 10] for at in range(0, len(PAYLOAD), 10)),
+            base64.urlsafe_b64encode(PIXEL.data).decode(),
+        ],
+        ids=["blanks", "bare", "bare, blanks", "no padding", "MIME", "short lines", "of URLs"],
+    )
+    def test_however_a_picture_is_written_it_is_the_same(self, text: str) -> None:
+        assert asked({"image_url": text}) == asked({"image_url": PIXEL.data_url})
+
+    @pytest.mark.parametrize("picture", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF1234WEBP"])
+    def test_base64_of_every_format(self, picture: bytes) -> None:
+        data = picture + bytes(range(256))
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(data).decode()
+            (seen,) = asked([text])
+            assert seen["sha256"] == hashlib.sha256(data).hexdigest()
+            assert mask_text(f'"{text}"') == f'"{"*" * len(text)}"'
+            assert asked(f"See: {text}!") == f"See: [a picture of {len(data)} bytes, sha256 {seen['sha256']}]!"
+
+    def test_pictures_inside_texts(self) -> None:
+        digest = hashlib.sha256(PIXEL.data).hexdigest()
+        words = f"data:image/gif;base64,[a picture of {len(PIXEL.data)} bytes, sha256 {digest}]"
+        seen = asked({"question": f"Hi ![x]({PIXEL.data_url}), ![y]({PIXEL.data_url})?"})
+        assert seen == {"question": f"Hi ![x]({words}), ![y]({words})?"}
+        assert asked(seen) == seen  # a recorded request can be sent, and recorded, again
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "What?", "A" * 100, "/9j/, which is how it begins " * 9, "Give data:image/png;base64,... or data:image/png;base64,<it>", "é"],
+    )
+    def test_texts_that_are_no_pictures(self, text: str) -> None:
+        assert asked(text) == mask_text(text) == text
+
+    def test_a_large_picture(self) -> None:
+        """Thirteen megabytes as sent: what is not linear would take minutes."""
+        payload = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 38_000).decode()
+        assert asked(payload)["bytes"] == asked(f"data:;base64,{payload}")["bytes"] == 9_728_004
+        assert len(asked(f"See {payload} or data:;base64,{payload}!")) < 400
+        assert set(mask_pieces([payload.encode()], pictures=[payload[:32]])[0]) == {ord("*")}
+
     def test_secrets_in_the_body(self) -> None:
         body = {"question": f"my key is {KEY}", "org_id": "o-1", "orgId": 7, "n": 1, KEY: [KEY, None, True]}
         header = RecordingHeader.of(HTTPRequest("POST", f"http://h/{KEY}/query?key={KEY}", (), json.dumps(body).encode()), secrets=[KEY])
@@ -326,7 +379,7 @@ class TestMasking:
     @given(st.lists(st.binary(max_size=9)), st.binary(min_size=1, max_size=9))
     def test_borders_stay(self, pieces: list[bytes], noise: bytes) -> None:
         pieces = [*pieces, noise, b'"org_id": "', noise]
-        assert [len(piece) for piece in mask_pieces(pieces, ["a", "bc"])] == [len(piece) for piece in pieces]
+        assert [len(piece) for piece in mask_pieces(pieces, ["aaaa", "bcde"])] == [len(piece) for piece in pieces]
 
     @pytest.mark.parametrize("spelling", [KEY, json.dumps(KEY)[1:-1], json.dumps(KEY, ensure_ascii=False)[1:-1]])
     def test_secrets_split_over_pieces(self, spelling: str) -> None:
@@ -337,7 +390,13 @@ class TestMasking:
             assert b"".join(mask_pieces(pieces, [KEY])) == masked
 
     def test_a_secret_that_begins_with_another(self) -> None:
-        assert mask_text("key key-2 ke", ["key", "", "key-2"]) == "*** ***** ke"
+        assert mask_text("key1 key1-2 key", ["key1", "", "key1-2"]) == "**** ****** key"
+
+    def test_secrets_that_every_body_has_somewhere(self) -> None:
+        """They would spoil it: with the key "k", no "chunk" would be left."""
+        body = b'data: {"chunk": "key"}'
+        assert mask_pieces([body], ["k", "dat", "key"]) == (body,)
+        assert mask_text("abc abcd", ["abc", "abcd"]) == "abc ****"
 
     def test_a_text_that_happens_to_end_as_a_secret_begins(self) -> None:
         """Nothing cuts it off, unlike a body or an error's message."""
@@ -347,6 +406,16 @@ class TestMasking:
         """Shapes on which a careless expression would take minutes."""
         for hostile in (b"\\" * 500_000, b'org_id"' * 80_000, b'org_id": "' + b"\\" * 500_001, b'org_id"' + b" data:" * 90_000):
             assert len(mask_pieces([hostile])[0]) == len(hostile)
+        for hostile in (
+            b";base64," * 60_000,
+            b";base64," + b"\\" * 500_000,
+            b";base64," + b"\n" * 500_000,
+            b"/9j" * 200_000,
+            b"/9j" + b"\\" * 500_000,
+            b"/" * 500_000,
+            b"\\" * 500_000 + b"/",
+        ):
+            assert len(mask_pieces([hostile], pictures=["/" * 32, "+" * 32])[0]) == len(hostile)
 
 
 def lines_of_text() -> st.SearchStrategy[str]:

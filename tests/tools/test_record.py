@@ -39,7 +39,7 @@ from sansio_moondream import (
     TextDelta,
 )
 from sansio_moondream.recording import LEFT, Match, Recording
-from tests.helpers import END, LOCAL, OWN, QUERY, delta, record
+from tests.helpers import END, LOCAL, OWN, PIXEL, QUERY, delta, record
 from tests.tools.programs import PATIENCE, Program, running
 
 KEY = "planted-key-7f3a"
@@ -417,6 +417,20 @@ class TestEndings:
         written = b"".join(piece.data for piece in recording.pieces)
         assert written == body.replace(KEY.encode(), b"*" * len(KEY)).replace(b"a349504c", b"*" * 8)
         assert "cookie" not in recording.encode().decode().lower()
+
+    def test_a_request_that_is_sent_back(self, scripted: Scripted) -> None:
+        """With its picture, and keys in places of their own."""
+        payload = PIXEL.data_url.partition(",")[2]
+        asked = json.dumps({"image_url": payload, "question": f"Hi ![x]({PIXEL.data_url})"})
+        told = json.dumps({"detail": f"neither {KEY} nor in-the-query", "input": asked}).encode()
+        SCRIPT.append(answers(head(422, [("Content-Type", "application/json")]), told[:90], told[90:]))
+        path = "/v1/query?api_key=in-the-query"
+        assert http_request(scripted.program, "POST", path, asked, X_API_Key=KEY)[::2] == (422, told)
+        (recording,) = scripted.recorded.new()
+        assert recording.header.request_body["image_url"]["sha256"] == hashlib.sha256(PIXEL.data).hexdigest()
+        written = recording.encode().decode() + "".join(piece.data.decode() for piece in recording.pieces)
+        assert not any(secret in written for secret in (payload[:40], payload[-40:], KEY, "in-the-query"))
+        assert sum(len(piece.data) for piece in recording.pieces) == len(told)
 
     def test_an_own_folder_that_is_gone(self, upstream: Program, tmp_path: Path) -> None:
         """The exchange goes on; the log says that nothing was kept."""
