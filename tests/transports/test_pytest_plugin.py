@@ -132,6 +132,31 @@ class TestModes:
         project.run(mode, failed=1)
         assert project.recordings == {}
 
+    def test_a_test_that_is_run_again_begins_anew(self, project: Project) -> None:
+        """As plugins do that give a test another try."""
+        project.pytester.makeconftest("""
+            from _pytest.runner import runtestprotocol
+
+            def pytest_runtest_protocol(item, nextitem):
+                runtestprotocol(item, nextitem=nextitem, log=False)
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                runtestprotocol(item, nextitem=nextitem)
+                return True
+        """)
+        project.write(
+            """
+            tries = ["Why?", "When?"]
+
+            def test_one(moondream_transport):
+                assert ask(moondream_transport, tries.pop()) == "A moon"
+                assert not tries
+        """.replace("\n            ", "\n")
+        )
+        project.run("once", passed=1)
+        ((name, content),) = project.recordings.items()
+        assert name.endswith("001-query.jsonl")
+        assert b"Why?" in content
+
     def test_another_mode(self, project: Project) -> None:
         project.write(ONE)
         result = project.pytester.runpytest_inprocess("-p", "moondream_transports.pytest_plugin", "--moondream-record=some")

@@ -15,6 +15,7 @@ import pytest
 
 from moondream_transports import (
     AsyncClient,
+    AsyncRecordingTransport,
     AsyncReplayTransport,
     AsyncVirtualClock,
     Client,
@@ -22,6 +23,7 @@ from moondream_transports import (
     NoRecording,
     ReplayFault,
     ReplayTransport,
+    RetryPolicy,
     Timeouts,
     VirtualClock,
 )
@@ -39,6 +41,7 @@ from sansio_moondream import (
     QueryResult,
     RateLimitError,
     RemoteProtocolError,
+    ServerError,
     TextDelta,
     TotalTimeout,
 )
@@ -454,7 +457,10 @@ class TestFault:
 LOOPS = [Driver(name, name, never) for name in ("asyncio", "trio")]
 
 
-@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+each_loop = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+
+
+@each_loop
 class TestAsync:
     """AsyncReplayTransport has the same recordings, pace, cuts, faults and endings; only its waiting is another."""
 
@@ -677,3 +683,48 @@ class TestLargeFiles:
 
         base, once, twice = calls(10), calls(110), calls(210)
         assert twice - once == pytest.approx(once - base, rel=0.25)
+
+
+BUSY = Recording(RecordingHeader.of(asked(), 503, (("content-type", "application/json"), ("retry-after", "2"))), (), Ending(0))
+
+
+class TestRetries:
+    """Between two attempts a client waits by the transport's clock, so `total` counts that too."""
+
+    def test_on_a_virtual_clock(self) -> None:
+        transport = ReplayTransport([BUSY, BUSY, WHOLE], speed=None, clock=VirtualClock())
+        began = transport.clock.monotonic()
+        with Client(transport, ENDPOINT, retries=RetryPolicy()).stream(QUERY) as stream:
+            assert stream.result().text == "A moon"
+        assert 4 <= transport.clock.monotonic() - began < 4.5
+
+    def test_the_total(self) -> None:
+        transport = ReplayTransport([BUSY, BUSY, WHOLE], speed=None, clock=VirtualClock())
+        client = Client(transport, ENDPOINT, retries=RetryPolicy(), timeouts=Timeouts(total=3))
+        with client.stream(QUERY) as stream, pytest.raises(ServerError):
+            stream.result()
+
+    @each_loop
+    def test_async(self, loop: Driver) -> None:
+        async def main() -> None:
+            transport = AsyncReplayTransport([BUSY, WHOLE], speed=None, clock=AsyncVirtualClock())
+            for wrapped in (transport, AsyncRecordingTransport(transport, lambda recording: None)):
+                began = transport.clock.monotonic()
+                async with AsyncClient(wrapped, ENDPOINT, retries=RetryPolicy()).stream(QUERY) as stream:
+                    assert (await stream.result()).text == "A moon"
+                assert 2 <= transport.clock.monotonic() - began < 2.5
+
+        loop.run(main)
+
+
+@pytest.mark.parametrize("cut", Cutting)
+def test_what_came_before_a_broken_line_is_given_out_first(tmp_path: Path, cut: Cutting) -> None:
+    file = tmp_path / "broken.jsonl"
+    file.write_bytes(b"\n".join(WHOLE.encode().split(b"\n")[:3]) + b"\nnot JSON\n")
+    stream = Played(file, cut=cut).send(asked(), FOR_EVER)
+    expected, data = delta("A") + delta(" moon"), b""
+    while len(data) < len(expected):
+        data += stream.read(None)
+    assert data == expected
+    with pytest.raises(RecordingError, match="line 4"):
+        stream.read(None)

@@ -13,7 +13,7 @@ from itertools import chain, pairwise, repeat
 
 from msgspec import Struct
 
-from sansio_moondream.recording import Ending, Piece, fault_error
+from sansio_moondream.recording import Ending, Piece, RecordingError, fault_error
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _REST = sys.maxsize  # a piece that takes all there is
@@ -70,8 +70,12 @@ class End(Struct, frozen=True):
 
 
 def with_end(lines: Iterable[Piece | Ending]) -> Iterator[Piece | End]:
-    """The lines of a recording, its ending as the error to raise."""
-    return (line if isinstance(line, Piece) else End(line.seconds, fault_error(line)) for line in lines)
+    """The lines of a recording, its ending as the error to raise; one that cannot be read is an ending, behind what came before it."""
+    try:
+        for line in lines:
+            yield line if isinstance(line, Piece) else End(line.seconds, fault_error(line))
+    except (RecordingError, OSError) as error:
+        yield End(0.0, error)
 
 
 def with_fault(lines: Iterable[Piece | End], fault: ReplayFault) -> Iterator[Piece | End]:

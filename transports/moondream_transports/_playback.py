@@ -16,7 +16,7 @@ from math import inf
 from threading import Lock
 
 from sansio_moondream import ConnectionLost, MoondreamError
-from sansio_moondream.recording import Piece, RecordingError, RecordingHeader
+from sansio_moondream.recording import Piece, RecordingHeader
 
 from ._cutting import End
 
@@ -81,10 +81,7 @@ class Playback:
         return line
 
     def _advance(self) -> None:
-        try:
-            self._next = next(self._lines)
-        except (RecordingError, OSError) as error:  # what came before it is given out first
-            self._next = End(0.0, error)
+        self._next = next(self._lines)
         self._left = self._next.seconds
         if isinstance(self._next, End):
             self._close()

@@ -49,10 +49,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Pytest runs a test; what follows its end belongs to it, so that it can fail."""
-    result = yield
-    if (tape := item.stash.get(_TAPE, None)) is not None:
-        tape.finish()
-    return result
+    try:
+        result = yield
+        if (tape := item.stash.get(_TAPE, None)) is not None:
+            tape.finish()
+        return result
+    finally:
+        if _TAPE in item.stash:
+            del item.stash[_TAPE]  # a plugin may run the test again
 
 
 @pytest.fixture
@@ -142,6 +146,7 @@ _HINT = "To record it, run the test with --moondream-record=new (or once, or all
 
 class _ReplayOrElse:
     def __init__(self, replay: ReplayTransport, other: Transport | None) -> None:
+        self.clock = replay.clock
         self._replay = replay
         self._other = other
 
@@ -157,6 +162,7 @@ class _ReplayOrElse:
 
 class _AsyncReplayOrElse:
     def __init__(self, replay: AsyncReplayTransport, other: AsyncTransport | None) -> None:
+        self.clock = replay.clock
         self._replay = replay
         self._other = other
 
