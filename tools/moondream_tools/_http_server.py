@@ -176,10 +176,8 @@ class HTTPServer:
         except (asyncio.CancelledError, ConnectionError, ClientLeft):
             pass  # the server was told to stop, or there is nobody to talk to
         finally:
-            try:
-                await connection.close()
-            finally:
-                del self._connections[task]
+            await connection.close()  # before it is forgotten: `cut_off` may be needed to end this
+            del self._connections[task]
 
     async def _handle(self, connection: _Connection, exchange: Exchange) -> None:
         try:
@@ -266,7 +264,7 @@ class _Connection:
 
     async def close(self) -> None:
         self._writer.close()
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # cancelled it was aborted, see `cut_off`
             await self._writer.wait_closed()
 
     @property
