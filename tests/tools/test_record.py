@@ -261,7 +261,7 @@ class TestPassingOn:
             peer.send(sized(b"{}", kind="application/json"))
 
         SCRIPT.append(script)
-        absolute = post().replace(b"POST /v1", b"POST http://example.org/v1").replace(b"Host: localhost", b"Host: localhost/elsewhere")
+        absolute = post().replace(b"POST /v1", b"POST http://example.org/v1").replace(b"Host: localhost", b"Host: localhost:7")
         assert raw(scripted.program, absolute).startswith(b"HTTP/1.1 200 ")
         assert seen[0].startswith(b"POST /v1/query HTTP/1.1\r\n")
         assert f"Host: localhost:{scripted.server.port}".encode() in seen[0]

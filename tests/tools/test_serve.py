@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from moondream_tools._retelling import retell
 from moondream_tools.cli import Exit, main
 from moondream_transports import Client, Timeouts, UrllibTransport
 from sansio_moondream import (
@@ -227,6 +228,7 @@ REFUSED = [
     ("query", '{"question": "?", "image_url": 7}', 400, "Field 'image_url' must be a string", "image_url"),
     ("query", f'{{"question": "?", "image_url": "{NO_PIXELS}"}}', 400, "Invalid data URL: missing payload", "image_url"),
     ("query", f'{{"question": "?", "image_url": "{NO_PIXELS}%%%"}}', 400, "Invalid base64 image data", "image_url"),
+    ("query", f'{{"question": "?", "image_url": "{NO_PIXELS}ü"}}'.encode(), 400, "Invalid base64 image data", "image_url"),
     ("caption", "{}", 400, "Field 'image_url' must be provided", "image_url"),
     ("caption", '{"length": 7}', 400, "Field 'length' must be a string", "length"),
     ("segment", "{}", 400, "Field 'object' must be a string", "object"),
@@ -270,7 +272,13 @@ class TestRefusals:
         status, head, body = http_request(server, "GET", body=None)
         assert (status, head["allow"], body) == (405, "POST", b"Method Not Allowed")
         assert http_request(server, path="/v2/query")[0] == 404
-        assert http_request(server, path="/v1/chat/completions", X_Moondream_Dialect="cloud")[0] == 404
+
+    def test_chats_are_not_served_and_it_says_so(self, server: Program) -> None:
+        so_far = len(server.lines)
+        status, _, body = http_request(server, path="/v1/chat/completions", X_Moondream_Dialect="cloud")
+        assert (status, json.loads(body)["error"]["type"]) == (404, "not_found_error")
+        assert b"chats are recorded, but not served" in http_request(server, path="/v1/chat/completions")[2]
+        server.wait_for_line("/v1/chat/completions 404", "chats are recorded, but not served", after=so_far)
 
     def test_a_picture_that_is_too_large(self, server: Program) -> None:
         body = json.dumps({"question": "?", "image_url": "data:image/png;base64," + "A" * 14_000_000})
@@ -290,6 +298,13 @@ class TestRefusals:
         _, error = asked(server, QUERY, **{header: value})
         assert isinstance(error, BadRequestError)
         assert value.partition("@")[0] in error.message
+
+    @pytest.mark.parametrize(("header", "value"), [("Cut", "9" * 5000), ("Fault", "9" * 5000), ("Fault", "close@" + "9" * 5000)])
+    def test_numbers_of_thousands_of_digits(self, server: Program, header: str, value: str) -> None:
+        _, error = asked(server, QUERY, **{header: value})
+        assert isinstance(error, BadRequestError)
+        assert "should be" in error.message
+        assert len(error.message) < 300
 
     def test_health(self, server: Program) -> None:
         for path in ("/health", "/healthz"):
@@ -438,6 +453,42 @@ class TestRecordedEndings:
             assert (caught.value.type, caught.value.code, caught.value.message) == ("server_error", "oom", "no memory")  # type: ignore[attr-defined]
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    folder = tmp_path_factory.mktemp("left")
+    for name, kind, body in [
+        ("whole", "text/event-stream", delta("a") + END),
+        ("cut", "text/event-stream", delta("a")),
+        ("whole JSON", "application/json", b'{"answer": "a"}'),
+        ("cut JSON", "application/json", b'{"answer": "a'),
+    ]:
+        header = RecordingHeader("POST", "/v1/query", (), {"question": name, "stream": "JSON" not in name}, 200, (("content-type", kind),))
+        write(folder, f"{name}.jsonl", Recording(header, (Piece(0, body),), Ending(0, "left")).encode())
+    with running("serve", folder) as program:
+        yield program
+
+
+@pytest.mark.parametrize("name", ["whole", "cut", "whole JSON", "cut JSON"])
+@pytest.mark.parametrize("dialect", ["", "engine"])
+def test_what_was_whole_when_its_client_left_ends_well(left: Program, name: str, dialect: str) -> None:
+    body = json.dumps({"question": name, "stream": "JSON" not in name})
+    headers = {"X_Moondream_Dialect": dialect} if dialect else {}
+    if "whole" in name:
+        status, _, answer = http_request(left, body=body, **headers)
+        assert (status, answer != b"") == (200, True)
+    else:
+        with pytest.raises((http.client.IncompleteRead, http.client.RemoteDisconnected)):
+            http_request(left, body=body, **headers)
+
+
+def test_the_wait_before_an_error_in_a_stream_counts_once(tmp_path: Path) -> None:
+    error = record({"error": {"message": "no memory", "type": "server_error", "param": None, "code": "oom"}})
+    header = RecordingHeader("POST", "/v1/query", (), {"question": "?", "stream": True}, 200, (("content-type", "text/event-stream"),))
+    recording = Recording(header, (Piece(0, delta("a")), Piece(1.5, error)), Ending(0))
+    told = retell(recording, skill="query", stream=True, dialect=Dialect.CLOUD)
+    assert sum(piece.seconds for piece in told.pieces) + told.ending.seconds == 1.5
+
+
 class TestHTTP:
     def test_one_connection_for_many(self, server: Program) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
@@ -484,7 +535,21 @@ class TestWhoMayAsk:
     def test_names_of_this_machine(self, server: Program, host: str) -> None:
         assert http_request(server, Host=host)[0] == 200
 
-    @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.168.0.1", "0.0.0.0", "", "[::1"])
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "evil.example",
+            "localhost.evil.example",
+            "192.168.0.1",
+            "0.0.0.0",
+            "",
+            "[::1",
+            "evil@localhost",
+            "localhost/evil",
+            "localhost:80:80",
+            "localhost:x",
+        ],
+    )
     def test_other_names(self, server: Program, host: str) -> None:
         so_far = len(server.lines)
         status, _, body = http_request(server, Host=host)
@@ -561,6 +626,21 @@ class TestTheProgram:
             assert "200, 74 bytes" in log
             assert ", cut (query.jsonl, fault stall)" in log
 
+    @pytest.mark.parametrize("half_closed", [False, True])
+    def test_a_second_signal_ends_it_though_a_client_does_not_read(self, tmp_path: Path, half_closed: bool) -> None:
+        header = RecordingHeader("POST", "/v1/query", (), {"question": "?", "stream": True}, 200, (("content-type", "text/event-stream"),))
+        write(tmp_path, "large.jsonl", Recording(header, (Piece(0, b"x" * 9_000_000),), Ending(0)).encode())
+        with running("serve", tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(post())
+            assert connection.recv(4) == b"HTTP"  # and no more
+            if half_closed:  # then its exchange is over, but what was written still waits for it
+                connection.shutdown(socket.SHUT_WR)
+                server.wait_for_line("the client left")
+            server.process.send_signal(signal.SIGINT)
+            if not half_closed:
+                server.wait_for_line("1 under way may end")
+            assert server.stopped(signal.SIGTERM)[0] == Exit.INTERRUPTED  # another signal, since two of a kind can merge
+
     def test_the_help_names_all_faults_and_headers(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["serve", "--help"]) == Exit.OK
         shown = capsys.readouterr().out
@@ -577,6 +657,10 @@ class TestTheProgram:
             (["--fault", "close@x"], "behind the @ of a fault should be a number"),
             (["--cut", "0"], "a number of bytes above 0"),
             (["--port", "{taken}"], "in use"),
+            (["--port", "70000"], "a number from 0 to 65535, not '70000'"),
+            (["--port", "-1"], "a number from 0 to 65535, not '-1'"),
+            (["--port", "9999999"], "a number from 0 to 65535"),
+            (["--host", ""], "the host should be a name or an address"),
             (["--host", "192.0.2.1"], "192.0.2.1"),
         ],
     )

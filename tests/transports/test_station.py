@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from sansio_moondream import (
     DetectRequest,
     Endpoint,
     Event,
+    IncompleteStream,
     MoondreamError,
     Point,
     PointRequest,
@@ -30,14 +33,14 @@ from sansio_moondream import (
 )
 from tests.helpers import PIXEL
 
-from .drivers import Driver, each_driver
+from .drivers import DRIVERS, Driver, each_driver
 
 WORDS = ["The", " moon", " over", " 月の", " sea 🌙"]
 EVENTS = [TextDelta(word) for word in WORDS]
 
 
-@pytest.fixture(scope="module")
-def station() -> Iterator[Endpoint]:
+@contextmanager
+def running_station() -> Iterator[tuple[subprocess.Popen[str], Endpoint]]:
     for module in ("moondream_station", "fastapi", "uvicorn"):
         if find_spec(module) is None:
             pytest.skip(f"the real server, moondream-station, needs {module}, which `make` installs")
@@ -47,9 +50,15 @@ def station() -> Iterator[Endpoint]:
         try:
             port = process.stdout.readline().strip()
             assert port, process.stderr.read()
-            yield Endpoint(f"http://127.0.0.1:{port}/v1")
+            yield process, Endpoint(f"http://127.0.0.1:{port}/v1")
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="module")
+def station() -> Iterator[Endpoint]:
+    with running_station() as (_, endpoint):
+        yield endpoint
 
 
 def asked(driver: Driver, station: Endpoint, *requests: Request[Any], stream: bool = True) -> list[tuple[list[Event], Any]]:
@@ -120,3 +129,27 @@ def test_its_death_in_the_middle(driver: Driver, station: Endpoint) -> None:
     assert (events, type(error)) == (EVENTS[:3], ConnectionLost)
     assert error.partial.text == "".join(WORDS[:3])
     assert after.text == "".join(WORDS)  # and it goes on
+
+
+@pytest.mark.parametrize("name", ["urllib", "aiohttp", "anyio-trio"])
+def test_its_process_is_killed_in_the_middle(name: str) -> None:
+    driver = next(driver for driver in DRIVERS if driver.name == name)
+    with running_station() as (process, station):
+
+        async def main() -> tuple[list[Event], Any]:
+            events: list[Event] = []
+            async with driver.transport() as transport:
+                try:
+                    async with driver.client(transport, station).stream(QueryRequest(question="hang")) as answer:
+                        async for event in answer:
+                            events.append(event)
+                            if len(events) == 3:
+                                process.kill()
+                except (ConnectionLost, IncompleteStream) as error:
+                    return events, error
+            return events, None
+
+        events, error = driver.run(main)
+        assert process.wait(20) == -signal.SIGKILL
+    assert events == EVENTS[:3]
+    assert error.partial.text == "".join(WORDS[:3])

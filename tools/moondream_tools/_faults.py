@@ -37,6 +37,9 @@ FAULTS: dict[str, str] = {
 }
 
 
+_MAX_DIGITS = 12  # int() refuses thousands of them in words of its own
+
+
 class Fault(Struct, frozen=True):
     """One of FAULTS, or a status code. Make one of text with `parse`."""
 
@@ -47,11 +50,11 @@ class Fault(Struct, frozen=True):
     def parse(cls, text: str) -> Fault:
         """Raises ValueError."""
         kind, at, count = text.strip().partition("@")
-        if at and not (count.isascii() and count.isdigit()):
+        if at and not (count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS):
             raise ValueError(f"behind the @ of a fault should be a number of pieces, not {count[:20]!r}")
         if at and kind not in _INSIDE:
             raise ValueError(f"only {', '.join(_INSIDE)} happen after a number of pieces, and not {kind[:20]!r}")
-        if kind not in FAULTS and not (kind.isascii() and kind.isdigit() and 400 <= int(kind) <= 599):
+        if kind not in FAULTS and not (len(kind) == 3 and kind.isascii() and kind.isdigit() and 400 <= int(kind) <= 599):
             raise ValueError(f"a fault should be one of {', '.join(FAULTS)}, not {kind[:20]!r}")
         return cls(kind, int(count) if at else None)
 

@@ -11,6 +11,7 @@ is in the head of the request, where no page can change it:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ class Guard:
     def refusal(self, headers: Headers) -> str | None:
         """Why a request with this head is refused, in words; None if it is not."""
         host = headers.get("host", "")
-        if not self._any_host and not is_loopback(_hostname(f"//{host}")):
+        if not self._any_host and not is_loopback(_host_of(host)):
             return f"the Host {host[:100]!r} is not this machine: send requests to localhost or 127.0.0.1"
         origin = headers.get("origin")
         if origin is not None and not self.allows(origin):
@@ -49,6 +50,12 @@ def is_loopback(host: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _host_of(field: str) -> str:
+    """The host of a Host header, which is host[:port] and nothing else (RFC 9110, section 7.2)."""
+    matched = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::\d*)?", field, re.ASCII)
+    return (matched[1] or matched[2]) if matched else ""
 
 
 def _hostname(url: str) -> str:

@@ -153,14 +153,15 @@ class HTTPServer:
         if self._listener is not None:
             self._listener.close()
         for task, connection in self._connections.items():
-            if connection.exchange is None:
+            if connection.is_idle:
                 task.cancel()
         while self._connections:
             await asyncio.wait(self._connections)
 
     def cut_off(self) -> None:
         """Cut what is under way. `stop` returns then."""
-        for task in self._connections:
+        for task, connection in self._connections.items():
+            connection.abort()  # or closing would wait for a client that does not read
             task.cancel()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -175,8 +176,8 @@ class HTTPServer:
         except (asyncio.CancelledError, ConnectionError, ClientLeft):
             pass  # the server was told to stop, or there is nobody to talk to
         finally:
+            await connection.close()  # before it is forgotten: `cut_off` may be needed to end this
             del self._connections[task]
-            await connection.close()
 
     async def _handle(self, connection: _Connection, exchange: Exchange) -> None:
         try:
@@ -263,8 +264,17 @@ class _Connection:
 
     async def close(self) -> None:
         self._writer.close()
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # cancelled it was aborted, see `cut_off`
             await self._writer.wait_closed()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is neither answering, nor sending the rest of an answer before it closes."""
+        return self.exchange is None and not self._writer.is_closing()
+
+    def abort(self) -> None:
+        """Close it now, with whatever waits to be sent."""
+        self._writer.transport.abort()
 
     async def _next_event(self) -> h11.Event | None:
         while (event := self._http.next_event()) is h11.NEED_DATA:

@@ -7,7 +7,6 @@ asked for wherever the documentation does, which for detect, point and segment t
 
 from __future__ import annotations
 
-import binascii
 import json
 from base64 import b64decode
 from typing import Any, cast
@@ -91,7 +90,7 @@ def _check_image(value: object, *, required: bool) -> None:
     _check(bool(payload), "image_url", "Invalid data URL: missing payload")
     try:
         size = len(b64decode(payload, validate=True))
-    except binascii.Error:
+    except ValueError:
         raise Refusal(400, "Invalid base64 image data", "image_url") from None
     if size > MAX_IMAGE_BYTES:
         raise Refusal(413, f"The image has {size:,} bytes, and {MAX_IMAGE_BYTES:,} are allowed", "image_url")

@@ -5,6 +5,7 @@
    when the stream would have ended.
 3. How a recording ends is kept too. A stream that was cut is, as a whole answer, a connection that closes without one; an error that came
    inside a stream is an error's JSON. Errors in place of an answer, whatever their status, are left as they are.
+4. Where a client left, but only when the answer was whole, the answer ends well: whatever the client did not wait for is not missed.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from sansio_moondream import (
     Request,
     ResponseStream,
     SegmentRequest,
+    State,
     encode_events,
     encode_image,
     encode_result,
 )
-from sansio_moondream.recording import EOF, Ending, Piece, Recording, fault_error
+from sansio_moondream.recording import EOF, LEFT, Ending, Piece, Recording, fault_error
 
 from ._refusals import JSON
 
@@ -45,7 +47,11 @@ _ABOUT_THE_BODY = frozenset({"content-type", "content-length", "content-encoding
 def retell(recording: Recording, *, skill: str, stream: bool, dialect: Dialect | None) -> Recording:
     """The recording of an answer of that skill, streamed or whole, and in the dialect if one is named."""
     status_code = recording.header.status_code
-    if status_code is None or status_code >= 300 or (dialect is None and stream in (is_stream(recording), _asked_to_stream(recording))):
+    if status_code is None or status_code >= 300:
+        return recording
+    if recording.ending.fault == LEFT:
+        recording = _with_its_end(recording, skill)
+    if dialect is None and stream in (is_stream(recording), _asked_to_stream(recording)):
         return recording
     told = _Told(recording, _request(skill))
     if told.is_refusal:
@@ -57,6 +63,12 @@ def retell(recording: Recording, *, skill: str, stream: bool, dialect: Dialect |
 def is_stream(recording: Recording) -> bool:
     """Whether it is an event stream by its head."""
     return Headers(recording.header.response_headers).get("content-type", "").lower().startswith(EVENT_STREAM)
+
+
+def _with_its_end(recording: Recording, skill: str) -> Recording:
+    """A recording that its client left: with a clean end if the answer was whole by then, else as it is."""
+    ended = replace(recording, ending=Ending(recording.ending.seconds))
+    return ended if _Told(ended, _request(skill)).is_whole else recording
 
 
 def _asked_to_stream(recording: Recording) -> bool:
@@ -111,6 +123,7 @@ class _Told:
         except MoondreamError as error:
             self._error = error
         self._result = None if self._error is not None else stream.result()
+        self.is_whole = stream.state is State.COMPLETED
 
     @property
     def is_refusal(self) -> bool:
@@ -125,10 +138,10 @@ class _Told:
             if data := encode_events(events, dialect):
                 pieces.append(Piece(waited, data))
                 waited = 0.0
-        ending = self._ending(waited)
         if isinstance(self._error, APIError):
             pieces.append(Piece(waited, b"data: " + _error_body(self._error) + b"\n\n"))
-        return with_body(self._recording, f"{EVENT_STREAM}; charset=utf-8", pieces, ending)
+            waited = 0.0
+        return with_body(self._recording, f"{EVENT_STREAM}; charset=utf-8", pieces, self._ending(waited))
 
     def whole(self, dialect: Dialect) -> Recording:
         seconds = self._recording.header.seconds + sum(seconds for seconds, _ in self._events)

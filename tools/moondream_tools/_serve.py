@@ -87,6 +87,8 @@ class Service:
         """The recording to play. Raises Refusal."""
         prefix, _, skill = exchange.path.rpartition("/")
         if prefix != "/v1" or skill not in SKILLS:
+            if exchange.path == "/v1/chat/completions":
+                raise Refusal(404, "chats are recorded, but not served: only ReplayTransport plays their recordings", plain=True)
             unknown = "Function '{}' not available" if options.dialect is Dialect.STATION else "Not Found"
             raise Refusal(404, unknown.format(skill), plain=True)
         if exchange.request.method != "POST":

@@ -13,6 +13,8 @@ from sansio_moondream.recording import Match
 
 from ._faults import Fault
 
+_MAX_DIGITS = 12  # int() refuses thousands of them in words of its own
+
 
 class Options(Struct, frozen=True):
     """How requests are answered; see the command line's help."""
@@ -44,7 +46,7 @@ def parse_speed(text: str) -> float | None:
 
 def parse_cut(text: str) -> int:
     """A number of bytes. Raises ValueError."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) > 0):
         raise ValueError(f"the size of pieces should be a number of bytes above 0, not {text[:20]!r}")
     return int(text)
 

@@ -21,6 +21,8 @@ _RECORD_PORT = 2021
 _SERVE_EPILOG = f"""\
 The first line of standard output is the address, up to and without the skill's name. A line for each exchange goes to standard error.
 
+Chats (POST /v1/chat/completions) are not served: recordings of them are played by ReplayTransport only.
+
 For one request, each of these headers says otherwise than its option: {", ".join(name.title() for name in OVERRIDES)}.
 
 faults:
@@ -30,6 +32,9 @@ exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, a
 """
 _RECORD_EPILOG = """\
 The first line of standard output is the address to use in place of the server's. A line for each exchange goes to standard error.
+
+What a page may read of an answer is for its browser to say, by the headers of the server, which are passed on as they are: a page that
+--allow-origin lets in may ask, but cannot read what the server does not allow it to.
 
 exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, and some were cut; 2 wrong usage
 """
@@ -118,8 +123,12 @@ async def _record(arguments: argparse.Namespace) -> bool:
 
 def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
     address = parser.add_argument_group("address")
-    address.add_argument("--host", default=_LOOPBACK, help="the address to listen on (default: %(default)s: for this machine only)")
-    address.add_argument("--port", type=int, default=port, help="the port to listen on, 0 for any that is free (default: %(default)s)")
+    address.add_argument(
+        "--host", type=typed(_host), default=_LOOPBACK, help="the address to listen on (default: %(default)s: for this machine only)"
+    )
+    address.add_argument(
+        "--port", type=typed(_port), default=port, help="the port to listen on, 0 for any that is free (default: %(default)s)"
+    )
     address.add_argument(
         "--allow-origin",
         action="append",
@@ -127,6 +136,18 @@ def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
         metavar="ORIGIN",
         help="let web pages of that origin ask, * for all (default: those of this machine); may repeat",
     )
+
+
+def _host(text: str) -> str:
+    if not text:  # asyncio takes it for all interfaces
+        raise ValueError("the host should be a name or an address; 0.0.0.0 is every address of this machine")
+    return text
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+        raise ValueError(f"the port should be a number from 0 to 65535, not {text[:20]!r}")
+    return int(text)
 
 
 def _names(kinds: Any) -> str:
