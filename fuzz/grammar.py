@@ -145,6 +145,7 @@ CHAT_NOTES = (
     '"reasoning_details": [{"type": "reasoning.text"}]',
     '"reasoning": {"text": "so \\udf19", "grounding": [{"start_idx": 0, "end_idx": 3}]}',
     '"reasoning": {"summary": 5}',
+    '"reasoning": ""',
     '"more": null',
 )
 # Of a chunk, beside its choices.

@@ -404,7 +404,7 @@ class ChatAnswer(Answer):
             raise Fault(RemoteProtocolError)
         text = _str(part, "content") or ""
         readings = [_read_reasoning(part.get(name)) for name in ("reasoning", "reasoning_content")]
-        thought = next((reading for reading in readings if reading is not None), Reasoning(""))
+        thought = next((reading for reading in readings if reading not in (None, Reasoning(""))), Reasoning(""))
         events = self._hand_out(thought.text, text, completed)
         details = part.get("reasoning_details")
         grounded = _read_reasoning(details | {"text": ""}) if isinstance(details, dict) else None

@@ -112,7 +112,9 @@ class ChatAnswer(Answer[ChatResult]):
         if choice.get("finish_reason") == "error":
             raise Contradiction('the "finish_reason" is "error"')
         text = string(part, "content") or ""
-        thought = read_reasoning(part.get("reasoning")) or read_reasoning(part.get("reasoning_content")) or Reasoning("")
+        # Some servers write both names, and leave one of them empty.
+        readings = (read_reasoning(part.get(name)) for name in ("reasoning", "reasoning_content"))
+        thought = next((reading for reading in readings if reading and (reading.text or reading.grounding)), Reasoning(""))
         details = _read_details(part.get("reasoning_details")) or Reasoning("")
         events = self._add(thought.text, text, last=completed)
         self._grounding += thought.grounding + details.grounding

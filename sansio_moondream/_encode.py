@@ -51,9 +51,9 @@ def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) ->
 def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
     """The JSON body of a whole answer that decodes to `result`, but for what the dialect cannot say.
 
-    ENGINE and CLOUD have no stats; STATION and DEMO have stats, and no metrics, request ids and finish reasons;
+    ENGINE and CLOUD have no stats; STATION and DEMO have stats, and no metrics, request ids and finish reasons; CHAT has no metrics
+    and stats.
 
-    CHAT has no metrics and stats.
     Raises ValueError for numbers that JSON does not have (NaN, infinite ones), and for a chat's result in any dialect but CHAT, which has
     nothing else.
     """

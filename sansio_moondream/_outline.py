@@ -22,8 +22,9 @@ def svg(result: SegmentResult, size: tuple[int, int]) -> str:
     shape = ""
     if place is not None:
         (scale_x, scale_y), (left, top) = place
-        # The text has been read: it has nothing in it but letters of commands, numbers, commas and blanks.
-        data = result.path[: path.position]
+        # The text has been read: it has nothing in it but letters of commands, numbers, commas and blanks. Of the
+        # blanks, a form feed is no character of XML.
+        data = result.path[: path.position].replace("\f", " ")
         shape = f'<path fill-rule="nonzero" transform="translate({left} {top}) scale({scale_x} {scale_y})" d="{data}"/>'
     return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">{shape}</svg>'
 
@@ -36,7 +37,7 @@ def polygons(result: SegmentResult, size: tuple[int, int], tolerance: float) -> 
     if place is None:
         return ()
     scale, offset = place
-    return flatten(path.commands, scale=scale, offset=offset, tolerance=tolerance)
+    return flatten(path.commands, scale=scale, offset=offset, tolerance=tolerance, size=size)
 
 
 def _read(result: SegmentResult) -> GrowingPath:

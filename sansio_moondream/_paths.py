@@ -8,6 +8,7 @@ The grammar is that of SVG 2 (section 9.3.9), as browsers have it.
    an `L`), so that what is whole is never taken back.
 3. The commands, and the error if there is one, depend on the text alone, not on how it was cut.
 4. A fault is raised again by every later call. What came before it stays: `text[:error.position]` is a good beginning of a path.
+5. `append()` after the end raises `LocalProtocolError` and changes nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 import re
 
 from msgspec import Struct
+
+from ._errors import LocalProtocolError
 
 _ARITY = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 _FLAGS = (3, 4)  # of an arc's arguments: one character each, nothing needed between them
@@ -71,13 +74,17 @@ class GrowingPath:
         self._used = True  # the letter has got all that it needs; more sets of arguments may follow
         self._comma = False  # the last token was a comma
         self._error: PathError | None = None
+        self._ended = False
 
     def append(self, text: str) -> None:
-        """Take the next piece. Raises PathError where the text cannot be the beginning of a path."""
+        """Take the next piece. Raises PathError where the text cannot be the beginning of a path, and LocalProtocolError after `end()`."""
+        if self._ended and self._error is None:
+            raise LocalProtocolError("append() came after end()")
         self._read(text, last=False)
 
     def end(self) -> None:
         """Say that this was all. Raises PathError where the path ends in the middle of a command."""
+        self._ended = True
         self._read("", last=True)
         if not self._used or self._comma:
             self._fail(f"it ends, and {self._expected()} should follow", len(self._text))

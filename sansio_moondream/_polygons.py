@@ -17,6 +17,8 @@ Polygon: TypeAlias = tuple[Point, ...]
 _NO_RADIUS = 1e-30  # of an arc
 _NO_WAY = 1e-9  # for an arc, in radii: only rounding keeps its ends apart
 _MOST_CHORDS = 1000  # of one curve: plenty for one that fills a picture, and a bound for one that is absurdly large
+MAX_POINTS = 1_000_000
+"""Of all polygons of one path. An outline has a few thousand; a hostile path of a few kilobytes could have any number."""
 
 
 def flatten(
@@ -25,28 +27,34 @@ def flatten(
     scale: tuple[float, float] = (1.0, 1.0),
     offset: tuple[float, float] = (0.0, 0.0),
     tolerance: float = 0.1,
+    size: tuple[float, float] | None = None,
 ) -> tuple[Polygon, ...]:
     """The polygons that a path fills: each subpath, closed, with its curves as chords.
 
     `scale` and then `offset` place the path; the points come out in that unit, and no chord is further than `tolerance` of it from
     its curve. What encloses nothing (fewer than three points) is left out. Polygons may overlap: fill them by the rule `nonzero`.
+
+    `size` (width, height) is that of a picture with its corner at (0, 0), where only what is in it counts: a curve that lies wholly
+    beyond one of its edges becomes a single chord, which fills the same of the picture.
+
+    Raises ValueError for more than `MAX_POINTS` points.
     """
-    (width, height), (left, top) = scale, offset
-    pen = _Pen(width, height, tolerance)
+    pen = _Pen(scale, offset, tolerance, size)
     for command in commands:
         pen.draw(command)
-    subpaths = (tuple((left + x * width, top + y * height) for x, y in subpath) for subpath in pen.subpaths)
-    return tuple(polygon for polygon in subpaths if len(polygon) > 2)
+    return tuple(tuple(polygon) for polygon in pen.polygons if len(polygon) > 2)
 
 
 class _Pen:
-    """Draws in the path's own unit; knows the scale only to choose how many chords a curve needs."""
+    """Draws in the path's own unit, and puts the points down where they belong."""
 
-    def __init__(self, width: float, height: float, tolerance: float) -> None:
-        self.subpaths: list[list[Point]] = []
-        self._width = width
-        self._height = height
+    def __init__(self, scale: tuple[float, float], offset: tuple[float, float], tolerance: float, size: tuple[float, float] | None) -> None:
+        self.polygons: list[list[Point]] = []
+        self._width, self._height = scale
+        self._left, self._top = offset
         self._tolerance = tolerance
+        self._size = size
+        self._count = 0
         self._start: Point = (0.0, 0.0)
         self._at: Point = (0.0, 0.0)
         self._handle: tuple[str, Point] = ("", (0.0, 0.0))  # the last curve's kind and its last control point, for S and T
@@ -90,17 +98,35 @@ class _Pen:
 
     def _add(self, points: Iterable[Point]) -> None:
         if not self._open:
-            self.subpaths.append([self._at])
+            self.polygons.append([self._placed(self._at)])
             self._open = True
-        self.subpaths[-1].extend(points)
-        self._at = self.subpaths[-1][-1]
+            self._count += 1
+        for point in points:
+            self.polygons[-1].append(self._placed(point))
+            self._at = point
+            self._count += 1
+        if self._count > MAX_POINTS:
+            raise ValueError(f"the path has more than {MAX_POINTS} points: that is no outline, so it is not drawn")
+
+    def _placed(self, point: Point) -> Point:
+        return self._left + point[0] * self._width, self._top + point[1] * self._height
+
+    def _is_beyond(self, *corners: Point) -> bool:
+        """Whether all that lies between these corners is beyond one edge of the picture."""
+        if self._size is None:
+            return False
+        xs, ys = zip(*map(self._placed, corners), strict=True)
+        return any(
+            all(value <= 0 for value in values) or all(value >= edge for value in values)
+            for values, edge in zip((xs, ys), self._size, strict=True)
+        )
 
     def _cubic(self, p: Point, q: Point, r: Point, s: Point) -> Iterator[Point]:
         bend = 6 * max(
             math.hypot((a[0] - 2 * b[0] + c[0]) * self._width, (a[1] - 2 * b[1] + c[1]) * self._height)
             for a, b, c in ((p, q, r), (q, r, s))
         )
-        count = self._chords(bend)
+        count = 1 if self._is_beyond(p, q, r, s) else self._chords(bend)
         for i in range(1, count):
             t = i / count
             u = 1 - t
@@ -126,7 +152,10 @@ class _Pen:
             (ax, ay), (bx, by) = (rx * cos, rx * sin), (-ry * sin, ry * cos)
             mx, my = (x0 + x) / 2 + cx * ax + cy * bx, (y0 + y) / 2 + cx * ay + cy * by
             reach = math.hypot(ax * self._width, ay * self._height, bx * self._width, by * self._height)
-            count = self._chords(turn * turn * reach)
+            # The ellipse's own box. The ends are on it but for rounding, which is large where the numbers are.
+            ex, ey = math.hypot(ax, bx), math.hypot(ay, by)
+            is_beyond = self._is_beyond((mx - ex, my - ey), (mx + ex, my + ey), (x0, y0), (x, y))
+            count = 1 if is_beyond else self._chords(turn * turn * reach)
             for i in range(1, count):
                 angle = first + turn * i / count
                 c, s = math.cos(angle), math.sin(angle)

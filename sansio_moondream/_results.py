@@ -153,7 +153,10 @@ class SegmentResult(Struct, frozen=True):
     def polygons(self, size: tuple[int, int], *, tolerance: float = 0.1) -> tuple[Polygon, ...]:
         """The outline in a picture of `size` (width, height): points (x, y) in pixels, one tuple of them for each closed polygon.
 
-        No side is further than `tolerance` pixels from the curve that it stands for. A hole is a polygon that runs the other way.
+        No side is further than `tolerance` pixels from the curve that it stands for, but for curves wholly beyond an edge of the
+        picture. A hole is a polygon that runs the other way.
+
+        Raises ValueError for more points than `sansio_moondream.paths.MAX_POINTS`, a million.
         """
         from ._outline import polygons
 

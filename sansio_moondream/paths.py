@@ -4,6 +4,6 @@ For people who draw a segmentation themselves. `SegmentResult.polygons`, `.svg` 
 """
 
 from ._paths import Command, GrowingPath, PathError, parse_path
-from ._polygons import Polygon, flatten
+from ._polygons import MAX_POINTS, Polygon, flatten
 
-__all__ = ["Command", "GrowingPath", "PathError", "Polygon", "flatten", "parse_path"]
+__all__ = ["MAX_POINTS", "Command", "GrowingPath", "PathError", "Polygon", "flatten", "parse_path"]

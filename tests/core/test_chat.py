@@ -75,6 +75,10 @@ DIALECTS = {
     "moondream, vllm, openrouter": chunk({"reasoning": "Look: "}) + chunk({"content": "", "reasoning": "round."}),
     "deepseek, llama.cpp": chunk({"content": None, "reasoning_content": "Look: "}) + chunk({"reasoning_content": "round."}),
     "both names": chunk({"reasoning": "Look: round.", "reasoning_content": "Look: round."}),
+    "both names, one empty": chunk({"reasoning": "Look: ", "reasoning_content": ""})
+    + chunk({"reasoning": "", "reasoning_content": "round."}),
+    "both names, one says nothing": chunk({"reasoning": {"text": "", "grounding": []}, "reasoning_content": "Look: round."}),
+    "both names, one in another form": chunk({"reasoning": ["so"], "reasoning_content": "Look: round."}),
     "an object, as in a query": chunk({"reasoning": {"text": "Look: round."}}),
     "with comments and details": b": OPENROUTER PROCESSING\n\n"
     + chunk({"reasoning": "Look: round.", "reasoning_details": [{"type": "x"}]}),
@@ -110,6 +114,12 @@ class TestStreams:
         details = [chunk({"reasoning": "Look", "reasoning_details": {"grounding": [spot]}}) for spot in spots]
         expected = tuple(Grounding(at, at + 5, (Point(0.5, 0.25),)) for at in (0, 6))
         assert run(CHAT, [*details, STOP, DONE]).snapshot.reasoning == Reasoning("LookLook", expected)
+
+    def test_grounding_is_not_lost_to_an_empty_text(self):
+        spot = {"start_idx": 0, "end_idx": 4, "points": [[0.5, 0.25]]}
+        reasonings = {"reasoning": {"text": "", "grounding": [spot]}, "reasoning_content": ""}
+        outcome = run(CHAT, [chunk({"reasoning": "Look"}), chunk(reasonings), STOP, DONE])
+        assert outcome.snapshot.reasoning == Reasoning("Look", (Grounding(0, 4, (Point(0.5, 0.25),)),))
 
     @pytest.mark.parametrize("details", [7, ["x"], {"grounding": 5}, {"grounding": [{}]}, {"grounding": None}])
     def test_grounding_in_another_form(self, details: Any):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_moondream import PathChunk
+from sansio_moondream import LocalProtocolError, PathChunk
 from sansio_moondream.paths import Command, GrowingPath, PathError, Polygon, flatten, parse_path
 from sansio_moondream.testing import at_offsets, run
 from tests.helpers import SEGMENT, TRACES
@@ -143,6 +143,24 @@ class TestGrowing:
             path.end()
         assert spelled(path.commands) == "M 0 0"
 
+    def test_nothing_comes_after_the_end(self):
+        path = GrowingPath()
+        path.append("M0 0 1")
+        path.append(" 1")
+        path.end()
+        for text in ("5", "L1 1", ""):
+            with pytest.raises(LocalProtocolError, match=r"append\(\) came after end\(\)"):
+                path.append(text)
+        path.end()
+        assert (spelled(path.commands), path.position) == ("M 0 0 L 1 1", 8)
+
+    def test_nothing_comes_after_an_end_that_was_none(self):
+        path = GrowingPath()
+        path.append("M0 0L1")
+        for call in (path.end, path.end, lambda: path.append("1")):
+            with pytest.raises(PathError, match="at character 6: it ends"):
+                call()
+
     def test_a_number_that_comes_in_many_pieces_is_not_looked_at_for_ever(self):
         path = GrowingPath()
         path.append("M")
@@ -242,6 +260,31 @@ class TestPolygons:
     def test_absurd_numbers_end(self, text: str):
         for scale in ((1, 1), (1e300, 1e-300)):
             assert sum(map(len, flatten(parse_path(text), scale=scale))) < 2000
+
+    @pytest.mark.parametrize(
+        ("text", "is_beyond"),
+        [
+            ("M0 0C-1-1-9 9 0 9", True),  # left of the picture
+            ("M5 0q9 0 9 3", True),  # right of it
+            ("M0 0C-5-5 9-4 9 0", True),  # above
+            ("M-1 3q3 9 6 0", True),  # below
+            ("M-3 0a2 1 0 0 0 0 2", True),
+            ("M7 0a2 1 0 0 1 0 2", True),
+            ("M1-2a1 1 0 0 0 2 0", True),
+            ("M1 5a1 1 0 1 1 2 0", True),
+            ("M0 0C9-1-9 9 0 9", False),  # through it
+            ("M-1-1Q-1 9 9 9", False),  # around it: beyond two edges, but wholly beyond neither
+            ("M-3 0a5 1 0 0 1 0 2", False),
+        ],
+    )
+    @pytest.mark.parametrize(("scale", "offset"), [((1, 1), (0, 0)), ((2, 3), (0, 0)), ((-1, -1), (4, 3))])
+    def test_what_is_beyond_the_picture_is_a_chord(self, text: str, is_beyond: bool, scale: tuple[int, int], offset: tuple[int, int]):
+        """In a picture of 4 x 3, larger, and turned around."""
+        size = (4 * abs(scale[0]), 3 * abs(scale[1]))
+        (whole,) = flatten(parse_path(text + "l1 1"), scale=scale, offset=offset)
+        assert len(whole) > 5
+        expected = (whole[0], *whole[-2:]) if is_beyond else whole
+        assert flatten(parse_path(text + "l1 1"), scale=scale, offset=offset, size=size) == (expected,)
 
 
 def area(polygon: Polygon) -> float:

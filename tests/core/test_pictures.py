@@ -16,7 +16,7 @@ from PIL import Image, ImageChops
 
 from sansio_moondream import BBox, Completed, DetectResult, IncompleteStream, Point, PointResult, ResponseStream, SegmentResult
 from sansio_moondream.images import cut_out, draw_boxes, draw_mask, draw_points, lay_over, upright
-from sansio_moondream.paths import PathError, Polygon
+from sansio_moondream.paths import MAX_POINTS, Command, PathError, Polygon, flatten
 from sansio_moondream.testing import EVENT_STREAM
 from tests.helpers import SEGMENT, TRACES, record
 
@@ -164,6 +164,33 @@ def test_what_lies_further_out_changes_nothing(polygons: list[Polygon], antialia
     assert ImageChops.difference(draw_mask(polygons, (8, 6), antialias=antialias), large).histogram()[2:] == [0] * 254  # 1 of rounding
 
 
+_far = st.integers(-40, 60).map(lambda value: value / 5)
+_commands = st.tuples(st.sampled_from("LCQSTA"), st.lists(_far, min_size=6, max_size=6), st.booleans(), st.booleans())
+
+
+@settings(max_examples=50)
+@given(st.lists(_commands, min_size=1, max_size=6))
+def test_curves_beyond_the_picture_fill_the_same_of_it(drawn: list[tuple[str, list[float], bool, bool]]):
+    """As chords, as many as if all of it were looked at."""
+    commands = [Command("M", (1.0, 1.0))]
+    for letter, values, large, sweep in drawn:
+        arguments = (*values[:3], large, sweep, *values[4:]) if letter == "A" else values[: {"C": 6, "S": 4, "Q": 4}.get(letter, 2)]
+        commands.append(Command(letter, tuple(map(float, arguments))))
+    few, many = flatten(commands, size=(8, 6)), flatten(commands)
+    assert sum(map(len, few)) <= sum(map(len, many))
+    one, other = (draw_mask(polygons, (8, 6)) for polygons in (few, many))
+    assert ImageChops.difference(one, other).histogram()[2:] == [0] * 254  # 1 of rounding
+
+
+def test_a_path_far_outside_is_cheap_and_one_through_the_picture_is_refused():
+    """Some 18 kB of text, whose chords would be 1.5 million points."""
+    curves = "q9e9 9e9 0 0" * 1500
+    (polygon,) = SegmentResult("M2 2" + curves, BBox(0, 0, 1, 1)).polygons((640, 480))
+    assert len(polygon) == 1501
+    with pytest.raises(ValueError, match=f"the path has more than {MAX_POINTS} points: that is no outline"):
+        SegmentResult("M0-2" + curves, BBox(0, 0, 1, 1)).mask((640, 480))
+
+
 # --- While it grows -------------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +275,11 @@ class TestSVG:
         assert root.attrib == {"width": "800", "height": "400", "viewBox": "0 0 800 400"}
         (path,) = root
         assert path.attrib == {"d": SQUARE.path, "fill-rule": "nonzero", "transform": "translate(200.0 200.0) scale(400.0 200.0)"}
+
+    def test_a_blank_that_xml_does_not_have(self):
+        path = "M0\f0\tH1\f\nV1\rz\f"
+        element = ET.fromstring(SegmentResult(path, SQUARE.bbox).svg((8, 4)))
+        assert element[0].attrib["d"].split() == ["M0", "0", "H1", "V1", "z"]
 
     def test_without_anything_to_draw(self):
         assert list(ET.fromstring(SegmentResult("", None, "no path").svg((8, 4)))) == []
