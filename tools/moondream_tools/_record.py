@@ -50,7 +50,7 @@ class Proxy:
         try:
             recorder = await asyncio.to_thread(Recorder, request, now=began)  # a large picture takes a while to describe
         except ValueError:
-            recorder, exchange.note = None, "not recorded: the request's body is not JSON"
+            recorder, exchange.note = None, f"not recorded: the request {'has a body that is not JSON' if request.body else 'has no body'}"
         tape = _Tape(exchange, recorder, self._folder)
         try:
             stream = await self._transport.send(request, _PATIENCE)

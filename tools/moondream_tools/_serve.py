@@ -43,7 +43,7 @@ def load_recordings(folder: Path) -> dict[str, Recording]:
         except RecordingError as error:
             raise ValueError(f"{name}: {error}") from error
     if not recordings:
-        raise ValueError(f"{folder} has no recordings (*.jsonl); make some with: moondream-stream record --to {folder}")
+        raise ValueError(f"{folder} has no recordings (*.jsonl); make some with: moondream-stream record --upstream URL --to {folder}")
     return recordings
 
 

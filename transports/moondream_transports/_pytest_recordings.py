@@ -141,7 +141,7 @@ class _Tape:
 
 
 _TAPE = pytest.StashKey[_Tape]()
-_HINT = "To record it, run the test with --moondream-record=new (or once, or all)."
+_HINT = "To record the test anew: --moondream-record=all; to add to what it has: --moondream-record=new."
 
 
 class _ReplayOrElse:
