@@ -249,7 +249,9 @@ class TestPassingOn:
         so_far = len(scripted.program.lines)
         status, _, answer = http_request(scripted.program, method, "/v1/models", body)
         assert (status, answer) == (200, b"" if method == "HEAD" else b"ok")
-        scripted.program.wait_for_line(f"{method} /v1/models 200", "the request's body is not JSON", after=so_far)
+        scripted.program.wait_for_line(
+            f"{method} /v1/models 200", "the request has a body that is not JSON" if body else "the request has no body", after=so_far
+        )
 
     def test_no_tunnels_and_no_other_server(self, scripted: Scripted) -> None:
         tunnel = b"CONNECT example.org:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

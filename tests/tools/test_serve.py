@@ -650,7 +650,7 @@ class TestTheProgram:
         ("arguments", "words"),
         [
             (["{tmp}/none"], "none is no folder with recordings"),
-            (["{tmp}"], "moondream-stream record --to"),
+            (["{tmp}"], "moondream-stream record --upstream URL --to"),
             (["{tmp}/broken"], "worse/one.jsonl: line 1:"),
             (["--dialect", "french"], "the dialect should be one of engine, cloud, station, demo, not 'french'"),
             (["--pace", "0"], "a pace should be a number above 0"),
