@@ -7,7 +7,7 @@ installed are named and left out: pip install --group masks. Where Chromium is i
 shapes of tests/test_browser.py, and is compared with it.
 """
 
-# ruff: noqa: E402
+# ruff: noqa: E402 - the tests' shapes can be imported only when their folder is on the path
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from moondream_transports import Hooks, RetryPolicy, Timeline, Timeouts
 from moondream_transports.testing._fault_rows import exchange
 from moondream_transports.testing._fault_server import PATIENCE, FaultServer, Peer
-from moondream_transports.testing._faults import FAULTS, LARGE, WHOLE_BODY, WORDS, Fault, answers, sized
+from moondream_transports.testing._faults import FAULTS, LARGE, STATUSES, WHOLE_BODY, WORDS, Fault, answers, sized
 from moondream_transports.testing._secrets import KEY
 from sansio_moondream import (
     APIError,
@@ -381,22 +381,7 @@ BEFORE: dict[str, tuple[Callable[[], Told], type[MoondreamError], bool]] = {
     "no head in time": (lambda: Told(refuses=TimeoutError()), FirstEventTimeout, False),
     **{
         f"status {status}": ((lambda status=status: http_error(status)), kind, status in (408, 429) or status >= 500)  # type: ignore[misc]
-        for status, kind in {
-            302: APIError,
-            400: BadRequestError,
-            401: AuthenticationError,
-            402: PaymentRequiredError,
-            403: PermissionDeniedError,
-            404: NotFoundError,
-            408: APIError,
-            413: PayloadTooLargeError,
-            422: BadRequestError,
-            429: RateLimitError,
-            500: ServerError,
-            502: ServerError,
-            503: ServerError,
-            504: ServerError,
-        }.items()
+        for status, kind in {302: APIError, **STATUSES}.items()
     },
     "error body that stalls": (lambda: Told(b"sorry", TimeoutError(), status_code=500), ServerError, True),
     "error body that breaks": (lambda: Told(b"sorry", ConnectionLost("reset"), status_code=500), ServerError, True),

@@ -182,7 +182,7 @@ def connection_faults() -> Iterator[Fault]:
     yield Fault(16, "last event without any line end", answers(sized(WHOLE_BODY[:-2])), 5)
 
 
-_STATUSES: dict[int, type[APIError]] = {
+STATUSES: dict[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
     402: PaymentRequiredError,
@@ -210,7 +210,7 @@ _ERROR_BODIES: dict[str, tuple[bytes, str, str]] = {
 
 def error_answers() -> Iterator[Fault]:
     """Rows 17 to 23: answers that are errors, or none at all."""
-    for status_code, error in _STATUSES.items():
+    for status_code, error in STATUSES.items():
         for name, (body, kind, message) in _ERROR_BODIES.items():
             script = answers(sized(body, status_code=status_code, kind=kind))
             yield Fault(17, f"{status_code}, {name}", script, 0, error, about={"status_code": status_code, "message": message})
