@@ -1,8 +1,8 @@
-"""What is measured: the floor, this library, and the Python peers, each as one function from (work, pieces) to nothing.
+"""What is measured: the floor, this library, and the Python peers, each as one function from (work,
+chunks) to nothing.
 
-Every candidate takes every event, decodes its JSON, and asserts what came out: the number of events and the whole text. The peers'
-packages are optional; `load` says which are missing.
-"""
+Every candidate takes every event, decodes its JSON, and asserts what came out: the number of events
+and the whole text. The peers' packages are optional; `load` says which are missing."""
 
 from __future__ import annotations
 
@@ -48,18 +48,20 @@ def floor() -> Run:
 
 def sansio_moondream() -> Run:
     package = import_module("sansio_moondream")
-    png = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+    png = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    )
     requests = {
         "query": package.QueryRequest(question="?"),
         "segment": package.SegmentRequest(image=package.encode_image(png), object="moon"),
     }
 
-    def run(work: Work, pieces: list[bytes]) -> None:
+    def run(work: Work, chunks: list[bytes]) -> None:
         stream = package.ResponseStream(requests[work.skill])
         stream.receive_response(200, {"content-type": "text/event-stream"})
         count = 0
-        for piece in pieces:
-            stream.receive_data(piece)
+        for chunk in chunks:
+            stream.receive_data(chunk)
             for _ in stream.events():
                 count += 1
         stream.receive_eof()
@@ -78,25 +80,29 @@ def sansio_moondream() -> Run:
 
 
 def moondream() -> Run:
-    """The loops of the official client, fed by the fastest line iterators of the standard library instead of a connection."""
+    """The loops of the official client, fed by the fastest line iterators of the standard library
+    instead of a connection.
+    """
     cloud_vl: Any = import_module("moondream.cloud_vl")
 
     def urlopen(body: io.BufferedIOBase) -> io.BufferedIOBase:
         return body
 
-    cloud_vl.urllib = SimpleNamespace(request=SimpleNamespace(urlopen=urlopen))  # in its namespace only
+    cloud_vl.urllib = SimpleNamespace(
+        request=SimpleNamespace(urlopen=urlopen)
+    )  # in its namespace only
     client = cloud_vl.CloudVL()
 
-    def run(work: Work, pieces: list[bytes]) -> None:
-        body = io.BytesIO(pieces[0]) if len(pieces) == 1 else io.BufferedReader(_Pieces(pieces))
+    def run(work: Work, chunks: list[bytes]) -> None:
+        body = io.BytesIO(chunks[0]) if len(chunks) == 1 else io.BufferedReader(_Chunks(chunks))
         if work.skill == "query":  # the loop gives nothing but the text
-            chunks: list[str] = []
+            http_chunks: list[str] = []
             count = 0
-            for chunk in client._stream_response(body):
+            for http_chunk in client._stream_response(body):
                 count += 1
-                chunks.append(chunk)
+                http_chunks.append(http_chunk)
             assert count == len(work.payloads)
-            assert "".join(chunks) == work.text
+            assert "".join(http_chunks) == work.text
         else:
             _check(client._stream_segment_response(body), work)
 
@@ -104,11 +110,16 @@ def moondream() -> Run:
 
 
 def httpx_sse() -> Run:
-    return _httpx("httpx", lambda response: import_module("httpx_sse").EventSource(response).iter_sse())
+    return _httpx(
+        "httpx", lambda response: import_module("httpx_sse").EventSource(response).iter_sse()
+    )
 
 
 def httpx2() -> Run:
-    return _httpx("httpx2", lambda response: import_module("httpx2").EventSource(response, max_event_size=None))
+    return _httpx(
+        "httpx2",
+        lambda response: import_module("httpx2").EventSource(response, max_event_size=None),
+    )
 
 
 def openai() -> Run:
@@ -124,9 +135,9 @@ def _httpx(package: str, events_of: Callable[[Any], Iterable[Any]]) -> Run:
     request = library.Request("POST", "http://localhost/v1/query")
     events_of(library.Response(200))  # a missing package shows here
 
-    def run(work: Work, pieces: list[bytes]) -> None:
+    def run(work: Work, chunks: list[bytes]) -> None:
         headers = {"content-type": "text/event-stream"}
-        response = library.Response(200, headers=headers, content=iter(pieces), request=request)
+        response = library.Response(200, headers=headers, content=iter(chunks), request=request)
         _check((json.loads(event.data) for event in events_of(response)), work)
 
     return run
@@ -135,31 +146,31 @@ def _httpx(package: str, events_of: Callable[[Any], Iterable[Any]]) -> Run:
 def _sse_decoder(module: str) -> Run:
     decoder: Any = import_module(module).SSEDecoder
 
-    def run(work: Work, pieces: list[bytes]) -> None:
-        _check((json.loads(event.data) for event in decoder().iter_bytes(iter(pieces))), work)
+    def run(work: Work, chunks: list[bytes]) -> None:
+        _check((json.loads(event.data) for event in decoder().iter_bytes(iter(chunks))), work)
 
     return run
 
 
-class _Pieces(io.RawIOBase):
-    """Gives the pieces, one a read, as a socket would."""
+class _Chunks(io.RawIOBase):
+    """Gives the chunks, one a read, as a socket would."""
 
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces: Iterator[bytes] = iter(pieces)
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks: Iterator[bytes] = iter(chunks)
         self._rest = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece = self._rest or next(self._pieces, b"")
-        size = len(piece)
+        chunk = self._rest or next(self._chunks, b"")
+        size = len(chunk)
         if size > len(buffer):
             size = len(buffer)
-            self._rest = piece[size:]
+            self._rest = chunk[size:]
         elif self._rest:
             self._rest = b""
-        buffer[:size] = piece[:size]
+        buffer[:size] = chunk[:size]
         return size
 
 
@@ -199,5 +210,7 @@ def load(names: Iterable[str]) -> tuple[dict[str, Run], dict[str, str]]:
             runs[name] = ALL[name]()
             notes[name] = version("msgspec" if name == FLOOR else name)
         except ImportError as error:
-            notes.setdefault(name, f"without a version ({error})" if name in runs else f"missing ({error})")
+            notes.setdefault(
+                name, f"without a version ({error})" if name in runs else f"missing ({error})"
+            )
     return runs, notes

@@ -1,20 +1,23 @@
-"""What does a stream cost from the socket to the event? Prints processor time an event, memory a stream, and time to import.
+"""What does a stream cost from the socket to the event? Prints processor time an event, memory a
+stream, and time to import.
 
     python benchmarks/end_to_end.py [--quick] [--rounds N] [--streams N] [--only NAME ...] [--json]
 
-Speed: a server on raw sockets, in a process of its own, sends the same answers to every candidate, one stream after the other, in three
-ways. "each": every event in a TCP write of its own, after a pause, and not before the kernel says that the one before was read, so that
-every one comes alone. "flow": a write each, without a pause, so that a slow reader finds several. "burst": the whole answer in one write.
-*waits* says how often an event of "each" found the candidate waiting, and *user* which part of its time was not the system's: to be woken
-is dear on some virtual machines, dearer than anything that is done then, and it falls on all alike.
+Speed: a server on raw sockets, in a process of its own, sends the same answers to every candidate,
+one stream after the other, in three ways. "each": every event in a TCP write of its own, after a
+pause, and not before the kernel says that the one before was read, so that every one comes alone.
+"flow": a write each, without a pause, so that a slow reader finds several. "burst": the whole
+answer in one write. *waits* says how often an event of "each" found the candidate waiting, and
+*user* which part of its time was not the system's: to be woken is dear on some virtual machines,
+dearer than anything that is done then, and it falls on all alike.
 
-Memory: 1,000 streams open at once, each read by a task of its own, each with its head and one event behind it. Imports: what a module
-adds to what is loaded already.
+Memory: 1,000 streams open at once, each read by a task of its own, each with its head and one event
+behind it. Imports: what a module adds to what is loaded already.
 
-A candidate is one of our transports, read through a client; the bare library under it, reading the same bytes and doing nothing
-with them; or a peer with the wire format of its own service. Each runs in a fresh process, one of ours and its bare library right after
-each other. A ratio is the median of the ratios within each round. What cannot be imported is named and left out.
-"""
+A candidate is one of our transports, read through a client; the bare library under it, reading the
+same bytes and doing nothing with them; or a peer with the wire format of its own service. Each runs
+in a fresh process, one of ours and its bare library right after each other. A ratio is the median
+of the ratios within each round. What cannot be imported is named and left out."""
 
 from __future__ import annotations
 
@@ -82,12 +85,19 @@ async def speed(candidate: Candidate, url: str, streams: int) -> dict[str, dict[
                 await ask()
             cpu, user, wall, waits = (now - then for now, then in zip(spent(), before, strict=True))
         events = streams * EVENTS
-        found[mode] = {"us": cpu / events * 1e6, "user": user / events * 1e6, "streams": streams / wall, "waits": waits / events}
+        found[mode] = {
+            "us": cpu / events * 1e6,
+            "user": user / events * 1e6,
+            "streams": streams / wall,
+            "waits": waits / events,
+        }
     return found
 
 
 def spent() -> tuple[float, ...]:
-    """Seconds on the processor, those of them outside the system, seconds; and how often this process had nothing to do."""
+    """Seconds on the processor, those of them outside the system, seconds; and how often this
+    process had nothing to do.
+    """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return time.process_time(), usage.ru_utime, time.perf_counter(), usage.ru_nvcsw
 
@@ -155,13 +165,27 @@ def open_sockets() -> int:
 IMPORTS = {
     "sansio_moondream": ("import msgspec", "import sansio_moondream"),
     "urllib": ("import sansio_moondream", "from moondream_transports import UrllibTransport"),
-    "httpx2": ("import sansio_moondream, httpx2", "from moondream_transports import HttpxTransport"),
+    "httpx2": (
+        "import sansio_moondream, httpx2",
+        "from moondream_transports import HttpxTransport",
+    ),
     "httpx": ("import sansio_moondream, httpx", "from moondream_transports import HttpxTransport"),
-    "httpx2-async": ("import sansio_moondream, httpx2", "from moondream_transports import AsyncHttpxTransport"),
-    "aiohttp": ("import sansio_moondream, aiohttp", "from moondream_transports import AiohttpTransport"),
-    "anyio-asyncio": ("import sansio_moondream, anyio", "from moondream_transports import AnyioTransport"),
+    "httpx2-async": (
+        "import sansio_moondream, httpx2",
+        "from moondream_transports import AsyncHttpxTransport",
+    ),
+    "aiohttp": (
+        "import sansio_moondream, aiohttp",
+        "from moondream_transports import AiohttpTransport",
+    ),
+    "anyio-asyncio": (
+        "import sansio_moondream, anyio",
+        "from moondream_transports import AnyioTransport",
+    ),
 }
-TIMED = "import time\n{}\nbefore = time.process_time()\n{}\nprint((time.process_time() - before) * 1e3)"
+TIMED = (
+    "import time\n{}\nbefore = time.process_time()\n{}\nprint((time.process_time() - before) * 1e3)"
+)
 
 # What runs them all
 
@@ -178,7 +202,9 @@ class Found:
     imports: dict[str, list[float]] = field(default_factory=dict)  # milliseconds
 
     def take(self, part: str, name: str, answer: dict[str, Any] | float) -> None:
-        """One round's answer. A candidate that is missing, or fails once, is left out of this part for good."""
+        """One round's answer. A candidate that is missing, or fails once, is left out of this part
+        for good.
+        """
         if isinstance(answer, dict) and "missing" in answer:
             self.missing[part, name] = answer["missing"]
             getattr(self, part).pop(name, None)
@@ -200,7 +226,9 @@ class Found:
 def server(pause: float = PAUSE) -> Iterator[str]:
     """Its address."""
     command = [sys.executable, str(Path(__file__).with_name("stream_server.py")), str(pause)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -212,21 +240,42 @@ def server(pause: float = PAUSE) -> Iterator[str]:
 
 def child(*arguments: str) -> Any:
     """What a fresh process prints last, from JSON."""
-    environment = {**os.environ, "no_proxy": "127.0.0.1"}  # for the official package; the others are told not to look
+    environment = {
+        **os.environ,
+        "no_proxy": "127.0.0.1",
+    }  # for the official package; the others are told not to look
     try:
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=LONGEST)
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=LONGEST,
+        )
     except subprocess.TimeoutExpired:
         return {"missing": f"it took longer than {LONGEST:g} seconds"}
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
-    return {"missing": "".join(lines[-1:]) or "it printed nothing"} if done.returncode or not lines else json.loads(lines[-1])
+    return (
+        {"missing": "".join(lines[-1:]) or "it printed nothing"}
+        if done.returncode or not lines
+        else json.loads(lines[-1])
+    )
 
 
 def measure_speed(names: list[str], rounds: int, streams: int, pause: float, found: Found) -> None:
     with server(pause) as url:
         for number in range(rounds):
-            for name in names if number % 2 == 0 else reversed(names):  # nobody is always the first of two
+            for name in (
+                names if number % 2 == 0 else reversed(names)
+            ):  # nobody is always the first of two
                 if ("speed", name) not in found.missing:
-                    found.take("speed", name, child(__file__, "--candidate", name, "--url", url, "--streams", str(streams)))
+                    found.take(
+                        "speed",
+                        name,
+                        child(
+                            __file__, "--candidate", name, "--url", url, "--streams", str(streams)
+                        ),
+                    )
 
 
 def measure_memory(names: list[str], rounds: int, found: Found) -> None:
@@ -271,15 +320,30 @@ def verdicts(found: Found, parts: list[str], names: list[str]) -> Iterator[Verdi
     if "speed" in parts:
         for name, (bare, _) in ours.items():
             if name == "anyio-asyncio":
-                yield Verdict("anyio-asyncio: CPU to a bare asyncio stream (each)", 1.7, found.ratio(name, bare))
+                yield Verdict(
+                    "anyio-asyncio: CPU to a bare asyncio stream (each)",
+                    1.7,
+                    found.ratio(name, bare),
+                )
             elif name != "anyio-trio":  # no target: there is no HTTP library under it
-                yield Verdict(f"{name}: CPU to the bare library (each)", 1.3, found.ratio(name, bare))
-        yield Verdict("aiohttp: times as fast as the official package (burst)", 2.5, found.ratio(OFFICIAL, "aiohttp", "burst"), least=True)
-        yield Verdict("urllib: CPU to the official package (each)", 0.75, found.ratio("urllib", OFFICIAL))
+                yield Verdict(
+                    f"{name}: CPU to the bare library (each)", 1.3, found.ratio(name, bare)
+                )
+        yield Verdict(
+            "aiohttp: times as fast as the official package (burst)",
+            2.5,
+            found.ratio(OFFICIAL, "aiohttp", "burst"),
+            least=True,
+        )
+        yield Verdict(
+            "urllib: CPU to the official package (each)", 0.75, found.ratio("urllib", OFFICIAL)
+        )
     if "memory" in parts:
         for name, (_, bare) in ours.items():
             if CANDIDATES[name].backend != "sync":
-                yield Verdict(f"{name}: KiB a stream beyond the bare library", 4.0, beyond(found, name, bare))
+                yield Verdict(
+                    f"{name}: KiB a stream beyond the bare library", 4.0, beyond(found, name, bare)
+                )
     if "imports" in parts:
         for name in imported(names):
             limit = 20.0 if name == "sansio_moondream" else 10.0
@@ -301,11 +365,35 @@ def report(found: Found, parts: list[str], names: list[str]) -> None:
     for (part, name), why in found.missing.items():
         print(f"  {name} is left out of {part}: {why}")
     if found.speed:
-        print(f"\n{'':<18} {'us an event':>29} {'streams a second':>20} {'waits':>6} {'of the bare one':>19}")
-        heads = ("each", "user", "flow", "burst", "each", "flow", "burst", "each", "each", "flow", "burst")
-        print("{:<18} {:>8} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>5} {:>5}".format("speed", *heads))
+        print(
+            f"\n{'':<18} {'us an event':>29} {'streams a second':>20} {'waits':>6} {'of the bare one':>19}"
+        )
+        heads = (
+            "each",
+            "user",
+            "flow",
+            "burst",
+            "each",
+            "flow",
+            "burst",
+            "each",
+            "each",
+            "flow",
+            "burst",
+        )
+        print(
+            "{:<18} {:>8} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>5} {:>5}".format(
+                "speed", *heads
+            )
+        )
         for name in [name for name in CANDIDATES if name in found.speed]:
-            shown = [("each", "us"), ("each", "user"), ("flow", "us"), ("burst", "us"), *((mode, "streams") for mode in MODES)]
+            shown = [
+                ("each", "us"),
+                ("each", "user"),
+                ("flow", "us"),
+                ("burst", "us"),
+                *((mode, "streams") for mode in MODES),
+            ]
             cells = [found.median(name, *which) for which in [*shown, ("each", "waits")]]
             ratios = [found.ratio(name, CANDIDATES[name].bare, mode) for mode in MODES]
             of_bare = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
@@ -330,12 +418,20 @@ def as_json(found: Found, parts: list[str], names: list[str], streams: int) -> s
             "python": platform.python_version(),
             "streams": streams,
             "events": EVENTS,
-            "missing": [{"part": part, "name": name, "why": why} for (part, name), why in found.missing.items()],
+            "missing": [
+                {"part": part, "name": name, "why": why}
+                for (part, name), why in found.missing.items()
+            ],
             "speed": found.speed,
             "idle_stream_bytes": found.memory,
             "import_ms": found.imports,
             "targets": [
-                {"what": verdict.what, "limit": verdict.limit, "seen": verdict.seen, "reached": verdict.reached}
+                {
+                    "what": verdict.what,
+                    "limit": verdict.limit,
+                    "seen": verdict.seen,
+                    "reached": verdict.reached,
+                }
                 for verdict in verdicts(found, parts, names)
             ],
         },
@@ -350,15 +446,37 @@ def with_bare(chosen: Iterable[str]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What does a stream cost from the socket to the event?")
+    parser = argparse.ArgumentParser(
+        description="What does a stream cost from the socket to the event?"
+    )
     parts = ["speed", "memory", "imports"]
     only = f"parts or candidates: {', '.join([*parts, *CANDIDATES])}; the bare library of one of ours always runs too"
-    parser.add_argument("--quick", action="store_true", help="few streams and rounds: a look, not a measurement")
-    parser.add_argument("--rounds", type=int, help="of speed and memory (default 5; 2 with --quick); imports take three times as many")
-    parser.add_argument("--streams", type=int, help=f"of {EVENTS} events in each round (default 200; 20 with --quick)")
-    parser.add_argument("--pause", type=float, default=PAUSE, metavar="SECONDS", help=f"before each event (default {PAUSE:g})")
-    parser.add_argument("--only", nargs="+", default=[], choices=[*parts, *CANDIDATES], metavar="NAME", help=only)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument(
+        "--quick", action="store_true", help="few streams and rounds: a look, not a measurement"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help="of speed and memory (default 5; 2 with --quick); imports take three times as many",
+    )
+    parser.add_argument(
+        "--streams",
+        type=int,
+        help=f"of {EVENTS} events in each round (default 200; 20 with --quick)",
+    )
+    parser.add_argument(
+        "--pause",
+        type=float,
+        default=PAUSE,
+        metavar="SECONDS",
+        help=f"before each event (default {PAUSE:g})",
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], choices=[*parts, *CANDIDATES], metavar="NAME", help=only
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of tables"
+    )
     for option in ("--candidate", "--url"):
         parser.add_argument(option, help=argparse.SUPPRESS)
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
@@ -380,7 +498,9 @@ def main() -> None:
     if args.json:
         print(as_json(found, wanted, names, streams))
     else:
-        print(f"Python {platform.python_version()}; {rounds} rounds of {streams} streams of {EVENTS} events")
+        print(
+            f"Python {platform.python_version()}; {rounds} rounds of {streams} streams of {EVENTS} events"
+        )
         report(found, wanted, names)
     return None
 

@@ -1,11 +1,12 @@
-"""How fast, and how right, is a mask? Ours, stage by stage, and other rasterisers on the same polygons.
+"""How fast, and how right, is a mask? Ours, stage by stage, and other rasterisers on the same
+polygons.
 
     python benchmarks/masks.py [--rounds N] [--size WIDTHxHEIGHT]
 
-Two outlines: the refined path of a captured response, and a hairy one, whose border is thirty times as long. Candidates that are not
-installed are named and left out: pip install --group masks. Where Chromium is installed, each candidate also draws the 200 random
-shapes of tests/test_browser.py, and is compared with it.
-"""
+Two outlines: the refined path of a captured response, and a hairy one, whose border is thirty times
+as long. Candidates that are not installed are named and left out: pip install --group masks. Where
+Chromium is installed, each candidate also draws the 200 random shapes of tests/test_browser.py, and
+is compared with it."""
 
 # ruff: noqa: E402 - the tests' shapes can be imported only when their folder is on the path
 
@@ -20,6 +21,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,11 +64,13 @@ def hairy() -> SegmentResult:
         angle, wide, long = math.tau * i / 1500, math.tau / 1500, rng.uniform(0.1, 0.24)
         for radius, at in ((0.25 + long, angle + wide / 2), (0.25, angle + wide)):
             x, y = 0.5 + radius * math.cos(at), 0.5 + radius * math.sin(at)
-            parts.append(f"Q{x + rng.uniform(-0.02, 0.02):.3f},{y + rng.uniform(-0.02, 0.02):.3f},{x:.3f},{y:.3f}")
+            parts.append(
+                f"Q{x + rng.uniform(-0.02, 0.02):.3f},{y + rng.uniform(-0.02, 0.02):.3f},{x:.3f},{y:.3f}"
+            )
     return SegmentResult("".join([*parts, "z"]), BBox(0.1, 0.05, 0.9, 0.95))
 
 
-# --- Who draws ------------------------------------------------------------------------------------------------------------------
+# --- Who draws
 
 
 def ours(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
@@ -110,14 +115,21 @@ def aggdraw(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
 def resvg(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
     from resvg import render, usvg
 
-    png = bytes(render(usvg.Tree.from_str(result.svg(size), usvg.Options.default()), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)))
+    png = bytes(
+        render(
+            usvg.Tree.from_str(result.svg(size), usvg.Options.default()),
+            (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        )
+    )
     return Image.open(io.BytesIO(png)).getchannel("A")
 
 
 def resvg_py(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
     import resvg_py
 
-    return Image.open(io.BytesIO(resvg_py.svg_to_bytes(svg_string=result.svg(size), skip_system_fonts=True))).getchannel("A")
+    return Image.open(
+        io.BytesIO(resvg_py.svg_to_bytes(svg_string=result.svg(size), skip_system_fonts=True))
+    ).getchannel("A")
 
 
 def freetype(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
@@ -132,11 +144,25 @@ def freetype(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
             points[at].x, points[at].y = round(x * 64), round((height - y) * 64)
             at += 1
         ends[i] = at - 1
-    outline, pixels, bitmap = raw.FT_Outline(), (ctypes.c_ubyte * (width * height))(), raw.FT_Bitmap()
+    outline, pixels, bitmap = (
+        raw.FT_Outline(),
+        (ctypes.c_ubyte * (width * height))(),
+        raw.FT_Bitmap(),
+    )
     outline.n_contours, outline.n_points = len(polygons), count
-    for field, values in (("points", points), ("tags", (ctypes.c_ubyte * count)(*b"\1" * count)), ("contours", ends)):
+    for field, values in (
+        ("points", points),
+        ("tags", (ctypes.c_ubyte * count)(*b"\1" * count)),
+        ("contours", ends),
+    ):
         setattr(outline, field, ctypes.cast(values, type(getattr(outline, field))))
-    bitmap.rows, bitmap.width, bitmap.pitch, bitmap.num_grays, bitmap.pixel_mode = height, width, width, 256, 2
+    bitmap.rows, bitmap.width, bitmap.pitch, bitmap.num_grays, bitmap.pixel_mode = (
+        height,
+        width,
+        width,
+        256,
+        2,
+    )
     bitmap.buffer = ctypes.cast(pixels, type(bitmap.buffer))
     library = raw.FT_Library()
     raw.FT_Init_FreeType(ctypes.byref(library))
@@ -148,7 +174,10 @@ def freetype(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
 
 
 def pillow(result: SegmentResult, size: tuple[int, int]) -> Image.Image:
-    """Four times as large and made smaller; ImageDraw has whole pixels, and one polygon at a time: the rule is even-odd at best."""
+    """Four times as large and made smaller;
+
+    ImageDraw has whole pixels, and one polygon at a time: the rule is even-odd at best.
+    """
     large = Image.new("1", (4 * size[0], 4 * size[1]))
     for polygon in result.polygons(size):
         one = Image.new("1", large.size)
@@ -169,7 +198,7 @@ CANDIDATES: dict[str, tuple[Draw, str | None]] = {
 }
 
 
-# --- Measured -------------------------------------------------------------------------------------------------------------------
+# --- Measured
 
 
 def milliseconds(rounds: int, call: Callable[[], Any]) -> str:
@@ -182,13 +211,19 @@ def milliseconds(rounds: int, call: Callable[[], Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--size", default="4000x3000")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
     size = width, height
-    present = {name: draw for name, (draw, module) in CANDIDATES.items() if module is None or find_spec(module)}
+    present = {
+        name: draw
+        for name, (draw, module) in CANDIDATES.items()
+        if module is None or find_spec(module)
+    }
     for name in CANDIDATES.keys() - present.keys():
         print(f"{name} is not installed, and left out")
 
@@ -199,14 +234,21 @@ def main() -> None:
         commands = parse_path(result.path)
         polygons: tuple[Polygon, ...] = flatten(commands, scale=scale)
         points = sum(map(len, polygons))
-        print(f"\n{title}: {len(result.path):,} characters, {len(commands):,} commands, {points:,} points, {width} x {height}")
+        print(
+            f"\n{title}: {len(result.path):,} characters, {len(commands):,} commands, "
+            f"{points:,} points, {width} x {height}"
+        )
         print(f"{'ms':>36} {'median':>8} {'least':>8}")
-        print(f"{'our parser':>36} {milliseconds(arguments.rounds, lambda: parse_path(result.path))}")  # noqa: B023
-        print(f"{'our polygons':>36} {milliseconds(arguments.rounds, lambda: flatten(commands, scale=scale))}")  # noqa: B023
-        print(f"{'our filling':>36} {milliseconds(arguments.rounds, lambda: draw_mask(polygons, size))}")  # noqa: B023
+        works: dict[str, Callable[[], object]] = {
+            "our parser": partial(parse_path, result.path),
+            "our polygons": partial(flatten, commands, scale=scale),
+            "our filling": partial(draw_mask, polygons, size),
+        }
+        for name, work in works.items():
+            print(f"{name:>36} {milliseconds(arguments.rounds, work)}")
         for name, draw in present.items():
             try:
-                print(f"{name:>36} {milliseconds(arguments.rounds, lambda: draw(result, size))}")  # noqa: B023
+                print(f"{name:>36} {milliseconds(arguments.rounds, partial(draw, result, size))}")
             except Exception as error:  # noqa: BLE001 - what a candidate cannot do is a result
                 print(f"{name:>36} fails: {error}")
     if chromium.PROGRAM is None:
@@ -214,11 +256,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         seen = chromium.draw([chromium.in_css(result) for result in IN_CSS], Path(folder))
-    print(f"\n{len(seen)} random shapes of {chromium.SIZE} pixels: intersection over union with Chromium")
+    print(
+        f"\n{len(seen)} random shapes of {chromium.SIZE} pixels: intersection over union with Chromium"
+    )
     print(f"{'':>36} {'least':>8} {'mean':>8} {'< 0.99':>8}")
     for name, draw in present.items():
         overlaps = [
-            chromium.overlap(draw(result, (chromium.SIZE, chromium.SIZE)), image) for result, image in zip(IN_CSS, seen, strict=True)
+            chromium.overlap(draw(result, (chromium.SIZE, chromium.SIZE)), image)
+            for result, image in zip(IN_CSS, seen, strict=True)
         ]
         below = sum(overlap < 0.99 for overlap in overlaps)
         print(f"{name:>36} {min(overlaps):8.4f} {statistics.mean(overlaps):8.4f} {below:8}")

@@ -1,4 +1,5 @@
-"""Who reads the streams of end_to_end.py: our transports through a client, the bare libraries under them, and the peers.
+"""Who reads the streams of end_to_end.py: our transports through a client, the bare libraries under
+them, and the peers.
 
 Each gives, for a server's address, a function that reads one whole stream and asserts what came.
 """
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 from stream_server import EVENTS, LAST_CHUNK, WORK, texts
 
 QUESTION = "?"
-PIECE = 64 * 1024
+CHUNK = 64 * 1024
 
 Ask: TypeAlias = Callable[[], Awaitable[None]]
 Opened: TypeAlias = Callable[[str], AbstractAsyncContextManager[Ask]]
@@ -56,7 +57,10 @@ def ours_async(transport: Callable[[], Any]) -> Opened:
         from sansio_moondream import Endpoint, QueryRequest
 
         async with transport() as made:
-            client, request = AsyncClient(made, Endpoint(f"{url}/v1")), QueryRequest(question=QUESTION)
+            client, request = (
+                AsyncClient(made, Endpoint(f"{url}/v1")),
+                QueryRequest(question=QUESTION),
+            )
 
             async def ask() -> None:
                 events = 0
@@ -101,7 +105,9 @@ def our_async_httpx(library: str) -> Callable[[], Any]:
 
 def _async_httpx_client(library: str) -> Any:
     module = import_module(library)
-    return module.AsyncClient(trust_env=False, timeout=PATIENCE, limits=module.Limits(max_connections=None))
+    return module.AsyncClient(
+        trust_env=False, timeout=PATIENCE, limits=module.Limits(max_connections=None)
+    )
 
 
 def our_aiohttp() -> Any:
@@ -124,8 +130,10 @@ async def bare_urllib(url: str) -> AsyncIterator[Ask]:
 
     async def ask() -> None:
         size = 0
-        with opener.open(urllib.request.Request(f"{url}/v1/query", BODY, HEADERS), timeout=PATIENCE) as response:
-            while data := response.read1(PIECE):
+        with opener.open(
+            urllib.request.Request(f"{url}/v1/query", BODY, HEADERS), timeout=PATIENCE
+        ) as response:
+            while data := response.read1(CHUNK):
                 size += len(data)
         assert size == BODY_BYTES
 
@@ -139,7 +147,9 @@ def bare_httpx(library: str) -> Opened:
 
             async def ask() -> None:
                 size = 0
-                with client.stream("POST", f"{url}/v1/query", content=BODY, headers=HEADERS) as response:
+                with client.stream(
+                    "POST", f"{url}/v1/query", content=BODY, headers=HEADERS
+                ) as response:
                     for data in response.iter_raw():
                         size += len(data)
                 assert size == BODY_BYTES
@@ -156,7 +166,9 @@ def bare_async_httpx(library: str) -> Opened:
 
             async def ask() -> None:
                 size = 0
-                async with client.stream("POST", f"{url}/v1/query", content=BODY, headers=HEADERS) as response:
+                async with client.stream(
+                    "POST", f"{url}/v1/query", content=BODY, headers=HEADERS
+                ) as response:
                     async for data in response.aiter_raw():
                         size += len(data)
                 assert size == BODY_BYTES
@@ -170,7 +182,9 @@ def bare_async_httpx(library: str) -> Opened:
 async def bare_aiohttp(url: str) -> AsyncIterator[Ask]:
     import aiohttp
 
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False) as session:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
+    ) as session:
 
         async def ask() -> None:
             size = 0
@@ -193,7 +207,7 @@ async def bare_asyncio(url: str) -> AsyncIterator[Ask]:
         writer.write(request)
         data, size = b"", 0
         while not data.endswith(LAST_CHUNK):
-            data = await reader.read(PIECE)
+            data = await reader.read(CHUNK)
             assert data, "the server closed"
             size += len(data)
         assert size > BODY_BYTES
@@ -217,7 +231,7 @@ async def bare_trio(url: str) -> AsyncIterator[Ask]:
         await stream.send_all(request)
         data, size = b"", 0
         while not data.endswith(LAST_CHUNK):
-            data = await stream.receive_some(PIECE)
+            data = await stream.receive_some(CHUNK)
             assert data, "the server closed"
             size += len(data)
         assert size > BODY_BYTES
@@ -242,7 +256,7 @@ async def bare_anyio(url: str) -> AsyncIterator[Ask]:
         await stream.send(request)
         data, size = b"", 0
         while not data.endswith(LAST_CHUNK):
-            data = await stream.receive(PIECE)
+            data = await stream.receive(CHUNK)
             size += len(data)
         assert size > BODY_BYTES
         idle.append(stream)
@@ -274,12 +288,16 @@ async def openai(url: str) -> AsyncIterator[Ask]:
     package, text = import_module("openai"), "".join(texts(EVENTS - 2))
     with (
         import_module("httpx2").Client(trust_env=False) as http,
-        package.OpenAI(api_key="none", base_url=f"{url}/v1", http_client=http, max_retries=0) as client,
+        package.OpenAI(
+            api_key="none", base_url=f"{url}/v1", http_client=http, max_retries=0
+        ) as client,
     ):
 
         async def ask() -> None:
             messages = [{"role": "user", "content": QUESTION}]
-            with client.chat.completions.create(model="m", messages=messages, stream=True) as chunks:
+            with client.chat.completions.create(
+                model="m", messages=messages, stream=True
+            ) as chunks:
                 assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
 
         yield ask
@@ -295,8 +313,15 @@ async def anthropic(url: str) -> AsyncIterator[Ask]:
 
         async def ask() -> None:
             messages = [{"role": "user", "content": QUESTION}]
-            with client.messages.create(model="m", max_tokens=1000, messages=messages, stream=True) as events:
-                assert "".join(event.delta.text for event in events if event.type == "content_block_delta") == text
+            with client.messages.create(
+                model="m", max_tokens=1000, messages=messages, stream=True
+            ) as events:
+                assert (
+                    "".join(
+                        event.delta.text for event in events if event.type == "content_block_delta"
+                    )
+                    == text
+                )
 
         yield ask
 
@@ -326,11 +351,15 @@ CANDIDATES = {
     "bare-httpx2": Candidate(bare_httpx("httpx2")),
     "httpx": Candidate(ours_sync(our_httpx("httpx")), bare="bare-httpx"),
     "bare-httpx": Candidate(bare_httpx("httpx")),
-    "httpx2-async": Candidate(ours_async(our_async_httpx("httpx2")), "asyncio", "bare-httpx2-async"),
+    "httpx2-async": Candidate(
+        ours_async(our_async_httpx("httpx2")), "asyncio", "bare-httpx2-async"
+    ),
     "bare-httpx2-async": Candidate(bare_async_httpx("httpx2"), "asyncio"),
     "httpx-async": Candidate(ours_async(our_async_httpx("httpx")), "asyncio", "bare-httpx-async"),
     "bare-httpx-async": Candidate(bare_async_httpx("httpx"), "asyncio"),
-    "anyio-asyncio": Candidate(ours_async(our_anyio), "asyncio", "bare-asyncio", "bare-anyio-asyncio"),
+    "anyio-asyncio": Candidate(
+        ours_async(our_anyio), "asyncio", "bare-asyncio", "bare-anyio-asyncio"
+    ),
     "bare-asyncio": Candidate(bare_asyncio, "asyncio"),
     "bare-anyio-asyncio": Candidate(bare_anyio, "asyncio"),
     "anyio-trio": Candidate(ours_async(our_anyio), "trio", "bare-trio", "bare-anyio-trio"),

@@ -1,13 +1,15 @@
-"""How much later does a chunk arrive through `moondream-stream record`? Prints milliseconds, for pairs of streams.
+"""How much later does a chunk arrive through `moondream-stream record`? Prints milliseconds, for
+pairs of streams.
 
     python benchmarks/record_proxy.py [--streams N] [--chunks N] [--pause SECONDS] [--json]
 
-A server in a process of its own sends each chunk with the time at which it does so, a chunk every `--pause` seconds a stream. All pairs run
-at once, and begin one after the other within one pause, since streams that tick in step would wait for each other. One stream of a pair
-comes directly, the other through the proxy, a program of its own as users run it. What a chunk is late by is its time of arrival less
-its time of sending, on the one clock of the machine. *added* is, for each pair, the median of the proxied stream less the median of the
-direct one; the target is judged by the median of the pairs.
-"""
+A server in a process of its own sends each chunk with the time at which it does so, a chunk every
+`--pause` seconds a stream. All pairs run at once, and begin one after the other within one pause,
+since streams that tick in step would wait for each other. One stream of a pair comes directly, the
+other through the proxy, a program of its own as users run it. What a chunk is late by is its time
+of arrival less its time of sending, on the one clock of the machine. *added* is, for each pair, the
+median of the proxied stream less the median of the direct one; the target is judged by the median
+of the pairs."""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ async def serve(chunks: int, pause: float) -> None:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line.partition(b":")[2]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        length = next(
+            int(line.partition(b":")[2])
+            for line in head.lower().split(b"\r\n")
+            if line.startswith(b"content-length:")
+        )
         await reader.readexactly(length)
         writer.write(HEAD)
         for _ in range(chunks):
@@ -53,7 +59,10 @@ async def lateness(port: int, begin_after: float) -> list[float]:
     await asyncio.sleep(begin_after)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = b'{"question": "?", "stream": true}'
-    writer.write(b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    writer.write(
+        b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
+        % (len(body), body)
+    )
     late: list[float] = []
     async for line in reader:
         now = time.monotonic()
@@ -65,9 +74,13 @@ async def lateness(port: int, begin_after: float) -> list[float]:
     return late
 
 
-async def measure(direct: int, proxied: int, streams: int, chunks: int, pause: float) -> list[tuple[float, float]]:
+async def measure(
+    direct: int, proxied: int, streams: int, chunks: int, pause: float
+) -> list[tuple[float, float]]:
     """Medians of each pair: direct, and through the proxy."""
-    begins = [(port, pause * number / streams) for number in range(streams) for port in (direct, proxied)]
+    begins = [
+        (port, pause * number / streams) for number in range(streams) for port in (direct, proxied)
+    ]
     each = await asyncio.gather(*(lateness(port, begin_after) for port, begin_after in begins))
     assert all(len(late) == chunks for late in each), [len(late) for late in each]
     medians = [statistics.median(late) for late in each]
@@ -75,10 +88,14 @@ async def measure(direct: int, proxied: int, streams: int, chunks: int, pause: f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--streams", type=int, default=20, help="pairs of streams, all at once")
     parser.add_argument("--chunks", type=int, default=200, help="of each stream")
-    parser.add_argument("--pause", type=float, default=0.05, help="seconds between two chunks of a stream")
+    parser.add_argument(
+        "--pause", type=float, default=0.05, help="seconds between two chunks of a stream"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -86,15 +103,32 @@ def main() -> None:
         asyncio.run(serve(arguments.chunks, arguments.pause))
         return
     options = ["--serve", "--chunks", str(arguments.chunks), "--pause", str(arguments.pause)]
-    with tempfile.TemporaryDirectory() as folder, subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE) as server,
+    ):
         assert server.stdout is not None
         direct = int(server.stdout.readline())
-        record = ["-m", "moondream_tools.cli", "record", "--upstream", f"http://127.0.0.1:{direct}/v1", "--to", folder, "--port", "0"]
-        with subprocess.Popen([sys.executable, *record], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as proxy:
+        record = [
+            "-m",
+            "moondream_tools.cli",
+            "record",
+            "--upstream",
+            f"http://127.0.0.1:{direct}/v1",
+            "--to",
+            folder,
+            "--port",
+            "0",
+        ]
+        with subprocess.Popen(
+            [sys.executable, *record], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as proxy:
             assert proxy.stdout is not None
             proxied = int(proxy.stdout.readline().split(b":")[2].split(b"/")[0])
             try:
-                pairs = asyncio.run(measure(direct, proxied, arguments.streams, arguments.chunks, arguments.pause))
+                pairs = asyncio.run(
+                    measure(direct, proxied, arguments.streams, arguments.chunks, arguments.pause)
+                )
                 recorded = len(list(Path(folder).glob("*.jsonl")))
             finally:
                 proxy.terminate()

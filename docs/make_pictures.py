@@ -30,7 +30,10 @@ def pictures() -> dict[str, Image.Image]:
     data = (RECORDINGS / "moon.png").read_bytes()
     with Image.open(HERE.parent / "tools" / "moondream_tools" / "recordings" / "moon.png") as image:
         moon = ImageOps.contain(image.convert("RGB"), SIZE)
-    client = Client(ReplayTransport([Recording.decode((RECORDINGS / "segment.jsonl").read_bytes())], None), Endpoint())
+    client = Client(
+        ReplayTransport([Recording.decode((RECORDINGS / "segment.jsonl").read_bytes())], None),
+        Endpoint(),
+    )
     snapshots: list[SegmentResult] = []
     with client.stream(SegmentRequest(image=encode_image(data), object="moon")) as stream:
         for _ in stream:
@@ -41,8 +44,12 @@ def pictures() -> dict[str, Image.Image]:
     grown = [snapshot.overlay(moon, color="lime") for snapshot in (snapshots[60], snapshots[120])]
     misplaced = replace(result, bbox=BBox(0, 0, 1, 1))
     return {
-        "pictures-overlay.png": side_by_side(*grown, result.overlay(moon, color="lime"), result.cutout(moon)),
-        "pictures-misplaced.png": side_by_side(result.overlay(moon, color="lime"), misplaced.overlay(moon, color="red")),
+        "pictures-overlay.png": side_by_side(
+            *grown, result.overlay(moon, color="lime"), result.cutout(moon)
+        ),
+        "pictures-misplaced.png": side_by_side(
+            result.overlay(moon, color="lime"), misplaced.overlay(moon, color="red")
+        ),
     }
 
 

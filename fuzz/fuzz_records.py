@@ -1,4 +1,7 @@
-"""The record layer under atheris. `run.py` starts it; alone it takes libFuzzer's options: `python fuzz/fuzz_records.py -help=1`."""
+"""The record layer under atheris.
+
+`run.py` starts it; alone it takes libFuzzer's options: `python fuzz/fuzz_records.py -help=1`.
+"""
 
 import sys
 from pathlib import Path

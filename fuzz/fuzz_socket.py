@@ -1,4 +1,7 @@
-"""`HTTP11Exchange` and `SocketStream` under atheris. `run.py` starts it; alone it takes libFuzzer's options, as `-help=1`."""
+"""`HTTP11Exchange` and `SocketStream` under atheris.
+
+`run.py` starts it; alone it takes libFuzzer's options, as `-help=1`.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""`ResponseStream` under atheris. `run.py` starts it; alone it takes libFuzzer's options: `python fuzz/fuzz_stream.py -help=1`."""
+"""`ResponseStream` under atheris.
+
+`run.py` starts it; alone it takes libFuzzer's options: `python fuzz/fuzz_stream.py -help=1`.
+"""
 
 import sys
 from pathlib import Path

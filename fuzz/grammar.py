@@ -1,7 +1,8 @@
-"""Bodies made of pieces of the grammar: every byte of the fuzzer's input is a choice, so that a few bytes reach odd places.
+"""Bodies made of chunks of the grammar: every byte of the fuzzer's input is a choice, so that a few
+bytes reach odd places.
 
-`Source` reads the choices; after the last of them every further one is 0, the plainest. `body` makes a body.
-"""
+`Source` reads the choices; after the last of them every further one is 0, the plainest. `body`
+makes a body."""
 
 from __future__ import annotations
 
@@ -65,7 +66,19 @@ TEXTS = (
     '["\\ud83c"]',
 )
 FLAGS = ("false", "true", "null", "0", "1", '"true"', "{}")
-INDICES = ("0", "7", "null", "1.0", "-3", "1e3", "18446744073709551616", '"5"', "true", "1e400", "[]")
+INDICES = (
+    "0",
+    "7",
+    "null",
+    "1.0",
+    "-3",
+    "1e3",
+    "18446744073709551616",
+    '"5"',
+    "true",
+    "1e400",
+    "[]",
+)
 BOXES = (
     '{"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4}',
     "null",
@@ -265,7 +278,20 @@ RAW = (
     b"\x00",
     b"<html><title>Bad gateway</title>",
 )
-LINE_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r", b"\r\n\n", b"\n\r\n", b"\r\n\r", b"\n", b"\r", b"\n\n\n", b"", b"\r\n")
+LINE_ENDS = (
+    b"\n\n",
+    b"\r\n\r\n",
+    b"\r\r",
+    b"\n\r",
+    b"\r\n\n",
+    b"\n\r\n",
+    b"\r\n\r",
+    b"\n",
+    b"\r",
+    b"\n\n\n",
+    b"",
+    b"\r\n",
+)
 SPELLINGS = (
     b"data: %s",
     b"data:%s",
@@ -328,7 +354,15 @@ def _chunk(source: Source, part: str = "delta") -> str:
         about.append(f'"finish_reason": {source.pick(FINISH_REASONS)}')
     fields = [f'"choices": [{{{", ".join(about)}}}]']
     if choice & 32:
-        fields[0] = source.pick(('"choices": []', '"choices": null', '"choices": {}', '"choices": [null]', fields[0].replace("]", ", {}]")))
+        fields[0] = source.pick(
+            (
+                '"choices": []',
+                '"choices": null',
+                '"choices": {}',
+                '"choices": [null]',
+                fields[0].replace("]", ", {}]"),
+            )
+        )
     if choice & 64:
         fields.append(f'"usage": {source.pick(USAGES)}')
     fields += [source.pick((*CHUNK_NOTES, *NOTES)) for _ in range(choice >> 7)]
@@ -339,7 +373,16 @@ def _end_of_chat(source: Source) -> bytes:
     """What may come behind the finish reason."""
     record = b'data: {"choices": [], "usage": %s}\n\n' % source.pick(USAGES).encode()
     return source.pick(
-        (b"data: [DONE]\n\n", record, record + b"data: [DONE]\n\n", b"data: [DONE]", b"data:[DONE] \r", b"data: [DON", b"", b"d")
+        (
+            b"data: [DONE]\n\n",
+            record,
+            record + b"data: [DONE]\n\n",
+            b"data: [DONE]",
+            b"data:[DONE] \r",
+            b"data: [DON",
+            b"",
+            b"d",
+        )
     )
 
 
@@ -348,7 +391,13 @@ def final(source: Source, skill: str, part: str = "delta") -> str:
     if skill == "chat":
         return _chunk(source, part)
     fields = ['"completed": true']
-    what = {"query": "answer", "caption": "caption", "segment": "path", "detect": "objects", "point": "points"}[skill]
+    what = {
+        "query": "answer",
+        "caption": "caption",
+        "segment": "path",
+        "detect": "objects",
+        "point": "points",
+    }[skill]
     choice = source.byte()
     if skill in ("detect", "point"):
         fields.append(f'"{what}": {source.pick(LISTS)}')
@@ -390,13 +439,17 @@ def message(source: Source, skill: str) -> str:
 
 
 def body(source: Source, skill: str) -> bytes:
-    """A body of many records: most of them ordinary, some odd; with an end, or cut short, or neither."""
+    """A body of many records: most of them ordinary, some odd; with an end, or cut short, or
+    neither.
+    """
     made = bytearray(b"\xef\xbb\xbf" if source.byte() % 8 == 7 else b"")
     cut = source.byte()
     while source and len(made) < (LONG if cut % 32 == 31 else SHORT):
-        made += _piece(source, skill)
+        made += _chunk(source, skill)
     if cut % 4 == 1:
-        made += b"data: %s" % final(source, skill).encode() + source.pick((b"\n\n", b"", b"\n", b"\r"))
+        made += b"data: %s" % final(source, skill).encode() + source.pick(
+            (b"\n\n", b"", b"\n", b"\r")
+        )
         if skill == "chat":
             made += _end_of_chat(source)
     if cut >= 192:
@@ -404,15 +457,19 @@ def body(source: Source, skill: str) -> bytes:
     return bytes(made)
 
 
-def _piece(source: Source, skill: str) -> bytes:
+def _chunk(source: Source, skill: str) -> bytes:
     kind = source.byte() % 32
     if kind < 4 or kind >= 16:  # as servers write them, which is what the fast lane is for
         return b"data: %s\n\n" % delta(source, skill).encode()
     if kind == 4:
-        return b"".join(b"data: %s\n\n" % delta(source, skill).encode() for _ in range(source.byte() % 8))
+        return b"".join(
+            b"data: %s\n\n" % delta(source, skill).encode() for _ in range(source.byte() % 8)
+        )
     if kind == 5:
         return (
-            b"data: %s\n\n" % delta(source, skill).encode() * (2, 3, 4, 5, 6, 8, 10, 400 if source.byte() > 240 else 12)[source.byte() % 8]
+            b"data: %s\n\n"
+            % delta(source, skill).encode()
+            * (2, 3, 4, 5, 6, 8, 10, 400 if source.byte() > 240 else 12)[source.byte() % 8]
         )
     if kind == 6:
         return b"data: %s\n\n" % message(source, skill).encode()
@@ -435,20 +492,29 @@ def _piece(source: Source, skill: str) -> bytes:
         if kind == 13
         else final(source, skill).encode()
         if kind == 14
-        else source.pick((message(source, skill).encode(), source.pick(ODD), source.pick(ERRORS).encode()))
+        else source.pick(
+            (message(source, skill).encode(), source.pick(ODD), source.pick(ERRORS).encode())
+        )
     )
     lines = source.byte()
     if lines % 4 == 2:
         inside = inside.replace(b" ", b"\ndata: ") + b"\ndata" * (source.byte() % 64)
     if lines % 4 == 3:
         at = source.byte() % (len(inside) + 1)
-        inside = inside[:at] + source.pick((b"\n", b"\r", b"\r\n")) + source.pick((b"data: ", b"data:", b"")) + inside[at:]
+        inside = (
+            inside[:at]
+            + source.pick((b"\n", b"\r", b"\r\n"))
+            + source.pick((b"data: ", b"data:", b""))
+            + inside[at:]
+        )
     return (source.pick(SPELLINGS) % inside) + source.pick(LINE_ENDS)
 
 
 def json_body(source: Source, skill: str) -> bytes:
     """A body that is one JSON value, more or less."""
-    around = source.pick((b"%s", b"\xef\xbb\xbf%s", b" \n%s\n", b"%s}", b"%s\x00", b"\n" * 20 + b"%s"))
+    around = source.pick(
+        (b"%s", b"\xef\xbb\xbf%s", b" \n%s\n", b"%s}", b"%s\x00", b"\n" * 20 + b"%s")
+    )
     cut = source.byte()
     kind = source.byte() % 6
     made = around % (
@@ -463,12 +529,18 @@ def json_body(source: Source, skill: str) -> bytes:
     return made[: len(made) - min(cut - 160, len(made))] if cut > 160 else made
 
 
-# --- HTTP/1.1 -----------------------------------------------------------------------------------------------------------------
+# --- HTTP/1.1
 
 # Of each: what is right, and what is not or is odd.
 Choices = tuple[tuple[bytes, ...], tuple[bytes, ...]]
 EARLY: Choices = (
-    (b"", b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"),
+    (
+        b"",
+        b"",
+        b"",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n",
+    ),
     (b"HTTP/1.1 101 Switch\r\n\r\n", b"\r\n", b"HTTP/1.1 100 \r\n\r\r\n", b"HT"),
 )
 STATUS_LINES: Choices = (
@@ -480,20 +552,51 @@ STATUS_LINES: Choices = (
         b"HTTP/1.1 204 None\r\n",
         b"HTTP/1.1 304 Same\r\n",
     ),
-    (b"HTTP/2 200 OK\r\n", b"HTTP/1.1 99 OK\r\n", b"HTTP/1.1 099 OK\r\n", b"HTTP/1.1 200OK\r\n", b"HTTP/1.1  200 OK\r\n"),
+    (
+        b"HTTP/2 200 OK\r\n",
+        b"HTTP/1.1 99 OK\r\n",
+        b"HTTP/1.1 099 OK\r\n",
+        b"HTTP/1.1 200OK\r\n",
+        b"HTTP/1.1  200 OK\r\n",
+    ),
 )
 HEADER_LINES: Choices = (
     (
-        *(b"Content-Type: text/event-stream\r\n", b"Content-Type: application/json\n", b"A: b\r\n", b"A:\t\xff \r\n"),
+        *(
+            b"Content-Type: text/event-stream\r\n",
+            b"Content-Type: application/json\n",
+            b"A: b\r\n",
+            b"A:\t\xff \r\n",
+        ),
         *(b"A: b\r\n folded\r\n", b"Connection: a, close\r\n", b"Long: " + b"x" * 40 + b"\r\n"),
     ),
-    (b" folded\r\n", b"A : b\r\n", b"A b\r\n", b"A: b\rc\r\n", b"A: \x00\r\n", b"Content-Encoding: gzip\r\n"),
+    (
+        b" folded\r\n",
+        b"A : b\r\n",
+        b"A b\r\n",
+        b"A: b\rc\r\n",
+        b"A: \x00\r\n",
+        b"Content-Encoding: gzip\r\n",
+    ),
 )
 LENGTH_LINES: Choices = (
-    (b"Transfer-Encoding: chunked\r\n", b"Content-Length: %d\r\n", b"", b"transfer-encoding:CHUNKED \r\n", b"Content-Length: %d, %d\r\n"),
     (
-        *(b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n", b"Content-Length: %d\r\nContent-Length: 7\r\n"),
-        *(b"Transfer-Encoding: gzip, chunked\r\n", b"Content-Length: -%d\r\n", b"Content-Length: 1%d\r\n"),
+        b"Transfer-Encoding: chunked\r\n",
+        b"Content-Length: %d\r\n",
+        b"",
+        b"transfer-encoding:CHUNKED \r\n",
+        b"Content-Length: %d, %d\r\n",
+    ),
+    (
+        *(
+            b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n",
+            b"Content-Length: %d\r\nContent-Length: 7\r\n",
+        ),
+        *(
+            b"Transfer-Encoding: gzip, chunked\r\n",
+            b"Content-Length: -%d\r\n",
+            b"Content-Length: 1%d\r\n",
+        ),
     ),
 )
 SIZE_LINES: Choices = (
@@ -530,14 +633,20 @@ def response(source: Source) -> bytes:
     out = b"".join(_mostly(source, EARLY) for _ in range(1 + source.byte() % 2))
     out += _mostly(source, STATUS_LINES)
     out += b"".join(_mostly(source, HEADER_LINES) for _ in range(source.byte() % 4))
-    pieces = [source.pick(RECORDS) for _ in range(source.byte() % 6)]
-    size = sum(map(len, pieces))
+    chunks = [source.pick(RECORDS) for _ in range(source.byte() % 6)]
+    size = sum(map(len, chunks))
     line = _mostly(source, LENGTH_LINES)
     out += line.replace(b"%d", b"%d" % size) + source.pick((b"\r\n", b"\r\n", b"\r\n", b"\n"))
     if b"chunked" in line.lower():
-        pieces = [
-            _mostly(source, SIZE_LINES).replace(b"%x", b"%x" % len(piece)).replace(b"%X", b"%X" % len(piece)) + piece for piece in pieces
+        chunks = [
+            _mostly(source, SIZE_LINES)
+            .replace(b"%x", b"%x" % len(chunk))
+            .replace(b"%X", b"%X" % len(chunk))
+            + chunk
+            for chunk in chunks
         ]
-        pieces = [piece + _mostly(source, FOOTERS) for piece in pieces] + [_mostly(source, LAST_CHUNKS)]
-    out += b"".join(pieces) + _mostly(source, SURPLUS)
+        chunks = [chunk + _mostly(source, FOOTERS) for chunk in chunks] + [
+            _mostly(source, LAST_CHUNKS)
+        ]
+    out += b"".join(chunks) + _mostly(source, SURPLUS)
     return out[: len(out) - source.byte()] if source.byte() % 8 == 7 else out

@@ -1,10 +1,13 @@
-"""A slow reader of HTTP/1.1 responses that is easy to believe: what `HTTP11Exchange` has to make of the same bytes.
+"""A slow reader of HTTP/1.1 responses that is easy to believe: what `HTTP11Exchange` has to make of
+the same bytes.
 
-It was written from RFC 9112 and from the numbered rules of the core, shares nothing with either the package or h11, and sees all
-bytes at once. Where it takes more than the RFC allows, as h11 does:
+It was written from RFC 9112 and from the numbered rules of the core, shares nothing with either the
+package or h11, and sees all bytes at once. Where it takes more than the RFC allows, as h11 does:
 
-1. Lines of a head may end in LF alone, and fields may be folded. Lines of chunk sizes may not end so, but in blanks.
-2. The words after the status code may be missing. Control characters other than NUL and white space are letters.
+1. Lines of a head may end in LF alone, and fields may be folded. Lines of chunk sizes may not end
+   so, but in blanks.
+2. The words after the status code may be missing. Control characters other than NUL and white space
+   are letters.
 3. The same length several times is that length.
 """
 
@@ -36,7 +39,9 @@ class _MoreError(Exception):
 
 
 def expect(raw: bytes, eof: bool, limit: int) -> Response:
-    """What a POST request gets from these bytes, where `limit` bounds all heads together, and lines of the chunked framing."""
+    """What a POST request gets from these bytes, where `limit` bounds all heads together, and lines
+    of the chunked framing.
+    """
     body = bytearray()
     status: int | None = None
     fields: Fields = []
@@ -47,7 +52,12 @@ def expect(raw: bytes, eof: bool, limit: int) -> Response:
         return Response(status, fields, bytes(body), "refused", False)
     except _MoreError:
         return Response(status, fields, bytes(body), "lost" if eof else "waiting", False)
-    options = [option.strip().lower() for name, value in fields if name == "connection" for option in value.split(",")]
+    options = [
+        option.strip().lower()
+        for name, value in fields
+        if name == "connection"
+        for option in value.split(",")
+    ]
     reusable = not (closes or eof or minor == 0 or "close" in options or at < len(raw))
     return Response(status, fields, bytes(body), "finished", reusable)
 
@@ -76,7 +86,9 @@ def _heads(raw: bytes, limit: int) -> tuple[int, Fields, int, int]:
             return status, fields, minor, at
 
 
-def _body(raw: bytes, at: int, status: int, fields: Fields, eof: bool, limit: int, body: bytearray) -> tuple[int, bool]:
+def _body(
+    raw: bytes, at: int, status: int, fields: Fields, eof: bool, limit: int, body: bytearray
+) -> tuple[int, bool]:
     """Where the body ends, and whether the connection ends with it."""
     named = dict(fields)
     if status in (204, 304):
@@ -140,7 +152,9 @@ def _size(line: bytes) -> int:
 
 def _blank_line(raw: bytes, at: int) -> int | None:
     """Where the first blank line ends."""
-    ends = [found + len(blank) for blank in (b"\n\n", b"\n\r\n") if (found := raw.find(blank, at)) >= 0]
+    ends = [
+        found + len(blank) for blank in (b"\n\n", b"\n\r\n") if (found := raw.find(blank, at)) >= 0
+    ]
     return min(ends, default=None)
 
 
@@ -150,7 +164,13 @@ def _lines(head: bytes) -> list[bytes]:
 
 def _status(line: bytes) -> tuple[int, int]:
     version, code, words = line[:8], line[8:12], line[12:]
-    right = version[:7] == _START and version[7:8].isdigit() and code[:1] == b" " and len(code) == 4 and code[1:].isdigit()
+    right = (
+        version[:7] == _START
+        and version[7:8].isdigit()
+        and code[:1] == b" "
+        and len(code) == 4
+        and code[1:].isdigit()
+    )
     if not right or (words and words[:1] != b" ") or not _is_value(words):
         raise _RefusedError
     return int(code[1:]), version[7] - 48
@@ -181,7 +201,12 @@ def _is_value(value: bytes) -> bool:
 
 def _settled(fields: Fields) -> Fields:
     """With one length at most, as a number, and one coding at most, which is chunked."""
-    lengths = {length.strip() for name, value in fields if name == "content-length" for length in value.split(",")}
+    lengths = {
+        length.strip()
+        for name, value in fields
+        if name == "content-length"
+        for length in value.split(",")
+    }
     codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
     if len(lengths) > 1 or codings not in ([], ["chunked"]):
         raise _RefusedError

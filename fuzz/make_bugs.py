@@ -1,8 +1,8 @@
 """The planted bugs that each harness has to find, and the patches in fuzz/bugs made from them.
 
-Where a patch no longer applies, because the code around it was changed, mend its texts here and run this file again.
-`find_bugs.py` plants them, one at a time, in a copy of the package, and looks how soon they are found.
-"""
+Where a patch no longer applies, because the code around it was changed, mend its texts here and run
+this file again. `find_bugs.py` plants them, one at a time, in a copy of the package, and looks how
+soon they are found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BUGS = (
     Bug(
         "cr-held-back",
         BOTH,
-        "A CR that ends a piece waits for the next one, as an LF might follow: the record that it ends is late.",
+        "A CR that ends a chunk waits for the next one, as an LF might follow: the record that it ends is late.",
         "_records.py",
         """        if self._skip_lf:
             data = data.removeprefix(b"\\n")
@@ -44,9 +44,9 @@ BUGS = (
 """,
     ),
     Bug(
-        "cr-lf-in-two-pieces",
+        "cr-lf-in-two-chunks",
         BOTH,
-        "A CR LF that is cut between two pieces counts as two line ends.",
+        "A CR LF that is cut between two chunks counts as two line ends.",
         "_records.py",
         '            self._skip_lf = data.endswith(b"\\r")\n',
         "",
@@ -142,7 +142,7 @@ BUGS = (
     Bug(
         "one-ignores-completed",
         ("stream",),
-        "The lane for one record a piece takes a text message with `completed: true` for an ordinary one.",
+        "The lane for one record a chunk takes a text message with `completed: true` for an ordinary one.",
         "_bodies.py",
         "        if event._completed:\n            return None\n        self._parser",
         "        self._parser",
@@ -182,7 +182,7 @@ BUGS = (
     Bug(
         "one-ignores-tail",
         ("stream",),
-        "A piece is put to the beginning of a record that is held without a look whether it ends that.",
+        "A chunk is put to the beginning of a record that is held without a look whether it ends that.",
         "_bodies.py",
         "            if 10 in data or 13 in data or size > WINDOW:\n",
         "            if size > WINDOW:\n",
@@ -190,7 +190,7 @@ BUGS = (
     Bug(
         "one-ignores-record-limit",
         ("stream",),
-        "The lane for one record a piece takes one of any length.",
+        "The lane for one record a chunk takes one of any length.",
         "_bodies.py",
         "        if not self._lane_open or size > WINDOW:\n",
         "        if not self._lane_open:\n",
@@ -288,7 +288,7 @@ BUGS = (
     Bug(
         "chat-lane-ignores-id",
         ("stream",),
-        "The fast lane takes a chunk with another id, so what is known of it depends on the cutting.",
+        "The fast lane takes a chunk with another id, so what is known of it depends on the fragmentation.",
         "_chat.py",
         "        if chunk.id and chunk.id != self.request_id:\n            raise ValueError(payload)\n",
         "",
@@ -320,7 +320,7 @@ BUGS = (
     Bug(
         "blank-line-cut",
         ("socket",),
-        "The blank line that ends a head is not seen if it comes in two pieces.",
+        "The blank line that ends a head is not seen if it comes in two chunks.",
         "_http11.py",
         "max(before - 2, 0)",
         "max(before - 1, 0)",
@@ -373,9 +373,9 @@ BUGS = (
         'if "transfer-encoding" in headers and headers.get("content-length") == "0":',
     ),
     Bug(
-        "line-limit-by-cutting",
+        "line-limit-by-fragmentation",
         ("socket",),
-        "A line of the chunked framing may be of any length if it comes in one piece.",
+        "A line of the chunked framing may be of any length if it comes in one chunk.",
         "_http11.py",
         """            self._room -= len(data)
             self._connection""",
@@ -393,9 +393,9 @@ BUGS = (
         "        self._starved = True  #",
     ),
     Bug(
-        "empty-piece-is-surplus",
+        "empty-chunk-is-surplus",
         ("socket",),
-        "An empty piece after the end counts as something that was not asked for.",
+        "An empty chunk after the end counts as something that was not asked for.",
         "_http11.py",
         "        if not data:\n            return\n",
         "",
@@ -407,10 +407,14 @@ def patch(bug: Bug) -> str:
     """The bug as text for `git apply`, with what it is about in front of it."""
     before = (PACKAGE / bug.file).read_text("utf-8")
     if before.count(bug.old) != 1:
-        raise SystemExit(f"{bug.name}: its old text is {before.count(bug.old)} times in {bug.file}, and should be there once")
+        raise SystemExit(
+            f"{bug.name}: its old text is {before.count(bug.old)} times in {bug.file}, and should be there once"
+        )
     after = before.replace(bug.old, bug.new)
     path = f"sansio_moondream/{bug.file}"
-    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}", n=1)
+    lines = difflib.unified_diff(
+        before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}", n=1
+    )
     return f"{bug.about}\nHarness: {', '.join(bug.harnesses)}\n\n{''.join(lines)}"
 
 

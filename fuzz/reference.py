@@ -1,16 +1,20 @@
 """A slow decoder that is easy to believe: what the real one has to give for the same bytes.
 
-It was written from the WHATWG's text ("Parsing an event stream", "Interpreting an event stream"), from docs/wire-format.md and from
-the numbered rules of the core; it shares nothing with the package but its public value classes, and reads JSON with the standard
-library. It sees the whole body at once and never has to wait for anything:
+It was written from the WHATWG's text ("Parsing an event stream", "Interpreting an event stream"),
+from docs/wire-format.md and from the numbered rules of the core; it shares nothing with the package
+but its public value classes, and reads JSON with the standard library. It sees the whole body at
+once and never has to wait for anything:
 
     bytes -> lines -> records -> messages -> events
 
 Where it differs from the WHATWG's text, on purpose, as the package does:
 
-1. The last record counts without its blank line, and without its line end, if its data is one whole JSON object, or a chat's end.
-2. Invalid UTF-8 in the data of a record is a fault; elsewhere (comments, other fields) nobody looks.
-3. Lines and joined data are bounded by `Limits.max_record_bytes`. A byte order mark counts as a part of the first line.
+1. The last record counts without its blank line, and without its line end, if its data is one whole
+   JSON object, or a chat's end.
+2. Invalid UTF-8 in the data of a record is a fault; elsewhere (comments, other fields) nobody
+   looks.
+3. Lines and joined data are bounded by `Limits.max_record_bytes`. A byte order mark counts as a
+   part of the first line.
 
 Beside each event stands when it is due: after how many bytes of the body it has to be out.
 """
@@ -71,7 +75,7 @@ AT_END = 1 << 62  # due only when the body ends
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-# --- Bytes to records ---------------------------------------------------------------------------------------------------------
+# --- Bytes to records
 
 
 class Line(NamedTuple):
@@ -106,7 +110,10 @@ class Records(NamedTuple):
 
 
 def lines_of(stream: bytes) -> list[Line]:
-    """Lines end in CR LF, LF or CR. A CR is an end at once: nobody can know yet whether an LF will follow it."""
+    """Lines end in CR LF, LF or CR.
+
+    A CR is an end at once: nobody can know yet whether an LF will follow it.
+    """
     lines: list[Line] = []
     start = 0
     for end in re.finditer(rb"\r\n|\n|\r", stream):
@@ -141,10 +148,12 @@ def records_of(stream: bytes, max_bytes: int) -> Records:
         if not (name or data) and stream[line.end - 1] == ord("\n"):
             between.add(line.end)
     broken_off = bool(data) or not (stream == b"" or stream.endswith((b"\n", b"\r")))
-    return Records(whole, None, Record(name, b"\n".join(data), AT_END) if data else None, broken_off, between)
+    return Records(
+        whole, None, Record(name, b"\n".join(data), AT_END) if data else None, broken_off, between
+    )
 
 
-# --- Bytes to JSON ------------------------------------------------------------------------------------------------------------
+# --- Bytes to JSON
 
 
 class TooDeep(Exception):
@@ -152,7 +161,9 @@ class TooDeep(Exception):
 
 
 def scan(data: bytes) -> tuple[int, bool]:
-    """How deep brackets nest outside strings, and whether one of them, or a string, is open at the end."""
+    """How deep brackets nest outside strings, and whether one of them, or a string, is open at the
+    end.
+    """
     depth = deepest = 0
     in_string = escaped = False
     for byte in data:
@@ -170,7 +181,10 @@ def scan(data: bytes) -> tuple[int, bool]:
 
 
 def read_json(data: bytes, limits: Limits) -> Any:
-    """The value as it stands, lone halves of surrogate pairs included. Raises TooDeep or ValueError."""
+    """The value as it stands, lone halves of surrogate pairs included.
+
+    Raises TooDeep or ValueError.
+    """
     if scan(data)[0] > limits.max_json_depth:
         raise TooDeep
     text = data.decode("utf-8")
@@ -187,7 +201,11 @@ def mend(value: Any) -> Any:
     """Halves that meet are joined, and halves that are alone replaced, all through."""
     match value:
         case str():
-            return re.sub(r"[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]", lambda found: _join(found[0]), value)
+            return re.sub(
+                r"[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]",
+                lambda found: _join(found[0]),
+                value,
+            )
         case list():
             return [mend(item) for item in value]
         case dict():
@@ -202,7 +220,7 @@ def _join(halves: str) -> str:
     return chr(0x10000 + ((ord(halves[0]) - 0xD800) << 10) + ord(halves[1]) - 0xDC00)
 
 
-# --- Messages to events -------------------------------------------------------------------------------------------------------
+# --- Messages to events
 
 
 class Fault(Exception):
@@ -210,7 +228,7 @@ class Fault(Exception):
         self.error = error
 
 
-class Answer:
+class Builder:
     """What has come of an answer. A message that is at fault leaves it as it was."""
 
     def __init__(self, skill: Skill, limits: Limits, headers: Headers) -> None:
@@ -231,7 +249,10 @@ class Answer:
         return self.result or self._result(Metadata(**self.about))
 
     def message(self, raw: Fields) -> list[Event]:
-        """One message of a stream. `raw` may have lone halves: in its text they may meet the other half later."""
+        """One message of a stream.
+
+        `raw` may have lone halves: in its text they may meet the other half later.
+        """
         fields = mend(raw)
         completed = _bool(fields, "completed")
         unknown = self._is_unknown(fields)
@@ -242,7 +263,11 @@ class Answer:
         if self.skill in ("query", "caption"):
             key = "text" if raw.get("chunk") is None else "chunk"
             _str(fields, "chunk"), _str(fields, key)
-            final = _str(fields, "answer" if self.skill == "query" else "caption") if completed else None
+            final = (
+                _str(fields, "answer" if self.skill == "query" else "caption")
+                if completed
+                else None
+            )
             if text := self._take(raw.get(key) or "", completed):
                 events.append(TextDelta(text, _int(fields.get("token_index"))))
             self.final_text = final
@@ -289,7 +314,10 @@ class Answer:
         return []
 
     def _take(self, text: str, completed: bool) -> str:
-        """Text of a message: what of it is handed out. Only a half at the very end of what came waits, and only while more may come."""
+        """Text of a message: what of it is handed out.
+
+        Only a half at the very end of what came waits, and only while more may come.
+        """
         text = self.held + text
         held = text[-1:] if re.search(r"[\ud800-\udbff]\Z", text) and not completed else ""
         text = mend(text.removesuffix(held))
@@ -326,7 +354,10 @@ class Answer:
             self.about["finish_reason"] = fields["finish_reason"]
         if isinstance(metrics := fields.get("metrics"), dict):
             counts = [_int(metrics.get(name)) for name in ("input_tokens", "output_tokens")]
-            times = [_float(metrics.get(name)) for name in ("prefill_time_ms", "decode_time_ms", "ttft_ms")]
+            times = [
+                _float(metrics.get(name))
+                for name in ("prefill_time_ms", "decode_time_ms", "ttft_ms")
+            ]
             self.about["metrics"] = Metrics(*counts, *times)
         for name in ("_stats", "stats"):
             if isinstance(stats := fields.get(name), dict):
@@ -336,7 +367,16 @@ class Answer:
             self.reasoning = _read_reasoning(fields.get("reasoning")) or self.reasoning
 
     def _complete(self, fields: Fields) -> Completed:
-        read = {"completed", "chunk", "token_index", "request_id", "finish_reason", "metrics", "stats", "_stats"}
+        read = {
+            "completed",
+            "chunk",
+            "token_index",
+            "request_id",
+            "finish_reason",
+            "metrics",
+            "stats",
+            "_stats",
+        }
         if self.skill in ("query", "caption"):
             read |= {"text", "answer" if self.skill == "query" else "caption"}
             if self.final_text is not None:
@@ -359,7 +399,9 @@ class Answer:
             case "caption":
                 return CaptionResult(text, metadata)
             case "segment":
-                return SegmentResult(text, self.box, self.parse_error, metadata, growing=self.final_text is None)
+                return SegmentResult(
+                    text, self.box, self.parse_error, metadata, partial=self.final_text is None
+                )
             case "detect":
                 return DetectResult(self.objects, metadata)
             case "point":
@@ -368,12 +410,14 @@ class Answer:
                 raise NotImplementedError
 
 
-class ChatAnswer(Answer):
-    """OpenAI's chunks. There are two texts, and the end takes two things: the finish reason, and the end of the stream."""
+class ChatBuilder(Builder):
+    """OpenAI's chunks. There are two texts, and the end takes two things: the finish reason, and
+    the end of the stream.
+    """
 
     def __init__(self, skill: Skill, limits: Limits, headers: Headers) -> None:
         super().__init__(skill, limits, headers)
-        self.thought = Answer(skill, limits, headers)  # for its text alone
+        self.thought = Builder(skill, limits, headers)  # for its text alone
         self.grounding: tuple[Grounding, ...] = ()
         self.last: Fields = {}
 
@@ -397,14 +441,20 @@ class ChatAnswer(Answer):
         return [*events, self._complete(_others(message) | raw)]
 
     def ended(self) -> list[Event]:
-        return [*self._hand_out("", "", True), self._complete(self.last)] if "finish_reason" in self.about else []
+        return (
+            [*self._hand_out("", "", True), self._complete(self.last)]
+            if "finish_reason" in self.about
+            else []
+        )
 
     def _read(self, choice: Fields, part: Fields, completed: bool) -> list[Event]:
         if choice.get("finish_reason") == "error":
             raise Fault(RemoteProtocolError)
         text = _str(part, "content") or ""
         readings = [_read_reasoning(part.get(name)) for name in ("reasoning", "reasoning_content")]
-        thought = next((reading for reading in readings if reading not in (None, Reasoning(""))), Reasoning(""))
+        thought = next(
+            (reading for reading in readings if reading not in (None, Reasoning(""))), Reasoning("")
+        )
         events = self._hand_out(thought.text, text, completed)
         details = part.get("reasoning_details")
         grounded = _read_reasoning(details | {"text": ""}) if isinstance(details, dict) else None
@@ -427,17 +477,30 @@ class ChatAnswer(Answer):
             self.about["finish_reason"] = reason
             self.last = fields
         if isinstance(usage := fields.get("usage"), dict):
-            self.about["usage"] = Usage(*(_int(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")))
+            self.about["usage"] = Usage(
+                *(
+                    _int(usage.get(name))
+                    for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+                )
+            )
             self.last = fields
 
     def _complete(self, fields: Fields) -> Completed:
-        extra = {name: value for name, value in fields.items() if name not in ("id", "object", "choices", "usage")}
+        extra = {
+            name: value
+            for name, value in fields.items()
+            if name not in ("id", "object", "choices", "usage")
+        }
         self.result = self._result(Metadata(**self.about, extra=mend(extra)))
         return Completed(self.result)
 
     def _result(self, metadata: Metadata) -> Result:
         thought = self.thought.text
-        return ChatResult(self.text, Reasoning(thought, self.grounding) if thought or self.grounding else None, metadata)
+        return ChatResult(
+            self.text,
+            Reasoning(thought, self.grounding) if thought or self.grounding else None,
+            metadata,
+        )
 
 
 def _first_choice(fields: Fields) -> Fields:
@@ -513,8 +576,16 @@ def _read_reasoning(value: Any) -> Reasoning | None:
             return Reasoning(value)
         case {"text": str(text)}:
             grounding = value.get("grounding", [])
-            parts = [_read_grounding(part) for part in grounding] if isinstance(grounding, list) else [None]
-            return None if None in parts else Reasoning(text, tuple(part for part in parts if part is not None))
+            parts = (
+                [_read_grounding(part) for part in grounding]
+                if isinstance(grounding, list)
+                else [None]
+            )
+            return (
+                None
+                if None in parts
+                else Reasoning(text, tuple(part for part in parts if part is not None))
+            )
         case _:
             return None
 
@@ -522,7 +593,11 @@ def _read_reasoning(value: Any) -> Reasoning | None:
 def _read_grounding(value: Any) -> Grounding | None:
     if not isinstance(value, dict):
         return None
-    start, end, pairs = _int(value.get("start_idx")), _int(value.get("end_idx")), value.get("points", [])
+    start, end, pairs = (
+        _int(value.get("start_idx")),
+        _int(value.get("end_idx")),
+        value.get("points", []),
+    )
     if start is None or end is None or not isinstance(pairs, list):
         return None
     points: list[Point] = []
@@ -534,7 +609,7 @@ def _read_grounding(value: Any) -> Grounding | None:
     return Grounding(start, end, tuple(points))
 
 
-# --- Errors -------------------------------------------------------------------------------------------------------------------
+# --- Errors
 
 _BY_STATUS = {
     400: BadRequestError,
@@ -565,7 +640,12 @@ _BY_TYPE = {
 def is_error(fields: Fields) -> bool:
     if fields.get("error") is not None or fields.get("type") == "error":
         return True
-    return isinstance(fields.get("detail"), (str, list)) and set(fields) <= {"detail", "status", "code", "request_id"}
+    return isinstance(fields.get("detail"), (str, list)) and set(fields) <= {
+        "detail",
+        "status",
+        "code",
+        "request_id",
+    }
 
 
 def error_class(status: int, value: Any) -> type[APIError]:
@@ -577,7 +657,7 @@ def error_class(status: int, value: Any) -> type[APIError]:
     return _BY_TYPE.get(about["type"], APIError) if isinstance(about.get("type"), str) else APIError
 
 
-# --- The whole ----------------------------------------------------------------------------------------------------------------
+# --- The whole
 
 
 class Expected(NamedTuple):
@@ -585,7 +665,8 @@ class Expected(NamedTuple):
 
     Attributes:
         events: and, in `due`, after how many bytes of the body each of them has to be out.
-        error: the class of the error that ends it, due after `error_due` bytes; None where the answer is whole.
+        error: the class of the error that ends it, due after `error_due` bytes; None where the
+            answer is whole.
         partial: of the error, or the snapshot at the end.
     """
 
@@ -606,9 +687,11 @@ def expect(
     status: int = 200,
     headers: Headers | None = None,
 ) -> Expected:
-    """What has to come of the body (uncompressed) of a response; `ending` is how it broke, None if it just ended."""
+    """What has to come of the body (uncompressed) of a response; `ending` is how it broke, None if
+    it just ended.
+    """
     limits = limits or Limits()
-    answer = (ChatAnswer if skill == "chat" else Answer)(skill, limits, headers or Headers())
+    answer = (ChatBuilder if skill == "chat" else Builder)(skill, limits, headers or Headers())
     if status >= 300:
         due = limits.max_error_body_bytes + 1 if len(body) > limits.max_error_body_bytes else AT_END
         return Expected([], [], error_class(status, None), due, None)
@@ -617,13 +700,21 @@ def expect(
             return Expected([], [], ending or RemoteProtocolError, AT_END, answer.snapshot())
         told = body.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")
         if len(body) - len(told) > limits.max_record_bytes:
-            shortest = len(BYTE_ORDER_MARK) if body.startswith(BYTE_ORDER_MARK) else 0  # before it is whole, it may be anything
-            return Expected([], [], LimitExceeded, max(limits.max_record_bytes + 1, shortest), answer.snapshot())
+            shortest = (
+                len(BYTE_ORDER_MARK) if body.startswith(BYTE_ORDER_MARK) else 0
+            )  # before it is whole, it may be anything
+            return Expected(
+                [], [], LimitExceeded, max(limits.max_record_bytes + 1, shortest), answer.snapshot()
+            )
         if not told:
             return Expected([], [], ending or RemoteProtocolError, AT_END, answer.snapshot())
         kind = "json" if told.startswith(b"{") else "events"
     events: list[tuple[int, Event]] = []
-    steps = _json_body(answer, body, status, ending) if kind == "json" else _event_stream(answer, body, status, ending)
+    steps = (
+        _json_body(answer, body, status, ending)
+        if kind == "json"
+        else _event_stream(answer, body, status, ending)
+    )
     error, error_due = None, AT_END
     for due, step in steps:
         try:
@@ -633,17 +724,31 @@ def expect(
             break
         if answer.result is not None:
             break
-    return Expected([event for _, event in events], [due for due, _ in events], error, error_due, answer.snapshot())
+    return Expected(
+        [event for _, event in events],
+        [due for due, _ in events],
+        error,
+        error_due,
+        answer.snapshot(),
+    )
 
 
-def _event_stream(answer: Answer, body: bytes, status: int, ending: type[MoondreamError] | None) -> list[tuple[int, Any]]:
-    """All that happens in an event stream, in order, as far as it comes to it: when, and what gives the events of it."""
+def _event_stream(
+    answer: Builder, body: bytes, status: int, ending: type[MoondreamError] | None
+) -> list[tuple[int, Any]]:
+    """All that happens in an event stream, in order, as far as it comes to it: when, and what gives
+    the events of it.
+    """
     records = records_of(body, answer.limits.max_record_bytes)
-    steps: list[tuple[int, Any]] = [(record.due, _Step(answer, status, record)) for record in records.whole]
+    steps: list[tuple[int, Any]] = [
+        (record.due, _Step(answer, status, record)) for record in records.whole
+    ]
     if records.too_long is not None:
         steps.append((records.too_long, _Raise(LimitExceeded)))
     broken_off = records.broken_off
-    if records.last is not None and (_is_end(answer, records.last) or _is_whole_object(records.last.data, answer.limits)):
+    if records.last is not None and (
+        _is_end(answer, records.last) or _is_whole_object(records.last.data, answer.limits)
+    ):
         steps.append((AT_END, _Step(answer, status, records.last)))
         broken_off = False
     if ending is None and not broken_off:
@@ -652,18 +757,24 @@ def _event_stream(answer: Answer, body: bytes, status: int, ending: type[Moondre
     return steps
 
 
-def _json_body(answer: Answer, body: bytes, status: int, ending: type[MoondreamError] | None) -> list[tuple[int, Any]]:
+def _json_body(
+    answer: Builder, body: bytes, status: int, ending: type[MoondreamError] | None
+) -> list[tuple[int, Any]]:
     if len(body) > answer.limits.max_record_bytes:
         return [(answer.limits.max_record_bytes + 1, _Raise(LimitExceeded))]
     data = body.removeprefix(BYTE_ORDER_MARK)
-    if ending is not None and issubclass(ending, RemoteProtocolError):  # the compression broke: the bytes before that prove nothing
+    if ending is not None and issubclass(
+        ending, RemoteProtocolError
+    ):  # the compression broke: the bytes before that prove nothing
         return [(AT_END, _Raise(ending))]
     if not data.strip():
         return [(AT_END, _Raise(ending or RemoteProtocolError))]
     if scan(data)[0] > answer.limits.max_json_depth:
         return [(AT_END, _Raise(LimitExceeded))]
     if not _is_whole_object(data, answer.limits):
-        return [(AT_END, _Raise(ending or (IncompleteStream if scan(data)[1] else RemoteProtocolError)))]
+        return [
+            (AT_END, _Raise(ending or (IncompleteStream if scan(data)[1] else RemoteProtocolError)))
+        ]
     return [(AT_END, _Step(answer, status, Record(b"", data, AT_END), whole=True))]
 
 
@@ -676,7 +787,7 @@ class _Raise:
 
 
 class _Step:
-    def __init__(self, answer: Answer, status: int, record: Record, whole: bool = False) -> None:
+    def __init__(self, answer: Builder, status: int, record: Record, whole: bool = False) -> None:
         self.answer = answer
         self.status = status
         self.record = record
@@ -703,7 +814,7 @@ class _Step:
         return self.answer.whole(value) if self.whole else self.answer.message(value)
 
 
-def _is_end(answer: Answer, record: Record) -> bool:
+def _is_end(answer: Builder, record: Record) -> bool:
     return answer.skill == "chat" and record.data.strip(b" \t\r\n") == DONE
 
 
@@ -714,19 +825,32 @@ def _is_whole_object(data: bytes, limits: Limits) -> bool:
         return False
 
 
-# --- Compression --------------------------------------------------------------------------------------------------------------
+# --- Compression
 
 
-def inflate(coding: str, wire: bytes, ratio: int, slack: int, block: int) -> tuple[bytes, type[MoondreamError] | None]:
-    """The plain bytes of a gzip or deflate body, and what breaks it, if something does; one byte at a time, so that nothing before
-    the fault is lost. Bytes that do not begin as announced, but like text, were inflated before.
+def inflate(
+    coding: str, wire: bytes, ratio: int, slack: int, block: int
+) -> tuple[bytes, type[MoondreamError] | None]:
+    """The plain bytes of a gzip or deflate body, and what breaks it, if something does; one byte at
+    a time, so that nothing before the fault is lost. Bytes that do not begin as announced, but like
+    text, were inflated before.
 
     After each `block` bytes, it may have inflated to `slack` and `ratio` times as many bytes.
     """
     if len(wire) < 2:
         return wire, None
-    if not (wire.startswith(b"\x1f\x8b") if coding == "gzip" else wire[0] % 16 == 8 and (wire[0] * 256 + wire[1]) % 31 == 0):
-        text = wire[:1] in (b"{", b"[", b"<", b" ", b"\t", b"\r", b"\n", b":") or wire[:2] in (b"da", b"ev", b"id", b"re", b"\xef\xbb")
+    if not (
+        wire.startswith(b"\x1f\x8b")
+        if coding == "gzip"
+        else wire[0] % 16 == 8 and (wire[0] * 256 + wire[1]) % 31 == 0
+    ):
+        text = wire[:1] in (b"{", b"[", b"<", b" ", b"\t", b"\r", b"\n", b":") or wire[:2] in (
+            b"da",
+            b"ev",
+            b"id",
+            b"re",
+            b"\xef\xbb",
+        )
         return (wire, None) if text else (b"", RemoteProtocolError)
     plain = bytearray()
     engine = zlib.decompressobj(wbits=32 + 15)

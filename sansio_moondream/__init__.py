@@ -1,18 +1,15 @@
 """Moondream's answers, from raw bytes to typed events, without any I/O.
 
-Unofficial: not affiliated with Moondream. Start with `ResponseStream`, or with the clients in `moondream_transports`.
-"""
+Unofficial: not affiliated with Moondream. Start with `ResponseStream`, or with the clients in
+`moondream_transports`."""
 
 from typing import TYPE_CHECKING, Any
 
-from ._chat_request import ChatMessage, ChatRequest
-from ._encode import Dialect, encode_events, encode_result
-from ._endpoint import Endpoint
 from ._errors import (
     APIError,
     AuthenticationError,
     BadRequestError,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     FirstEventTimeout,
@@ -28,15 +25,27 @@ from ._errors import (
     RateLimitError,
     RemoteProtocolError,
     ServerError,
-    TLSFailed,
+    TLSError,
     TotalTimeout,
     TransportError,
 )
-from ._events import FINISHED, NEED_DATA, Completed, Event, PathChunk, ReasoningDelta, Signal, TextDelta, Unknown
+from ._events import (
+    FINISHED,
+    NEED_DATA,
+    Completed,
+    Event,
+    PathChunk,
+    ReasoningDelta,
+    Signal,
+    TextDelta,
+    Unknown,
+)
 from ._headers import Headers
-from ._images import EncodedImage, encode_image
 from ._limits import Limits
-from ._requests import (
+from ._requests.chat import ChatMessage, ChatRequest
+from ._requests.endpoint import Endpoint
+from ._requests.images import EncodedImage, encode_image
+from ._requests.requests import (
     CaptionRequest,
     DetectRequest,
     HTTPRequest,
@@ -65,10 +74,11 @@ from ._results import (
 )
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
+from ._wire.encode import Dialect, encode_events, encode_result
 
 if TYPE_CHECKING:
-    from ._http11 import HTTP11Exchange, ResponseHead
     from ._socket_stream import SocketStream
+    from ._wire.http11 import HTTP11Exchange, ResponseHead
 
 __all__ = [
     "FINISHED",
@@ -84,7 +94,7 @@ __all__ = [
     "ChatRequest",
     "ChatResult",
     "Completed",
-    "ConnectFailed",
+    "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
     "DetectRequest",
@@ -132,7 +142,7 @@ __all__ = [
     "SocketStream",
     "State",
     "Stats",
-    "TLSFailed",
+    "TLSError",
     "TextDelta",
     "TotalTimeout",
     "TransportError",
@@ -145,7 +155,11 @@ __all__ = [
     "encode_result",
 ]
 
-_NEED_H11 = {"HTTP11Exchange": "_http11", "ResponseHead": "_http11", "SocketStream": "_socket_stream"}
+_NEED_H11 = {
+    "HTTP11Exchange": "_wire.http11",
+    "ResponseHead": "_wire.http11",
+    "SocketStream": "_socket_stream",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""The errors of this library: one tree, here in the core, so that an `except` does not depend on the transport.
+"""The errors of this library: one tree, here in the core, so that an `except` does not depend on
+the transport.
 
     MoondreamError
     ├── LocalProtocolError            the caller's fault: a call out of order
@@ -14,14 +15,14 @@
     │   ├── RateLimitError            429
     │   └── ServerError               5xx
     ├── TransportError                no connection, or no event in time: nothing was answered yet
-    │   ├── ConnectFailed, TLSFailed
+    │   ├── ConnectError, TLSError
     │   └── ConnectTimeout, FirstEventTimeout        also the builtin TimeoutError
     └── IncompleteStream              it ended before its end-of-stream message
         ├── ConnectionLost
         └── IdleTimeout, TotalTimeout                also the builtin TimeoutError
 
-The timeouts are `OSError`s too (the builtin TimeoutError is one): an adapter's own `except OSError` must come after them.
-"""
+The timeouts are `OSError`s too (the builtin TimeoutError is one): an adapter's own `except OSError`
+must come after them."""
 
 from __future__ import annotations
 
@@ -36,36 +37,51 @@ class MoondreamError(Exception):
     """Base of all errors of this library.
 
     Attributes:
-        partial: what had arrived before the fault, as a result of the request's type, or None where nothing could have.
+        partial: what had arrived before the fault, as a result of the request's type, or None where
+            nothing could have.
         request_id: the server's id of the exchange, where known. Quote it to the service's support.
     """
 
-    def __init__(self, message: str = "", *, partial: Result | None = None, request_id: str | None = None) -> None:
-        super().__init__(message)  # the message alone is `args`: pickling then restores the rest from __dict__
+    def __init__(
+        self, message: str = "", *, partial: Result | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(
+            message
+        )  # the message alone is `args`: pickling then restores the rest from __dict__
         self.partial = partial
         self.request_id = request_id
 
 
 class LocalProtocolError(MoondreamError):
-    """A call came out of order: the caller's fault. The machine's state is as it was before the call."""
+    """A call came out of order: the caller's fault. The machine's state is as it was before the
+    call.
+    """
 
 
 class RemoteProtocolError(MoondreamError):
-    """The server sent what contradicts the protocol. Nothing after it is decoded; `.partial` holds what came before."""
+    """The server sent what contradicts the protocol.
+
+    Nothing after it is decoded; `.partial` holds what came before.
+    """
 
 
 class LimitExceeded(RemoteProtocolError):
-    """The server sent more than `Limits` allows. If the answer is legitimate, raise the limit that the message names."""
+    """The server sent more than `Limits` allows.
+
+    If the answer is legitimate, raise the limit that the message names.
+    """
 
 
 class APIError(MoondreamError):
-    """The server answered with an error: as an HTTP status, as JSON in a 200, or as a message inside the stream.
+    """The server answered with an error: as an HTTP status, as JSON in a 200, or as a message
+    inside the stream.
 
     Attributes:
         status_code: the real HTTP status (200 for an error inside the stream).
         type, code, param: as the server gave them, or None.
         message: the server's own words, or what can be said in their place.
-        retry_after: seconds to wait, where `Retry-After` gives seconds; a date is left in `headers` (the core has no clock).
+        retry_after: seconds to wait, where `Retry-After` gives seconds; a date is left in `headers`
+            (the core has no clock).
         headers: of the response.
         body: the error body or message as text, shortened.
     """
@@ -135,11 +151,11 @@ class TransportError(MoondreamError):
     """No answer began: there was no connection, or no event in time."""
 
 
-class ConnectFailed(TransportError):
+class ConnectError(TransportError):
     """The connection was refused, or the name did not resolve."""
 
 
-class TLSFailed(TransportError):
+class TLSError(TransportError):
     """The TLS handshake failed: certificate not trusted, expired, or for another name."""
 
 
@@ -152,7 +168,9 @@ class FirstEventTimeout(TransportError, TimeoutError):
 
 
 class IncompleteStream(MoondreamError):
-    """The answer ended before its end-of-stream message: `.partial` is all that arrived, and not the whole answer."""
+    """The answer ended before its end-of-stream message: `.partial` is all that arrived, and not
+    the whole answer.
+    """
 
 
 class ConnectionLost(IncompleteStream):
@@ -178,7 +196,8 @@ _BY_STATUS: dict[int, type[APIError]] = {
     429: RateLimitError,
 }
 
-# The `type` field as the service and its cousins spell it; consulted only where the HTTP status says nothing (a 200).
+# The `type` field as the service and its cousins spell it; consulted only where the HTTP status
+# says nothing (a 200).
 _BY_TYPE: dict[str, type[APIError]] = {
     "invalid_request_error": BadRequestError,
     "bad_request_error": BadRequestError,

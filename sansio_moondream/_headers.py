@@ -12,9 +12,8 @@ HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 class Headers(Mapping[str, str]):
     """Header fields of a response: a read-only mapping whose names know no case.
 
-    Fields that occur several times are joined with ", " (RFC 9110, section 5.3); `multi_items()` has them apart. The repr
-    names the fields without their values, which may be cookies.
-    """
+    Fields that occur several times are joined with ", " (RFC 9110, section 5.3); `multi_items()`
+    has them apart. The repr names the fields without their values, which may be cookies."""
 
     __slots__ = ("_items",)
     _items: tuple[tuple[str, str], ...]
@@ -24,7 +23,9 @@ class Headers(Mapping[str, str]):
             self._items = items._items
             return
         pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
-        self._items = tuple((intern(_text(name).lower()), _text(value).strip(" \t")) for name, value in pairs)
+        self._items = tuple(
+            (intern(_text(name).lower()), _text(value).strip(" \t")) for name, value in pairs
+        )
 
     def multi_items(self) -> tuple[tuple[str, str], ...]:
         """All fields in the order they came, names in lower case."""
@@ -57,9 +58,14 @@ class Headers(Mapping[str, str]):
 
 
 def _text(value: str | bytes) -> str:
-    """Field names and values are octets; ISO-8859-1 keeps every one of them (RFC 9110, section 5.5)."""
+    """Field names and values are octets;
+
+    ISO-8859-1 keeps every one of them (RFC 9110, section 5.5).
+    """
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if not isinstance(value, str):
-        raise TypeError(f"a header's name and value should be str or bytes, not {type(value).__name__}")
+        raise TypeError(
+            f"a header's name and value should be str or bytes, not {type(value).__name__}"
+        )
     return value

@@ -6,12 +6,16 @@ from msgspec import Struct
 class Limits(Struct, frozen=True):
     """Upper bounds of one `ResponseStream`; passing one raises `LimitExceeded`.
 
-    The defaults are far above any real answer: they stop a broken or hostile server, not a long answer.
+    The defaults are far above any real answer: they stop a broken or hostile server, not a long
+    answer.
 
     Attributes:
-        max_record_bytes: one line of the event stream, the joined data of one record, or a whole JSON body, in bytes.
-        max_error_body_bytes: how much of an error answer's body is read, in bytes. A longer one is cut short, not refused.
-        max_text_bytes: all text or path pieces of one answer together, in bytes of UTF-8; and as much of a chat's reasoning.
+        max_record_bytes: one line of the event stream, the joined data of one record, or a whole
+            JSON body, in bytes.
+        max_error_body_bytes: how much of an error answer's body is read, in bytes. A longer one is
+            cut short, not refused.
+        max_text_bytes: all text or path chunks of one answer together, in bytes of UTF-8; and as
+            much of a chat's reasoning.
         max_json_depth: how deep arrays and objects of one message may nest.
         max_inflate_ratio: inflated bytes for each compressed one, after the first MiB.
     """
@@ -26,4 +30,6 @@ class Limits(Struct, frozen=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
-                raise ValueError(f"Limits.{name} must be a whole number of at least 1, not {value!r}")
+                raise ValueError(
+                    f"Limits.{name} must be a whole number of at least 1, not {value!r}"
+                )

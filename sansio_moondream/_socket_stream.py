@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic
 
-from ._endpoint import Endpoint
 from ._errors import MoondreamError
 from ._events import FINISHED, Event, Signal
-from ._http11 import HTTP11Exchange, ResponseHead
 from ._limits import Limits
-from ._requests import Request
+from ._requests.endpoint import Endpoint
+from ._requests.requests import Request
 from ._results import R
 from ._stream import ResponseStream, State
+from ._wire.http11 import HTTP11Exchange, ResponseHead
 
 
 class SocketStream(Generic[R]):
     """The answer to one request, from the bytes of a socket to events.
 
-    Connect (with TLS for https), send `data_to_send()`, then for each piece that comes: `receive_data(piece)`, and take what is ready
-    from `events()`. `receive_eof` where the socket's other side closed, `receive_error` where it broke. When `reusable` is true,
-    the connection may carry the next request; else close it. Parameters as in `Request.to_http` and `ResponseStream`.
+    Connect (with TLS for https), send `data_to_send()`, then for each chunk that comes:
+    `receive_data(chunk)`, and take what is ready from `events()`. `receive_eof` where the socket's
+    other side closed, `receive_error` where it broke. When `reusable` is true, the connection may
+    carry the next request; else close it. Parameters as in `Request.to_http` and `ResponseStream`.
     """
 
     def __init__(
@@ -52,7 +53,10 @@ class SocketStream(Generic[R]):
 
     @property
     def reusable(self) -> bool:
-        """As `HTTP11Exchange.reusable`. The end of the body may come a little after the end of the answer."""
+        """As `HTTP11Exchange.reusable`.
+
+        The end of the body may come a little after the end of the answer.
+        """
         return self._exchange.reusable
 
     def data_to_send(self) -> bytes:

@@ -1,7 +1,8 @@
-"""Pictures drawn by Chromium: an independent renderer of SVG paths. One run and one screenshot for all of them.
+"""Pictures drawn by Chromium: an independent renderer of SVG paths. One run and one screenshot for
+all of them.
 
-Three pictures share a tile of the page, one in red, one in green, one in blue, so that the screenshot is a third as large.
-"""
+Three pictures share a tile of the page, one in red, one in green, one in blue, so that the
+screenshot is a third as large."""
 
 from __future__ import annotations
 
@@ -14,10 +15,18 @@ from PIL import Image, ImageChops
 from sansio_moondream import SegmentResult
 
 SIZE = 512  # pixels a side of each picture
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROGRAM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 _COLUMNS = 8
-_OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1"]
+_OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--force-device-scale-factor=1",
+]
 _COLORS = ("red", "green", "blue")
 _STYLE = f"""
 body {{ margin: 0; background: black }}
@@ -41,7 +50,10 @@ def draw(elements: list[str], folder: Path) -> list[Image.Image]:
     page = f"<!doctype html><style>{_STYLE}</style>"
     for tile in range(0, len(elements), 3):
         row, column = divmod(tile // 3, _COLUMNS)
-        shapes = [element.replace("<svg ", f'<svg class="{color}" ') for element, color in zip(elements[tile:], _COLORS, strict=False)]
+        shapes = [
+            element.replace("<svg ", f'<svg class="{color}" ')
+            for element, color in zip(elements[tile:], _COLORS, strict=False)
+        ]
         page += f'<div style="left: {column * SIZE}px; top: {row * SIZE}px">{"".join(shapes)}</div>'
     (folder / "page.html").write_text(page)
     width, height = _COLUMNS * SIZE, -(-len(elements) // (3 * _COLUMNS)) * SIZE
@@ -59,7 +71,9 @@ def draw(elements: list[str], folder: Path) -> list[Image.Image]:
     drawn: list[Image.Image] = []
     for i in range(len(elements)):
         row, column = divmod(i // 3, _COLUMNS)
-        drawn.append(channels[i % 3].crop((column * SIZE, row * SIZE, (column + 1) * SIZE, (row + 1) * SIZE)))
+        drawn.append(
+            channels[i % 3].crop((column * SIZE, row * SIZE, (column + 1) * SIZE, (row + 1) * SIZE))
+        )
     return drawn
 
 
@@ -71,4 +85,7 @@ def inside(mask: Image.Image, threshold: float = 0.5) -> Image.Image:
 def overlap(one: Image.Image, other: Image.Image) -> float:
     """Intersection over union of what is inside."""
     one, other = inside(one), inside(other)
-    return ImageChops.darker(one, other).histogram()[255] / ImageChops.lighter(one, other).histogram()[255]
+    return (
+        ImageChops.darker(one, other).histogram()[255]
+        / ImageChops.lighter(one, other).histogram()[255]
+    )

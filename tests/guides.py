@@ -1,7 +1,8 @@
-"""The files in the guides of docs/: a Python block whose first line is `# NAME.py` is a file of that name.
+"""The files in the guides of docs/: a Python block whose first line is `# NAME.py` is a file of
+that name.
 
-The other blocks of its page, and other files, can import it. So a program is in its guide and nowhere else, and the tests run that.
-"""
+The other blocks of its page, and other files, can import it. So a program is in its guide and
+nowhere else, and the tests run that."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ from sansio_moondream.testing import EOF, EVENT_STREAM, Outcome, at_offsets, eac
 
 LOCAL = Endpoint("http://localhost:2020/v1")
 DATA = Path(__file__).parent / "data"
-PIXEL = encode_image(base64.b64decode("R0lGODlhAQABAIAAAP///////yH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="))
+PIXEL = encode_image(
+    base64.b64decode("R0lGODlhAQABAIAAAP///////yH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==")
+)
 
 QUERY = QueryRequest(question="What is in this image?")
 CAPTION = CaptionRequest(image=PIXEL)
@@ -44,10 +46,17 @@ SEGMENT = SegmentRequest(image=PIXEL, object="moon")
 DETECT = DetectRequest(image=PIXEL, object="moon")
 POINT = PointRequest(image=PIXEL, object="moon")
 CHAT = ChatRequest(messages=[ChatMessage("user", [PIXEL, "What is in this image?"])])
-REQUESTS: dict[str, Request[Any]] = {request.skill: request for request in (QUERY, CAPTION, SEGMENT, DETECT, POINT, CHAT)}
+REQUESTS: dict[str, Request[Any]] = {
+    request.skill: request for request in (QUERY, CAPTION, SEGMENT, DETECT, POINT, CHAT)
+}
 OWN = {skill: request for skill, request in REQUESTS.items() if skill != "chat"}
 """Those whose answers are in Moondream's own form, streams and all."""
-PAIRS = [(skill, dialect) for skill in REQUESTS for dialect in Dialect if (skill == "chat") == (dialect is Dialect.CHAT)]
+PAIRS = [
+    (skill, dialect)
+    for skill in REQUESTS
+    for dialect in Dialect
+    if (skill == "chat") == (dialect is Dialect.CHAT)
+]
 """Each skill with each dialect that has it."""
 
 
@@ -66,19 +75,21 @@ END = record({"chunk": "", "completed": True})
 
 @dataclass(frozen=True)
 class Trace:
-    """A captured response (see tests/data/traces/README.md) with the HTTP framing taken off, as an HTTP client does."""
+    """A captured response (see tests/data/traces/README.md) with the HTTP framing taken off, as an
+    HTTP client does.
+    """
 
     name: str
     request: Request[Any]
     raw: list[bytes]
     status_code: int
     headers: list[tuple[str, str]]
-    pieces: list[bytes]
+    chunks: list[bytes]
     ending: ConnectionLost | None
 
     @property
     def body(self) -> bytes:
-        return b"".join(self.pieces)
+        return b"".join(self.chunks)
 
 
 def load_trace(path: Path) -> Trace:
@@ -89,32 +100,37 @@ def load_trace(path: Path) -> Trace:
     connection.send(h11.Request(method="POST", target="/", headers=[("host", "localhost")]))
     connection.send(h11.EndOfMessage())
     head: h11.Response | None = None
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     ending: ConnectionLost | None = None
     try:
         for chunk in [*raw, *([b""] if recorded["end"] == "server_eof" else [])]:
             connection.receive_data(chunk)
-            while not isinstance(event := connection.next_event(), h11.EndOfMessage | h11.ConnectionClosed | type(h11.NEED_DATA)):
+            while not isinstance(
+                event := connection.next_event(),
+                h11.EndOfMessage | h11.ConnectionClosed | type(h11.NEED_DATA),
+            ):
                 if isinstance(event, h11.Response):
                     head = event
                 elif isinstance(event, h11.Data):
-                    pieces.append(bytes(event.data))
+                    chunks.append(bytes(event.data))
             if isinstance(event, h11.EndOfMessage):
                 break
     except h11.RemoteProtocolError as error:
         ending = ConnectionLost(str(error))
     assert head is not None, f"{path.name} has no response head"
     headers = [(name.decode(), value.decode()) for name, value in head.headers]
-    return Trace(path.stem, REQUESTS.get(skill, QUERY), raw, head.status_code, headers, pieces, ending)
+    return Trace(
+        path.stem, REQUESTS.get(skill, QUERY), raw, head.status_code, headers, chunks, ending
+    )
 
 
 TRACES = [load_trace(path) for path in sorted((DATA / "traces").glob("*.json"))]
 
 
-# --- Through HTTP/1.1 ---------------------------------------------------------------------------------------------------------
+# --- Through HTTP/1.1
 
 
-def check_cuttings(
+def check_fragmentations(
     request: Request[Any],
     data: bytes,
     *,
@@ -123,25 +139,51 @@ def check_cuttings(
     headers: Any = EVENT_STREAM,
     limits: Limits | None = None,
 ) -> Outcome:
-    """As `testing.check_cuttings`, and then with the same body in each framing of HTTP/1.1, through a `SocketStream`."""
-    outcome = testing.check_cuttings(request, data, ending=ending, status_code=status_code, headers=headers, limits=limits)
-    fields = [field for field in Headers(headers).multi_items() if field[0] not in ("content-length", "transfer-encoding")]
+    """As `testing.check_fragmentations`, and then with the same body in each framing of HTTP/1.1,
+    through a `SocketStream`.
+    """
+    outcome = testing.check_fragmentations(
+        request, data, ending=ending, status_code=status_code, headers=headers, limits=limits
+    )
+    fields = [
+        field
+        for field in Headers(headers).multi_items()
+        if field[0] not in ("content-length", "transfer-encoding")
+    ]
     for name, more, head, body in framings(data, status_code, fields, whole=ending is EOF):
-        expected = run(request, [data], ending=ending, status_code=status_code, headers=[*fields, *more], limits=limits)
+        expected = run(
+            request,
+            [data],
+            ending=ending,
+            status_code=status_code,
+            headers=[*fields, *more],
+            limits=limits,
+        )
         raw = head + body
         steps = (len(head) - 2, len(head), len(head) + 1, len(raw) - 1)
-        cuttings = ([raw], each_byte(raw), at_offsets(raw, steps), at_offsets(raw, range(0, len(raw), 7)))
-        for pieces in cuttings:
-            seen = run_socket(request, pieces, ending=ending, limits=limits)
-            assert seen.key == expected.key, f"{name} in {len(pieces)} pieces gives another outcome than the body alone"
+        fragmentations = (
+            [raw],
+            each_byte(raw),
+            at_offsets(raw, steps),
+            at_offsets(raw, range(0, len(raw), 7)),
+        )
+        for chunks in fragmentations:
+            seen = run_socket(request, chunks, ending=ending, limits=limits)
+            assert seen.key == expected.key, (
+                f"{name} in {len(chunks)} chunks gives another outcome than the body alone"
+            )
     return outcome
 
 
 Field = tuple[str, str]
 
 
-def framings(data: bytes, status_code: int, headers: list[Field], *, whole: bool) -> Iterator[tuple[str, list[Field], bytes, bytes]]:
-    """The body as HTTP/1.1 sends it: name, header fields that were added, head, framed body. If it is not `whole`, its end is left out."""
+def framings(
+    data: bytes, status_code: int, headers: list[Field], *, whole: bool
+) -> Iterator[tuple[str, list[Field], bytes, bytes]]:
+    """The body as HTTP/1.1 sends it: name, header fields that were added, head, framed body. If it
+    is not `whole`, its end is left out.
+    """
     if status_code < 200 or status_code in (204, 304):
         return
     for name, more, body in (
@@ -154,12 +196,21 @@ def framings(data: bytes, status_code: int, headers: list[Field], *, whole: bool
 
 def head(status_code: int, headers: Iterable[Field]) -> bytes:
     """The head of a response."""
-    lines = [f"HTTP/1.1 {status_code} Some Words", *(f"{name}: {value}" for name, value in headers), "", ""]
+    lines = [
+        f"HTTP/1.1 {status_code} Some Words",
+        *(f"{name}: {value}" for name, value in headers),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode("latin-1")
 
 
-def chunked(data: bytes, sizes: Iterable[int] = (1, 2, 3, 5, 8, 13, 21, 64), *, last: bool = True) -> bytes:
-    """The body in chunks of these sizes, over and over, their size lines spelled in the ways that there are."""
+def chunked(
+    data: bytes, sizes: Iterable[int] = (1, 2, 3, 5, 8, 13, 21, 64), *, last: bool = True
+) -> bytes:
+    """The body in chunks of these sizes, over and over, their size lines spelled in the ways that
+    there are.
+    """
     out, at = b"", 0
     spellings = cycle((b"%x\r\n", b"%X;name=value\r\n", b"00%x\r\n"))
     for size in cycle(sizes):
@@ -172,16 +223,24 @@ def chunked(data: bytes, sizes: Iterable[int] = (1, 2, 3, 5, 8, 13, 21, 64), *, 
 
 
 def run_socket(
-    request: Request[Any], pieces: Iterable[bytes], *, ending: Exception | None = EOF, eof: bool = True, limits: Limits | None = None
+    request: Request[Any],
+    chunks: Iterable[bytes],
+    *,
+    ending: Exception | None = EOF,
+    eof: bool = True,
+    limits: Limits | None = None,
 ) -> Outcome:
-    """As `testing.run`, with the bytes of a socket. Without `eof` the socket stays open at the end."""
+    """As `testing.run`, with the bytes of a socket.
+
+    Without `eof` the socket stays open at the end.
+    """
     stream = SocketStream(request, LOCAL, limits=limits)
     assert stream.data_to_send().startswith(b"POST /v1/")
     events: list[Any] = []
     error: MoondreamError | None = None
     try:
-        for piece in pieces:
-            stream.receive_data(piece)
+        for chunk in chunks:
+            stream.receive_data(chunk)
             events += stream.events()
         if ending is not EOF:
             stream.receive_error(copy.copy(ending))

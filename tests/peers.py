@@ -1,15 +1,18 @@
-"""The clients that tests/test_peers.py compares, each in its real code against a real server on loopback.
+"""The clients that tests/test_peers.py compares, each in its real code against a real server on
+loopback.
 
-Every client is used by its public names, given an address, and makes its own connection. `took` is called with each piece of text as
-soon as the client gives it out. What is returned is the whole text where a client has such a thing, or None.
-What goes wrong is raised as the client raises it.
+Every client is used by its public names, given an address, and makes its own connection. `took` is
+called with each chunk of text as soon as the client gives it out. What is returned is the whole
+text where a client has such a thing, or None. What goes wrong is raised as the client raises it.
 
-- `moondream` is the official client, `vl(endpoint=…).query(…, stream=True)`. Its distribution asks for a whole inference engine, torch
-  included, but importing it and using it against a server needs only Pillow; so it is installed without dependencies.
-- `httpx-sse` and `httpx2` are plain decoders of server-sent events over an HTTP client; `anthropic` is `Stream.raw_events`, its public
-  decoder, over httpx2 as in its own client. (`Stream` itself lets no event through that has no name, and Moondream's have none.)
-- `openai` is its client, by `client.post(…, stream_cls=Stream)`: `client.post` is its documented way to what it has no method for.
-"""
+- `moondream` is the official client, `vl(endpoint=…).query(…, stream=True)`. Its distribution asks
+  for a whole inference engine, torch included, but importing it and using it against a server needs
+  only Pillow; so it is installed without dependencies.
+- `httpx-sse` and `httpx2` are plain decoders of server-sent events over an HTTP client; `anthropic`
+  is `Stream.raw_events`, its public decoder, over httpx2 as in its own client. (`Stream` itself
+  lets no event through that has no name, and Moondream's have none.)
+- `openai` is its client, by `client.post(…, stream_cls=Stream)`: `client.post` is its documented
+way to what it has no method for."""
 
 from __future__ import annotations
 
@@ -49,12 +52,18 @@ def moondream(endpoint: str, took: Took) -> None:
 
 def httpx_sse(endpoint: str, took: Took) -> None:
     connect_sse = import_module("httpx_sse").connect_sse
-    with import_module("httpx").Client(trust_env=False) as client, connect_sse(client, "POST", f"{endpoint}/query", json=_BODY) as events:
+    with (
+        import_module("httpx").Client(trust_env=False) as client,
+        connect_sse(client, "POST", f"{endpoint}/query", json=_BODY) as events,
+    ):
         _take(events.iter_sse(), took)
 
 
 def httpx2(endpoint: str, took: Took) -> None:
-    with import_module("httpx2").Client(trust_env=False) as client, client.sse(f"{endpoint}/query", method="POST", json=_BODY) as events:
+    with (
+        import_module("httpx2").Client(trust_env=False) as client,
+        client.sse(f"{endpoint}/query", method="POST", json=_BODY) as events,
+    ):
         _take(events, took)
 
 
@@ -62,8 +71,12 @@ def openai(endpoint: str, took: Took) -> None:
     package: Any = import_module("openai")
     with (
         import_module("httpx2").Client(trust_env=False) as http,
-        package.OpenAI(api_key="none", base_url=endpoint, http_client=http, max_retries=0) as client,
-        client.post("/query", body=_BODY, cast_to=object, stream=True, stream_cls=package.Stream[object]) as messages,
+        package.OpenAI(
+            api_key="none", base_url=endpoint, http_client=http, max_retries=0
+        ) as client,
+        client.post(
+            "/query", body=_BODY, cast_to=object, stream=True, stream_cls=package.Stream[object]
+        ) as messages,
     ):
         for message in messages:
             if chunk := message.get("chunk"):
@@ -102,17 +115,18 @@ PEERS = {
 
 
 class OneAnswer:
-    """A server on loopback that reads one request, sends the given bytes piece by piece, and closes the connection.
+    """A server on loopback that reads one request, sends the given bytes chunk by chunk, and closes
+    the connection.
 
-    With `in_step` it waits, after the head and the first piece of the body, until `took` is called; `was_late` says that it was not.
-    `asked` is what the request had: its first line, its headers with names in lower case, its body.
-    """
+    With `in_step` it waits, after the head and the first chunk of the body, until `took` is called;
+    `was_late` says that it was not. `asked` is what the request had: its first line, its headers
+    with names in lower case, its body."""
 
-    def __init__(self, pieces: list[bytes], in_step: bool = False, patience: float = 3.0) -> None:
+    def __init__(self, chunks: list[bytes], in_step: bool = False, patience: float = 3.0) -> None:
         self.was_late = False
         self.asked: tuple[str, dict[str, str], bytes] | None = None
-        self._pieces = pieces
-        self._wait_after = 2 if in_step else len(pieces)
+        self._chunks = chunks
+        self._wait_after = 2 if in_step else len(chunks)
         self._patience = patience
         self._taken = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -128,16 +142,19 @@ class OneAnswer:
             connection, _ = self._listener.accept()
         except OSError:
             return  # nobody asked
-        with connection, suppress(ConnectionError):  # a client that has raised does not wait for the rest
+        with (
+            connection,
+            suppress(ConnectionError),
+        ):  # a client that has raised does not wait for the rest
             connection.settimeout(10)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._read_request(connection)
-            for piece in self._pieces[: self._wait_after]:
-                connection.sendall(piece)
-            if self._pieces[self._wait_after :]:
+            for chunk in self._chunks[: self._wait_after]:
+                connection.sendall(chunk)
+            if self._chunks[self._wait_after :]:
                 self.was_late = not self._taken.wait(self._patience)
-                for piece in self._pieces[self._wait_after :]:
-                    connection.sendall(piece)
+                for chunk in self._chunks[self._wait_after :]:
+                    connection.sendall(chunk)
 
     def _read_request(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as request:
@@ -152,6 +169,11 @@ class OneAnswer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._listener.close()
         self._thread.join()

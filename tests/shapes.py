@@ -1,4 +1,6 @@
-"""Random outlines with every path command, arcs and holes, for comparison with other programs: the same ones for the same seed."""
+"""Random outlines with every path command, arcs and holes, for comparison with other programs: the
+same ones for the same seed.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,20 @@ from sansio_moondream import BBox, SegmentResult
 
 
 def random_path(rng: Random) -> str:
-    """An outline that goes around the middle of the unit square, every corner reached by a command drawn by lot, and up to three holes.
+    """An outline that goes around the middle of the unit square, every corner reached by a command
+    drawn by lot, and up to three holes.
 
     A hole that runs the same way as the outline is none, by the rule `nonzero`.
     """
     corners = rng.randint(5, 12)
     angles = [math.tau * (i + rng.uniform(-0.3, 0.3)) / corners for i in range(corners)]
-    points = [(0.5 + rng.uniform(0.3, 0.5) * math.cos(angle), 0.5 + rng.uniform(0.3, 0.5) * math.sin(angle)) for angle in angles]
+    points = [
+        (
+            0.5 + rng.uniform(0.3, 0.5) * math.cos(angle),
+            0.5 + rng.uniform(0.3, 0.5) * math.sin(angle),
+        )
+        for angle in angles
+    ]
     x, y = points[0]
     parts = [f"M{x:.3f} {y:.3f}"]
     for end_x, end_y in points[1:]:
@@ -41,19 +50,31 @@ def random_path(rng: Random) -> str:
                 parts.append(f"{letter}{near()}{end}")
             case "A":
                 radii = f"{rng.uniform(0.05, 0.3):.3f} {rng.uniform(0.05, 0.3):.3f}"
-                parts.append(f"{letter}{radii} {rng.randint(-90, 90)} {rng.randint(0, 1)} {rng.randint(0, 1)} {end}")
+                parts.append(
+                    f"{letter}{radii} {rng.randint(-90, 90)} {rng.randint(0, 1)} {rng.randint(0, 1)} {end}"
+                )
             case _:
                 parts.append(f"{letter}{end}")
         x, y = round(end_x, 3), round(end_y, 3)
     parts.append("z")
     for _ in range(rng.randint(0, 3)):
-        r, x, y, sweep = rng.uniform(0.05, 0.15), rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.6), rng.randint(0, 1)
-        parts.append(f"M{x - r:.3f} {y:.3f}a{r:.3f} {r:.3f} 0 1 {sweep} {2 * r:.3f} 0 {r:.3f} {r:.3f} 0 1 {sweep} {-2 * r:.3f} 0z")
+        r, x, y, sweep = (
+            rng.uniform(0.05, 0.15),
+            rng.uniform(0.4, 0.6),
+            rng.uniform(0.4, 0.6),
+            rng.randint(0, 1),
+        )
+        parts.append(
+            f"M{x - r:.3f} {y:.3f}a{r:.3f} {r:.3f} 0 1 {sweep} {2 * r:.3f} 0 {r:.3f} {r:.3f} 0 1 {sweep} {-2 * r:.3f} 0z"
+        )
     return "".join(parts)
 
 
 def random_segment(rng: Random, size: int | None = None) -> SegmentResult:
-    """A random outline in a box that takes half of the picture's width and height at least. With `size`, its edges are whole pixels."""
+    """A random outline in a box that takes half of the picture's width and height at least.
+
+    With `size`, its edges are whole pixels.
+    """
     edges = []
     for _ in range(2):
         low = rng.uniform(0, 0.4)

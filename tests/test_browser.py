@@ -1,4 +1,7 @@
-"""Masks against an independent renderer: Chromium, drawing the same paths in the position that docs/pictures.md gives in CSS."""
+"""Masks against an independent renderer:
+
+Chromium, drawing the same paths in the position that docs/pictures.md gives in CSS.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ AS_SVG = [random_segment(_rng) for _ in range(20)]
 def tiny(rng: Random) -> SegmentResult:
     """In a box of at most six pixels, that begins anywhere in one."""
     x, y = rng.random(), rng.random()
-    return SegmentResult(random_path(rng), BBox(x, y, x + rng.uniform(0.3, 6) / SIZE, y + rng.uniform(0.3, 6) / SIZE))
+    return SegmentResult(
+        random_path(rng), BBox(x, y, x + rng.uniform(0.3, 6) / SIZE, y + rng.uniform(0.3, 6) / SIZE)
+    )
 
 
 TINY = [tiny(_rng) for _ in range(20)]
@@ -41,14 +46,21 @@ class Drawn:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     if chromium.PROGRAM is None:
         pytest.skip("needs Chromium: `make ci-tools`")
-    elements = [chromium.in_css(result) for result in IN_CSS] + [result.svg((SIZE, SIZE)) for result in (*AS_SVG, *TINY)]
+    elements = [chromium.in_css(result) for result in IN_CSS] + [
+        result.svg((SIZE, SIZE)) for result in (*AS_SVG, *TINY)
+    ]
     pictures = chromium.draw(elements, tmp_path_factory.mktemp("chromium"))
-    return Drawn(pictures[: len(IN_CSS)], pictures[len(IN_CSS) : -len(TINY)], pictures[-len(TINY) :])
+    return Drawn(
+        pictures[: len(IN_CSS)], pictures[len(IN_CSS) : -len(TINY)], pictures[-len(TINY) :]
+    )
 
 
 @pytest.mark.parametrize("antialias", [True, False])
 def test_masks_are_what_a_browser_draws_in_css(drawn: Drawn, antialias: bool):
-    overlaps = [overlap(result.mask((SIZE, SIZE), antialias=antialias), seen) for result, seen in zip(IN_CSS, drawn.in_css, strict=True)]
+    overlaps = [
+        overlap(result.mask((SIZE, SIZE), antialias=antialias), seen)
+        for result, seen in zip(IN_CSS, drawn.in_css, strict=True)
+    ]
     assert len(overlaps) == 200
     assert min(overlaps) >= 0.99, f"shape {overlaps.index(min(overlaps))}"
     assert sum(overlaps) / len(overlaps) >= 0.998
@@ -60,11 +72,16 @@ def test_the_svg_document_is_the_same_shape(drawn: Drawn):
 
 
 def test_borders_are_as_smooth_as_a_browsers(drawn: Drawn):
-    """The share of a pixel is that of the browser to less than a tenth on the average, and never half a pixel away."""
+    """The share of a pixel is that of the browser to less than a tenth on the average, and never
+    half a pixel away.
+    """
     for result, seen in zip(AS_SVG, drawn.as_svg, strict=True):
         difference = ImageChops.difference(result.mask((SIZE, SIZE)), seen)
         border = sum(seen.histogram()[1:255])
-        assert sum(value * count for value, count in enumerate(difference.histogram())) < 0.1 * 255 * border
+        assert (
+            sum(value * count for value, count in enumerate(difference.histogram()))
+            < 0.1 * 255 * border
+        )
         assert not any(difference.histogram()[127:])
 
 
@@ -75,14 +92,17 @@ def test_tiny_boxes_are_right_to_the_pixel(drawn: Drawn):
         ours, theirs = inside(result.mask((SIZE, SIZE)), 0.1), inside(seen, 0.1)
         some += ours.getbbox() is not None
         for one, other in ((ours, theirs), (theirs, ours)):
-            assert ImageChops.subtract(one, other.filter(ImageFilter.MaxFilter(3))).getbbox() is None
+            assert (
+                ImageChops.subtract(one, other.filter(ImageFilter.MaxFilter(3))).getbbox() is None
+            )
     assert some > len(TINY) / 2
 
 
 def test_the_documentations_sample_draws_it_elsewhere(drawn: Drawn):
     """It draws the path in the unit square of the picture, not of the box."""
     overlaps = [
-        overlap(replace(result, bbox=BBox(0, 0, 1, 1)).mask((SIZE, SIZE)), seen) for result, seen in zip(IN_CSS, drawn.in_css, strict=True)
+        overlap(replace(result, bbox=BBox(0, 0, 1, 1)).mask((SIZE, SIZE)), seen)
+        for result, seen in zip(IN_CSS, drawn.in_css, strict=True)
     ]
     assert max(overlaps) < 0.99
     assert sum(overlaps) / len(overlaps) < 0.5

@@ -1,8 +1,9 @@
-"""The `openai` package as a witness: the same bytes from a server on loopback to it and to this library, and what each makes of them.
+"""The `openai` package as a witness: the same bytes from a server on loopback to it and to this
+library, and what each makes of them.
 
-What a sound stream says, both read alike, and both ask alike; so does the official client of the service. Where a stream is not sound,
-they differ as `FAULTS` has it: the package ends a stream at `[DONE]` or with the body, and asks nothing of either.
-"""
+What a sound stream says, both read alike, and both ask alike; so does the official client of the
+service. Where a stream is not sound, they differ as `FAULTS` has it: the package ends a stream at
+`[DONE]` or with the body, and asks nothing of either."""
 
 from __future__ import annotations
 
@@ -43,7 +44,12 @@ USED = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
 
 def chunk(delta: dict[str, Any], finish_reason: str | None = None, **fields: Any) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    about = {"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1786000000, "model": "moondream3-preview"}
+    about = {
+        "id": "chatcmpl-7",
+        "object": "chat.completion.chunk",
+        "created": 1786000000,
+        "model": "moondream3-preview",
+    }
     return record(about | {"choices": [choice]} | fields)
 
 
@@ -57,13 +63,33 @@ SOUND = {
     "without [DONE]": [START, A, MOON, STOP, BILL],
     "usage with the finish reason": [START, A, MOON, chunk({}, "length", usage=USED), DONE],
     "text with the finish reason": [A, chunk({"content": " Mond über 🌙."}, "stop"), DONE],
-    "reasoning": [START, chunk({"reasoning": "Sieh: "}), chunk({"reasoning": "rund."}), A, MOON, STOP, BILL, DONE],
-    "reasoning_content": [chunk({"content": None, "reasoning_content": "Sieh: rund."}), A, MOON, STOP, DONE],
+    "reasoning": [
+        START,
+        chunk({"reasoning": "Sieh: "}),
+        chunk({"reasoning": "rund."}),
+        A,
+        MOON,
+        STOP,
+        BILL,
+        DONE,
+    ],
+    "reasoning_content": [
+        chunk({"content": None, "reasoning_content": "Sieh: rund."}),
+        A,
+        MOON,
+        STOP,
+        DONE,
+    ],
     "comments, no space, CRLF": [
         b": OPENROUTER PROCESSING\r\n\r\n",
         (A + MOON + STOP + DONE).replace(b"\n", b"\r\n").replace(b": {", b":{"),
     ],
-    "raw UTF-8": [A, 'data: {"id":"chatcmpl-7","choices":[{"index":0,"delta":{"content":" Mond über 🌙."}}]}\n\n'.encode(), STOP, DONE],
+    "raw UTF-8": [
+        A,
+        'data: {"id":"chatcmpl-7","choices":[{"index":0,"delta":{"content":" Mond über 🌙."}}]}\n\n'.encode(),
+        STOP,
+        DONE,
+    ],
     "encoded by this library": [
         encode_events(
             [
@@ -85,9 +111,19 @@ class Said(NamedTuple):
     error: Exception | None = None
 
 
-def pieces(body: list[bytes], *, framed: bool = True, status: str = "200 OK", content_type: str = "text/event-stream") -> list[bytes]:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*body, *([b""] if framed else [])]]
+def chunks(
+    body: list[bytes],
+    *,
+    framed: bool = True,
+    status: str = "200 OK",
+    content_type: str = "text/event-stream",
+) -> list[bytes]:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunks = [
+        b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in [*body, *([b""] if framed else [])]
+    ]
     return [head.encode(), *chunks]
 
 
@@ -123,46 +159,74 @@ def by_openai(sent: list[bytes], stream: bool = True) -> Said:
     with (
         OneAnswer(sent) as server,
         import_module("httpx2").Client(trust_env=False) as http,
-        openai.OpenAI(api_key="none", base_url=server.endpoint, http_client=http, max_retries=0) as client,
+        openai.OpenAI(
+            api_key="none", base_url=server.endpoint, http_client=http, max_retries=0
+        ) as client,
     ):
         try:
-            asked = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "?"}], stream=stream)
+            asked = client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": "?"}], stream=stream
+            )
             for part in asked if stream else [asked]:
                 for choice in part.choices:
                     said = choice.delta if stream else choice.message
                     text += said.content or ""
-                    reasoning += getattr(said, "reasoning", None) or getattr(said, "reasoning_content", None) or ""
+                    reasoning += (
+                        getattr(said, "reasoning", None)
+                        or getattr(said, "reasoning_content", None)
+                        or ""
+                    )
                     finish_reason = choice.finish_reason or finish_reason
                 usage = part.usage or usage
         except openai.OpenAIError as caught:
             error = caught
-    tokens = None if usage is None else Usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+    tokens = (
+        None
+        if usage is None
+        else Usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+    )
     return Said(text, reasoning, finish_reason, tokens, error)
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_sound_streams_are_read_alike(name: str):
-    ours, theirs = by_us(pieces(SOUND[name])), by_openai(pieces(SOUND[name]))
+    ours, theirs = by_us(chunks(SOUND[name])), by_openai(chunks(SOUND[name]))
     assert ours == theirs
     assert ours.text == "Ein Mond über 🌙."
     assert ours.reasoning == ("Sieh: rund." if "reasoning" in name or "encoded" in name else "")
     assert ours.finish_reason in ("stop", "length")
-    assert ours.usage == (Usage(740, 3, 743) if BILL in SOUND[name] or "usage with" in name else None)
+    assert ours.usage == (
+        Usage(740, 3, 743) if BILL in SOUND[name] or "usage with" in name else None
+    )
 
 
-@pytest.mark.parametrize("reasoning", [{}, {"reasoning": "Sieh: rund."}, {"reasoning_content": "Sieh: rund."}])
+@pytest.mark.parametrize(
+    "reasoning", [{}, {"reasoning": "Sieh: rund."}, {"reasoning_content": "Sieh: rund."}]
+)
 def test_whole_answers_are_read_alike(reasoning: dict[str, str]):
     message = {"role": "assistant", "content": "Ein Mond über 🌙."} | reasoning
     answer = {"id": "chatcmpl-7", "object": "chat.completion", "usage": USED}
-    body = json.dumps(answer | {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
-    sent = pieces([body], content_type="application/json")
+    body = json.dumps(
+        answer | {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    ).encode()
+    sent = chunks([body], content_type="application/json")
     ours, theirs = by_us(sent, stream=False), by_openai(sent, stream=False)
-    assert ours == theirs == Said("Ein Mond über 🌙.", "Sieh: rund." if reasoning else "", "stop", Usage(740, 3, 743))
+    assert (
+        ours
+        == theirs
+        == Said("Ein Mond über 🌙.", "Sieh: rund." if reasoning else "", "stop", Usage(740, 3, 743))
+    )
 
 
 ASKED: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL.data_url}}, {"type": "text", "text": "?"}]},
+    {
+        "role": "user",
+        "content": [
+            {"type": "image_url", "image_url": {"url": PIXEL.data_url}},
+            {"type": "text", "text": "?"},
+        ],
+    },
 ]
 
 
@@ -171,27 +235,45 @@ def ask_openai(endpoint: str) -> str:
         import_module("httpx2").Client(trust_env=False) as http,
         openai.OpenAI(api_key="KEY", base_url=endpoint, http_client=http, max_retries=0) as client,
     ):
-        options = {"temperature": 0.5, "max_completion_tokens": 9, "extra_body": {"reasoning": True}}
-        chunks = client.chat.completions.create(model="moondream3-preview", messages=ASKED, stream=True, **options)
+        options = {
+            "temperature": 0.5,
+            "max_completion_tokens": 9,
+            "extra_body": {"reasoning": True},
+        }
+        chunks = client.chat.completions.create(
+            model="moondream3-preview", messages=ASKED, stream=True, **options
+        )
         return "".join(part.choices[0].delta.content or "" for part in chunks if part.choices)
 
 
 def ask_moondream(endpoint: str) -> str:
     """With the official client of the service."""
-    client = pytest.importorskip("moondream", reason="needs moondream, which `make` installs").vl(api_key="KEY", endpoint=endpoint)
-    return "".join(client.chat(ASKED, stream=True, settings={"temperature": 0.5, "max_tokens": 9}, reasoning=True)["message"])
+    client = pytest.importorskip("moondream", reason="needs moondream, which `make` installs").vl(
+        api_key="KEY", endpoint=endpoint
+    )
+    return "".join(
+        client.chat(
+            ASKED, stream=True, settings={"temperature": 0.5, "max_tokens": 9}, reasoning=True
+        )["message"]
+    )
 
 
 @pytest.mark.parametrize("ask", [ask_openai, ask_moondream])
 def test_they_ask_alike(ask: Any, monkeypatch: pytest.MonkeyPatch):
-    """The same address, key and body, whatever the order of its fields; and they read the same text."""
+    """The same address, key and body, whatever the order of its fields; and they read the same
+    text.
+    """
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with OneAnswer(pieces(SOUND["with usage"])) as server:
+    with OneAnswer(chunks(SOUND["with usage"])) as server:
         assert ask(server.endpoint) == "Ein Mond über 🌙."
         theirs = server.asked
-    with OneAnswer(pieces(SOUND["with usage"])) as server:
-        request = ChatRequest(messages=ASKED, reasoning=True, settings=Settings(temperature=0.5, max_tokens=9))
-        with Client(UrllibTransport(proxies={}), Endpoint(server.endpoint, api_key="KEY")).stream(request) as stream:
+    with OneAnswer(chunks(SOUND["with usage"])) as server:
+        request = ChatRequest(
+            messages=ASKED, reasoning=True, settings=Settings(temperature=0.5, max_tokens=9)
+        )
+        with Client(UrllibTransport(proxies={}), Endpoint(server.endpoint, api_key="KEY")).stream(
+            request
+        ) as stream:
             assert stream.result().text == "Ein Mond über 🌙."
         ours = server.asked
     assert theirs is not None
@@ -205,7 +287,7 @@ ERROR = record({"error": {"message": "out of memory", "type": "server_error"}})
 BUSY = json.dumps({"error": {"message": "slow down", "type": "rate_limit_error"}}).encode()
 
 
-class Fault(NamedTuple):
+class HTTPFault(NamedTuple):
     """What is sent; the class of our error, and of the package's (None: it says nothing)."""
 
     sent: list[bytes]
@@ -215,14 +297,27 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "connection lost between two chunks": Fault(pieces([START, A], framed=False), ConnectionLost, "APIConnectionError"),
-    "connection lost behind the finish reason": Fault(pieces([START, A, STOP], framed=False), ConnectionLost, "APIConnectionError"),
-    "body ends without the finish reason": Fault(pieces([START, A]), IncompleteStream, None),
-    "[DONE] without a finish reason": Fault(pieces([START, A, DONE]), IncompleteStream, None),
-    "body ends in the middle of a record": Fault(pieces([START, A, STOP, BILL[:30]]), IncompleteStream, None),
-    "an error in the stream": Fault(pieces([START, A, ERROR, DONE]), ServerError, "APIError"),
-    "an error as JSON in a 200": Fault(pieces([BUSY], content_type="application/json"), RateLimitError, None, ""),
-    "429": Fault(pieces([BUSY], status="429 Too Many Requests", content_type="application/json"), RateLimitError, "RateLimitError", ""),
+    "connection lost between two chunks": HTTPFault(
+        chunks([START, A], framed=False), ConnectionLost, "APIConnectionError"
+    ),
+    "connection lost behind the finish reason": HTTPFault(
+        chunks([START, A, STOP], framed=False), ConnectionLost, "APIConnectionError"
+    ),
+    "body ends without the finish reason": HTTPFault(chunks([START, A]), IncompleteStream, None),
+    "[DONE] without a finish reason": HTTPFault(chunks([START, A, DONE]), IncompleteStream, None),
+    "body ends in the middle of a record": HTTPFault(
+        chunks([START, A, STOP, BILL[:30]]), IncompleteStream, None
+    ),
+    "an error in the stream": HTTPFault(chunks([START, A, ERROR, DONE]), ServerError, "APIError"),
+    "an error as JSON in a 200": HTTPFault(
+        chunks([BUSY], content_type="application/json"), RateLimitError, None, ""
+    ),
+    "429": HTTPFault(
+        chunks([BUSY], status="429 Too Many Requests", content_type="application/json"),
+        RateLimitError,
+        "RateLimitError",
+        "",
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""What people install works: the wheel and the sdist, each built, put into a clean environment and used there."""
+"""What people install works: the wheel and the sdist, each built, put into a clean environment and
+used there.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-IN_SDIST = ["LICENSE", "README.md", "CHANGELOG.md", "Makefile", "docs/", "fuzz/", "benchmarks/", "tests/core/", "tests/test_packaging.py"]
+IN_SDIST = [
+    "LICENSE",
+    "README.md",
+    "CHANGELOG.md",
+    "Makefile",
+    "docs/",
+    "fuzz/",
+    "benchmarks/",
+    "tests/core/",
+    "tests/test_packaging.py",
+]
 NOT_IN_SDIST = ["node_modules/", "wheels/", ".venv/", "__pycache__/"]
 
 SMOKE_TEST = r"""
@@ -44,8 +56,13 @@ match list(stream.events()):
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    # Isolated from the environment that runs the tests: nothing of the repository may be found by accident.
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_", "COVERAGE_"))}
+    # Isolated from the environment that runs the tests: nothing of the repository may be found by
+    # accident.
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "COV_", "COVERAGE_"))
+    }
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{command} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -54,15 +71,36 @@ def run(*command: str | Path, cwd: Path) -> str:
 @pytest.mark.index
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_installed_from_scratch(kind: str, tmp_path: Path) -> None:
-    run(sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", tmp_path / "dist", ROOT, cwd=tmp_path)
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        f"--{kind}",
+        "--outdir",
+        tmp_path / "dist",
+        ROOT,
+        cwd=tmp_path,
+    )
     (artifact,) = (tmp_path / "dist").iterdir()
 
-    # Our own pip reaches into the new environment: giving it one of its own takes longer than all the rest.
+    # Our own pip reaches into the new environment: giving it one of its own takes longer than all
+    # the rest.
     environment = tmp_path / "env"
     venv.create(environment, with_pip=False)
     bin_dir = environment / ("Scripts" if os.name == "nt" else "bin")
     python = bin_dir / "python"
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", artifact, cwd=tmp_path)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        artifact,
+        cwd=tmp_path,
+    )
 
     run(python, "-I", "-W", "error", "-c", SMOKE_TEST, cwd=tmp_path)
     assert "demo" in run(bin_dir / "moondream-stream", "--help", cwd=tmp_path)
@@ -70,9 +108,21 @@ def test_installed_from_scratch(kind: str, tmp_path: Path) -> None:
 
 
 def test_sdist_holds_all_that_is_needed_to_test_it(tmp_path: Path) -> None:
-    run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", tmp_path, ROOT, cwd=tmp_path)
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--sdist",
+        "--outdir",
+        tmp_path,
+        ROOT,
+        cwd=tmp_path,
+    )
     (artifact,) = tmp_path.iterdir()
     with tarfile.open(artifact) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-    assert [wanted for wanted in IN_SDIST if not any(name.startswith(wanted) for name in names)] == []
+    assert [
+        wanted for wanted in IN_SDIST if not any(name.startswith(wanted) for name in names)
+    ] == []
     assert [name for name in names if any(unwanted in name for unwanted in NOT_IN_SDIST)] == []

@@ -1,4 +1,5 @@
-"""Every code block of README and docs runs, every link leads somewhere, and what is generated is up to date.
+"""Every code block of README and docs runs, every link leads somewhere, and what is generated is up
+to date.
 
 Blocks that are files (see `guides.py`) are imported by the others.
 """
@@ -20,15 +21,26 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
-from sansio_moondream import ChatResult, Completed, Dialect, Event, Metadata, Reasoning, ReasoningDelta, TextDelta, Usage, encode_events
+from sansio_moondream import (
+    ChatResult,
+    Completed,
+    Dialect,
+    Event,
+    Metadata,
+    Reasoning,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+    encode_events,
+)
 from sansio_moondream.recording import Recording
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-# Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which would run these tests again, and what
-# tests/tools/test_serve_docs.py runs.
+# Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
+# would run these tests again, and what tests/tools/test_serve_docs.py runs.
 NOT_RUN = {"js", "json", "mermaid", "sh", "text"}
 
 
@@ -36,7 +48,9 @@ CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers each skill with its captured response, streamed or whole as asked; a chat with one made up, as none was captured."""
+    """Answers each skill with its captured response, streamed or whole as asked; a chat with one
+    made up, as none was captured.
+    """
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -56,7 +70,11 @@ class Service(BaseHTTPRequestHandler):
     def chat(self, stream: bool) -> None:
         text, thought = "A moon over the sea.", "It is round."
         about = Metadata(finish_reason="stop", usage=Usage(*CHAT_USAGE.values()))
-        events: list[Event] = [ReasoningDelta(thought), TextDelta(text), Completed(ChatResult(text, Reasoning(thought), about))]
+        events: list[Event] = [
+            ReasoningDelta(thought),
+            TextDelta(text),
+            Completed(ChatResult(text, Reasoning(thought), about)),
+        ]
         choice = {"message": {"content": text, "reasoning": thought}, "finish_reason": "stop"}
         self.send_response(200)
         self.send_header("content-type", "text/event-stream" if stream else "application/json")
@@ -97,13 +115,18 @@ def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "\n# test_" in page.read_text()], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "\n# test_" in page.read_text()], ids=lambda page: page.name
+)
 def test_files_of_tests_pass(page: Path, port: int, tmp_path: Path):
     for file in write_files(page, tmp_path):
         file.write_text(file.read_text().replace("localhost:2020", f"127.0.0.1:{port}"))
     records = "--moondream-record=once" in page.read_text()
     for options in (["--moondream-record=once"], ["--moondream-record=none"]) if records else ([],):
-        done = run([sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *options], tmp_path)
+        done = run(
+            [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *options],
+            tmp_path,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -113,12 +136,16 @@ def test_console_blocks_print_what_they_say(page: Path, port: int, tmp_path: Pat
     for kind, code in blocks(page):
         if kind == "console":
             command, _, expected = code.removeprefix("$ ").partition("\n")
-            done = run(["sh", "-c", command.replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
+            done = run(
+                ["sh", "-c", command.replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path
+            )
             assert done.stdout + done.stderr == expected
 
 
 def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
-    command = re.search(r"`(moondream-stream segment [^`]+)`", (ROOT / "README.md").read_text().replace("\n", " "))
+    command = re.search(
+        r"`(moondream-stream segment [^`]+)`", (ROOT / "README.md").read_text().replace("\n", " ")
+    )
     assert command is not None
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
     done = run(["sh", "-c", command[1].replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
@@ -127,16 +154,20 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
 
 
 def test_the_example_of_the_format_is_a_recording():
-    (content,) = (code for kind, code in blocks(ROOT / "docs" / "recordings.md", not_run=()) if kind == "json")
+    (content,) = (
+        code for kind, code in blocks(ROOT / "docs" / "recordings.md", not_run=()) if kind == "json"
+    )
     recording = Recording.decode(content.encode())
-    assert (recording.header.status_code, [piece.data for piece in recording.pieces]) == (
+    assert (recording.header.status_code, [chunk.data for chunk in recording.chunks]) == (
         200,
         [b'data: {"chunk": " moon"}\n\n', b"\x80\x81"],
     )
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))], ids=lambda page: page.name
+    "page",
+    [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))],
+    ids=lambda page: page.name,
 )
 def test_links_lead_somewhere(page: Path):
     for target in LINK.findall(page.read_text()):
@@ -145,7 +176,9 @@ def test_links_lead_somewhere(page: Path):
 
 def test_the_index_has_every_page():
     listed = LINK.findall((ROOT / "docs" / "README.md").read_text())
-    assert sorted(listed) == sorted({page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"})
+    assert sorted(listed) == sorted(
+        {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    )
 
 
 def script(name: str) -> Any:
@@ -172,9 +205,18 @@ def test_the_pictures_are_what_the_script_makes():
         with Image.open(ROOT / "docs" / name) as shipped:
             difference = ImageChops.difference(shipped.convert("RGB"), picture).convert("L")
         # Shipped with fewer colours, and made larger by whichever Pillow there is.
-        assert sum(difference.histogram()[32:]) < 0.01 * picture.width * picture.height, "run: python docs/make_pictures.py"
+        assert sum(difference.histogram()[32:]) < 0.01 * picture.width * picture.height, (
+            "run: python docs/make_pictures.py"
+        )
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env={**os.environ, "PATH": path})
+    return subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PATH": path},
+    )

@@ -1,4 +1,6 @@
-"""The fuzzers' own checks, without a fuzzer: on the seeds, and for a few seconds on cases made up at random. `make fuzz` does more."""
+"""The fuzzers' own checks, without a fuzzer: on the seeds, and for a few seconds on cases made up
+at random. `make fuzz` does more.
+"""
 
 import random
 import shutil
@@ -32,11 +34,15 @@ def test_cases_made_up_at_random(name):
         try:
             harness.HARNESSES[name](data)
         except Exception as error:
-            raise AssertionError(f"harness.HARNESSES[{name!r}](bytes.fromhex({data.hex()!r})) failed") from error
+            raise AssertionError(
+                f"harness.HARNESSES[{name!r}](bytes.fromhex({data.hex()!r})) failed"
+            ) from error
 
 
 @pytest.mark.parametrize("name", harness.HARNESSES)
-@pytest.mark.parametrize("data", [b"", b"\0", b"\xff" * 40, bytes(range(256))], ids=["empty", "one", "ones", "all"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"\xff" * 40, bytes(range(256))], ids=["empty", "one", "ones", "all"]
+)
 def test_any_bytes_are_a_case(name, data):
     harness.HARNESSES[name](data)
     for seed in range(20):
@@ -45,14 +51,24 @@ def test_any_bytes_are_a_case(name, data):
 
 def test_the_seeds_are_those_that_make_corpus_makes(tmp_path):
     make_corpus.make(tmp_path)
-    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert made == {path.relative_to(FUZZ / "corpus"): path.read_bytes() for path in SEEDS}, "run fuzz/make_corpus.py"
+    made = {
+        path.relative_to(tmp_path): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert made == {path.relative_to(FUZZ / "corpus"): path.read_bytes() for path in SEEDS}, (
+        "run fuzz/make_corpus.py"
+    )
 
 
 @pytest.mark.parametrize("bug", make_bugs.BUGS, ids=lambda bug: bug.name)
 def test_every_planted_bug_still_applies(bug, tmp_path):
     path = FUZZ / "bugs" / f"{bug.name}.patch"
-    shutil.copytree(ROOT / "sansio_moondream", tmp_path / "sansio_moondream", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "sansio_moondream",
+        tmp_path / "sansio_moondream",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     ran = subprocess.run(["git", "apply", str(path)], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, f"mend its texts in fuzz/make_bugs.py, and run that: {ran.stderr}"
     changed = (tmp_path / "sansio_moondream" / bug.file).read_text("utf-8")
@@ -66,7 +82,8 @@ def test_each_harness_has_enough_bugs_to_find():
         assert sum(name in bug.harnesses for bug in make_bugs.BUGS) >= 6
 
 
-# The reference is what everything is held against. So it is held against the standard's own examples, and against some plain cases.
+# The reference is what everything is held against. So it is held against the standard's own
+# examples, and against some plain cases.
 
 
 @pytest.mark.parametrize(
@@ -89,7 +106,9 @@ def test_the_reference_reads_the_standards_examples(stream, records):
 
 
 def test_the_reference_says_when_records_are_due():
-    assert [record.due for record in reference.records_of(b"data: a\r\n\r\ndata: b\n\n", 1000).whole] == [10, 20]
+    assert [
+        record.due for record in reference.records_of(b"data: a\r\n\r\ndata: b\n\n", 1000).whole
+    ] == [10, 20]
 
 
 def test_the_reference_has_limits():
@@ -100,7 +119,9 @@ def test_the_reference_has_limits():
 
 
 def test_the_reference_joins_halves_of_a_character():
-    body = b'data: {"chunk": "\\ud83c"}\n\ndata: {"chunk": "\\udf19"}\n\ndata: {"more": "\\ud83c"}\n\n'
+    body = (
+        b'data: {"chunk": "\\ud83c"}\n\ndata: {"chunk": "\\udf19"}\n\ndata: {"more": "\\ud83c"}\n\n'
+    )
     expected = reference.expect("query", body)
     assert expected.events == [TextDelta("\U0001f319"), Unknown({"more": "\ufffd"})]
     assert reference.expect("query", body, limits=Limits(max_text_bytes=3)).error is LimitExceeded
@@ -114,7 +135,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
     [
         # The example of RFC 9112, section 7.1, with an extension and a trailer field.
         (
-            OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\nWiki\r\n7;a=b\r\npedia i\r\n0\r\nA: b\r\n\r\n",
+            OK
+            + b"Transfer-Encoding: chunked\r\n\r\n4\r\nWiki\r\n7;a=b\r\npedia i\r\n0\r\nA: b\r\n\r\n",
             False,
             (b"Wikipedia i", "finished", True),
         ),
@@ -122,13 +144,32 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (OK + b"Content-Length: 4\r\n\r\nmoo", True, (b"moo", "lost", False)),
         (OK + b"\r\nmoon", True, (b"moon", "finished", False)),
         (OK + b"\r\nmoon", False, (b"moon", "waiting", False)),
-        (b"HTTP/1.1 103 Hints\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n", False, (b"", "finished", True)),
-        (OK + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n", False, (b"", "refused", False)),
+        (
+            b"HTTP/1.1 103 Hints\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n",
+            False,
+            (b"", "finished", True),
+        ),
+        (
+            OK + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n",
+            False,
+            (b"", "refused", False),
+        ),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabX", False, (b"ab", "refused", False)),
         (OK[:-2], True, (b"", "lost", False)),
         (b"\x15\x03", False, (b"", "refused", False)),
     ],
-    ids=["chunks", "length", "short", "until close", "not closed", "early head", "both", "no footer", "half a head", "TLS"],
+    ids=[
+        "chunks",
+        "length",
+        "short",
+        "until close",
+        "not closed",
+        "early head",
+        "both",
+        "no footer",
+        "half a head",
+        "TLS",
+    ],
 )
 def test_the_reference_reads_http(raw, eof, comes_to):
     response = http_reference.expect(raw, eof, 1000)

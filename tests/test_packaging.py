@@ -1,4 +1,4 @@
-"""The floors hold: the core imports no I/O, whoever brings it in, and nobody imports upward."""
+"""The layers hold: the core imports no I/O, whoever brings it in, and nobody imports upward."""
 
 from __future__ import annotations
 
@@ -34,33 +34,50 @@ IO_MODULES = frozenset({
 def modules_after(statement: str) -> frozenset[str]:
     """What is in sys.modules of a new interpreter after one statement.
 
-    Without `site`: whatever .pth files a machine has would import modules of their own and hide what we do.
-    """
+    Without `site`: whatever .pth files a machine has would import modules of their own and hide
+    what we do."""
     program = f"import sys; sys.path[:] = {sys.path!r}; {statement}; names = list(sys.modules); import json; print(json.dumps(names))"
-    run = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
     return frozenset(json.loads(run.stdout))
 
 
 def core_modules() -> list[str]:
-    """Every module of the core, but for the Hypothesis strategies: Hypothesis itself needs threads."""
+    """Every module of the core, but for the Hypothesis strategies:
+
+    Hypothesis itself needs threads.
+    """
     spec = importlib.util.find_spec("sansio_moondream")
     assert spec is not None and spec.origin is not None
     package = Path(spec.origin).parent
-    names = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in sorted(package.rglob("*.py"))]
+    names = [
+        ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        for path in sorted(package.rglob("*.py"))
+    ]
     return [name.removesuffix(".__init__") for name in names if "strategies" not in name]
 
 
 @pytest.mark.parametrize("module", core_modules())
 def test_importing_the_core_imports_no_io(module: str) -> None:
     loaded = IO_MODULES & modules_after(f"import {module}")
-    assert not loaded, f"of these, msgspec alone brings in {sorted(IO_MODULES & modules_after('import msgspec'))}"
+    assert not loaded, (
+        f"of these, msgspec alone brings in {sorted(IO_MODULES & modules_after('import msgspec'))}"
+    )
 
 
-@pytest.mark.parametrize("module", ["sansio_moondream", "moondream_transports", "moondream_transports.testing"])
+@pytest.mark.parametrize(
+    "module", ["sansio_moondream", "moondream_transports", "moondream_transports.conformance"]
+)
 def test_importing_needs_only_msgspec(module: str) -> None:
     """h11, Pillow and Hypothesis stay out until they are used; no HTTP library is needed."""
     ours = {"sansio_moondream", "moondream_transports"}
-    # msgspec takes typing_extensions where it finds it; sysconfig's data module is named after the platform.
+    # msgspec takes typing_extensions where it finds it; sysconfig's data module is named after the
+    # platform.
     known = {"__main__", "msgspec", "typing_extensions"} | sys.stdlib_module_names
     loaded = {name.partition(".")[0] for name in modules_after(f"import {module}")}
     assert module.partition(".")[0] in loaded
@@ -69,29 +86,46 @@ def test_importing_needs_only_msgspec(module: str) -> None:
 
 @pytest.mark.parametrize("name", ["HTTP11Exchange", "ResponseHead", "SocketStream"])
 def test_h11_comes_with_what_needs_it(name: str) -> None:
-    assert "h11" not in modules_after("import sansio_moondream, sansio_moondream.testing; dir(sansio_moondream)")
+    assert "h11" not in modules_after(
+        "import sansio_moondream, sansio_moondream.testing; dir(sansio_moondream)"
+    )
     loaded = modules_after(f"from sansio_moondream import {name}")
     assert "h11" in loaded
     assert not IO_MODULES & loaded
 
 
 def test_what_draws_comes_when_something_is_drawn() -> None:
-    drawing = {f"sansio_moondream.{name}" for name in ("paths", "images", "_paths", "_polygons", "_outline", "_fill", "_draw")}
-    assert not drawing & modules_after("import sansio_moondream; sansio_moondream.SegmentResult('M0 0')")
-    loaded = modules_after("import sansio_moondream; sansio_moondream.SegmentResult('M0 0', sansio_moondream.BBox(0, 0, 1, 1)).svg((1, 1))")
-    assert drawing & loaded == {f"sansio_moondream.{name}" for name in ("_paths", "_polygons", "_outline")}
+    drawing = {
+        f"sansio_moondream.{name}"
+        for name in ("paths", "images", "_paths", "_polygons", "_outline", "_fill", "_draw")
+    }
+    assert not drawing & modules_after(
+        "import sansio_moondream; sansio_moondream.SegmentResult('M0 0')"
+    )
+    loaded = modules_after(
+        "import sansio_moondream; sansio_moondream.SegmentResult('M0 0', sansio_moondream.BBox(0, 0, 1, 1)).svg((1, 1))"
+    )
+    assert drawing & loaded == {
+        f"sansio_moondream.{name}" for name in ("_paths", "_polygons", "_outline")
+    }
     assert not IO_MODULES & loaded
 
 
 def test_imports_go_only_downward() -> None:
     lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
-    run = subprocess.run([lint_imports, "--no-cache", "--no-logo"], capture_output=True, text=True, cwd=ROOT)
+    run = subprocess.run(
+        [lint_imports, "--no-cache", "--no-logo"], capture_output=True, text=True, cwd=ROOT
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize(("transport", "library"), [("AiohttpTransport", "aiohttp"), ("AnyioTransport", "anyio")])
+@pytest.mark.parametrize(
+    ("transport", "library"), [("AiohttpTransport", "aiohttp"), ("AnyioTransport", "anyio")]
+)
 def test_a_transport_whose_library_is_missing_says_what_to_install(transport: str, library: str):
-    program = f"import sys; sys.modules[{library!r}] = None; from moondream_transports import {transport}"
+    program = (
+        f"import sys; sys.modules[{library!r}] = None; from moondream_transports import {transport}"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(

@@ -1,16 +1,20 @@
-"""What goes wrong elsewhere, and not here: the same bytes to every client, and the README's table of what becomes of them.
+"""What goes wrong elsewhere, and not here: the same bytes to every client, and the README's table
+of what becomes of them.
 
-`python -m tests.test_peers` writes the table, and every cell of it is measured; tests/peers.py says how each client is used. All bytes come
-from a server on loopback, one HTTP chunk for each piece of a row's body.
+`python -m tests.test_peers` writes the table, and every cell of it is measured; tests/peers.py says
+how each client is used. All bytes come from a server on loopback, one HTTP chunk for each chunk of
+a row's body.
 
 What makes it fair:
 
-1. A row is what a server, a proxy or a network does to a real stream, and every client reads the stream without that fault.
-2. A client is judged only on what it means to get right: plain decoders of server-sent events on those (and on a broken connection,
-   which their HTTP client sees), openai's also on `{"error": …}` inside a stream, which its own service sends too. The other cells
-   hold a dash.
-3. What the standard for server-sent events demands is no fault, nor is a limit that can be raised: rows where a last event without its
-   blank line is dropped, or a record of 2 MB refused, are left out.
+1. A row is what a server, a proxy or a network does to a real stream, and every client reads the
+   stream without that fault.
+2. A client is judged only on what it means to get right: plain decoders of server-sent events on
+   those (and on a broken connection, which their HTTP client sees), openai's also on `{"error": …}`
+   inside a stream, which its own service sends too. The other cells hold a dash.
+3. What the standard for server-sent events demands is no fault, nor is a limit that can be raised:
+   rows where a last event without its blank line is dropped, or a record of 2 MB refused, are left
+   out.
 """
 
 from __future__ import annotations
@@ -29,10 +33,15 @@ from tests.helpers import END, delta, record
 from tests.peers import OURS, PEERS, Ask, OneAnswer, sansio_moondream
 
 PAGE = Path(__file__).parent.parent / "README.md"
-BEGIN_MARK, END_MARK = "<!-- made by tests/test_peers.py: begin -->\n", "<!-- made by tests/test_peers.py: end -->\n"
+BEGIN_MARK, END_MARK = (
+    "<!-- made by tests/test_peers.py: begin -->\n",
+    "<!-- made by tests/test_peers.py: end -->\n",
+)
 
 RIGHT, NOT_JUDGED = "right", "\N{EN DASH}"
-CLIENTS: dict[str, Ask] = {OURS: sansio_moondream} | {name: peer.ask for name, peer in PEERS.items()}
+CLIENTS: dict[str, Ask] = {OURS: sansio_moondream} | {
+    name: peer.ask for name, peer in PEERS.items()
+}
 ALL = frozenset(CLIENTS)
 MOONDREAM = frozenset({OURS, "moondream"})
 
@@ -66,18 +75,49 @@ class Row:
     framed: bool = True
     in_step: bool = False
 
-    def pieces(self) -> list[bytes]:
-        headers = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"} | self.headers
-        head = "".join(f"{line}\r\n" for line in ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items()), ""])
-        chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*self.body, *([b""] if self.framed else [])]]
+    def chunks(self) -> list[bytes]:
+        headers = {
+            "Content-Type": "text/event-stream",
+            "Transfer-Encoding": "chunked",
+        } | self.headers
+        head = "".join(
+            f"{line}\r\n"
+            for line in [
+                "HTTP/1.1 200 OK",
+                *(f"{name}: {value}" for name, value in headers.items()),
+                "",
+            ]
+        )
+        chunks = [
+            b"%x\r\n%b\r\n" % (len(chunk), chunk)
+            for chunk in [*self.body, *([b""] if self.framed else [])]
+        ]
         return [head.encode(), *chunks]
 
 
 ORDINARY = Row("an ordinary answer", MESSAGES, in_step=True)
 ROWS = [
-    Row("connection closed between two events", DELTAS[:2], "".join(CHUNKS[:2]), error="", framed=False),
-    Row("body ends as HTTP says, without the end-of-stream message", DELTAS[:2], "".join(CHUNKS[:2]), "", MOONDREAM),
-    Row('`{"error": …}` inside the stream', [DELTAS[0], record(ERROR)], CHUNKS[0], "out of memory", MOONDREAM | {"openai"}),
+    Row(
+        "connection closed between two events",
+        DELTAS[:2],
+        "".join(CHUNKS[:2]),
+        error="",
+        framed=False,
+    ),
+    Row(
+        "body ends as HTTP says, without the end-of-stream message",
+        DELTAS[:2],
+        "".join(CHUNKS[:2]),
+        "",
+        MOONDREAM,
+    ),
+    Row(
+        '`{"error": …}` inside the stream',
+        [DELTAS[0], record(ERROR)],
+        CHUNKS[0],
+        "out of memory",
+        MOONDREAM | {"openai"},
+    ),
     Row(
         '`{"error": …}` as a JSON body, with status 200',
         [json.dumps(ERROR).encode()],
@@ -88,7 +128,12 @@ ROWS = [
     ),
     Row(
         "character broken in the chunks, mended in the last event's `answer`",
-        [delta("Der Mond \ufffd"), delta("\ufffdber"), delta(" Wasser"), record({"completed": True, "answer": "".join(CHUNKS)})],
+        [
+            delta("Der Mond \ufffd"),
+            delta("\ufffdber"),
+            delta(" Wasser"),
+            record({"completed": True, "answer": "".join(CHUNKS)}),
+        ],
         judged=MOONDREAM,
     ),
     Row(
@@ -98,12 +143,22 @@ ROWS = [
         judged=MOONDREAM,
     ),
     Row('`"chunk": null`', [*DELTAS, record({"chunk": None}), END], judged=MOONDREAM),
-    Row("empty `data: ` to keep the connection alive", [DELTAS[0], b"data: \n\n", *DELTAS[1:], END]),
+    Row(
+        "empty `data: ` to keep the connection alive", [DELTAS[0], b"data: \n\n", *DELTAS[1:], END]
+    ),
     Row("no space after `data:`", [message.replace(b"data: ", b"data:") for message in MESSAGES]),
     Row("lines end in CR", [message.replace(b"\n", b"\r") for message in MESSAGES], in_step=True),
     Row("byte order mark", [b"\xef\xbb\xbf" + MESSAGES[0], *MESSAGES[1:]]),
-    Row("`charset=iso-8859-1` in the head, UTF-8 in the body", RAW_UTF_8, headers={"Content-Type": LATIN_1}),
-    Row("body compressed with gzip", [gzip.compress(b"".join(MESSAGES))], headers={"Content-Encoding": "gzip"}),
+    Row(
+        "`charset=iso-8859-1` in the head, UTF-8 in the body",
+        RAW_UTF_8,
+        headers={"Content-Type": LATIN_1},
+    ),
+    Row(
+        "body compressed with gzip",
+        [gzip.compress(b"".join(MESSAGES))],
+        headers={"Content-Encoding": "gzip"},
+    ),
 ]
 
 
@@ -112,7 +167,7 @@ def outcome(ask: Ask, row: Row) -> str:
     chunks: list[object] = []
     whole: str | None = None
     raised: Exception | None = None
-    with OneAnswer(row.pieces(), row.in_step) as server:
+    with OneAnswer(row.chunks(), row.in_step) as server:
 
         def took(chunk: object) -> None:
             chunks.append(chunk)
@@ -152,7 +207,10 @@ def column(client: str) -> list[str]:
 
 
 def table() -> str:
-    """All rows by all clients, measured now. The clients run side by side, so that nobody waits for those that are late."""
+    """All rows by all clients, measured now.
+
+    The clients run side by side, so that nobody waits for those that are late.
+    """
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as pool:
         patch.setenv("no_proxy", "127.0.0.1")  # for moondream; the others are told not to look
         columns = list(pool.map(column, CLIENTS))
@@ -174,7 +232,9 @@ def page_with_table(page: str, new: str) -> str:
 
 def need(peer: str) -> None:
     for module in PEERS[peer].modules:
-        pytest.importorskip(module, reason=f"needs {peer}, which `make` installs", exc_type=ImportError)
+        pytest.importorskip(
+            module, reason=f"needs {peer}, which `make` installs", exc_type=ImportError
+        )
 
 
 @pytest.mark.parametrize("row", [ORDINARY, *ROWS], ids=lambda row: row.name)

@@ -1,4 +1,6 @@
-"""mypy and pyright, both strict, understand the public names: what is right passes, the guides too, and what is wrong does not."""
+"""mypy and pyright, both strict, understand the public names: what is right passes, the guides too,
+and what is wrong does not.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ from tests.guides import ROOT, write_files
 
 FILES = Path(__file__).parent / "typing"
 CHECKERS = {
-    "mypy": [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", "--cache-dir", os.devnull],
+    "mypy": [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        "pyproject.toml",
+        "--cache-dir",
+        os.devnull,
+    ],
     "pyright": [sys.executable, "-m", "pyright", "--pythonpath", sys.executable],
 }
 each_checker = pytest.mark.parametrize("checker", CHECKERS)
@@ -22,7 +32,9 @@ IGNORE = re.compile(r"  # type: ignore\[.*\]$", re.MULTILINE)
 
 
 def check(checker: str, *paths: Path) -> tuple[int, str]:
-    run = subprocess.run([*CHECKERS[checker], *map(str, paths)], capture_output=True, text=True, cwd=ROOT)
+    run = subprocess.run(
+        [*CHECKERS[checker], *map(str, paths)], capture_output=True, text=True, cwd=ROOT
+    )
     return run.returncode, run.stdout + run.stderr
 
 
@@ -36,15 +48,21 @@ def test_right_passes_and_no_ignore_of_wrong_is_unneeded(checker: str, tmp_path:
     ]
     assert guides
     # pyright does not find what files outside the project import from each other
-    returncode, said = check(checker, *sorted(FILES.glob("*.py")), *(guides if checker == "mypy" else []))
+    returncode, said = check(
+        checker, *sorted(FILES.glob("*.py")), *(guides if checker == "mypy" else [])
+    )
     assert returncode == 0, said
 
 
 @each_checker
 def test_every_wrong_line_is_an_error_and_no_other(checker: str, tmp_path: Path):
-    """The same without the comments: so the checkers do look at these files, and at every line of them."""
+    """The same without the comments: so the checkers do look at these files, and at every line of
+    them.
+    """
     source = (FILES / "wrong.py").read_text()
     (tmp_path / "naked.py").write_text(IGNORE.sub("", source))
     _, said = check(checker, tmp_path / "naked.py")
     found = {int(line) for line in re.findall(r"naked\.py:(\d+)(?::\d+)?(?: -)?:? error", said)}
-    assert found == {number for number, line in enumerate(source.splitlines(), 1) if IGNORE.search(line)}, said
+    assert found == {
+        number for number, line in enumerate(source.splitlines(), 1) if IGNORE.search(line)
+    }, said

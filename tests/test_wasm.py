@@ -1,4 +1,6 @@
-"""A part of the decode tests once more, under WebAssembly: see tests/wasm/run.mjs. `make test-wasm` runs all of them."""
+"""A part of the decode tests once more, under WebAssembly: see tests/wasm/run.mjs. `make test-wasm`
+runs all of them.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,23 @@ from pathlib import Path
 import pytest
 
 WASM = Path(__file__).parent / "wasm"
-QUICK = ["tests/wasm/probe.py", *(f"tests/core/test_{name}.py" for name in ("records", "stream", "inflate", "limits"))]
+QUICK = [
+    "tests/wasm/probe.py",
+    *(f"tests/core/test_{name}.py" for name in ("records", "stream", "inflate", "limits")),
+]
 
 
 @pytest.mark.wasm
 def test_decoding_under_webassembly() -> None:
     node = shutil.which("node")
     # The stamps are set last: what was installed only in half does not count.
-    if node is None or not (WASM / "node_modules" / ".stamp").exists() or not (WASM / "wheels" / ".stamp").exists():
+    if (
+        node is None
+        or not (WASM / "node_modules" / ".stamp").exists()
+        or not (WASM / "wheels" / ".stamp").exists()
+    ):
         pytest.skip("needs `make ci-tools`, and node")
-    run = subprocess.run([node, WASM / "run.mjs", *QUICK], capture_output=True, text=True, timeout=600)
+    run = subprocess.run(
+        [node, WASM / "run.mjs", *QUICK], capture_output=True, text=True, timeout=600
+    )
     assert run.returncode == 0, run.stdout + run.stderr

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Make the recordings that ship with the command line from captured responses: python tools/make_recordings.py
+"""Make the recordings that ship with the command line from captured responses: python
+tools/make_recordings.py
 
-The captured responses (tests/data/traces) have the servers' own framing, field names and pauses, and made-up texts. Here the HTTP
-framing is taken off, the pauses are stretched to a pace that one can watch, and texts that are long for the sake of strange
-characters are cut before those. The outline is bent to that of the moon in the picture, number by number. What the server says of
-itself in its last message is changed to fit.
-"""
+The captured responses (tests/data/traces) have the servers' own framing, field names and pauses,
+and made-up texts. Here the HTTP framing is taken off, the pauses are stretched to a pace that one
+can watch, and texts that are long for the sake of strange characters are cut before those. The
+outline is bent to that of the moon in the picture, number by number. What the server says of itself
+in its last message is changed to fit."""
 
 from __future__ import annotations
 
@@ -19,8 +20,17 @@ from typing import Any
 
 import h11
 
-from sansio_moondream import CaptionRequest, DetectRequest, Endpoint, PointRequest, QueryRequest, Request, SegmentRequest, encode_image
-from sansio_moondream.recording import Ending, Piece, Recording, RecordingHeader
+from sansio_moondream import (
+    CaptionRequest,
+    DetectRequest,
+    Endpoint,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+    encode_image,
+)
+from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 
 ROOT = Path(__file__).parent.parent
 TRACES = ROOT / "tests" / "data" / "traces"
@@ -28,59 +38,73 @@ RECORDINGS = ROOT / "tools" / "moondream_tools" / "recordings"
 MOON = encode_image((RECORDINGS / "moon.png").read_bytes())
 ENDPOINT = Endpoint(headers={"User-Agent": "sansio-moondream"})
 
-# The moon in moon.png, in pixels: a disc without another disc. Each is x and y of its centre, and its radius.
+# The moon in moon.png, in pixels: a disc without another disc. Each is x and y of its centre, and
+# its radius.
 MOON_SIZE = 96
 DISC, SHADOW = (48.1, 46.1, 36.1), (66.9, 35.2, 33.5)
 
-Timed = list[tuple[float, bytes]]  # seconds since the request, and a piece of the body
+Timed = list[tuple[float, bytes]]  # seconds since the request, and a chunk of the body
 
 
 def read_trace(name: str) -> tuple[int, list[tuple[bytes, bytes]], Timed]:
-    """Status, headers, and the pieces of the body with the times at which they came."""
+    """Status, headers, and the chunks of the body with the times at which they came."""
     trace = json.loads((TRACES / f"{name}.json").read_text())
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method="POST", target="/", headers=[("host", "localhost")]))
     connection.send(h11.EndOfMessage())
     response: h11.Response | None = None
-    pieces: Timed = []
+    chunks: Timed = []
     for milliseconds, chunk in zip(trace["chunk_ms"], trace["response_chunks_b64"], strict=True):
         connection.receive_data(base64.b64decode(chunk))
-        while not isinstance(event := connection.next_event(), type(h11.NEED_DATA) | h11.EndOfMessage):
+        while not isinstance(
+            event := connection.next_event(), type(h11.NEED_DATA) | h11.EndOfMessage
+        ):
             if isinstance(event, h11.Response):
                 response = event
             elif isinstance(event, h11.Data):
-                pieces.append((milliseconds / 1000, bytes(event.data)))
+                chunks.append((milliseconds / 1000, bytes(event.data)))
     assert response is not None
-    return response.status_code, list(response.headers), pieces
+    return response.status_code, list(response.headers), chunks
 
 
-def cut_text(pieces: Timed, after: str, last: str) -> Timed:
-    """End a text behind the piece `after`, with an end-of-stream message that carries `last`."""
-    messages = [json.loads(piece.removeprefix(b"data: ")) for _, piece in pieces]
+def cut_text(chunks: Timed, after: str, last: str) -> Timed:
+    """End a text behind the chunk `after`, with an end-of-stream message that carries `last`."""
+    messages = [json.loads(chunk.removeprefix(b"data: ")) for _, chunk in chunks]
     count = 1 + [message["chunk"] for message in messages].index(after)
     end = messages[-1] | {"chunk": last}
     whole = "".join(message["chunk"] for message in messages[:count]) + last
     end |= {field: whole for field in ("answer", "caption") if field in end}
     end["metrics"]["output_tokens"] = messages[count]["token_index"] + 1
-    return [*pieces[:count], (pieces[count][0], b"data: " + json.dumps(end).encode() + b"\n\n")]
+    return [*chunks[:count], (chunks[count][0], b"data: " + json.dumps(end).encode() + b"\n\n")]
 
 
 def around_the_moon(share: float) -> tuple[float, float]:
-    """A point of the moon's outline, in fractions of the picture; from one horn along the disc to the other, and back along the shadow."""
+    """A point of the moon's outline, in fractions of the picture; from one horn along the disc to
+    the other, and back along the shadow.
+    """
     (x, y, r), (sx, sy, sr) = DISC, SHADOW
     between = math.dist((x, y), (sx, sy))
     towards = math.atan2(sy - y, sx - x)
-    wide = math.acos((between**2 + r**2 - sr**2) / (2 * between * r))  # from the line between the centres to a horn, seen from the disc
+    wide = math.acos(
+        (between**2 + r**2 - sr**2) / (2 * between * r)
+    )  # from the line between the centres to a horn, seen from the disc
     narrow = math.acos((between**2 + sr**2 - r**2) / (2 * between * sr))  # and from the shadow
     if share < 0.6:
         angle, radius = towards + wide + (math.tau - 2 * wide) * share / 0.6, r
     else:
-        angle, x, y, radius = towards + math.pi + narrow - 2 * narrow * (share - 0.6) / 0.4, sx, sy, sr
+        angle, x, y, radius = (
+            towards + math.pi + narrow - 2 * narrow * (share - 0.6) / 0.4,
+            sx,
+            sy,
+            sr,
+        )
     return (x + radius * math.cos(angle)) / MOON_SIZE, (y + radius * math.sin(angle)) / MOON_SIZE
 
 
 def bend(path: str, box: dict[str, float], decimals: int, number: str) -> str:
-    """The same path command by command and number by number, but around the moon; `number` is how one is formatted."""
+    """The same path command by command and number by number, but around the moon; `number` is how
+    one is formatted.
+    """
     coordinates = re.findall(r"[0-9.]+", path)
     count = len(coordinates) // 2
     width, height = box["x_max"] - box["x_min"], box["y_max"] - box["y_min"]
@@ -95,9 +119,9 @@ def bend(path: str, box: dict[str, float], decimals: int, number: str) -> str:
     return re.sub(r"[0-9.]+", lambda _: next(numbers), path)
 
 
-def fit_to_the_moon(pieces: Timed) -> Timed:
-    """A segmentation in the same pieces, with the outline of the moon in the picture."""
-    messages = [json.loads(piece.removeprefix(b"data: ")) for _, piece in pieces]
+def fit_to_the_moon(chunks: Timed) -> Timed:
+    """A segmentation in the same chunks, with the outline of the moon in the picture."""
+    messages = [json.loads(chunk.removeprefix(b"data: ")) for _, chunk in chunks]
     first, *deltas, last = messages
     edges = [around_the_moon(i / 1000) for i in range(1001)]
     first["bbox"] |= {"x_min": 0.12, "x_max": 0.83, "y_min": 0.09, "y_max": 0.87}
@@ -107,33 +131,51 @@ def fit_to_the_moon(pieces: Timed) -> Timed:
         for i, axis in enumerate("xy")
     }
     bent = bend("|".join(delta["chunk"] for delta in deltas), first["bbox"], 2, "{:g}").split("|")
-    for delta, chunk in zip(deltas, bent, strict=True):
-        delta["chunk"] = chunk
+    for delta, http_chunk in zip(deltas, bent, strict=True):
+        delta["chunk"] = http_chunk
     last["path"] = bend(last["path"], last["bbox"], 3, "{:.3f}").replace("0.", ".")
-    return [(when, b"data: " + json.dumps(message).encode() + b"\n\n") for (when, _), message in zip(pieces, messages, strict=True)]
+    return [
+        (when, b"data: " + json.dumps(message).encode() + b"\n\n")
+        for (when, _), message in zip(chunks, messages, strict=True)
+    ]
 
 
-def slow_down(pieces: Timed, seconds: float) -> Timed:
-    """Stretch the times so that the last piece comes after `seconds`, and what the last message says of time accordingly."""
-    factor = seconds / pieces[-1][0]
-    *before, (end, last) = [(when * factor, piece) for when, piece in pieces]
+def slow_down(chunks: Timed, seconds: float) -> Timed:
+    """Stretch the times so that the last chunk comes after `seconds`, and what the last message
+    says of time accordingly.
+    """
+    factor = seconds / chunks[-1][0]
+    *before, (end, last) = [(when * factor, chunk) for when, chunk in chunks]
     prefix = b"data: " if last.startswith(b"data: ") else b""
     message = json.loads(last.removeprefix(prefix))
     metrics: dict[str, float] = message["metrics"]
     share = 1000 * seconds / (metrics["ttft_ms"] + metrics["decode_time_ms"])
-    message["metrics"] = {name: round(value * share, 1) if name.endswith("_ms") else value for name, value in metrics.items()}
+    message["metrics"] = {
+        name: round(value * share, 1) if name.endswith("_ms") else value
+        for name, value in metrics.items()
+    }
     compact = None if prefix else (",", ":")  # as the server writes each of them
-    return [*before, (end, prefix + json.dumps(message, separators=compact).encode() + last[len(last.rstrip()) :])]
+    return [
+        *before,
+        (
+            end,
+            prefix + json.dumps(message, separators=compact).encode() + last[len(last.rstrip()) :],
+        ),
+    ]
 
 
-def recording(request: Request[Any], status_code: int, headers: list[tuple[bytes, bytes]], pieces: Timed) -> Recording:
-    size = str(sum(len(piece) for _, piece in pieces)).encode()
+def recording(
+    request: Request[Any], status_code: int, headers: list[tuple[bytes, bytes]], chunks: Timed
+) -> Recording:
+    size = str(sum(len(chunk) for _, chunk in chunks)).encode()
     headers = [(name, size if name == b"content-length" else value) for name, value in headers]
-    header = RecordingHeader.of(request.to_http(ENDPOINT), status_code, headers, seconds=pieces[0][0] / 2)
+    header = RecordingHeader.of(
+        request.to_http(ENDPOINT), status_code, headers, seconds=chunks[0][0] / 2
+    )
     before = header.seconds
-    lines: list[Piece] = []
-    for when, piece in pieces:
-        lines.append(Piece(round(when - before, 3), piece))
+    lines: list[Chunk] = []
+    for when, chunk in chunks:
+        lines.append(Chunk(round(when - before, 3), chunk))
         before = when
     return Recording(header, tuple(lines), Ending(0.001))
 
@@ -142,19 +184,29 @@ def make() -> dict[str, Recording]:
     """All recordings, by the name of their file."""
     made: dict[str, Recording] = {}
     streamed: list[tuple[str, Request[Any], float, tuple[str, str] | None]] = [
-        ("query", QueryRequest(image=MOON, question="What is in this image?"), 3.0, (" next to 🌙", " and 👩\u200d🚀.")),
-        ("caption", CaptionRequest(image=MOON, length="short"), 2.0, (" 🌒 along its", " lower edge.")),
+        (
+            "query",
+            QueryRequest(image=MOON, question="What is in this image?"),
+            3.0,
+            (" next to 🌙", " and 👩\u200d🚀."),
+        ),
+        (
+            "caption",
+            CaptionRequest(image=MOON, length="short"),
+            2.0,
+            (" 🌒 along its", " lower edge."),
+        ),
         ("segment", SegmentRequest(image=MOON, object="moon"), 5.0, None),
         ("detect-whole", DetectRequest(image=MOON, object="moon"), 0.4, None),
         ("point-whole", PointRequest(image=MOON, object="moon"), 0.4, None),
     ]
     for name, request, seconds, cut in streamed:
-        status_code, headers, pieces = read_trace(f"engine-{name}")
+        status_code, headers, chunks = read_trace(f"engine-{name}")
         if cut is not None:
-            pieces = cut_text(pieces, *cut)
+            chunks = cut_text(chunks, *cut)
         if name == "segment":
-            pieces = fit_to_the_moon(pieces)
-        made[request.skill] = recording(request, status_code, headers, slow_down(pieces, seconds))
+            chunks = fit_to_the_moon(chunks)
+        made[request.skill] = recording(request, status_code, headers, slow_down(chunks, seconds))
     return made
 
 

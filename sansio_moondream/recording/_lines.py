@@ -12,17 +12,21 @@ from msgspec import Meta, Struct
 
 from sansio_moondream._errors import shorten
 
-from ._values import EOF, Ending, Line, Piece, RecordingError, RecordingHeader, decode_json
+from ._values import EOF, Chunk, Ending, Line, RecordingError, RecordingHeader, decode_json
 
 FORMAT_VERSION: Final = 1
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 
-# Beside what JSON itself escapes: C1 controls and DEL, marks of direction, line and paragraph separators, the byte order mark.
+# Beside what JSON itself escapes: C1 controls and DEL, marks of direction, line and paragraph
+# separators, the byte order mark.
 _UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def encode_line(line: Line) -> bytes:
-    """One line of a recording, with its line end. Write the header first, then each piece, then the ending."""
+    """One line of a recording, with its line end.
+
+    Write the header first, then each chunk, then the ending.
+    """
     if isinstance(line, RecordingHeader):
         return _encode(_wire_header(line))
     if isinstance(line, Ending):
@@ -36,9 +40,9 @@ def encode_line(line: Line) -> bytes:
 class RecordingReader:
     """Reads a recording line by line, holding none of them.
 
-    Give each line to `receive_line` in order and take what it is; after the last, call `receive_eof`. From a file, take lines with
-    `readline(MAX_LINE_BYTES + 1)`: a line that is longer than that is refused, and never read whole.
-    """
+    Give each line to `receive_line` in order and take what it is; after the last, call
+    `receive_eof`. From a file, take lines with `readline(MAX_LINE_BYTES + 1)`: a line that is
+    longer than that is refused, and never read whole."""
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -47,7 +51,10 @@ class RecordingReader:
         self._ended = False
 
     def receive_line(self, line: bytes) -> Line:
-        """What one line says, with or without its line end. Raises RecordingError; there is no reading on after that."""
+        """What one line says, with or without its line end.
+
+        Raises RecordingError; there is no reading on after that.
+        """
         self._line_number += 1
         try:
             return self._read(line)
@@ -58,7 +65,11 @@ class RecordingReader:
         """No line follows. Raises RecordingError if the ending has not come."""
         if not self._ended:
             self._line_number += 1
-            raise self._error("the recording stops without its ending" if self._header else "the recording is empty")
+            raise self._error(
+                "the recording stops without its ending"
+                if self._header
+                else "the recording is empty"
+            )
 
     def _read(self, line: bytes) -> Line:
         if len(line) > self._max_line_bytes:
@@ -69,10 +80,12 @@ class RecordingReader:
         if self._header is None:
             self._header = _parse_header(value)
             return self._header
-        parsed = _parse_piece_or_ending(value)
+        parsed = _parse_chunk_or_ending(value)
         self._ended = isinstance(parsed, Ending)
-        if self._header.status_code is None and (isinstance(parsed, Piece) or parsed.fault == EOF):
-            raise ValueError("where no response began, only the error that ended the exchange should follow")
+        if self._header.status_code is None and (isinstance(parsed, Chunk) or parsed.fault == EOF):
+            raise ValueError(
+                "where no response began, only the error that ended the exchange should follow"
+            )
         return parsed
 
     def _error(self, message: str) -> RecordingError:
@@ -83,26 +96,29 @@ class Recording(Struct, frozen=True):
     """A whole exchange. `encode` and `decode` are its file's content."""
 
     header: RecordingHeader
-    pieces: tuple[Piece, ...]
+    chunks: tuple[Chunk, ...]
     ending: Ending
 
     def encode(self) -> bytes:
         """The content of its file."""
-        lines: tuple[Line, ...] = (self.header, *self.pieces, self.ending)
+        lines: tuple[Line, ...] = (self.header, *self.chunks, self.ending)
         return b"".join(map(encode_line, lines))
 
     @classmethod
     def decode(cls, data: bytes, max_line_bytes: int = MAX_LINE_BYTES) -> Recording:
         """The recording that a file holds. Raises RecordingError."""
         reader = RecordingReader(max_line_bytes)
-        lines: list[Any] = [reader.receive_line(line) for line in (data.removesuffix(b"\n").split(b"\n") if data else ())]
+        lines: list[Any] = [
+            reader.receive_line(line)
+            for line in (data.removesuffix(b"\n").split(b"\n") if data else ())
+        ]
         reader.receive_eof()
-        header, *pieces, ending = lines  # the reader takes no other order
-        return cls(header, tuple(pieces), ending)
+        header, *chunks, ending = lines  # the reader takes no other order
+        return cls(header, tuple(chunks), ending)
 
     def __repr__(self) -> str:
         about = self.header
-        return f"<Recording {about.method} {about.path}: {about.status_code}, {len(self.pieces):,} pieces, {self.ending.fault}>"
+        return f"<Recording {about.method} {about.path}: {about.status_code}, {len(self.chunks):,} chunks, {self.ending.fault}>"
 
 
 class _WireRequest(Struct):
@@ -136,9 +152,13 @@ def _parse_header(value: Any) -> RecordingHeader:
     fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     version = fields.get("recording")
     if version is None:
-        raise ValueError('the first line should be the header of a recording: {"recording": 1, ...}')
+        raise ValueError(
+            'the first line should be the header of a recording: {"recording": 1, ...}'
+        )
     if version != FORMAT_VERSION:
-        raise ValueError(f"the recording has format version {shorten(str(version), 40)}, and this library reads {FORMAT_VERSION}")
+        raise ValueError(
+            f"the recording has format version {shorten(str(version), 40)}, and this library reads {FORMAT_VERSION}"
+        )
     wire = msgspec.convert(fields, _WireHeader)
     asked, answered = wire.request, wire.response
     if answered is None:
@@ -147,20 +167,25 @@ def _parse_header(value: Any) -> RecordingHeader:
     return RecordingHeader(asked.method, asked.path, asked.headers, asked.body, *head)
 
 
-def _parse_piece_or_ending(value: Any) -> Piece | Ending:
+def _parse_chunk_or_ending(value: Any) -> Chunk | Ending:
     match value:
         case [seconds, "t", str(text)]:
-            return Piece(seconds, text.encode())
+            return Chunk(seconds, text.encode())
         case [seconds, "b", str(text)]:
-            return Piece(seconds, b64decode(text, validate=True))
+            return Chunk(seconds, b64decode(text, validate=True))
         case [seconds, "x", str(fault)]:
             return Ending(seconds, fault)
         case [seconds, "x", str(fault), str(message)]:
             return Ending(seconds, fault, message)
         case _:
-            raise ValueError(f'a line should be [seconds, "t" or "b", text] or [seconds, "x", ending], not {shorten(repr(value), 80)}')
+            raise ValueError(
+                f'a line should be [seconds, "t" or "b", text] or [seconds, "x", ending], not {shorten(repr(value), 80)}'
+            )
 
 
 def _encode(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "replace") + b"\n"
+    return (
+        _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "replace")
+        + b"\n"
+    )

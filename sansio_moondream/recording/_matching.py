@@ -1,9 +1,12 @@
 """Which recordings answer a request, and if none does, which is nearest and why it does not.
 
-1. Requests are compared as recordings have them (`RecordingHeader.of`): pictures by their digest, secrets masked, no host.
-2. A path matches another of which it is the end, part by part: `/v1/query` is `/proxy/v1/query`, and not `/v2/query`.
-3. A body is compared as the JSON values that it is: the order of fields does not count, null is absence, 1 is 1.0 and not true.
-   Whether the answer is streamed does count; not to say so is to ask for a whole one.
+1. Requests are compared as recordings have them (`RecordingHeader.of`): pictures by their digest,
+   secrets masked, no host.
+2. A path matches another of which it is the end, part by part: `/v1/query` is `/proxy/v1/query`,
+   and not `/v2/query`.
+3. A body is compared as the JSON values that it is: the order of fields does not count, null is
+   absence, 1 is 1.0 and not true. Whether the answer is streamed does count; not to say so is to
+   ask for a whole one.
 4. Header fields do not count.
 """
 
@@ -42,8 +45,10 @@ class Matches(NamedTuple):
 
     Attributes:
         found: which of the recorded requests match, as their places in the sequence.
-        nearest: where none does, the place of the one that comes nearest; None where there are none at all.
-        differences: of the nearest, field by field, in words: "question: recorded 'What?', asked 'Why?'".
+        nearest: where none does, the place of the one that comes nearest; None where there are none
+            at all.
+        differences: of the nearest, field by field, in words: "question: recorded 'What?', asked
+            'Why?'".
     """
 
     found: tuple[int, ...]
@@ -51,7 +56,9 @@ class Matches(NamedTuple):
     differences: tuple[str, ...] = ()
 
 
-def find_matches(asked: RecordingHeader, recorded: Sequence[RecordingHeader], match: Match = Match.EXACT) -> Matches:
+def find_matches(
+    asked: RecordingHeader, recorded: Sequence[RecordingHeader], match: Match = Match.EXACT
+) -> Matches:
     """Compare a request (`RecordingHeader.of(request, secrets=...)`) with recorded ones."""
     different = [tuple(_differences(header, asked, match)) for header in recorded]
     found = tuple(place for place, differences in enumerate(different) if not differences)
@@ -74,12 +81,18 @@ def _differences(recorded: RecordingHeader, asked: RecordingHeader, match: Match
     if not _same_end(recorded.path, asked.path, 1 if match is Match.SKILL else None):
         yield _words("path", recorded.path, asked.path)
     if match is not Match.SKILL:
-        yield from _in_value("", _asked_for(recorded.request_body), _asked_for(asked.request_body), match)
+        yield from _in_value(
+            "", _asked_for(recorded.request_body), _asked_for(asked.request_body), match
+        )
 
 
 def _same_end(one: str, other: str, parts: int | None = None) -> bool:
     """Whether two paths are the same in their last parts: so many, or as many as both have."""
-    pairs = list(zip(reversed(one.strip("/").split("/")), reversed(other.strip("/").split("/")), strict=False))[:parts]
+    pairs = list(
+        zip(
+            reversed(one.strip("/").split("/")), reversed(other.strip("/").split("/")), strict=False
+        )
+    )[:parts]
     return all(this == that for this, that in pairs)
 
 
@@ -97,7 +110,9 @@ def _in_value(name: str, recorded: Any, asked: Any, match: Match) -> Iterator[st
     elif isinstance(recorded, dict) and isinstance(asked, dict):
         ours, theirs = cast("dict[str, Any]", recorded), cast("dict[str, Any]", asked)
         for field in dict.fromkeys([*ours, *theirs]):
-            yield from _in_value(f"{name}.{field}" if name else field, ours.get(field), theirs.get(field), match)
+            yield from _in_value(
+                f"{name}.{field}" if name else field, ours.get(field), theirs.get(field), match
+            )
     elif isinstance(recorded, list) and isinstance(asked, list):
         items, others = cast("list[Any]", recorded), cast("list[Any]", asked)
         if len(items) != len(others):
@@ -116,7 +131,12 @@ def _is_image(value: Any) -> bool:
 def _words(name: str, recorded: Any, asked: Any) -> str:
     if isinstance(recorded, str) and isinstance(asked, str):
         same = next(
-            (at for at, (one, other) in enumerate(zip(recorded, asked, strict=False)) if one != other), min(len(recorded), len(asked))
+            (
+                at
+                for at, (one, other) in enumerate(zip(recorded, asked, strict=False))
+                if one != other
+            ),
+            min(len(recorded), len(asked)),
         )
         if same > _SHOWN // 2:  # long texts may begin alike
             recorded, asked = (f"…{text[same - _SHOWN // 4 :]}" for text in (recorded, asked))
@@ -129,7 +149,11 @@ def _shown(value: Any) -> str:
     if _is_image(value):
         size = f"{value.get('width')} x {value.get('height')}, {value.get('bytes')} bytes"
         return f"the picture {shorten(str(value['sha256']), 8)} ({value['media_type']}, {size})"
-    return shorten(repr(value), _SHOWN) if isinstance(value, str) else shorten(json.dumps(value, ensure_ascii=False), _SHOWN)
+    return (
+        shorten(repr(value), _SHOWN)
+        if isinstance(value, str)
+        else shorten(json.dumps(value, ensure_ascii=False), _SHOWN)
+    )
 
 
 def _body_text(header: RecordingHeader) -> str:

@@ -1,12 +1,17 @@
-"""What never reaches a recording: keys, cookies, organisation ids, and the pixels of anybody's picture.
+"""What never reaches a recording: keys, cookies, organisation ids, and the pixels of anybody's
+picture.
 
-1. Headers are allow-listed: a name that is not known to be harmless is left out. A redirect's target loses its user and query.
-2. In a request, a picture is replaced by what identifies it: digest, size and dimensions. One is any data URL, and the base64 text of
-   a known format without one; inside a longer text, these are replaced in words.
-3. Inside bodies, organisation ids, the request's own keys (see `request_secrets`), the secrets that the caller names, and pictures in
-   base64 that a server sends back are masked by as many bytes, over the joined pieces: a secret that is split over pieces is found, and
-   each piece keeps its length. So is one that is cut off by the end.
-4. A secret of less than 4 characters is not masked: every body has those somewhere, and would be spoilt.
+1. Headers are allow-listed: a name that is not known to be harmless is left out. A redirect's
+   target loses its user and query.
+2. In a request, a picture is replaced by what identifies it: digest, size and dimensions. One is
+   any data URL, and the base64 text of a known format without one; inside a longer text, these are
+   replaced in words.
+3. Inside bodies, organisation ids, the request's own keys (see `request_secrets`), the secrets that
+   the caller names, and pictures in base64 that a server sends back are masked by as many bytes,
+   over the joined chunks: a secret that is split over chunks is found, and each chunk keeps its
+   length. So is one that is cut off by the end.
+4. A secret of less than 4 characters is not masked: every body has those somewhere, and would be
+   spoilt.
 5. A compressed body cannot be masked. Inflate it first, or do not record it.
 """
 
@@ -21,10 +26,10 @@ from itertools import accumulate
 from typing import Any, cast
 from urllib.parse import unquote, unquote_plus
 
-from sansio_moondream._endpoint import SECRET_HEADERS
 from sansio_moondream._headers import Headers, HeaderTypes
-from sansio_moondream._images import image_info
-from sansio_moondream._requests import HTTPRequest
+from sansio_moondream._requests.endpoint import SECRET_HEADERS
+from sansio_moondream._requests.images import image_info
+from sansio_moondream._requests.requests import HTTPRequest
 
 REQUEST_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 RESPONSE_HEADERS = frozenset({
@@ -44,33 +49,47 @@ RESPONSE_HEADERS = frozenset({
 
 _SHORTENED = "…".encode()  # what `shorten` puts where it cuts
 _LEAST_OF_A_COOKIE = 8  # characters: the "dark" of "theme=dark" is no secret, and a word
-_LEAST_OF_A_SECRET = 4  # characters of one, and bytes of one that was cut off; fewer tell little, and every body has them somewhere
-_SECRET_NAME = re.compile(r"api.?key|(?:^|[_-])key$|token(?!s)|secret|password|auth(?!or(?!i[sz]))|cookie", re.IGNORECASE)  # no author
-_NO_SECRETS = frozenset({"true", "false", "null"})  # whatever a header's name says, and JSON has them everywhere
+# characters of one, and bytes of one that was cut off; fewer tell little, and every body has them
+# somewhere
+_LEAST_OF_A_SECRET = 4
+_SECRET_NAME = re.compile(
+    r"api.?key|(?:^|[_-])key$|token(?!s)|secret|password|auth(?!or(?!i[sz]))|cookie", re.IGNORECASE
+)  # no author
+_NO_SECRETS = frozenset(
+    {"true", "false", "null"}
+)  # whatever a header's name says, and JSON has them everywhere
 
 _PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _ORG_ID = re.compile(r"org(?:ani[sz]ation)?[_-]?id", re.IGNORECASE)
-# As a JSON field, in an event stream (where a line end and "data:" may come between) and in JSON that is itself text in JSON (where
-# quotes have backslashes before them). The value is the last of the match and may lack its end, where the stream was cut.
+# As a JSON field, in an event stream (where a line end and "data:" may come between) and in JSON
+# that is itself text in JSON (where quotes have backslashes before them). The value is the last of
+# the match and may lack its end, where the stream was cut.
 _ORG_ID_FIELD = re.compile(
     rb"%s\\*\"(?:\s|data:)*+:(?:\s|data:)*+"
-    rb"(?:\"((?:[^\"\\]++|\\.)*+)|\\+\"((?:[^\"\\]++|\\[^\"])*+)|(-?[0-9.eE+-]+))" % _ORG_ID.pattern.encode(),
+    rb"(?:\"((?:[^\"\\]++|\\.)*+)|\\+\"((?:[^\"\\]++|\\[^\"])*+)|(-?[0-9.eE+-]+))"
+    % _ORG_ID.pattern.encode(),
     re.IGNORECASE | re.DOTALL,
 )
-# Base64 of either alphabet, as text and as JSON has it (`\/`, `\u002b`). A line end is in it only before a further line of it.
+# Base64 of either alphabet, as text and as JSON has it (`\/`, `\u002b`). A line end is in it only
+# before a further line of it.
 _BASE64 = rb"(?:[A-Za-z0-9+/=_%-]++|\\++(?:/|u00(?:2[bBfF]|3[dD]))|(?:\\++[nr]|[\r\n])++(?=[A-Za-z0-9+/_-]{20}))"
-# What a data URL has before its base64 text, or the first bytes of a JPEG, PNG, GIF or WebP in base64.
+# What a data URL has before its base64 text, or the first bytes of a JPEG, PNG, GIF or WebP in
+# base64.
 _PICTURE = re.compile(
-    rb"(?:(;(?i:base64),)|(?:[/_]9j\\*+[/_]|iVBORw0KGgo|R0lGOD[dl]h|UklGR)(?=[A-Za-z0-9+/_\\-]{20}))%s++" % _BASE64,
+    rb"(?:(;(?i:base64),)|(?:[/_]9j\\*+[/_]|iVBORw0KGgo|R0lGOD[dl]h|UklGR)(?=[A-Za-z0-9+/_\\-]{20}))%s++"
+    % _BASE64,
 )
-_HEAD_OF_A_PICTURE = 32  # characters of its base64 text: enough to know it by, wherever it is sent back
+_HEAD_OF_A_PICTURE = (
+    32  # characters of its base64 text: enough to know it by, wherever it is sent back
+)
 
 
 def request_secrets(request: HTTPRequest) -> frozenset[str]:
-    """The secrets of a request: what headers and query fields hold that are named as keys, tokens and the like are, and cookies.
+    """The secrets of a request: what headers and query fields hold that are named as keys, tokens
+    and the like are, and cookies.
 
-    Keys are given with and without what stands before them ("Bearer"), query fields as they are in the URL and as they are meant.
-    """
+    Keys are given with and without what stands before them ("Bearer"), query fields as they are in
+    the URL and as they are meant."""
     found: set[str] = set()
     for name, value in Headers(request.headers).multi_items():
         if value and (name in SECRET_HEADERS or _SECRET_NAME.search(name)):
@@ -85,10 +104,15 @@ def request_secrets(request: HTTPRequest) -> frozenset[str]:
     return frozenset(secret for secret in found if secret.lower() not in _NO_SECRETS)
 
 
-def safe_headers(headers: HeaderTypes, allowed: frozenset[str], secrets: Collection[str] = ()) -> tuple[tuple[str, str], ...]:
+def safe_headers(
+    headers: HeaderTypes, allowed: frozenset[str], secrets: Collection[str] = ()
+) -> tuple[tuple[str, str], ...]:
     """The headers that may be written down, in their order, names in lower case."""
     kept = [(name, value) for name, value in Headers(headers).multi_items() if name in allowed]
-    return tuple((name, mask_text(_PRIVATE_IN_URL.sub("", value) if name == "location" else value, secrets)) for name, value in kept)
+    return tuple(
+        (name, mask_text(_PRIVATE_IN_URL.sub("", value) if name == "location" else value, secrets))
+        for name, value in kept
+    )
 
 
 def safe_body(value: Any, secrets: Collection[str] = ()) -> Any:
@@ -96,12 +120,16 @@ def safe_body(value: Any, secrets: Collection[str] = ()) -> Any:
     if isinstance(value, str):
         if _is_picture(value):
             return describe_image(value)
-        return mask_text(_PICTURE.sub(_picture_in_words, value.encode("utf-8", "replace")).decode(), secrets)
+        return mask_text(
+            _PICTURE.sub(_picture_in_words, value.encode("utf-8", "replace")).decode(), secrets
+        )
     if isinstance(value, list):
         return [safe_body(item, secrets) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         return {
-            mask_text(name, secrets): "*" * len(str(item)) if _ORG_ID.fullmatch(name) else safe_body(item, secrets)
+            mask_text(name, secrets): "*" * len(str(item))
+            if _ORG_ID.fullmatch(name)
+            else safe_body(item, secrets)
             for name, item in cast("dict[str, Any]", value).items()
         }
     if isinstance(value, int | float) and mask_text(digits := json.dumps(value), secrets) != digits:
@@ -130,35 +158,54 @@ def describe_image(text: str) -> dict[str, Any]:
 
 
 def picture_heads(value: Any) -> frozenset[str]:
-    """How the base64 texts of the pictures in a request's parsed JSON body begin: for `mask_pieces`."""
+    """How the base64 texts of the pictures in a request's parsed JSON body begin: for
+    `mask_chunks`.
+    """
     if isinstance(value, str):
         head = _head_and_payload(value)[1][:_HEAD_OF_A_PICTURE] if _is_picture(value) else ""
         return frozenset({head} if len(head) == _HEAD_OF_A_PICTURE else ())
     if isinstance(value, dict):
         value = list(cast("dict[str, Any]", value).values())
-    return frozenset[str]().union(*map(picture_heads, cast("list[Any]", value))) if isinstance(value, list) else frozenset()
+    return (
+        frozenset[str]().union(*map(picture_heads, cast("list[Any]", value)))
+        if isinstance(value, list)
+        else frozenset()
+    )
 
 
-def mask_pieces(pieces: Sequence[bytes], secrets: Collection[str] = (), pictures: Collection[str] = ()) -> tuple[bytes, ...]:
-    """The pieces of a body, each as long as it was, with organisation ids, `secrets` and pictures masked over their borders.
+def mask_chunks(
+    chunks: Sequence[bytes], secrets: Collection[str] = (), pictures: Collection[str] = ()
+) -> tuple[bytes, ...]:
+    """The chunks of a body, each as long as it was, with organisation ids, `secrets` and pictures
+    masked over their borders.
 
-    Pictures are found in data URLs, and without one if their format is known or `pictures` has how their base64 text begins. Secrets
-    of less than 4 characters are left as they are.
-    """
-    body = b"".join(pieces)
+    Pictures are found in data URLs, and without one if their format is known or `pictures` has how
+    their base64 text begins. Secrets of less than 4 characters are left as they are."""
+    body = b"".join(chunks)
     for head in pictures:
-        body = re.sub(rb"%s%s*+" % (_as_json_may_have_it(head), _BASE64), lambda found: b"*" * len(found[0]), body)
+        body = re.sub(
+            rb"%s%s*+" % (_as_json_may_have_it(head), _BASE64),
+            lambda found: b"*" * len(found[0]),
+            body,
+        )
     masked = _mask_end(_mask(body, secrets), secrets)
-    return tuple(masked[end - len(piece) : end] for piece, end in zip(pieces, accumulate(map(len, pieces)), strict=True))
+    return tuple(
+        masked[end - len(chunk) : end]
+        for chunk, end in zip(chunks, accumulate(map(len, chunks)), strict=True)
+    )
 
 
 def mask_text(text: str, secrets: Collection[str] = ()) -> str:
-    """Text with organisation ids, `secrets` (those of 4 characters or more) and pictures masked, a `*` for each byte."""
+    """Text with organisation ids, `secrets` (those of 4 characters or more) and pictures masked, a
+    `*` for each byte.
+    """
     return _mask(text.encode("utf-8", "replace"), secrets).decode()
 
 
 def mask_message(text: str, secrets: Collection[str] = ()) -> str:
-    """The same for an error's message: where what was seen is shortened ("…"), a secret may have been too."""
+    """The same for an error's message: where what was seen is shortened ("…"), a secret may have
+    been too.
+    """
     parts = _mask(text.encode("utf-8", "replace"), secrets).split(_SHORTENED)
     return _SHORTENED.join([_mask_end(part, secrets) for part in parts]).decode("utf-8", "replace")
 
@@ -180,7 +227,9 @@ def _mask_end(data: bytes, secrets: Collection[str]) -> bytes:
 
 
 def _spellings(secrets: Collection[str]) -> list[bytes]:
-    """Each secret as text and as JSON has it, the longest first: one may be the beginning of another."""
+    """Each secret as text and as JSON has it, the longest first: one may be the beginning of
+    another.
+    """
     found = {
         spelled
         for secret in secrets
@@ -188,7 +237,9 @@ def _spellings(secrets: Collection[str]) -> list[bytes]:
         for json_text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
         for spelled in (secret, json_text, json_text.replace("/", "\\/"))
     }
-    return sorted((spelled.encode() for spelled in found), key=lambda spelled: (-len(spelled), spelled))
+    return sorted(
+        (spelled.encode() for spelled in found), key=lambda spelled: (-len(spelled), spelled)
+    )
 
 
 def _masked_value(found: re.Match[bytes]) -> bytes:
@@ -236,4 +287,9 @@ def _masked_picture(found: re.Match[bytes]) -> bytes:
 def _as_json_may_have_it(text: str) -> bytes:
     """An expression for a text in base64, whatever of it JSON escapes."""
     escaped = {"/": rb"\\{0,7}(?:/|u002[fF])", "+": rb"(?:\+|\\{1,7}u002[bB])"}
-    return b"".join([escaped.get(character) or re.escape(character.encode("utf-8", "replace")) for character in text])
+    return b"".join(
+        [
+            escaped.get(character) or re.escape(character.encode("utf-8", "replace"))
+            for character in text
+        ]
+    )

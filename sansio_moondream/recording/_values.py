@@ -1,4 +1,6 @@
-"""What a recording is made of: the header, the pieces, the ending, and the error for a recording that is broken."""
+"""What a recording is made of: the header, the chunks, the ending, and the error for a recording
+that is broken.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from sansio_moondream._errors import (
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     FirstEventTimeout,
@@ -18,27 +20,34 @@ from sansio_moondream._errors import (
     LimitExceeded,
     MoondreamError,
     RemoteProtocolError,
-    TLSFailed,
+    TLSError,
     TotalTimeout,
     TransportError,
     shorten,
 )
 from sansio_moondream._headers import HeaderTypes
-from sansio_moondream._json import TooDeep, decode
-from sansio_moondream._requests import HTTPRequest
+from sansio_moondream._requests.requests import HTTPRequest
+from sansio_moondream._wire.json import TooDeep, decode
 
-from ._redaction import REQUEST_HEADERS, RESPONSE_HEADERS, mask_text, request_secrets, safe_body, safe_headers
+from ._redaction import (
+    REQUEST_HEADERS,
+    RESPONSE_HEADERS,
+    mask_text,
+    request_secrets,
+    safe_body,
+    safe_headers,
+)
 
 EOF: Final = "eof"
 LEFT: Final = "left"
 MAX_DEPTH: Final = 64
-Fault: TypeAlias = MoondreamError | TimeoutError
-FAULTS: dict[str, type[Fault]] = {
+EndingError: TypeAlias = MoondreamError | TimeoutError
+ENDING_ERRORS: dict[str, type[EndingError]] = {
     kind.__name__: kind
     for kind in (
         TransportError,
-        ConnectFailed,
-        TLSFailed,
+        ConnectError,
+        TLSError,
         ConnectTimeout,
         FirstEventTimeout,
         IncompleteStream,
@@ -53,7 +62,9 @@ FAULTS: dict[str, type[Fault]] = {
 
 
 class RecordingError(ValueError):
-    """A recording is broken: the message says what was expected and what was seen, in which line (`line_number`, from 1)."""
+    """A recording is broken: the message says what was expected and what was seen, in which line
+    (`line_number`, from 1).
+    """
 
     def __init__(self, message: str, line_number: int = 0) -> None:
         super().__init__(message)
@@ -61,12 +72,14 @@ class RecordingError(ValueError):
 
 
 class RecordingHeader(Struct, frozen=True):
-    """What was asked, and the head of what was answered. Make one of an exchange with `of`, which leaves secrets out.
+    """What was asked, and the head of what was answered. Make one of an exchange with `of`, which
+    leaves secrets out.
 
     Attributes:
         method, path: of the request; the host is not written down.
         request_headers: pairs, those that are harmless.
-        request_body: the JSON body; instead of each picture its `sha256`, `media_type`, `bytes`, `width` and `height`.
+        request_body: the JSON body; instead of each picture its `sha256`, `media_type`, `bytes`,
+            `width` and `height`.
         status_code: of the response, or None where no head came.
         response_headers: pairs, those that are harmless.
         seconds: from when the request was sent until the head came.
@@ -95,9 +108,9 @@ class RecordingHeader(Struct, frozen=True):
     ) -> RecordingHeader:
         """The header of an exchange, without its host, pictures and secrets.
 
-        `secrets`, and without saying the keys in the request's own headers and query, are masked where they still occur, if they have
-        4 characters or more. Raises ValueError for a request whose body is not JSON.
-        """
+        `secrets`, and without saying the keys in the request's own headers and query, are masked
+        where they still occur, if they have 4 characters or more. Raises ValueError for a request
+        whose body is not JSON."""
         secrets = request_secrets(request).union(secrets)
         path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
         return cls(
@@ -111,8 +124,10 @@ class RecordingHeader(Struct, frozen=True):
         )
 
 
-class Piece(Struct, frozen=True):
-    """Bytes of the body that came at once, `seconds` after the line before (kept to the microsecond)."""
+class Chunk(Struct, frozen=True):
+    """Bytes of the body that came at once, `seconds` after the line before (kept to the
+    microsecond).
+    """
 
     seconds: float
     data: bytes
@@ -120,14 +135,18 @@ class Piece(Struct, frozen=True):
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", _seconds(self.seconds))
         if not self.data:
-            raise ValueError("a piece should have at least one byte")
+            raise ValueError("a chunk should have at least one byte")
 
     def __repr__(self) -> str:
-        return f"<Piece after {self.seconds:g} s, {len(self.data):,} bytes: {shorten(self.data, 40)}>"
+        return (
+            f"<Chunk after {self.seconds:g} s, {len(self.data):,} bytes: {shorten(self.data, 40)}>"
+        )
 
 
 class Ending(Struct, frozen=True):
-    """How the exchange ended, `seconds` after the line before: `EOF`, `LEFT` or the name of an error. See `fault_error`."""
+    """How the exchange ended, `seconds` after the line before: `EOF`, `LEFT` or the name of an
+    error. See `ending_error`.
+    """
 
     seconds: float
     fault: str = EOF
@@ -135,24 +154,27 @@ class Ending(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", _seconds(self.seconds))
-        if self.fault not in (EOF, LEFT, *FAULTS):
-            raise ValueError(f"the ending should be {EOF}, {LEFT} or one of {', '.join(FAULTS)}, not {shorten(self.fault, 40)!r}")
+        if self.fault not in (EOF, LEFT, *ENDING_ERRORS):
+            raise ValueError(
+                f"the ending should be {EOF}, {LEFT} or one of {', '.join(ENDING_ERRORS)}, not {shorten(self.fault, 40)!r}"
+            )
 
 
-Line: TypeAlias = RecordingHeader | Piece | Ending
+Line: TypeAlias = RecordingHeader | Chunk | Ending
 
 
-def fault_error(ending: Ending) -> Fault | None:
+def ending_error(ending: Ending) -> EndingError | None:
     """The error that an ending stands for, to be raised in its place; None for `EOF`.
 
-    `LEFT` is ConnectionLost: whoever reads on behind it, sees an answer that is not whole. The builtin TimeoutError is for those who
-    name their deadlines themselves, as clients do.
-    """
+    `LEFT` is ConnectionLost: whoever reads on behind it, sees an answer that is not whole. The
+    builtin TimeoutError is for those who name their deadlines themselves, as clients do."""
     if ending.fault == EOF:
         return None
     if ending.fault == LEFT:
-        return ConnectionLost("the recording goes no further: whoever made it left the exchange here")
-    return FAULTS[ending.fault](ending.message)
+        return ConnectionLost(
+            "the recording goes no further: whoever made it left the exchange here"
+        )
+    return ENDING_ERRORS[ending.fault](ending.message)
 
 
 def decode_json(line: bytes) -> Any:
@@ -167,5 +189,7 @@ def decode_json(line: bytes) -> Any:
 
 def _seconds(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1e9:
-        raise ValueError(f"seconds should be a number from 0 to 1e9, not {shorten(repr(value), 40)}")
+        raise ValueError(
+            f"seconds should be a number from 0 to 1e9, not {shorten(repr(value), 40)}"
+        )
     return round(float(value), 6)

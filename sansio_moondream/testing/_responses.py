@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sansio_moondream._encode import Dialect
 from sansio_moondream._errors import APIError
 from sansio_moondream._events import Event
-from sansio_moondream._requests import Request
+from sansio_moondream._requests.requests import Request
+from sansio_moondream._wire.encode import Dialect
 
 
 class Response(NamedTuple):
@@ -18,7 +18,8 @@ class Response(NamedTuple):
         status_code, headers: its head.
         data: its body, without HTTP's framing.
         events: what must come out; where the answer is whole, the last is `Completed`.
-        error: what must come after them, or None where the answer is whole. Its `body` and `partial` are left empty.
+        error: what must come after them, or None where the answer is whole. Its `body` and
+            `partial` are left empty.
         dialect: of a streamed answer, else None.
     """
 

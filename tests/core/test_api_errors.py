@@ -1,4 +1,5 @@
-"""Error answers: every status, every shape of body, one exception, through the machine that users have.
+"""Error answers: every status, every shape of body, one exception, through the machine that users
+have.
 
 The numbers of rows are those of the table of faults that every transport is examined on.
 """
@@ -37,7 +38,7 @@ from sansio_moondream import (
     TextDelta,
 )
 from sansio_moondream.testing import Outcome, run
-from tests.helpers import CAPTION, QUERY, REQUESTS, check_cuttings, delta, record
+from tests.helpers import CAPTION, QUERY, REQUESTS, check_fragmentations, delta, record
 
 CLASSES: dict[int, type[APIError]] = {
     300: APIError,
@@ -81,14 +82,26 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
         b'{"error": {"message": "No.", "type": "rate_limit_error", "param": "image_url", "code": "slow"}}',
         ("No.", "rate_limit_error", "slow", "image_url", None),
     ),
-    "object, nulls": (b'{"error": {"message": "No.", "type": null, "param": null, "code": null}}', ("No.", None, None, None, None)),
-    "object, code is a number": (b'{"error": {"message": "No.", "code": 42}}', ("No.", None, "42", None, None)),
+    "object, nulls": (
+        b'{"error": {"message": "No.", "type": null, "param": null, "code": null}}',
+        ("No.", None, None, None, None),
+    ),
+    "object, code is a number": (
+        b'{"error": {"message": "No.", "code": 42}}',
+        ("No.", None, "42", None, None),
+    ),
     "object, fields of wrong types": (
         b'{"error": {"message": "No.", "type": ["x"], "code": {}, "param": 1.5}, "request_id": false}',
         ("No.", None, None, None, None),
     ),
-    "object, request ids": (b'{"error": {"message": "No.", "request_id": 7}, "request_id": "8"}', ("No.", None, None, None, "7")),
-    "object, request id beside": (b'{"request_id": "8", "error": {"message": "No."}}', ("No.", None, None, None, "8")),
+    "object, request ids": (
+        b'{"error": {"message": "No.", "request_id": 7}, "request_id": "8"}',
+        ("No.", None, None, None, "7"),
+    ),
+    "object, request id beside": (
+        b'{"request_id": "8", "error": {"message": "No."}}',
+        ("No.", None, None, None, "8"),
+    ),
     "object, type error": (
         b'{"type": "error", "error": {"type": "invalid_request_error", "message": "No."}}',
         ("No.", "invalid_request_error", None, None, None),
@@ -99,14 +112,26 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
     ),
     "object, empty": (b'{"error": {}}', (NONE, None, None, None, None)),
     "text": (b'{"error": "No."}', ("No.", None, None, None, None)),
-    "text, type beside": (b'{"error": "No.", "type": "server_error", "code": "x"}', ("No.", "server_error", "x", None, None)),
-    "text and detail": (b'{"error": "No.", "detail": "Really not."}', ("No.: Really not.", None, None, None, None)),
+    "text, type beside": (
+        b'{"error": "No.", "type": "server_error", "code": "x"}',
+        ("No.", "server_error", "x", None, None),
+    ),
+    "text and detail": (
+        b'{"error": "No.", "detail": "Really not."}',
+        ("No.: Really not.", None, None, None, None),
+    ),
     "text twice": (b'{"error": "No.", "detail": "No."}', ("No.", None, None, None, None)),
     "raw UTF-8": ('{"error": "月が見えない"}'.encode(), ("月が見えない", None, None, None, None)),
     "byte order mark": (b'\xef\xbb\xbf{"error": "No."}', ("No.", None, None, None, None)),
-    "half a surrogate": (b'{"error": "No \\ud83c."}', ("No \N{REPLACEMENT CHARACTER}.", None, None, None, None)),
+    "half a surrogate": (
+        b'{"error": "No \\ud83c."}',
+        ("No \N{REPLACEMENT CHARACTER}.", None, None, None, None),
+    ),
     "blanks around": (b'\r\n {"error": " No.\\n"}\n', ("No.", None, None, None, None)),
-    "several lines": (b'{"error": "No.\\n  Really\\tnot."}', ("No. Really not.", None, None, None, None)),
+    "several lines": (
+        b'{"error": "No.\\n  Really\\tnot."}',
+        ("No. Really not.", None, None, None, None),
+    ),
     "detail": (b'{"detail": "Not Found"}', ("Not Found", None, None, None, None)),
     "detail, object": (b'{"detail": {"message": "No."}}', ("No.", None, None, None, None)),
     "message": (b'{"message": "No.", "request_id": "9"}', ("No.", None, None, None, "9")),
@@ -120,21 +145,39 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
     ),
     "validation, none": (b'{"detail": []}', (NONE, None, None, None, None)),
     "JSON text": (b'"No."', ("No.", None, None, None, None)),
-    "JSON list": (b'["No.", {"error": "Really not."}]', ("No.; Really not.", None, None, None, None)),
+    "JSON list": (
+        b'["No.", {"error": "Really not."}]',
+        ("No.; Really not.", None, None, None, None),
+    ),
     "JSON null": (b"null", (NONE, None, None, None, None)),
     "JSON number": (b"7", (NONE, None, None, None, None)),
     "JSON object of something else": (b'{"status": "down"}', (NONE, None, None, None, None)),
     "JSON cut short": (b'{"error": "No', ('{"error": "No', None, None, None, None)),
-    "JSON too deep": (b'{"error": ' + b"[" * 100, ('{"error": ' + "[" * 100, None, None, None, None)),
+    "JSON too deep": (
+        b'{"error": ' + b"[" * 100,
+        ('{"error": ' + "[" * 100, None, None, None, None),
+    ),
     "plain text": (b"upstream connect error\n", ("upstream connect error", None, None, None, None)),
     "HTML": (HTML, ("502 Bad Gateway", None, None, None, None)),
-    "HTML without a title": (b"<html><title> </title><b>No</b>,\n no.</html>", ("No , no.", None, None, None, None)),
-    "XML": (b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", ("NoSuchKey", None, None, None, None)),
+    "HTML without a title": (
+        b"<html><title> </title><b>No</b>,\n no.</html>",
+        ("No , no.", None, None, None, None),
+    ),
+    "XML": (
+        b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>",
+        ("NoSuchKey", None, None, None, None),
+    ),
     "a lone bracket": (b"<", ("<", None, None, None, None)),
     "empty": (b"", (NONE, None, None, None, None)),
     "blank": (b" \r\n", (NONE, None, None, None, None)),
-    "invalid UTF-8": (b"No: \xff\xfe", ("No: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}", None, None, None, None)),
-    "invalid UTF-8 in JSON": (b'{"error": "\xff"}', ('{"error": "\N{REPLACEMENT CHARACTER}"}', None, None, None, None)),
+    "invalid UTF-8": (
+        b"No: \xff\xfe",
+        ("No: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}", None, None, None, None),
+    ),
+    "invalid UTF-8 in JSON": (
+        b'{"error": "\xff"}',
+        ('{"error": "\N{REPLACEMENT CHARACTER}"}', None, None, None, None),
+    ),
 }
 each_body = pytest.mark.parametrize("name", BODIES)
 
@@ -159,16 +202,33 @@ class TestByStatus:
         for status_code, class_ in CLASSES.items():
             error = answer(status_code, body, {"Content-Type": "whatever/it-is", "Server": "nginx"})
             assert type(error) is class_
-            assert (error.message, error.type, error.code, error.param) == (message, type_, code, param)
-            assert (error.status_code, error.request_id, error.retry_after, error.partial) == (status_code, request_id, None, None)
-            assert str(error) == f"the server answered {status_code}{f' {type_}' if type_ else ''}: {message}"
+            assert (error.message, error.type, error.code, error.param) == (
+                message,
+                type_,
+                code,
+                param,
+            )
+            assert (error.status_code, error.request_id, error.retry_after, error.partial) == (
+                status_code,
+                request_id,
+                None,
+                None,
+            )
+            assert (
+                str(error)
+                == f"the server answered {status_code}{f' {type_}' if type_ else ''}: {message}"
+            )
             assert error.headers is not None
             assert error.headers["server"] == "nginx"
-            assert error.body == " ".join(body.decode("utf-8", "replace").removeprefix("\ufeff").split())
+            assert error.body == " ".join(
+                body.decode("utf-8", "replace").removeprefix("\ufeff").split()
+            )
 
     @each_body
-    def test_in_every_cutting(self, name: str):
-        outcome = check_cuttings(QUERY, BODIES[name][0], status_code=500, headers={"x-request-id": "9"})
+    def test_in_every_fragmentation(self, name: str):
+        outcome = check_fragmentations(
+            QUERY, BODIES[name][0], status_code=500, headers={"x-request-id": "9"}
+        )
         assert refused(outcome).request_id == BODIES[name][1][4] or "9"
 
     @pytest.mark.parametrize("skill", REQUESTS)
@@ -183,14 +243,21 @@ class TestByStatus:
     def test_request_id_of_the_header_where_the_body_has_none(self):
         headers = {"X-Request-ID": "from the header"}
         assert answer(500, b'{"error": "No."}', headers).request_id == "from the header"
-        assert answer(500, b'{"error": "No.", "request_id": "from the body"}', headers).request_id == "from the body"
+        assert (
+            answer(500, b'{"error": "No.", "request_id": "from the body"}', headers).request_id
+            == "from the body"
+        )
         assert answer(500, b"<html>", headers).request_id == "from the header"
 
     def test_picklable(self):
         error = answer(429, BODIES["object"][0], {"Retry-After": "7", "X-Request-Id": "9"})
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), str(again), vars(again)) == (RateLimitError, str(error), vars(error))
-        assert (again.retry_after, again.headers["retry-after"], again.request_id) == (7.0, "7", "9")
+        assert (again.retry_after, again.headers["retry-after"], again.request_id) == (
+            7.0,
+            "7",
+            "9",
+        )
 
     def test_raised_again_and_again(self):
         stream = ResponseStream(QUERY)
@@ -205,7 +272,9 @@ class TestByStatus:
         assert raised[0] is raised[1] is raised[2]
         assert [*states, stream.state] == [State.READING_ERROR, State.FAILED]
 
-    @given(st.binary(max_size=200), st.sampled_from(sorted(CLASSES)), st.sampled_from([1, 20, 1000]))
+    @given(
+        st.binary(max_size=200), st.sampled_from(sorted(CLASSES)), st.sampled_from([1, 20, 1000])
+    )
     def test_whatever_the_body(self, body: bytes, status_code: int, limit: int):
         error = answer(status_code, body, limits=Limits(max_error_body_bytes=limit))
         assert type(error) is CLASSES[status_code]
@@ -217,7 +286,21 @@ class TestByStatus:
             lambda inner: (
                 st.lists(inner, max_size=4)
                 | st.dictionaries(
-                    st.sampled_from(["error", "message", "detail", "msg", "loc", "type", "code", "param", "request_id"]), inner, max_size=5
+                    st.sampled_from(
+                        [
+                            "error",
+                            "message",
+                            "detail",
+                            "msg",
+                            "loc",
+                            "type",
+                            "code",
+                            "param",
+                            "request_id",
+                        ]
+                    ),
+                    inner,
+                    max_size=5,
                 )
             ),
         )
@@ -225,7 +308,10 @@ class TestByStatus:
     def test_whatever_the_json(self, value: Any):
         error = answer(400, json.dumps(value).encode())
         assert type(error) is BadRequestError
-        assert all(about is None or type(about) is str for about in (error.type, error.code, error.param, error.request_id))
+        assert all(
+            about is None or type(about) is str
+            for about in (error.type, error.code, error.param, error.request_id)
+        )
         assert error.message
         assert len(error.message) <= 1001
 
@@ -260,8 +346,14 @@ class TestLongBodies:
 
     def test_json_that_the_limit_cuts_is_text(self):
         body = b'{"error": "a long story"}'
-        assert answer(500, body, limits=Limits(max_error_body_bytes=len(body))).message == "a long story"
-        assert answer(500, body, limits=Limits(max_error_body_bytes=len(body) - 1)).message == '{"error": "a long story"'
+        assert (
+            answer(500, body, limits=Limits(max_error_body_bytes=len(body))).message
+            == "a long story"
+        )
+        assert (
+            answer(500, body, limits=Limits(max_error_body_bytes=len(body) - 1)).message
+            == '{"error": "a long story"'
+        )
 
     def test_one_that_stalls_ends_in_its_status_all_the_same(self):
         error = answer(500, b'{"error": "half', ending=IdleTimeout("no byte for 10 s"))
@@ -270,11 +362,27 @@ class TestLongBodies:
         assert isinstance(error.__cause__, IdleTimeout)
 
     @pytest.mark.parametrize(
-        "piece", [b"<", b"<title", b"<title>", b"<title> ", b"<title><", b"{", b'{"error":', b'"', b"\\", b" ", b"\n", b"[1,"]
+        "chunk",
+        [
+            b"<",
+            b"<title",
+            b"<title>",
+            b"<title> ",
+            b"<title><",
+            b"{",
+            b'{"error":',
+            b'"',
+            b"\\",
+            b" ",
+            b"\n",
+            b"[1,",
+        ],
     )
-    def test_reading_one_takes_no_longer_than_it_is_long(self, piece: bytes):
-        """With regular expressions that look from every bracket to the end, some of these took seconds."""
-        body = (piece * (64 * 1024 // len(piece) + 1))[: 64 * 1024]
+    def test_reading_one_takes_no_longer_than_it_is_long(self, chunk: bytes):
+        """With regular expressions that look from every bracket to the end, some of these took
+        seconds.
+        """
+        body = (chunk * (64 * 1024 // len(chunk) + 1))[: 64 * 1024]
         begin = time.process_time()
         answer(500, b"<" + body)
         answer(500, body)
@@ -282,22 +390,38 @@ class TestLongBodies:
 
 
 class TestCompressed:
-    @pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+    @pytest.mark.parametrize(
+        ("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+    )
     def test_is_read(self, coding: str, compress: Any):
-        outcome = check_cuttings(QUERY, compress(b'{"error": {"message": "No."}}'), status_code=401, headers={"content-encoding": coding})
+        outcome = check_fragmentations(
+            QUERY,
+            compress(b'{"error": {"message": "No."}}'),
+            status_code=401,
+            headers={"content-encoding": coding},
+        )
         error = refused(outcome)
         assert (type(error), error.message) == (AuthenticationError, "No.")
 
     def test_one_that_is_broken(self):
-        error = answer(401, gzip.compress(b"No such key.")[:20] + b"\xff" * 20, {"content-encoding": "gzip"})
+        error = answer(
+            401, gzip.compress(b"No such key.")[:20] + b"\xff" * 20, {"content-encoding": "gzip"}
+        )
         assert type(error) is AuthenticationError
 
     def test_one_in_a_coding_that_is_not_read(self):
-        assert type(answer(401, b"\x0b\x02\x80No.\x03", {"content-encoding": "br"})) is AuthenticationError
+        assert (
+            type(answer(401, b"\x0b\x02\x80No.\x03", {"content-encoding": "br"}))
+            is AuthenticationError
+        )
 
     def test_a_bomb_is_cut_as_any_long_body_is(self):
         error = answer(503, gzip.compress(b"Busy. " * 5_000_000), {"content-encoding": "gzip"})
-        assert (type(error), error.body[:12], len(error.body)) == (ServerError, "Busy. Busy. ", 2001)
+        assert (type(error), error.body[:12], len(error.body)) == (
+            ServerError,
+            "Busy. Busy. ",
+            2001,
+        )
 
 
 class TestRetryAfter:
@@ -360,7 +484,9 @@ class TestRedirects:
             ("?key=SECRET", "the same address with another query"),
         ],
     )
-    @pytest.mark.parametrize("body", [b"", b"<html><title>301 Moved Permanently</title></html>", b'{"detail": "moved"}'])
+    @pytest.mark.parametrize(
+        "body", [b"", b"<html><title>301 Moved Permanently</title></html>", b'{"detail": "moved"}']
+    )
     def test_name_their_target(self, status_code: int, location: str, named: str, body: bytes):
         error = answer(status_code, body, {"Location": location})
         assert type(error) is APIError
@@ -383,24 +509,41 @@ class TestRedirects:
 
     def test_a_location_beside_an_error_is_no_redirect(self):
         for status_code in (400, 404, 503):
-            assert answer(status_code, b"No.", {"Location": "https://other.example"}).message == "No."
+            assert (
+                answer(status_code, b"No.", {"Location": "https://other.example"}).message == "No."
+            )
 
 
 JSON_HEADERS = {"content-type": "application/json", "x-request-id": "9"}
 BY_TYPE: dict[str, type[APIError]] = {
-    **dict.fromkeys(["invalid_request_error", "invalid_request", "bad_request_error", "bad_request"], BadRequestError),
-    **dict.fromkeys(["authentication_error", "authentication", "unauthorized"], AuthenticationError),
-    **dict.fromkeys(["billing_error", "payment_required_error", "payment_required"], PaymentRequiredError),
+    **dict.fromkeys(
+        ["invalid_request_error", "invalid_request", "bad_request_error", "bad_request"],
+        BadRequestError,
+    ),
+    **dict.fromkeys(
+        ["authentication_error", "authentication", "unauthorized"], AuthenticationError
+    ),
+    **dict.fromkeys(
+        ["billing_error", "payment_required_error", "payment_required"], PaymentRequiredError
+    ),
     **dict.fromkeys(["permission_error", "permission_denied", "forbidden"], PermissionDeniedError),
     **dict.fromkeys(["not_found_error", "not_found"], NotFoundError),
     **dict.fromkeys(["request_too_large", "payload_too_large"], PayloadTooLargeError),
-    **dict.fromkeys(["rate_limit_error", "rate_limit", "rate_limited", "rate_limit_exceeded"], RateLimitError),
-    **dict.fromkeys(["server_error", "internal_server_error", "internal_error", "api_error"], ServerError),
+    **dict.fromkeys(
+        ["rate_limit_error", "rate_limit", "rate_limited", "rate_limit_exceeded"], RateLimitError
+    ),
+    **dict.fromkeys(
+        ["server_error", "internal_server_error", "internal_error", "api_error"], ServerError
+    ),
     **dict.fromkeys(["overloaded_error", "overloaded"], ServerError),
     **dict.fromkeys(["another_error", "error", "NOT_FOUND", ""], APIError),
 }
 # The shapes that are errors in a 200 too, where there is no status to say so.
-IN_A_200 = [name for name, (body, _) in BODIES.items() if body.lstrip(b"\xef\xbb\xbf\r\n ").startswith(b'{"error": ') and "cut" not in name]
+IN_A_200 = [
+    name
+    for name, (body, _) in BODIES.items()
+    if body.lstrip(b"\xef\xbb\xbf\r\n ").startswith(b'{"error": ') and "cut" not in name
+]
 IN_A_200 += ["object, request id beside", "object, type error", "detail", "validation"]
 IN_A_200.remove("JSON too deep")
 IN_A_200.remove("invalid UTF-8 in JSON")
@@ -412,7 +555,7 @@ class TestJSONInA200:
     @pytest.mark.parametrize("name", IN_A_200)
     def test_every_shape(self, name: str):
         body, (message, type_, code, param, request_id) = BODIES[name]
-        outcome = check_cuttings(QUERY, body, headers=JSON_HEADERS)
+        outcome = check_fragmentations(QUERY, body, headers=JSON_HEADERS)
         error = refused(outcome)
         assert outcome.events == []
         assert type(error) is BY_TYPE[type_ or ""]
@@ -424,7 +567,11 @@ class TestJSONInA200:
     @pytest.mark.parametrize("type_", BY_TYPE)
     @pytest.mark.parametrize("beside", [False, True])
     def test_class_by_type(self, type_: str, beside: bool):
-        body = {"error": "No.", "type": type_} if beside else {"error": {"message": "No.", "type": type_}}
+        body = (
+            {"error": "No.", "type": type_}
+            if beside
+            else {"error": {"message": "No.", "type": type_}}
+        )
         error = refused(run(QUERY, [json.dumps(body).encode()], headers=JSON_HEADERS))
         assert type(error) is BY_TYPE[type_]
         assert error.type == (None if type_ == "error" else type_)
@@ -434,18 +581,38 @@ class TestJSONInA200:
         error = refused(run(QUERY, [b'{"detail": "No.", ' + about + b"}"], headers=JSON_HEADERS))
         assert (error.message, error.code, error.request_id) == ("No.", "x", "7")
         for detail in (b"null", b"7", b"{}", b'"No.", "mood": "x"'):
-            assert type(run(QUERY, [b'{"detail": ' + detail + b"}"], headers=JSON_HEADERS).error) is RemoteProtocolError
+            assert (
+                type(run(QUERY, [b'{"detail": ' + detail + b"}"], headers=JSON_HEADERS).error)
+                is RemoteProtocolError
+            )
 
     def test_type_error_alone(self):
-        assert refused(run(QUERY, [b'{"type": "error", "message": "No."}'], headers=JSON_HEADERS)).message == "No."
+        assert (
+            refused(
+                run(QUERY, [b'{"type": "error", "message": "No."}'], headers=JSON_HEADERS)
+            ).message
+            == "No."
+        )
 
     @pytest.mark.parametrize("status_code", [201, 202, 206])
     def test_in_another_2xx_the_status_stays_and_decides(self, status_code: int):
-        outcome = run(QUERY, [b'{"error": {"type": "rate_limit_error"}}'], status_code=status_code, headers=JSON_HEADERS)
+        outcome = run(
+            QUERY,
+            [b'{"error": {"type": "rate_limit_error"}}'],
+            status_code=status_code,
+            headers=JSON_HEADERS,
+        )
         assert (type(outcome.error), refused(outcome).status_code) == (APIError, status_code)
 
     @pytest.mark.parametrize(
-        "beside", [b'"error": null', b'"detail": "high"', b'"message": "fine"', b'"type": "answer"', b'"status": "ok"']
+        "beside",
+        [
+            b'"error": null',
+            b'"detail": "high"',
+            b'"message": "fine"',
+            b'"type": "answer"',
+            b'"status": "ok"',
+        ],
     )
     def test_answers_are_no_errors(self, beside: bytes):
         outcome = run(QUERY, [b'{"answer": "A moon.", ' + beside + b"}"], headers=JSON_HEADERS)
@@ -463,21 +630,33 @@ class TestInsideAStream:
     """Row 23."""
 
     def check(self, data: bytes) -> APIError:
-        outcome = check_cuttings(CAPTION, FIVE + data, headers={"content-type": "text/event-stream", "x-request-id": "9"})
-        assert outcome.events == [TextDelta(text) for text in ("The ", "moon ", "is ", "a ", "moon")]
+        outcome = check_fragmentations(
+            CAPTION, FIVE + data, headers={"content-type": "text/event-stream", "x-request-id": "9"}
+        )
+        assert outcome.events == [
+            TextDelta(text) for text in ("The ", "moon ", "is ", "a ", "moon")
+        ]
         error = refused(outcome)
         assert error.status_code == 200
         assert error.partial == outcome.snapshot
         assert outcome.snapshot.text == "The moon is a moon"
         return error
 
-    @pytest.mark.parametrize("name", [name for name in IN_A_200 if b"\n" not in BODIES[name][0] and name != "byte order mark"])
+    @pytest.mark.parametrize(
+        "name",
+        [name for name in IN_A_200 if b"\n" not in BODIES[name][0] and name != "byte order mark"],
+    )
     def test_every_shape(self, name: str):
         body, (message, type_, code, param, request_id) = BODIES[name]
         for lead in (b"", b"event: error\n", b"event: message\n"):
             error = self.check(lead + b"data: " + body + b"\n\n")
             assert type(error) is BY_TYPE[type_ or ""]
-            assert (error.message, error.type, error.code, error.param) == (message, type_, code, param)
+            assert (error.message, error.type, error.code, error.param) == (
+                message,
+                type_,
+                code,
+                param,
+            )
             assert error.request_id == (request_id or "9")
             assert error.body == " ".join(body.decode().split())
 
@@ -494,19 +673,23 @@ class TestInsideAStream:
             (b"two\ndata: lines", "two lines", None),
         ],
     )
-    def test_an_event_named_error_is_one_whatever_it_holds(self, data: bytes, message: str, type_: str | None):
+    def test_an_event_named_error_is_one_whatever_it_holds(
+        self, data: bytes, message: str, type_: str | None
+    ):
         error = self.check(b"event: error\ndata: " + data + b"\n\n")
         assert (error.message, error.type) == (message, type_)
         assert type(error) is BY_TYPE[type_ or ""]
 
     def test_a_named_one_without_data_is_nothing(self):
         data = FIVE + b"event: error\n\nevent: error\ndata:\n\n" + record({"completed": True})
-        outcome = check_cuttings(CAPTION, data)
+        outcome = check_fragmentations(CAPTION, data)
         assert outcome.error is None
         assert isinstance(outcome.events[-1], Completed)
 
     def test_it_ends_the_stream_and_what_follows_does_not_matter(self):
-        self.check(record({"error": "No."}) + delta("more") + record({"completed": True}) + b"\xff\n\n")
+        self.check(
+            record({"error": "No."}) + delta("more") + record({"completed": True}) + b"\xff\n\n"
+        )
 
     def test_long_ones_are_shortened(self):
         error = self.check(b"event: error\ndata: " + b"No. " * 510 + b"\n\n")

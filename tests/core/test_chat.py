@@ -1,4 +1,6 @@
-"""The chat's answer: OpenAI's chunks as several servers write them, what makes a stream of them whole, and what does not."""
+"""The chat's answer: OpenAI's chunks as several servers write them, what makes a stream of them
+whole, and what does not.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,16 @@ from sansio_moondream import (
     Usage,
     encode_events,
 )
-from sansio_moondream.testing import EVENT_STREAM, check_cuttings, each_byte, record_ends, run, strategies
+from sansio_moondream.testing import (
+    EVENT_STREAM,
+    check_fragmentations,
+    each_byte,
+    record_ends,
+    run,
+    strategies,
+)
 from tests.helpers import CHAT, QUERY, record
-from tests.helpers import check_cuttings as check_framings
+from tests.helpers import check_fragmentations as check_framings
 
 JSON = (("content-type", "application/json"),)
 LOST = ConnectionLost("gone")
@@ -45,8 +54,10 @@ NO_LANE = Limits(max_record_bytes=60_000)
 
 
 def chunk(delta: dict[str, Any] | None, finish_reason: str | None = None, **fields: Any) -> bytes:
-    """One record, as short as a server may write it: the cuttings below are many."""
-    return record({"id": "7", "choices": [{"delta": delta, "finish_reason": finish_reason}]} | fields)
+    """One record, as short as a server may write it: the fragmentations below are many."""
+    return record(
+        {"id": "7", "choices": [{"delta": delta, "finish_reason": finish_reason}]} | fields
+    )
 
 
 def openai(delta: dict[str, Any], finish_reason: str | None = None, **fields: Any) -> bytes:
@@ -68,21 +79,32 @@ def text(content: str) -> bytes:
 
 USED = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
 USAGE = Usage(740, 3, 743)
-START, STOP, BILL = chunk({"role": "assistant", "content": ""}), chunk({}, "stop"), chunk(None, choices=[], usage=USED)
+START, STOP, BILL = (
+    chunk({"role": "assistant", "content": ""}),
+    chunk({}, "stop"),
+    chunk(None, choices=[], usage=USED),
+)
 
 # As each server writes a stream that says the same: first its reasoning, then its text.
 DIALECTS = {
-    "moondream, vllm, openrouter": chunk({"reasoning": "Look: "}) + chunk({"content": "", "reasoning": "round."}),
-    "deepseek, llama.cpp": chunk({"content": None, "reasoning_content": "Look: "}) + chunk({"reasoning_content": "round."}),
+    "moondream, vllm, openrouter": chunk({"reasoning": "Look: "})
+    + chunk({"content": "", "reasoning": "round."}),
+    "deepseek, llama.cpp": chunk({"content": None, "reasoning_content": "Look: "})
+    + chunk({"reasoning_content": "round."}),
     "both names": chunk({"reasoning": "Look: round.", "reasoning_content": "Look: round."}),
     "both names, one empty": chunk({"reasoning": "Look: ", "reasoning_content": ""})
     + chunk({"reasoning": "", "reasoning_content": "round."}),
-    "both names, one says nothing": chunk({"reasoning": {"text": "", "grounding": []}, "reasoning_content": "Look: round."}),
-    "both names, one in another form": chunk({"reasoning": ["so"], "reasoning_content": "Look: round."}),
+    "both names, one says nothing": chunk(
+        {"reasoning": {"text": "", "grounding": []}, "reasoning_content": "Look: round."}
+    ),
+    "both names, one in another form": chunk(
+        {"reasoning": ["so"], "reasoning_content": "Look: round."}
+    ),
     "an object, as in a query": chunk({"reasoning": {"text": "Look: round."}}),
     "with comments and details": b": OPENROUTER PROCESSING\n\n"
     + chunk({"reasoning": "Look: round.", "reasoning_details": [{"type": "x"}]}),
-    "with the text": chunk({"reasoning": "Look: "}) + chunk({"reasoning": "round.", "content": "A"}),
+    "with the text": chunk({"reasoning": "Look: "})
+    + chunk({"reasoning": "round.", "content": "A"}),
 }
 
 
@@ -92,52 +114,103 @@ def about(**fields: Any) -> Metadata:
 
 class TestStreams:
     def test_as_openai_writes_them(self):
-        deltas = openai({"role": "assistant", "content": ""}) + openai({"content": "A"}) + openai({"content": " moon."})
+        deltas = (
+            openai({"role": "assistant", "content": ""})
+            + openai({"content": "A"})
+            + openai({"content": " moon."})
+        )
         used = USED | {"completion_tokens_details": {"reasoning_tokens": 0}}
-        bill = chunk(None, object="chat.completion.chunk", created=1786000000, model="m", choices=[], usage=used)
+        bill = chunk(
+            None,
+            object="chat.completion.chunk",
+            created=1786000000,
+            model="m",
+            choices=[],
+            usage=used,
+        )
         outcome = check_framings(CHAT, deltas + openai({}, "stop") + bill + DONE)
         assert outcome.error is None
-        assert outcome.snapshot == ChatResult("A moon.", None, about(usage=USAGE, extra={"created": 1786000000, "model": "m"}))
+        assert outcome.snapshot == ChatResult(
+            "A moon.", None, about(usage=USAGE, extra={"created": 1786000000, "model": "m"})
+        )
         assert outcome.events == [TextDelta("A"), TextDelta(" moon."), Completed(outcome.snapshot)]
 
     @pytest.mark.parametrize("name", DIALECTS)
     def test_reasoning(self, name: str):
         answer = (text("A") if "text" not in name else b"") + text(" moon.")
-        outcome = check_cuttings(CHAT, START + DIALECTS[name] + answer + STOP + DONE)
+        outcome = check_fragmentations(CHAT, START + DIALECTS[name] + answer + STOP + DONE)
         assert outcome.snapshot == ChatResult("A moon.", Reasoning("Look: round."), about())
         thoughts = [event.text for event in outcome.events if isinstance(event, ReasoningDelta)]
         assert "".join(thoughts) == "Look: round."
-        assert outcome.events == [*map(ReasoningDelta, thoughts), TextDelta("A"), TextDelta(" moon."), Completed(outcome.snapshot)]
+        assert outcome.events == [
+            *map(ReasoningDelta, thoughts),
+            TextDelta("A"),
+            TextDelta(" moon."),
+            Completed(outcome.snapshot),
+        ]
 
     def test_grounded_reasoning(self):
         spots = [{"start_idx": at, "end_idx": at + 5, "points": [[0.5, 0.25]]} for at in (0, 6)]
-        details = [chunk({"reasoning": "Look", "reasoning_details": {"grounding": [spot]}}) for spot in spots]
+        details = [
+            chunk({"reasoning": "Look", "reasoning_details": {"grounding": [spot]}})
+            for spot in spots
+        ]
         expected = tuple(Grounding(at, at + 5, (Point(0.5, 0.25),)) for at in (0, 6))
-        assert run(CHAT, [*details, STOP, DONE]).snapshot.reasoning == Reasoning("LookLook", expected)
+        assert run(CHAT, [*details, STOP, DONE]).snapshot.reasoning == Reasoning(
+            "LookLook", expected
+        )
 
     def test_grounding_is_not_lost_to_an_empty_text(self):
         spot = {"start_idx": 0, "end_idx": 4, "points": [[0.5, 0.25]]}
         reasonings = {"reasoning": {"text": "", "grounding": [spot]}, "reasoning_content": ""}
         outcome = run(CHAT, [chunk({"reasoning": "Look"}), chunk(reasonings), STOP, DONE])
-        assert outcome.snapshot.reasoning == Reasoning("Look", (Grounding(0, 4, (Point(0.5, 0.25),)),))
+        assert outcome.snapshot.reasoning == Reasoning(
+            "Look", (Grounding(0, 4, (Point(0.5, 0.25),)),)
+        )
 
-    @pytest.mark.parametrize("details", [7, ["x"], {"grounding": 5}, {"grounding": [{}]}, {"grounding": None}])
+    @pytest.mark.parametrize(
+        "details", [7, ["x"], {"grounding": 5}, {"grounding": [{}]}, {"grounding": None}]
+    )
     def test_grounding_in_another_form(self, details: Any):
-        """It is let go beside a reasoning, as that is an event; alone it is Unknown, and in a whole answer it is kept."""
-        outcome = run(CHAT, [chunk({"reasoning": "so", "reasoning_details": details}), chunk({"reasoning_details": details}), STOP, DONE])
+        """It is let go beside a reasoning, as that is an event; alone it is Unknown, and in a whole
+        answer it is kept.
+        """
+        outcome = run(
+            CHAT,
+            [
+                chunk({"reasoning": "so", "reasoning_details": details}),
+                chunk({"reasoning_details": details}),
+                STOP,
+                DONE,
+            ],
+        )
         assert outcome.events[0] == ReasoningDelta("so")
         assert isinstance(outcome.events[1], Unknown)
         assert outcome.snapshot.reasoning == Reasoning("so")
-        body = json.dumps({"choices": [{"message": {"content": "A", "reasoning": "so", "reasoning_details": details}}]}).encode()
-        assert run(CHAT, [body], headers=JSON).snapshot.metadata.extra == {"reasoning_details": details}
+        body = json.dumps(
+            {
+                "choices": [
+                    {"message": {"content": "A", "reasoning": "so", "reasoning_details": details}}
+                ]
+            }
+        ).encode()
+        assert run(CHAT, [body], headers=JSON).snapshot.metadata.extra == {
+            "reasoning_details": details
+        }
 
     @pytest.mark.parametrize("reasoning", [7, ["so"], {"summary": "so"}])
     def test_reasoning_in_another_form(self, reasoning: Any):
         odd = chunk({"reasoning": reasoning})
         outcome = run(CHAT, [odd, text("A"), STOP, DONE])
         assert outcome.snapshot.reasoning is None
-        assert outcome.events == [Unknown(json.loads(odd[6:])), TextDelta("A"), Completed(outcome.snapshot)]
-        body = json.dumps({"choices": [{"message": {"content": "A", "reasoning": reasoning}}]}).encode()
+        assert outcome.events == [
+            Unknown(json.loads(odd[6:])),
+            TextDelta("A"),
+            Completed(outcome.snapshot),
+        ]
+        body = json.dumps(
+            {"choices": [{"message": {"content": "A", "reasoning": reasoning}}]}
+        ).encode()
         assert run(CHAT, [body], headers=JSON).snapshot.metadata.extra == {"reasoning": reasoning}
 
     def test_choices_without_a_delta_and_messages_without_choices(self):
@@ -146,13 +219,29 @@ class TestStreams:
             record({"id": "", "choices": [], "prompt_filter_results": [{}]}),
             record({"id": "", "choices": [{"index": 0}], "usage": None}),
         ]
-        outcome = check_cuttings(CHAT, odd[0] + START + text("A") + odd[1] + STOP + odd[1] + chunk(None, choices=None, usage=USED) + DONE)
+        outcome = check_fragmentations(
+            CHAT,
+            odd[0]
+            + START
+            + text("A")
+            + odd[1]
+            + STOP
+            + odd[1]
+            + chunk(None, choices=None, usage=USED)
+            + DONE,
+        )
         assert outcome.snapshot == ChatResult("A", None, about(usage=USAGE))
         assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
 
     def test_text_with_the_finish_reason(self):
-        outcome = check_cuttings(CHAT, text("A") + chunk({"content": " moon."}, "stop") + DONE)
-        assert outcome.events == [TextDelta("A"), TextDelta(" moon."), Completed(ChatResult("A moon.", None, about()))]
+        outcome = check_fragmentations(
+            CHAT, text("A") + chunk({"content": " moon."}, "stop") + DONE
+        )
+        assert outcome.events == [
+            TextDelta("A"),
+            TextDelta(" moon."),
+            Completed(ChatResult("A moon.", None, about())),
+        ]
 
     def test_the_last_message_that_counts_is_kept(self):
         body = (
@@ -165,15 +254,26 @@ class TestStreams:
         assert (metadata.finish_reason, metadata.usage) == ("length", Usage(total_tokens=743))
         assert metadata.extra == {"model": "last", "other": [None]}
 
-    @pytest.mark.parametrize("seen", [{}, [], "many", {"prompt_tokens": "740", "completion_tokens": 1.5}])
+    @pytest.mark.parametrize(
+        "seen", [{}, [], "many", {"prompt_tokens": "740", "completion_tokens": 1.5}]
+    )
     def test_usage_in_another_form_is_let_go(self, seen: Any):
         expected = Usage() if isinstance(seen, dict) else None
-        assert run(CHAT, [text("A"), STOP, chunk(None, choices=[], usage=seen), DONE]).snapshot.metadata.usage == expected
+        assert (
+            run(
+                CHAT, [text("A"), STOP, chunk(None, choices=[], usage=seen), DONE]
+            ).snapshot.metadata.usage
+            == expected
+        )
 
     def test_the_id_is_the_bodys_and_else_the_headers(self):
         stream = ResponseStream(CHAT)
         stream.receive_response(200, [*EVENT_STREAM, ("x-request-id", "h1")])
-        for seen, expected in ((record({"choices": []}), "h1"), (text("A"), "7"), (chunk({"content": "B"}, id="other"), "other")):
+        for seen, expected in (
+            (record({"choices": []}), "h1"),
+            (text("A"), "7"),
+            (chunk({"content": "B"}, id="other"), "other"),
+        ):
             stream.receive_data(seen)
             list(stream.events())
             assert stream.request_id == expected
@@ -202,7 +302,7 @@ class TestEnd:
     )
     def test_done_after_a_finish_reason(self, end: bytes):
         for ending in (None, LOST):
-            outcome = check_cuttings(CHAT, text("A") + STOP + end, ending=ending)
+            outcome = check_fragmentations(CHAT, text("A") + STOP + end, ending=ending)
             assert outcome.error is None
             assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
 
@@ -218,56 +318,73 @@ class TestEnd:
     @pytest.mark.parametrize("end", [b"", BILL, BILL[:-2], b": ping\n\n", b"\n", b"data: \n\n"])
     def test_the_end_of_the_body_after_a_finish_reason(self, end: bytes):
         """Several servers never send `[DONE]`."""
-        outcome = check_cuttings(CHAT, text("A") + STOP + end)
+        outcome = check_fragmentations(CHAT, text("A") + STOP + end)
         assert outcome.error is None
         assert outcome.snapshot.metadata.usage == (USAGE if end.startswith(b"data: {") else None)
         assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
 
     def test_a_finish_reason_without_its_blank_line(self):
-        assert check_cuttings(CHAT, text("A") + STOP.strip()).error is None
+        assert check_fragmentations(CHAT, text("A") + STOP.strip()).error is None
 
     @pytest.mark.parametrize("end", [b"", BILL, b"data: [DON"])
     def test_a_lost_connection_after_a_finish_reason_is_a_fault(self, end: bytes):
-        """The server had not ended the stream. All that came is in the partial, the finish reason too."""
-        outcome = check_cuttings(CHAT, text("A") + STOP + end, ending=LOST)
+        """The server had not ended the stream.
+
+        All that came is in the partial, the finish reason too.
+        """
+        outcome = check_fragmentations(CHAT, text("A") + STOP + end, ending=LOST)
         assert type(outcome.error) is ConnectionLost
         assert (outcome.snapshot.text, outcome.snapshot.metadata.finish_reason) == ("A", "stop")
 
     @pytest.mark.parametrize("rest", [b"d", b"data: [DON", b"data: {", b"data: [DON\n", b": pi"])
     def test_what_stops_in_the_middle_of_a_record_is_incomplete(self, rest: bytes):
-        outcome = check_cuttings(CHAT, text("A") + STOP + rest)
+        outcome = check_fragmentations(CHAT, text("A") + STOP + rest)
         assert type(outcome.error) is IncompleteStream
         assert outcome.error.partial == outcome.snapshot
 
-    @pytest.mark.parametrize("before", [b"", START, text("A"), text("A") + BILL, text("A") + chunk({}, "")])
+    @pytest.mark.parametrize(
+        "before", [b"", START, text("A"), text("A") + BILL, text("A") + chunk({}, "")]
+    )
     def test_done_without_a_finish_reason_is_incomplete(self, before: bytes):
         """A gateway says so, too, when the server behind it has died."""
         for end in (DONE, DONE.strip(), DONE + STOP):
-            outcome = check_cuttings(CHAT, before + end, ending=LOST)
+            outcome = check_fragmentations(CHAT, before + end, ending=LOST)
             assert type(outcome.error) is IncompleteStream
             assert "before the answer had its end" in str(outcome.error)
-        assert type(check_cuttings(CHAT, before).error) is IncompleteStream
+        assert type(check_fragmentations(CHAT, before).error) is IncompleteStream
 
     @pytest.mark.parametrize("reason", [None, "", 7, ["stop"], {}])
     def test_what_is_no_finish_reason(self, reason: Any):
         assert type(run(CHAT, [text("A"), chunk({}, reason), DONE]).error) is IncompleteStream
 
     def test_an_error_for_a_finish_reason(self):
-        body = record({"choices": [{"delta": {"content": "B"}, "finish_reason": "error", "error": {"message": "worker died"}}]})
-        outcome = check_cuttings(CHAT, text("A") + body + DONE)
+        body = record(
+            {
+                "choices": [
+                    {
+                        "delta": {"content": "B"},
+                        "finish_reason": "error",
+                        "error": {"message": "worker died"},
+                    }
+                ]
+            }
+        )
+        outcome = check_fragmentations(CHAT, text("A") + body + DONE)
         assert type(outcome.error) is RemoteProtocolError
         assert "worker died" in str(outcome.error)
         assert outcome.events == [TextDelta("A")]
 
     def test_an_empty_stream(self):
-        assert type(check_cuttings(CHAT, b"").error) is IncompleteStream
+        assert type(check_fragmentations(CHAT, b"").error) is IncompleteStream
 
     def test_done_in_front_of_an_error_event(self):
         assert type(run(CHAT, [text("A") + STOP + b"event: error\n" + DONE]).error) is APIError
 
     @pytest.mark.parametrize("ending", [None, LOST])
     def test_cut_at_every_byte(self, ending: Any):
-        """Whole only where the stream ended: behind `[DONE]`, or behind a record that the finish reason or the usage ends."""
+        """Whole only where the stream ended: behind `[DONE]`, or behind a record that the finish
+        reason or the usage ends.
+        """
         before = START + chunk({"reasoning": "Look."}) + text("A") + text(" moon.")
         body = before + STOP + BILL + DONE
         whole = run(CHAT, [body])
@@ -281,23 +398,31 @@ class TestEnd:
             assert texts == whole.events[: len(texts)]
             if at >= len(body) - 2 or (ending is None and at in clean):
                 assert outcome.error is None, at
-                assert (outcome.snapshot.text, outcome.snapshot.reasoning) == ("A moon.", Reasoning("Look."))
+                assert (outcome.snapshot.text, outcome.snapshot.reasoning) == (
+                    "A moon.",
+                    Reasoning("Look."),
+                )
             else:
-                assert type(outcome.error) is (IncompleteStream if ending is None else ConnectionLost), at
+                assert type(outcome.error) is (
+                    IncompleteStream if ending is None else ConnectionLost
+                ), at
                 assert outcome.error.partial == outcome.snapshot
 
 
 @settings(max_examples=50)
 @given(st.data(), strategies.events("chat", Dialect.CHAT))
-def test_a_stream_cut_anywhere_is_whole_or_says_that_it_is_not(data: st.DataObject, events: list[Any]):
+def test_a_stream_cut_anywhere_is_whole_or_says_that_it_is_not(
+    data: st.DataObject, events: list[Any]
+):
     encoded = encode_events(events, Dialect.CHAT)
     body, ending = data.draw(strategies.faults(encoded, [LOST])).apply(encoded)
     outcome = run(CHAT, [body], ending=ending)
-    assert run(CHAT, data.draw(strategies.cuttings(body)), ending=ending).key == outcome.key
+    assert run(CHAT, data.draw(strategies.fragmentations(body)), ending=ending).key == outcome.key
     if len(body) >= len(encoded) - 2:
         assert (outcome.error, outcome.events) == (None, events)
     elif outcome.error is None:
-        # Only where a server without `[DONE]` would end: nothing but usage and unknown fields can be missing.
+        # Only where a server without `[DONE]` would end: nothing but usage and unknown fields can
+        # be missing.
         finish = encode_events(events[:-1], Dialect.CHAT) + record({})[:-2]
         assert ending is None
         assert len(body) >= len(finish)
@@ -316,21 +441,31 @@ class TestUnknown:
             {"type": "ping"},
             {"choices": [{"index": 1, "delta": {"content": "other"}}]},
             {"choices": [{}]},
-            {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}}]},
+            {
+                "choices": [
+                    {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}}
+                ]
+            },
             {"choices": [{"index": 0, "delta": {"content": None, "refusal": "No."}}]},
             {"chunk": " moon", "completed": True},
         ],
     )
     def test_messages(self, message: dict[str, Any]):
-        outcome = check_cuttings(CHAT, text("A") + record(message) + STOP + DONE)
+        outcome = check_fragmentations(CHAT, text("A") + record(message) + STOP + DONE)
         assert outcome.events[:-1] == [TextDelta("A"), Unknown(message)]
 
-    @pytest.mark.parametrize("nothing", [{"refusal": None}, {"tool_calls": []}, {"role": "assistant"}, {"content": ""}, {}])
+    @pytest.mark.parametrize(
+        "nothing",
+        [{"refusal": None}, {"tool_calls": []}, {"role": "assistant"}, {"content": ""}, {}],
+    )
     def test_what_says_nothing_is_none(self, nothing: dict[str, Any]):
         assert run(CHAT, [chunk(nothing), STOP, DONE]).events[:-1] == []
 
     def test_the_first_choice_among_others(self):
-        choices = [{"index": 1, "delta": {"content": "other"}}, {"index": 0, "delta": {"content": "A"}, "finish_reason": "stop"}]
+        choices = [
+            {"index": 1, "delta": {"content": "other"}},
+            {"index": 0, "delta": {"content": "A"}, "finish_reason": "stop"},
+        ]
         outcome = run(CHAT, [record({"choices": choices}), DONE])
         assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
 
@@ -347,27 +482,48 @@ class TestContradictions:
             ({"choices": [None]}, '"choices" should hold objects, not null'),
             ({"choices": [{"delta": "A"}]}, '"delta" should be an object, not text'),
             ({"choices": [{"delta": {"content": 7}}]}, '"content" should be text, not a number'),
-            ({"choices": [{"delta": {"content": [{"type": "text"}], "reasoning": "x"}}]}, '"content" should be text, not an array'),
+            (
+                {"choices": [{"delta": {"content": [{"type": "text"}], "reasoning": "x"}}]},
+                '"content" should be text, not an array',
+            ),
         ],
     )
     def test_messages(self, message: dict[str, Any], words: str):
-        outcome = check_cuttings(CHAT, text("A") + record(message) + STOP + DONE)
+        outcome = check_fragmentations(CHAT, text("A") + record(message) + STOP + DONE)
         assert type(outcome.error) is RemoteProtocolError
         assert words in str(outcome.error)
         assert outcome.events == [TextDelta("A")]
-        assert outcome.snapshot == ChatResult("A", None, Metadata("7", headers=Headers(EVENT_STREAM)))
+        assert outcome.snapshot == ChatResult(
+            "A", None, Metadata("7", headers=Headers(EVENT_STREAM))
+        )
 
     @pytest.mark.parametrize(
         ("error", "class_"),
         [
-            ({"error": {"message": "slow down", "type": "rate_limit_error", "param": None, "code": "rate_limit_exceeded"}}, RateLimitError),
+            (
+                {
+                    "error": {
+                        "message": "slow down",
+                        "type": "rate_limit_error",
+                        "param": None,
+                        "code": "rate_limit_exceeded",
+                    }
+                },
+                RateLimitError,
+            ),
             ({"error": {"message": "slow down", "type": "server_error", "code": 500}}, ServerError),
-            ({"error": {"code": "x", "message": "slow down"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]}, APIError),
+            (
+                {
+                    "error": {"code": "x", "message": "slow down"},
+                    "choices": [{"delta": {"content": ""}, "finish_reason": "error"}],
+                },
+                APIError,
+            ),
         ],
     )
     def test_errors_in_the_stream(self, error: dict[str, Any], class_: type[APIError]):
         for body in (text("A") + record(error) + DONE, text("A") + STOP + record(error) + DONE):
-            outcome = check_cuttings(CHAT, body)
+            outcome = check_fragmentations(CHAT, body)
             assert type(outcome.error) is class_
             assert outcome.error.message == "slow down"
             assert isinstance(outcome.error.partial, ChatResult)
@@ -378,28 +534,65 @@ class TestContradictions:
 class TestWhole:
     def answer(self, message: Any, **fields: Any) -> bytes:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-        return json.dumps({"id": "7", "object": "chat.completion", "model": "m", "choices": [choice], "usage": USED} | fields).encode()
+        return json.dumps(
+            {
+                "id": "7",
+                "object": "chat.completion",
+                "model": "m",
+                "choices": [choice],
+                "usage": USED,
+            }
+            | fields
+        ).encode()
 
     @pytest.mark.parametrize("headers", [JSON, ()])
     def test_a_stream_of_two(self, headers: Any):
         details = {"grounding": [{"start_idx": 0, "end_idx": 4, "points": []}]}
-        message = {"role": "assistant", "content": "A moon 🌙", "reasoning": "Look.", "reasoning_details": details}
-        outcome = check_cuttings(CHAT, self.answer(message), headers=headers)
-        metadata = Metadata("7", "stop", usage=USAGE, headers=Headers(headers), extra={"model": "m"})
-        assert outcome.snapshot == ChatResult("A moon 🌙", Reasoning("Look.", (Grounding(0, 4),)), metadata)
-        assert outcome.events == [ReasoningDelta("Look."), TextDelta("A moon 🌙"), Completed(outcome.snapshot)]
+        message = {
+            "role": "assistant",
+            "content": "A moon 🌙",
+            "reasoning": "Look.",
+            "reasoning_details": details,
+        }
+        outcome = check_fragmentations(CHAT, self.answer(message), headers=headers)
+        metadata = Metadata(
+            "7", "stop", usage=USAGE, headers=Headers(headers), extra={"model": "m"}
+        )
+        assert outcome.snapshot == ChatResult(
+            "A moon 🌙", Reasoning("Look.", (Grounding(0, 4),)), metadata
+        )
+        assert outcome.events == [
+            ReasoningDelta("Look."),
+            TextDelta("A moon 🌙"),
+            Completed(outcome.snapshot),
+        ]
 
     def test_an_answer_to_a_stream_may_be_one(self):
         """And the same as one with its `[DONE]`."""
-        whole = run(CHAT, [self.answer({"role": "assistant", "content": "A"})], headers=JSON).snapshot
+        whole = run(
+            CHAT, [self.answer({"role": "assistant", "content": "A"})], headers=JSON
+        ).snapshot
         streamed = run(CHAT, [text("A") + STOP + BILL + DONE]).snapshot
-        assert (whole.text, whole.metadata.finish_reason, whole.metadata.usage) == ("A", "stop", USAGE)
-        assert (streamed.text, streamed.metadata.finish_reason, streamed.metadata.usage) == ("A", "stop", USAGE)
+        assert (whole.text, whole.metadata.finish_reason, whole.metadata.usage) == (
+            "A",
+            "stop",
+            USAGE,
+        )
+        assert (streamed.text, streamed.metadata.finish_reason, streamed.metadata.usage) == (
+            "A",
+            "stop",
+            USAGE,
+        )
 
     @pytest.mark.parametrize("content", [{"content": None}, {}, {"content": ""}])
     def test_no_text(self, content: dict[str, Any]):
         calls = [{"id": "call_1", "type": "function"}]
-        message = {"role": "assistant", "tool_calls": calls, "refusal": None, "annotations": []} | content
+        message = {
+            "role": "assistant",
+            "tool_calls": calls,
+            "refusal": None,
+            "annotations": [],
+        } | content
         outcome = run(CHAT, [self.answer(message)], headers=JSON)
         assert outcome.events == [Completed(outcome.snapshot)]
         assert outcome.snapshot.text == ""
@@ -408,7 +601,9 @@ class TestWhole:
     def test_no_finish_reason(self):
         """One JSON object that is whole cannot have been cut."""
         body = json.dumps({"choices": [{"message": {"content": "A"}}]}).encode()
-        assert run(CHAT, [body], headers=JSON).snapshot == ChatResult("A", None, Metadata(headers=Headers(JSON)))
+        assert run(CHAT, [body], headers=JSON).snapshot == ChatResult(
+            "A", None, Metadata(headers=Headers(JSON))
+        )
 
     @pytest.mark.parametrize(
         "body",
@@ -427,19 +622,27 @@ class TestWhole:
         ],
     )
     def test_no_answer(self, body: bytes):
-        outcome = check_cuttings(CHAT, body, headers=JSON)
+        outcome = check_fragmentations(CHAT, body, headers=JSON)
         assert type(outcome.error) is RemoteProtocolError
         assert outcome.events == []
 
     @pytest.mark.parametrize("status_code", [200, 429])
     def test_errors(self, status_code: int):
         body = b'{"error": {"message": "No.", "type": "rate_limit_error", "param": "messages", "code": "slow"}}'
-        error = check_cuttings(CHAT, body, headers=JSON, status_code=status_code).error
+        error = check_fragmentations(CHAT, body, headers=JSON, status_code=status_code).error
         assert type(error) is RateLimitError
-        assert (error.message, error.type, error.param, error.code) == ("No.", "rate_limit_error", "messages", "slow")
+        assert (error.message, error.type, error.param, error.code) == (
+            "No.",
+            "rate_limit_error",
+            "messages",
+            "slow",
+        )
 
     def test_a_chunk_where_a_stream_was_cut_to_json(self):
-        assert type(run(CHAT, [self.answer({"content": "A"})[:-1]], headers=JSON).error) is IncompleteStream
+        assert (
+            type(run(CHAT, [self.answer({"content": "A"})[:-1]], headers=JSON).error)
+            is IncompleteStream
+        )
 
 
 class TestHalves:
@@ -447,28 +650,52 @@ class TestHalves:
 
     @pytest.mark.parametrize("name", ["content", "reasoning"])
     def test_they_are_joined(self, name: str):
-        outcome = check_cuttings(CHAT, chunk({name: "A\ud83c"}) + START + chunk({name: "\udf19B"}) + STOP + DONE)
+        outcome = check_fragmentations(
+            CHAT, chunk({name: "A\ud83c"}) + START + chunk({name: "\udf19B"}) + STOP + DONE
+        )
         kind = TextDelta if name == "content" else ReasoningDelta
         assert outcome.events[:-1] == [kind("A"), kind("🌙B")]
 
     def test_text_and_reasoning_do_not_mix(self):
-        body = chunk({"reasoning": "\ud83c"}) + chunk({"content": "\udf19"}) + chunk({"reasoning": "\udf19"}) + STOP + DONE
-        outcome = check_cuttings(CHAT, body)
+        body = (
+            chunk({"reasoning": "\ud83c"})
+            + chunk({"content": "\udf19"})
+            + chunk({"reasoning": "\udf19"})
+            + STOP
+            + DONE
+        )
+        outcome = check_fragmentations(CHAT, body)
         assert outcome.events[:-1] == [TextDelta("\ufffd"), ReasoningDelta("🌙")]
 
     @pytest.mark.parametrize("end", [DONE, b""])
     def test_one_that_stays_alone(self, end: bytes):
-        outcome = check_cuttings(CHAT, chunk({"reasoning": "x\ud83c"}) + text("A\ud83c") + STOP + end)
-        assert outcome.events[:-1] == [ReasoningDelta("x"), TextDelta("A"), ReasoningDelta("\ufffd"), TextDelta("\ufffd")]
+        outcome = check_fragmentations(
+            CHAT, chunk({"reasoning": "x\ud83c"}) + text("A\ud83c") + STOP + end
+        )
+        assert outcome.events[:-1] == [
+            ReasoningDelta("x"),
+            TextDelta("A"),
+            ReasoningDelta("\ufffd"),
+            TextDelta("\ufffd"),
+        ]
         assert outcome.snapshot.text == "A\ufffd"
 
     def test_elsewhere_none_comes_out(self):
         odd = chunk({"tool_calls": ["\ud83c"]}) + chunk({}, "st\ud83c", model="\udf19")
-        outcome = check_cuttings(CHAT, text("A") + odd + DONE)
+        outcome = check_fragmentations(CHAT, text("A") + odd + DONE)
         assert isinstance(outcome.events[1], Unknown)
         assert outcome.events[1].data["choices"][0]["delta"] == {"tool_calls": ["\ufffd"]}
-        assert (outcome.snapshot.metadata.finish_reason, outcome.snapshot.metadata.extra["model"]) == ("st\ufffd", "\ufffd")
-        body = json.dumps({"choices": [{"message": {"content": "\ud83c", "refusal": "\udf19"}, "finish_reason": "stop"}]}).encode()
+        assert (
+            outcome.snapshot.metadata.finish_reason,
+            outcome.snapshot.metadata.extra["model"],
+        ) == ("st\ufffd", "\ufffd")
+        body = json.dumps(
+            {
+                "choices": [
+                    {"message": {"content": "\ud83c", "refusal": "\udf19"}, "finish_reason": "stop"}
+                ]
+            }
+        ).encode()
         whole = run(CHAT, [body], headers=JSON).snapshot
         assert (whole.text, whole.metadata.extra) == ("\ufffd", {"refusal": "\ufffd"})
 
@@ -476,16 +703,23 @@ class TestHalves:
 class TestLimits:
     def test_of_text_and_of_reasoning(self):
         body = chunk({"reasoning": "abcd"}) + text("abc") + text("d") + STOP + DONE
-        assert check_cuttings(CHAT, body, limits=Limits(max_text_bytes=4)).error is None
+        assert check_fragmentations(CHAT, body, limits=Limits(max_text_bytes=4)).error is None
         for more in ({"content": "e"}, {"reasoning": "e"}):
-            outcome = check_cuttings(CHAT, body.replace(STOP, chunk(more)), limits=Limits(max_text_bytes=4))
+            outcome = check_fragmentations(
+                CHAT, body.replace(STOP, chunk(more)), limits=Limits(max_text_bytes=4)
+            )
             assert type(outcome.error) is LimitExceeded
-            assert (outcome.snapshot.text, outcome.snapshot.reasoning) == ("abcd", Reasoning("abcd"))
+            assert (outcome.snapshot.text, outcome.snapshot.reasoning) == (
+                "abcd",
+                Reasoning("abcd"),
+            )
 
     @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
     def test_of_depth(self, depth: int):
         """An ordinary chunk is four deep; the fast lane never decodes what the limit forbids."""
-        outcome = check_cuttings(CHAT, text("A") * 3 + STOP + DONE, limits=Limits(max_json_depth=depth))
+        outcome = check_fragmentations(
+            CHAT, text("A") * 3 + STOP + DONE, limits=Limits(max_json_depth=depth)
+        )
         assert (type(outcome.error) is LimitExceeded) == (depth < 4)
         assert len(outcome.events) == (0 if depth < 4 else 4)
 
@@ -496,7 +730,15 @@ ODD = [
     openai({"content": "x", "role": 7}),
     openai({"content": "x", "reasoning": "y"}),
     openai({"content": "x", "reasoning_content": "y"}),
-    openai({"content": "x", "refusal": None, "tool_calls": None, "function_call": None, "reasoning": None}),
+    openai(
+        {
+            "content": "x",
+            "refusal": None,
+            "tool_calls": None,
+            "function_call": None,
+            "reasoning": None,
+        }
+    ),
     openai({"content": "x", "tool_calls": [1]}),
     openai({"content": "x\ud83c"}),
     openai({"content": "\udf19x"}),
@@ -518,7 +760,10 @@ ODD = [
     chunk(None, choices=[{"delta": {"content": "x"}}]),
     chunk(None, choices=[{"index": None, "delta": {"content": "x"}}]),
     chunk(None, choices=[{"index": 1, "delta": {"content": "x"}}]),
-    chunk(None, choices=[{"index": 0, "delta": {"content": "x"}}, {"index": 1, "delta": {"content": "y"}}]),
+    chunk(
+        None,
+        choices=[{"index": 0, "delta": {"content": "x"}}, {"index": 1, "delta": {"content": "y"}}],
+    ),
     chunk(None, choices=[]),
     b'data: {"choices": [{"delta": {"content": "x", "content": "y"}}], "choices": [{"delta": {"content": "z"}}]}\n\n',
     b'data: {"choices": [{"delta": {"content": "\xff"}}]}\n\n',
@@ -537,10 +782,14 @@ class TestFastLane:
     def test_an_odd_record_among_ordinary_ones(self, odd: bytes):
         for body in (text("A") * 3 + odd * 5 + text("B") * 3 + STOP + DONE, odd + text("A") * 2):
             expected = run(CHAT, [body], limits=NO_LANE)
-            for pieces in ([body], [piece + b"\n\n" for piece in body.split(b"\n\n")[:-1]], each_byte(body)):
-                assert run(CHAT, pieces).key == expected.key
+            for chunks in (
+                [body],
+                [chunk + b"\n\n" for chunk in body.split(b"\n\n")[:-1]],
+                each_byte(body),
+            ):
+                assert run(CHAT, chunks).key == expected.key
 
-    def test_many_records_in_one_piece(self):
+    def test_many_records_in_one_chunk(self):
         body = START + text(" moon") * 5000 + STOP + DONE
         outcome = run(CHAT, [body])
         assert len(outcome.events) == 5001

@@ -1,4 +1,6 @@
-"""What a chat asks: messages in two forms, pictures as data URLs, and nothing that the service would have to refuse."""
+"""What a chat asks: messages in two forms, pictures as data URLs, and nothing that the service
+would have to refuse.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,18 @@ class TestBody:
             "stream": True,
         }
         request = ChatRequest(
-            messages=[ChatMessage("system", "Be brief."), ChatMessage("user", [PIXEL, "What?"]), ChatMessage("assistant", "月")],
+            messages=[
+                ChatMessage("system", "Be brief."),
+                ChatMessage("user", [PIXEL, "What?"]),
+                ChatMessage("assistant", "月"),
+            ],
             reasoning=False,
             settings=Settings(temperature=0.5, top_p=0.3, max_tokens=64),
             model="moondream3-preview/FINETUNE@7",
         )
-        assert body_of(request, stream=False, extra_body={"stream_options": {"include_usage": True}}) == {
+        assert body_of(
+            request, stream=False, extra_body={"stream_options": {"include_usage": True}}
+        ) == {
             "model": "moondream3-preview/FINETUNE@7",
             "messages": [
                 {"role": "system", "content": "Be brief."},
@@ -56,7 +64,9 @@ class TestBody:
             "stream": False,
             "stream_options": {"include_usage": True},
         }
-        assert "settings" not in body_of(ChatRequest(messages=request.messages, settings=Settings()))
+        assert "settings" not in body_of(
+            ChatRequest(messages=request.messages, settings=Settings())
+        )
 
     def test_address_and_key(self):
         http = CHAT.to_http(Endpoint(api_key="KEY"))
@@ -81,7 +91,14 @@ class TestBody:
 class TestMessages:
     @pytest.mark.parametrize(
         "content",
-        [[PIXEL, "What?"], (PIXEL, TEXT), [IMAGE, "What?"], [IMAGE, TEXT], iter([PIXEL, TEXT]), [MappingProxyType(IMAGE), UserDict(TEXT)]],
+        [
+            [PIXEL, "What?"],
+            (PIXEL, TEXT),
+            [IMAGE, "What?"],
+            [IMAGE, TEXT],
+            iter([PIXEL, TEXT]),
+            [MappingProxyType(IMAGE), UserDict(TEXT)],
+        ],
     )
     def test_parts_in_two_forms_are_the_same(self, content: Any):
         message = ChatMessage("user", content)
@@ -91,11 +108,19 @@ class TestMessages:
     @pytest.mark.parametrize("make", [dict, UserDict, MappingProxyType])
     def test_mappings_and_values_are_the_same(self, make: Any):
         given = make({"role": "user", "content": [IMAGE, TEXT]})
-        assert ChatRequest(messages=[given]) == ChatRequest(messages=(ChatMessage("user", [PIXEL, "What?"]),))
+        assert ChatRequest(messages=[given]) == ChatRequest(
+            messages=(ChatMessage("user", [PIXEL, "What?"]),)
+        )
 
     def test_what_other_clients_dump(self):
         """They write every field that a message may have."""
-        dumped = {"role": "assistant", "content": "A moon.", "refusal": None, "tool_calls": None, "audio": None}
+        dumped = {
+            "role": "assistant",
+            "content": "A moon.",
+            "refusal": None,
+            "tool_calls": None,
+            "audio": None,
+        }
         assert messages_of(dumped) == [{"role": "assistant", "content": "A moon."}]
 
     def test_a_generator_is_read_once(self):
@@ -110,42 +135,120 @@ class TestMessages:
         assert body_of(request)["messages"][0]["content"] == [TEXT]
 
     def test_blank_text_is_the_servers_affair(self):
-        assert messages_of(ChatMessage("assistant", ""), ChatMessage("user", [""]))[0]["content"] == ""
+        assert (
+            messages_of(ChatMessage("assistant", ""), ChatMessage("user", [""]))[0]["content"] == ""
+        )
 
     @pytest.mark.parametrize(
         ("message", "kind", "words"),
         [
             (5, ValueError, "should be a ChatMessage, or a mapping in OpenAI's form, not 5"),
-            (None, TypeError, "should be a ChatMessage, or a mapping in OpenAI's form, not NoneType"),
-            ({}, ValueError, "should have a role and a content, not neither; other fields can go by extra_body"),
+            (
+                None,
+                TypeError,
+                "should be a ChatMessage, or a mapping in OpenAI's form, not NoneType",
+            ),
+            (
+                {},
+                ValueError,
+                "should have a role and a content, not neither; other fields can go by extra_body",
+            ),
             ({"role": "user"}, ValueError, "should have a role and a content, not role;"),
-            ({"role": "user", "content": None}, ValueError, "should have a role and a content, not role;"),
-            ({"role": "user", "content": "x", "name": "Al"}, ValueError, "should have a role and a content, not role, content, name;"),
-            ({"role": "tool", "content": "x"}, ValueError, """.role should be "system", "user" or "assistant", not 'tool'"""),
-            ({"role": ["user"], "content": "x"}, TypeError, '.role should be "system", "user" or "assistant", not list'),
-            ({"role": "user", "content": 5}, ValueError, ".content should be text, or a list of parts, not 5"),
-            ({"role": "user", "content": TEXT}, TypeError, ".content should be text, or a list of parts, not dict"),
-            ({"role": "user", "content": []}, ValueError, ".content should be text, or a list of parts, and not empty, not ()"),
-            ({"role": "user", "content": "\ud83c"}, ValueError, r".content should be text that has no lone surrogates, not '\ud83c'"),
-            ({"role": "user", "content": ["é\ud83c"]}, ValueError, ".content[0] should be text that has no lone surrogates"),
-            ({"role": "user", "content": ["x", b"GIF89a"]}, TypeError, ".content[1] should be text, an EncodedImage, or a mapping"),
+            (
+                {"role": "user", "content": None},
+                ValueError,
+                "should have a role and a content, not role;",
+            ),
+            (
+                {"role": "user", "content": "x", "name": "Al"},
+                ValueError,
+                "should have a role and a content, not role, content, name;",
+            ),
+            (
+                {"role": "tool", "content": "x"},
+                ValueError,
+                """.role should be "system", "user" or "assistant", not 'tool'""",
+            ),
+            (
+                {"role": ["user"], "content": "x"},
+                TypeError,
+                '.role should be "system", "user" or "assistant", not list',
+            ),
+            (
+                {"role": "user", "content": 5},
+                ValueError,
+                ".content should be text, or a list of parts, not 5",
+            ),
+            (
+                {"role": "user", "content": TEXT},
+                TypeError,
+                ".content should be text, or a list of parts, not dict",
+            ),
+            (
+                {"role": "user", "content": []},
+                ValueError,
+                ".content should be text, or a list of parts, and not empty, not ()",
+            ),
+            (
+                {"role": "user", "content": "\ud83c"},
+                ValueError,
+                r".content should be text that has no lone surrogates, not '\ud83c'",
+            ),
+            (
+                {"role": "user", "content": ["é\ud83c"]},
+                ValueError,
+                ".content[0] should be text that has no lone surrogates",
+            ),
+            (
+                {"role": "user", "content": ["x", b"GIF89a"]},
+                TypeError,
+                ".content[1] should be text, an EncodedImage, or a mapping",
+            ),
             (
                 {"role": "user", "content": [7]},
                 ValueError,
                 ".content[0] should be text, an EncodedImage, or a mapping in OpenAI's form, not 7",
             ),
-            ({"role": "user", "content": [{"type": "input_audio"}]}, ValueError, "Invalid value 'input_audio'"),
-            ({"role": "user", "content": [{"text": "x"}]}, ValueError, "missing required field `type`"),
-            ({"role": "user", "content": [{"type": "text"}]}, ValueError, "missing required field `text`"),
-            ({"role": "user", "content": [{"type": "text", "text": "\ud83c"}]}, ValueError, "no lone surrogates"),
-            ({"role": "user", "content": [{"type": "image_url", "image_url": URL}]}, ValueError, "Expected `object`, got `str`"),
             (
-                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL, "detail": "low"}}]},
+                {"role": "user", "content": [{"type": "input_audio"}]},
+                ValueError,
+                "Invalid value 'input_audio'",
+            ),
+            (
+                {"role": "user", "content": [{"text": "x"}]},
+                ValueError,
+                "missing required field `type`",
+            ),
+            (
+                {"role": "user", "content": [{"type": "text"}]},
+                ValueError,
+                "missing required field `text`",
+            ),
+            (
+                {"role": "user", "content": [{"type": "text", "text": "\ud83c"}]},
+                ValueError,
+                "no lone surrogates",
+            ),
+            (
+                {"role": "user", "content": [{"type": "image_url", "image_url": URL}]},
+                ValueError,
+                "Expected `object`, got `str`",
+            ),
+            (
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": URL, "detail": "low"}}],
+                },
                 ValueError,
                 "unknown field `detail`",
             ),
             (
-                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.org/moon.jpg"}}]},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": "https://example.org/moon.jpg"}}
+                    ],
+                },
                 ValueError,
                 "should be a base64 data URL",
             ),
@@ -162,12 +265,32 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("bad", "kind", "words"),
         [
-            ({"messages": "Hi"}, ValueError, "^messages should be a list of ChatMessages, or of mappings in OpenAI's form, not 'Hi'$"),
-            ({"messages": {"role": "user"}}, TypeError, "^messages should be a list of ChatMessages.*, not dict$"),
-            ({"messages": None}, TypeError, "^messages should be a list of ChatMessages.*, not NoneType$"),
-            ({"messages": []}, ValueError, r"^messages should be a list of ChatMessages.*, and not empty, not \(\)$"),
+            (
+                {"messages": "Hi"},
+                ValueError,
+                "^messages should be a list of ChatMessages, or of mappings in OpenAI's form, not 'Hi'$",
+            ),
+            (
+                {"messages": {"role": "user"}},
+                TypeError,
+                "^messages should be a list of ChatMessages.*, not dict$",
+            ),
+            (
+                {"messages": None},
+                TypeError,
+                "^messages should be a list of ChatMessages.*, not NoneType$",
+            ),
+            (
+                {"messages": []},
+                ValueError,
+                r"^messages should be a list of ChatMessages.*, and not empty, not \(\)$",
+            ),
             ({"reasoning": 1}, ValueError, "^reasoning should be True, False or None, not 1$"),
-            ({"settings": Settings(max_objects=3)}, ValueError, "^settings.max_objects should be None in a chat, not 3$"),
+            (
+                {"settings": Settings(max_objects=3)},
+                ValueError,
+                "^settings.max_objects should be None in a chat, not 3$",
+            ),
             ({"settings": {"top_p": 1}}, TypeError, "^settings should be a Settings, not dict$"),
             ({"model": " "}, ValueError, "^model should be a model's name"),
         ],
@@ -181,7 +304,11 @@ class TestMessages:
 class TestValues:
     def test_messages(self):
         message = ChatMessage("user", [PIXEL, "What?"])
-        for again in (pickle.loads(pickle.dumps(message)), copy.copy(message), copy.deepcopy(message)):
+        for again in (
+            pickle.loads(pickle.dumps(message)),
+            copy.copy(message),
+            copy.deepcopy(message),
+        ):
             assert (again, hash(again)) == (message, hash(message))
         with pytest.raises(AttributeError):
             message.role = "system"  # type: ignore[misc]
@@ -197,14 +324,24 @@ class TestValues:
             "ChatMessage('user', (<EncodedImage image/jpeg, 10,000,023 characters>, "
             "'What is this? What is this? What is this? What is this? What…'))"
         )
-        assert repr(ChatRequest(messages=[ChatMessage("user", "Hi")])) == "ChatRequest(messages=(ChatMessage('user', 'Hi'),))"
-        request = ChatRequest(messages=[big] * 50, reasoning=True, settings=Settings(top_p=1), model="m")
-        assert repr(request) == f"ChatRequest(settings=Settings(top_p=1), model='m', reasoning=True, messages=(<49 before>, {big!r}))"
+        assert (
+            repr(ChatRequest(messages=[ChatMessage("user", "Hi")]))
+            == "ChatRequest(messages=(ChatMessage('user', 'Hi'),))"
+        )
+        request = ChatRequest(
+            messages=[big] * 50, reasoning=True, settings=Settings(top_p=1), model="m"
+        )
+        assert (
+            repr(request)
+            == f"ChatRequest(settings=Settings(top_p=1), model='m', reasoning=True, messages=(<49 before>, {big!r}))"
+        )
         assert len(repr(request.to_http(LOCAL))) < 300
 
 
 def test_no_key_and_no_picture_reaches_a_recording():
-    http = ChatRequest(messages=[{"role": "user", "content": [IMAGE, TEXT]}]).to_http(Endpoint(api_key="SECRET"))
+    http = ChatRequest(messages=[{"role": "user", "content": [IMAGE, TEXT]}]).to_http(
+        Endpoint(api_key="SECRET")
+    )
     header = RecordingHeader.of(http, 200, ())
     assert "SECRET" not in repr(header.request_headers)
     image, text = header.request_body["messages"][0]["content"]

@@ -1,4 +1,6 @@
-"""Events back to bytes: spelled as the servers spell them, and decoding undoes it for all that the dialect carries."""
+"""Events back to bytes: spelled as the servers spell them, and decoding undoes it for all that the
+dialect carries.
+"""
 
 from __future__ import annotations
 
@@ -84,10 +86,16 @@ class TestAgainstCapturedStreams:
         assert nothing == b""
         assert encode_events(events) == b"".join(record + b"\n\n" for record in ordinary)
         assert isinstance(last, TextDelta)
-        assert final == (encode_events([end]).replace(b'"chunk": ""', b'"chunk": ' + json.dumps(last.text).encode()).removesuffix(b"\n\n"))
+        assert final == (
+            encode_events([end])
+            .replace(b'"chunk": ""', b'"chunk": ' + json.dumps(last.text).encode())
+            .removesuffix(b"\n\n")
+        )
 
     def test_a_refined_outline_that_failed(self):
-        """Only the box of the last message is written in another order: the coarse one is in it again."""
+        """Only the box of the last message is written in another order: the coarse one is in it
+        again.
+        """
         trace = BY_NAME["engine-segment-parse-error"]
         events = run(trace.request, [trace.body], headers=trace.headers).events
         *records, final = encode_events(events).removesuffix(b"\n\n").split(b"\n\n")
@@ -96,18 +104,30 @@ class TestAgainstCapturedStreams:
         assert json.loads(final[6:]) == json.loads(captured_final[6:])
         assert list(json.loads(final[6:])) == list(json.loads(captured_final[6:]))
 
-    @pytest.mark.parametrize("trace", [trace for trace in TRACES if trace.status_code == 200], ids=lambda trace: trace.name)
+    @pytest.mark.parametrize(
+        "trace",
+        [trace for trace in TRACES if trace.status_code == 200],
+        ids=lambda trace: trace.name,
+    )
     def test_decoded_again_they_say_the_same(self, trace: Any):
         first = run(trace.request, [trace.body], headers=trace.headers)
         headers = [("content-type", "text/event-stream")]
-        again = run(trace.request, [encode_events(first.events, STATION if "station" in trace.name else ENGINE)], headers=headers)
+        again = run(
+            trace.request,
+            [encode_events(first.events, STATION if "station" in trace.name else ENGINE)],
+            headers=headers,
+        )
         assert again.events[:-1] == first.events[: len(again.events) - 1]
         if first.error is None and "split" not in trace.name:
             for field in first.snapshot.__struct_fields__:
                 if field != "metadata":
                     assert getattr(again.snapshot, field) == getattr(first.snapshot, field)
             about, expected = again.snapshot.metadata, first.snapshot.metadata
-            assert (about.request_id, about.finish_reason, about.metrics) == (expected.request_id, expected.finish_reason, expected.metrics)
+            assert (about.request_id, about.finish_reason, about.metrics) == (
+                expected.request_id,
+                expected.finish_reason,
+                expected.metrics,
+            )
             assert (about.extra, about.stats) == (expected.extra, expected.stats)
 
 
@@ -123,13 +143,20 @@ class TestSpelling:
     )
     def test_text(self, dialect: Dialect, expected: bytes):
         assert encode_events([TextDelta(" 月", 5)], dialect) == expected
-        assert encode_events([TextDelta(" 月")], dialect) == expected.replace(b', "token_index": 5', b"")
+        assert encode_events([TextDelta(" 月")], dialect) == expected.replace(
+            b', "token_index": 5', b""
+        )
 
     @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_segmentations(self, dialect: Dialect):
-        path, box, unknown = messages([PathChunk("M 0 0"), BOX, Unknown({"type": "mood", "x": [None]})], dialect)
+        path, box, unknown = messages(
+            [PathChunk("M 0 0"), BOX, Unknown({"type": "mood", "x": [None]})], dialect
+        )
         assert (path["type"], path["chunk"]) == ("path_delta", "M 0 0")
-        assert box == {"type": "bbox", "bbox": {"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4}}
+        assert box == {
+            "type": "bbox",
+            "bbox": {"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4},
+        }
         assert unknown == {"type": "mood", "x": [None]}
 
     @pytest.mark.parametrize(
@@ -145,14 +172,23 @@ class TestSpelling:
                         "finish_reason": "stop",
                         "answer": "A moon.",
                         "metrics": {"input_tokens": 740, "ttft_ms": 40.5},
-                        "reasoning": {"text": "It is curved.", "grounding": [{"start_idx": 0, "end_idx": 5, "points": [[0.5, 0.25]]}]},
+                        "reasoning": {
+                            "text": "It is curved.",
+                            "grounding": [{"start_idx": 0, "end_idx": 5, "points": [[0.5, 0.25]]}],
+                        },
                         "org_id": "7",
                     }
                 ],
             ),
             (CLOUD, [{"chunk": "", "completed": True, "request_id": "31", "org_id": "7"}]),
-            (STATION, [{"stats": {"tokens": 43, "duration": 0.25}}, {"completed": True, "org_id": "7"}]),
-            (DEMO, [{"stats": {"tokens": 43, "duration": 0.25}}, {"completed": True, "org_id": "7"}]),
+            (
+                STATION,
+                [{"stats": {"tokens": 43, "duration": 0.25}}, {"completed": True, "org_id": "7"}],
+            ),
+            (
+                DEMO,
+                [{"stats": {"tokens": 43, "duration": 0.25}}, {"completed": True, "org_id": "7"}],
+            ),
         ],
     )
     def test_the_end_of_a_query(self, dialect: Dialect, expected: list[Any]):
@@ -162,12 +198,21 @@ class TestSpelling:
     @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_what_is_not_there_is_not_written(self, dialect: Dialect):
         bare = {"completed": True} | ({"chunk": ""} if dialect in (ENGINE, CLOUD) else {})
-        assert messages([Completed(CaptionResult("x"))], dialect) == [bare | ({"caption": "x"} if dialect is ENGINE else {})]
-        assert messages([Completed(SegmentResult("M0 0"))], dialect) == [bare | {"type": "final", "path": "M0 0", "bbox": None}]
-        assert messages([Completed(DetectResult((BOX,)))], dialect) == [
-            {"completed": True, "objects": [{"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4}]}
+        assert messages([Completed(CaptionResult("x"))], dialect) == [
+            bare | ({"caption": "x"} if dialect is ENGINE else {})
         ]
-        assert messages([Completed(PointResult((Point(0.5, 0.25),)))], dialect) == [{"completed": True, "points": [{"x": 0.5, "y": 0.25}]}]
+        assert messages([Completed(SegmentResult("M0 0"))], dialect) == [
+            bare | {"type": "final", "path": "M0 0", "bbox": None}
+        ]
+        assert messages([Completed(DetectResult((BOX,)))], dialect) == [
+            {
+                "completed": True,
+                "objects": [{"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4}],
+            }
+        ]
+        assert messages([Completed(PointResult((Point(0.5, 0.25),)))], dialect) == [
+            {"completed": True, "points": [{"x": 0.5, "y": 0.25}]}
+        ]
 
     @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_an_outline_that_failed(self, dialect: Dialect):
@@ -176,7 +221,9 @@ class TestSpelling:
 
     def test_the_engine_is_the_default(self):
         events: list[Event] = [TextDelta("x", 1), Completed(QueryResult("x", metadata=ABOUT))]
-        assert encode_events(events) == encode_events(events, ENGINE) != encode_events(events, CLOUD)
+        assert (
+            encode_events(events) == encode_events(events, ENGINE) != encode_events(events, CLOUD)
+        )
 
     def test_bytes_are_ascii_and_every_record_one_line(self):
         data = encode_events([TextDelta("月\r\n\u2028\ufeff\x00🌙"), Unknown({"\n": "\r"})])
@@ -185,7 +232,13 @@ class TestSpelling:
         assert b"\r" not in data
 
     def test_dialects_have_names(self):
-        assert [dialect.value for dialect in Dialect] == ["engine", "cloud", "station", "demo", "chat"]
+        assert [dialect.value for dialect in Dialect] == [
+            "engine",
+            "cloud",
+            "station",
+            "demo",
+            "chat",
+        ]
 
     def test_any_iterable(self):
         assert encode_events(iter([TextDelta("x")]), STATION) == b'data: {"chunk": "x"}\n\n'
@@ -194,7 +247,11 @@ class TestSpelling:
     @pytest.mark.parametrize("number", [float("nan"), float("inf")])
     @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_numbers_that_json_does_not_have(self, number: float, dialect: Dialect):
-        for event in (BBox(number, 0, 1, 1), Unknown({"x": number}), Completed(DetectResult((BBox(0, number, 1, 1),)))):
+        for event in (
+            BBox(number, 0, 1, 1),
+            Unknown({"x": number}),
+            Completed(DetectResult((BBox(0, number, 1, 1),))),
+        ):
             with pytest.raises(ValueError, match="not JSON compliant"):
                 encode_events([event], dialect)
 
@@ -202,11 +259,21 @@ class TestSpelling:
 class TestChat:
     def test_spelling(self):
         def chunk(delta: Any, finish_reason: str | None = None) -> dict[str, Any]:
-            return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+            return {
+                "object": "chat.completion.chunk",
+                "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+            }
 
-        about = Metadata("31", "length", usage=Usage(740, 3), stats=Stats(tokens=43), extra={"model": "m"})
+        about = Metadata(
+            "31", "length", usage=Usage(740, 3), stats=Stats(tokens=43), extra={"model": "m"}
+        )
         reasoning = Reasoning("So.", (Grounding(0, 2, (Point(0.5, 0.25),)),))
-        events: list[Event] = [ReasoningDelta("So."), TextDelta("月", 5), Unknown({"x": 1}), Completed(ChatResult("月", reasoning, about))]
+        events: list[Event] = [
+            ReasoningDelta("So."),
+            TextDelta("月", 5),
+            Unknown({"x": 1}),
+            Completed(ChatResult("月", reasoning, about)),
+        ]
         data = encode_events(events, Dialect.CHAT)
         assert data.isascii()
         *records, done, nothing = data.split(b"\n\n")
@@ -217,27 +284,51 @@ class TestChat:
             chunk({"content": "月"}),
             {"x": 1},
             {"id": "31"} | chunk({"reasoning_details": grounding}, "length"),
-            {"id": "31", "object": "chat.completion.chunk", "choices": [], "usage": used, "model": "m"},
+            {
+                "id": "31",
+                "object": "chat.completion.chunk",
+                "choices": [],
+                "usage": used,
+                "model": "m",
+            },
         ]
         assert (done, nothing) == (b"data: [DONE]", b"")
 
     def test_what_is_not_there(self):
         """But the finish reason, without which the stream would not be whole."""
-        body = encode_events([Completed(ChatResult("", Reasoning(""), Metadata(extra={"model": "m"})))], Dialect.CHAT)
-        end = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "model": "m"}
+        body = encode_events(
+            [Completed(ChatResult("", Reasoning(""), Metadata(extra={"model": "m"})))], Dialect.CHAT
+        )
+        end = {
+            "object": "chat.completion.chunk",
+            "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+            "model": "m",
+        }
         assert body == b"data: " + json.dumps(end).encode() + b"\n\ndata: [DONE]\n\n"
         about = Metadata(finish_reason="stop", headers=Headers(EVENT_STREAM), extra={"model": "m"})
         assert run(CHAT, [body]).snapshot == ChatResult(metadata=about)
 
     @pytest.mark.parametrize("dialect", MOONDREAMS)
-    @pytest.mark.parametrize("event", [ReasoningDelta("x"), Completed(ChatResult())], ids=["reasoning", "end"])
+    @pytest.mark.parametrize(
+        "event", [ReasoningDelta("x"), Completed(ChatResult())], ids=["reasoning", "end"]
+    )
     def test_other_dialects_have_no_chats(self, event: Event, dialect: Dialect):
         with pytest.raises(ValueError, match="of a chat: encode it with Dialect.CHAT"):
             encode_events([event], dialect)
 
-    @pytest.mark.parametrize("event", [BOX, PathChunk("M 0 0"), *(Completed(kind()) for kind in (QueryResult, CaptionResult, PointResult))])
+    @pytest.mark.parametrize(
+        "event",
+        [
+            BOX,
+            PathChunk("M 0 0"),
+            *(Completed(kind()) for kind in (QueryResult, CaptionResult, PointResult)),
+        ],
+    )
     def test_chats_have_nothing_else(self, event: Event):
-        with pytest.raises(ValueError, match=f"no chat has a {type(event).__name__}.*: encode it with another dialect"):
+        with pytest.raises(
+            ValueError,
+            match=f"no chat has a {type(event).__name__}.*: encode it with another dialect",
+        ):
             encode_events([event], Dialect.CHAT)
 
     def test_numbers_that_json_does_not_have(self):
@@ -269,11 +360,23 @@ class TestWholeAnswers:
         assert json.loads(encode_result(result)) == json.loads(trace.body)
 
     def test_what_a_dialect_says_beside_the_answer(self):
-        told = {dialect: json.loads(encode_result(CaptionResult("A moon.", ABOUT), dialect)) for dialect in MOONDREAMS}
-        engine = {"request_id": "31", "finish_reason": "stop", "metrics": {"input_tokens": 740, "ttft_ms": 40.5}}
+        told = {
+            dialect: json.loads(encode_result(CaptionResult("A moon.", ABOUT), dialect))
+            for dialect in MOONDREAMS
+        }
+        engine = {
+            "request_id": "31",
+            "finish_reason": "stop",
+            "metrics": {"input_tokens": 740, "ttft_ms": 40.5},
+        }
         station = {"_stats": {"tokens": 43, "duration": 0.25}}
         both = {"caption": "A moon.", "org_id": "7"}
-        assert told == {ENGINE: engine | both, CLOUD: engine | both, STATION: station | both, DEMO: station | both}
+        assert told == {
+            ENGINE: engine | both,
+            CLOUD: engine | both,
+            STATION: station | both,
+            DEMO: station | both,
+        }
 
     @pytest.mark.parametrize("dialect", MOONDREAMS)
     def test_what_is_not_there_is_not_written(self, dialect: Dialect):
@@ -288,13 +391,17 @@ class TestWholeAnswers:
         *_, last = data.draw(strategies.events(skill, Dialect.CHAT if skill == "chat" else ENGINE))
         assert isinstance(last, Completed)
         body = encode_result(last.result, dialect)
-        decoded = run(REQUESTS[skill], [body], headers={"content-type": "application/json"}).snapshot
+        decoded = run(
+            REQUESTS[skill], [body], headers={"content-type": "application/json"}
+        ).snapshot
         assert encode_result(decoded, dialect) == body
         for name in ("text", "reasoning", "path", "bbox", "parse_error", "objects", "points"):
             assert getattr(decoded, name, None) == getattr(last.result, name, None)
 
     def test_a_chat(self):
-        about = Metadata("31", "length", usage=Usage(740, 3), stats=Stats(tokens=43), extra={"model": "m"})
+        about = Metadata(
+            "31", "length", usage=Usage(740, 3), stats=Stats(tokens=43), extra={"model": "m"}
+        )
         reasoning = Reasoning("So.", (Grounding(0, 2, (Point(0.5, 0.25),)),))
         assert json.loads(encode_result(ChatResult("A moon.", reasoning, about), Dialect.CHAT)) == {
             "id": "31",
@@ -306,7 +413,9 @@ class TestWholeAnswers:
                         "role": "assistant",
                         "content": "A moon.",
                         "reasoning": "So.",
-                        "reasoning_details": {"grounding": [{"start_idx": 0, "end_idx": 2, "points": [[0.5, 0.25]]}]},
+                        "reasoning_details": {
+                            "grounding": [{"start_idx": 0, "end_idx": 2, "points": [[0.5, 0.25]]}]
+                        },
                     },
                     "finish_reason": "length",
                 }
@@ -329,7 +438,9 @@ class TestUndone:
 
     @pytest.mark.parametrize("dialect", [STATION, DEMO])
     def test_stats_without_a_number(self, dialect: Dialect):
-        events: list[Event] = [Completed(CaptionResult("", Metadata(stats=Stats(), headers=Headers(EVENT_STREAM))))]
+        events: list[Event] = [
+            Completed(CaptionResult("", Metadata(stats=Stats(), headers=Headers(EVENT_STREAM))))
+        ]
         assert run(REQUESTS["caption"], [encode_events(events, dialect)]).events == events
 
     @pytest.mark.parametrize("extra", [{"reasoning": 7}, {"answer2": [None]}, {"text2": "x"}])
@@ -340,8 +451,14 @@ class TestUndone:
 
     def test_a_text_that_the_deltas_do_not_add_up_to(self):
         about = Metadata(deltas_match=False, headers=Headers(EVENT_STREAM))
-        events: list[Event] = [TextDelta("caf\ufffd"), Completed(QueryResult("café", metadata=about))]
+        events: list[Event] = [
+            TextDelta("caf\ufffd"),
+            Completed(QueryResult("café", metadata=about)),
+        ]
         assert run(REQUESTS["query"], [encode_events(events)]).events == events
         # The other dialects have no whole text to carry it in.
         for dialect in (CLOUD, STATION, DEMO):
-            assert run(REQUESTS["query"], [encode_events(events, dialect)]).snapshot.text == "caf\ufffd"
+            assert (
+                run(REQUESTS["query"], [encode_events(events, dialect)]).snapshot.text
+                == "caf\ufffd"
+            )

@@ -1,4 +1,6 @@
-"""Where requests go: an address that means one thing to everybody, and a key that nobody gets to see on the way."""
+"""Where requests go: an address that means one thing to everybody, and a key that nobody gets to
+see on the way.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ class TestKey:
         assert "X-Moondream-Auth" not in headers_of(Endpoint(api_key=key))
 
     def test_is_in_no_repr(self):
-        endpoint = Endpoint(api_key=KEY, headers={"Authorization": f"Bearer {KEY}", "X-Org": KEY}, user_agent_suffix="mine/1.0")
+        endpoint = Endpoint(
+            api_key=KEY,
+            headers={"Authorization": f"Bearer {KEY}", "X-Org": KEY},
+            user_agent_suffix="mine/1.0",
+        )
         shown = "<Endpoint https://api.moondream.ai/v1, with a key, headers: Authorization, X-Org>"
         assert repr(endpoint) == str(endpoint) == f"{endpoint}" == shown
         assert repr(Endpoint("http://[::1]:2020/v1")) == "<Endpoint http://[::1]:2020/v1>"
@@ -75,11 +81,18 @@ class TestKey:
     def test_is_in_no_error(self, options: Any):
         with pytest.raises((ValueError, TypeError)) as caught:
             Endpoint(**options)
-        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)  # with all that it was caused by
+        shown = "".join(traceback.format_exception(caught.value)) + repr(
+            caught.value
+        )  # with all that it was caused by
         assert KEY.lower() not in shown.lower()
 
     def test_survives_pickling_for_another_process_of_ones_own(self):
-        endpoint = Endpoint("https://example.com/v1/", api_key=f"{KEY}\n", headers={"X-Org": "7"}, user_agent_suffix="mine/1.0")
+        endpoint = Endpoint(
+            "https://example.com/v1/",
+            api_key=f"{KEY}\n",
+            headers={"X-Org": "7"},
+            user_agent_suffix="mine/1.0",
+        )
         for again in (pickle.loads(pickle.dumps(endpoint)), copy.deepcopy(endpoint)):
             assert (again, hash(again)) == (endpoint, hash(endpoint))
             assert headers_of(again) == headers_of(endpoint)
@@ -121,26 +134,38 @@ class TestPlainHTTP:
     @pytest.mark.parametrize("url", ELSEWHERE)
     def test_and_nowhere_else(self, url: str):
         with pytest.raises(
-            ValueError, match="a key would go to .* over plain http, .*: use https, or say allow_insecure_key=True"
+            ValueError,
+            match="a key would go to .* over plain http, .*: use https, or say allow_insecure_key=True",
         ) as caught:
             Endpoint(url, api_key=KEY)
         assert KEY not in str(caught.value)
 
     @pytest.mark.parametrize("url", ELSEWHERE)
     def test_unless_that_is_meant(self, url: str):
-        assert headers_of(Endpoint(url, api_key=KEY, allow_insecure_key=True))["X-Moondream-Auth"] == KEY
+        assert (
+            headers_of(Endpoint(url, api_key=KEY, allow_insecure_key=True))["X-Moondream-Auth"]
+            == KEY
+        )
 
     @pytest.mark.parametrize("url", ELSEWHERE)
     def test_without_a_key_it_is_nobodys_business(self, url: str):
         assert Endpoint(url, headers={"X-Org": "7"}).url == url
 
-    @pytest.mark.parametrize("name", ["X-Moondream-Auth", "x-moondream-auth", "Authorization", "Proxy-Authorization", "COOKIE"])
+    @pytest.mark.parametrize(
+        "name",
+        ["X-Moondream-Auth", "x-moondream-auth", "Authorization", "Proxy-Authorization", "COOKIE"],
+    )
     def test_a_key_in_a_header_is_a_key(self, name: str):
         with pytest.raises(ValueError, match=r"a key would go to example\.com over plain http"):
             Endpoint("http://example.com", headers={name: KEY})
         assert headers_of(Endpoint("http://localhost", headers={name: KEY}))[name] == KEY
         assert headers_of(Endpoint("https://example.com", headers={name: KEY}))[name] == KEY
-        assert headers_of(Endpoint("http://example.com", headers={name: KEY}, allow_insecure_key=True))[name] == KEY
+        assert (
+            headers_of(
+                Endpoint("http://example.com", headers={name: KEY}, allow_insecure_key=True)
+            )[name]
+            == KEY
+        )
 
 
 class TestURL:
@@ -207,7 +232,11 @@ class TestURL:
         with pytest.raises(ValueError, match=r"^url should be http\(s\)://"):
             Endpoint(url)
 
-    @given(st.text() | st.text().map("https://example.com/{}".format) | st.text().map("https://{}/v1".format))
+    @given(
+        st.text()
+        | st.text().map("https://example.com/{}".format)
+        | st.text().map("https://{}/v1".format)
+    )
     @example("https://example.com/\u2028")
     def test_what_is_taken_can_be_written_in_a_request_line(self, url: str):
         try:
@@ -230,7 +259,10 @@ class TestHeaders:
         assert QUERY.to_http(endpoint).headers[-2:] == (("X-Tag", "a"), ("X-Tag", "b"))
 
     def test_take_the_place_of_this_librarys_own(self):
-        endpoint = Endpoint(api_key=KEY, headers={"user-agent": "mine", "ACCEPT": "*/*", "x-moondream-auth": "other"})
+        endpoint = Endpoint(
+            api_key=KEY,
+            headers={"user-agent": "mine", "ACCEPT": "*/*", "x-moondream-auth": "other"},
+        )
         assert QUERY.to_http(endpoint).headers == (
             ("Accept-Encoding", "identity"),
             ("Content-Type", "application/json"),
@@ -251,18 +283,29 @@ class TestHeaders:
         """RFC 9110, section 5.5; h11 would refuse to send them."""
         assert headers_of(Endpoint(headers={"X-Org": " 7\t"}))["X-Org"] == "7"
 
-    @pytest.mark.parametrize("name", ["", "X Org", "X-Org:", "X-Org\r\nX-Evil", "X-Org\n", "X-Örg", "X\x00", "(x)"])
+    @pytest.mark.parametrize(
+        "name", ["", "X Org", "X-Org:", "X-Org\r\nX-Evil", "X-Org\n", "X-Örg", "X\x00", "(x)"]
+    )
     def test_bad_names(self, name: str):
-        with pytest.raises(ValueError, match="^a header's name has a character that HTTP does not allow there") as caught:
+        with pytest.raises(
+            ValueError, match="^a header's name has a character that HTTP does not allow there"
+        ) as caught:
             Endpoint(headers={name: "7"})
         assert not name or name not in str(caught.value)
 
-    @pytest.mark.parametrize("value", ["7\r\nX-Evil: 1", "7\n", "\r", "a\x00b", "\x1b[31m", "\x7f", "€", "a\u2028b"])
+    @pytest.mark.parametrize(
+        "value", ["7\r\nX-Evil: 1", "7\n", "\r", "a\x00b", "\x1b[31m", "\x7f", "€", "a\u2028b"]
+    )
     def test_bad_values(self, value: str):
         for headers in ({"X-Org": value}, (("X-Org", value), ("X-Org", "fine"))):
-            with pytest.raises(ValueError, match="^the value of the header X-Org has a character that HTTP does not allow"):
+            with pytest.raises(
+                ValueError,
+                match="^the value of the header X-Org has a character that HTTP does not allow",
+            ):
                 Endpoint(headers=headers)
-        with pytest.raises(ValueError, match="^user_agent_suffix has a character that HTTP does not allow"):
+        with pytest.raises(
+            ValueError, match="^user_agent_suffix has a character that HTTP does not allow"
+        ):
             Endpoint(user_agent_suffix=f"mine/1.0{value}")
         with pytest.raises(ValueError, match="^api_key has a character that HTTP does not allow"):
             Endpoint(api_key=f"{KEY}{value}{KEY}")
@@ -275,16 +318,25 @@ class TestHeaders:
             ({"api_key": 7}, "api_key should be text, not int"),
             ({"user_agent_suffix": 7}, "user_agent_suffix should be text, not int"),
             ({"headers": {7: "x"}}, "a header's name should be text, not int"),
-            ({"headers": {"X-Org": None}}, "the value of the header X-Org should be text, not NoneType"),
+            (
+                {"headers": {"X-Org": None}},
+                "the value of the header X-Org should be text, not NoneType",
+            ),
         ],
     )
     def test_what_is_not_text(self, options: Any, words: str):
         with pytest.raises(TypeError, match=f"^{words}$"):
             Endpoint(**options)
 
-    @pytest.mark.parametrize(("suffix", "agent"), [("mine/1.0", " mine/1.0"), (" mine/1.0 (é)\t", " mine/1.0 (é)"), ("", ""), (" ", "")])
+    @pytest.mark.parametrize(
+        ("suffix", "agent"),
+        [("mine/1.0", " mine/1.0"), (" mine/1.0 (é)\t", " mine/1.0 (é)"), ("", ""), (" ", "")],
+    )
     def test_user_agent(self, suffix: str, agent: str):
-        assert headers_of(Endpoint(user_agent_suffix=suffix))["User-Agent"] == f"sansio-moondream/{__version__}{agent}"
+        assert (
+            headers_of(Endpoint(user_agent_suffix=suffix))["User-Agent"]
+            == f"sansio-moondream/{__version__}{agent}"
+        )
         assert Endpoint(user_agent_suffix=suffix).user_agent_suffix == (agent.strip() or None)
 
 

@@ -1,4 +1,6 @@
-"""The tree of errors: what each `except` catches, and that nothing is lost on the way to another process."""
+"""The tree of errors: what each `except` catches, and that nothing is lost on the way to another
+process.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from sansio_moondream import (
     AuthenticationError,
     BadRequestError,
     BBox,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     FirstEventTimeout,
@@ -38,7 +40,7 @@ from sansio_moondream import (
     ResponseStream,
     SegmentResult,
     ServerError,
-    TLSFailed,
+    TLSError,
     TotalTimeout,
     TransportError,
 )
@@ -59,8 +61,8 @@ PARENTS: dict[type[MoondreamError], tuple[type[Exception], ...]] = {
     RateLimitError: (APIError,),
     ServerError: (APIError,),
     TransportError: (MoondreamError,),
-    ConnectFailed: (TransportError,),
-    TLSFailed: (TransportError,),
+    ConnectError: (TransportError,),
+    TLSError: (TransportError,),
     ConnectTimeout: (TransportError, TimeoutError),
     FirstEventTimeout: (TransportError, TimeoutError),
     IncompleteStream: (MoondreamError,),
@@ -68,7 +70,11 @@ PARENTS: dict[type[MoondreamError], tuple[type[Exception], ...]] = {
     IdleTimeout: (IncompleteStream, TimeoutError),
     TotalTimeout: (IncompleteStream, TimeoutError),
 }
-PARTIAL = SegmentResult("M0 0", BBox(0, 0, 1, 1), metadata=Metadata(headers=Headers({"Server": "engine"}), extra={"org_id": "7"}))
+PARTIAL = SegmentResult(
+    "M0 0",
+    BBox(0, 0, 1, 1),
+    metadata=Metadata(headers=Headers({"Server": "engine"}), extra={"org_id": "7"}),
+)
 each_class = pytest.mark.parametrize("class_", PARENTS, ids=lambda class_: class_.__name__)
 
 
@@ -88,7 +94,11 @@ def make(class_: type[MoondreamError]) -> MoondreamError:
 
 
 def test_the_tree_is_all_there_is():
-    public = {value for value in vars(sansio_moondream).values() if inspect.isclass(value) and issubclass(value, BaseException)}
+    public = {
+        value
+        for value in vars(sansio_moondream).values()
+        if inspect.isclass(value) and issubclass(value, BaseException)
+    }
     assert public == set(PARENTS)
 
 
@@ -142,7 +152,11 @@ def test_they_come_out_of_a_process_pool():
 
 @each_class
 def test_str(class_: type[MoondreamError]):
-    expected = "the server answered 429 rate_limit_error: the words" if issubclass(class_, APIError) else "the words"
+    expected = (
+        "the server answered 429 rate_limit_error: the words"
+        if issubclass(class_, APIError)
+        else "the words"
+    )
     assert str(make(class_)) == expected
     assert repr(make(class_)) == f"{class_.__name__}('the words')"
 
@@ -151,11 +165,17 @@ def test_str(class_: type[MoondreamError]):
     ("about", "expected"),
     [
         ({"status_code": 503}, "the server answered 503: busy"),
-        ({"status_code": 200, "type": "overloaded_error"}, "the server answered 200 overloaded_error: busy"),
+        (
+            {"status_code": 200, "type": "overloaded_error"},
+            "the server answered 200 overloaded_error: busy",
+        ),
     ],
 )
 def test_str_of_an_api_error(about: dict[str, Any], expected: str):
-    assert vars(ServerError()).items() >= {"status_code": 0, "message": "", "type": None, "retry_after": None, "body": ""}.items()
+    assert (
+        vars(ServerError()).items()
+        >= {"status_code": 0, "message": "", "type": None, "retry_after": None, "body": ""}.items()
+    )
     error = ServerError("busy", **about)
     assert str(error) == expected
     assert error.message == "busy"
@@ -164,11 +184,16 @@ def test_str_of_an_api_error(about: dict[str, Any], expected: str):
 class TestExcept:
     """As in programs that use this library."""
 
-    def stream(self, *data: bytes, status_code: int = 200, headers: Any = (("content-type", "text/event-stream"),)) -> str:
+    def stream(
+        self,
+        *data: bytes,
+        status_code: int = 200,
+        headers: Any = (("content-type", "text/event-stream"),),
+    ) -> str:
         stream = ResponseStream(QUERY)
         stream.receive_response(status_code, headers)
-        for piece in data:
-            stream.receive_data(piece)
+        for chunk in data:
+            stream.receive_data(chunk)
         stream.receive_eof()
         return stream.result().text
 
@@ -194,7 +219,9 @@ class TestExcept:
             with pytest.raises(MoondreamError):
                 self.stream(data)
 
-    @pytest.mark.parametrize("class_", [ConnectTimeout, FirstEventTimeout, IdleTimeout, TotalTimeout])
+    @pytest.mark.parametrize(
+        "class_", [ConnectTimeout, FirstEventTimeout, IdleTimeout, TotalTimeout]
+    )
     def test_timeouts_are_timeouts(self, class_: type[MoondreamError]):
         for wanted in (TimeoutError, OSError, MoondreamError):
             with pytest.raises(wanted, match="the words") as caught:

@@ -39,7 +39,11 @@ by_type = pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event)
 
 
 def decoded(*messages: object) -> list[Event]:
-    request = SEGMENT if any(isinstance(message, dict) and "type" in message for message in messages) else QUERY
+    request = (
+        SEGMENT
+        if any(isinstance(message, dict) and "type" in message for message in messages)
+        else QUERY
+    )
     return run(request, [record(message) for message in messages]).events
 
 
@@ -73,7 +77,10 @@ def test_what_holds_fields_of_the_servers_own_is_not(event: Event):
         (PathChunk("M 0 0"), "PathChunk(data='M 0 0')"),
         (PathChunk(" L 1 1", token_index=7), "PathChunk(data=' L 1 1', token_index=7)"),
         (BBox(0, 0.5, 1, 1), "BBox(x_min=0, y_min=0.5, x_max=1, y_max=1)"),
-        (Completed(QueryResult("x")), "Completed(result=QueryResult(text='x', reasoning=None, metadata=Metadata()))"),
+        (
+            Completed(QueryResult("x")),
+            "Completed(result=QueryResult(text='x', reasoning=None, metadata=Metadata()))",
+        ),
         (Unknown({"mood": "bright"}), "Unknown(data={'mood': 'bright'})"),
     ],
 )
@@ -87,10 +94,18 @@ def test_a_decoded_event_is_as_one_made_by_hand():
         (decoded({"chunk": "a", "completed": False, "token_index": 2})[0], TextDelta("a", 2)),
         (decoded({"chunk": "a"})[0], TextDelta("a")),
         (decoded({"text": "a"})[0], TextDelta("a")),
-        (decoded({"type": "path_delta", "chunk": "M 0 0", "completed": False})[0], PathChunk("M 0 0")),
+        (
+            decoded({"type": "path_delta", "chunk": "M 0 0", "completed": False})[0],
+            PathChunk("M 0 0"),
+        ),
         (decoded({"type": "bbox", "bbox": BOX})[0], BBox(**BOX)),
     ]:
-        assert (seen, hash(seen), repr(seen), pickle.dumps(seen)) == (made, hash(made), repr(made), pickle.dumps(made))
+        assert (seen, hash(seen), repr(seen), pickle.dumps(seen)) == (
+            made,
+            hash(made),
+            repr(made),
+            pickle.dumps(made),
+        )
         assert type(seen) is type(made)
 
 
@@ -126,7 +141,14 @@ def test_matchable():
             case _:
                 return None
 
-    assert [told(event) for event in EVENTS] == [" moon", "Look: ", (0.1, 0.2, 0.3, 0.4), " L 1 1", "A moon.", "mood"]
+    assert [told(event) for event in EVENTS] == [
+        " moon",
+        "Look: ",
+        (0.1, 0.2, 0.3, 0.4),
+        " L 1 1",
+        "A moon.",
+        "mood",
+    ]
     assert told(PathChunk("M", 8)) is None
 
 

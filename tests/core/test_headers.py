@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from sansio_moondream import Headers
 
-PAIRS = [("Content-Type", "text/event-stream"), ("Set-Cookie", "a=SECRET"), ("set-cookie", "b=2"), ("X-Request-Id", "7")]
+PAIRS = [
+    ("Content-Type", "text/event-stream"),
+    ("Set-Cookie", "a=SECRET"),
+    ("set-cookie", "b=2"),
+    ("X-Request-Id", "7"),
+]
 names = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=5)
 values = st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=5)
 
@@ -79,12 +84,16 @@ def test_of_headers_keeps_them_apart():
 
 
 def test_every_octet_is_kept():
-    assert Headers([(b"X-Name", bytes(range(0x80, 0x100)))])["x-name"].encode("latin-1") == bytes(range(0x80, 0x100))
+    assert Headers([(b"X-Name", bytes(range(0x80, 0x100)))])["x-name"].encode("latin-1") == bytes(
+        range(0x80, 0x100)
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("x", None), (None, "x"), ("x", 7)])
 def test_what_is_no_text(name: Any, value: Any):
-    with pytest.raises(TypeError, match="a header's name and value should be str or bytes, not (NoneType|int)"):
+    with pytest.raises(
+        TypeError, match="a header's name and value should be str or bytes, not (NoneType|int)"
+    ):
         Headers([(name, value)])
 
 
@@ -112,7 +121,10 @@ def test_any(pairs: list[tuple[str, str]]):
     headers = Headers(pairs)
     again = pickle.loads(pickle.dumps(headers))
     assert (again, hash(again)) == (headers, hash(headers))
-    assert Headers([(name.encode(), value.encode("latin-1")) for name, value in pairs]).multi_items() == headers.multi_items()
+    assert (
+        Headers([(name.encode(), value.encode("latin-1")) for name, value in pairs]).multi_items()
+        == headers.multi_items()
+    )
     assert len(headers) == len(list(headers)) == len({name.lower() for name, _ in pairs})
     for name, value in pairs:
         assert value.strip(" \t") in headers[name.upper()]

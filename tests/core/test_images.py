@@ -1,4 +1,6 @@
-"""Pictures: bytes of the four formats as they are, Pillow's images as the service's own clients send them."""
+"""Pictures: bytes of the four formats as they are, Pillow's images as the service's own clients
+send them.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,9 @@ class TestModes:
     def test_a_palette_with_an_alpha_for_each_color(self):
         image = Image.new("P", (16, 16), 1)
         image.putpalette([255, 255, 255, 0, 0, 0])
-        seen = opened(encode_image(Image.open(io.BytesIO(saved(image, "PNG", transparency=b"\xff\x33")))))
+        seen = opened(
+            encode_image(Image.open(io.BytesIO(saved(image, "PNG", transparency=b"\xff\x33"))))
+        )
         assert near(seen.getpixel((8, 8)), (204, 204, 204))
 
     @pytest.mark.parametrize(("mode", "color"), [("1", 0), ("L", 7), ("RGB", (7, 8, 9))])
@@ -122,7 +126,9 @@ class TestModes:
     @given(st.tuples(*[st.integers(0, 255)] * 4))
     def test_alpha_mixes_with_white(self, color: tuple[int, int, int, int]):
         red, green, blue, alpha = color
-        expected = tuple(round((channel * alpha + 255 * (255 - alpha)) / 255) for channel in (red, green, blue))
+        expected = tuple(
+            round((channel * alpha + 255 * (255 - alpha)) / 255) for channel in (red, green, blue)
+        )
         seen = opened(encode_image(Image.new("RGBA", (16, 16), color))).getpixel((8, 8))
         assert near(seen, expected, most=4)  # type: ignore[arg-type]
 
@@ -137,7 +143,13 @@ class TestJPEG:
     def test_what_was_about_the_picture_stays_behind(self):
         exif = Image.Exif()
         exif[0x010F] = "SECRET camera"
-        data = saved(four_corners(), "JPEG", exif=exif, comment=b"SECRET comment", icc_profile=b"SECRET profile")
+        data = saved(
+            four_corners(),
+            "JPEG",
+            exif=exif,
+            comment=b"SECRET comment",
+            icc_profile=b"SECRET profile",
+        )
         assert data.count(b"SECRET") == 3
         assert b"SECRET" not in encode_image(Image.open(io.BytesIO(data))).data
 
@@ -148,7 +160,10 @@ class TestJPEG:
 
     @pytest.mark.parametrize("size", [(65_501, 1), (1, 65_501)])
     def test_more_than_a_jpeg_holds(self, size: tuple[int, int], capfd: pytest.CaptureFixture[str]):
-        with pytest.raises(ValueError, match=f"the picture has {size[0]} x {size[1]} pixels, and a JPEG has at most 65,500 a side"):
+        with pytest.raises(
+            ValueError,
+            match=f"the picture has {size[0]} x {size[1]} pixels, and a JPEG has at most 65,500 a side",
+        ):
             encode_image(Image.new("L", size))
         assert capfd.readouterr() == ("", "")
         assert opened(encode_image(Image.new("L", (65_500, 1)))).size == (65_500, 1)
@@ -162,7 +177,10 @@ class TestOrientation:
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
     def test_all_eight(self, orientation: int, format: str):
-        """EXIF 2.32, 4.6.4: where row 0 and column 0 are. The stored picture is upright's turned the other way."""
+        """EXIF 2.32, 4.6.4: where row 0 and column 0 are.
+
+        The stored picture is upright's turned the other way.
+        """
         undo = {
             1: None,
             2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -218,7 +236,9 @@ class TestFrames:
     def animation(self, format: str) -> Image.Image:
         frames = [Image.new("RGB", (16, 16), color) for color in (RED, GREEN, BLUE)]
         options = {"lossless": True} if format == "WEBP" else {}
-        return Image.open(io.BytesIO(saved(frames[0], format, save_all=True, append_images=frames[1:], **options)))
+        return Image.open(
+            io.BytesIO(saved(frames[0], format, save_all=True, append_images=frames[1:], **options))
+        )
 
     @pytest.mark.parametrize("format", ANIMATED)
     @pytest.mark.parametrize("at", [0, 1, 2])
@@ -232,7 +252,15 @@ class TestFrames:
         assert near(before.getpixel((8, 8)), (RED, GREEN, BLUE)[at])
 
     def test_it_stays_where_it_was_when_the_first_is_broken_too(self):
-        data = bytearray(saved(four_corners(), "TIFF", save_all=True, append_images=[four_corners()], compression="tiff_deflate"))
+        data = bytearray(
+            saved(
+                four_corners(),
+                "TIFF",
+                save_all=True,
+                append_images=[four_corners()],
+                compression="tiff_deflate",
+            )
+        )
         at = data.index(zlib.compress(b"")[:1], 8)
         data[at : at + 40] = b"\xff" * 40
         image = Image.open(io.BytesIO(data))
@@ -249,11 +277,19 @@ class TestFrames:
 
 
 class TestBombs:
-    """A picture that Pillow has only opened: its header promises what the file does not have, so decoding it would fail."""
+    """A picture that Pillow has only opened: its header promises what the file does not have, so
+    decoding it would fail.
+    """
 
     def header_only(self, width: int, height: int) -> bytes:
         ihdr = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-        return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + ihdr + struct.pack(">I", zlib.crc32(ihdr)) + b"\0\0\0\0IDAT\x35\xaf\x06\x1e"
+        return (
+            b"\x89PNG\r\n\x1a\n"
+            + struct.pack(">I", 13)
+            + ihdr
+            + struct.pack(">I", zlib.crc32(ihdr))
+            + b"\0\0\0\0IDAT\x35\xaf\x06\x1e"
+        )
 
     def test_refused_before_decoding(self):
         image = Image.open(io.BytesIO(self.header_only(1000, 1000)))
@@ -266,7 +302,9 @@ class TestBombs:
     def test_the_default_is_pillows_own(self, monkeypatch: pytest.MonkeyPatch):
         assert Image.MAX_IMAGE_PIXELS is not None
         assert 13_377 * 13_378 == 178_957_506 > 2 * Image.MAX_IMAGE_PIXELS  # just more
-        with pytest.raises(ValueError, match="the picture has 13377 x 13378 pixels, more than 178,956,970"):
+        with pytest.raises(
+            ValueError, match="the picture has 13377 x 13378 pixels, more than 178,956,970"
+        ):
             encode_image(self.header_only(13_377, 13_378))
         assert encode_image(self.header_only(13_377, 13_377)).media_type == "image/png"
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
@@ -287,7 +325,10 @@ class TestBytes:
         encoded = encode_image(kind(data))
         assert encoded.media_type == MEDIA_TYPES[format]
         assert encoded.data == data
-        assert encoded.data_url == f"data:{MEDIA_TYPES[format]};base64,{base64.b64encode(data).decode()}"
+        assert (
+            encoded.data_url
+            == f"data:{MEDIA_TYPES[format]};base64,{base64.b64encode(data).decode()}"
+        )
 
     @pytest.mark.parametrize("format", MEDIA_TYPES)
     def test_cut_anywhere_behind_what_tells_the_format(self, format: str):
@@ -297,16 +338,31 @@ class TestBytes:
         for end in range(tells, 64):
             assert encode_image(data[:end], max_pixels=64 * 128).data == data[:end]
         for end in range(tells):
-            with pytest.raises(ValueError, match="the picture should be a JPEG, PNG, WebP or GIF; its bytes begin"):
+            with pytest.raises(
+                ValueError, match="the picture should be a JPEG, PNG, WebP or GIF; its bytes begin"
+            ):
                 encode_image(data[:end])
 
     @pytest.mark.parametrize("format", ["BMP", "TIFF", "PPM", "ICO", "JPEG2000", "PDF"])
     def test_of_other_formats(self, format: str):
-        with pytest.raises(ValueError, match=r"should be a JPEG, PNG, WebP or GIF; its bytes begin b'.*'\. Open other formats with Pillow"):
+        with pytest.raises(
+            ValueError,
+            match=r"should be a JPEG, PNG, WebP or GIF; its bytes begin b'.*'\. Open other formats with Pillow",
+        ):
             encode_image(saved(four_corners(), format))
 
     @pytest.mark.parametrize(
-        "data", [b"", b"RIFF\x04\0\0\0WAVE", b"GIF88a", b"\xff\xd8", b"\x89PNG\r\n\n", b"<svg/>", b"RIFF", b"XXXX\4\0\0\0WEBP"]
+        "data",
+        [
+            b"",
+            b"RIFF\x04\0\0\0WAVE",
+            b"GIF88a",
+            b"\xff\xd8",
+            b"\x89PNG\r\n\n",
+            b"<svg/>",
+            b"RIFF",
+            b"XXXX\4\0\0\0WEBP",
+        ],
     )
     def test_of_none(self, data: bytes):
         with pytest.raises(ValueError, match="its bytes begin b"):
@@ -329,7 +385,15 @@ class TestBytes:
         assert encode_image(data, max_pixels=1).data == data
 
     @given(
-        st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"RIFF\0\0\0\0WEBPVP8X"]),
+        st.sampled_from(
+            [
+                b"\xff\xd8\xff",
+                b"\x89PNG\r\n\x1a\n",
+                b"GIF89a",
+                b"RIFF\0\0\0\0WEBP",
+                b"RIFF\0\0\0\0WEBPVP8X",
+            ]
+        ),
         st.binary(max_size=60),
     )
     def test_any_behind_a_format(self, lead: bytes, rest: bytes):
@@ -347,7 +411,10 @@ class TestSizes:
         assert Image.open(io.BytesIO(data)).size == size
         most = size[0] * size[1]
         assert encode_image(data, max_pixels=most).data == data
-        with pytest.raises(ValueError, match=f"the picture has {size[0]} x {size[1]} pixels, more than {most - 1:,}"):
+        with pytest.raises(
+            ValueError,
+            match=f"the picture has {size[0]} x {size[1]} pixels, more than {most - 1:,}",
+        ):
             encode_image(data, max_pixels=most - 1)
 
     @pytest.mark.parametrize("size", SIZES)
@@ -361,7 +428,11 @@ class TestSizes:
             ("JPEG", "L", {}),
             ("JPEG", "CMYK", {}),
             ("JPEG", "RGB", {"progressive": True}),
-            ("JPEG", "RGB", {"exif": b"Exif\0\0" + bytes(3000), "comment": b"\xff\xd9\xff\xc0 not a marker"}),
+            (
+                "JPEG",
+                "RGB",
+                {"exif": b"Exif\0\0" + bytes(3000), "comment": b"\xff\xd9\xff\xc0 not a marker"},
+            ),
             ("JPEG", "RGB", {"icc_profile": bytes(70_000)}),
             ("WEBP", "RGB", {}),
             ("WEBP", "RGBA", {}),
@@ -371,7 +442,9 @@ class TestSizes:
             ("WEBP", "RGB", {"icc_profile": bytes(200)}),
         ],
     )
-    def test_as_pillow_has_them(self, format: str, mode: str, options: dict[str, Any], size: tuple[int, int]):
+    def test_as_pillow_has_them(
+        self, format: str, mode: str, options: dict[str, Any], size: tuple[int, int]
+    ):
         image = Image.new(mode, size)
         if mode == "RGBA":
             image.putpixel((0, 0), (1, 2, 3, 4))  # else WebP leaves the alpha out
@@ -380,16 +453,26 @@ class TestSizes:
     def test_every_kind_of_webp_was_among_them(self):
         """RFC 9649: simple lossy, simple lossless, extended."""
         image = Image.new("RGBA", (4, 4), (1, 2, 3, 4))
-        kinds = {saved(image.convert("RGB"), "WEBP")[12:16], saved(image, "WEBP", lossless=True)[12:16], saved(image, "WEBP")[12:16]}
+        kinds = {
+            saved(image.convert("RGB"), "WEBP")[12:16],
+            saved(image, "WEBP", lossless=True)[12:16],
+            saved(image, "WEBP")[12:16],
+        }
         assert kinds == {b"VP8 ", b"VP8L", b"VP8X"}
 
     @pytest.mark.parametrize("size", [(16_383, 2), (2, 16_383)])
-    @pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}])
+    @pytest.mark.parametrize(
+        "options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}]
+    )
     def test_the_largest_webp(self, options: dict[str, Any], size: tuple[int, int]):
         self.check(saved(Image.new("RGB", size), "WEBP", **options), size)
 
     def test_a_canvas_of_24_bits(self):
-        data = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x10\xff\xff\xff" + (99_999).to_bytes(3, "little") + (1_000_000).to_bytes(3, "little")
+        data = (
+            b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x10\xff\xff\xff"
+            + (99_999).to_bytes(3, "little")
+            + (1_000_000).to_bytes(3, "little")
+        )
         with pytest.raises(ValueError, match="the picture has 100000 x 1000001 pixels"):
             encode_image(data)
 
@@ -400,11 +483,15 @@ class TestSizes:
 
     @pytest.mark.parametrize("marker", range(0xC0, 0xD0))
     def test_every_kind_of_jpeg_frame(self, marker: int):
-        """ITU-T T.81, table B.1: of the markers in this row, three begin no frame, and the size comes behind them."""
+        """ITU-T T.81, table B.1: of the markers in this row, three begin no frame, and the size
+        comes behind them.
+        """
         frame = bytes((0xFF, marker)) + struct.pack(">HBHH", 11, 8, 90, 70)
         other = b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 50, 60)
         padding = bytes(4)  # of what both segments hold beside the size
-        with pytest.raises(ValueError, match="60 x 50 pixels" if marker in (0xC4, 0xC8, 0xCC) else "70 x 90 pixels"):
+        with pytest.raises(
+            ValueError, match="60 x 50 pixels" if marker in (0xC4, 0xC8, 0xCC) else "70 x 90 pixels"
+        ):
             encode_image(b"\xff\xd8" + frame + padding + other + padding, max_pixels=1)
 
     def test_fill_bytes_before_a_jpeg_marker(self):
@@ -426,10 +513,19 @@ class TestDataURLs:
             assert encode_image(head + data) == encode_image(f"data:image/png;base64,{data}")
 
     @pytest.mark.parametrize(
-        "url", ["data:image/png,abc", "data:text/plain;base64,abcd", "data:image/png;base64", "https://example.com/a.png", ""]
+        "url",
+        [
+            "data:image/png,abc",
+            "data:text/plain;base64,abcd",
+            "data:image/png;base64",
+            "https://example.com/a.png",
+            "",
+        ],
     )
     def test_others(self, url: str):
-        with pytest.raises(ValueError, match="a picture given as text should be a base64 data URL") as caught:
+        with pytest.raises(
+            ValueError, match="a picture given as text should be a base64 data URL"
+        ) as caught:
             encode_image(url)
         assert repr(url) in str(caught.value)
 
@@ -439,22 +535,32 @@ class TestDataURLs:
             encode_image(f"data:image/png;base64,{data}")
 
     def test_of_another_format(self):
-        with pytest.raises(ValueError, match="the picture should be a JPEG, PNG, WebP or GIF; its bytes begin b'BM"):
-            encode_image("data:image/bmp;base64," + base64.b64encode(saved(four_corners(), "BMP")).decode())
+        with pytest.raises(
+            ValueError, match="the picture should be a JPEG, PNG, WebP or GIF; its bytes begin b'BM"
+        ):
+            encode_image(
+                "data:image/bmp;base64," + base64.b64encode(saved(four_corners(), "BMP")).decode()
+            )
 
 
 class TestLimits:
     def test_ten_megabytes(self):
         most = 10 * 1024 * 1024
         assert len(encode_image(b"GIF89a".ljust(most, b"\0")).data) == most
-        with pytest.raises(ValueError, match="the picture has 10,485,761 bytes, and the service takes at most 10,485,760: make it smaller"):
+        with pytest.raises(
+            ValueError,
+            match="the picture has 10,485,761 bytes, and the service takes at most 10,485,760: make it smaller",
+        ):
             encode_image(b"GIF89a".ljust(most + 1, b"\0"))
 
     def test_counts_what_is_sent(self):
         image = Image.effect_noise((64, 64), 80)
         size = len(encode_image(image).data)
         assert encode_image(image, max_bytes=size) == encode_image(image)
-        with pytest.raises(ValueError, match=f"the picture has {size:,} bytes, and the service takes at most {size - 1:,}"):
+        with pytest.raises(
+            ValueError,
+            match=f"the picture has {size:,} bytes, and the service takes at most {size - 1:,}",
+        ):
             encode_image(image, max_bytes=size - 1)
 
 
@@ -466,10 +572,17 @@ class TestOtherThings:
         path.write_bytes(b"GIF89a")
         files = ". Files are not opened here: give the bytes that you read, or what Pillow's Image.open gives"
         with path.open("rb") as file:
-            for given_, name in ((path, type(path).__name__), (file, "BufferedReader"), (io.BytesIO(b"GIF89a"), "BytesIO")):
+            for given_, name in (
+                (path, type(path).__name__),
+                (file, "BufferedReader"),
+                (io.BytesIO(b"GIF89a"), "BytesIO"),
+            ):
                 with pytest.raises(TypeError) as caught:
                     encode_image(given_)  # type: ignore[arg-type]
-                assert str(caught.value) == f"a picture should be a Pillow image, bytes or a data URL, not {name}{files}"
+                assert (
+                    str(caught.value)
+                    == f"a picture should be a Pillow image, bytes or a data URL, not {name}{files}"
+                )
         with pytest.raises(ValueError, match="should be a base64 data URL") as refused:
             encode_image(str(path))
         assert str(refused.value).endswith(files)
@@ -482,7 +595,9 @@ class TestOtherThings:
 
     @pytest.mark.parametrize("thing", [None, 7, [1, 2], object(), ImageOps, Convertible(), Photo()])
     def test_anything_else(self, thing: Any):
-        with pytest.raises(TypeError, match="a picture should be a Pillow image, bytes or a data URL, not "):
+        with pytest.raises(
+            TypeError, match="a picture should be a Pillow image, bytes or a data URL, not "
+        ):
             encode_image(thing)
 
 
@@ -497,9 +612,14 @@ class TestEncodedImage:
             encoded.data_url = ""  # type: ignore[misc]
 
     def test_repr_is_short(self):
-        assert repr(encode_image(b"GIF89a".ljust(1_000_000, b"\0"))) == "<EncodedImage image/gif, 1,333,358 characters>"
+        assert (
+            repr(encode_image(b"GIF89a".ljust(1_000_000, b"\0")))
+            == "<EncodedImage image/gif, 1,333,358 characters>"
+        )
 
-    @pytest.mark.parametrize("url", ["", "https://example.com/moon.jpg", "data:image/png,abc", "iVBORw0KGgo="])
+    @pytest.mark.parametrize(
+        "url", ["", "https://example.com/moon.jpg", "data:image/png,abc", "iVBORw0KGgo="]
+    )
     def test_by_hand_it_is_checked_too(self, url: str):
         with pytest.raises(ValueError, match="should be a base64 data URL"):
             EncodedImage(url)
@@ -523,12 +643,19 @@ print("fine")
 
 def test_without_pillow():
     root = Path(sansio_moondream.__file__).parent.parent
-    run = subprocess.run([sys.executable, "-W", "error", "-c", WITHOUT_PILLOW], capture_output=True, text=True, cwd=root)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT_PILLOW],
+        capture_output=True,
+        text=True,
+        cwd=root,
+    )
     assert (run.returncode, run.stdout, run.stderr) == (0, "fine\n", "")
 
 
 def test_pillow_is_imported_only_for_its_own_images():
     program = "import sys; import sansio_moondream as s; s.encode_image(b'GIF89a'); print('PIL' in sys.modules)"
     root = Path(sansio_moondream.__file__).parent.parent
-    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, cwd=root)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, cwd=root
+    )
     assert (run.stdout, run.stderr) == ("False\n", "")

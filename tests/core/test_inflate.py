@@ -1,4 +1,4 @@
-"""Compressed bodies: each event at once, bounded, and the same in every cutting."""
+"""Compressed bodies: each event at once, bounded, and the same in every fragmentation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sansio_moondream import (
     TextDelta,
 )
 from sansio_moondream.testing import EVENT_STREAM, Outcome, run
-from tests.helpers import END, QUERY, check_cuttings, delta
+from tests.helpers import END, QUERY, check_fragmentations, delta
 
 BODY = delta("one") + delta(" two") + END
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -31,7 +31,9 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def check(data: bytes, coding: str = "gzip", limits: Limits | None = None) -> Outcome:
-    return check_cuttings(QUERY, data, headers=[*EVENT_STREAM, ("content-encoding", coding)], limits=limits)
+    return check_fragmentations(
+        QUERY, data, headers=[*EVENT_STREAM, ("content-encoding", coding)], limits=limits
+    )
 
 
 def texts(outcome: Outcome) -> list[str]:
@@ -45,7 +47,9 @@ def test_inflated(coding: str):
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity", ""])
-@pytest.mark.parametrize("lead", [b"", b"\xef\xbb\xbf", b": hello\n", b"\n", b"id: 1\n", b"event: x\n", b"retry: 1\n"])
+@pytest.mark.parametrize(
+    "lead", [b"", b"\xef\xbb\xbf", b": hello\n", b"\n", b"id: 1\n", b"event: x\n", b"retry: 1\n"]
+)
 def test_inflated_by_the_client_already(coding: str, lead: bytes):
     outcome = check(lead + BODY, coding)
     assert (texts(outcome), outcome.error) == (["one", " two"], None)
@@ -64,7 +68,9 @@ def test_each_event_is_out_as_soon_as_it_was_flushed(coding: str, wbits: int):
 
 
 def test_several_gzip_members():
-    outcome = check(gzip.compress(delta("one")) + gzip.compress(b"") + gzip.compress(delta(" two") + END))
+    outcome = check(
+        gzip.compress(delta("one")) + gzip.compress(b"") + gzip.compress(delta(" two") + END)
+    )
     assert (texts(outcome), outcome.error) == (["one", " two"], None)
 
 
@@ -110,21 +116,27 @@ def test_a_broken_checksum_behind_the_end_of_stream_is_no_fault():
 def test_a_broken_checksum_of_a_json_body_is_one():
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     packed = gzip.compress(b'{"answer": "x"}')
-    assert check_cuttings(QUERY, packed, headers=headers).snapshot.text == "x"
-    outcome = check_cuttings(QUERY, packed[:-8] + b"\x00" * 8, headers=headers)
+    assert check_fragmentations(QUERY, packed, headers=headers).snapshot.text == "x"
+    outcome = check_fragmentations(QUERY, packed[:-8] + b"\x00" * 8, headers=headers)
     assert type(outcome.error) is RemoteProtocolError
 
 
 def test_cut_short():
     packed = gzip.compress(BODY)
     for length in range(len(packed)):
-        outcome = run(QUERY, [packed[:length]], headers=[*EVENT_STREAM, ("content-encoding", "gzip")])
+        outcome = run(
+            QUERY, [packed[:length]], headers=[*EVENT_STREAM, ("content-encoding", "gzip")]
+        )
         assert outcome.error is None or type(outcome.error) is IncompleteStream
 
 
 def test_raw_deflate_and_anything_else_are_refused_in_words():
     raw = zlib.compressobj(wbits=-15)
-    for coding, data in (("deflate", raw.compress(BODY) + raw.flush()), ("gzip", b"\x00\x01\x02\x03"), ("gzip", zlib.compress(BODY))):
+    for coding, data in (
+        ("deflate", raw.compress(BODY) + raw.flush()),
+        ("gzip", b"\x00\x01\x02\x03"),
+        ("gzip", zlib.compress(BODY)),
+    ):
         outcome = check(data, coding)
         assert outcome.events == []
         assert type(outcome.error) is RemoteProtocolError
@@ -135,27 +147,34 @@ def test_raw_deflate_and_anything_else_are_refused_in_words():
 @pytest.mark.parametrize("body", [b"", b"\x1f", b"x"])
 def test_too_short_to_tell(body: bytes):
     assert type(check(body).error) is IncompleteStream
-    lost = run(QUERY, [body], headers=[*EVENT_STREAM, ("content-encoding", "gzip")], ending=OSError("x"))
+    lost = run(
+        QUERY, [body], headers=[*EVENT_STREAM, ("content-encoding", "gzip")], ending=OSError("x")
+    )
     assert isinstance(lost.error, IncompleteStream)
 
 
 def test_a_bomb_is_stopped_by_its_ratio_and_the_events_before_it_stay():
     bomb = gzip.compress(delta("one") + b": " + b"x" * 30_000_000)
     assert len(bomb) < 60_000
-    for pieces in ([bomb], [bomb[at : at + 100] for at in range(0, len(bomb), 100)]):
-        outcome = run(QUERY, pieces, headers=[*EVENT_STREAM, ("content-encoding", "gzip")])
+    for chunks in ([bomb], [bomb[at : at + 100] for at in range(0, len(bomb), 100)]):
+        outcome = run(QUERY, chunks, headers=[*EVENT_STREAM, ("content-encoding", "gzip")])
         assert texts(outcome) == ["one"]
         assert type(outcome.error) is LimitExceeded
         assert "max_inflate_ratio (200 times)" in str(outcome.error)
 
 
-def test_the_ratio_is_the_same_in_every_cutting():
+def test_the_ratio_is_the_same_in_every_fragmentation():
     packed = zlib.compress((b": " + b"x" * 60 + b"\n") * 45_000 + BODY)
     for ratio in (1, 5, 100, 1000):
         limits = Limits(max_inflate_ratio=ratio)
         headers = [*EVENT_STREAM, ("content-encoding", "deflate")]
         keys = [
-            run(QUERY, [packed[at : at + size] for at in range(0, len(packed), size)], headers=headers, limits=limits).key
+            run(
+                QUERY,
+                [packed[at : at + size] for at in range(0, len(packed), size)],
+                headers=headers,
+                limits=limits,
+            ).key
             for size in (7, 1000, 1024, len(packed))
         ]
         assert all(key == keys[0] for key in keys)
@@ -163,9 +182,17 @@ def test_the_ratio_is_the_same_in_every_cutting():
 
 
 def test_an_error_answer_stays_one_whatever_its_coding_says():
-    for coding, body in (("gzip", gzip.compress(b'{"error": "no"}')), ("gzip", b'{"error": "no"}'), ("br", b'{"error": "no"}')):
-        outcome = check_cuttings(QUERY, body, status_code=404, headers={"content-encoding": coding})
+    for coding, body in (
+        ("gzip", gzip.compress(b'{"error": "no"}')),
+        ("gzip", b'{"error": "no"}'),
+        ("br", b'{"error": "no"}'),
+    ):
+        outcome = check_fragmentations(
+            QUERY, body, status_code=404, headers={"content-encoding": coding}
+        )
         assert type(outcome.error) is NotFoundError
         assert "no" in str(outcome.error)
-    outcome = check_cuttings(QUERY, b"\x00\x01", status_code=404, headers={"content-encoding": "gzip"})
+    outcome = check_fragmentations(
+        QUERY, b"\x00\x01", status_code=404, headers={"content-encoding": "gzip"}
+    )
     assert type(outcome.error) is NotFoundError

@@ -1,4 +1,6 @@
-"""Every buffer has a limit, and it is met in every cutting at the same place (`max_record_bytes` of lines: test_records.py)."""
+"""Every buffer has a limit, and it is met in every fragmentation at the same place
+(`max_record_bytes` of lines: test_records.py).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from sansio_moondream import IncompleteStream, LimitExceeded, Limits, NotFoundError, PathChunk, TextDelta
+from sansio_moondream import (
+    IncompleteStream,
+    LimitExceeded,
+    Limits,
+    NotFoundError,
+    PathChunk,
+    TextDelta,
+)
 from sansio_moondream.testing import EVENT_STREAM, run
-from tests.helpers import END, QUERY, SEGMENT, check_cuttings, delta, record
+from tests.helpers import END, QUERY, SEGMENT, check_fragmentations, delta, record
 
 JSON = {"content-type": "application/json"}
 
@@ -24,8 +33,8 @@ def test_bad_limits(field: str, value: Any):
 def test_text_is_counted_in_bytes_of_utf8(text: str):
     size = len(text.encode())
     data = delta(text) * 3 + END
-    assert check_cuttings(QUERY, data, limits=Limits(max_text_bytes=3 * size)).error is None
-    outcome = check_cuttings(QUERY, data, limits=Limits(max_text_bytes=3 * size - 1))
+    assert check_fragmentations(QUERY, data, limits=Limits(max_text_bytes=3 * size)).error is None
+    outcome = check_fragmentations(QUERY, data, limits=Limits(max_text_bytes=3 * size - 1))
     assert outcome.events == [TextDelta(text)] * 2
     assert type(outcome.error) is LimitExceeded
     assert f"Limits.max_text_bytes ({3 * size - 1} bytes)" in str(outcome.error)
@@ -36,43 +45,68 @@ def test_text_just_within_its_limit_is_not_refused_for_the_json_around_it():
     data = delta("x") * 1000 + END
     for limit, whole in ((999, False), (1000, True)):
         for size in (len(data), 1460, 70, 1):
-            pieces = [data[at : at + size] for at in range(0, len(data), size)]
-            outcome = run(QUERY, pieces, limits=Limits(max_text_bytes=limit))
+            chunks = [data[at : at + size] for at in range(0, len(data), size)]
+            outcome = run(QUERY, chunks, limits=Limits(max_text_bytes=limit))
             assert (outcome.error is None) is whole
             assert sum(isinstance(event, TextDelta) for event in outcome.events) == limit
 
 
-def test_path_pieces_count_as_text():
+def test_path_chunks_count_as_text():
     data = record({"type": "path_delta", "chunk": "M 0 0"}) * 2
-    outcome = check_cuttings(SEGMENT, data, limits=Limits(max_text_bytes=9))
+    outcome = check_fragmentations(SEGMENT, data, limits=Limits(max_text_bytes=9))
     assert outcome.events == [PathChunk("M 0 0")]
     assert type(outcome.error) is LimitExceeded
 
 
 def test_a_held_half_counts_when_it_is_a_character():
     data = b'data: {"chunk": "a\\ud83c"}\n\ndata: {"chunk": "\\udf19"}\n\n' + END
-    assert check_cuttings(QUERY, data, limits=Limits(max_text_bytes=5)).snapshot.text == "a\U0001f319"
-    assert type(check_cuttings(QUERY, data, limits=Limits(max_text_bytes=4)).error) is LimitExceeded
+    assert (
+        check_fragmentations(QUERY, data, limits=Limits(max_text_bytes=5)).snapshot.text
+        == "a\U0001f319"
+    )
+    assert (
+        type(check_fragmentations(QUERY, data, limits=Limits(max_text_bytes=4)).error)
+        is LimitExceeded
+    )
 
 
 def test_a_last_message_beyond_the_limit_leaves_all_its_text_out():
     data = delta("a") + b'data: {"chunk": "x\\ud83c", "completed": true}\n\n'
-    assert check_cuttings(QUERY, data, limits=Limits(max_text_bytes=5)).snapshot.text == "ax\ufffd"
-    outcome = check_cuttings(QUERY, data, limits=Limits(max_text_bytes=4))
+    assert (
+        check_fragmentations(QUERY, data, limits=Limits(max_text_bytes=5)).snapshot.text
+        == "ax\ufffd"
+    )
+    outcome = check_fragmentations(QUERY, data, limits=Limits(max_text_bytes=4))
     assert type(outcome.error) is LimitExceeded
     assert (outcome.events, outcome.snapshot.text) == ([TextDelta("a")], "a")
 
 
 def test_text_of_a_whole_answer():
-    assert type(check_cuttings(QUERY, b'{"answer": "abc"}', headers=JSON, limits=Limits(max_text_bytes=2)).error) is LimitExceeded
+    assert (
+        type(
+            check_fragmentations(
+                QUERY, b'{"answer": "abc"}', headers=JSON, limits=Limits(max_text_bytes=2)
+            ).error
+        )
+        is LimitExceeded
+    )
 
 
 def test_a_json_body():
     body = b'{"answer": "abc"}'
-    assert check_cuttings(QUERY, body, headers=JSON, limits=Limits(max_record_bytes=len(body))).error is None
-    outcome = check_cuttings(QUERY, body, headers=JSON, limits=Limits(max_record_bytes=len(body) - 1))
+    assert (
+        check_fragmentations(
+            QUERY, body, headers=JSON, limits=Limits(max_record_bytes=len(body))
+        ).error
+        is None
+    )
+    outcome = check_fragmentations(
+        QUERY, body, headers=JSON, limits=Limits(max_record_bytes=len(body) - 1)
+    )
     assert type(outcome.error) is LimitExceeded
-    assert "a JSON body that is longer than Limits.max_record_bytes (16 bytes)" in str(outcome.error)
+    assert "a JSON body that is longer than Limits.max_record_bytes (16 bytes)" in str(
+        outcome.error
+    )
 
 
 class TestBlanksBeforeABodyThatTheHeadDoesNotName:
@@ -81,26 +115,42 @@ class TestBlanksBeforeABodyThatTheHeadDoesNotName:
     def test_are_bounded(self, lead: bytes, body: bytes):
         limits = Limits(max_record_bytes=60)
         within, beyond = lead + b"\n" * (40 - len(lead)) + body, lead + b" \n" * 40 + body
-        assert check_cuttings(QUERY, within, headers={}, limits=limits).error is None
-        outcome = check_cuttings(QUERY, beyond, headers={}, limits=limits)
+        assert check_fragmentations(QUERY, within, headers={}, limits=limits).error is None
+        outcome = check_fragmentations(QUERY, beyond, headers={}, limits=limits)
         assert type(outcome.error) is LimitExceeded
-        assert "begins with more blanks than Limits.max_record_bytes (60 bytes)" in str(outcome.error)
+        assert "begins with more blanks than Limits.max_record_bytes (60 bytes)" in str(
+            outcome.error
+        )
 
     def test_do_not_wait_for_their_end(self):
-        assert type(run(QUERY, [b"\n" * 11], headers={}, limits=Limits(max_record_bytes=10), ending=None).error) is LimitExceeded
+        assert (
+            type(
+                run(
+                    QUERY, [b"\n" * 11], headers={}, limits=Limits(max_record_bytes=10), ending=None
+                ).error
+            )
+            is LimitExceeded
+        )
 
     def test_a_byte_order_mark_elsewhere_is_none(self):
-        assert type(check_cuttings(QUERY, b"\n\n\n\n\xef\xbb", headers={}).error) is IncompleteStream
+        assert (
+            type(check_fragmentations(QUERY, b"\n\n\n\n\xef\xbb", headers={}).error)
+            is IncompleteStream
+        )
         for limit in (1, 2, 3):
             for body in (b"\xef\xbb", b"\xef\xbbx", b"\xef\xbb\xbf", b'\xef\xbb\xbf{"answer": ""}'):
-                check_cuttings(QUERY, body, headers={}, limits=Limits(max_record_bytes=limit))
+                check_fragmentations(QUERY, body, headers={}, limits=Limits(max_record_bytes=limit))
 
 
 def test_a_long_error_body_is_cut_short_and_does_not_wait_for_its_end():
-    outcome = check_cuttings(QUERY, b"no such thing", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7))
+    outcome = check_fragmentations(
+        QUERY, b"no such thing", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7)
+    )
     assert type(outcome.error) is NotFoundError
     assert (outcome.error.message, outcome.error.body) == ("no such", "no such")
-    exact = check_cuttings(QUERY, b"no such", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7))
+    exact = check_fragmentations(
+        QUERY, b"no such", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7)
+    )
     assert isinstance(exact.error, NotFoundError)
     assert exact.error.message == "no such"
 
@@ -112,22 +162,28 @@ class TestDepth:
 
     @pytest.mark.parametrize("brackets", ["[]", "{}"])
     def test_to_the_limit_and_not_beyond(self, brackets: str):
-        assert check_cuttings(QUERY, self.nested(63, brackets=brackets) + END).error is None
-        outcome = check_cuttings(QUERY, delta("a") + self.nested(64, brackets=brackets) + END)
+        assert check_fragmentations(QUERY, self.nested(63, brackets=brackets) + END).error is None
+        outcome = check_fragmentations(QUERY, delta("a") + self.nested(64, brackets=brackets) + END)
         assert outcome.events == [TextDelta("a")]
         assert type(outcome.error) is LimitExceeded
         assert "a message nested deeper than Limits.max_json_depth (64)" in str(outcome.error)
 
     def test_brackets_in_strings_do_not_nest(self):
-        assert check_cuttings(QUERY, self.nested(3, '"' + "[{" * 80 + '\\"[[[\\\\"') + END).error is None
+        assert (
+            check_fragmentations(QUERY, self.nested(3, '"' + "[{" * 80 + '\\"[[[\\\\"') + END).error
+            is None
+        )
 
     def test_many_siblings_do_not_nest(self):
-        assert check_cuttings(QUERY, self.nested(3, ",".join(["[]", "{}"] * 50)) + END).error is None
+        assert (
+            check_fragmentations(QUERY, self.nested(3, ",".join(["[]", "{}"] * 50)) + END).error
+            is None
+        )
 
     @pytest.mark.parametrize("bracket", [b"[", b'{"a":'])
     def test_a_hundred_thousand(self, bracket: bytes):
-        for piece in (b'data: {"chunk": ', b'data: {"chunk": "a", "x": ', b"data: "):
-            outcome = run(QUERY, [delta("a") + piece + bracket * 100_000 + b"\n\n"])
+        for chunk in (b'data: {"chunk": ', b'data: {"chunk": "a", "x": ', b"data: "):
+            outcome = run(QUERY, [delta("a") + chunk + bracket * 100_000 + b"\n\n"])
             assert outcome.events == [TextDelta("a")]
             assert type(outcome.error) is LimitExceeded
 
@@ -140,11 +196,18 @@ class TestDepth:
         assert type(outcome.error) is NotFoundError
 
     def test_an_unclosed_string_at_the_end_of_input(self):
-        assert type(run(QUERY, [b'data: {"chunk": "' + b"[" * 100], limits=Limits(max_json_depth=2)).error) is IncompleteStream
+        assert (
+            type(
+                run(
+                    QUERY, [b'data: {"chunk": "' + b"[" * 100], limits=Limits(max_json_depth=2)
+                ).error
+            )
+            is IncompleteStream
+        )
 
 
 def test_a_stream_far_longer_than_its_buffers_is_no_problem():
     data = b": keep-alive\n\n" * 10_000 + delta("a") + END
     for size in (len(data), 1000, 3):
-        pieces = [data[at : at + size] for at in range(0, len(data), size)]
-        assert run(QUERY, pieces, limits=Limits(max_record_bytes=100)).error is None
+        chunks = [data[at : at + size] for at in range(0, len(data), size)]
+        assert run(QUERY, chunks, limits=Limits(max_record_bytes=100)).error is None

@@ -1,4 +1,6 @@
-"""The whole public surface of `ResponseStream` in any order, against a model that knows nothing but the rules."""
+"""The whole public surface of `ResponseStream` in any order, against a model that knows nothing but
+the rules.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,14 @@ ERRORS = [OSError("reset"), MoondreamError("from the transport")]
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """What was fed is remembered; what comes out must be what one `run` over the same bytes gives, in the same order."""
+    """What was fed is remembered; what comes out must be what one `run` over the same bytes gives,
+    in the same order.
+    """
 
-    @initialize(skill=st.sampled_from(sorted(REQUESTS)), limits=st.just(Limits()) | st.just(Limits(max_record_bytes=50, max_text_bytes=9)))
+    @initialize(
+        skill=st.sampled_from(sorted(REQUESTS)),
+        limits=st.just(Limits()) | st.just(Limits(max_record_bytes=50, max_text_bytes=9)),
+    )
     def begin(self, skill: str, limits: Limits) -> None:
         self.request, self.limits = REQUESTS[skill], limits
         self.stream: ResponseStream[Any] = ResponseStream(self.request, limits)
@@ -151,15 +158,26 @@ class AnyOrder(RuleBasedStateMachine):
         self.take_all()
         ending = None if self.ending == "open" else self.ending
         status_code, headers = self.head
-        expected = run(self.request, [self.fed], ending=ending, status_code=status_code, headers=headers, limits=self.limits)
+        expected = run(
+            self.request,
+            [self.fed],
+            ending=ending,
+            status_code=status_code,
+            headers=headers,
+            limits=self.limits,
+        )
         if self.ending == "open" and not self.raised and self.stream.state is not State.COMPLETED:
             assert self.taken == expected.events[: len(self.taken)]
             return
         assert self.taken == expected.events
-        assert [str(error) for error in self.raised[:1]] == [str(error) for error in [expected.error] if error is not None]
+        assert [str(error) for error in self.raised[:1]] == [
+            str(error) for error in [expected.error] if error is not None
+        ]
         assert self.stream.snapshot == expected.snapshot
         assert not any(isinstance(event, Completed) for event in self.taken[:-1])
-        assert all(isinstance(event.data, dict) for event in self.taken if isinstance(event, Unknown))
+        assert all(
+            isinstance(event.data, dict) for event in self.taken if isinstance(event, Unknown)
+        )
 
     def take_all(self) -> None:
         for _ in range(2):

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from sansio_moondream import CaptionRequest, EncodedImage, Endpoint, QueryRequest, Request, Settings, encode_image
+from sansio_moondream import (
+    CaptionRequest,
+    EncodedImage,
+    Endpoint,
+    QueryRequest,
+    Request,
+    Settings,
+    encode_image,
+)
 from sansio_moondream.recording import Match, Matches, RecordingHeader, find_matches
 from tests.helpers import PIXEL, REQUESTS
 
@@ -20,7 +28,9 @@ def digest(image: EncodedImage) -> str:
     return hashlib.sha256(image.data).hexdigest()[:8]
 
 
-def asking(request: Request[Any], url: str = "http://localhost:2020/v1", **options: Any) -> RecordingHeader:
+def asking(
+    request: Request[Any], url: str = "http://localhost:2020/v1", **options: Any
+) -> RecordingHeader:
     return RecordingHeader.of(request.to_http(Endpoint(url), **options))
 
 
@@ -45,7 +55,11 @@ QUERY = QueryRequest(question="What?", image=PIXEL)
         (asking(QUERY), asking(QueryRequest(question="What?")), SKILL),
         (asking(QUERY), asking(QueryRequest(question="Why?", image=PIXEL)), SKILL),
         (asking(QUERY), asking(QUERY, stream=False), SKILL),
-        (asking(QUERY), asking(QueryRequest(question="What?", image=PIXEL, settings=Settings(temperature=0))), SKILL),
+        (
+            asking(QUERY),
+            asking(QueryRequest(question="What?", image=PIXEL, settings=Settings(temperature=0))),
+            SKILL,
+        ),
         (asking(QUERY), asking(CaptionRequest(image=PIXEL)), []),
         (body({"a": 1}), body({"a": 1}, method="post"), ALL),
         (body({"a": 1}), body({"a": 1}, method="GET"), []),
@@ -69,7 +83,9 @@ def test_levels(recorded: RecordingHeader, asked: RecordingHeader, expected: lis
 def test_paths(one: str, other: str, same: bool) -> None:
     assert (levels(body({}, one), body({}, other)) == ALL) == same
     assert (levels(body({}, other), body({}, one)) == ALL) == same
-    assert bool(find_matches(body({}, one), [body({}, other)], Match.SKILL).found) == (one[-6:] == other.rstrip("/")[-6:] != "equery")
+    assert bool(find_matches(body({}, one), [body({}, other)], Match.SKILL).found) == (
+        one[-6:] == other.rstrip("/")[-6:] != "equery"
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +110,9 @@ def test_paths(one: str, other: str, same: bool) -> None:
     ],
 )
 def test_bodies(one: Any, other: Any, same: bool) -> None:
-    assert levels(body(one), body(other)) == levels(body(other), body(one)) == (ALL if same else SKILL)
+    assert (
+        levels(body(one), body(other)) == levels(body(other), body(one)) == (ALL if same else SKILL)
+    )
 
 
 def test_all_that_match_in_their_order() -> None:
@@ -107,8 +125,22 @@ def test_all_that_match_in_their_order() -> None:
 
 class TestNearest:
     def test_what_differs(self) -> None:
-        recorded = body({"question": "What?", "settings": {"temperature": 0.5, "top_p": 1}, "refs": [[0, 1], [2, 3]], "new": {"a": "é"}})
-        asked = body({"question": "Why?", "settings": {"temperature": 0, "top_p": 1}, "refs": [[0, 1], [2, 4]], "stream": True})
+        recorded = body(
+            {
+                "question": "What?",
+                "settings": {"temperature": 0.5, "top_p": 1},
+                "refs": [[0, 1], [2, 3]],
+                "new": {"a": "é"},
+            }
+        )
+        asked = body(
+            {
+                "question": "Why?",
+                "settings": {"temperature": 0, "top_p": 1},
+                "refs": [[0, 1], [2, 4]],
+                "stream": True,
+            }
+        )
         assert find_matches(asked, [recorded]).differences == (
             "question: recorded 'What?', asked 'Why?'",
             "settings.temperature: recorded 0.5, asked 0",
@@ -126,13 +158,23 @@ class TestNearest:
         )
 
     def test_pictures(self) -> None:
-        found = find_matches(asking(QueryRequest(question="What?", image=OTHER_PIXEL)), [asking(QUERY)])
-        shown = [f"the picture {digest(image)}… (image/gif, {size}, {len(image.data)} bytes)" for image, size in PICTURES]
+        found = find_matches(
+            asking(QueryRequest(question="What?", image=OTHER_PIXEL)), [asking(QUERY)]
+        )
+        shown = [
+            f"the picture {digest(image)}… (image/gif, {size}, {len(image.data)} bytes)"
+            for image, size in PICTURES
+        ]
         assert found.differences == (f"image_url: recorded {shown[0]}, asked {shown[1]}",)
-        assert "asked nothing" in find_matches(asking(QueryRequest(question="What?")), [asking(QUERY)]).differences[0]
+        assert (
+            "asked nothing"
+            in find_matches(asking(QueryRequest(question="What?")), [asking(QUERY)]).differences[0]
+        )
 
     def test_long_texts_are_shown_where_they_begin_to_differ(self) -> None:
-        (difference,) = find_matches(body({"q": "moon " * 900 + "!" + "x" * 99}), [body({"q": "moon " * 900})]).differences
+        (difference,) = find_matches(
+            body({"q": "moon " * 900 + "!" + "x" * 99}), [body({"q": "moon " * 900})]
+        ).differences
         assert difference == f"q: recorded '…moon moon moon ', asked '…moon moon moon !{'x' * 42}…"
         (difference,) = find_matches(body({"q": ["x" * 900]}), [body({"q": 1})]).differences
         assert difference == f'q: recorded 1, asked ["{"x" * 58}…'
@@ -146,7 +188,9 @@ class TestNearest:
             ({"question": "What is in this image?", "length": 3}, 1),
         ],
     )
-    def test_it_is_the_one_with_the_fewest_differences_and_the_most_alike(self, asked: Any, nearest: int) -> None:
+    def test_it_is_the_one_with_the_fewest_differences_and_the_most_alike(
+        self, asked: Any, nearest: int
+    ) -> None:
         recorded = [
             body({"object": "moon"}, "/v1/segment"),
             body({"question": "What is in this image?"}),

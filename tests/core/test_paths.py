@@ -1,4 +1,4 @@
-"""Paths: every command, every spelling, in any cutting; and the polygons that they stand for."""
+"""Paths: every command, every spelling, in any fragmentation; and the polygons that they stand for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ ARITY = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7,
 
 
 def spelled(commands: list[Command]) -> str:
-    return " ".join(command.letter + "".join(f" {value:g}" for value in command.arguments) for command in commands)
+    return " ".join(
+        command.letter + "".join(f" {value:g}" for value in command.arguments)
+        for command in commands
+    )
 
 
 class TestCommands:
@@ -39,9 +42,15 @@ class TestCommands:
             ("m0 1 2 3,4,5", "m 0 1 l 2 3 l 4 5"),
             ("M0 0H1 2V3 4", "M 0 0 H 1 H 2 V 3 V 4"),
             ("M0 0h.1.2v-1-2", "M 0 0 h 0.1 h 0.2 v -1 v -2"),
-            ("M0 0C.886,.392,.888,.398,.889,.404L.903,.459z", "M 0 0 C 0.886 0.392 0.888 0.398 0.889 0.404 L 0.903 0.459 z"),
+            (
+                "M0 0C.886,.392,.888,.398,.889,.404L.903,.459z",
+                "M 0 0 C 0.886 0.392 0.888 0.398 0.889 0.404 L 0.903 0.459 z",
+            ),
             ("M0 0c1 2 3 4 5 6 7 8 9 10 11 12", "M 0 0 c 1 2 3 4 5 6 c 7 8 9 10 11 12"),
-            ("M0 0S1 2 3 4s5 6 7 8Q1 2 3 4q5 6 7 8T1 2t3 4", "M 0 0 S 1 2 3 4 s 5 6 7 8 Q 1 2 3 4 q 5 6 7 8 T 1 2 t 3 4"),
+            (
+                "M0 0S1 2 3 4s5 6 7 8Q1 2 3 4q5 6 7 8T1 2t3 4",
+                "M 0 0 S 1 2 3 4 s 5 6 7 8 Q 1 2 3 4 q 5 6 7 8 T 1 2 t 3 4",
+            ),
             ("M0 0A1 2 30 0 1 5 6", "M 0 0 A 1 2 30 0 1 5 6"),
             ("M0 0a1 2 30 015 6", "M 0 0 a 1 2 30 0 1 5 6"),
             ("M0 0a1 2 30 1,0.5.6-1-2-3 00 5 6", "M 0 0 a 1 2 30 1 0 0.5 0.6 a -1 -2 -3 0 0 5 6"),
@@ -78,7 +87,11 @@ class TestCommands:
             ("M0 0B1 1", 4, "a command or a number should be here, not 'B'"),
             ("M0 0L1 nan", 7, "should be here, not 'n'"),
             ("M0 0L\u0661 2", 5, "should be here, not '\u0661'"),
-            ("M0 0\u017f1 2 3 4", 4, "should be here, not '\u017f'"),  # a long s, whose capital is S
+            (
+                "M0 0\u017f1 2 3 4",
+                4,
+                "should be here, not '\u017f'",
+            ),  # a long s, whose capital is S
             ("M0 0\xa01 1", 4, "should be here"),
             ('M0 0"/><script>alert(1)</script>', 4, "should be here, not '\"'"),
             ("M0 0A1 1 0 2 0 1 1", 11, "a flag, 0 or 1, should be here, not '2'"),
@@ -106,8 +119,8 @@ class TestGrowing:
     def test_a_number_waits_for_what_follows_it(self):
         path = GrowingPath()
         seen = []
-        for piece in ("M 0.1", "5 0", ".2", " ", "L 1 1", "e-", "1", "z", "M0 0 1 1 2", "", " 2"):
-            path.append(piece)
+        for chunk in ("M 0.1", "5 0", ".2", " ", "L 1 1", "e-", "1", "z", "M0 0 1 1 2", "", " 2"):
+            path.append(chunk)
             seen.append((spelled(path.commands), path.position))
         first, third = "M 0.15 0.2", "M 0.15 0.2 L 1 0.1 z"
         assert seen == [
@@ -137,7 +150,9 @@ class TestGrowing:
         path = GrowingPath()
         path.append("M0 0 ")
         for text in ("x", "L1 1", ""):
-            with pytest.raises(PathError, match="at character 5: a command or a number should be here, not 'x'"):
+            with pytest.raises(
+                PathError, match="at character 5: a command or a number should be here, not 'x'"
+            ):
                 path.append(text)
         with pytest.raises(PathError, match="at character 5"):
             path.end()
@@ -161,7 +176,7 @@ class TestGrowing:
             with pytest.raises(PathError, match="at character 6: it ends"):
                 call()
 
-    def test_a_number_that_comes_in_many_pieces_is_not_looked_at_for_ever(self):
+    def test_a_number_that_comes_in_many_chunks_is_not_looked_at_for_ever(self):
         path = GrowingPath()
         path.append("M")
         for _ in range(1000):
@@ -170,18 +185,26 @@ class TestGrowing:
             path.append("0")
 
     @pytest.mark.parametrize(
-        "trace", [trace for trace in TRACES if trace.request == SEGMENT and trace.status_code == 200], ids=lambda t: t.name
+        "trace",
+        [trace for trace in TRACES if trace.request == SEGMENT and trace.status_code == 200],
+        ids=lambda t: t.name,
     )
     def test_what_servers_send(self, trace: Any):
-        outcome = run(trace.request, trace.pieces, headers=trace.headers, ending=trace.ending)
-        pieces = [event.data for event in outcome.events if isinstance(event, PathChunk)]
+        outcome = run(trace.request, trace.chunks, headers=trace.headers, ending=trace.ending)
+        chunks = [event.data for event in outcome.events if isinstance(event, PathChunk)]
         path = GrowingPath()
-        for count, piece in enumerate(pieces):
-            path.append(piece)
-            assert len(path.commands) == (count + 1 if piece.endswith("z") else count)  # the last number may go on
+        for count, chunk in enumerate(chunks):
+            path.append(chunk)
+            assert len(path.commands) == (
+                count + 1 if chunk.endswith("z") else count
+            )  # the last number may go on
         path.end()
-        assert len(path.commands) == len(pieces)
-        assert all(0 <= value <= 1 for command in parse_path(outcome.snapshot.path) for value in command.arguments)
+        assert len(path.commands) == len(chunks)
+        assert all(
+            0 <= value <= 1
+            for command in parse_path(outcome.snapshot.path)
+            for value in command.arguments
+        )
 
 
 class TestPolygons:
@@ -194,17 +217,28 @@ class TestPolygons:
             ("M0 0L1 0 1 1", [[(0, 0), (1, 0), (1, 1)]]),
             ("M0 0L1 0 1 1z", [[(0, 0), (1, 0), (1, 1)]]),
             ("M0 0H1V1h-1v-1", [[(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]]),
-            ("m1 1h1v1zh2v2zm2 3h1v1z", [[(1, 1), (2, 1), (2, 2)], [(1, 1), (3, 1), (3, 3)], [(3, 4), (4, 4), (4, 5)]]),
+            (
+                "m1 1h1v1zh2v2zm2 3h1v1z",
+                [[(1, 1), (2, 1), (2, 2)], [(1, 1), (3, 1), (3, 3)], [(3, 4), (4, 4), (4, 5)]],
+            ),
             ("M9 9M0 0m1 0 1 0 0 1", [[(1, 0), (2, 0), (2, 1)]]),
-            ("M0 0L1 0A0 1 0 0 0 1 1A1 0 0 0 0 0 0", [[(0, 0), (1, 0), (1, 1), (0, 0)]]),  # arcs without a radius are lines
-            ("M0 0L1 0L1 1A2 2 0 1 1 1 1", [[(0, 0), (1, 0), (1, 1), (1, 1)]]),  # and so are those that go nowhere
+            (
+                "M0 0L1 0A0 1 0 0 0 1 1A1 0 0 0 0 0 0",
+                [[(0, 0), (1, 0), (1, 1), (0, 0)]],
+            ),  # arcs without a radius are lines
+            (
+                "M0 0L1 0L1 1A2 2 0 1 1 1 1",
+                [[(0, 0), (1, 0), (1, 1), (1, 1)]],
+            ),  # and so are those that go nowhere
         ],
     )
     def test_lines(self, text: str, expected: list[Any]):
         assert [list(polygon) for polygon in flatten(parse_path(text))] == expected
 
     def test_place(self):
-        assert flatten(parse_path("M0 0H1V1z"), scale=(4, 3), offset=(10, 20)) == (((10, 20), (14, 20), (14, 23)),)
+        assert flatten(parse_path("M0 0H1V1z"), scale=(4, 3), offset=(10, 20)) == (
+            ((10, 20), (14, 20), (14, 23)),
+        )
 
     @pytest.mark.parametrize(
         ("text", "same"),
@@ -212,7 +246,10 @@ class TestPolygons:
             ("M0 0C0 1 1 1 1 0S2-1 2 0", "M0 0C0 1 1 1 1 0C1-1 2-1 2 0"),
             ("M0 0C0 1 1 1 1 0s1-1 1 0", "M0 0C0 1 1 1 1 0C1-1 2-1 2 0"),
             ("M0 0S2-1 2 0", "M0 0C0 0 2-1 2 0"),
-            ("M0 0Q1 1 2 1S3 1 3 0", "M0 0Q1 1 2 1C2 1 3 1 3 0"),  # the last curve was of the other kind
+            (
+                "M0 0Q1 1 2 1S3 1 3 0",
+                "M0 0Q1 1 2 1C2 1 3 1 3 0",
+            ),  # the last curve was of the other kind
             ("M0 0Q1 1 2 0T4 0 6 0", "M0 0Q1 1 2 0Q3-1 4 0Q5 1 6 0"),
             ("M0 0q1 1 2 0t2 0 2 0", "M0 0Q1 1 2 0Q3-1 4 0Q5 1 6 0"),
             ("M0 0C0 1 1 1 1 0T2 1L2 0", "M0 0C0 1 1 1 1 0L2 1L2 0"),
@@ -224,7 +261,10 @@ class TestPolygons:
         ],
     )
     def test_curves(self, text: str, same: str):
-        (one,), (other,) = flatten(parse_path(text), tolerance=0.01), flatten(parse_path(same), tolerance=0.01)
+        (one,), (other,) = (
+            flatten(parse_path(text), tolerance=0.01),
+            flatten(parse_path(same), tolerance=0.01),
+        )
 
         def hull(polygon: Polygon) -> list[float]:
             return [edge(values) for values in zip(*polygon, strict=True) for edge in (min, max)]
@@ -233,9 +273,13 @@ class TestPolygons:
         assert area(one) == pytest.approx(area(other), abs=0.03)
         assert math.dist(one[-1], other[-1]) < 1e-9
 
-    @pytest.mark.parametrize(("large", "sweep", "share"), [(0, 1, 0.25), (1, 1, 0.75), (0, 0, 0.25), (1, 0, 0.75)])
+    @pytest.mark.parametrize(
+        ("large", "sweep", "share"), [(0, 1, 0.25), (1, 1, 0.75), (0, 0, 0.25), (1, 0, 0.75)]
+    )
     @pytest.mark.parametrize("tilt", [0, 30, -135])
-    def test_the_four_arcs_between_two_points(self, large: int, sweep: int, share: float, tilt: float):
+    def test_the_four_arcs_between_two_points(
+        self, large: int, sweep: int, share: float, tilt: float
+    ):
         (polygon,) = flatten(parse_path(f"M1 0A1 1 {tilt} {large} {sweep} 0 1"), tolerance=1e-5)
         around = (0, 0) if (large == 0) == (sweep == 1) else (1, 1)
         assert all(abs(math.dist(point, around) - 1) < 1e-9 for point in polygon)
@@ -245,9 +289,14 @@ class TestPolygons:
     @pytest.mark.parametrize("text", ["M0 0C0 1 1 1 1 0", "M0 0Q.5 1 1 0", "M0 0A.6.3 20 1 1 1 0"])
     @pytest.mark.parametrize("scale", [(1, 1), (640, 480), (10, 4000)])
     @pytest.mark.parametrize("tolerance", [0.1, 0.01])
-    def test_chords_are_within_the_tolerance(self, text: str, scale: tuple[float, float], tolerance: float):
+    def test_chords_are_within_the_tolerance(
+        self, text: str, scale: tuple[float, float], tolerance: float
+    ):
         commands = parse_path(text)
-        (coarse,), (fine,) = (flatten(commands, scale=scale, tolerance=within) for within in (tolerance, tolerance / 50))
+        (coarse,), (fine,) = (
+            flatten(commands, scale=scale, tolerance=within)
+            for within in (tolerance, tolerance / 50)
+        )
         assert len(coarse) < len(fine)
         for point in fine:
             nearest = min(_distance(point, a, b) for a, b in pairwise(coarse))
@@ -255,7 +304,12 @@ class TestPolygons:
 
     @pytest.mark.parametrize(
         "text",
-        ["M0 0C3e38 3e38-3e38 3e38 1 0", "M0 0A1e-29 3e38 7 1 1 3e38 1", "M0 0A3e38 3e38 7 1 1 1e-38 1L1 1", "M3e38 0" + "l3e38 0" * 100],
+        [
+            "M0 0C3e38 3e38-3e38 3e38 1 0",
+            "M0 0A1e-29 3e38 7 1 1 3e38 1",
+            "M0 0A3e38 3e38 7 1 1 1e-38 1L1 1",
+            "M3e38 0" + "l3e38 0" * 100,
+        ],
     )
     def test_absurd_numbers_end(self, text: str):
         for scale in ((1, 1), (1e300, 1e-300)):
@@ -277,30 +331,46 @@ class TestPolygons:
             ("M-3 0a5 1 0 0 1 0 2", False),
         ],
     )
-    @pytest.mark.parametrize(("scale", "offset"), [((1, 1), (0, 0)), ((2, 3), (0, 0)), ((-1, -1), (4, 3))])
-    def test_what_is_beyond_the_picture_is_a_chord(self, text: str, is_beyond: bool, scale: tuple[int, int], offset: tuple[int, int]):
+    @pytest.mark.parametrize(
+        ("scale", "offset"), [((1, 1), (0, 0)), ((2, 3), (0, 0)), ((-1, -1), (4, 3))]
+    )
+    def test_what_is_beyond_the_picture_is_a_chord(
+        self, text: str, is_beyond: bool, scale: tuple[int, int], offset: tuple[int, int]
+    ):
         """In a picture of 4 x 3, larger, and turned around."""
         size = (4 * abs(scale[0]), 3 * abs(scale[1]))
         (whole,) = flatten(parse_path(text + "l1 1"), scale=scale, offset=offset)
         assert len(whole) > 5
         expected = (whole[0], *whole[-2:]) if is_beyond else whole
-        assert flatten(parse_path(text + "l1 1"), scale=scale, offset=offset, size=size) == (expected,)
+        assert flatten(parse_path(text + "l1 1"), scale=scale, offset=offset, size=size) == (
+            expected,
+        )
 
 
 def area(polygon: Polygon) -> float:
     """Positive where it runs clockwise on the screen, on which y goes down."""
-    return sum(ax * by - bx * ay for (ax, ay), (bx, by) in zip(polygon, (*polygon[1:], polygon[0]), strict=True)) / 2
+    return (
+        sum(
+            ax * by - bx * ay
+            for (ax, ay), (bx, by) in zip(polygon, (*polygon[1:], polygon[0]), strict=True)
+        )
+        / 2
+    )
 
 
 def _distance(point: tuple[float, float], a: tuple[float, float], b: tuple[float, float]) -> float:
     """From a point to the line between two."""
     length = math.dist(a, b) ** 2
-    share = ((point[0] - a[0]) * (b[0] - a[0]) + (point[1] - a[1]) * (b[1] - a[1])) / length if length else 0
+    share = (
+        ((point[0] - a[0]) * (b[0] - a[0]) + (point[1] - a[1]) * (b[1] - a[1])) / length
+        if length
+        else 0
+    )
     share = min(max(share, 0), 1)
     return math.dist(point, (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])))
 
 
-# --- Any path, spelled in any way -----------------------------------------------------------------------------------------------
+# --- Any path, spelled in any way
 
 thousandths = st.integers(-1500, 2500)
 
@@ -311,16 +381,29 @@ def drawings(draw: st.DrawFn) -> list[tuple[str, tuple[int, ...]]]:
     out: list[tuple[str, tuple[int, ...]]] = []
     for letter in ["M", *draw(st.lists(st.sampled_from("MLHVCSQTAZ"), max_size=8))]:
         if letter == "A":
-            radii = draw(st.tuples(st.integers(0, 800), st.integers(0, 800), st.integers(-360_000, 360_000)))
+            radii = draw(
+                st.tuples(st.integers(0, 800), st.integers(0, 800), st.integers(-360_000, 360_000))
+            )
             flags = draw(st.tuples(st.booleans(), st.booleans()))
-            out.append((letter, (*radii, *map(int, flags), *draw(st.tuples(thousandths, thousandths)))))
+            out.append(
+                (letter, (*radii, *map(int, flags), *draw(st.tuples(thousandths, thousandths))))
+            )
         else:
-            out.append((letter, tuple(draw(st.lists(thousandths, min_size=ARITY[letter], max_size=ARITY[letter])))))
+            out.append(
+                (
+                    letter,
+                    tuple(
+                        draw(st.lists(thousandths, min_size=ARITY[letter], max_size=ARITY[letter]))
+                    ),
+                )
+            )
     return out
 
 
 def spell(drawing: list[tuple[str, tuple[int, ...]]], seed: int) -> str:
-    """One way of many to write it: absolute or relative, spaced or compact, letters repeated or not."""
+    """One way of many to write it: absolute or relative, spaced or compact, letters repeated or
+    not.
+    """
     rng = Random(seed)
     x = y = start_x = start_y = 0
     text, implied = "", ""
@@ -331,7 +414,9 @@ def spell(drawing: list[tuple[str, tuple[int, ...]]], seed: int) -> str:
             if letter == "A":
                 shown[5:] = [values[5] - x, values[6] - y]
             else:
-                shown = [value - (y if i % 2 or letter == "V" else x) for i, value in enumerate(values)]
+                shown = [
+                    value - (y if i % 2 or letter == "V" else x) for i, value in enumerate(values)
+                ]
         if written == implied and letter not in "MZ" and rng.random() < 0.5:
             text += rng.choice([" ", ",", " , "])
         else:
@@ -342,7 +427,9 @@ def spell(drawing: list[tuple[str, tuple[int, ...]]], seed: int) -> str:
             number = str(value) if is_flag else spell_number(value, rng)
             if i > 0:
                 after_flag = letter == "A" and i in (4, 5)
-                needs_nothing = number[0] in "-+" or after_flag or (number[0] == "." and not previous.isdigit())
+                needs_nothing = (
+                    number[0] in "-+" or after_flag or (number[0] == "." and not previous.isdigit())
+                )
                 text += rng.choice(["", " ", ","] if needs_nothing else [" ", ",", "\t,"])
             text += number
             previous = number.lstrip("+-")
@@ -371,17 +458,43 @@ def spell_number(thousandths: int, rng: Random) -> str:
 
 cuts = st.lists(st.integers(0, 400), max_size=12)
 scraps = st.lists(
-    st.sampled_from(["M", "m0 0", "L", "z", "A1 1 0 0", "1", "0", ".5", "-", "e", "e3", ",", " ", "C", "H", "q", "x", '"', "é"]),
+    st.sampled_from(
+        [
+            "M",
+            "m0 0",
+            "L",
+            "z",
+            "A1 1 0 0",
+            "1",
+            "0",
+            ".5",
+            "-",
+            "e",
+            "e3",
+            ",",
+            " ",
+            "C",
+            "H",
+            "q",
+            "x",
+            '"',
+            "é",
+        ]
+    ),
     max_size=14,
 )
-texts = st.builds(spell, drawings(), st.integers(0, 1000)) | scraps.map(lambda scraps: "M0 0" + "".join(scraps)) | st.text(max_size=10)
+texts = (
+    st.builds(spell, drawings(), st.integers(0, 1000))
+    | scraps.map(lambda scraps: "M0 0" + "".join(scraps))
+    | st.text(max_size=10)
+)
 
 
-def grown(pieces: list[str]) -> tuple[list[Command], Any]:
+def grown(chunks: list[str]) -> tuple[list[Command], Any]:
     path = GrowingPath()
     try:
-        for piece in pieces:
-            path.append(piece)
+        for chunk in chunks:
+            path.append(chunk)
         path.end()
     except PathError as error:
         return path.commands, (str(error), error.position)
@@ -390,9 +503,12 @@ def grown(pieces: list[str]) -> tuple[list[Command], Any]:
 
 @given(texts, cuts)
 def test_cutting_changes_nothing(text: str, offsets: list[int]):
-    pieces = [piece.decode("utf-32-le") for piece in at_offsets(text.encode("utf-32-le"), [4 * offset for offset in offsets])]
-    assert "".join(pieces) == text
-    assert grown(pieces) == grown([text]) == grown(list(text))
+    chunks = [
+        chunk.decode("utf-32-le")
+        for chunk in at_offsets(text.encode("utf-32-le"), [4 * offset for offset in offsets])
+    ]
+    assert "".join(chunks) == text
+    assert grown(chunks) == grown([text]) == grown(list(text))
 
 
 @given(texts)
@@ -425,19 +541,30 @@ def test_before_a_fault_all_is_well(text: str):
         beginning = GrowingPath()
         beginning.append(text[: error[1]])
         assert beginning.commands == commands[: len(beginning.commands)]
-        assert len(commands) - len(beginning.commands) <= 1  # the last number may go on, before a fault as before an end
+        assert (
+            len(commands) - len(beginning.commands) <= 1
+        )  # the last number may go on, before a fault as before an end
     else:
         assert parse_path(text) == commands
 
 
 @given(drawings(), st.integers(0, 1000))
 def test_all_spellings_are_one_path(drawing: list[tuple[str, tuple[int, ...]]], seed: int):
-    one, other = (flatten(parse_path(spell(drawing, seed + i)), scale=(100, 100), tolerance=0.5) for i in range(2))
+    one, other = (
+        flatten(parse_path(spell(drawing, seed + i)), scale=(100, 100), tolerance=0.5)
+        for i in range(2)
+    )
     plain = " ".join(
-        letter + " ".join(str(v if letter == "A" and i in (3, 4) else v / 1000) for i, v in enumerate(values)) for letter, values in drawing
+        letter
+        + " ".join(
+            str(v if letter == "A" and i in (3, 4) else v / 1000) for i, v in enumerate(values)
+        )
+        for letter, values in drawing
     )
     for polygons in (one, other):
-        check_near(polygons, flatten(parse_path(plain), scale=(100, 100), tolerance=0.5), len(drawing))
+        check_near(
+            polygons, flatten(parse_path(plain), scale=(100, 100), tolerance=0.5), len(drawing)
+        )
 
 
 def check_near(seen: tuple[Polygon, ...], expected: tuple[Polygon, ...], curves: int) -> None:

@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from sansio_moondream import BBox, Completed, DetectResult, IncompleteStream, Point, PointResult, ResponseStream, SegmentResult
+from sansio_moondream import (
+    BBox,
+    Completed,
+    DetectResult,
+    IncompleteStream,
+    Point,
+    PointResult,
+    ResponseStream,
+    SegmentResult,
+)
 from sansio_moondream.images import cut_out, draw_boxes, draw_mask, draw_points, lay_over, upright
 from sansio_moondream.paths import MAX_POINTS, Command, PathError, Polygon, flatten
 from sansio_moondream.testing import EVENT_STREAM
@@ -31,7 +40,9 @@ def rows(image: Image.Image) -> list[list[int]]:
     return [list(data[at : at + image.width]) for at in range(0, len(data), image.width)]
 
 
-def rectangle(left: float, top: float, right: float, bottom: float, *, back: bool = False) -> Polygon:
+def rectangle(
+    left: float, top: float, right: float, bottom: float, *, back: bool = False
+) -> Polygon:
     polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
     return polygon[::-1] if back else polygon
 
@@ -48,13 +59,18 @@ class TestMask:
         assert rows(mask) == [[255, 255, 255, 0]] * 2
 
     def test_without_antialias_the_middle_decides(self):
-        """The left and the top side are inside, the right and the bottom one are not: neighbours share no pixel."""
+        """The left and the top side are inside, the right and the bottom one are not: neighbours
+        share no pixel.
+        """
         mask = draw_mask([rectangle(0.5, 0.5, 1.5, 1.5)], (3, 3), antialias=False)
         assert rows(mask) == [[255, 0, 0], [0, 0, 0], [0, 0, 0]]
 
     @pytest.mark.parametrize(("back", "inside"), [(False, 255), (True, 0)])
     def test_the_rule_is_nonzero(self, back: bool, inside: int):
-        """A hole runs the other way. What runs the same way twice is no hole, as it would be by the rule even-odd."""
+        """A hole runs the other way.
+
+        What runs the same way twice is no hole, as it would be by the rule even-odd.
+        """
         mask = draw_mask([rectangle(0, 0, 9, 9), rectangle(3, 3, 6, 6, back=back)], (9, 9))
         assert mask.getpixel((4, 4)) == inside
         assert mask.getpixel((2, 4)) == mask.getpixel((6, 4)) == 255
@@ -72,7 +88,11 @@ class TestMask:
             rectangle(9, 0, 12, 2),
             rectangle(0, 9, 4, 12),
         )
-        assert rows(draw_mask(inside, (4, 3), antialias=antialias)) == [[255, 255, 0, 255], [0, 0, 0, 255], [0, 0, 0, 0]]
+        assert rows(draw_mask(inside, (4, 3), antialias=antialias)) == [
+            [255, 255, 0, 255],
+            [0, 0, 0, 255],
+            [0, 0, 0, 0],
+        ]
 
     def test_nothing(self):
         for result in (
@@ -87,7 +107,9 @@ class TestMask:
     @pytest.mark.parametrize("size", [(0, 1), (1, -1), (1.5, 1), (8.0, 4), (3,), 3])
     def test_sizes_that_are_none(self, size: Any):
         for draw in (SQUARE.polygons, SQUARE.svg, SQUARE.mask):
-            with pytest.raises((ValueError, TypeError), match=r"size should be|unpack|integer|iterable"):
+            with pytest.raises(
+                (ValueError, TypeError), match=r"size should be|unpack|integer|iterable"
+            ):
                 draw(size)
 
     @pytest.mark.parametrize("tolerance", [0, -1, float("nan")])
@@ -112,12 +134,14 @@ class TestMask:
         with pytest.raises(PathError, match="it ends"):
             SegmentResult("M0 0H1V1L1", SQUARE.bbox).mask((4, 4))
 
-    @pytest.mark.parametrize("box", [BBox(0.5, 0.5, 0.5, 0.5), BBox(0.5, 0.5, 0.50001, 0.50001), BBox(0.2, 0, 0.2, 1)])
+    @pytest.mark.parametrize(
+        "box", [BBox(0.5, 0.5, 0.5, 0.5), BBox(0.5, 0.5, 0.50001, 0.50001), BBox(0.2, 0, 0.2, 1)]
+    )
     def test_a_box_without_a_size(self, box: BBox):
         assert SegmentResult("M0 0H1V1H0z", box).mask((100, 100)).getextrema() == (0, 0)
 
 
-# --- The same by counting points ------------------------------------------------------------------------------------------------
+# --- The same by counting points
 
 points = st.tuples(st.floats(-3, 11), st.floats(-3, 9))
 polygon_lists = st.lists(st.lists(points, min_size=3, max_size=7).map(tuple), max_size=4)
@@ -139,7 +163,10 @@ def test_a_pixel_is_inside_if_its_middle_is(polygons: list[Polygon]):
     mask = rows(draw_mask(polygons, (8, 6), antialias=False))
     for y in range(6):
         for x in range(8):
-            near = {winding(polygons, x + 0.5 + dx, y + 0.5 + dy) != 0 for dx, dy in ((0, 0), (-1e-6, 0), (1e-6, 1e-6), (0, -1e-6))}
+            near = {
+                winding(polygons, x + 0.5 + dx, y + 0.5 + dy) != 0
+                for dx, dy in ((0, 0), (-1e-6, 0), (1e-6, 1e-6), (0, -1e-6))
+            }
             assert len(near) == 2 or mask[y][x] == 255 * near.pop()
 
 
@@ -150,31 +177,51 @@ def test_the_share_of_a_pixel_is_that_of_the_points_in_it(polygons: list[Polygon
     rng = Random(0)
     for _ in range(6):
         x, y = rng.randrange(8), rng.randrange(6)
-        inside = sum(winding(polygons, x + (i + 0.5) / 25, y + (j + 0.5) / 4) != 0 for j in range(4) for i in range(25))
-        # 25 points along each of the four lines of a row miss at most a half of the last one at each border.
+        inside = sum(
+            winding(polygons, x + (i + 0.5) / 25, y + (j + 0.5) / 4) != 0
+            for j in range(4)
+            for i in range(25)
+        )
+        # 25 points along each of the four lines of a row miss at most a half of the last one at
+        # each border.
         assert abs(mask[y][x] - 2.55 * inside) <= 2.55 * 14 * sum(map(len, polygons)) / 3
 
 
 @settings(max_examples=100)
 @given(polygon_lists, st.booleans())
 def test_what_lies_further_out_changes_nothing(polygons: list[Polygon], antialias: bool):
-    large = draw_mask([tuple((x + 4, y + 4) for x, y in polygon) for polygon in polygons], (16, 16), antialias=antialias).crop(
-        (4, 4, 12, 10)
-    )
-    assert ImageChops.difference(draw_mask(polygons, (8, 6), antialias=antialias), large).histogram()[2:] == [0] * 254  # 1 of rounding
+    large = draw_mask(
+        [tuple((x + 4, y + 4) for x, y in polygon) for polygon in polygons],
+        (16, 16),
+        antialias=antialias,
+    ).crop((4, 4, 12, 10))
+    assert (
+        ImageChops.difference(draw_mask(polygons, (8, 6), antialias=antialias), large).histogram()[
+            2:
+        ]
+        == [0] * 254
+    )  # 1 of rounding
 
 
 _far = st.integers(-40, 60).map(lambda value: value / 5)
-_commands = st.tuples(st.sampled_from("LCQSTA"), st.lists(_far, min_size=6, max_size=6), st.booleans(), st.booleans())
+_commands = st.tuples(
+    st.sampled_from("LCQSTA"), st.lists(_far, min_size=6, max_size=6), st.booleans(), st.booleans()
+)
 
 
 @settings(max_examples=50)
 @given(st.lists(_commands, min_size=1, max_size=6))
-def test_curves_beyond_the_picture_fill_the_same_of_it(drawn: list[tuple[str, list[float], bool, bool]]):
+def test_curves_beyond_the_picture_fill_the_same_of_it(
+    drawn: list[tuple[str, list[float], bool, bool]],
+):
     """As chords, as many as if all of it were looked at."""
     commands = [Command("M", (1.0, 1.0))]
     for letter, values, large, sweep in drawn:
-        arguments = (*values[:3], large, sweep, *values[4:]) if letter == "A" else values[: {"C": 6, "S": 4, "Q": 4}.get(letter, 2)]
+        arguments = (
+            (*values[:3], large, sweep, *values[4:])
+            if letter == "A"
+            else values[: {"C": 6, "S": 4, "Q": 4}.get(letter, 2)]
+        )
         commands.append(Command(letter, tuple(map(float, arguments))))
     few, many = flatten(commands, size=(8, 6)), flatten(commands)
     assert sum(map(len, few)) <= sum(map(len, many))
@@ -187,11 +234,13 @@ def test_a_path_far_outside_is_cheap_and_one_through_the_picture_is_refused():
     curves = "q9e9 9e9 0 0" * 1500
     (polygon,) = SegmentResult("M2 2" + curves, BBox(0, 0, 1, 1)).polygons((640, 480))
     assert len(polygon) == 1501
-    with pytest.raises(ValueError, match=f"the path has more than {MAX_POINTS} points: that is no outline"):
+    with pytest.raises(
+        ValueError, match=f"the path has more than {MAX_POINTS} points: that is no outline"
+    ):
         SegmentResult("M0-2" + curves, BBox(0, 0, 1, 1)).mask((640, 480))
 
 
-# --- While it grows -------------------------------------------------------------------------------------------------------------
+# --- While it grows
 
 
 class TestGrowing:
@@ -201,13 +250,13 @@ class TestGrowing:
         stream.receive_response(trace.status_code, trace.headers)
         seen = 0
         before: tuple[Polygon, ...] = ()
-        for piece in trace.pieces:
-            for half in (piece[: len(piece) // 2], piece[len(piece) // 2 :]):
+        for chunk in trace.chunks:
+            for half in (chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]):
                 stream.receive_data(half)
                 list(stream.events())
                 snapshot = stream.snapshot
                 assert snapshot is not None
-                if snapshot.growing:
+                if snapshot.partial:
                     polygons = snapshot.polygons((640, 480))
                     if before:
                         assert polygons[0][: len(before[0])] == before[0]
@@ -215,7 +264,7 @@ class TestGrowing:
                     before = polygons
         assert seen > 150
         result = stream.result()
-        assert not result.growing
+        assert not result.partial
         assert result.path.startswith("M.941")
 
     def test_cut_in_the_middle_of_a_number(self):
@@ -243,7 +292,9 @@ class TestGrowing:
     def test_what_an_error_has(self):
         stream = ResponseStream(SEGMENT)
         stream.receive_response(200, EVENT_STREAM)
-        stream.receive_data(record({"type": "bbox", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}}))
+        stream.receive_data(
+            record({"type": "bbox", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}})
+        )
         stream.receive_data(record({"chunk": "M0 0 1 0 1 1 0."}))
         stream.receive_eof()
         with pytest.raises(IncompleteStream) as caught:
@@ -255,7 +306,9 @@ class TestGrowing:
     def test_a_whole_answer_does_not_grow(self):
         stream = ResponseStream(SEGMENT)
         stream.receive_response(200, {"content-type": "application/json"})
-        stream.receive_data(b'{"path": "M0 0L1 0L1 1", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}}')
+        stream.receive_data(
+            b'{"path": "M0 0L1 0L1 1", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}}'
+        )
         stream.receive_eof()
         assert isinstance(next(iter(stream.events())), Completed)
         assert stream.result().polygons((4, 4)) == (((0, 0), (4, 0), (4, 4)),)
@@ -263,9 +316,11 @@ class TestGrowing:
     def test_a_path_that_goes_wrong_can_be_drawn_as_far_as_it_is_right(self):
         with pytest.raises(PathError) as caught:
             BROKEN.mask((4, 4))
-        before = SegmentResult(BROKEN.path[: caught.value.position], BROKEN.bbox, growing=True)
+        before = SegmentResult(BROKEN.path[: caught.value.position], BROKEN.bbox, partial=True)
         assert before.polygons((4, 4)) == ()  # the number before the fault may go on
-        assert SegmentResult("M0 0H1V1 x"[:9], BROKEN.bbox, growing=True).polygons((4, 4)) == (((0, 0), (4, 0), (4, 4)),)
+        assert SegmentResult("M0 0H1V1 x"[:9], BROKEN.bbox, partial=True).polygons((4, 4)) == (
+            ((0, 0), (4, 0), (4, 4)),
+        )
 
 
 class TestSVG:
@@ -274,7 +329,11 @@ class TestSVG:
         root = ET.fromstring(document)
         assert root.attrib == {"width": "800", "height": "400", "viewBox": "0 0 800 400"}
         (path,) = root
-        assert path.attrib == {"d": SQUARE.path, "fill-rule": "nonzero", "transform": "translate(200.0 200.0) scale(400.0 200.0)"}
+        assert path.attrib == {
+            "d": SQUARE.path,
+            "fill-rule": "nonzero",
+            "transform": "translate(200.0 200.0) scale(400.0 200.0)",
+        }
 
     def test_a_blank_that_xml_does_not_have(self):
         path = "M0\f0\tH1\f\nV1\rz\f"
@@ -287,11 +346,13 @@ class TestSVG:
     def test_nothing_gets_into_the_markup_unread(self):
         with pytest.raises(PathError, match="at character 4"):
             SegmentResult('M0 0"/><script>alert(1)</script>', SQUARE.bbox).svg((8, 4))
-        grown = SegmentResult("M0 0 1 1 -", SQUARE.bbox, growing=True).svg((8, 4))
-        assert re.fullmatch(r'[^"]* d="M0 0 1 1"/></svg>', grown[grown.index(" scale") :].replace('"', "", 1))
+        grown = SegmentResult("M0 0 1 1 -", SQUARE.bbox, partial=True).svg((8, 4))
+        assert re.fullmatch(
+            r'[^"]* d="M0 0 1 1"/></svg>', grown[grown.index(" scale") :].replace('"', "", 1)
+        )
 
 
-# --- On pictures ----------------------------------------------------------------------------------------------------------------
+# --- On pictures
 
 
 class TestOverlayAndCutout:
@@ -321,7 +382,11 @@ class TestOverlayAndCutout:
         image = Image.new("RGBA", (8, 4), (0, 0, 255, 100))
         assert SQUARE.cutout(image).getpixel((3, 3)) == (*BLUE, 100)
         seen = SQUARE.overlay(image, opacity=1)
-        assert (seen.mode, seen.getpixel((3, 3)), seen.getpixel((0, 0))) == ("RGBA", (*RED, 255), (*BLUE, 100))
+        assert (seen.mode, seen.getpixel((3, 3)), seen.getpixel((0, 0))) == (
+            "RGBA",
+            (*RED, 255),
+            (*BLUE, 100),
+        )
 
     @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "I;16", "YCbCr"])
     def test_any_mode(self, mode: str):
@@ -331,19 +396,28 @@ class TestOverlayAndCutout:
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     def test_a_picture_is_turned_as_the_server_saw_it(self, orientation: int):
-        """Saved as a camera does, and opened again: the outline is on the white square, whichever way the camera was held."""
+        """Saved as a camera does, and opened again: the outline is on the white square, whichever
+        way the camera was held.
+        """
         picture = Image.new("RGB", (64, 32), BLACK)
         picture.paste(WHITE, (16, 16, 48, 32))
         undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose
-        stored = picture.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else picture
+        stored = (
+            picture.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else picture
+        )
         exif = Image.Exif()
         exif[0x0112] = orientation
         out = io.BytesIO()
         stored.save(out, "PNG", exif=exif)
         opened = Image.open(io.BytesIO(out.getvalue()))
         seen = SQUARE.overlay(opened, color="lime", opacity=1)
-        assert ImageChops.difference(seen, SQUARE.overlay(picture, color="lime", opacity=1)).getbbox() is None
-        assert seen.getcolors() == [(1024, GREEN), (1024, BLACK)] or set(seen.getcolors() or []) == {(512, GREEN), (1536, BLACK)}
+        assert (
+            ImageChops.difference(seen, SQUARE.overlay(picture, color="lime", opacity=1)).getbbox()
+            is None
+        )
+        assert seen.getcolors() == [(1024, GREEN), (1024, BLACK)] or set(
+            seen.getcolors() or []
+        ) == {(512, GREEN), (1536, BLACK)}
         assert SQUARE.cutout(opened).getbbox() == (16, 16, 48, 32)
 
     def test_functions_of_the_module(self):
@@ -357,27 +431,63 @@ class TestOverlayAndCutout:
 class TestBoxesAndPoints:
     def test_boxes(self):
         image = Image.new("RGB", (100, 50), WHITE)
-        seen = DetectResult((BBox(0.1, 0.2, 0.5, 0.8), BBox(0.9, 0.9, 1, 1))).overlay(image, width=3)
-        assert [seen.getpixel((x, 25)) for x in (9, 10, 12, 13, 46, 47, 49, 50)] == [WHITE, RED, RED, WHITE, WHITE, RED, RED, WHITE]
-        assert [seen.getpixel((30, y)) for y in (9, 10, 12, 13, 36, 37, 39, 40)] == [WHITE, RED, RED, WHITE, WHITE, RED, RED, WHITE]
+        seen = DetectResult((BBox(0.1, 0.2, 0.5, 0.8), BBox(0.9, 0.9, 1, 1))).overlay(
+            image, width=3
+        )
+        assert [seen.getpixel((x, 25)) for x in (9, 10, 12, 13, 46, 47, 49, 50)] == [
+            WHITE,
+            RED,
+            RED,
+            WHITE,
+            WHITE,
+            RED,
+            RED,
+            WHITE,
+        ]
+        assert [seen.getpixel((30, y)) for y in (9, 10, 12, 13, 36, 37, 39, 40)] == [
+            WHITE,
+            RED,
+            RED,
+            WHITE,
+            WHITE,
+            RED,
+            RED,
+            WHITE,
+        ]
         assert seen.getpixel((99, 49)) == RED
         assert image.getcolors() == [(5000, WHITE)]
 
-    @pytest.mark.parametrize("box", [BBox(0.5, 0.5, 0.5, 0.5), BBox(0.6, 0.7, 0.4, 0.3), BBox(-5, -1e308, 1e308, 9)])
+    @pytest.mark.parametrize(
+        "box", [BBox(0.5, 0.5, 0.5, 0.5), BBox(0.6, 0.7, 0.4, 0.3), BBox(-5, -1e308, 1e308, 9)]
+    )
     def test_odd_boxes(self, box: BBox):
         seen = draw_boxes(Image.new("RGB", (100, 50), WHITE), [box], color="blue")
         assert (WHITE in dict_of(seen)) is True
         assert (BLUE in dict_of(seen)) is (box.x_min > -1)
 
     def test_points(self):
-        seen = PointResult((Point(0.5, 0.5), Point(1, 0))).overlay(Image.new("RGB", (100, 50), WHITE), radius=5)
-        assert [seen.getpixel((x, 25)) for x in (44, 45, 50, 55, 56)] == [WHITE, RED, RED, RED, WHITE]
+        seen = PointResult((Point(0.5, 0.5), Point(1, 0))).overlay(
+            Image.new("RGB", (100, 50), WHITE), radius=5
+        )
+        assert [seen.getpixel((x, 25)) for x in (44, 45, 50, 55, 56)] == [
+            WHITE,
+            RED,
+            RED,
+            RED,
+            WHITE,
+        ]
         assert seen.getpixel((99, 0)) == RED
-        assert BLUE in dict_of(draw_points(Image.new("RGB", (1000, 50), WHITE), [Point(0.5, 0.5)], color=BLUE))
+        assert BLUE in dict_of(
+            draw_points(Image.new("RGB", (1000, 50), WHITE), [Point(0.5, 0.5)], color=BLUE)
+        )
 
     def test_nothing_found(self):
         image = Image.new("RGB", (10, 5), GREEN)
-        assert DetectResult().overlay(image).tobytes() == PointResult().overlay(image).tobytes() == image.tobytes()
+        assert (
+            DetectResult().overlay(image).tobytes()
+            == PointResult().overlay(image).tobytes()
+            == image.tobytes()
+        )
 
 
 def dict_of(image: Image.Image) -> dict[Any, int]:
@@ -388,5 +498,8 @@ def test_without_pillow_it_says_what_to_install_and_the_rest_works(monkeypatch: 
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert len(SQUARE.polygons((4, 4))) == 1
     assert SQUARE.path in SQUARE.svg((4, 4))
-    with pytest.raises(ModuleNotFoundError, match=r"this needs Pillow, which is not installed: pip install 'sansio-moondream\[images\]'"):
+    with pytest.raises(
+        ModuleNotFoundError,
+        match=r"this needs Pillow, which is not installed: pip install 'sansio-moondream\[images\]'",
+    ):
         SQUARE.mask((4, 4))

@@ -1,4 +1,6 @@
-"""What holds for any stream: cutting changes nothing, encoding is undone by decoding, and a stream is whole or says it is not."""
+"""What holds for any stream: fragmentation changes nothing, encoding is undone by decoding, and a
+stream is whole or says it is not.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,15 @@ from hypothesis import event as note
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_moondream import Completed, Dialect, IdleTimeout, IncompleteStream, Limits, Request, encode_events
+from sansio_moondream import (
+    Completed,
+    Dialect,
+    IdleTimeout,
+    IncompleteStream,
+    Limits,
+    Request,
+    encode_events,
+)
 from sansio_moondream.testing import EVENT_STREAM, Response, each_byte, run, strategies
 from tests.helpers import PAIRS, REQUESTS, record
 
@@ -17,7 +27,8 @@ JSON = (("content-type", "application/json"),)
 skills = st.sampled_from(sorted(REQUESTS))
 pairs = st.sampled_from(PAIRS)
 
-# Pieces of streams, right and wrong: what is drawn from them meets itself at odd borders, as bytes from a network do.
+# Chunks of streams, right and wrong: what is drawn from them meets itself at odd borders, as bytes
+# from a network do.
 fragments = st.one_of(
     st.sampled_from(
         [
@@ -59,7 +70,8 @@ fragments = st.one_of(
             b'data: {"type": "path_delta", "chunk": "M 0 0"}\n\n',
             b'data: {"type": "bbox", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}}\n\n',
             b"data: [DONE]\n\n",
-            b'data: {"id": "7", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]}\n\n' * 2,
+            b'data: {"id": "7", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]}\n\n'
+            * 2,
             b'data: {"choices": [{"delta": {"content": "a\\ud83c", "reasoning": "\\udf19"}}]}\n\n',
             b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n',
             b'{"choices": [{"',
@@ -67,7 +79,10 @@ fragments = st.one_of(
         ]
     ),
     st.builds(lambda text: record({"chunk": text}), st.text(max_size=5)),
-    st.builds(lambda text: b'data: {"chunk": "' + text.encode("utf-8", "replace") + b'"}\n\n', st.text(max_size=5)),
+    st.builds(
+        lambda text: b'data: {"chunk": "' + text.encode("utf-8", "replace") + b'"}\n\n',
+        st.text(max_size=5),
+    ),
     st.binary(max_size=6),
 )
 bodies = st.lists(fragments, max_size=12).map(b"".join)
@@ -77,12 +92,14 @@ endings = st.sampled_from([None, OSError("reset"), IdleTimeout("no byte for 1 s"
 def check(data: st.DataObject, request: Request[Any], body: bytes, **about: Any) -> Any:
     whole = run(request, [body], **about)
     assert run(request, each_byte(body), **about).key == whole.key
-    assert run(request, data.draw(strategies.cuttings(body)), **about).key == whole.key
+    assert run(request, data.draw(strategies.fragmentations(body)), **about).key == whole.key
     return whole
 
 
 @given(st.data(), strategies.requests(), bodies, endings, st.just(Limits()) | strategies.limits(60))
-def test_any_bytes_in_any_cutting(data: st.DataObject, request: Request[Any], body: bytes, ending: Any, limits: Limits):
+def test_any_bytes_in_any_fragmentation(
+    data: st.DataObject, request: Request[Any], body: bytes, ending: Any, limits: Limits
+):
     outcome = check(data, request, body, ending=ending, limits=limits)
     note(type(outcome.error).__name__)
     if outcome.error is None:
@@ -99,20 +116,34 @@ def test_any_bytes_in_any_cutting(data: st.DataObject, request: Request[Any], bo
     st.sampled_from([200, 400, 429, 500]),
     st.just(Limits()) | strategies.limits(60),
 )
-def test_any_json_body_in_any_cutting(data: st.DataObject, request: Request[Any], body: bytes, status_code: int, limits: Limits):
+def test_any_json_body_in_any_fragmentation(
+    data: st.DataObject, request: Request[Any], body: bytes, status_code: int, limits: Limits
+):
     check(data, request, body, headers=JSON, status_code=status_code, limits=limits)
 
 
 @given(st.data(), strategies.streams() | strategies.whole_answers() | strategies.error_answers())
-def test_a_response_comes_to_what_it_holds_however_it_is_spelled(data: st.DataObject, response: Response):
-    outcome = check(data, response.request, response.data, status_code=response.status_code, headers=response.headers)
+def test_a_response_comes_to_what_it_holds_however_it_is_spelled(
+    data: st.DataObject, response: Response
+):
+    outcome = check(
+        data,
+        response.request,
+        response.data,
+        status_code=response.status_code,
+        headers=response.headers,
+    )
     assert outcome.events == response.events
     assert said(outcome.error) == said(response.error)
 
 
 def said(error: Exception | None) -> Any:
     """All that an error says, but for what it saw and what came before it."""
-    return None if error is None else (type(error), str(error), vars(error) | {"body": "", "partial": None})
+    return (
+        None
+        if error is None
+        else (type(error), str(error), vars(error) | {"body": "", "partial": None})
+    )
 
 
 @given(st.data(), pairs)
@@ -126,8 +157,12 @@ def test_decoding_undoes_encoding(data: st.DataObject, pair: tuple[str, Dialect]
     assert b"".join(encode_events([one], dialect) for one in events) == encoded
 
 
-@given(st.data(), st.sampled_from([pair for pair in PAIRS if pair[0] != "chat"]))  # whose end takes two: see test_chat.py
-def test_a_stream_cut_short_is_never_whole_and_loses_nothing(data: st.DataObject, pair: tuple[str, Dialect]):
+@given(
+    st.data(), st.sampled_from([pair for pair in PAIRS if pair[0] != "chat"])
+)  # whose end takes two: see test_chat.py
+def test_a_stream_cut_short_is_never_whole_and_loses_nothing(
+    data: st.DataObject, pair: tuple[str, Dialect]
+):
     skill, dialect = pair
     events = data.draw(strategies.events(skill, dialect))
     encoded = encode_events(events, dialect)
@@ -141,30 +176,51 @@ def test_a_stream_cut_short_is_never_whole_and_loses_nothing(data: st.DataObject
         assert type(outcome.error) is (IncompleteStream if ending is None else type(ending))
         assert outcome.events == events[: len(outcome.events)]
         whole_payloads = sum(
-            1 for count in range(1, len(events) + 1) if len(encode_events(events[:count], dialect).rstrip(b"\n")) <= len(body)
+            1
+            for count in range(1, len(events) + 1)
+            if len(encode_events(events[:count], dialect).rstrip(b"\n")) <= len(body)
         )
         assert len(outcome.events) == whole_payloads
 
 
-@given(st.data(), skills, st.sampled_from(["gzip", "deflate"]), bodies, st.integers(0, 9), st.just(Limits()) | strategies.limits(60))
-def test_compressed_bodies_in_any_cutting(data: st.DataObject, skill: str, coding: str, body: bytes, level: int, limits: Limits):
+@given(
+    st.data(),
+    skills,
+    st.sampled_from(["gzip", "deflate"]),
+    bodies,
+    st.integers(0, 9),
+    st.just(Limits()) | strategies.limits(60),
+)
+def test_compressed_bodies_in_any_fragmentation(
+    data: st.DataObject, skill: str, coding: str, body: bytes, level: int, limits: Limits
+):
     engine = zlib.compressobj(level, wbits=31 if coding == "gzip" else 15)
-    packed = bytearray(b"".join([engine.compress(body), engine.flush(zlib.Z_SYNC_FLUSH), engine.flush()]))
+    packed = bytearray(
+        b"".join([engine.compress(body), engine.flush(zlib.Z_SYNC_FLUSH), engine.flush()])
+    )
     for at in data.draw(st.lists(st.integers(0, len(packed) - 1), max_size=1)):
         packed[at] ^= data.draw(st.integers(1, 255))
-    check(data, REQUESTS[skill], bytes(packed), headers=[*EVENT_STREAM, ("content-encoding", coding)], limits=limits)
+    check(
+        data,
+        REQUESTS[skill],
+        bytes(packed),
+        headers=[*EVENT_STREAM, ("content-encoding", coding)],
+        limits=limits,
+    )
 
 
 @given(st.lists(st.text(alphabet="a\U0001f319é\n", min_size=1, max_size=4), max_size=8), st.data())
 def test_text_cut_between_the_halves_of_a_character_is_whole(parts: list[str], data: st.DataObject):
-    # As a server does that cuts its text by UTF-16 units: each piece is escaped for itself.
+    # As a server does that cuts its text by UTF-16 units: each chunk is escaped for itself.
     units = "".join(parts).encode("utf-16-le")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(units) // 2), max_size=6)))
-    pieces = [
+    chunks = [
         units[2 * start : 2 * end].decode("utf-16-le", "surrogatepass")
         for start, end in zip([0, *cuts], [*cuts, len(units) // 2], strict=True)
     ]
-    body = b"".join(record({"chunk": piece}) for piece in pieces) + record({"completed": True, "answer": "".join(parts)})
+    body = b"".join(record({"chunk": chunk}) for chunk in chunks) + record(
+        {"completed": True, "answer": "".join(parts)}
+    )
     outcome = check(data, REQUESTS["query"], body)
     assert outcome.error is None
     assert outcome.snapshot.text == "".join(parts)

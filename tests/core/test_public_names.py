@@ -30,7 +30,11 @@ def public(module: ModuleType) -> dict[str, Any]:
     return {name: getattr(module, name) for name in names}
 
 
-OBJECTS = {f"{module.__name__}.{name}": value for module in MODULES for name, value in public(module).items()}
+OBJECTS = {
+    f"{module.__name__}.{name}": value
+    for module in MODULES
+    for name, value in public(module).items()
+}
 CLASSES = {name: value for name, value in OBJECTS.items() if inspect.isclass(value)}
 
 
@@ -46,10 +50,17 @@ def test_the_list_is_sorted_and_says_each_name_once(module: ModuleType):
 
 @each_module
 def test_the_list_is_complete(module: ModuleType):
-    """Nothing else is there without an underscore, but for submodules. Names that are loaded late are there once asked for."""
+    """Nothing else is there without an underscore, but for submodules.
+
+    Names that are loaded late are there once asked for.
+    """
     assert public(module).keys() == {*module.__all__}
     typing = {"Any", "TYPE_CHECKING"}  # for the names that are loaded late
-    there = {name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)} - typing
+    there = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    } - typing
     assert there == set(module.__all__) - {"__version__"}
 
 
@@ -70,16 +81,52 @@ def test_a_star_import_gives_these_and_no_more():
 
 def test_the_names_that_the_design_promises():
     assert set(sansio_moondream.__all__) >= {
-        *("QueryRequest", "CaptionRequest", "SegmentRequest", "DetectRequest", "PointRequest", "Settings", "EncodedImage", "encode_image"),
-        *("Endpoint", "HTTPRequest", "ResponseStream", "Limits", "State", "Event", "NEED_DATA", "FINISHED", "encode_events"),
+        *(
+            "QueryRequest",
+            "CaptionRequest",
+            "SegmentRequest",
+            "DetectRequest",
+            "PointRequest",
+            "Settings",
+            "EncodedImage",
+            "encode_image",
+        ),
+        *(
+            "Endpoint",
+            "HTTPRequest",
+            "ResponseStream",
+            "Limits",
+            "State",
+            "Event",
+            "NEED_DATA",
+            "FINISHED",
+            "encode_events",
+        ),
         *("ChatMessage", "ChatRequest", "ChatResult", "ReasoningDelta", "Usage"),
-        *("HTTP11Exchange", "SocketStream", "TextDelta", "BBox", "PathChunk", "Completed", "Unknown"),
-        *("QueryResult", "CaptionResult", "SegmentResult", "DetectResult", "PointResult", "Metadata"),
+        *(
+            "HTTP11Exchange",
+            "SocketStream",
+            "TextDelta",
+            "BBox",
+            "PathChunk",
+            "Completed",
+            "Unknown",
+        ),
+        *(
+            "QueryResult",
+            "CaptionResult",
+            "SegmentResult",
+            "DetectResult",
+            "PointResult",
+            "Metadata",
+        ),
     }
 
 
 def test_a_name_that_is_not_there_is_said_as_python_says_it():
-    with pytest.raises(AttributeError, match=r"module 'sansio_moondream' has no attribute 'HTTP12Exchange'"):
+    with pytest.raises(
+        AttributeError, match=r"module 'sansio_moondream' has no attribute 'HTTP12Exchange'"
+    ):
         sansio_moondream.HTTP12Exchange  # noqa: B018
 
 
@@ -93,7 +140,14 @@ def test_modules_say_what_they_are_for(module: ModuleType):
     assert len(module.__doc__.splitlines()[0]) > 20
 
 
-@pytest.mark.parametrize("name", [name for name, value in OBJECTS.items() if inspect.isclass(value) or inspect.isfunction(value)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, value in OBJECTS.items()
+        if inspect.isclass(value) or inspect.isfunction(value)
+    ],
+)
 def test_everything_has_a_docstring_of_its_own(name: str):
     assert vars(OBJECTS[name]).get("__doc__", OBJECTS[name].__doc__), name
     check_sentence(OBJECTS[name].__doc__)
@@ -105,7 +159,8 @@ METHODS = [
     for base in class_.__mro__
     if base.__module__.startswith("sansio_moondream")
     for name, member in vars(base).items()
-    if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod))
+    if not name.startswith("_")
+    and (inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod))
 ]
 
 

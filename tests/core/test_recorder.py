@@ -14,14 +14,14 @@ import pytest
 
 from sansio_moondream import (
     APIError,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     Endpoint,
     HTTPRequest,
     IdleTimeout,
     LocalProtocolError,
 )
-from sansio_moondream.recording import EOF, LEFT, Ending, Piece, Recorder, Recording, fault_error
+from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Recorder, Recording, ending_error
 from sansio_moondream.testing import EVENT_STREAM, Outcome, run
 from tests.helpers import CAPTION, END, PIXEL, QUERY, delta
 
@@ -34,20 +34,31 @@ def recorder(secrets: Iterable[str] = (), request: HTTPRequest = HTTP) -> Record
     return Recorder(request, [*secrets], now=100)
 
 
-def recorded(pieces: Iterable[bytes], headers: Any = EVENT_STREAM, error: BaseException | None = None, status_code: int = 200) -> Recording:
-    """A piece a second, and the end a second later."""
+def recorded(
+    chunks: Iterable[bytes],
+    headers: Any = EVENT_STREAM,
+    error: BaseException | None = None,
+    status_code: int = 200,
+) -> Recording:
+    """A chunk a second, and the end a second later."""
     made = recorder()
     made.receive_response(status_code, headers, 101)
     now = 101
-    for now, piece in enumerate(pieces, 102):
-        made.receive_data(piece, now)
+    for now, chunk in enumerate(chunks, 102):
+        made.receive_data(chunk, now)
     return made.receive_eof(now + 1) if error is None else made.receive_error(error, now + 1)
 
 
 def replayed(recording: Recording) -> Outcome:
-    pieces = [piece.data for piece in recording.pieces]
+    chunks = [chunk.data for chunk in recording.chunks]
     header = recording.header
-    return run(QUERY, pieces, ending=fault_error(recording.ending), status_code=header.status_code or 0, headers=header.response_headers)
+    return run(
+        QUERY,
+        chunks,
+        ending=ending_error(recording.ending),
+        status_code=header.status_code or 0,
+        headers=header.response_headers,
+    )
 
 
 def test_an_exchange() -> None:
@@ -55,12 +66,21 @@ def test_an_exchange() -> None:
     made.receive_response(200, [*EVENT_STREAM, ("Set-Cookie", "c=1")], 100.25)
     made.receive_data(b"da", 100.5)
     made.receive_data(b"", 100.75)
-    made.receive_data(memoryview(b"ta"), 101)  # type: ignore[arg-type] # kept as it is now, whatever becomes of the buffer
+    # kept as it is now, whatever becomes of the buffer
+    made.receive_data(memoryview(b"ta"), 101)  # type: ignore[arg-type]
     recording = made.receive_eof(101.125)
     header = recording.header
-    assert (header.method, header.path, header.request_body) == ("POST", "/v1/query", {"question": QUERY.question, "stream": True})
-    assert (header.seconds, header.status_code, header.response_headers) == (0.25, 200, EVENT_STREAM)
-    assert recording.pieces == (Piece(0.25, b"da"), Piece(0.5, b"ta"))
+    assert (header.method, header.path, header.request_body) == (
+        "POST",
+        "/v1/query",
+        {"question": QUERY.question, "stream": True},
+    )
+    assert (header.seconds, header.status_code, header.response_headers) == (
+        0.25,
+        200,
+        EVENT_STREAM,
+    )
+    assert recording.chunks == (Chunk(0.25, b"da"), Chunk(0.5, b"ta"))
     assert recording.ending == Ending(0.125, EOF)
     assert Recording.decode(recording.encode()) == recording
 
@@ -71,7 +91,7 @@ def test_rounding_does_not_add_up() -> None:
     for count in range(1, 1001):
         made.receive_data(b"A", 100 + count * 1.4e-6)
     recording = made.receive_eof(100.0014)
-    assert round(sum(piece.seconds for piece in recording.pieces), 6) == 0.0014
+    assert round(sum(chunk.seconds for chunk in recording.chunks), 6) == 0.0014
     assert recording.ending.seconds == 0
 
 
@@ -82,7 +102,10 @@ def test_rounding_does_not_add_up() -> None:
         (IdleTimeout("quiet"), Ending(1, "IdleTimeout", "quiet")),
         (TimeoutError("quiet"), Ending(1, "TimeoutError", "quiet")),
         (OSError("broken pipe"), Ending(1, "IncompleteStream", "OSError: broken pipe")),
-        (APIError("no", status_code=500), Ending(1, "IncompleteStream", "APIError: the server answered 500: no")),
+        (
+            APIError("no", status_code=500),
+            Ending(1, "IncompleteStream", "APIError: the server answered 500: no"),
+        ),
         (KeyboardInterrupt("enough"), Ending(1, LEFT)),
     ],
 )
@@ -95,7 +118,7 @@ def test_errors_after_the_head(error: BaseException, ending: Ending) -> None:
 @pytest.mark.parametrize(
     ("error", "ending"),
     [
-        (ConnectFailed("refused"), Ending(2, "ConnectFailed", "refused")),
+        (ConnectError("refused"), Ending(2, "ConnectError", "refused")),
         (TimeoutError(), Ending(2, "TimeoutError")),
         (OSError("no route"), Ending(2, "TransportError", "OSError: no route")),
         (GeneratorExit(), Ending(2, LEFT)),
@@ -103,7 +126,7 @@ def test_errors_after_the_head(error: BaseException, ending: Ending) -> None:
 )
 def test_errors_before_the_head(error: BaseException, ending: Ending) -> None:
     recording = recorder().receive_error(error, 102)
-    assert (recording.header.status_code, recording.pieces, recording.ending) == (None, (), ending)
+    assert (recording.header.status_code, recording.chunks, recording.ending) == (None, (), ending)
     assert Recording.decode(recording.encode()) == recording
 
 
@@ -152,23 +175,34 @@ def test_a_request_that_is_not_json() -> None:
 
 class TestSecrets:
     def test_the_key_of_the_request_needs_no_saying(self) -> None:
-        body = f'data: {{"error": "no such key: {KEY}", "why": "{KEY}"}}\n\n'.replace("/", "\\/", 1).encode()
+        body = f'data: {{"error": "no such key: {KEY}", "why": "{KEY}"}}\n\n'.replace(
+            "/", "\\/", 1
+        ).encode()
         for size in (1, 5, len(body)):
-            recording = recorded([body[at : at + size] for at in range(0, len(body), size)], {"X-Request-Id": f"for {KEY}"})
-            seen = recording.encode() + b"".join(piece.data for piece in recording.pieces)
+            recording = recorded(
+                [body[at : at + size] for at in range(0, len(body), size)],
+                {"X-Request-Id": f"for {KEY}"},
+            )
+            seen = recording.encode() + b"".join(chunk.data for chunk in recording.chunks)
             assert b"0123456789" not in seen
             assert recording.header.response_headers == (("x-request-id", "for " + "*" * len(KEY)),)
-            assert sum(len(piece.data) for piece in recording.pieces) == len(body)
+            assert sum(len(chunk.data) for chunk in recording.chunks) == len(body)
 
     @pytest.mark.parametrize("cut", range(4, len(KEY)))
     def test_a_secret_that_the_end_cuts_off(self, cut: int) -> None:
-        assert recorded([b"no such key: ", KEY[:cut].encode()]).pieces[1].data == b"*" * cut
+        assert recorded([b"no such key: ", KEY[:cut].encode()]).chunks[1].data == b"*" * cut
         error = ConnectionLost(f"it began with '{KEY[:cut]}…', and then {KEY[:cut]}")
-        assert recorded([], error=error).ending.message == f"it began with '{'*' * cut}…', and then {'*' * cut}"
+        assert (
+            recorded([], error=error).ending.message
+            == f"it began with '{'*' * cut}…', and then {'*' * cut}"
+        )
 
     def test_error_texts(self) -> None:
-        assert recorded([], error=OSError(f"key {KEY}")).ending.message == f"OSError: key {'*' * len(KEY)}"
-        secret = recorder(["told"]).receive_error(ConnectFailed(f"told {KEY}"), 101)
+        assert (
+            recorded([], error=OSError(f"key {KEY}")).ending.message
+            == f"OSError: key {'*' * len(KEY)}"
+        )
+        secret = recorder(["told"]).receive_error(ConnectError(f"told {KEY}"), 101)
         assert secret.ending.message == f"**** {'*' * len(KEY)}"
 
     @pytest.mark.parametrize(
@@ -177,7 +211,10 @@ class TestSecrets:
             (("Authorization", "Bearer b-e-a-r-e-r"), ["Bearer b-e-a-r-e-r", "b-e-a-r-e-r"]),
             (("authorization", "b-e-a-r-e-r "), ["b-e-a-r-e-r"]),
             (("Proxy-Authorization", "Basic dTpw"), ["dTpw"]),
-            (("Cookie", "theme=dark; session=c00kie-c00kie"), ["session=c00kie-c00kie", "c00kie-c00kie"]),
+            (
+                ("Cookie", "theme=dark; session=c00kie-c00kie"),
+                ["session=c00kie-c00kie", "c00kie-c00kie"],
+            ),
             (("Cookie", " "), []),
             (("X-API-Key", "planted"), ["planted"]),
             (("apikey", "planted"), ["planted"]),
@@ -193,13 +230,20 @@ class TestSecrets:
         for secret in secrets:
             made.receive_data(secret.encode(), 102)
         made.receive_data(b"dark", 102)
-        *pieces, dark = made.receive_eof(103).pieces
-        assert [set(piece.data) for piece in pieces] == [{ord("*")}] * len(secrets)
+        *chunks, dark = made.receive_eof(103).chunks
+        assert [set(chunk.data) for chunk in chunks] == [{ord("*")}] * len(secrets)
         assert dark.data == b"dark"
 
     @pytest.mark.parametrize(
         "query",
-        ["api_key=pl%2Fnt+d", "a=1&apikey=pl/nt%20d#f", "access_token=pl/nt+d", "?key=pl%2Fnt%20d", "api%5Fkey=pl/nt+d", "auth=pl/nt%20d"],
+        [
+            "api_key=pl%2Fnt+d",
+            "a=1&apikey=pl/nt%20d#f",
+            "access_token=pl/nt+d",
+            "?key=pl%2Fnt%20d",
+            "api%5Fkey=pl/nt+d",
+            "auth=pl/nt%20d",
+        ],
     )
     def test_secrets_in_the_query(self, query: str) -> None:
         url = f"http://h/v1/query?{query}".replace("??", "?")
@@ -227,30 +271,42 @@ class TestSecrets:
         made.receive_response(200, (), 101)
         body = b'{"author": "planted", "key": [true, null]}'
         made.receive_data(body, 102)
-        assert made.receive_eof(103).pieces == (Piece(1, body),)
+        assert made.receive_eof(103).chunks == (Chunk(1, body),)
 
 
 class TestEchoes:
     """Servers send back what they refuse: FastAPI's 422 has the whole `input`."""
 
-    HEIC = b64encode(b"\x00\x00\x00\x18ftypheic" + bytes(range(255, 0, -1))).decode()  # of no known format
+    HEIC = b64encode(
+        b"\x00\x00\x00\x18ftypheic" + bytes(range(255, 0, -1))
+    ).decode()  # of no known format
 
     def echoed(self, image_url: Any, echo: str) -> list[bytes]:
-        """The body of the answer as it is recorded, in two pieces: one for each place where it can be cut."""
-        http = HTTPRequest("POST", "http://h/v1/query", (), json.dumps({"image_url": image_url}).encode())
+        """The body of the answer as it is recorded, in two chunks: one for each place where it can
+        be cut.
+        """
+        http = HTTPRequest(
+            "POST", "http://h/v1/query", (), json.dumps({"image_url": image_url}).encode()
+        )
         seen: list[bytes] = []
         for cut in range(1, len(echo), 7):
             made = recorder(request=http)
             made.receive_response(422, (), 101)
             made.receive_data(echo[:cut].encode(), 101)
             made.receive_data(echo[cut:].encode(), 101)
-            pieces = made.receive_eof(102).pieces
-            assert [len(piece.data) for piece in pieces] == [cut, len(echo) - cut]
-            seen.append(b"".join(piece.data for piece in pieces))
+            chunks = made.receive_eof(102).chunks
+            assert [len(chunk.data) for chunk in chunks] == [cut, len(echo) - cut]
+            seen.append(b"".join(chunk.data for chunk in chunks))
         return seen
 
-    @pytest.mark.parametrize("spelt", [{}, {"/": "\\/"}, {"+": "\\u002B"}, {"/": "\\\\\\/", "=": "\\u003d"}], ids=str)
-    @pytest.mark.parametrize("payload", [b64encode(b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1))).decode(), HEIC], ids=["JPEG", "HEIC"])
+    @pytest.mark.parametrize(
+        "spelt", [{}, {"/": "\\/"}, {"+": "\\u002B"}, {"/": "\\\\\\/", "=": "\\u003d"}], ids=str
+    )
+    @pytest.mark.parametrize(
+        "payload",
+        [b64encode(b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1))).decode(), HEIC],
+        ids=["JPEG", "HEIC"],
+    )
     def test_a_picture_that_is_sent_back(self, payload: str, spelt: dict[str, str]) -> None:
         def spelled(text: str) -> str:
             return "".join(spelt.get(character, character) for character in text)
@@ -259,17 +315,23 @@ class TestEchoes:
         for image_url in (url, [None, 1, {"url": url}]):
             for sent in (spelled(payload), spelled(payload)[:100]):
                 for before in (spelled("data:image/jpeg;base64,"), ""):
-                    for seen in self.echoed(image_url, f'{{"input": "{before}{sent}", "loc": ["body"]}}'):
+                    for seen in self.echoed(
+                        image_url, f'{{"input": "{before}{sent}", "loc": ["body"]}}'
+                    ):
                         start = 11 + len(before)
                         assert seen[11:start].decode() == before
-                        assert set(seen[start : start + len(sent) - 6]) == {ord("*")}  # "\\u00" may be left of what is cut
+                        assert set(seen[start : start + len(sent) - 6]) == {
+                            ord("*")
+                        }  # "\\u00" may be left of what is cut
                         assert seen.endswith(b'", "loc": ["body"]}')
 
     def test_a_picture_in_lines(self) -> None:
         lines = encodebytes(b"\x89PNG\r\n\x1a\n" + bytes(range(180))).decode()
         body = json.dumps({"input": lines, "why": "no"})
         for seen in self.echoed(lines, body):
-            assert seen.decode() == json.dumps({"input": "*" * (len(json.dumps(lines)) - 4), "why": "no"}).replace('**",', '**\\n",')
+            assert seen.decode() == json.dumps(
+                {"input": "*" * (len(json.dumps(lines)) - 4), "why": "no"}
+            ).replace('**",', '**\\n",')
 
     def test_events_behind_a_picture_stay(self) -> None:
         body = f"data: {PIXEL.data_url}\n\n{delta('A').decode()}"
@@ -281,14 +343,24 @@ class TestCompressed:
     @pytest.mark.parametrize("size", [1, 7, 1000])
     @pytest.mark.parametrize(
         ("coding", "packed"),
-        [("gzip", gzip.compress(BODY)), ("x-gzip", gzip.compress(BODY)), ("Deflate", zlib.compress(BODY))],
+        [
+            ("gzip", gzip.compress(BODY)),
+            ("x-gzip", gzip.compress(BODY)),
+            ("Deflate", zlib.compress(BODY)),
+        ],
         ids=["gzip", "x-gzip", "Deflate"],
     )
     def test_it_is_recorded_inflated(self, coding: str, packed: bytes, size: int) -> None:
-        headers = [*EVENT_STREAM, ("Content-Encoding", coding), ("Content-Length", str(len(packed)))]
-        recording = recorded([packed[at : at + size] for at in range(0, len(packed), size)], headers)
+        headers = [
+            *EVENT_STREAM,
+            ("Content-Encoding", coding),
+            ("Content-Length", str(len(packed))),
+        ]
+        recording = recorded(
+            [packed[at : at + size] for at in range(0, len(packed), size)], headers
+        )
         assert recording.header.response_headers == EVENT_STREAM
-        assert b"".join(piece.data for piece in recording.pieces) == BODY
+        assert b"".join(chunk.data for chunk in recording.chunks) == BODY
         assert replayed(recording).key == run(QUERY, [BODY]).key
 
     def test_secrets_in_it_are_found(self) -> None:
@@ -296,17 +368,25 @@ class TestCompressed:
         packed = gzip.compress(body)
         for cut in range(1, len(packed)):
             recording = recorded([packed[:cut], packed[cut:]], {"content-encoding": "gzip"})
-            assert b"".join(piece.data for piece in recording.pieces) == body.replace(KEY.encode(), b"*" * len(KEY))
+            assert b"".join(chunk.data for chunk in recording.chunks) == body.replace(
+                KEY.encode(), b"*" * len(KEY)
+            )
 
     @pytest.mark.parametrize("body", [BODY, b"d"])
     def test_a_body_that_was_inflated_before(self, body: bytes) -> None:
-        recording = recorded([body], [*EVENT_STREAM, ("content-encoding", "gzip"), ("content-length", "3")])
-        assert b"".join(piece.data for piece in recording.pieces) == body
+        recording = recorded(
+            [body], [*EVENT_STREAM, ("content-encoding", "gzip"), ("content-length", "3")]
+        )
+        assert b"".join(chunk.data for chunk in recording.chunks) == body
         assert recording.header.response_headers == EVENT_STREAM
 
     @pytest.mark.parametrize(
         "packed",
-        [gzip.compress(delta("A"))[:-8] + bytes(8), gzip.compress(delta("one") + b": " + b"x" * 3_000_000), zlib.compress(BODY)],
+        [
+            gzip.compress(delta("A"))[:-8] + bytes(8),
+            gzip.compress(delta("one") + b": " + b"x" * 3_000_000),
+            zlib.compress(BODY),
+        ],
         ids=["broken", "bomb", "other"],
     )
     def test_what_cannot_be_inflated_ends_as_it_does_in_the_decoder(self, packed: bytes) -> None:
@@ -314,7 +394,10 @@ class TestCompressed:
         live = run(QUERY, [packed, b"more"], headers=headers)
         recording = recorded([packed, b"more"], headers)
         assert live.error is not None
-        assert (recording.ending.fault, recording.ending.message) == (type(live.error).__name__, str(live.error))
+        assert (recording.ending.fault, recording.ending.message) == (
+            type(live.error).__name__,
+            str(live.error),
+        )
         assert Recording.decode(recording.encode()) == recording
         again = replayed(recording)
         assert (again.events, str(again.error)) == (live.events, str(live.error))
@@ -322,19 +405,26 @@ class TestCompressed:
     def test_other_codings(self) -> None:
         headers = (*EVENT_STREAM, ("content-encoding", "br"))
         recording = recorded([b"\x00", b"\x01"], headers)
-        assert (recording.header.response_headers, recording.pieces) == (headers, ())
-        assert recording.ending == Ending(1, "RemoteProtocolError", "the body is not recorded: no secret can be found in the coding 'br'")
+        assert (recording.header.response_headers, recording.chunks) == (headers, ())
+        assert recording.ending == Ending(
+            1,
+            "RemoteProtocolError",
+            "the body is not recorded: no secret can be found in the coding 'br'",
+        )
         assert recorded([], headers).ending == Ending(1, EOF)
         assert str(replayed(recording).error) == str(run(QUERY, [], headers=headers).error)
 
     def test_no_coding(self) -> None:
         headers = (*EVENT_STREAM, ("content-encoding", "identity"))
         recording = recorded([BODY], headers)
-        assert (recording.header.response_headers, recording.pieces) == (headers, (Piece(1, BODY),))
+        assert (recording.header.response_headers, recording.chunks) == (headers, (Chunk(1, BODY),))
 
 
 def test_pictures_are_described() -> None:
     http = CAPTION.to_http(Endpoint("http://localhost/v1"))
     recording = recorder(request=http).leave(100)
-    assert recording.header.request_body["image_url"]["sha256"] == hashlib.sha256(PIXEL.data).hexdigest()
+    assert (
+        recording.header.request_body["image_url"]["sha256"]
+        == hashlib.sha256(PIXEL.data).hexdigest()
+    )
     assert PIXEL.data_url.encode() not in recording.encode()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sansio_moondream import (
     CaptionRequest,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     Endpoint,
@@ -28,32 +28,46 @@ from sansio_moondream import (
     MoondreamError,
     QueryRequest,
     RemoteProtocolError,
-    TLSFailed,
+    TLSError,
     TotalTimeout,
     TransportError,
 )
 from sansio_moondream.recording import (
     EOF,
     FORMAT_VERSION,
+    Chunk,
     Ending,
     Line,
-    Piece,
     Recording,
     RecordingError,
     RecordingHeader,
     RecordingReader,
     encode_line,
-    fault_error,
-    mask_pieces,
+    ending_error,
+    mask_chunks,
     mask_text,
 )
 from tests.helpers import PIXEL
 
 HEADER = RecordingHeader(
-    "POST", "/v1/query", (("accept", "text/event-stream"),), {"question": "What?"}, 200, (("content-type", "text/event-stream"),), 0.25
+    "POST",
+    "/v1/query",
+    (("accept", "text/event-stream"),),
+    {"question": "What?"},
+    200,
+    (("content-type", "text/event-stream"),),
+    0.25,
 )
 NO_HEAD = RecordingHeader("POST", "/v1/query", (), {})
-MOON = Recording(HEADER, (Piece(0.052, 'data: {"chunk": " 月🌙"}\n\n'.encode()), Piece(0.01, b"\x80\x81"), Piece(0, b"\n")), Ending(0.001))
+MOON = Recording(
+    HEADER,
+    (
+        Chunk(0.052, 'data: {"chunk": " 月🌙"}\n\n'.encode()),
+        Chunk(0.01, b"\x80\x81"),
+        Chunk(0, b"\n"),
+    ),
+    Ending(0.001),
+)
 MOON_FILE = """\
 {"recording": 1, "request": {"method": "POST", "path": "/v1/query", "headers": [["accept", "text/event-stream"]], \
 "body": {"question": "What?"}}, "response": {"seconds": 0.25, "status_code": 200, "headers": [["content-type", "text/event-stream"]]}}
@@ -62,10 +76,10 @@ MOON_FILE = """\
 [0.0, "t", "\\n"]
 [0.001, "x", "eof"]
 """
-FAULTS: list[type[MoondreamError]] = [
+ENDING_ERRORS: list[type[MoondreamError]] = [
     TransportError,
-    ConnectFailed,
-    TLSFailed,
+    ConnectError,
+    TLSError,
     ConnectTimeout,
     FirstEventTimeout,
     IncompleteStream,
@@ -82,8 +96,10 @@ class TestFormat:
         assert Recording.decode(MOON_FILE.encode()) == MOON
 
     def test_without_a_response(self) -> None:
-        refused = Recording(NO_HEAD, (), Ending(2, "ConnectFailed", "refused"))
-        assert refused.encode().endswith(b'"response": null}\n[2.0, "x", "ConnectFailed", "refused"]\n')
+        refused = Recording(NO_HEAD, (), Ending(2, "ConnectError", "refused"))
+        assert refused.encode().endswith(
+            b'"response": null}\n[2.0, "x", "ConnectError", "refused"]\n'
+        )
         assert Recording.decode(refused.encode()) == refused
 
     @pytest.mark.parametrize("ends", ["\n", "\r\n"])
@@ -93,34 +109,57 @@ class TestFormat:
 
     def test_what_an_editor_would_not_show_is_escaped(self) -> None:
         unseen = "".join(
-            map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
+            map(
+                chr,
+                [
+                    *range(0x20),
+                    *range(0x7F, 0xA0),
+                    0x61C,
+                    0x200E,
+                    0x200F,
+                    *range(0x2028, 0x202F),
+                    *range(0x2066, 0x206A),
+                ],
+            )
         )
-        line = encode_line(Piece(0, (unseen + "\ufeff👩\u200d🚀").encode())).decode()
+        line = encode_line(Chunk(0, (unseen + "\ufeff👩\u200d🚀").encode())).decode()
         assert not set(line[:-1]) & set(unseen + "\ufeff")
         assert line.endswith('\\u2069\\ufeff👩\u200d🚀"]\n')
 
     def test_times_are_kept_to_the_microsecond(self) -> None:
-        assert Piece(0.1234567, b"A") == Piece(0.123457, b"A")
-        assert encode_line(Piece(1e-6, b"A")) == b'[1e-06, "t", "A"]\n'
+        assert Chunk(0.1234567, b"A") == Chunk(0.123457, b"A")
+        assert encode_line(Chunk(1e-6, b"A")) == b'[1e-06, "t", "A"]\n'
 
     def test_text_that_is_no_text(self) -> None:
-        assert encode_line(Ending(0, "ConnectionLost", "\ud800")) == b'[0.0, "x", "ConnectionLost", "?"]\n'
+        assert (
+            encode_line(Ending(0, "ConnectionLost", "\ud800"))
+            == b'[0.0, "x", "ConnectionLost", "?"]\n'
+        )
 
     def test_unknown_fields_are_read_over(self) -> None:
-        assert Recording.decode(MOON_FILE.replace('{"recording": 1', '{"note": "new", "recording": 1').encode()) == MOON
+        assert (
+            Recording.decode(
+                MOON_FILE.replace('{"recording": 1', '{"note": "new", "recording": 1').encode()
+            )
+            == MOON
+        )
 
     def test_values(self) -> None:
         assert pickle.loads(pickle.dumps(MOON)) == copy.deepcopy(MOON) == MOON
-        assert repr(MOON) == "<Recording POST /v1/query: 200, 3 pieces, eof>"
-        assert repr(MOON.pieces[0]) == """<Piece after 0.052 s, 29 bytes: data: {"chunk": " 月🌙"}>"""
+        assert repr(MOON) == "<Recording POST /v1/query: 200, 3 chunks, eof>"
+        assert (
+            repr(MOON.chunks[0]) == """<Chunk after 0.052 s, 29 bytes: data: {"chunk": " 月🌙"}>"""
+        )
 
 
 class TestReader:
     def test_line_by_line(self) -> None:
         reader = RecordingReader()
-        lines: list[Line] = [reader.receive_line(line) for line in MOON_FILE.encode().splitlines(keepends=True)]
+        lines: list[Line] = [
+            reader.receive_line(line) for line in MOON_FILE.encode().splitlines(keepends=True)
+        ]
         reader.receive_eof()
-        assert lines == [HEADER, *MOON.pieces, Ending(0.001)]
+        assert lines == [HEADER, *MOON.chunks, Ending(0.001)]
 
     @pytest.mark.parametrize(
         ("line_number", "line", "words"),
@@ -150,7 +189,11 @@ class TestReader:
             (2, '[1e400, "t", "A"]', "seconds should be"),
             (2, f'[{"9" * 500}, "t", "A"]', "seconds should be"),
             (2, '[0, "x", "eof", 1]', "a line should be"),
-            (2, '[0, "x", "KeyError"]', "should be eof, left or one of TransportError, ConnectFailed"),
+            (
+                2,
+                '[0, "x", "KeyError"]',
+                "should be eof, left or one of TransportError, ConnectError",
+            ),
             (2, '[0, "x", "APIError"]', "not 'APIError'"),
             (2, "[" * 100, "nests deeper than 64"),
             (2, '[0, "t", "' + "A" * 99_999 + '"]', "longer than 90,000 bytes"),
@@ -170,7 +213,7 @@ class TestReader:
         with pytest.raises(RecordingError, match="line 2: "):
             Recording.decode(MOON_FILE.splitlines()[0].encode() + b'\n[0, "t", "\xff"]\n')
 
-    @pytest.mark.parametrize("line", [Piece(0, b"A"), Ending(0)])
+    @pytest.mark.parametrize("line", [Chunk(0, b"A"), Ending(0)])
     def test_where_no_response_began_only_a_fault_follows(self, line: Line) -> None:
         with pytest.raises(RecordingError, match="line 2: where no response began"):
             Recording.decode(encode_line(NO_HEAD) + encode_line(line))
@@ -178,7 +221,9 @@ class TestReader:
     def test_cut_short(self) -> None:
         lines = MOON_FILE.splitlines(keepends=True)
         for count in range(1, len(lines)):
-            with pytest.raises(RecordingError, match=f"line {count + 1}: the recording stops without its ending") as caught:
+            with pytest.raises(
+                RecordingError, match=f"line {count + 1}: the recording stops without its ending"
+            ) as caught:
                 Recording.decode("".join(lines[:count]).encode())
             assert caught.value.line_number == count + 1
         with pytest.raises(RecordingError, match="line 1: the recording is empty"):
@@ -192,18 +237,18 @@ class TestReader:
     def test_half_characters_become_replacement_characters(self) -> None:
         reader = RecordingReader()
         reader.receive_line(encode_line(HEADER))
-        assert reader.receive_line(b'[0, "t", "A\\ud83c"]') == Piece(0, "A\ufffd".encode())
+        assert reader.receive_line(b'[0, "t", "A\\ud83c"]') == Chunk(0, "A\ufffd".encode())
 
 
 class TestEnding:
-    @pytest.mark.parametrize("kind", FAULTS)
+    @pytest.mark.parametrize("kind", ENDING_ERRORS)
     def test_faults(self, kind: type[MoondreamError]) -> None:
-        error = fault_error(Ending(1, kind.__name__, "what happened"))
+        error = ending_error(Ending(1, kind.__name__, "what happened"))
         assert type(error) is kind
         assert str(error) == "what happened"
 
     def test_eof_is_no_fault(self) -> None:
-        assert fault_error(Ending(1, EOF)) is None
+        assert ending_error(Ending(1, EOF)) is None
 
     @pytest.mark.parametrize("name", ["LocalProtocolError", "APIError", "ValueError", "EOF", ""])
     def test_other_names(self, name: str) -> None:
@@ -213,12 +258,18 @@ class TestEnding:
 
 KEY = 'k3y-with-"quotes"-and-é'
 PAYLOAD = PIXEL.data_url.partition(",")[2]
-ENDPOINT = Endpoint(url="https://moondream.test/v1", api_key="plain-key", headers={"Cookie": "c=1", "Authorization": "Bearer b"})
+ENDPOINT = Endpoint(
+    url="https://moondream.test/v1",
+    api_key="plain-key",
+    headers={"Cookie": "c=1", "Authorization": "Bearer b"},
+)
 
 
 def asked(body: Any) -> Any:
     """What of a request's body is recorded."""
-    return RecordingHeader.of(HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode())).request_body
+    return RecordingHeader.of(
+        HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode())
+    ).request_body
 
 
 class TestHeaderOfAnExchange:
@@ -231,25 +282,45 @@ class TestHeaderOfAnExchange:
             ("X-Request-Id", "plain-key-7"),
             ("Retry-After", "3"),
         ]
-        header = RecordingHeader.of(QueryRequest(question="What?").to_http(ENDPOINT), 200, response, seconds=0.5, secrets=["plain-key"])
-        assert [name for name, _ in header.request_headers] == ["accept", "accept-encoding", "content-type", "user-agent"]
+        header = RecordingHeader.of(
+            QueryRequest(question="What?").to_http(ENDPOINT),
+            200,
+            response,
+            seconds=0.5,
+            secrets=["plain-key"],
+        )
+        assert [name for name, _ in header.request_headers] == [
+            "accept",
+            "accept-encoding",
+            "content-type",
+            "user-agent",
+        ]
         assert header.response_headers == (
             ("content-type", "text/event-stream"),
             ("x-request-id", "*********-7"),
             ("retry-after", "3"),
         )
-        assert (header.method, header.path, header.status_code, header.seconds) == ("POST", "/v1/query", 200, 0.5)
+        assert (header.method, header.path, header.status_code, header.seconds) == (
+            "POST",
+            "/v1/query",
+            200,
+            0.5,
+        )
         line = encode_line(header)
         for secret in (b"plain-key", b"c=1", b"c=2", b"Bearer", b"o1", b"moondream.test"):
             assert secret not in line
 
     def test_a_redirect_loses_its_user_and_query(self) -> None:
         request = QueryRequest(question="What?").to_http(ENDPOINT)
-        header = RecordingHeader.of(request, 307, {"Location": "https://me:pass@host.test/v2?token=t#f"})
+        header = RecordingHeader.of(
+            request, 307, {"Location": "https://me:pass@host.test/v2?token=t#f"}
+        )
         assert header.response_headers == (("location", "https://host.test/v2"),)
 
     def test_no_response(self) -> None:
-        assert RecordingHeader.of(QueryRequest(question="What?").to_http(ENDPOINT)).status_code is None
+        assert (
+            RecordingHeader.of(QueryRequest(question="What?").to_http(ENDPOINT)).status_code is None
+        )
 
     def test_pictures_are_described(self) -> None:
         header = RecordingHeader.of(CaptionRequest(image=PIXEL).to_http(ENDPOINT))
@@ -263,12 +334,18 @@ class TestHeaderOfAnExchange:
             },
             "stream": True,
         }
-        assert Recording.decode(Recording(header, (), Ending(0, "TransportError")).encode()).header == header
+        assert (
+            Recording.decode(Recording(header, (), Ending(0, "TransportError")).encode()).header
+            == header
+        )
 
     @pytest.mark.parametrize(
         ("url", "described"),
         [
-            ("data:image/webp;base64,AAAA", {"media_type": "image/webp", "bytes": 3, "width": None}),
+            (
+                "data:image/webp;base64,AAAA",
+                {"media_type": "image/webp", "bytes": 3, "width": None},
+            ),
             ("DATA:;base64,!", {"media_type": None, "bytes": 1, "width": None}),
             ("data:image/png;base64,a", {"media_type": "image/png", "bytes": 1, "height": None}),
         ],
@@ -296,7 +373,10 @@ class TestHeaderOfAnExchange:
     def test_however_a_picture_is_written_it_is_the_same(self, text: str) -> None:
         assert asked({"image_url": text}) == asked({"image_url": PIXEL.data_url})
 
-    @pytest.mark.parametrize("picture", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF1234WEBP"])
+    @pytest.mark.parametrize(
+        "picture",
+        [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF1234WEBP"],
+    )
     def test_base64_of_every_format(self, picture: bytes) -> None:
         data = picture + bytes(range(256))
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -304,7 +384,10 @@ class TestHeaderOfAnExchange:
             (seen,) = asked([text])
             assert seen["sha256"] == hashlib.sha256(data).hexdigest()
             assert mask_text(f'"{text}"') == f'"{"*" * len(text)}"'
-            assert asked(f"See: {text}!") == f"See: [a picture of {len(data)} bytes, sha256 {seen['sha256']}]!"
+            assert (
+                asked(f"See: {text}!")
+                == f"See: [a picture of {len(data)} bytes, sha256 {seen['sha256']}]!"
+            )
 
     def test_pictures_inside_texts(self) -> None:
         digest = hashlib.sha256(PIXEL.data).hexdigest()
@@ -315,7 +398,14 @@ class TestHeaderOfAnExchange:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "What?", "A" * 100, "/9j/, which is how it begins " * 9, "Give data:image/png;base64,... or data:image/png;base64,<it>", "é"],
+        [
+            "",
+            "What?",
+            "A" * 100,
+            "/9j/, which is how it begins " * 9,
+            "Give data:image/png;base64,... or data:image/png;base64,<it>",
+            "é",
+        ],
     )
     def test_texts_that_are_no_pictures(self, text: str) -> None:
         assert asked(text) == mask_text(text) == text
@@ -325,11 +415,20 @@ class TestHeaderOfAnExchange:
         payload = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 38_000).decode()
         assert asked(payload)["bytes"] == asked(f"data:;base64,{payload}")["bytes"] == 9_728_004
         assert len(asked(f"See {payload} or data:;base64,{payload}!")) < 400
-        assert set(mask_pieces([payload.encode()], pictures=[payload[:32]])[0]) == {ord("*")}
+        assert set(mask_chunks([payload.encode()], pictures=[payload[:32]])[0]) == {ord("*")}
 
     def test_secrets_in_the_body(self) -> None:
-        body = {"question": f"my key is {KEY}", "org_id": "o-1", "orgId": 7, "n": 1, KEY: [KEY, None, True]}
-        header = RecordingHeader.of(HTTPRequest("POST", f"http://h/{KEY}/query?key={KEY}", (), json.dumps(body).encode()), secrets=[KEY])
+        body = {
+            "question": f"my key is {KEY}",
+            "org_id": "o-1",
+            "orgId": 7,
+            "n": 1,
+            KEY: [KEY, None, True],
+        }
+        header = RecordingHeader.of(
+            HTTPRequest("POST", f"http://h/{KEY}/query?key={KEY}", (), json.dumps(body).encode()),
+            secrets=[KEY],
+        )
         masked = "*" * len(KEY.encode())
         assert header.path == f"/{masked}/query"
         assert header.request_body == {
@@ -342,7 +441,10 @@ class TestHeaderOfAnExchange:
 
     def test_secrets_that_are_numbers(self) -> None:
         body = {"pin": 12345678, "price": 0.5, "count": 1234, "yes": True}
-        header = RecordingHeader.of(HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode()), secrets=["12345678"])
+        header = RecordingHeader.of(
+            HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode()),
+            secrets=["12345678"],
+        )
         assert header.request_body == {**body, "pin": "********"}
 
     def test_a_body_that_is_not_json(self) -> None:
@@ -362,7 +464,10 @@ class TestMasking:
             ('{"org_id": null, "a": 1}', '{"org_id": null, "a": 1}'),
             ('{"org_id": ["x"]}', '{"org_id": ["x"]}'),
             (r'{"org_id": "o\"1\u0031", "a": "b"}', r'{"org_id": "**********", "a": "b"}'),
-            (r'{"error": "{\"org_id\": \"o\\u0031\", \"a\": 1}"}', r'{"error": "{\"org_id\": \"********\", \"a\": 1}"}'),
+            (
+                r'{"error": "{\"org_id\": \"o\\u0031\", \"a\": 1}"}',
+                r'{"error": "{\"org_id\": \"********\", \"a\": 1}"}',
+            ),
             ('data: {"org_id":\ndata: "o-1"}', 'data: {"org_id":\ndata: "***"}'),
             ('{"org_id": "o-1', '{"org_id": "***'),
             ("no id here", "no id here"),
@@ -372,22 +477,26 @@ class TestMasking:
         assert mask_text(body) == masked
         data = body.encode()
         for cut in range(1, len(data)):
-            one, other = mask_pieces([data[:cut], data[cut:]])
+            one, other = mask_chunks([data[:cut], data[cut:]])
             assert (one + other).decode() == masked
             assert len(one) == cut
 
     @given(st.lists(st.binary(max_size=9)), st.binary(min_size=1, max_size=9))
-    def test_borders_stay(self, pieces: list[bytes], noise: bytes) -> None:
-        pieces = [*pieces, noise, b'"org_id": "', noise]
-        assert [len(piece) for piece in mask_pieces(pieces, ["aaaa", "bcde"])] == [len(piece) for piece in pieces]
+    def test_borders_stay(self, chunks: list[bytes], noise: bytes) -> None:
+        chunks = [*chunks, noise, b'"org_id": "', noise]
+        assert [len(chunk) for chunk in mask_chunks(chunks, ["aaaa", "bcde"])] == [
+            len(chunk) for chunk in chunks
+        ]
 
-    @pytest.mark.parametrize("spelling", [KEY, json.dumps(KEY)[1:-1], json.dumps(KEY, ensure_ascii=False)[1:-1]])
-    def test_secrets_split_over_pieces(self, spelling: str) -> None:
+    @pytest.mark.parametrize(
+        "spelling", [KEY, json.dumps(KEY)[1:-1], json.dumps(KEY, ensure_ascii=False)[1:-1]]
+    )
+    def test_secrets_split_over_chunks(self, spelling: str) -> None:
         data = f'data: {{"error": "no such key: {spelling}!"}}\n\n'.encode()
         masked = f'data: {{"error": "no such key: {"*" * len(spelling.encode())}!"}}\n\n'.encode()
         for size in range(1, len(data)):
-            pieces = [data[at : at + size] for at in range(0, len(data), size)]
-            assert b"".join(mask_pieces(pieces, [KEY])) == masked
+            chunks = [data[at : at + size] for at in range(0, len(data), size)]
+            assert b"".join(mask_chunks(chunks, [KEY])) == masked
 
     def test_a_secret_that_begins_with_another(self) -> None:
         assert mask_text("key1 key1-2 key", ["key1", "", "key1-2"]) == "**** ****** key"
@@ -395,7 +504,7 @@ class TestMasking:
     def test_secrets_that_every_body_has_somewhere(self) -> None:
         """They would spoil it: with the key "k", no "chunk" would be left."""
         body = b'data: {"chunk": "key"}'
-        assert mask_pieces([body], ["k", "dat", "key"]) == (body,)
+        assert mask_chunks([body], ["k", "dat", "key"]) == (body,)
         assert mask_text("abc abcd", ["abc", "abcd"]) == "abc ****"
 
     def test_a_text_that_happens_to_end_as_a_secret_begins(self) -> None:
@@ -404,8 +513,13 @@ class TestMasking:
 
     def test_it_is_linear(self) -> None:
         """Shapes on which a careless expression would take minutes."""
-        for hostile in (b"\\" * 500_000, b'org_id"' * 80_000, b'org_id": "' + b"\\" * 500_001, b'org_id"' + b" data:" * 90_000):
-            assert len(mask_pieces([hostile])[0]) == len(hostile)
+        for hostile in (
+            b"\\" * 500_000,
+            b'org_id"' * 80_000,
+            b'org_id": "' + b"\\" * 500_001,
+            b'org_id"' + b" data:" * 90_000,
+        ):
+            assert len(mask_chunks([hostile])[0]) == len(hostile)
         for hostile in (
             b";base64," * 60_000,
             b";base64," + b"\\" * 500_000,
@@ -415,7 +529,7 @@ class TestMasking:
             b"/" * 500_000,
             b"\\" * 500_000 + b"/",
         ):
-            assert len(mask_pieces([hostile], pictures=["/" * 32, "+" * 32])[0]) == len(hostile)
+            assert len(mask_chunks([hostile], pictures=["/" * 32, "+" * 32])[0]) == len(hostile)
 
 
 def lines_of_text() -> st.SearchStrategy[str]:
@@ -425,18 +539,44 @@ def lines_of_text() -> st.SearchStrategy[str]:
 SECONDS = st.floats(0, 1e6).map(lambda seconds: round(seconds, 6))
 PAIRS = st.lists(st.tuples(lines_of_text(), lines_of_text()), max_size=3).map(tuple)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | lines_of_text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(string.ascii_letters), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | lines_of_text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(string.ascii_letters), inner, max_size=3)
+    ),
     max_leaves=5,
 )
-PIECES = st.lists(st.builds(Piece, SECONDS, st.binary(min_size=1) | lines_of_text().filter(bool).map(str.encode)), max_size=5).map(tuple)
-FAULTY = st.builds(Ending, SECONDS, st.sampled_from(FAULTS).map(lambda kind: kind.__name__), lines_of_text())
+CHUNKS = st.lists(
+    st.builds(Chunk, SECONDS, st.binary(min_size=1) | lines_of_text().filter(bool).map(str.encode)),
+    max_size=5,
+).map(tuple)
+FAULTY = st.builds(
+    Ending, SECONDS, st.sampled_from(ENDING_ERRORS).map(lambda kind: kind.__name__), lines_of_text()
+)
 RECORDINGS = st.builds(
     Recording,
-    st.builds(RecordingHeader, lines_of_text(), lines_of_text(), PAIRS, JSON, st.integers(100, 999), PAIRS, SECONDS),
-    PIECES,
+    st.builds(
+        RecordingHeader,
+        lines_of_text(),
+        lines_of_text(),
+        PAIRS,
+        JSON,
+        st.integers(100, 999),
+        PAIRS,
+        SECONDS,
+    ),
+    CHUNKS,
     FAULTY | st.builds(Ending, SECONDS),
-) | st.builds(Recording, st.builds(RecordingHeader, lines_of_text(), lines_of_text(), PAIRS, JSON), st.just(()), FAULTY)
+) | st.builds(
+    Recording,
+    st.builds(RecordingHeader, lines_of_text(), lines_of_text(), PAIRS, JSON),
+    st.just(()),
+    FAULTY,
+)
 
 
 @given(RECORDINGS)
@@ -444,7 +584,7 @@ def test_what_goes_in_comes_out(recording: Recording) -> None:
     data = recording.encode()
     assert Recording.decode(data) == recording
     assert Recording.decode(data).encode() == data
-    assert data.count(b"\n") == len(recording.pieces) + 2
+    assert data.count(b"\n") == len(recording.chunks) + 2
     assert data.decode().splitlines() == data.decode().split("\n")[:-1]  # no other line end in it
 
 
@@ -459,6 +599,8 @@ def test_only_documented_errors_come_out(data: bytes) -> None:
 
 
 def test_bytes_that_are_text_are_text() -> None:
-    assert encode_line(Piece(0, b"A")).startswith(b'[0.0, "t"')
-    assert encode_line(Piece(0, "月".encode()[:2])) == b'[0.0, "b", "%b"]\n' % base64.b64encode("月".encode()[:2])
+    assert encode_line(Chunk(0, b"A")).startswith(b'[0.0, "t"')
+    assert encode_line(Chunk(0, "月".encode()[:2])) == b'[0.0, "b", "%b"]\n' % base64.b64encode(
+        "月".encode()[:2]
+    )
     assert FORMAT_VERSION == 1

@@ -1,20 +1,28 @@
-"""Every rule of the event stream format (WHATWG HTML, 9.2.5 and 9.2.6), in every cutting."""
+"""Every rule of the event stream format (WHATWG HTML, 9.2.5 and 9.2.6), in every fragmentation."""
 
 from __future__ import annotations
 
 import pytest
 
-from sansio_moondream import Completed, IncompleteStream, LimitExceeded, Limits, QueryResult, RemoteProtocolError, TextDelta
+from sansio_moondream import (
+    Completed,
+    IncompleteStream,
+    LimitExceeded,
+    Limits,
+    QueryResult,
+    RemoteProtocolError,
+    TextDelta,
+)
 from sansio_moondream.testing import Outcome, run
-from tests.helpers import END, QUERY, check_cuttings, delta, record
+from tests.helpers import END, QUERY, check_fragmentations, delta, record
 
 SMALL = [Limits(max_record_bytes=size) for size in (1, 7, 40, 60, 200)]
 
 
 def check(data: bytes, limits: Limits | None = None) -> Outcome:
     for small in SMALL:
-        check_cuttings(QUERY, data, limits=small)
-    return check_cuttings(QUERY, data, limits=limits)
+        check_fragmentations(QUERY, data, limits=small)
+    return check_fragmentations(QUERY, data, limits=limits)
 
 
 def texts(outcome: Outcome) -> list[str]:
@@ -28,7 +36,10 @@ def test_line_ends(end: bytes):
 
 
 def test_mixed_line_ends():
-    data = b'data: {"chunk": "a"}\r\n\ndata: {"chunk": "b"}\n\r\ndata: {"chunk": "c"}\r\rdata: {"chunk": "d"}\n\r' + END
+    data = (
+        b'data: {"chunk": "a"}\r\n\ndata: {"chunk": "b"}\n\r\ndata: {"chunk": "c"}\r\rdata: {"chunk": "d"}\n\r'
+        + END
+    )
     outcome = check(data)
     assert (texts(outcome), outcome.error) == (["a", "b", "c", "d"], None)
 
@@ -42,7 +53,10 @@ def test_a_lone_line_feed_after_a_record_that_ended_in_cr_is_half_of_it():
     ("data", "expected"),
     [
         (b"\xef\xbb\xbf" + delta("a") + END, ["a"]),
-        (b"\xef\xbb\xbf\xef\xbb\xbf" + delta("a") + delta("b") + END, ["b"]),  # only one mark: the second is part of a field name
+        (
+            b"\xef\xbb\xbf\xef\xbb\xbf" + delta("a") + delta("b") + END,
+            ["b"],
+        ),  # only one mark: the second is part of a field name
         (delta("a") + b"\xef\xbb\xbf" + delta("b") + END, ["a"]),  # and only at the start
         (b"\n\xef\xbb\xbf" + delta("a") + END, []),
     ],
@@ -122,7 +136,13 @@ def test_the_end_of_stream_counts_without_its_blank_line(end: bytes):
 
 
 @pytest.mark.parametrize(
-    "last", [b'data: {"chunk": "b"}', b'data: {"chunk":\ndata: "b"}', b'data: {"chunk": "b"}\nda', b'data: {"chunk": "b"}\n']
+    "last",
+    [
+        b'data: {"chunk": "b"}',
+        b'data: {"chunk":\ndata: "b"}',
+        b'data: {"chunk": "b"}\nda',
+        b'data: {"chunk": "b"}\n',
+    ],
 )
 def test_a_last_message_that_is_whole_is_not_lost_either(last: bytes):
     outcome = check(delta("a") + last)
@@ -134,7 +154,14 @@ def test_a_last_message_that_is_whole_is_not_lost_either(last: bytes):
 
 
 @pytest.mark.parametrize(
-    "last", [b'data: {"chunk": "b"', b"data: 1", b"event: error\ndata: overloa", b'data: {"chunk": "\xff"}', b"data: " + b"[" * 99]
+    "last",
+    [
+        b'data: {"chunk": "b"',
+        b"data: 1",
+        b"event: error\ndata: overloa",
+        b'data: {"chunk": "\xff"}',
+        b"data: " + b"[" * 99,
+    ],
 )
 def test_a_last_message_that_is_not_whole_is_the_end_of_input(last: bytes):
     outcome = check(delta("a") + last)
@@ -156,35 +183,54 @@ class TestLimit:
     def test_of_a_line(self, end: bytes):
         data = (b'data: {"chunk": "abcdefgh"}\n\n' + END).replace(b"\n", end)
         longest = len(END) - 2
-        assert check_cuttings(QUERY, data, limits=Limits(max_record_bytes=longest)).error is None
-        outcome = check_cuttings(QUERY, data, limits=Limits(max_record_bytes=longest - 1))
+        assert (
+            check_fragmentations(QUERY, data, limits=Limits(max_record_bytes=longest)).error is None
+        )
+        outcome = check_fragmentations(QUERY, data, limits=Limits(max_record_bytes=longest - 1))
         assert texts(outcome) == ["abcdefgh"]
         assert type(outcome.error) is LimitExceeded
-        assert f"a line of the event stream that is longer than Limits.max_record_bytes ({longest - 1} bytes)" in str(outcome.error)
+        assert (
+            f"a line of the event stream that is longer than Limits.max_record_bytes ({longest - 1} bytes)"
+            in str(outcome.error)
+        )
 
     def test_of_joined_data(self):
         data = b'data: {"chunk":\ndata: "abcdefghijklmnop"\ndata: }\n\n' + END
         size = len(b'{"chunk":\n"abcdefghijklmnop"\n}')
         longest_line = 40
-        assert check_cuttings(QUERY, data, limits=Limits(max_record_bytes=longest_line)).error is None
-        more = data.replace(b"\n\n" + END, b"\n" + b"data:\n" * (longest_line - size + 1) + b"\n" + END)
-        outcome = check_cuttings(QUERY, more, limits=Limits(max_record_bytes=longest_line))
+        assert (
+            check_fragmentations(QUERY, data, limits=Limits(max_record_bytes=longest_line)).error
+            is None
+        )
+        more = data.replace(
+            b"\n\n" + END, b"\n" + b"data:\n" * (longest_line - size + 1) + b"\n" + END
+        )
+        outcome = check_fragmentations(QUERY, more, limits=Limits(max_record_bytes=longest_line))
         assert type(outcome.error) is LimitExceeded
         assert "a record of the event stream" in str(outcome.error)
-        assert check_cuttings(QUERY, more.replace(b"data:\n", b"", 1), limits=Limits(max_record_bytes=longest_line)).error is None
+        assert (
+            check_fragmentations(
+                QUERY,
+                more.replace(b"data:\n", b"", 1),
+                limits=Limits(max_record_bytes=longest_line),
+            ).error
+            is None
+        )
 
     def test_comments_are_held_one_line_at_a_time(self):
         data = b": 12345678\n" * 20 + delta("a") + END
-        assert check_cuttings(QUERY, data, limits=Limits(max_record_bytes=80)).error is None
-        outcome = check_cuttings(QUERY, delta("a") + b":" + b"x" * 80 + b"\n\n" + END, limits=Limits(max_record_bytes=80))
+        assert check_fragmentations(QUERY, data, limits=Limits(max_record_bytes=80)).error is None
+        outcome = check_fragmentations(
+            QUERY, delta("a") + b":" + b"x" * 80 + b"\n\n" + END, limits=Limits(max_record_bytes=80)
+        )
         assert texts(outcome) == ["a"]
         assert type(outcome.error) is LimitExceeded
 
     def test_of_a_line_that_never_ends(self):
         limits = Limits(max_record_bytes=100)
-        outcome = check_cuttings(QUERY, delta("a") + b"data: " + b"x" * 95, limits=limits)
+        outcome = check_fragmentations(QUERY, delta("a") + b"data: " + b"x" * 95, limits=limits)
         assert type(outcome.error) is LimitExceeded
-        outcome = check_cuttings(QUERY, delta("a") + b"data: " + b"x" * 94, limits=limits)
+        outcome = check_fragmentations(QUERY, delta("a") + b"data: " + b"x" * 94, limits=limits)
         assert type(outcome.error) is IncompleteStream
 
 
@@ -192,7 +238,7 @@ def test_a_record_larger_than_any_window():
     text = "x" * 200_000
     data = delta("a") + record({"chunk": text}) + delta("b") + END
     for size in (1460, 32 * 1024, len(data)):
-        pieces = [data[at : at + size] for at in range(0, len(data), size)]
-        outcome = run(QUERY, pieces)
+        chunks = [data[at : at + size] for at in range(0, len(data), size)]
+        outcome = run(QUERY, chunks)
         assert outcome.error is None
         assert texts(outcome) == ["a", text, "b"]

@@ -1,4 +1,6 @@
-"""What goes out: every field of every skill, word for word, and nothing that a server would have to refuse."""
+"""What goes out: every field of every skill, word for word, and nothing that a server would have to
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ class TestBody:
         ("request_", "body"),
         [
             (QueryRequest(question="What?"), {"question": "What?", "stream": True}),
-            (QueryRequest(question="What?", image=PIXEL), {"question": "What?", "image_url": URL, "stream": True}),
+            (
+                QueryRequest(question="What?", image=PIXEL),
+                {"question": "What?", "image_url": URL, "stream": True},
+            ),
             (
                 QueryRequest(
                     question="月の光?",
@@ -61,17 +66,37 @@ class TestBody:
                     "image_url": URL,
                     "reasoning": False,
                     "spatial_refs": [[0.5, 0.25], [0, 0, 1, 1]],
-                    "settings": {"temperature": 0.5, "top_p": 0.3, "max_tokens": 64, "max_objects": 3},
+                    "settings": {
+                        "temperature": 0.5,
+                        "top_p": 0.3,
+                        "max_tokens": 64,
+                        "max_objects": 3,
+                    },
                     "model": "moondream3-preview/FINETUNE@7",
                     "stream": True,
                 },
             ),
-            (QueryRequest(question="What?", reasoning=True), {"question": "What?", "reasoning": True, "stream": True}),
+            (
+                QueryRequest(question="What?", reasoning=True),
+                {"question": "What?", "reasoning": True, "stream": True},
+            ),
             (CaptionRequest(image=PIXEL), {"image_url": URL, "stream": True}),
-            (CaptionRequest(image=PIXEL, length="short"), {"image_url": URL, "length": "short", "stream": True}),
-            (CaptionRequest(image=PIXEL, length="normal"), {"image_url": URL, "length": "normal", "stream": True}),
-            (CaptionRequest(image=PIXEL, length="long"), {"image_url": URL, "length": "long", "stream": True}),
-            (SegmentRequest(image=PIXEL, object="moon"), {"image_url": URL, "object": "moon", "stream": True}),
+            (
+                CaptionRequest(image=PIXEL, length="short"),
+                {"image_url": URL, "length": "short", "stream": True},
+            ),
+            (
+                CaptionRequest(image=PIXEL, length="normal"),
+                {"image_url": URL, "length": "normal", "stream": True},
+            ),
+            (
+                CaptionRequest(image=PIXEL, length="long"),
+                {"image_url": URL, "length": "long", "stream": True},
+            ),
+            (
+                SegmentRequest(image=PIXEL, object="moon"),
+                {"image_url": URL, "object": "moon", "stream": True},
+            ),
             (
                 SegmentRequest(image=PIXEL, object="moon", spatial_refs=[Point(0.5, 0.5)]),
                 {"image_url": URL, "object": "moon", "spatial_refs": [[0.5, 0.5]], "stream": True},
@@ -111,7 +136,13 @@ class TestBody:
     def test_extra_body_adds_and_replaces(self):
         extra = {"variant": "b", "question": "other", "settings": {"seed": 1}, "note": None}
         body = body_of(QueryRequest(question="?", settings=Settings(top_p=1)), extra_body=extra)
-        assert body == {"question": "other", "variant": "b", "settings": {"seed": 1}, "note": None, "stream": True}
+        assert body == {
+            "question": "other",
+            "variant": "b",
+            "settings": {"seed": 1},
+            "note": None,
+            "stream": True,
+        }
 
     def test_extra_body_is_left_as_it_is(self):
         extra = {"variant": "b"}
@@ -137,8 +168,17 @@ class TestBody:
         class Kind(StrEnum):
             MOON = "moon"
 
-        request = QueryRequest(question=Name("?"), spatial_refs=[(Fraction(0.5), Count(1))], settings=Settings(top_p=Fraction(0.5)))
-        assert body_of(request) == {"question": "?", "spatial_refs": [[0.5, 1]], "settings": {"top_p": 0.5}, "stream": True}
+        request = QueryRequest(
+            question=Name("?"),
+            spatial_refs=[(Fraction(0.5), Count(1))],
+            settings=Settings(top_p=Fraction(0.5)),
+        )
+        assert body_of(request) == {
+            "question": "?",
+            "spatial_refs": [[0.5, 1]],
+            "settings": {"top_p": 0.5},
+            "stream": True,
+        }
         assert body_of(DetectRequest(image=PIXEL, object=Kind.MOON))["object"] == "moon"
 
     @given(st.sampled_from([*OWN]).flatmap(strategies.requests), st.booleans())
@@ -180,10 +220,15 @@ class TestHead:
 
     @pytest.mark.parametrize("options", [{"stream": False}, {"extra_body": {"stream": False}}])
     def test_an_event_stream_is_accepted_only_if_one_is_asked_for(self, options: Any):
-        assert dict(REQUESTS["query"].to_http(LOCAL, **options).headers)["Accept"] == "application/json"
+        assert (
+            dict(REQUESTS["query"].to_http(LOCAL, **options).headers)["Accept"]
+            == "application/json"
+        )
 
     def test_headers_can_be_written_as_they_are(self):
-        for name, value in QueryRequest(question="月\r\nX: y").to_http(Endpoint(api_key="KEY")).headers:
+        for name, value in (
+            QueryRequest(question="月\r\nX: y").to_http(Endpoint(api_key="KEY")).headers
+        ):
             assert f"{name}: {value}".isascii()
             assert f"{name}{value}".isprintable()
 
@@ -194,10 +239,17 @@ class TestSpatialRefs:
         refs = (ref for ref in every)
         request = QueryRequest(question="?", spatial_refs=refs)
         assert request.spatial_refs == ((0.5, 0.25), (0, 0, 1, 1), (1, 0), (0, 0.5, 1, 1))
-        assert body_of(request)["spatial_refs"] == body_of(request)["spatial_refs"] == [[0.5, 0.25], [0, 0, 1, 1], [1, 0], [0, 0.5, 1, 1]]
+        assert (
+            body_of(request)["spatial_refs"]
+            == body_of(request)["spatial_refs"]
+            == [[0.5, 0.25], [0, 0, 1, 1], [1, 0], [0, 0.5, 1, 1]]
+        )
 
     def test_spellings_of_the_same_compare(self):
-        requests = [SegmentRequest(image=PIXEL, object="moon", spatial_refs=refs) for refs in ([[0.5, 1]], ((0.5, 1.0),), [Point(0.5, 1)])]
+        requests = [
+            SegmentRequest(image=PIXEL, object="moon", spatial_refs=refs)
+            for refs in ([[0.5, 1]], ((0.5, 1.0),), [Point(0.5, 1)])
+        ]
         assert len(set(requests)) == 1
 
     def test_none_and_empty_are_not_the_same(self):
@@ -251,23 +303,88 @@ class TestBadValues:
         ("make", "bad", "kind", "words"),
         [
             (QueryRequest, {"question": ""}, ValueError, f"^question should be {TEXT}, not ''$"),
-            (QueryRequest, {"question": " \t\n"}, ValueError, rf"^question should be {TEXT}, not ' \\t\\n'$"),
-            (QueryRequest, {"question": "half \ud83c"}, ValueError, rf"^question should be {TEXT}, not 'half \\ud83c'$"),
-            (QueryRequest, {"question": b"What?"}, TypeError, f"^question should be {TEXT}, not bytes$"),
-            (QueryRequest, {"question": None}, TypeError, f"^question should be {TEXT}, not NoneType$"),
-            (QueryRequest, {"image": b"GIF89a"}, TypeError, f"^image should be {IMAGE}, not bytes$"),
-            (QueryRequest, {"image": "moon.jpg"}, ValueError, f"^image should be {IMAGE}, not 'moon.jpg'$"),
-            (QueryRequest, {"reasoning": 1}, ValueError, "^reasoning should be True, False or None, not 1$"),
-            (QueryRequest, {"model": ""}, ValueError, f"^model should be a model's name, {TEXT}, not ''$"),
-            (QueryRequest, {"settings": {"top_p": 1}}, TypeError, "^settings should be a Settings, not dict$"),
-            (CaptionRequest, {"image": None}, TypeError, f"^image should be {IMAGE}, not NoneType$"),
-            (CaptionRequest, {"length": "tiny"}, ValueError, '^length should be "short", "normal" or "long", not \'tiny\'$'),
-            (CaptionRequest, {"length": ["short"]}, TypeError, '^length should be "short", "normal" or "long", not list$'),
+            (
+                QueryRequest,
+                {"question": " \t\n"},
+                ValueError,
+                rf"^question should be {TEXT}, not ' \\t\\n'$",
+            ),
+            (
+                QueryRequest,
+                {"question": "half \ud83c"},
+                ValueError,
+                rf"^question should be {TEXT}, not 'half \\ud83c'$",
+            ),
+            (
+                QueryRequest,
+                {"question": b"What?"},
+                TypeError,
+                f"^question should be {TEXT}, not bytes$",
+            ),
+            (
+                QueryRequest,
+                {"question": None},
+                TypeError,
+                f"^question should be {TEXT}, not NoneType$",
+            ),
+            (
+                QueryRequest,
+                {"image": b"GIF89a"},
+                TypeError,
+                f"^image should be {IMAGE}, not bytes$",
+            ),
+            (
+                QueryRequest,
+                {"image": "moon.jpg"},
+                ValueError,
+                f"^image should be {IMAGE}, not 'moon.jpg'$",
+            ),
+            (
+                QueryRequest,
+                {"reasoning": 1},
+                ValueError,
+                "^reasoning should be True, False or None, not 1$",
+            ),
+            (
+                QueryRequest,
+                {"model": ""},
+                ValueError,
+                f"^model should be a model's name, {TEXT}, not ''$",
+            ),
+            (
+                QueryRequest,
+                {"settings": {"top_p": 1}},
+                TypeError,
+                "^settings should be a Settings, not dict$",
+            ),
+            (
+                CaptionRequest,
+                {"image": None},
+                TypeError,
+                f"^image should be {IMAGE}, not NoneType$",
+            ),
+            (
+                CaptionRequest,
+                {"length": "tiny"},
+                ValueError,
+                '^length should be "short", "normal" or "long", not \'tiny\'$',
+            ),
+            (
+                CaptionRequest,
+                {"length": ["short"]},
+                TypeError,
+                '^length should be "short", "normal" or "long", not list$',
+            ),
             (SegmentRequest, {"object": " "}, ValueError, f"^object should be {TEXT}, not ' '$"),
             (SegmentRequest, {"image": b""}, TypeError, f"^image should be {IMAGE}, not bytes$"),
             (DetectRequest, {"object": 7}, ValueError, f"^object should be {TEXT}, not 7$"),
             (PointRequest, {"object": ["moon"]}, TypeError, f"^object should be {TEXT}, not list$"),
-            (DetectRequest, {"model": 3}, ValueError, f"^model should be a model's name, {TEXT}, not 3$"),
+            (
+                DetectRequest,
+                {"model": 3},
+                ValueError,
+                f"^model should be a model's name, {TEXT}, not 3$",
+            ),
         ],
     )
     def test_of_requests(self, make: Any, bad: dict[str, Any], kind: type[Exception], words: str):
@@ -281,7 +398,11 @@ class TestBadValues:
     @pytest.mark.parametrize(
         ("field", "expected", "values"),
         [
-            ("temperature", "a number of at least 0", [-0.1, float("nan"), float("inf"), 2**63, 10**400, "0", True]),
+            (
+                "temperature",
+                "a number of at least 0",
+                [-0.1, float("nan"), float("inf"), 2**63, 10**400, "0", True],
+            ),
             ("top_p", "a number above 0 and at most 1", [0, -1, 1.1, float("nan"), "1", True]),
             ("max_tokens", "a whole number of at least 1", [0, -5, 1.0, "1", True, 2**63]),
             ("max_objects", "a whole number of at least 1", [0, -5, 1.5, "1", False, 10**400]),
@@ -298,17 +419,30 @@ class TestBadValues:
 
     @pytest.mark.parametrize(
         "settings",
-        [{"temperature": 0}, {"temperature": 2.5}, {"top_p": 1}, {"top_p": 0.0001}, {"max_tokens": 1}, {"max_objects": 10**6}],
+        [
+            {"temperature": 0},
+            {"temperature": 2.5},
+            {"top_p": 1},
+            {"top_p": 0.0001},
+            {"max_tokens": 1},
+            {"max_objects": 10**6},
+        ],
     )
     def test_settings_at_their_borders(self, settings: dict[str, Any]):
-        assert body_of(QueryRequest(question="?", settings=Settings(**settings)))["settings"] == settings
+        assert (
+            body_of(QueryRequest(question="?", settings=Settings(**settings)))["settings"]
+            == settings
+        )
 
     def test_long_ones_are_shortened(self):
         with pytest.raises(ValueError, match="length should be") as caught:
             CaptionRequest(image=PIXEL, length="x" * 1_000_000)  # type: ignore[arg-type]
         assert len(str(caught.value)) < 200
 
-    @pytest.mark.parametrize("make", [QueryRequest, CaptionRequest, SegmentRequest, DetectRequest, PointRequest, Settings])
+    @pytest.mark.parametrize(
+        "make",
+        [QueryRequest, CaptionRequest, SegmentRequest, DetectRequest, PointRequest, Settings],
+    )
     def test_names_are_needed(self, make: Any):
         with pytest.raises(TypeError, match="positional"):
             make(PIXEL)
@@ -322,13 +456,22 @@ class TestValues:
     @pytest.mark.parametrize("skill", REQUESTS)
     def test_frozen_comparable_hashable_picklable(self, skill: str):
         request = REQUESTS[skill]
-        for again in (pickle.loads(pickle.dumps(request)), copy.copy(request), copy.deepcopy(request)):
+        for again in (
+            pickle.loads(pickle.dumps(request)),
+            copy.copy(request),
+            copy.deepcopy(request),
+        ):
             assert (again, hash(again)) == (request, hash(request))
             assert type(again) is type(request)
         with pytest.raises(AttributeError):
             request.model = "other"  # type: ignore[misc]
         assert request != type(request)(
-            **{name: getattr(request, name) for name in request.__struct_fields__ if name != "model"}, model="x"
+            **{
+                name: getattr(request, name)
+                for name in request.__struct_fields__
+                if name != "model"
+            },
+            model="x",
         )
 
     def test_requests_of_two_skills_differ(self):
@@ -345,7 +488,13 @@ class TestValues:
             settings.top_p = 1  # type: ignore[misc]
 
     def test_with_all_fields_they_pickle_too(self):
-        request = SegmentRequest(image=PIXEL, object="moon", spatial_refs=iter([(0, 1)]), settings=Settings(max_tokens=1), model="m")
+        request = SegmentRequest(
+            image=PIXEL,
+            object="moon",
+            spatial_refs=iter([(0, 1)]),
+            settings=Settings(max_tokens=1),
+            model="m",
+        )
         assert pickle.loads(pickle.dumps(request)) == request
         assert hash(copy.deepcopy(request)) == hash(request)
 
@@ -356,19 +505,41 @@ class TestValues:
                     return f"{question} in {most}"
                 case CaptionRequest(length=None):
                     return "as long as it likes"
-                case SegmentRequest(object=name) | DetectRequest(object=name) | PointRequest(object=name):
+                case (
+                    SegmentRequest(object=name)
+                    | DetectRequest(object=name)
+                    | PointRequest(object=name)
+                ):
                     return name
                 case _:
                     return "?"
 
-        assert about(QueryRequest(question="What?", settings=Settings(max_tokens=5))) == "What? in 5"
-        assert [about(request) for request in REQUESTS.values()] == ["?", "as long as it likes", "moon", "moon", "moon", "?"]
+        assert (
+            about(QueryRequest(question="What?", settings=Settings(max_tokens=5))) == "What? in 5"
+        )
+        assert [about(request) for request in REQUESTS.values()] == [
+            "?",
+            "as long as it likes",
+            "moon",
+            "moon",
+            "moon",
+            "?",
+        ]
 
     def test_reprs_are_short_and_leave_out_what_is_not_set(self):
         image = "<EncodedImage image/jpeg, 10,000,023 characters>"
-        assert repr(QueryRequest(question="?", image=BIG)) == f"QueryRequest(question='?', image={image})"
-        assert repr(CaptionRequest(image=BIG, model="m")) == f"CaptionRequest(model='m', image={image})"
-        assert repr(DetectRequest(image=BIG, object="moon")) == f"DetectRequest(image={image}, object='moon')"
+        assert (
+            repr(QueryRequest(question="?", image=BIG))
+            == f"QueryRequest(question='?', image={image})"
+        )
+        assert (
+            repr(CaptionRequest(image=BIG, model="m"))
+            == f"CaptionRequest(model='m', image={image})"
+        )
+        assert (
+            repr(DetectRequest(image=BIG, object="moon"))
+            == f"DetectRequest(image={image}, object='moon')"
+        )
 
 
 class TestHTTPRequest:
@@ -390,7 +561,9 @@ class TestHTTPRequest:
                 pytest.fail(repr(other))
 
     def test_repr_has_neither_key_nor_picture(self):
-        http = CaptionRequest(image=BIG).to_http(Endpoint(api_key="SECRET", headers={"X-Org": "SECRET"}))
+        http = CaptionRequest(image=BIG).to_http(
+            Endpoint(api_key="SECRET", headers={"X-Org": "SECRET"})
+        )
         assert repr(http) == (
             "<HTTPRequest POST https://api.moondream.ai/v1/caption, headers: Accept, Accept-Encoding, Content-Type, User-Agent, "
             "X-Moondream-Auth, X-Org; body of 10,000,053 bytes>"

@@ -39,19 +39,32 @@ METADATA = Metadata(
     headers=Headers({"Set-Cookie": "SECRET"}),
     extra={"org_id": "SECRET", "nested": [{"x": None}]},
 )
-REASONING = Reasoning("The moon is curved.", (Grounding(0, 8, (Point(0.5, 0.25),)), Grounding(9, 11)))
-HASHABLE = [BOX, Point(0.5, 0.25), METADATA.metrics, METADATA.stats, METADATA.usage, REASONING, *REASONING.grounding, METADATA.headers]
+REASONING = Reasoning(
+    "The moon is curved.", (Grounding(0, 8, (Point(0.5, 0.25),)), Grounding(9, 11))
+)
+HASHABLE = [
+    BOX,
+    Point(0.5, 0.25),
+    METADATA.metrics,
+    METADATA.stats,
+    METADATA.usage,
+    REASONING,
+    *REASONING.grounding,
+    METADATA.headers,
+]
 RESULTS: list[Result] = [
     QueryResult("A moon.", REASONING, METADATA),
     CaptionResult("A moon.", METADATA),
-    SegmentResult("M0 0L1 1z", BOX, "no path", METADATA, growing=True),
+    SegmentResult("M0 0L1 1z", BOX, "no path", METADATA, partial=True),
     DetectResult((BOX, BOX), METADATA),
     PointResult((Point(0.5, 0.25),), METADATA),
     ChatResult("A moon.", REASONING, METADATA),
 ]
 
 
-@pytest.mark.parametrize("value", [*HASHABLE, METADATA, *RESULTS], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [*HASHABLE, METADATA, *RESULTS], ids=lambda value: type(value).__name__
+)
 def test_values(value: Any):
     for again in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
         assert again == value
@@ -102,7 +115,13 @@ def test_empty_ones(result: Any, empty: tuple[Any, ...]):
     fields = tuple(getattr(result, name) for name in result.__struct_fields__)
     assert fields == (*empty, Metadata(), *([False] if isinstance(result, SegmentResult) else []))
     about = result.metadata
-    assert (about.request_id, about.finish_reason, about.metrics, about.stats, about.deltas_match) == (None, None, None, None, None)
+    assert (
+        about.request_id,
+        about.finish_reason,
+        about.metrics,
+        about.stats,
+        about.deltas_match,
+    ) == (None, None, None, None, None)
     assert (about.headers, about.extra) == (Headers(), {})
 
 
@@ -145,8 +164,8 @@ class TestRepr:
         assert repr(SegmentResult(path[:60], BOX, "why")) == (
             f"SegmentResult(path={path[:60]!r}, bbox={BOX!r}, parse_error='why', metadata=Metadata())"
         )
-        assert repr(SegmentResult("M 0", growing=True)) == (
-            "SegmentResult(path='M 0', bbox=None, parse_error=None, metadata=Metadata(), growing=True)"
+        assert repr(SegmentResult("M 0", partial=True)) == (
+            "SegmentResult(path='M 0', bbox=None, parse_error=None, metadata=Metadata(), partial=True)"
         )
 
 

@@ -35,7 +35,7 @@ from sansio_moondream import (
     Unknown,
 )
 from sansio_moondream.testing import EVENT_STREAM, each_byte, run
-from tests.helpers import DETECT, END, QUERY, SEGMENT, check_cuttings, delta, record
+from tests.helpers import DETECT, END, QUERY, SEGMENT, check_fragmentations, delta, record
 
 A, B = TextDelta("a", 1), TextDelta("b", 2)
 AB = delta("a", 1) + delta("b", 2)
@@ -67,18 +67,22 @@ class TestPulling:
             taken.extend(stream.events())
         assert taken == [A, B]
 
-    @pytest.mark.parametrize("pieces", [[AB], [delta("a", 1), delta("b", 2)], each_byte(AB)], ids=["whole", "each", "bytes"])
-    def test_leaving_events_early_loses_nothing(self, pieces: list[bytes]):
+    @pytest.mark.parametrize(
+        "chunks",
+        [[AB], [delta("a", 1), delta("b", 2)], each_byte(AB)],
+        ids=["whole", "each", "bytes"],
+    )
+    def test_leaving_events_early_loses_nothing(self, chunks: list[bytes]):
         stream = opened()
-        for piece in pieces:
-            stream.receive_data(piece)
+        for chunk in chunks:
+            stream.receive_data(chunk)
         for event in stream.events():
             assert event == A
             break
         stream.receive_data(delta("c", 3))
         assert drain(stream) == [B, TextDelta("c", 3)]
 
-    def test_an_event_left_lies_before_the_next_piece(self):
+    def test_an_event_left_lies_before_the_next_chunk(self):
         stream = opened(delta("a", 1))
         left = stream.events()
         stream.receive_data(delta("b", 2))
@@ -113,7 +117,12 @@ class TestPulling:
 
     def test_nothing_is_ready_before_the_head(self):
         stream = ResponseStream(QUERY)
-        assert (stream.next_event(), drain(stream), stream.snapshot, stream.request_id) == (NEED_DATA, [], None, None)
+        assert (stream.next_event(), drain(stream), stream.snapshot, stream.request_id) == (
+            NEED_DATA,
+            [],
+            None,
+            None,
+        )
 
     @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
     def test_bytes_of_any_kind_are_copied(self, kind: Any):
@@ -139,7 +148,7 @@ class TestPulling:
             stream.receive_data(data[needed - 1 : needed])
             assert drain(stream) == [BBox(0, 0, 1, 1)]
 
-    def test_a_large_piece_is_decoded_as_it_is_taken(self):
+    def test_a_large_chunk_is_decoded_as_it_is_taken(self):
         stream = opened(delta("x" * 1000) * 1000 + END)
         events = stream.events()
         next(events)
@@ -154,7 +163,10 @@ class TestPulling:
 class TestResult:
     def test_needs_the_end(self):
         stream = opened(AB)
-        with pytest.raises(LocalProtocolError, match="result\\(\\) came while reading events: feed the response to its end first"):
+        with pytest.raises(
+            LocalProtocolError,
+            match="result\\(\\) came while reading events: feed the response to its end first",
+        ):
             stream.result()
         assert drain(stream) == [A, B]
 
@@ -212,7 +224,12 @@ class TestResult:
     def test_request_id_from_the_header_where_the_body_has_none(self):
         headers = {"content-type": "text/event-stream", "X-Request-Id": "h1"}
         assert run(QUERY, [AB + END], headers=headers).snapshot.metadata.request_id == "h1"
-        assert run(QUERY, [record({"completed": True, "request_id": 7})], headers=headers).snapshot.metadata.request_id == "7"
+        assert (
+            run(
+                QUERY, [record({"completed": True, "request_id": 7})], headers=headers
+            ).snapshot.metadata.request_id
+            == "7"
+        )
 
 
 class TestErrors:
@@ -243,7 +260,9 @@ class TestErrors:
 
     def test_they_say_what_was_seen_in_short(self):
         outcome = run(QUERY, [b'data: {"chunk": 5, "note": "' + b"x" * 5000 + b'"}\n\n'])
-        assert str(outcome.error).startswith('the server sent a message in which "chunk" should be text, not a number: {"chunk": 5, "note"')
+        assert str(outcome.error).startswith(
+            'the server sent a message in which "chunk" should be text, not a number: {"chunk": 5, "note"'
+        )
         assert len(str(outcome.error)) < 400
 
     @pytest.mark.parametrize(
@@ -284,7 +303,15 @@ class TestErrors:
         assert run(QUERY, [AB + END + b"data: [DONE]\n\n"]).error is None
 
     @pytest.mark.parametrize(
-        "bbox", [1, "box", [0, 0, 1, 1], {}, {"x_min": 0, "y_min": 0, "x_max": 1}, {"x_min": "0", "y_min": 0, "x_max": 1, "y_max": 1}]
+        "bbox",
+        [
+            1,
+            "box",
+            [0, 0, 1, 1],
+            {},
+            {"x_min": 0, "y_min": 0, "x_max": 1},
+            {"x_min": "0", "y_min": 0, "x_max": 1, "y_max": 1},
+        ],
     )
     def test_boxes_that_are_none(self, bbox: Any):
         outcome = run(SEGMENT, [record({"type": "bbox", "bbox": bbox})])
@@ -309,7 +336,12 @@ class TestErrors:
             gc.enable()
 
     def test_an_error_of_the_transport_comes_as_it_is(self):
-        for fault in (IdleTimeout("no byte for 5 s"), FirstEventTimeout("x"), RemoteProtocolError("bad framing"), ServerError("x")):
+        for fault in (
+            IdleTimeout("no byte for 5 s"),
+            FirstEventTimeout("x"),
+            RemoteProtocolError("bad framing"),
+            ServerError("x"),
+        ):
             stream = opened(AB)
             stream.receive_error(fault)
             with pytest.raises(type(fault)) as caught:
@@ -322,7 +354,10 @@ class TestErrors:
         fault = ConnectionResetError(104, "Connection reset by peer")
         stream = opened(AB)
         stream.receive_error(fault)
-        with pytest.raises(ConnectionLost, match=r"the connection broke: ConnectionResetError: .*Connection reset by peer") as caught:
+        with pytest.raises(
+            ConnectionLost,
+            match=r"the connection broke: ConnectionResetError: .*Connection reset by peer",
+        ) as caught:
             stream.result()
         assert caught.value.__cause__ is fault
 
@@ -339,7 +374,11 @@ class TestErrors:
         error = run(QUERY, [AB]).error
         assert error is not None
         again = pickle.loads(pickle.dumps(error))
-        assert (type(again), str(again), again.partial) == (IncompleteStream, str(error), error.partial)
+        assert (type(again), str(again), again.partial) == (
+            IncompleteStream,
+            str(error),
+            error.partial,
+        )
 
 
 class TestOrder:
@@ -400,23 +439,38 @@ class TestOrder:
         reached = {state for targets in TRANSITIONS.values() for state in targets.values()}
         assert reached == set(State)
         assert {trigger for targets in TRANSITIONS.values() for trigger in targets} == set(Trigger)
-        assert {state for state, targets in TRANSITIONS.items() if not targets} == {State.COMPLETED, State.FAILED}
+        assert {state for state, targets in TRANSITIONS.items() if not targets} == {
+            State.COMPLETED,
+            State.FAILED,
+        }
 
 
 class TestHead:
-    @pytest.mark.parametrize("content_type", ["text/event-stream", "text/event-stream; charset=iso-8859-1", "Text/Event-Stream ;x=y"])
+    @pytest.mark.parametrize(
+        "content_type",
+        ["text/event-stream", "text/event-stream; charset=iso-8859-1", "Text/Event-Stream ;x=y"],
+    )
     def test_event_streams(self, content_type: str):
-        assert run(QUERY, ['data: {"chunk": "é"}\n\n'.encode() + END], headers={"Content-Type": content_type}).snapshot.text == "é"
+        assert (
+            run(
+                QUERY,
+                ['data: {"chunk": "é"}\n\n'.encode() + END],
+                headers={"Content-Type": content_type},
+            ).snapshot.text
+            == "é"
+        )
 
-    @pytest.mark.parametrize("headers", [[], {"content-type": "application/octet-stream"}, [(b"Content-Type", b"")]])
+    @pytest.mark.parametrize(
+        "headers", [[], {"content-type": "application/octet-stream"}, [(b"Content-Type", b"")]]
+    )
     @pytest.mark.parametrize("lead", [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf"])
     def test_a_body_that_the_head_does_not_name(self, headers: Any, lead: bytes):
         whole = run(QUERY, [AB + END]).events[:-1]
-        for pieces in ([lead + AB + END], each_byte(lead + AB + END)) if lead != b" \r\n\t" else []:
-            outcome = run(QUERY, pieces, headers=headers)
+        for chunks in ([lead + AB + END], each_byte(lead + AB + END)) if lead != b" \r\n\t" else []:
+            outcome = run(QUERY, chunks, headers=headers)
             assert (outcome.events[:-1], outcome.error) == (whole, None)
-        for pieces in ([lead + b'{"answer": "x"}'], each_byte(lead + b'{"answer": "x"}')):
-            outcome = run(QUERY, pieces, headers=headers)
+        for chunks in ([lead + b'{"answer": "x"}'], each_byte(lead + b'{"answer": "x"}')):
+            outcome = run(QUERY, chunks, headers=headers)
             assert (outcome.snapshot.text, outcome.error) == ("x", None)
 
     @pytest.mark.parametrize("body", [b"", b"\n", b"\xef\xbb"])
@@ -437,8 +491,16 @@ class TestHead:
             (201, {"content-type": "image/png"}, "answered 201 with 'image/png'"),
             (204, {}, "answered 204, which has no body"),
             (205, {}, "answered 205, which has no body"),
-            (200, {"content-type": "text/event-stream", "content-encoding": "br"}, "the content coding 'br'"),
-            (200, {"content-type": "text/event-stream", "content-encoding": "gzip, deflate"}, "the content coding 'gzip, deflate'"),
+            (
+                200,
+                {"content-type": "text/event-stream", "content-encoding": "br"},
+                "the content coding 'br'",
+            ),
+            (
+                200,
+                {"content-type": "text/event-stream", "content-encoding": "gzip, deflate"},
+                "the content coding 'gzip, deflate'",
+            ),
         ],
     )
     def test_heads_that_are_no_answer(self, status_code: int, headers: dict[str, str], words: str):
@@ -452,17 +514,29 @@ class TestJSON:
     JSON = (("content-type", "application/json; charset=utf-8"),)
 
     def run(self, body: bytes, request: Any = QUERY, **more: Any) -> Any:
-        outcomes = [run(request, pieces, headers=self.JSON, **more) for pieces in ([body], each_byte(body))]
+        outcomes = [
+            run(request, chunks, headers=self.JSON, **more) for chunks in ([body], each_byte(body))
+        ]
         assert outcomes[0].key == outcomes[1].key
         return outcomes[0]
 
     def test_problem_and_vendor_types_are_json(self):
-        assert run(QUERY, [b'{"answer": "x"}'], headers={"content-type": "application/vnd.api+json"}).snapshot.text == "x"
+        assert (
+            run(
+                QUERY, [b'{"answer": "x"}'], headers={"content-type": "application/vnd.api+json"}
+            ).snapshot.text
+            == "x"
+        )
 
     def test_a_stream_of_one(self):
-        outcome = self.run(b'\xef\xbb\xbf {"answer": "caf\xc3\xa9", "request_id": "7", "new": [1]} ')
+        outcome = self.run(
+            b'\xef\xbb\xbf {"answer": "caf\xc3\xa9", "request_id": "7", "new": [1]} '
+        )
         assert outcome.events == [TextDelta("café"), Completed(outcome.snapshot)]
-        assert (outcome.snapshot.metadata.request_id, outcome.snapshot.metadata.extra) == ("7", {"new": [1]})
+        assert (outcome.snapshot.metadata.request_id, outcome.snapshot.metadata.extra) == (
+            "7",
+            {"new": [1]},
+        )
         assert outcome.snapshot.metadata.deltas_match is None
 
     def test_an_empty_answer(self):
@@ -471,7 +545,18 @@ class TestJSON:
 
     @pytest.mark.parametrize(
         "body",
-        [b"{}", b'{"answer": null}', b'{"caption": "x"}', b'{"answer": 1}', b"[]", b"1", b"", b"  ", b'{"a": }', b'{"answer": "x"} {}'],
+        [
+            b"{}",
+            b'{"answer": null}',
+            b'{"caption": "x"}',
+            b'{"answer": 1}',
+            b"[]",
+            b"1",
+            b"",
+            b"  ",
+            b'{"a": }',
+            b'{"answer": "x"} {}',
+        ],
     )
     def test_no_answer(self, body: bytes):
         outcome = self.run(body)
@@ -479,7 +564,15 @@ class TestJSON:
         assert type(outcome.error) is RemoteProtocolError
 
     @pytest.mark.parametrize(
-        "body", [b"{", b'{"answer"', b'{"answer": "x', b'{"answer": "x\\', b'{"answer": "x", "metrics": {"a": 1}', b'{"a": ["}"']
+        "body",
+        [
+            b"{",
+            b'{"answer"',
+            b'{"answer": "x',
+            b'{"answer": "x\\',
+            b'{"answer": "x", "metrics": {"a": 1}',
+            b'{"a": ["}"',
+        ],
     )
     def test_cut_short(self, body: bytes):
         assert type(self.run(body).error) is IncompleteStream
@@ -490,7 +583,10 @@ class TestJSON:
         assert self.run(b'{"answer": "x"}', ending=OSError("reset")).error is None
 
     def test_a_fault_of_framing_is_one_though_the_answer_looks_whole(self):
-        assert type(self.run(b'{"answer": "x"}', ending=RemoteProtocolError("chunk size")).error) is RemoteProtocolError
+        assert (
+            type(self.run(b'{"answer": "x"}', ending=RemoteProtocolError("chunk size")).error)
+            is RemoteProtocolError
+        )
 
     def test_an_empty_body_of_a_lost_connection(self):
         assert type(self.run(b"", ending=OSError("reset")).error) is ConnectionLost
@@ -502,10 +598,21 @@ class TestJSON:
         assert type(self.run(b'{"bbox": null}', SEGMENT).error) is RemoteProtocolError
 
     @pytest.mark.parametrize(
-        "objects", ["null", "{}", '"x"', "[1]", "[[0, 0, 1, 1]]", '[{"x_min": true, "y_min": 0, "x_max": 1, "y_max": 1}]']
+        "objects",
+        [
+            "null",
+            "{}",
+            '"x"',
+            "[1]",
+            "[[0, 0, 1, 1]]",
+            '[{"x_min": true, "y_min": 0, "x_max": 1, "y_max": 1}]',
+        ],
     )
     def test_objects_that_are_none(self, objects: str):
-        assert type(self.run(f'{{"objects": {objects}}}'.encode(), DETECT).error) is RemoteProtocolError
+        assert (
+            type(self.run(f'{{"objects": {objects}}}'.encode(), DETECT).error)
+            is RemoteProtocolError
+        )
 
     def test_metadata_of_wrong_types_is_let_go(self):
         body = {
@@ -519,11 +626,18 @@ class TestJSON:
         }
         about = self.run(json.dumps(body).encode()).snapshot.metadata
         assert (about.request_id, about.finish_reason, about.stats) == (None, None, None)
-        assert (about.metrics.input_tokens, about.metrics.ttft_ms, about.metrics.decode_time_ms) == (None, 5.0, None)
+        assert (
+            about.metrics.input_tokens,
+            about.metrics.ttft_ms,
+            about.metrics.decode_time_ms,
+        ) == (None, 5.0, None)
         assert about.extra == {"reasoning": {"no": "text"}}
 
     def test_reasoning_as_text(self):
-        assert self.run(b'{"answer": "x", "reasoning": "because"}').snapshot.reasoning.text == "because"
+        assert (
+            self.run(b'{"answer": "x", "reasoning": "because"}').snapshot.reasoning.text
+            == "because"
+        )
 
     def test_errors_in_a_200(self):
         error = self.run(b'{"error": {"message": "busy", "type": "overloaded_error"}}').error
@@ -549,7 +663,11 @@ class TestInStreamErrors:
             (b'event: error\ndata: {"error": {"message": "boom"}}\n\n', APIError, "boom"),
             (b"event: error\ndata: boom\n\n", APIError, "boom"),
             (b'event: error\ndata: {"message": "boom"}\n\n', APIError, "boom"),
-            (record({"error": {}, "chunk": "x", "completed": True}), APIError, "(it gave no reason)"),
+            (
+                record({"error": {}, "chunk": "x", "completed": True}),
+                APIError,
+                "(it gave no reason)",
+            ),
         ],
     )
     def test_they_end_the_stream(self, data: bytes, class_: type[APIError], message: str):
@@ -581,21 +699,36 @@ def test_segment_messages():
     ]
     outcome = run(SEGMENT, [b"".join(map(record, data))])
     coarse = BBox(0, 0.5, 1, 1)
-    assert [type(event).__name__ for event in outcome.events] == ["BBox", "PathChunk", "PathChunk", "Unknown", "PathChunk", "Completed"]
+    assert [type(event).__name__ for event in outcome.events] == [
+        "BBox",
+        "PathChunk",
+        "PathChunk",
+        "Unknown",
+        "PathChunk",
+        "Completed",
+    ]
     assert outcome.events[:3] == [coarse, PathChunk("M 0 0"), PathChunk(" L 1 1", 3)]
     assert (outcome.snapshot.bbox, outcome.snapshot.path) == (coarse, "")
 
 
 def test_reading_an_error_body_ends_in_its_error_however_it_ends():
     for ending in (None, OSError("reset"), IdleTimeout("stalled")):
-        outcome = run(QUERY, [b'{"error": "busy"}'], status_code=503, headers={"content-type": "application/json"}, ending=ending)
+        outcome = run(
+            QUERY,
+            [b'{"error": "busy"}'],
+            status_code=503,
+            headers={"content-type": "application/json"},
+            ending=ending,
+        )
         assert type(outcome.error) is ServerError
         assert outcome.error.message == "busy"
         assert outcome.snapshot is None
 
 
 class TestFastLane:
-    """Whole ordinary records take a short way; every message must come to the same by it and by the general way."""
+    """Whole ordinary records take a short way; every message must come to the same by it and by the
+    general way.
+    """
 
     @pytest.mark.parametrize(
         "odd",
@@ -626,7 +759,7 @@ class TestFastLane:
         expected = run(QUERY, each_byte(data)).key
         assert run(QUERY, [data]).key == expected
         assert run(QUERY, records).key == expected
-        assert check_cuttings(QUERY, data).key == expected
+        assert check_fragmentations(QUERY, data).key == expected
 
     @pytest.mark.parametrize(
         "odd",
@@ -641,36 +774,55 @@ class TestFastLane:
         ],
     )
     def test_the_documented_dialect_has_a_lane_too(self, odd: dict[str, Any]):
-        ordinary = [record({"chunk": f" {at}", "completed": False, "request_id": "r", "token_index": at}) for at in range(4)]
+        ordinary = [
+            record({"chunk": f" {at}", "completed": False, "request_id": "r", "token_index": at})
+            for at in range(4)
+        ]
         end = record({"completed": True, "chunk": "", "org_id": "o", "request_id": "r"})
-        for records in ([*ordinary, end], [*ordinary, record(odd), *ordinary, end], [record(odd), *ordinary, delta("y"), *ordinary, end]):
+        for records in (
+            [*ordinary, end],
+            [*ordinary, record(odd), *ordinary, end],
+            [record(odd), *ordinary, delta("y"), *ordinary, end],
+        ):
             data = b"".join(records)
-            expected = check_cuttings(QUERY, data)
+            expected = check_fragmentations(QUERY, data)
             assert run(QUERY, records).key == expected.key
             assert run(QUERY, each_byte(data)).key == expected.key
             if records[4] == end:
                 assert expected.events[:4] == [TextDelta(f" {at}", at) for at in range(4)]
-                assert (expected.snapshot.text, expected.snapshot.metadata.request_id) == (" 0 1 2 3", "r")
+                assert (expected.snapshot.text, expected.snapshot.metadata.request_id) == (
+                    " 0 1 2 3",
+                    "r",
+                )
 
     def test_text_that_uses_its_limit_up_leaves_the_lane(self):
         data = delta("abcdefgh") * 3000 + END
         for limit in (len("abcdefgh") * 3000, len("abcdefgh") * 3000 - 1):
             outcomes = [
-                run(QUERY, [data[at : at + size] for at in range(0, len(data), size)], limits=Limits(max_text_bytes=limit))
+                run(
+                    QUERY,
+                    [data[at : at + size] for at in range(0, len(data), size)],
+                    limits=Limits(max_text_bytes=limit),
+                )
                 for size in (len(data), 1460, len(delta("abcdefgh")))
             ]
             assert len({len(outcome.events) for outcome in outcomes}) == 1
             assert (outcomes[0].error is None) == (limit == 24000)
 
     def test_in_a_segmentation_too(self):
-        pieces = [record({"type": "path_delta", "chunk": f" L {at} 0", "completed": False, "token_index": at}) for at in range(9)]
-        data = b"".join(pieces) + record({"type": "final", "completed": True, "path": "M 0 0"})
-        outcome = check_cuttings(SEGMENT, data)
+        chunks = [
+            record(
+                {"type": "path_delta", "chunk": f" L {at} 0", "completed": False, "token_index": at}
+            )
+            for at in range(9)
+        ]
+        data = b"".join(chunks) + record({"type": "final", "completed": True, "path": "M 0 0"})
+        outcome = check_fragmentations(SEGMENT, data)
         assert outcome.events[:9] == [PathChunk(f" L {at} 0", at) for at in range(9)]
-        assert run(SEGMENT, pieces).key == run(SEGMENT, [b"".join(pieces)]).key
+        assert run(SEGMENT, chunks).key == run(SEGMENT, [b"".join(chunks)]).key
 
     def test_text_for_a_skill_that_has_none(self):
-        outcome = check_cuttings(DETECT, delta("a") * 3)
+        outcome = check_fragmentations(DETECT, delta("a") * 3)
         assert [type(event).__name__ for event in outcome.events] == ["Unknown"] * 3
 
 
@@ -685,13 +837,23 @@ def test_an_error_that_knows_more_keeps_it():
 
 
 def test_numbers_and_halves_that_only_the_general_way_reads():
-    data = b'data: {"chunk": "a", "note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n' + record({"completed": True})
-    assert check_cuttings(QUERY, data).snapshot.text == "a"
-    outcome = check_cuttings(QUERY, b'data: {"note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n')
+    data = (
+        b'data: {"chunk": "a", "note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n'
+        + record({"completed": True})
+    )
+    assert check_fragmentations(QUERY, data).snapshot.text == "a"
+    outcome = check_fragmentations(
+        QUERY, b'data: {"note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n'
+    )
     assert outcome.events == [Unknown({"note": [float("inf"), "\ufffd", {"\ufffd": "\U0001f319"}]})]
-    for text in (b"chunk", b"text"):  # which wait for their other half only where they are the answer's text
-        outcome = check_cuttings(DETECT, b'data: {"%s": "a\\ud83c"}\n\n' % text)
+    for text in (
+        b"chunk",
+        b"text",
+    ):  # which wait for their other half only where they are the answer's text
+        outcome = check_fragmentations(DETECT, b'data: {"%s": "a\\ud83c"}\n\n' % text)
         assert outcome.events == [Unknown({text.decode(): "a\ufffd"})]
-    assert check_cuttings(SEGMENT, b'data: {"completed": true, "text": "\\ud83c"}\n\n').snapshot.metadata.extra == {"text": "\ufffd"}
-    refused = check_cuttings(QUERY, b'data: ["\\ud83c"]\n\n')
+    assert check_fragmentations(
+        SEGMENT, b'data: {"completed": true, "text": "\\ud83c"}\n\n'
+    ).snapshot.metadata.extra == {"text": "\ufffd"}
+    refused = check_fragmentations(QUERY, b'data: ["\\ud83c"]\n\n')
     assert type(refused.error) is RemoteProtocolError

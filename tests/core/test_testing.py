@@ -1,4 +1,4 @@
-"""The testing module itself: its cuttings are what they say, and its check can fail."""
+"""The testing module itself: its fragmentations are what they say, and its check can fail."""
 
 from __future__ import annotations
 
@@ -12,49 +12,52 @@ from hypothesis import strategies as st
 from sansio_moondream import Completed, ConnectionLost, IncompleteStream, ResponseStream, TextDelta
 from sansio_moondream.testing import (
     EOF,
-    Fault,
+    BreakAt,
     at_offsets,
-    check_cuttings,
+    check_fragmentations,
     each_byte,
-    every_cutting,
-    one_cut,
+    every_fragmentation,
+    in_two,
     record_ends,
     run,
-    with_empty_pieces,
+    with_empty_chunks,
 )
 from tests.helpers import END, QUERY, delta
 
 
-def test_cuttings():
+def test_fragmentations():
     assert each_byte(b"abc") == [b"a", b"b", b"c"]
     assert at_offsets(b"abcdef", [4, 2, 2, 0, 6, 99, -1]) == [b"ab", b"cd", b"ef"]
-    assert list(one_cut(b"abc")) == [[b"a", b"bc"], [b"ab", b"c"]]
-    assert with_empty_pieces([b"a", b"b"]) == [b"", b"a", b"", b"b", b""]
-    assert [name for name, _ in every_cutting(b"abc")] == [
+    assert list(in_two(b"abc")) == [[b"a", b"bc"], [b"ab", b"c"]]
+    assert with_empty_chunks([b"a", b"b"]) == [b"", b"a", b"", b"b", b""]
+    assert [name for name, _ in every_fragmentation(b"abc")] == [
         "whole",
         "cut at 1",
         "cut at 2",
         "byte by byte",
-        "byte by byte with empty pieces",
+        "byte by byte with empty chunks",
     ]
 
 
 @given(st.binary(max_size=30))
 def test_every_cutting_has_all_the_bytes(data: bytes):
-    assert all(b"".join(pieces) == data for _, pieces in every_cutting(data))
+    assert all(b"".join(chunks) == data for _, chunks in every_fragmentation(data))
 
 
 def test_some_of_the_cuttings_of_long_data():
     data = (delta("x" * 100) + "月\r\n".encode()) * 9
-    names = [name for name, _ in every_cutting(data, most=120)]
-    assert [*names[:1], *names[-2:]] == [name for name, _ in every_cutting(b"")]
+    names = [name for name, _ in every_fragmentation(data, most=120)]
+    assert [*names[:1], *names[-2:]] == [name for name, _ in every_fragmentation(b"")]
     offsets = [int(name.removeprefix("cut at ")) for name in names[1:-2]]
     assert offsets == sorted(set(offsets))
     assert 100 < len(offsets) <= 120
     assert data.index("月".encode()) + 1 in offsets
-    assert max(after - before for before, after in pairwise([0, *offsets, len(data)])) < 3 * len(data) / 120
-    assert list(every_cutting(data, most=len(data))) == list(every_cutting(data))
-    assert [pieces for _, pieces in every_cutting(b"abcd", most=1)][1:-2] == [[b"a", b"bcd"]]
+    assert (
+        max(after - before for before, after in pairwise([0, *offsets, len(data)]))
+        < 3 * len(data) / 120
+    )
+    assert list(every_fragmentation(data, most=len(data))) == list(every_fragmentation(data))
+    assert [chunks for _, chunks in every_fragmentation(b"abcd", most=1)][1:-2] == [[b"a", b"bcd"]]
 
 
 def test_record_ends():
@@ -65,25 +68,27 @@ def test_record_ends():
 @pytest.mark.parametrize("error", [EOF, ConnectionLost("gone"), OSError("gone")])
 def test_faults(error: Exception | None):
     data = delta("a") + delta("b") + END
-    body, ending = Fault(record_ends(data)[1], error).apply(data)
-    outcome = check_cuttings(QUERY, body, ending=ending)
+    body, ending = BreakAt(record_ends(data)[1], error).apply(data)
+    outcome = check_fragmentations(QUERY, body, ending=ending)
     assert outcome.events == [TextDelta("a"), TextDelta("b")]
     assert type(outcome.error) is (IncompleteStream if error is EOF else ConnectionLost)
     assert getattr(error, "partial", None) is None  # the plan can be used again
 
 
-def test_the_check_fails_for_a_decoder_that_depends_on_the_cutting(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_fails_for_a_decoder_that_depends_on_the_fragmentation(
+    monkeypatch: pytest.MonkeyPatch,
+):
     class Wrong(ResponseStream[Any]):
         def receive_data(self, data: bytes | bytearray | memoryview) -> None:
             super().receive_data(bytes(data).strip(b"\n"))
 
     monkeypatch.setattr("sansio_moondream.testing._outcomes.ResponseStream", Wrong)
     with pytest.raises(AssertionError, match=r"cut at \d+ gives another outcome than whole"):
-        check_cuttings(QUERY, delta("a") + END)
+        check_fragmentations(QUERY, delta("a") + END)
 
 
 def test_outcomes_of_streams_that_end_by_themselves_ignore_what_follows():
-    outcome = check_cuttings(QUERY, delta("a") + END)
+    outcome = check_fragmentations(QUERY, delta("a") + END)
     assert outcome.events[-1] == Completed(outcome.snapshot)
 
 

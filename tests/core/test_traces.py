@@ -1,4 +1,4 @@
-"""Every captured response, in every cutting, comes to what the server meant."""
+"""Every captured response, in every fragmentation, comes to what the server meant."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from sansio_moondream import (
     Stats,
     TextDelta,
 )
-from sansio_moondream.testing import Fault, at_offsets, each_byte, record_ends, run
-from tests.helpers import TRACES, Trace, check_cuttings, run_socket
+from sansio_moondream.testing import BreakAt, at_offsets, each_byte, record_ends, run
+from tests.helpers import TRACES, Trace, check_fragmentations, run_socket
 
 TEXT = (
     "The image shows a crescent moon against a black background. The moon is rendered in shades of gray, appearing as a smooth, "
@@ -37,29 +37,50 @@ TEXT = (
     '"C:\\tmp"\u2028Line\u2029two\x85three\x0bfour\x0cfive\ndata: x\n\nEnd\t.\r\n\ufeff.'
 )
 BY_NAME = {trace.name: trace for trace in TRACES}
-STREAMS = [trace.name for trace in TRACES if trace.status_code == 200 and trace.ending is None and b"data: " in trace.body[:6]]
+STREAMS = [
+    trace.name
+    for trace in TRACES
+    if trace.status_code == 200 and trace.ending is None and b"data: " in trace.body[:6]
+]
 
 
 def short(body: bytes) -> bytes:
-    """A long stream without most of its path pieces, for tests that take time with the square of the length."""
+    """A long stream without most of its path chunks, for tests that take time with the square of
+    the length.
+    """
     records = body.split(b"\n\n")
     return body if len(records) < 100 else b"\n\n".join([*records[:12], *records[-2:]])
 
 
 def outcome(name: str):
     trace = BY_NAME[name]
-    return run(trace.request, trace.pieces, status_code=trace.status_code, headers=trace.headers, ending=trace.ending)
+    return run(
+        trace.request,
+        trace.chunks,
+        status_code=trace.status_code,
+        headers=trace.headers,
+        ending=trace.ending,
+    )
 
 
 @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
-def test_every_cutting(trace: Trace):
-    about: dict[str, Any] = {"status_code": trace.status_code, "headers": trace.headers, "ending": trace.ending}
-    check_cuttings(trace.request, short(trace.body), **about)
+def test_every_fragmentation(trace: Trace):
+    about: dict[str, Any] = {
+        "status_code": trace.status_code,
+        "headers": trace.headers,
+        "ending": trace.ending,
+    }
+    check_fragmentations(trace.request, short(trace.body), **about)
     whole = run(trace.request, [trace.body], **about)
     borders = [end + shift for end in record_ends(trace.body) for shift in (-2, -1, 0, 1)]
-    cuttings = [trace.pieces, each_byte(trace.body), at_offsets(trace.body, borders), *(at_offsets(trace.body, [at]) for at in borders)]
-    for pieces in cuttings:
-        assert run(trace.request, pieces, **about).key == whole.key
+    fragmentations = [
+        trace.chunks,
+        each_byte(trace.body),
+        at_offsets(trace.body, borders),
+        *(at_offsets(trace.body, [at]) for at in borders),
+    ]
+    for chunks in fragmentations:
+        assert run(trace.request, chunks, **about).key == whole.key
 
 
 # Longer ones are cut at every offset of the head, and around every line end of the framing.
@@ -69,16 +90,38 @@ LONG = 2000
 @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
 def test_every_cutting_of_the_socket_bytes(trace: Trace):
     raw = b"".join(trace.raw)
-    lost = ConnectionLost("the server closed the connection before the end of the body") if trace.ending else None
-    expected = run(trace.request, [trace.body], status_code=trace.status_code, headers=trace.headers, ending=lost).key
+    lost = (
+        ConnectionLost("the server closed the connection before the end of the body")
+        if trace.ending
+        else None
+    )
+    expected = run(
+        trace.request,
+        [trace.body],
+        status_code=trace.status_code,
+        headers=trace.headers,
+        ending=lost,
+    ).key
     end_of_head = raw.index(b"\r\n\r\n") + 4
-    borders = {border + shift for border in chunk_borders(raw, end_of_head) for shift in (-2, -1, 0, 1, 2)}
-    offsets = range(1, len(raw)) if len(raw) < LONG else sorted({*range(1, end_of_head + 3), *(at for at in borders if at < 4000)})
-    for pieces in [[raw], trace.raw, each_byte(raw), at_offsets(raw, borders), *(at_offsets(raw, [at]) for at in offsets)]:
-        assert run_socket(trace.request, pieces).key == expected
+    borders = {
+        border + shift for border in chunk_borders(raw, end_of_head) for shift in (-2, -1, 0, 1, 2)
+    }
+    offsets = (
+        range(1, len(raw))
+        if len(raw) < LONG
+        else sorted({*range(1, end_of_head + 3), *(at for at in borders if at < 4000)})
+    )
+    for chunks in [
+        [raw],
+        trace.raw,
+        each_byte(raw),
+        at_offsets(raw, borders),
+        *(at_offsets(raw, [at]) for at in offsets),
+    ]:
+        assert run_socket(trace.request, chunks).key == expected
     if trace.ending is None:  # then nobody has to wait for the connection to close
-        for pieces in ([raw], trace.raw, each_byte(raw)):
-            assert run_socket(trace.request, pieces, eof=False).key == expected
+        for chunks in ([raw], trace.raw, each_byte(raw)):
+            assert run_socket(trace.request, chunks, eof=False).key == expected
 
 
 def chunk_borders(raw: bytes, start: int) -> list[int]:
@@ -93,12 +136,16 @@ def test_socket_bytes_that_end_anywhere_are_a_lost_connection_or_the_answer(trac
     whole = run_socket(trace.request, [raw])
     for offset in range(0, len(raw), 1 if len(raw) < 500 else 29 if len(raw) < 4000 else 2999):
         cut = run_socket(trace.request, [raw[:offset]])
-        assert cut.key == run_socket(trace.request, at_offsets(raw[:offset], range(0, offset, 3))).key
+        assert (
+            cut.key == run_socket(trace.request, at_offsets(raw[:offset], range(0, offset, 3))).key
+        )
         assert cut.events == whole.events[: len(cut.events)]
         if offset < end_of_head:
             assert type(cut.error) is ConnectionLost
             assert cut.snapshot is None
-        elif trace.status_code == 200 and cut.error is not None and type(whole.error) is not APIError:
+        elif (
+            trace.status_code == 200 and cut.error is not None and type(whole.error) is not APIError
+        ):
             assert type(cut.error) is ConnectionLost
             assert cut.error.partial == cut.snapshot
         elif trace.status_code != 200:
@@ -113,9 +160,18 @@ def test_engine_query():
     assert isinstance(events[-1], Completed)
     result = events[-1].result
     assert isinstance(result, QueryResult)
-    assert result.text == TEXT == "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert (
+        result.text
+        == TEXT
+        == "".join(event.text for event in events if isinstance(event, TextDelta))
+    )
     about = result.metadata
-    assert (about.request_id, about.finish_reason, about.deltas_match, about.extra) == ("31", "stop", True, {})
+    assert (about.request_id, about.finish_reason, about.deltas_match, about.extra) == (
+        "31",
+        "stop",
+        True,
+        {},
+    )
     assert about.metrics == Metrics(740, 76, 38.25, 189.21998299992993, 40.60319800003708)
     assert about.headers["server"] == "uvicorn"
 
@@ -125,7 +181,9 @@ def test_engine_caption():
     assert error is None
     assert isinstance(snapshot, CaptionResult)
     assert events[-1] == Completed(snapshot)
-    assert snapshot.text.startswith("A gray crescent moon hangs in a dark sky — 三日月 — with a soft glow 🌒")
+    assert snapshot.text.startswith(
+        "A gray crescent moon hangs in a dark sky — 三日月 — with a soft glow 🌒"
+    )
     assert snapshot.metadata.deltas_match is True
 
 
@@ -170,7 +228,9 @@ def test_engine_segment_parse_error():
     assert (result.path, result.parse_error) == ("", "invalid literal for int() with base 10: '@@'")
 
 
-@pytest.mark.parametrize("name", ["engine-query-whole", "station-query-whole", "engine-query-reasoning-whole"])
+@pytest.mark.parametrize(
+    "name", ["engine-query-whole", "station-query-whole", "engine-query-reasoning-whole"]
+)
 def test_whole_query_is_a_stream_of_one(name: str):
     events, error, result = outcome(name)
     assert error is None
@@ -191,7 +251,10 @@ def test_station_stats_of_a_whole_answer():
 
 
 def test_detect_and_point():
-    detected, pointed = outcome("engine-detect-whole").snapshot, outcome("engine-point-whole").snapshot
+    detected, pointed = (
+        outcome("engine-detect-whole").snapshot,
+        outcome("engine-point-whole").snapshot,
+    )
     assert isinstance(detected, DetectResult)
     assert detected.objects[1] == BBox(0.6499999999999999, 0.44999999999999996, 0.75, 0.75)
     assert isinstance(pointed, PointResult)
@@ -203,7 +266,12 @@ def test_detect_and_point():
     [
         ("engine-404", NotFoundError, "Not Found", 404),
         ("engine-query-400", BadRequestError, "Field 'question' must be a string", 400),
-        ("engine-query-reasoning-stream-refused", BadRequestError, "Streaming is not supported when reasoning is enabled", 400),
+        (
+            "engine-query-reasoning-stream-refused",
+            BadRequestError,
+            "Streaming is not supported when reasoning is enabled",
+            400,
+        ),
         ("station-query-fails-at-start", APIError, "model refused", 200),
         ("station-unknown-function", APIError, "Function 'nope' not available", 200),
     ],
@@ -236,7 +304,9 @@ def test_a_segmentation_that_dies_leaves_box_and_coarse_path():
     assert type(error) is ConnectionLost
     assert isinstance(error.partial, SegmentResult)
     assert error.partial.bbox == events[0]
-    assert error.partial.path == "".join(event.data for event in events if isinstance(event, PathChunk))
+    assert error.partial.path == "".join(
+        event.data for event in events if isinstance(event, PathChunk)
+    )
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -246,9 +316,11 @@ def test_cut_anywhere_it_is_incomplete_until_the_last_byte_of_its_last_payload(n
     whole = run(trace.request, [body], headers=trace.headers)
     assert whole.error is None
     needed = len(body.rstrip(b"\n"))
-    stats = name.startswith("station")  # its next to last record, the only one that ends in two braces, makes no event
+    stats = name.startswith(
+        "station"
+    )  # its next to last record, the only one that ends in two braces, makes no event
     for offset in range(len(body)):
-        data, ending = Fault(offset).apply(body)
+        data, ending = BreakAt(offset).apply(body)
         events, error, partial = run(trace.request, [data], headers=trace.headers, ending=ending)
         if offset >= needed:
             assert (events, error) == (whole.events, None)
@@ -256,16 +328,28 @@ def test_cut_anywhere_it_is_incomplete_until_the_last_byte_of_its_last_payload(n
         assert type(error) is IncompleteStream
         assert events == whole.events[: len(events)]
         assert error.partial == partial
-        pieces = [
-            event.text if isinstance(event, TextDelta) else event.data for event in events if isinstance(event, TextDelta | PathChunk)
+        chunks = [
+            event.text if isinstance(event, TextDelta) else event.data
+            for event in events
+            if isinstance(event, TextDelta | PathChunk)
         ]
-        assert (partial.path if isinstance(partial, SegmentResult) else partial.text) == "".join(pieces)
-        # Nothing that arrived is missing: a record counts as soon as the last byte of its payload is there.
-        assert len(events) == sum(end - 2 <= offset for end in record_ends(body)) - body[: offset + 2].count(b"}}\n\n") * stats
+        assert (partial.path if isinstance(partial, SegmentResult) else partial.text) == "".join(
+            chunks
+        )
+        # Nothing that arrived is missing: a record counts as soon as the last byte of its payload
+        # is there.
+        assert (
+            len(events)
+            == sum(end - 2 <= offset for end in record_ends(body))
+            - body[: offset + 2].count(b"}}\n\n") * stats
+        )
 
 
 def test_a_cut_stream_is_the_same_in_every_cutting_too():
     trace = BY_NAME["station-caption"]
     for offset in range(0, len(trace.body), 7):
         whole = run(trace.request, [trace.body[:offset]], headers=trace.headers)
-        assert run(trace.request, each_byte(trace.body[:offset]), headers=trace.headers).key == whole.key
+        assert (
+            run(trace.request, each_byte(trace.body[:offset]), headers=trace.headers).key
+            == whole.key
+        )

@@ -1,8 +1,9 @@
-"""The REST server of `moondream-station` from PyPI, with a stub in place of its model: python tests/station/server.py
+"""The REST server of `moondream-station` from PyPI, with a stub in place of its model: python
+tests/station/server.py
 
-Its routes, queue, event generator and error handling are the package's own; only what it calls a backend is ours, and its set-up, which
-would write into the home folder and download a model. The first line says the port.
-"""
+Its routes, queue, event generator and error handling are the package's own; only what it calls a
+backend is ours, and its set-up, which would write into the home folder and download a model. The
+first line says the port."""
 
 from __future__ import annotations
 
@@ -48,7 +49,11 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     backend = Backend()
-    models = SimpleNamespace(clear_worker_backends=lambda: None, get_worker_backends=lambda model, count: [backend], get_models=dict)
+    models = SimpleNamespace(
+        clear_worker_backends=lambda: None,
+        get_worker_backends=lambda model, count: [backend],
+        get_models=dict,
+    )
     rest_server: Any = import_module("moondream_station.core.rest_server")
     server = rest_server.RestServer({"current_model": "stub"}, models)
     if not server.start("127.0.0.1", port):

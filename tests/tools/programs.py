@@ -1,4 +1,6 @@
-"""The servers of the command line, run as programs: their address is on the first line, and they stop on a signal."""
+"""The servers of the command line, run as programs: their address is on the first line, and they
+stop on a signal.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,22 @@ class Program:
     """A running `moondream-stream serve` or `record`."""
 
     def __init__(self, arguments: tuple[object, ...], environment: Mapping[str, str]) -> None:
-        command = [sys.executable, "-W", "error", "-m", "moondream_tools.cli", *map(str, arguments), "--port", "0"]
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "moondream_tools.cli",
+            *map(str, arguments),
+            "--port",
+            "0",
+        ]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
         )
         assert self.process.stdout is not None and self.process.stderr is not None
         self.lines: list[str] = []
@@ -41,7 +56,12 @@ class Program:
     def wait_for_line(self, *words: str, after: int = 0) -> str:
         """The first line of the log, after so many, that has these words in it; waits for it."""
         with self._changed:
-            found = self._changed.wait_for(lambda: [line for line in self.lines[after:] if all(word in line for word in words)], PATIENCE)
+            found = self._changed.wait_for(
+                lambda: [
+                    line for line in self.lines[after:] if all(word in line for word in words)
+                ],
+                PATIENCE,
+            )
         assert found, (words, self.lines)
         return found[0]
 
@@ -69,7 +89,10 @@ class Program:
 
 @contextmanager
 def running(*arguments: object, **environment: str) -> Iterator[Program]:
-    """Run it while the block lasts. It has to stop cleanly, with nothing on standard error but its log."""
+    """Run it while the block lasts.
+
+    It has to stop cleanly, with nothing on standard error but its log.
+    """
     program = Program(arguments, environment)
     try:
         yield program

@@ -21,10 +21,23 @@ from typing import Any
 import pytest
 
 from moondream_tools.cli import Exit, main
-from moondream_transports import AnyioTransport, AsyncClient, Client, ReplayTransport, Timeouts, UrllibTransport
-from moondream_transports.testing._certificates import client_tls, server_tls
-from moondream_transports.testing._fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
-from moondream_transports.testing._faults import DELTAS, F1, WHOLE_BODY, WORDS, answers, sized
+from moondream_transports import (
+    AnyioTransport,
+    AsyncClient,
+    Client,
+    ReplayTransport,
+    Timeouts,
+    UrllibTransport,
+)
+from moondream_transports.conformance._certificates import client_tls, server_tls
+from moondream_transports.conformance._fault_server import (
+    LAST_CHUNK,
+    FaultServer,
+    Peer,
+    chunk,
+    head,
+)
+from moondream_transports.conformance._faults import DELTAS, F1, WHOLE_BODY, WORDS, answers, sized
 from sansio_moondream import (
     AuthenticationError,
     ConnectionLost,
@@ -71,7 +84,9 @@ def upstream() -> Iterator[Program]:
 
 
 @pytest.fixture(scope="module")
-def proxy_of_serve(upstream: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def proxy_of_serve(
+    upstream: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Recorded]:
     folder = tmp_path_factory.mktemp("recorded") / "here"
     with running("record", "--upstream", upstream.url, "--to", folder) as program:
         yield Recorded(program, folder)
@@ -102,7 +117,10 @@ def scripted_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripte
     def script(peer: Peer) -> None:
         SCRIPT.pop()(peer)
 
-    with FaultServer(script) as server, running("record", "--upstream", server.url, "--to", folder) as program:
+    with (
+        FaultServer(script) as server,
+        running("record", "--upstream", server.url, "--to", folder) as program,
+    ):
         yield Scripted(server, Recorded(program, folder))
 
 
@@ -128,10 +146,14 @@ def asked(program: Program, request: Request[Any], /, **headers: str) -> tuple[l
         return events, error
 
 
-def http_request(program: Program, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, list[tuple[str, str]], bytes]:
+def http_request(
+    program: Program, method: str, path: str, body: Any = None, **headers: str
+) -> tuple[int, list[tuple[str, str]], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=20)
     try:
-        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
         response = connection.getresponse()
         return response.status, response.getheaders(), response.read()
     finally:
@@ -147,40 +169,61 @@ def raw(program: Program, data: bytes) -> bytes:
 
 def post(*headers: str) -> bytes:
     body = json.dumps({"question": "What is this?", "stream": True})
-    lines = ["POST /v1/query HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}", *headers, "", body]
+    lines = [
+        "POST /v1/query HTTP/1.1",
+        "Host: localhost",
+        "Connection: close",
+        f"Content-Length: {len(body)}",
+        *headers,
+        "",
+        body,
+    ]
     return "\r\n".join(lines).encode()
 
 
 class TestPassingOn:
     @pytest.mark.parametrize("request_", OWN.values(), ids=list(OWN))
     @pytest.mark.parametrize("dialect", ["engine", "cloud", "station"])
-    def test_every_skill_streamed_and_whole(self, upstream: Program, proxy: Recorded, request_: Request[Any], dialect: str) -> None:
+    def test_every_skill_streamed_and_whole(
+        self, upstream: Program, proxy: Recorded, request_: Request[Any], dialect: str
+    ) -> None:
         headers = {"X_Moondream_Dialect": dialect}
         events, result = asked(proxy.program, request_, **headers)
         assert (events, result) == asked(upstream, request_, **headers)
-        assert client(proxy.program, **headers).send(request_) == client(upstream, **headers).send(request_)
+        assert client(proxy.program, **headers).send(request_) == client(upstream, **headers).send(
+            request_
+        )
         streamed, whole = proxy.new(2)
         for recording in (streamed, whole):
             assert recording.ending.fault == "eof"
             assert KEY not in recording.encode().decode()
-        with Client(ReplayTransport([streamed], None, match=Match.SKILL), LOCAL).stream(request_) as stream:
+        with Client(ReplayTransport([streamed], None, match=Match.SKILL), LOCAL).stream(
+            request_
+        ) as stream:
             assert list(stream)[:-1] == events[:-1]
         image = streamed.header.request_body.get("image_url")
         if "image" in request_.__struct_fields__ and (picture := request_.image):  # type: ignore[attr-defined]
             assert image["sha256"] == hashlib.sha256(picture.data).hexdigest()
 
     def test_the_very_bytes(self, upstream: Program, proxy: Recorded) -> None:
-        for headers in ([], ["X-Moondream-Cut: 50"], ["X-Moondream-Fault: gzip"], ["X-Moondream-Fault: 401"]):
+        for headers in (
+            [],
+            ["X-Moondream-Cut: 50"],
+            ["X-Moondream-Fault: gzip"],
+            ["X-Moondream-Fault: 401"],
+        ):
             through, direct = raw(proxy.program, post(*headers)), raw(upstream, post(*headers))
             assert sorted(through.partition(b"\r\n\r\n")[0].lower().split(b"\r\n")) == sorted(
                 direct.partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
             )
             if b"chunked" in direct:
-                through, direct = (_unchunked(data.partition(b"\r\n\r\n")[2]) for data in (through, direct))
+                through, direct = (
+                    _unchunked(data.partition(b"\r\n\r\n")[2]) for data in (through, direct)
+                )
                 assert through == direct
 
-    def test_each_piece_at_once(self, scripted: Scripted) -> None:
-        """The server sends the next piece only when the client has had the one before."""
+    def test_each_chunk_at_once(self, scripted: Scripted) -> None:
+        """The server sends the next chunk only when the client has had the one before."""
 
         def script(peer: Peer) -> None:
             peer.read_request()
@@ -197,14 +240,23 @@ class TestPassingOn:
                 scripted.server.saw_event()
             assert stream.result().text == "".join(WORDS)
         (recording,) = scripted.recorded.new()
-        assert [piece.data for piece in recording.pieces] == [*map(delta, WORDS), END]
+        assert [part.data for part in recording.chunks] == [*map(delta, WORDS), END]
 
     def test_what_reaches_the_server(self, scripted: Scripted) -> None:
         seen: list[tuple[bytes, bytes]] = []
 
         def script(peer: Peer) -> None:
             seen.append(peer.read_request())
-            peer.send(sized(b"{}", kind="application/json", Connection="X-Hop, close", X_Hop="1", X_End="2", Keep_Alive="timeout=5"))
+            peer.send(
+                sized(
+                    b"{}",
+                    kind="application/json",
+                    Connection="X-Hop, close",
+                    X_Hop="1",
+                    X_End="2",
+                    Keep_Alive="timeout=5",
+                )
+            )
 
         SCRIPT.append(script)
         path = f"/v1/other/path?key={KEY}&x=%20"
@@ -226,7 +278,11 @@ class TestPassingOn:
         assert f"x-moondream-auth: {KEY}" in (line.lower() for line in lines)
         assert not any(line.lower().startswith("te:") for line in lines)
         (recording,) = scripted.recorded.new()
-        assert (recording.header.method, recording.header.path, recording.header.request_body) == ("PUT", "/v1/other/path", {"a": 1})
+        assert (recording.header.method, recording.header.path, recording.header.request_body) == (
+            "PUT",
+            "/v1/other/path",
+            {"a": 1},
+        )
         written = recording.encode().decode()
         assert not any(secret in written for secret in (KEY, "12345678"))
         scripted.program.wait_for_line("PUT /v1/other/path 200", "-path.jsonl")
@@ -240,17 +296,30 @@ class TestPassingOn:
             peer.send(sized(b"{}", kind="application/json"))
 
         SCRIPT.append(script)
-        assert http_request(scripted.program, "POST", "/v1/query", "{}", Accept_Encoding="br")[0] == 200
+        assert (
+            http_request(scripted.program, "POST", "/v1/query", "{}", Accept_Encoding="br")[0]
+            == 200
+        )
         assert b"accept-encoding: identity" in seen[0].lower()
 
-    @pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", b"question=What"), ("HEAD", None)])
-    def test_what_is_not_json_passes_unrecorded(self, scripted: Scripted, method: str, body: bytes | None) -> None:
-        SCRIPT.append(lambda peer: peer.answer(head(200, [("Content-Length", "2")]) + (b"" if method == "HEAD" else b"ok")))
+    @pytest.mark.parametrize(
+        ("method", "body"), [("GET", None), ("POST", b"question=What"), ("HEAD", None)]
+    )
+    def test_what_is_not_json_passes_unrecorded(
+        self, scripted: Scripted, method: str, body: bytes | None
+    ) -> None:
+        SCRIPT.append(
+            lambda peer: peer.answer(
+                head(200, [("Content-Length", "2")]) + (b"" if method == "HEAD" else b"ok")
+            )
+        )
         so_far = len(scripted.program.lines)
         status, _, answer = http_request(scripted.program, method, "/v1/models", body)
         assert (status, answer) == (200, b"" if method == "HEAD" else b"ok")
         scripted.program.wait_for_line(
-            f"{method} /v1/models 200", "the request has a body that is not JSON" if body else "the request has no body", after=so_far
+            f"{method} /v1/models 200",
+            "the request has a body that is not JSON" if body else "the request has no body",
+            after=so_far,
         )
 
     def test_no_tunnels_and_no_other_server(self, scripted: Scripted) -> None:
@@ -263,7 +332,11 @@ class TestPassingOn:
             peer.send(sized(b"{}", kind="application/json"))
 
         SCRIPT.append(script)
-        absolute = post().replace(b"POST /v1", b"POST http://example.org/v1").replace(b"Host: localhost", b"Host: localhost:7")
+        absolute = (
+            post()
+            .replace(b"POST /v1", b"POST http://example.org/v1")
+            .replace(b"Host: localhost", b"Host: localhost:7")
+        )
         assert raw(scripted.program, absolute).startswith(b"HTTP/1.1 200 ")
         assert seen[0].startswith(b"POST /v1/query HTTP/1.1\r\n")
         assert f"Host: localhost:{scripted.server.port}".encode() in seen[0]
@@ -276,8 +349,13 @@ class TestPassingOn:
             peer.send(sized(WHOLE_BODY))
 
         SCRIPT.append(script)
-        body = json.dumps({"question": "?", "image_url": "data:image/png;base64," + "A" * 30_000_000})
-        assert http_request(scripted.program, "POST", "/v1/query", body, Expect="100-continue")[2] == WHOLE_BODY
+        body = json.dumps(
+            {"question": "?", "image_url": "data:image/png;base64," + "A" * 30_000_000}
+        )
+        assert (
+            http_request(scripted.program, "POST", "/v1/query", body, Expect="100-continue")[2]
+            == WHOLE_BODY
+        )
         assert hashlib.sha256(received[0]).digest() == hashlib.sha256(body.encode()).digest()
         (recording,) = scripted.recorded.new()
         assert recording.header.request_body["image_url"]["bytes"] == 22_500_000
@@ -303,7 +381,9 @@ class TestPassingOn:
                     texts.append((await stream.result()).text)
 
             async with AnyioTransport() as transport, asyncio.TaskGroup() as tasks:
-                asker = AsyncClient(transport, Endpoint(proxy.program.url), timeouts=Timeouts(60, 60, 60, 60))
+                asker = AsyncClient(
+                    transport, Endpoint(proxy.program.url), timeouts=Timeouts(60, 60, 60, 60)
+                )
                 for number in range(count):
                     tasks.create_task(ask(asker, number))
 
@@ -311,7 +391,7 @@ class TestPassingOn:
         recordings = proxy.new(count)
         assert len(texts) == count and len(set(texts)) == 1
         assert len({recording.header.request_body["question"] for recording in recordings}) == count
-        bodies = {b"".join(piece.data for piece in recording.pieces) for recording in recordings}
+        bodies = {b"".join(chunk.data for chunk in recording.chunks) for recording in recordings}
         assert len(bodies) == 1
         assert {recording.ending.fault for recording in recordings} == {"eof"}
 
@@ -341,17 +421,26 @@ class TestEndings:
         ],
     )
     def test_faults_are_passed_on_and_recorded(
-        self, upstream: Program, proxy: Recorded, fault: str, error: type[MoondreamError], ending: str
+        self,
+        upstream: Program,
+        proxy: Recorded,
+        fault: str,
+        error: type[MoondreamError],
+        ending: str,
     ) -> None:
         direct = asked(upstream, QUERY, X_Moondream_Fault=fault)
         through = asked(proxy.program, QUERY, X_Moondream_Fault=fault)
         assert (through[0], type(through[1])) == (direct[0], error)
         # What is no HTTP cannot be passed on as it is: it reaches the client as a cut.
-        assert type(direct[1]) is (RemoteProtocolError if ending == "RemoteProtocolError" else error)
+        assert type(direct[1]) is (
+            RemoteProtocolError if ending == "RemoteProtocolError" else error
+        )
         (recording,) = proxy.new()
         # A client that has its error may leave before the end of the body.
         assert recording.ending.fault == ending or (recording.ending.fault, ending) == (LEFT, "eof")
-        assert recording.header.status_code == (None if fault == "no-head" else int(fault) if fault.isdigit() else 200)
+        assert recording.header.status_code == (
+            None if fault == "no-head" else int(fault) if fault.isdigit() else 200
+        )
 
     def test_a_reset_is_a_reset(self, proxy: Recorded) -> None:
         _, error = asked(proxy.program, QUERY, X_Moondream_Fault="reset")
@@ -387,7 +476,10 @@ class TestEndings:
         (recording,) = scripted.recorded.new()
         scripted.program.wait_for_line("the client left")
         assert gone.get(timeout=PATIENCE)
-        assert (b"".join(piece.data for piece in recording.pieces), recording.ending.fault) == (b"".join(DELTAS), "left")
+        assert (b"".join(chunk.data for chunk in recording.chunks), recording.ending.fault) == (
+            b"".join(DELTAS),
+            "left",
+        )
 
     def test_a_client_that_leaves_before_the_head(self, scripted: Scripted) -> None:
         gone: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -400,7 +492,9 @@ class TestEndings:
             gone.put(peer.is_closed_within(PATIENCE))
 
         SCRIPT.append(script)
-        with socket.create_connection(("127.0.0.1", scripted.program.port), timeout=20) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", scripted.program.port), timeout=20
+        ) as connection:
             connection.sendall(post())
             assert has_begun.wait(PATIENCE)
         (recording,) = scripted.recorded.new()
@@ -409,14 +503,24 @@ class TestEndings:
 
     def test_secrets_in_an_answer(self, scripted: Scripted) -> None:
         """The client gets them; the recording has as many stars."""
-        body = record({"chunk": f"your key is {KEY}", "completed": False, "org_id": "a349504c"}) + END
+        body = (
+            record({"chunk": f"your key is {KEY}", "completed": False, "org_id": "a349504c"}) + END
+        )
         cut = body.index(KEY.encode()) + 5
-        SCRIPT.append(answers(head(headers=[("Content-Type", "text/event-stream"), ("Set-Cookie", "a=b")]), body[:cut], body[cut:]))
-        status, fields, received = http_request(scripted.program, "POST", "/v1/query", "{}", Authorization=f"Bearer {KEY}")
+        SCRIPT.append(
+            answers(
+                head(headers=[("Content-Type", "text/event-stream"), ("Set-Cookie", "a=b")]),
+                body[:cut],
+                body[cut:],
+            )
+        )
+        status, fields, received = http_request(
+            scripted.program, "POST", "/v1/query", "{}", Authorization=f"Bearer {KEY}"
+        )
         assert (status, received) == (200, body)
         assert ("Set-Cookie", "a=b") in fields or ("set-cookie", "a=b") in fields
         (recording,) = scripted.recorded.new()
-        written = b"".join(piece.data for piece in recording.pieces)
+        written = b"".join(chunk.data for chunk in recording.chunks)
         assert written == body.replace(KEY.encode(), b"*" * len(KEY)).replace(b"a349504c", b"*" * 8)
         assert "cookie" not in recording.encode().decode().lower()
 
@@ -425,14 +529,26 @@ class TestEndings:
         payload = PIXEL.data_url.partition(",")[2]
         asked = json.dumps({"image_url": payload, "question": f"Hi ![x]({PIXEL.data_url})"})
         told = json.dumps({"detail": f"neither {KEY} nor in-the-query", "input": asked}).encode()
-        SCRIPT.append(answers(head(422, [("Content-Type", "application/json")]), told[:90], told[90:]))
+        SCRIPT.append(
+            answers(head(422, [("Content-Type", "application/json")]), told[:90], told[90:])
+        )
         path = "/v1/query?api_key=in-the-query"
-        assert http_request(scripted.program, "POST", path, asked, X_API_Key=KEY)[::2] == (422, told)
+        assert http_request(scripted.program, "POST", path, asked, X_API_Key=KEY)[::2] == (
+            422,
+            told,
+        )
         (recording,) = scripted.recorded.new()
-        assert recording.header.request_body["image_url"]["sha256"] == hashlib.sha256(PIXEL.data).hexdigest()
-        written = recording.encode().decode() + "".join(piece.data.decode() for piece in recording.pieces)
-        assert not any(secret in written for secret in (payload[:40], payload[-40:], KEY, "in-the-query"))
-        assert sum(len(piece.data) for piece in recording.pieces) == len(told)
+        assert (
+            recording.header.request_body["image_url"]["sha256"]
+            == hashlib.sha256(PIXEL.data).hexdigest()
+        )
+        written = recording.encode().decode() + "".join(
+            chunk.data.decode() for chunk in recording.chunks
+        )
+        assert not any(
+            secret in written for secret in (payload[:40], payload[-40:], KEY, "in-the-query")
+        )
+        assert sum(len(chunk.data) for chunk in recording.chunks) == len(told)
 
     def test_an_own_folder_that_is_gone(self, upstream: Program, tmp_path: Path) -> None:
         """The exchange goes on; the log says that nothing was kept."""
@@ -451,9 +567,12 @@ class TestUpstream:
             assert program.url.endswith("/moon/v1")  # the path of the server is the path here
             _, error = asked(program, QUERY)
         assert isinstance(error, ServerError)
-        assert (error.status_code, "ConnectFailed: the connection could not be made" in error.message) == (502, True)
+        assert (
+            error.status_code,
+            "ConnectError: the connection could not be made" in error.message,
+        ) == (502, True)
         (path,) = tmp_path.glob("*.jsonl")
-        assert Recording.decode(path.read_bytes()).ending.fault == "ConnectFailed"
+        assert Recording.decode(path.read_bytes()).ending.fault == "ConnectError"
 
     def test_https(self, tmp_path: Path) -> None:
         authority = tmp_path / "authority.pem"
@@ -466,12 +585,16 @@ class TestUpstream:
             environment = {"SSL_CERT_FILE": str(authority)} if trusted else {}
             with (
                 FaultServer(script, ssl_context=server_tls("localhost")) as server,
-                running("record", "--upstream", server.url, "--to", folder, **environment) as program,
+                running(
+                    "record", "--upstream", server.url, "--to", folder, **environment
+                ) as program,
             ):
                 _, outcome = asked(program, QUERY)
             (path,) = folder.glob("*.jsonl")
             ending = Recording.decode(path.read_bytes()).ending.fault
-            assert (ending, isinstance(outcome, ServerError)) == (("eof", False) if trusted else ("TLSFailed", True))
+            assert (ending, isinstance(outcome, ServerError)) == (
+                ("eof", False) if trusted else ("TLSError", True)
+            )
 
     def test_no_http(self, scripted: Scripted) -> None:
         SCRIPT.append(answers(b"SSH-2.0-OpenSSH_9.9\r\n"))
@@ -493,7 +616,10 @@ class TestTheProgram:
             assert (status, "Traceback" in log) == (Exit.INTERRUPTED, False)
         (path,) = tmp_path.glob("*.jsonl")
         recording = Recording.decode(path.read_bytes())
-        assert (b"".join(piece.data for piece in recording.pieces).count(b"data: "), recording.ending.fault) == (2, "left")
+        assert (
+            b"".join(chunk.data for chunk in recording.chunks).count(b"data: "),
+            recording.ending.fault,
+        ) == (2, "left")
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -505,14 +631,25 @@ class TestTheProgram:
             (["--upstream", "http://localhost", "--to", __file__], "exists"),
         ],
     )
-    def test_usage(self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_usage(
+        self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["record", *arguments]) == Exit.USAGE
         out, err = capsys.readouterr()
         assert (out, words in err, "secret" in err) == ("", True, False)
 
     def test_without_the_extra(self, tmp_path: Path) -> None:
         code = "import sys; sys.modules['anyio'] = None; from moondream_tools.cli import main; sys.exit(main(sys.argv[1:]))"
-        command = [sys.executable, "-c", code, "record", "--upstream", "http://localhost", "--to", str(tmp_path)]
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "record",
+            "--upstream",
+            "http://localhost",
+            "--to",
+            str(tmp_path),
+        ]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert (ran.returncode, ran.stdout) == (Exit.USAGE, "")
         assert "pip install 'sansio-moondream[anyio]'" in ran.stderr

@@ -26,11 +26,13 @@ def test_they_are_what_the_script_makes_of_the_captured_responses() -> None:
 @pytest.mark.parametrize("skill", OWN)
 def test_they_play(skill: str) -> None:
     recording = Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes())
-    result = Client(ReplayTransport([recording], speed=None, match=Match.SKILL), Endpoint()).stream(OWN[skill])
+    result = Client(ReplayTransport([recording], speed=None, match=Match.SKILL), Endpoint()).stream(
+        OWN[skill]
+    )
     with result as stream:
         metadata = stream.result().metadata
     assert metadata.finish_reason == "stop"
     assert metadata.deltas_match is (True if skill in ("query", "caption") else None)
-    assert 0.3 < sum(piece.seconds for piece in recording.pieces) + recording.header.seconds < 6
+    assert 0.3 < sum(chunk.seconds for chunk in recording.chunks) + recording.header.seconds < 6
     asked = recording.header.request_body["image_url"]
     assert asked["bytes"] == len(encode_image((SHIPPED / "moon.png").read_bytes()).data)

@@ -1,4 +1,7 @@
-"""How a chat is shown: the command line asks for none, but shows whatever event comes. The other skills are in test_cli.py."""
+"""How a chat is shown: the command line asks for none, but shows whatever event comes.
+
+The other skills are in test_cli.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,16 @@ import json
 
 from moondream_tools._render import JSONOutput, TextOutput
 from moondream_tools._terminal import Terminal
-from sansio_moondream import ChatResult, Completed, Event, Metadata, Reasoning, ReasoningDelta, TextDelta, Usage
+from sansio_moondream import (
+    ChatResult,
+    Completed,
+    Event,
+    Metadata,
+    Reasoning,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
 
 RESULT = ChatResult("A moon.", Reasoning("Look."), Metadata("7", "stop", usage=Usage(740, 3)))
 EVENTS: list[Event] = [ReasoningDelta("Look."), TextDelta("A moon."), Completed(RESULT)]
@@ -34,4 +46,8 @@ def test_as_json():
         JSONOutput(out).event(event)
     thought, _, completed = map(json.loads, out.getvalue().splitlines())
     assert thought == {"event": "reasoning_delta", "text": "Look."}
-    assert completed["result"]["metadata"]["usage"] == {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": None}
+    assert completed["result"]["metadata"]["usage"] == {
+        "prompt_tokens": 740,
+        "completion_tokens": 3,
+        "total_tokens": None,
+    }

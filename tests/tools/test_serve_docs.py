@@ -20,7 +20,15 @@ from PIL import Image
 
 from moondream_tools.cli import main
 from tests.tools.programs import Program, running
-from tests.tools.witnesses import NODE, Seen, Witness, need_node, official_node, official_python, ours
+from tests.tools.witnesses import (
+    NODE,
+    Seen,
+    Witness,
+    need_node,
+    official_node,
+    official_python,
+    ours,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve-and-record.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,7 +36,19 @@ MADE = "made by tests/tools/test_serve_docs.py"
 TABLE_OF_FAULTS = re.compile(r"^  (400 to 599|\S+) +(\S.*)$", re.MULTILINE)
 
 CALL = "query, streamed"
-FAULTS = ["close@3", "truncate@3", "error@3", "json-error", "401", "503", "keep-alive", "no-space", "cr", "bom", "gzip"]
+FAULTS = [
+    "close@3",
+    "truncate@3",
+    "error@3",
+    "json-error",
+    "401",
+    "503",
+    "keep-alive",
+    "no-space",
+    "cr",
+    "bom",
+    "gzip",
+]
 SILENT = "and no error"
 
 
@@ -36,14 +56,19 @@ def fault_table() -> str:
     """What `serve --help` says of faults."""
     with redirect_stdout(io.StringIO()) as shown:
         main(["serve", "--help"])
-    return "".join(f"| `{kind}` | {words} |\n" for kind, words in TABLE_OF_FAULTS.findall(shown.getvalue().partition("\nfaults:\n")[2]))
+    return "".join(
+        f"| `{kind}` | {words} |\n"
+        for kind, words in TABLE_OF_FAULTS.findall(shown.getvalue().partition("\nfaults:\n")[2])
+    )
 
 
 def outcome(seen: Seen) -> str:
     text = seen.text.removeprefix("\ufeff")
     shown = f"“{text if len(text) < 60 else text[:24] + ' … ' + text[-8:]}”" if text else "nothing"
     error = (seen.error or "").split("; ")[0].replace("|", "\\|")
-    error = re.sub(r"(?<=JSON response from server).*", "", error)  # Node's words for it change from version to version
+    error = re.sub(
+        r"(?<=JSON response from server).*", "", error
+    )  # Node's words for it change from version to version
     return f"{shown}, {f'`{error}`' if error else SILENT}"
 
 
@@ -57,7 +82,10 @@ def client_table(url: str) -> str:
     calls = [f"{CALL} | {fault}" for fault in FAULTS]
     told = [witness(url, calls) for witness in clients.values()]
     rows = [["fault", *clients], ["---"] * (len(clients) + 1)]
-    rows += [[f"`{fault}`", *(outcome(one[call]) for one in told)] for fault, call in zip(FAULTS, calls, strict=True)]
+    rows += [
+        [f"`{fault}`", *(outcome(one[call]) for one in told)]
+        for fault, call in zip(FAULTS, calls, strict=True)
+    ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -68,7 +96,9 @@ def page_with(begin: str, end: str, new: str) -> str:
 
 
 def with_fault_table() -> str:
-    """The page; its table's first two lines stand before the mark, so that they are where the eye looks for them."""
+    """The page; its table's first two lines stand before the mark, so that they are where the eye
+    looks for them.
+    """
     head = "| fault | what happens |\n| --- | --- |\n"
     text = PAGE.read_text()
     before, _, rest = text.partition(head)
@@ -77,7 +107,9 @@ def with_fault_table() -> str:
 
 
 def with_client_table(url: str) -> str:
-    return page_with(f"<!-- {MADE}: begin -->\n", f"<!-- {MADE}: end -->", f"\n{client_table(url)}\n")
+    return page_with(
+        f"<!-- {MADE}: begin -->\n", f"<!-- {MADE}: end -->", f"\n{client_table(url)}\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +126,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def blocks(kind: str, *words: str) -> list[str]:
-    found = [code for seen, code in BLOCK.findall(PAGE.read_text()) if seen == kind and all(word in code for word in words)]
+    found = [
+        code
+        for seen, code in BLOCK.findall(PAGE.read_text())
+        if seen == kind and all(word in code for word in words)
+    ]
     assert found
     return found
 
@@ -109,7 +145,9 @@ def test_the_table_of_faults() -> None:
 
 def test_the_table_of_clients(serve: Program) -> None:
     need_node()
-    assert PAGE.read_text() == with_client_table(serve.url), "run: python -m tests.tools.test_serve_docs"
+    assert PAGE.read_text() == with_client_table(serve.url), (
+        "run: python -m tests.tools.test_serve_docs"
+    )
     rows = client_table(serve.url).splitlines()[2:]
     for fault, row in zip(FAULTS, rows, strict=True):
         *theirs, own = row.strip("| ").split(" | ")[1:]
@@ -123,7 +161,11 @@ def test_the_table_of_clients(serve: Program) -> None:
 def test_the_curl_command(serve: Program) -> None:
     (command,) = blocks("sh", "curl")
     ran = subprocess.run(
-        command.replace("localhost:2020", f"127.0.0.1:{serve.port}"), shell=True, capture_output=True, text=True, timeout=60
+        command.replace("localhost:2020", f"127.0.0.1:{serve.port}"),
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (ran.returncode, ran.stdout.count("data: ")) == (0, 14), ran.stderr
 
@@ -131,7 +173,9 @@ def test_the_curl_command(serve: Program) -> None:
 def test_the_python_sample(serve: Program, image: Path) -> None:
     (code,) = blocks("python")
     code = code.replace("localhost:2020", f"127.0.0.1:{serve.port}")
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=image.parent)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=image.parent
+    )
     assert ran.stdout == text_of(serve) + text_of(serve, "caption"), ran.stderr
 
 
@@ -166,8 +210,16 @@ def test_the_samples_that_cannot_run(serve: Program, image: Path) -> None:
 
 
 def test_the_commands_of_both_servers(serve: Program, tmp_path: Path) -> None:
-    record, again = (command.split()[1:] for command in (blocks("sh", "record --upstream")[0], "x serve recordings"))
-    record = [{"https://api.moondream.ai/v1": serve.url, "recordings": str(tmp_path / "recordings")}.get(word, word) for word in record]
+    record, again = (
+        command.split()[1:]
+        for command in (blocks("sh", "record --upstream")[0], "x serve recordings")
+    )
+    record = [
+        {"https://api.moondream.ai/v1": serve.url, "recordings": str(tmp_path / "recordings")}.get(
+            word, word
+        )
+        for word in record
+    ]
     with running(*record) as proxy:
         assert text_of(proxy) == text_of(serve)
     assert [path.name for path in (tmp_path / "recordings").iterdir()] == ["001-query.jsonl"]
@@ -179,7 +231,9 @@ def test_the_commands_of_both_servers(serve: Program, tmp_path: Path) -> None:
 def test_the_options_are_those_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     main(["serve", "--help"])
     shown = capsys.readouterr().out
-    for option, header in re.findall(r"^\| `(--[a-z-]+)[^`]*` \| (?:`([A-Za-z-]+)`)? ?\|", PAGE.read_text(), re.MULTILINE):
+    for option, header in re.findall(
+        r"^\| `(--[a-z-]+)[^`]*` \| (?:`([A-Za-z-]+)`)? ?\|", PAGE.read_text(), re.MULTILINE
+    ):
         assert f"  {option}" in shown
         assert header in shown
 

@@ -1,4 +1,6 @@
-"""The official Python and Node clients, and curl, against `serve` in each dialect and through `record`."""
+"""The official Python and Node clients, and curl, against `serve` in each dialect and through
+`record`.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,20 @@ from msgspec.structs import asdict
 
 from sansio_moondream.recording import Recording
 from tests.tools.programs import Program, running
-from tests.tools.witnesses import CALLS, MOON, STREAMED, Seen, Witness, official_node, official_python, ours
+from tests.tools.witnesses import (
+    CALLS,
+    MOON,
+    STREAMED,
+    Seen,
+    Witness,
+    official_node,
+    official_python,
+    ours,
+)
 
-WITNESSES = pytest.mark.parametrize("witness", [official_python, official_node], ids=["python", "node"])
+WITNESSES = pytest.mark.parametrize(
+    "witness", [official_python, official_node], ids=["python", "node"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +66,10 @@ def check_whole(seen: Seen, result: dict[str, Any]) -> None:
     if "text" in result:
         assert answer == result["text"]
     elif "path" in result:
-        assert (seen.result["path"], seen.result["bbox"]) == (result["path"], asdict(result["bbox"]))
+        assert (seen.result["path"], seen.result["bbox"]) == (
+            result["path"],
+            asdict(result["bbox"]),
+        )
     else:
         assert answer == [asdict(place) for place in result.get("objects") or result["points"]]
 
@@ -63,8 +79,10 @@ def test_against_serve(witness: Witness, server: Program) -> None:
     check(witness, server.url)
 
 
-def test_in_pieces_of_a_byte() -> None:
-    """Not the Node client: it decodes each piece for itself, so that a character which TCP cuts becomes U+FFFD."""
+def test_in_chunks_of_a_byte() -> None:
+    """Not the Node client: it decodes each chunk for itself, so that a character which TCP cuts
+    becomes U+FFFD.
+    """
     with running("serve", "--pace", "max", "--cut", "1") as server:
         check(official_python, server.url)
 
@@ -77,9 +95,14 @@ def test_through_record(witness: Witness, serve: Program, tmp_path: Path) -> Non
     assert (status, log.count(".jsonl)")) == (0, 2 * len(CALLS))
     recordings = [Recording.decode(path.read_bytes()) for path in tmp_path.glob("*.jsonl")]
     for recording in recordings:  # the official clients leave as soon as the last event is there
-        body = b"".join(piece.data for piece in recording.pieces)
-        assert recording.ending.fault == "eof" or (recording.ending.fault == "left" and b'"completed": true' in body)
-    agents = {dict(recording.header.request_headers)["user-agent"].partition("/")[0] for recording in recordings}
+        body = b"".join(chunk.data for chunk in recording.chunks)
+        assert recording.ending.fault == "eof" or (
+            recording.ending.fault == "left" and b'"completed": true' in body
+        )
+    agents = {
+        dict(recording.header.request_headers)["user-agent"].partition("/")[0]
+        for recording in recordings
+    }
     assert len(agents) == 2
     # And what was recorded of the official client serves it again.
     with running("serve", tmp_path, "--pace", "max", "--match", "exact") as again:
@@ -97,20 +120,38 @@ class TestCurl:
     )
 
     def curl(self, url: str, *options: str) -> str:
-        body = {"image_url": f"data:image/jpeg;base64,{self.IMAGE}", "question": "What is in this image?", "stream": True}
+        body = {
+            "image_url": f"data:image/jpeg;base64,{self.IMAGE}",
+            "question": "What is in this image?",
+            "stream": True,
+        }
         headers = ["-H", "Content-Type: application/json", "-H", "X-Moondream-Auth: YOUR_API_KEY"]
-        command = ["curl", "-N", "-sS", *options, "-X", "POST", f"{url}/query", *headers, "-d", json.dumps(body, indent=2)]
+        command = [
+            "curl",
+            "-N",
+            "-sS",
+            *options,
+            "-X",
+            "POST",
+            f"{url}/query",
+            *headers,
+            "-d",
+            json.dumps(body, indent=2),
+        ]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
     def test_against_serve(self, serve: Program) -> None:
         recording = Recording.decode((MOON.parent / "query.jsonl").read_bytes())
-        assert self.curl(serve.url) == b"".join(piece.data for piece in recording.pieces).decode()
+        assert self.curl(serve.url) == b"".join(chunk.data for chunk in recording.chunks).decode()
 
     def test_as_the_documentation_shows_the_answer(self, serve: Program) -> None:
         first, second, *_ = self.curl(serve.url, "-H", "X-Moondream-Dialect: demo").split("\n\n")
-        assert (first, second) == ('data: {"text": "The image shows"}', 'data: {"text": " a crescent moon"}')
+        assert (first, second) == (
+            'data: {"text": "The image shows"}',
+            'data: {"text": " a crescent moon"}',
+        )
 
     def test_through_record(self, serve: Program, tmp_path: Path) -> None:
         with running("record", "--upstream", serve.url, "--to", tmp_path) as proxy:

@@ -1,9 +1,10 @@
-"""The official clients, each in its real code, against any server: what they were asked is the same for all.
+"""The official clients, each in its real code, against any server: what they were asked is the same
+for all.
 
-A witness is asked for some calls (`CALLS`), and tells of each what came out of it: the chunks of a stream, or a whole result, and the error
-that it raised, if any. What it gave out before is kept. `CALL | FAULT` asks `serve` for a fault in that call, by a header that goes with
-it: the official clients have no way to say so, so theirs is added where their HTTP library sends.
-"""
+A witness is asked for some calls (`CALLS`), and tells of each what came out of it: the chunks of a
+stream, or a whole result, and the error that it raised, if any. What it gave out before is kept.
+`CALL | FAULT` asks `serve` for a fault in that call, by a header that goes with it: the official
+clients have no way to say so, so theirs is added where their HTTP library sends."""
 
 from __future__ import annotations
 
@@ -53,7 +54,10 @@ class Seen:
     @property
     def text(self) -> str:
         """All text that a stream gave out."""
-        return "".join(str(chunk.get("chunk", "") if isinstance(chunk, dict) else chunk) for chunk in self.chunks or [])
+        return "".join(
+            str(chunk.get("chunk", "") if isinstance(chunk, dict) else chunk)
+            for chunk in self.chunks or []
+        )
 
 
 Witness = Callable[[str, Sequence[str]], dict[str, Seen]]
@@ -99,7 +103,11 @@ for asked in calls:
 
 def official_python(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
     """`moondream` from PyPI, as a program."""
-    pytest.importorskip("moondream", reason="the official Python client is installed by `make`", exc_type=ImportError)
+    pytest.importorskip(
+        "moondream",
+        reason="the official Python client is installed by `make`",
+        exc_type=ImportError,
+    )
     return _run([sys.executable, "-c", _PYTHON], endpoint, calls)
 
 
@@ -111,7 +119,9 @@ def official_node(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen
 def need_node() -> str:
     """The path of node, if the official client is installed for it; else the test is skipped."""
     node = shutil.which("node")
-    if node is None or not (NODE / "node_modules" / ".stamp").exists():  # set last: what was installed in half does not count
+    if (
+        node is None or not (NODE / "node_modules" / ".stamp").exists()
+    ):  # set last: what was installed in half does not count
         pytest.skip("the official Node client needs `make ci-tools`, and node")
     return node
 
@@ -122,7 +132,9 @@ def ours(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
     for asked in calls:
         call, _, fault = asked.partition(" | ")
         headers = {"X-Moondream-Fault": fault} if fault else {}
-        told[asked] = _ask(Client(UrllibTransport(proxies={}), Endpoint(endpoint, headers=headers)), call)
+        told[asked] = _ask(
+            Client(UrllibTransport(proxies={}), Endpoint(endpoint, headers=headers)), call
+        )
     return told
 
 
@@ -154,7 +166,13 @@ def _ask(client: Client, call: str) -> Seen:
 
 def _run(command: list[str], endpoint: str, calls: Sequence[str]) -> dict[str, Seen]:
     environment = {**os.environ, "no_proxy": "127.0.0.1", "PYTHONIOENCODING": "utf-8"}
-    ran = subprocess.run([*command, endpoint, MOON, *calls], capture_output=True, text=True, timeout=60, env=environment)
+    ran = subprocess.run(
+        [*command, endpoint, MOON, *calls],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+    )
     assert ran.returncode == 0, ran.stderr
     told = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [one["call"] for one in told] == list(calls)

@@ -1,4 +1,7 @@
-"""Transports with one fault each, as people write them, around a good one. The conformance kit has to find every one."""
+"""Transports with one fault each, as people write them, around a good one.
+
+The conformance kit has to find every one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from msgspec.structs import replace
 
 from moondream_transports import AnyioTransport, Timeouts, UrllibTransport
 from sansio_moondream import (
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     Headers,
     HTTPRequest,
@@ -134,7 +137,9 @@ class FollowsRedirects(Good):
         if target is None or not target.startswith("http"):
             return stream
         stream.close()
-        return super().send(HTTPRequest(request.method, target, request.headers, request.body), timeouts)
+        return super().send(
+            HTTPRequest(request.method, target, request.headers, request.body), timeouts
+        )
 
 
 class RaisesForStatus(Good):
@@ -183,8 +188,10 @@ class TellsTheKey(Good):
     def send(self, request, timeouts):
         try:
             return super().send(request, timeouts)
-        except ConnectFailed as error:
-            raise ConnectFailed(f"{request.method} {request.url} with {request.headers} did not work") from error
+        except ConnectError as error:
+            raise ConnectError(
+                f"{request.method} {request.url} with {request.headers} did not work"
+            ) from error
 
 
 class LogsTheKey(Good):
@@ -196,7 +203,9 @@ class LogsTheKey(Good):
 class AddsHeaders(Good):
     def send(self, request, timeouts):
         headers = (*request.headers, ("X-Powered-By", "broken/1.0"))
-        return super().send(HTTPRequest(request.method, request.url, headers, request.body), timeouts)
+        return super().send(
+            HTTPRequest(request.method, request.url, headers, request.body), timeouts
+        )
 
 
 class TrustsEverybody(Good):

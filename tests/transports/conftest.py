@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from moondream_transports.testing._descriptors import open_sockets
+from moondream_transports.conformance._descriptors import open_sockets
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
-"""A server in a process of its own that answers each question with a text made of it, at a random pace. Prints its port.
+"""A server in a process of its own that answers each question with a text made of it, at a random
+pace. Prints its port.
 
-Run with the number of events of each answer, and the longest pause between two in seconds (most have none).
-"""
+Run with the number of events of each answer, and the longest pause between two in seconds (most
+have none)."""
 
 from __future__ import annotations
 
@@ -29,7 +30,10 @@ async def serve(events: int, pause: float) -> None:
                 for number in range(events):
                     if pace.random() < 0.1:
                         await asyncio.sleep(pace.random() * pause)
-                    message = b'data: {"chunk": "%b", "completed": false}\n\n' % word(question, number).encode()
+                    message = (
+                        b'data: {"chunk": "%b", "completed": false}\n\n'
+                        % word(question, number).encode()
+                    )
                     writer.write(b"%x\r\n%b\r\n" % (len(message), message))
                     await writer.drain()
                 end = b'data: {"chunk": "", "completed": true}\n\n'

@@ -15,11 +15,30 @@ from typing import Any
 import pytest
 
 from moondream_transports import AiohttpTransport, AsyncClient, Timeouts
-from moondream_transports.testing._fault_server import EVENT_STREAM, LAST_CHUNK, FaultServer, Peer, Script, chunk, head
-from moondream_transports.testing._faults import DELTAS, EVENTS, F1, LARGE, PLAIN, QUICK, WHOLE_BODY, answers, sized, wait
-from moondream_transports.testing._secrets import KEY
+from moondream_transports.conformance._fault_server import (
+    EVENT_STREAM,
+    LAST_CHUNK,
+    FaultServer,
+    Peer,
+    Script,
+    chunk,
+    head,
+)
+from moondream_transports.conformance._faults import (
+    DELTAS,
+    EVENTS,
+    F1,
+    LARGE,
+    PLAIN,
+    QUICK,
+    WHOLE_BODY,
+    answers,
+    sized,
+    wait,
+)
+from moondream_transports.conformance._secrets import KEY
 from sansio_moondream import (
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     Endpoint,
@@ -30,7 +49,7 @@ from sansio_moondream import (
 )
 from tests.helpers import END, QUERY
 
-from .drivers import assert_no_key
+from .adapters import assert_no_key
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -66,7 +85,9 @@ class TestOwnership:
         async def main(server: FaultServer) -> None:
             async with transport:
                 for _ in range(3):
-                    assert (await client(transport, server).send(QUERY)).text == "The moon over the sea"
+                    assert (
+                        await client(transport, server).send(QUERY)
+                    ).text == "The moon over the sea"
             await transport.aclose()
 
         transport = AiohttpTransport()  # no event loop runs here
@@ -78,7 +99,9 @@ class TestOwnership:
     def test_unlimited(self) -> None:
         async def main() -> None:
             async with AiohttpTransport() as transport:
-                streams = [await transport.send(request_to(server.url), QUICK) for _ in range(120)]  # aiohttp's limit is 100
+                streams = [
+                    await transport.send(request_to(server.url), QUICK) for _ in range(120)
+                ]  # aiohttp's limit is 100
                 for stream in streams:
                     await stream.aclose()
 
@@ -88,12 +111,17 @@ class TestOwnership:
     def test_session_passed_in_stays_as_it_is(self) -> None:
         async def main() -> None:
             async with aiohttp.ClientSession(
-                headers={"X-Mine": "1", "Authorization": "mine"}, cookies={"a": "b"}, raise_for_status=True, read_bufsize=1000
+                headers={"X-Mine": "1", "Authorization": "mine"},
+                cookies={"a": "b"},
+                raise_for_status=True,
+                read_bufsize=1000,
             ) as session:
                 transport = AiohttpTransport(session)
                 for _ in range(2):
                     async with transport:
-                        stream = await transport.send(request_to(server.url, X_Of_Request="2"), Timeouts())
+                        stream = await transport.send(
+                            request_to(server.url, X_Of_Request="2"), Timeouts()
+                        )
                         while await stream.read(5):
                             pass
                         for _ in range(2):
@@ -149,7 +177,10 @@ class TestSlowConsumer:
     )
     def test_five_events(self, segments: Any, then: Any, error: type[MoondreamError]) -> None:
         async def main() -> None:
-            async with AiohttpTransport() as transport, client(transport, server).stream(QUERY) as stream:
+            async with (
+                AiohttpTransport() as transport,
+                client(transport, server).stream(QUERY) as stream,
+            ):
                 events = [await anext(stream)]
                 await asyncio.sleep(0.1)  # the fault comes, nobody reads
                 for _ in EVENTS[1:]:
@@ -168,7 +199,10 @@ class TestSlowConsumer:
 
     def test_broken_framing_wakes_a_reader_that_waits(self) -> None:
         async def main() -> None:
-            async with AiohttpTransport() as transport, client(transport, server).stream(QUERY) as stream:
+            async with (
+                AiohttpTransport() as transport,
+                client(transport, server).stream(QUERY) as stream,
+            ):
                 for event in EVENTS:
                     assert await anext(stream) == event
                     server.saw_event()
@@ -278,7 +312,9 @@ class TestDeadlines:
             async with AiohttpTransport() as transport:
                 began = monotonic()
                 with pytest.raises(TimeoutError) as caught:
-                    await transport.send(request_to(server.url), Timeouts(connect=5, first_event=0.2))
+                    await transport.send(
+                        request_to(server.url), Timeouts(connect=5, first_event=0.2)
+                    )
                 assert 0.19 < monotonic() - began < 1
                 assert type(caught.value) is TimeoutError
                 assert_no_key(caught.value)
@@ -305,7 +341,10 @@ class TestDeadlines:
             run(main())
 
 
-@pytest.mark.parametrize(("count", "size", "fine"), [(200, 100, True), (6, 10_000, True), (7, 10_000, False), (1, 70_000, False)])
+@pytest.mark.parametrize(
+    ("count", "size", "fine"),
+    [(200, 100, True), (6, 10_000, True), (7, 10_000, False), (1, 70_000, False)],
+)
 def test_size_of_the_head(count: int, size: int, fine: bool) -> None:
     async def main() -> None:
         async with AiohttpTransport() as transport:
@@ -313,7 +352,11 @@ def test_size_of_the_head(count: int, size: int, fine: bool) -> None:
             assert len(list(stream.headers)) == count + 2
             await stream.aclose()
 
-    fields = [*EVENT_STREAM, ("Content-Length", "0"), *((f"X-{number}", "x" * size) for number in range(count))]
+    fields = [
+        *EVENT_STREAM,
+        ("Content-Length", "0"),
+        *((f"X-{number}", "x" * size) for number in range(count)),
+    ]
     with FaultServer(answers(head(headers=fields))) as server:
         if fine:
             run(main())
@@ -334,21 +377,29 @@ def test_back_pressure() -> None:
             assert 0 < len(data) <= 512 * 1024
             await stream.aclose()
 
-    with FaultServer(answers(PLAIN, then=lambda peer: peer.send_for_ever(b"x" * 100_000))) as server:
+    with FaultServer(
+        answers(PLAIN, then=lambda peer: peer.send_for_ever(b"x" * 100_000))
+    ) as server:
         run(main())
 
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_password_of_a_proxy_shows_nowhere(tls: bool) -> None:
     async def main() -> None:
-        async with aiohttp.ClientSession(proxy=f"http://user:{KEY}@localhost:{server.port}") as session:
-            with pytest.raises(ConnectFailed if tls else ConnectionLost) as caught:
-                await AiohttpTransport(session).send(request_to(f"http{'s' if tls else ''}://moondream.test/v1"), Timeouts())
+        async with aiohttp.ClientSession(
+            proxy=f"http://user:{KEY}@localhost:{server.port}"
+        ) as session:
+            with pytest.raises(ConnectError if tls else ConnectionLost) as caught:
+                await AiohttpTransport(session).send(
+                    request_to(f"http{'s' if tls else ''}://moondream.test/v1"), Timeouts()
+                )
             assert_no_key(caught.value)
             if tls:
                 assert "407" in str(caught.value)
 
-    with FaultServer(lambda peer: peer.answer(*([sized(b"", status_code=407)] if tls else []))) as server:
+    with FaultServer(
+        lambda peer: peer.answer(*([sized(b"", status_code=407)] if tls else []))
+    ) as server:
         run(main())
 
 
@@ -388,14 +439,21 @@ def test_request_body_is_let_go_and_a_cancelled_upload_closes_at_once() -> None:
 
 def test_whole_body_at_once() -> None:
     async def main() -> None:
-        async with AiohttpTransport() as transport, client(transport, server).stream(QUERY) as stream:
-            assert [event.text async for event in stream if hasattr(event, "text")] == [event.text for event in EVENTS]
+        async with (
+            AiohttpTransport() as transport,
+            client(transport, server).stream(QUERY) as stream,
+        ):
+            assert [event.text async for event in stream if hasattr(event, "text")] == [
+                event.text for event in EVENTS
+            ]
 
     with FaultServer(answers(sized(WHOLE_BODY))) as server:
         run(main())
 
 
-def test_a_kept_connection_that_is_reset_is_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_kept_connection_that_is_reset_is_not_complained_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         async with AiohttpTransport() as transport:
             for _ in range(2):

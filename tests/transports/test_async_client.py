@@ -1,4 +1,6 @@
-"""AsyncClient and AsyncClientStream over a transport that does what it is told, on both event loops."""
+"""AsyncClient and AsyncClientStream over a transport that does what it is told, on both event
+loops.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from moondream_transports import AsyncClient, Client, Timeouts
 from sansio_moondream import (
     APIError,
     Completed,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     FirstEventTimeout,
     IdleTimeout,
@@ -25,49 +27,54 @@ from sansio_moondream import (
 )
 from tests.helpers import END, PIXEL, QUERY, delta, record
 
-from .drivers import Driver, never
-from .told import ENDPOINT, WHOLE, AsyncTold, JSONTold, Told
+from .adapters import Adapter, never
+from .fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream, JSONFakeStream
 
-LOOPS = [Driver(name, name, never) for name in ("asyncio", "trio")]
+LOOPS = [Adapter(name, name, never) for name in ("asyncio", "trio")]
 each_loop = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 EVENTS = [TextDelta("A"), TextDelta(" moon")]
 
 
-def client(told: Told, timeouts: Timeouts | None = None) -> AsyncClient:
-    return AsyncClient(AsyncTold(told), ENDPOINT, timeouts=timeouts)
+def client(told: FakeStream, timeouts: Timeouts | None = None) -> AsyncClient:
+    return AsyncClient(AsyncFakeStream(told), ENDPOINT, timeouts=timeouts)
 
 
 @each_loop
 class TestStream:
-    def test_events_as_they_come(self, loop: Driver) -> None:
+    def test_events_as_they_come(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = Told(*WHOLE)
+            told = FakeStream(*WHOLE)
             async with client(told).stream(QUERY, extra_body={"variant": "x"}) as stream:
                 assert told.requests == [QUERY.to_http(ENDPOINT, extra_body={"variant": "x"})]
                 assert await anext(stream) == EVENTS[0]
                 assert len(told.reads) == 1
                 assert stream.snapshot is not None and stream.snapshot.text == "A"
-                assert [event async for event in stream] == [EVENTS[1], Completed(await stream.result())]
+                assert [event async for event in stream] == [
+                    EVENTS[1],
+                    Completed(await stream.result()),
+                ]
                 assert [event async for event in stream] == []
             assert (await stream.result()).text == "A moon"
             assert told.closed == 1
 
         loop.run(main)
 
-    def test_result_and_text(self, loop: Driver) -> None:
+    def test_result_and_text(self, loop: Adapter) -> None:
         async def main() -> None:
-            async with client(Told(*WHOLE)).stream(QUERY) as stream:
+            async with client(FakeStream(*WHOLE)).stream(QUERY) as stream:
                 assert [text async for text in stream.text()] == ["A", " moon"]
-            async with client(Told(record({"chunk": "A", "request_id": "7"}), END, b"")).stream(QUERY) as stream:
+            async with client(
+                FakeStream(record({"chunk": "A", "request_id": "7"}), END, b"")
+            ).stream(QUERY) as stream:
                 assert stream.request_id is None
                 assert (await stream.result()).text == "A"
                 assert stream.request_id == "7"
 
         loop.run(main)
 
-    def test_text_that_is_left_early_leaves_nothing_open(self, loop: Driver) -> None:
+    def test_text_that_is_left_early_leaves_nothing_open(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = Told(*WHOLE)
+            told = FakeStream(*WHOLE)
             async with client(told).stream(QUERY) as stream:
                 async for text in stream.text():
                     assert text == "A"
@@ -77,20 +84,26 @@ class TestStream:
 
         loop.run(main)
 
-    def test_send_and_shorthands(self, loop: Driver) -> None:
+    def test_send_and_shorthands(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = JSONTold(b'{"answer": "A moon"}', b"")
+            told = JSONFakeStream(b'{"answer": "A moon"}', b"")
             assert (await client(told).send(QUERY)).text == "A moon"
             assert told.requests == [QUERY.to_http(ENDPOINT, stream=False)]
-            told = JSONTold(b'{"answer": "A"}', b"")
+            told = JSONFakeStream(b'{"answer": "A"}', b"")
             result: QueryResult = await client(told).query(question="Q", image=PIXEL.data)
             assert result.text == "A"
-            assert json.loads(told.requests[0].body) == {"question": "Q", "image_url": PIXEL.data_url, "stream": False}
+            assert json.loads(told.requests[0].body) == {
+                "question": "Q",
+                "image_url": PIXEL.data_url,
+                "stream": False,
+            }
 
         loop.run(main)
 
-    def test_faults(self, loop: Driver) -> None:
-        async def outcome(told: Told, timeouts: Timeouts | None = None) -> tuple[list[Any], Any]:
+    def test_faults(self, loop: Adapter) -> None:
+        async def outcome(
+            told: FakeStream, timeouts: Timeouts | None = None
+        ) -> tuple[list[Any], Any]:
             events: list[Any] = []
             stream = client(told, timeouts).stream(QUERY)
             try:
@@ -104,13 +117,13 @@ class TestStream:
 
         async def main() -> None:
             for told, timeouts, count, kind in [
-                (Told(refuses=ConnectFailed("no")), None, 0, ConnectFailed),
-                (Told(refuses=TimeoutError()), None, 0, FirstEventTimeout),
-                (Told(delta("A"), ConnectionLost("reset")), None, 1, ConnectionLost),
-                (Told(delta("A"), TimeoutError()), None, 1, IdleTimeout),
-                (Told(delta("A"), TimeoutError()), Timeouts(total=1e-9), 0, TotalTimeout),
-                (Told(delta("A") + record({"error": "no"})), None, 1, APIError),
-                (Told(delta("A"), ZeroDivisionError()), None, 1, ZeroDivisionError),
+                (FakeStream(refuses=ConnectError("no")), None, 0, ConnectError),
+                (FakeStream(refuses=TimeoutError()), None, 0, FirstEventTimeout),
+                (FakeStream(delta("A"), ConnectionLost("reset")), None, 1, ConnectionLost),
+                (FakeStream(delta("A"), TimeoutError()), None, 1, IdleTimeout),
+                (FakeStream(delta("A"), TimeoutError()), Timeouts(total=1e-9), 0, TotalTimeout),
+                (FakeStream(delta("A") + record({"error": "no"})), None, 1, APIError),
+                (FakeStream(delta("A"), ZeroDivisionError()), None, 1, ZeroDivisionError),
             ]:
                 events, error = await outcome(told, timeouts)
                 assert (events, type(error)) == (EVENTS[:count], kind)
@@ -119,9 +132,9 @@ class TestStream:
 
         loop.run(main)
 
-    def test_out_of_order(self, loop: Driver) -> None:
+    def test_out_of_order(self, loop: Adapter) -> None:
         async def main() -> None:
-            stream = client(Told(*WHOLE)).stream(QUERY)
+            stream = client(FakeStream(*WHOLE)).stream(QUERY)
             with pytest.raises(LocalProtocolError, match="not open"):
                 await anext(stream)
             async with stream:
@@ -132,23 +145,23 @@ class TestStream:
 
         loop.run(main)
 
-    def test_the_end_of_the_body_is_waited_for_only_behind_the_answer(self, loop: Driver) -> None:
+    def test_the_end_of_the_body_is_waited_for_only_behind_the_answer(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = Told(delta("A"), END, b"\n", b"")
+            told = FakeStream(delta("A"), END, b"\n", b"")
             async with client(told).stream(QUERY) as stream:
                 assert (await stream.result()).text == "A"
                 assert len(told.reads) == 2
             assert told.steps == []
-            told = Told(*WHOLE)
+            told = FakeStream(*WHOLE)
             async with client(told).stream(QUERY) as stream:
                 await anext(stream)
             assert (len(told.reads), told.closed) == (1, 1)
 
         loop.run(main)
 
-    def test_a_forgotten_stream_warns_and_closes(self, loop: Driver) -> None:
+    def test_a_forgotten_stream_warns_and_closes(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = Told(*WHOLE)
+            told = FakeStream(*WHOLE)
             stream = client(told).stream(QUERY)
             await stream.__aenter__()
             with pytest.warns(ResourceWarning, match="never closed") as warned:
@@ -160,10 +173,10 @@ class TestStream:
 
         loop.run(main)
 
-    def test_cancellation_closes_and_passes(self, loop: Driver) -> None:
+    def test_cancellation_closes_and_passes(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = Told(delta("A"))
-            transport = AsyncTold(told, hang=loop.forever)
+            told = FakeStream(delta("A"))
+            transport = AsyncFakeStream(told, hang=loop.forever)
 
             async def read() -> None:
                 async with AsyncClient(transport, ENDPOINT).stream(QUERY) as stream:
@@ -177,7 +190,7 @@ class TestStream:
 
 
 def test_a_stream_that_outlives_its_loop_only_warns() -> None:
-    told = Told(*WHOLE)
+    told = FakeStream(*WHOLE)
 
     async def main() -> AsyncIterator[Any]:
         stream = client(told).stream(QUERY)
@@ -197,7 +210,12 @@ def test_shorthands_tell_what_they_take(kind: type[Any]) -> None:
         assert method.__name__ == name
         assert method.__qualname__ == f"{kind.__name__}.{name}"
         assert "encode_image" in method.__doc__
-        bound = inspect.signature(getattr(kind(Told(), ENDPOINT), name))
+        bound = inspect.signature(getattr(kind(FakeStream(), ENDPOINT), name))
         assert {"image", "settings", "model"} <= set(bound.parameters)
         assert "self" not in bound.parameters
-    assert [*inspect.signature(kind(Told(), ENDPOINT).chat).parameters] == ["messages", "reasoning", "settings", "model"]
+    assert [*inspect.signature(kind(FakeStream(), ENDPOINT).chat).parameters] == [
+        "messages",
+        "reasoning",
+        "settings",
+        "model",
+    ]

@@ -18,7 +18,7 @@ from sansio_moondream import (
     ChatRequest,
     ChatResult,
     Completed,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     DetectResult,
@@ -40,35 +40,41 @@ from sansio_moondream import (
 )
 from tests.helpers import CAPTION, DETECT, END, PIXEL, POINT, QUERY, SEGMENT, delta, record
 
-from .told import ENDPOINT, WHOLE, JSONTold, Told
+from .fakes import ENDPOINT, WHOLE, FakeStream, JSONFakeStream
 
 EVENTS = [TextDelta("A"), TextDelta(" moon")]
 
 
-def client(transport: Told, timeouts: Timeouts | None = None, limits: Limits | None = None) -> Client:
+def client(
+    transport: FakeStream, timeouts: Timeouts | None = None, limits: Limits | None = None
+) -> Client:
     return Client(transport, ENDPOINT, timeouts=timeouts, limits=limits)
 
 
 def test_events_as_they_come() -> None:
-    transport = Told(*WHOLE)
+    transport = FakeStream(*WHOLE)
     with client(transport).stream(QUERY) as stream:
         assert next(stream) == TextDelta("A")
         assert len(transport.reads) == 1
-        assert stream.snapshot == QueryResult("A", metadata=stream.snapshot.metadata) if stream.snapshot else False
+        assert (
+            stream.snapshot == QueryResult("A", metadata=stream.snapshot.metadata)
+            if stream.snapshot
+            else False
+        )
         assert list(stream) == [TextDelta(" moon"), Completed(stream.result())]
         assert list(stream) == []
     assert stream.result().text == "A moon"
     assert transport.closed == 1
 
 
-def test_several_events_in_a_piece() -> None:
-    with client(Told(b"".join(WHOLE), b"")).stream(QUERY) as stream:
+def test_several_events_in_a_chunk() -> None:
+    with client(FakeStream(b"".join(WHOLE), b"")).stream(QUERY) as stream:
         assert [next(stream), next(stream)] == EVENTS
         assert isinstance(next(stream), Completed)
 
 
 def test_the_request_leaves_when_the_stream_is_opened() -> None:
-    transport = Told(*WHOLE)
+    transport = FakeStream(*WHOLE)
     stream = client(transport).stream(QUERY, extra_body={"variant": "x"})
     assert transport.requests == []
     with stream:
@@ -76,18 +82,18 @@ def test_the_request_leaves_when_the_stream_is_opened() -> None:
 
 
 def test_text_only() -> None:
-    with client(Told(*WHOLE)).stream(QUERY) as stream:
+    with client(FakeStream(*WHOLE)).stream(QUERY) as stream:
         assert list(stream.text()) == ["A", " moon"]
 
 
 def test_result_alone() -> None:
-    with client(Told(*WHOLE)).stream(QUERY) as stream:
+    with client(FakeStream(*WHOLE)).stream(QUERY) as stream:
         assert stream.result().text == "A moon"
         assert stream.result() is stream.result()
 
 
 def test_result_waits_for_nothing_after_the_answer() -> None:
-    transport = Told(delta("A") + END, AssertionError("nobody asked for this"))
+    transport = FakeStream(delta("A") + END, AssertionError("nobody asked for this"))
     with client(transport).stream(QUERY) as stream:
         assert stream.result().text == "A"
         assert len(transport.reads) == 1
@@ -95,22 +101,26 @@ def test_result_waits_for_nothing_after_the_answer() -> None:
 
 
 def test_events_that_were_not_taken_stay() -> None:
-    with client(Told(b"".join(WHOLE), b"")).stream(QUERY) as stream:
+    with client(FakeStream(b"".join(WHOLE), b"")).stream(QUERY) as stream:
         assert next(stream) == EVENTS[0]
         assert stream.result().text == "A moon"
 
 
 def test_request_id() -> None:
-    with client(Told(record({"chunk": "A", "request_id": "7"}), END, b"")).stream(QUERY) as stream:
+    with client(FakeStream(record({"chunk": "A", "request_id": "7"}), END, b"")).stream(
+        QUERY
+    ) as stream:
         assert stream.request_id is None
         next(stream)
         assert stream.request_id == "7"
 
 
 def test_send_does_not_stream() -> None:
-    transport = JSONTold(b'{"answer": "A moon"}', b"")
+    transport = JSONFakeStream(b'{"answer": "A moon"}', b"")
     assert client(transport).send(QUERY, extra_body={"variant": "x"}).text == "A moon"
-    assert transport.requests == [QUERY.to_http(ENDPOINT, stream=False, extra_body={"variant": "x"})]
+    assert transport.requests == [
+        QUERY.to_http(ENDPOINT, stream=False, extra_body={"variant": "x"})
+    ]
     assert transport.closed == 1
 
 
@@ -120,7 +130,14 @@ def test_shorthands() -> None:
     ask: dict[str, tuple[dict[str, Any], Callable[[Client], Any], Any]] = {
         "query": (
             {"answer": "A"},
-            lambda c: c.query(question="Q", image=picture, reasoning=True, spatial_refs=[(0, 0)], settings=settings, model="m"),
+            lambda c: c.query(
+                question="Q",
+                image=picture,
+                reasoning=True,
+                spatial_refs=[(0, 0)],
+                settings=settings,
+                model="m",
+            ),
             {"question": "Q", "reasoning": True, "spatial_refs": [[0, 0]], "stream": False},
         ),
         "caption": (
@@ -130,18 +147,26 @@ def test_shorthands() -> None:
         ),
         "segment": (
             {"path": "M0,0z", "bbox": box},
-            lambda c: c.segment(image=picture, object="o", spatial_refs=[(0, 0)], settings=settings, model="m"),
+            lambda c: c.segment(
+                image=picture, object="o", spatial_refs=[(0, 0)], settings=settings, model="m"
+            ),
             {"object": "o", "spatial_refs": [[0, 0]], "stream": False},
         ),
-        "detect": ({"objects": [box]}, lambda c: c.detect(image=picture, object="o", settings=settings, model="m"), {"object": "o"}),
+        "detect": (
+            {"objects": [box]},
+            lambda c: c.detect(image=picture, object="o", settings=settings, model="m"),
+            {"object": "o"},
+        ),
         "point": (
             {"points": [{"x": 0, "y": 1}]},
-            lambda c: c.point(image=picture, object="o", spatial_refs=[(0, 0)], settings=settings, model="m"),
+            lambda c: c.point(
+                image=picture, object="o", spatial_refs=[(0, 0)], settings=settings, model="m"
+            ),
             {"object": "o", "spatial_refs": [[0, 0]]},
         ),
     }
     for skill, (answer, call, asked) in ask.items():
-        transport = JSONTold(json.dumps(answer).encode(), b"")
+        transport = JSONFakeStream(json.dumps(answer).encode(), b"")
         result = call(client(transport))
         (request,) = transport.requests
         assert request.url == f"{ENDPOINT.url}/{skill}"
@@ -157,35 +182,44 @@ def test_shorthands() -> None:
 
 
 def test_chat() -> None:
-    transport = JSONTold(b'{"choices": [{"message": {"content": "A"}, "finish_reason": "stop"}]}', b"")
+    transport = JSONFakeStream(
+        b'{"choices": [{"message": {"content": "A"}, "finish_reason": "stop"}]}', b""
+    )
     messages: list[dict[str, object]] = [{"role": "user", "content": [PIXEL, "Q"]}]
-    result = client(transport).chat(messages=messages, reasoning=True, settings=Settings(max_tokens=9), model="m")
+    result = client(transport).chat(
+        messages=messages, reasoning=True, settings=Settings(max_tokens=9), model="m"
+    )
     assert isinstance(result, ChatResult)
     assert (result.text, result.metadata.finish_reason) == ("A", "stop")
-    asked = ChatRequest(messages=messages, reasoning=True, settings=Settings(max_tokens=9), model="m")
+    asked = ChatRequest(
+        messages=messages, reasoning=True, settings=Settings(max_tokens=9), model="m"
+    )
     assert transport.requests == [asked.to_http(ENDPOINT, stream=False)]
 
 
 def test_a_question_needs_no_picture() -> None:
-    transport = JSONTold(b'{"answer": "A"}', b"")
+    transport = JSONFakeStream(b'{"answer": "A"}', b"")
     client(transport).query(question="Q")
     assert json.loads(transport.requests[0].body) == {"question": "Q", "stream": False}
 
 
 def test_opened_once() -> None:
-    with client(Told(*WHOLE)).stream(QUERY) as stream, pytest.raises(LocalProtocolError, match="once"):
+    with (
+        client(FakeStream(*WHOLE)).stream(QUERY) as stream,
+        pytest.raises(LocalProtocolError, match="once"),
+    ):
         stream.__enter__()
 
 
 def test_read_before_it_is_opened() -> None:
-    stream = client(Told(*WHOLE)).stream(QUERY)
+    stream = client(FakeStream(*WHOLE)).stream(QUERY)
     with pytest.raises(LocalProtocolError, match="not open"):
         next(stream)
     assert stream.snapshot is None
 
 
 def test_read_after_it_was_closed() -> None:
-    transport = Told(*WHOLE)
+    transport = FakeStream(*WHOLE)
     with client(transport).stream(QUERY) as stream:
         next(stream)
     with pytest.raises(LocalProtocolError, match="not open"):
@@ -199,15 +233,18 @@ def test_read_after_it_was_closed() -> None:
 class TestFaults:
     def test_no_connection(self) -> None:
         cause = OSError("no route")
-        refusal = ConnectFailed("could not connect")
+        refusal = ConnectError("could not connect")
         refusal.__cause__ = cause
-        with pytest.raises(ConnectFailed) as caught, client(Told(refuses=refusal)).stream(QUERY):
+        with (
+            pytest.raises(ConnectError) as caught,
+            client(FakeStream(refuses=refusal)).stream(QUERY),
+        ):
             pass
         assert caught.value is refusal
         assert caught.value.__cause__ is cause
 
     def test_connection_lost(self) -> None:
-        transport = Told(delta("A"), ConnectionLost("peer reset"))
+        transport = FakeStream(delta("A"), ConnectionLost("peer reset"))
         with client(transport).stream(QUERY) as stream:
             assert next(stream) == TextDelta("A")
             for _ in range(2):  # the same error again
@@ -216,8 +253,8 @@ class TestFaults:
                 assert caught.value.partial == stream.snapshot
             assert transport.closed == 1  # at once
 
-    def test_an_error_behind_events_of_the_same_piece(self) -> None:
-        transport = Told(delta("A") + record({"error": "no"}))
+    def test_an_error_behind_events_of_the_same_chunk(self) -> None:
+        transport = FakeStream(delta("A") + record({"error": "no"}))
         with client(transport).stream(QUERY) as stream:
             assert next(stream) == TextDelta("A")
             with pytest.raises(MoondreamError, match="no"):
@@ -225,27 +262,32 @@ class TestFaults:
             assert transport.closed == 1
 
     def test_a_body_that_ends_too_soon(self) -> None:
-        with client(Told(delta("A"), b"")).stream(QUERY) as stream, pytest.raises(IncompleteStream):
+        with (
+            client(FakeStream(delta("A"), b"")).stream(QUERY) as stream,
+            pytest.raises(IncompleteStream),
+        ):
             stream.result()
 
     def test_error_status(self) -> None:
         with pytest.raises(ServerError, match="busy"):
-            client(Told(b'{"error": ', b'"busy"}', b"", status_code=503)).send(QUERY)
+            client(FakeStream(b'{"error": ', b'"busy"}', b"", status_code=503)).send(QUERY)
 
     def test_limits(self) -> None:
         with pytest.raises(LimitExceeded):
-            client(Told(delta("A" * 99), END), limits=Limits(max_text_bytes=9)).send(QUERY)
+            client(FakeStream(delta("A" * 99), END), limits=Limits(max_text_bytes=9)).send(QUERY)
 
     @pytest.mark.parametrize("bug", [ValueError("a bug"), KeyboardInterrupt()])
     def test_what_is_no_fault_of_the_exchange_passes(self, bug: BaseException) -> None:
-        transport = Told(bug)
+        transport = FakeStream(bug)
         with pytest.raises(type(bug)), client(transport).stream(QUERY) as stream:
             next(stream)
         assert transport.closed == 1
 
 
 class TestDeadlines:
-    def timeouts_seen(self, transport: Told, timeouts: Timeouts) -> tuple[type[MoondreamError], str]:
+    def timeouts_seen(
+        self, transport: FakeStream, timeouts: Timeouts
+    ) -> tuple[type[MoondreamError], str]:
         """Reads to the end, and gives the class and the words of the timeout that it comes to."""
         with pytest.raises(TimeoutError) as caught:
             client(transport, timeouts).stream(CAPTION).__enter__().result()
@@ -255,38 +297,46 @@ class TestDeadlines:
         return type(caught.value), str(caught.value)
 
     def test_first_event(self) -> None:
-        kind, words = self.timeouts_seen(Told(b": comment\n\n", TimeoutError()), Timeouts(first_event=3))
-        assert (kind, "3 seconds" in words, "Timeouts.first_event" in words) == (FirstEventTimeout, True, True)
+        kind, words = self.timeouts_seen(
+            FakeStream(b": comment\n\n", TimeoutError()), Timeouts(first_event=3)
+        )
+        assert (kind, "3 seconds" in words, "Timeouts.first_event" in words) == (
+            FirstEventTimeout,
+            True,
+            True,
+        )
 
     def test_first_event_before_the_head(self) -> None:
-        kind, words = self.timeouts_seen(Told(refuses=TimeoutError()), Timeouts(first_event=3))
+        kind, words = self.timeouts_seen(
+            FakeStream(refuses=TimeoutError()), Timeouts(first_event=3)
+        )
         assert (kind, "3 seconds" in words) == (FirstEventTimeout, True)
 
     def test_first_event_counts_from_the_connection(self) -> None:
-        transport = Told(TimeoutError(), connected_at=monotonic() - 2)
+        transport = FakeStream(TimeoutError(), connected_at=monotonic() - 2)
         self.timeouts_seen(transport, Timeouts(first_event=3))
         assert transport.reads[0] == pytest.approx(1, abs=0.5)
 
     def test_first_event_is_over_before_the_first_read(self) -> None:
-        transport = Told(connected_at=monotonic() - 9)
+        transport = FakeStream(connected_at=monotonic() - 9)
         assert self.timeouts_seen(transport, Timeouts(first_event=3))[0] is FirstEventTimeout
         assert transport.reads == []
 
     def test_idle(self) -> None:
-        transport = Told(delta("A"), b": comment\n\n", TimeoutError())
+        transport = FakeStream(delta("A"), b": comment\n\n", TimeoutError())
         kind, words = self.timeouts_seen(transport, Timeouts(idle=3))
         assert (kind, "3 seconds" in words) == (IdleTimeout, True)
         assert transport.reads[1:] == [3, 3]
 
     def test_idle_in_the_body_of_an_error(self) -> None:
-        transport = Told(b"sorry", TimeoutError(), status_code=500)
+        transport = FakeStream(b"sorry", TimeoutError(), status_code=500)
         with pytest.raises(ServerError, match="sorry") as caught:
             client(transport, Timeouts(idle=3)).send(QUERY)
         assert isinstance(caught.value.__cause__, IdleTimeout)
         assert transport.reads == [3, 3]
 
     def test_total(self) -> None:
-        transport = Told(delta("A"), TimeoutError())
+        transport = FakeStream(delta("A"), TimeoutError())
         kind, words = self.timeouts_seen(transport, Timeouts(idle=5, total=4))
         assert (kind, "4 seconds" in words) == (TotalTimeout, True)
         assert transport.reads[1] == pytest.approx(4, abs=0.5)
@@ -298,29 +348,32 @@ class TestDeadlines:
             return delta("A")
 
         began = monotonic()
-        assert self.timeouts_seen(Told(late), Timeouts(total=0.02))[0] is TotalTimeout
+        assert self.timeouts_seen(FakeStream(late), Timeouts(total=0.02))[0] is TotalTimeout
 
     def test_total_bounds_what_the_transport_is_given(self) -> None:
-        transport = Told(*WHOLE)
+        transport = FakeStream(*WHOLE)
         client(transport, Timeouts(connect=7, first_event=None, idle=2, total=5)).send(QUERY)
         assert transport.timeouts == Timeouts(connect=5, first_event=5, idle=2, total=5)
 
     def test_total_before_the_connection(self) -> None:
-        assert self.timeouts_seen(Told(refuses=ConnectTimeout("slow")), Timeouts(total=1e-9))[0] is TotalTimeout
+        assert (
+            self.timeouts_seen(FakeStream(refuses=ConnectTimeout("slow")), Timeouts(total=1e-9))[0]
+            is TotalTimeout
+        )
 
     def test_connect(self) -> None:
         refusal = ConnectTimeout("no connection")
         with pytest.raises(ConnectTimeout) as caught:
-            client(Told(refuses=refusal)).send(QUERY)
+            client(FakeStream(refuses=refusal)).send(QUERY)
         assert caught.value is refusal
 
     def test_none_waits_for_ever(self) -> None:
-        transport = Told(*WHOLE)
+        transport = FakeStream(*WHOLE)
         client(transport, Timeouts(None, None, None, None)).send(QUERY)
         assert transport.reads[:3] == [None] * 3
 
     def test_the_time_of_a_slow_reader_does_not_count(self) -> None:
-        transport = Told(*WHOLE, connected_at=monotonic())
+        transport = FakeStream(*WHOLE, connected_at=monotonic())
         with client(transport, Timeouts(first_event=0.01, idle=0.01)).stream(QUERY) as stream:
             while monotonic() < (transport.connected_at or 0) + 0.02:
                 pass
@@ -339,7 +392,7 @@ class TestDrain:
     """What is left of the body when the answer is complete."""
 
     def test_to_the_end_of_the_body(self) -> None:
-        transport = Told(delta("A"), END, b"\n", b"")
+        transport = FakeStream(delta("A"), END, b"\n", b"")
         with client(transport).stream(QUERY) as stream:
             for event in stream:
                 if isinstance(event, Completed):
@@ -348,38 +401,38 @@ class TestDrain:
         assert all(0 < (timeout or 0) <= 0.02 for timeout in transport.reads[2:])
 
     def test_where_the_block_is_left(self) -> None:
-        transport = Told(delta("A") + END, b"")
+        transport = FakeStream(delta("A") + END, b"")
         client(transport).send(QUERY)
         assert transport.steps == []
 
     def test_not_for_long(self) -> None:
-        transport = Told(END, TimeoutError())
+        transport = FakeStream(END, TimeoutError())
         client(transport).send(QUERY)
         assert transport.closed == 1
 
     def test_not_much(self) -> None:
-        transport = Told(END, *[b" " * 3000] * 9)
+        transport = FakeStream(END, *[b" " * 3000] * 9)
         client(transport).send(QUERY)
         assert (len(transport.reads), transport.closed) == (3, 1)
 
     def test_a_fault_there_is_none(self) -> None:
-        client(Told(END, ConnectionLost("peer reset"))).send(QUERY)
+        client(FakeStream(END, ConnectionLost("peer reset"))).send(QUERY)
 
     def test_not_after_an_error_of_the_user(self) -> None:
-        transport = Told(END, b"")
+        transport = FakeStream(END, b"")
         with pytest.raises(ZeroDivisionError), client(transport).stream(QUERY) as stream:
             raise ZeroDivisionError(next(stream))
         assert (transport.steps, transport.closed) == ([b""], 1)
 
     def test_not_of_an_answer_that_was_left_early(self) -> None:
-        transport = Told(*WHOLE)
+        transport = FakeStream(*WHOLE)
         with client(transport).stream(QUERY) as stream:
             next(stream)
         assert (len(transport.reads), transport.closed) == (1, 1)
 
 
 def test_a_forgotten_stream_warns_and_closes() -> None:
-    transport = Told(*WHOLE)
+    transport = FakeStream(*WHOLE)
     stream = client(transport).stream(QUERY).__enter__()
     next(stream)
     with pytest.warns(ResourceWarning, match="never closed"):
@@ -388,27 +441,35 @@ def test_a_forgotten_stream_warns_and_closes() -> None:
 
 
 def test_a_stream_that_was_never_opened_says_nothing() -> None:
-    client(Told()).stream(QUERY)
+    client(FakeStream()).stream(QUERY)
     gc.collect()
 
 
 def test_the_body_of_the_request_is_let_go() -> None:
-    transport = Told(*WHOLE)
+    transport = FakeStream(*WHOLE)
     with client(transport).stream(CaptionRequest(image=PIXEL)) as stream:
         transport.requests.clear()
-        assert not [thing for thing in gc.get_referents(stream) if callable(thing) and "to_http" in repr(thing)]
+        assert not [
+            thing
+            for thing in gc.get_referents(stream)
+            if callable(thing) and "to_http" in repr(thing)
+        ]
 
 
 def test_reprs_name_no_key() -> None:
-    subject = client(Told(*WHOLE))
-    assert repr(subject) == "<Client <Endpoint http://localhost:2020/v1, with a key> by Told>"
+    subject = client(FakeStream(*WHOLE))
+    assert repr(subject) == "<Client <Endpoint http://localhost:2020/v1, with a key> by FakeStream>"
     with subject.stream(QUERY) as stream:
         assert repr(stream) == "<ClientStream, reading events, open>"
     assert repr(stream) == "<ClientStream, reading events>"
 
 
 def test_skills_that_do_not_stream() -> None:
-    answers: list[tuple[Request[Any], bytes]] = [(DETECT, b'{"objects": []}'), (POINT, b'{"points": []}'), (SEGMENT, b'{"path": "M0,0z"}')]
+    answers: list[tuple[Request[Any], bytes]] = [
+        (DETECT, b'{"objects": []}'),
+        (POINT, b'{"points": []}'),
+        (SEGMENT, b'{"path": "M0,0z"}'),
+    ]
     for request, answer in answers:
-        with client(JSONTold(answer, b"")).stream(request) as stream:
+        with client(JSONFakeStream(answer, b"")).stream(request) as stream:
             assert [type(event) for event in stream] == [Completed]

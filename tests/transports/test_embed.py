@@ -1,4 +1,6 @@
-"""The three SDKs of docs/embed.md, as they stand there, against the faults that every transport is tested with."""
+"""The three SDKs of docs/embed.md, as they stand there, against the faults that every transport is
+tested with.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,35 @@ from typing import Any
 import pytest
 
 from moondream_transports import Client, UrllibTransport
-from moondream_transports.testing._certificates import client_tls, server_tls
-from moondream_transports.testing._fault_rows import is_right
-from moondream_transports.testing._fault_server import LAST_CHUNK, PATIENCE, FaultServer, Peer, chunk, head, nobody_accepts
-from moondream_transports.testing._faults import DELTAS, EVENTS, F1, FAULTS, LARGE, PLAIN, WHOLE_BODY, WORDS, Fault, answers, sized, wait
-from moondream_transports.testing._secrets import KEY
+from moondream_transports.conformance._certificates import client_tls, server_tls
+from moondream_transports.conformance._fault_cases import is_right
+from moondream_transports.conformance._fault_server import (
+    LAST_CHUNK,
+    PATIENCE,
+    FaultServer,
+    Peer,
+    chunk,
+    head,
+    nobody_accepts,
+)
+from moondream_transports.conformance._faults import (
+    DELTAS,
+    EVENTS,
+    F1,
+    FAULTS,
+    LARGE,
+    PLAIN,
+    WHOLE_BODY,
+    WORDS,
+    HTTPFault,
+    answers,
+    sized,
+    wait,
+)
+from moondream_transports.conformance._secrets import KEY
 from sansio_moondream import (
     APIError,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     Endpoint,
@@ -33,30 +56,43 @@ from sansio_moondream import (
     QueryResult,
     RemoteProtocolError,
     Request,
-    TLSFailed,
+    TLSError,
 )
 from tests.guides import ROOT, write_files
 from tests.helpers import END, QUERY, TRACES, Trace, delta
 
-from .drivers import assert_no_key
+from .adapters import assert_no_key
 
 SDKS = ("moon_http", "moon_socket", "moon_asyncio")
 each_sdk = pytest.mark.parametrize("sdk", SDKS)
 TEXT = "".join(WORDS)
 
-FEW_OF_MANY = ("400, JSON object", "422, detail", "429, JSON string", "500, HTML", "503, empty")  # statuses by bodies: 91 rows
-ROWS = [
+FEW_OF_MANY = (
+    "400, JSON object",
+    "422, detail",
+    "429, JSON string",
+    "500, HTML",
+    "503, empty",
+)  # statuses by bodies: 91 cases
+CASES = [
     fault
     for fault in FAULTS
     if fault.limits is None  # the SDKs leave those of the core as they are
-    and (fault.row != 17 or fault.name in FEW_OF_MANY)
-    and not ("comments" in fault.name and fault.error)  # the SDKs limit each wait, but not the whole
-    and "by TCP" not in fault.name  # the server wants to send its last byte, and the SDKs close when the answer is whole
+    and (fault.case != 17 or fault.name in FEW_OF_MANY)
+    and not (
+        "comments" in fault.name and fault.error
+    )  # the SDKs limit each wait, but not the whole
+    and "by TCP"
+    # the server wants to send its last byte, and the SDKs close when the answer is whole
+    not in fault.name
 ]
 
 # What the guide says of libraries, and is not mended there.
 LIMITS_OF_LIBRARIES: dict[tuple[str, str], type[MoondreamError] | None] = {
-    ("5: closes in the middle of the status line", "moon_http"): RemoteProtocolError,  # status 20, it says
+    (
+        "5: closes in the middle of the status line",
+        "moon_http",
+    ): RemoteProtocolError,  # status 20, it says
     ("5: closes in the middle of the head", "moon_http"): RemoteProtocolError,  # text/ev, it says
     ("31: 100 and 103 before the head", "moon_http"): ConnectionLost,
     ("31: 200 header fields", "moon_http"): RemoteProtocolError,
@@ -77,7 +113,11 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def exchange(
-    sdk: str, url: str, request: Request[Any] = QUERY, saw_event: Callable[[], object] = lambda: None, **options: Any
+    sdk: str,
+    url: str,
+    request: Request[Any] = QUERY,
+    saw_event: Callable[[], object] = lambda: None,
+    **options: Any,
 ) -> tuple[list[Event], Any]:
     """All events, and the result or the error behind them."""
     ask: Any = import_module(sdk).ask
@@ -109,14 +149,16 @@ def exchange(
 
 @each_sdk
 class TestTheSameAsEveryTransport:
-    @pytest.mark.parametrize("fault", ROWS, ids=[fault.id for fault in ROWS])
-    def test_fault(self, fault: Fault, sdk: str) -> None:
+    @pytest.mark.parametrize("fault", CASES, ids=[fault.id for fault in CASES])
+    def test_fault(self, fault: HTTPFault, sdk: str) -> None:
         if (fault.id, sdk) in LIMITS_OF_LIBRARIES:
             error = LIMITS_OF_LIBRARIES[fault.id, sdk]
             fault = replace(fault, error=error, about={}, events=0 if error else len(EVENTS))
         with FaultServer(fault.script) as server:
-            request = LARGE if fault.row in (35, 36) else QUERY
-            events, outcome = exchange(sdk, server.url, request, server.saw_event, timeout=fault.timeouts.idle)
+            request = LARGE if fault.case in (35, 36) else QUERY
+            events, outcome = exchange(
+                sdk, server.url, request, server.saw_event, timeout=fault.timeouts.idle
+            )
         assert is_right(fault, events, outcome), (events, outcome)
         assert server.connections == 1
 
@@ -134,7 +176,11 @@ class TestTheSameAsEveryTransport:
                     whole = error
         assert events == expected
         if isinstance(whole, MoondreamError):
-            assert (type(outcome), outcome.partial, outcome.request_id) == (type(whole), whole.partial, whole.request_id)
+            assert (type(outcome), outcome.partial, outcome.request_id) == (
+                type(whole),
+                whole.partial,
+                whole.request_id,
+            )
             assert not isinstance(whole, APIError) or str(outcome) == str(whole)
         else:
             assert outcome == whole
@@ -142,7 +188,9 @@ class TestTheSameAsEveryTransport:
 
 @each_sdk
 def test_a_server_that_does_not_read(sdk: str) -> None:
-    """Sending has a deadline too, and the headers, key included, are in none of the frames that an error remembers."""
+    """Sending has a deadline too, and the headers, key included, are in none of the frames that an
+    error remembers.
+    """
 
     def script(peer: Peer) -> None:
         has_given_up.wait(PATIENCE)
@@ -159,10 +207,10 @@ class TestConnecting:
     def test_refused(self, sdk: str) -> None:
         with FaultServer(answers()) as server:
             pass  # and now nobody listens there
-        assert type(exchange(sdk, server.url)[1]) is ConnectFailed
+        assert type(exchange(sdk, server.url)[1]) is ConnectError
 
     def test_a_host_that_is_no_name(self, sdk: str) -> None:
-        assert type(exchange(sdk, f"http://{'x' * 64}.localhost/v1")[1]) is ConnectFailed
+        assert type(exchange(sdk, f"http://{'x' * 64}.localhost/v1")[1]) is ConnectError
 
     def test_hangs(self, sdk: str) -> None:
         with nobody_accepts() as url:
@@ -172,7 +220,7 @@ class TestConnecting:
     def test_a_certificate_that_is_not_trusted_or_for_another(self, sdk: str, name: str) -> None:
         trusted = client_tls() if name != "localhost" else None
         with FaultServer(answers(), ssl_context=server_tls(name)) as server:
-            assert type(exchange(sdk, server.url, ssl_context=trusted)[1]) is TLSFailed
+            assert type(exchange(sdk, server.url, ssl_context=trusted)[1]) is TLSError
 
     def test_the_handshake_hangs(self, sdk: str) -> None:
         with FaultServer(wait) as server:
@@ -181,7 +229,7 @@ class TestConnecting:
 
     def test_the_handshake_meets_something_else(self, sdk: str) -> None:
         with FaultServer(lambda peer: peer.send(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")) as server:
-            assert type(exchange(sdk, server.url.replace("http:", "https:"))[1]) is TLSFailed
+            assert type(exchange(sdk, server.url.replace("http:", "https:"))[1]) is TLSError
 
 
 @each_sdk
@@ -189,7 +237,9 @@ class TestTLS:
     def ends(self, sdk: str, script: Callable[[Peer], None], request: Request[Any] = QUERY) -> Any:
         """What comes after the five events."""
         with FaultServer(script, ssl_context=server_tls("localhost")) as server:
-            events, outcome = exchange(sdk, server.url, request, server.saw_event, ssl_context=client_tls())
+            events, outcome = exchange(
+                sdk, server.url, request, server.saw_event, ssl_context=client_tls()
+            )
         assert events[:5] == EVENTS
         return outcome
 
@@ -217,9 +267,14 @@ class TestTLS:
 
     def test_a_body_that_ends_without(self, sdk: str) -> None:
         outcome = self.ends(sdk, answers(PLAIN, *DELTAS))
-        assert (type(outcome), outcome.partial.text) == (ConnectionLost if sdk == "moon_socket" else IncompleteStream, TEXT)
+        assert (type(outcome), outcome.partial.text) == (
+            ConnectionLost if sdk == "moon_socket" else IncompleteStream,
+            TEXT,
+        )
 
-    @pytest.mark.parametrize("length", [True, False], ids=["of a length", "until the connection closes"])
+    @pytest.mark.parametrize(
+        "length", [True, False], ids=["of a length", "until the connection closes"]
+    )
     def test_a_whole_answer_that_ends_without(self, sdk: str, length: bool) -> None:
         outcome = self.ends(sdk, answers(sized(WHOLE_BODY) if length else PLAIN + WHOLE_BODY))
         assert isinstance(outcome, QueryResult)
@@ -245,7 +300,11 @@ def test_leaving_early_closes_and_loses_nothing(sdk: str, taken: int) -> None:
     ask = import_module(sdk).ask
     with FaultServer(answers(*F1, then=wait)) as server:
         endpoint = Endpoint(server.url)
-        events = asyncio.run(asynchronously(ask, endpoint)) if sdk == "moon_asyncio" else synchronously(ask, endpoint)
+        events = (
+            asyncio.run(asynchronously(ask, endpoint))
+            if sdk == "moon_asyncio"
+            else synchronously(ask, endpoint)
+        )
         assert events == EVENTS[:taken]
 
 
@@ -286,8 +345,8 @@ class TestAsyncio:
     def test_a_slow_reader_makes_the_server_wait(self, is_tls: bool) -> None:
         """A server that sends 16 MB cannot get rid of them while the reader has taken one event."""
         ask = import_module("moon_asyncio").ask
-        piece = chunk(delta("x" * 1000) * 64)
-        count = 16 * 1024 * 1024 // len(piece)
+        part = chunk(delta("x" * 1000) * 64)
+        count = 16 * 1024 * 1024 // len(part)
         has_to_wait = threading.Event()
 
         def script(peer: Peer) -> None:
@@ -295,12 +354,14 @@ class TestAsyncio:
             for _ in range(count):
                 if not has_to_wait.is_set() and not select.select([], [peer.sock], [], 0.2)[1]:
                     has_to_wait.set()
-                peer.send(piece)
+                peer.send(part)
             assert has_to_wait.is_set(), "all was read, though nobody took it"
             peer.send(chunk(END) + LAST_CHUNK)
 
         async def main(url: str) -> QueryResult:
-            async with ask(QUERY, Endpoint(url), ssl_context=client_tls() if is_tls else None) as answer:
+            async with ask(
+                QUERY, Endpoint(url), ssl_context=client_tls() if is_tls else None
+            ) as answer:
                 await anext(answer)
                 await asyncio.to_thread(has_to_wait.wait, PATIENCE)
                 result: QueryResult = await answer.result()
@@ -316,7 +377,8 @@ def test_a_socket_is_closed_with_close_notify() -> None:
 
     def script(peer: Peer) -> None:
         peer.answer(*F1, chunk(END), LAST_CHUNK)
-        peer.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined] # of an SSLSocket: so it raises where it is missing
+        # of an SSLSocket: so it raises where it is missing
+        peer.sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
         ends.append(peer.sock.recv(1))
 
     with FaultServer(script, ssl_context=server_tls("localhost")) as server:

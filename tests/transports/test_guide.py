@@ -1,4 +1,6 @@
-"""The transports of docs/write-a-transport.md, through the conformance kit, as the page itself runs it."""
+"""The transports of docs/write-a-transport.md, through the conformance kit, as the page itself runs
+it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from moondream_transports import testing
+from moondream_transports import conformance
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-transport.md"
 CODE = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
@@ -18,20 +20,20 @@ CODE = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULT
 def test_passes_and_declares_nothing_that_it_can_tell(test: str, monkeypatch: pytest.MonkeyPatch):
     for library in ("requests", "pycurl"):
         pytest.importorskip(library)
-    reports: list[testing.Report] = []
+    reports: list[conformance.Report] = []
 
-    def check_transport(*args: Any, **kwargs: Any) -> testing.Report:
+    def check_transport(*args: Any, **kwargs: Any) -> conformance.Report:
         reports.append(check(*args, **kwargs))
         return reports[-1]
 
-    check = testing.check_transport
-    monkeypatch.setattr(testing, "check_transport", check_transport)
+    check = conformance.check_transport
+    monkeypatch.setattr(conformance, "check_transport", check_transport)
     page: dict[str, Any] = {}
     exec(CODE, page)
     page[test]()
     (small, full) = reports
-    assert len(small.of(testing.Verdict.PASSED)) == len(small) == 3
-    assert len(full) == len(testing.ROWS)
-    declared = page["REQUESTS_CANNOT_TELL" if "requests" in test else "CURL_CANNOT_TELL"]
-    assert {row.id: row.reason for row in full.of(testing.Verdict.CANNOT_TELL)} == declared
-    assert len(full.of(testing.Verdict.PASSED)) == len(full) - len(declared)
+    assert len(small.of(conformance.Verdict.PASSED)) == len(small) == 3
+    assert len(full) == len(conformance.CASES)
+    declared = page["REQUESTS_KNOWN_FAILURES" if "requests" in test else "CURL_KNOWN_FAILURES"]
+    assert {case.id: case.reason for case in full.of(conformance.Verdict.KNOWN_FAILURE)} == declared
+    assert len(full.of(conformance.Verdict.PASSED)) == len(full) - len(declared)

@@ -12,13 +12,20 @@ import msgspec
 import pytest
 
 from moondream_transports import Hooks, Timeline
-from sansio_moondream import ConnectFailed, ConnectionLost, IncompleteStream, Metrics, Request, ServerError
+from sansio_moondream import (
+    ConnectError,
+    ConnectionLost,
+    IncompleteStream,
+    Metrics,
+    Request,
+    ServerError,
+)
 from tests.helpers import DETECT, END, QUERY, delta, record
 
-from .drivers import Driver, never
-from .told import ENDPOINT, WHOLE, AsyncTold, JSONTold, Told
+from .adapters import Adapter, never
+from .fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream, JSONFakeStream
 
-EACH = [Driver(name, name, never) for name in ("sync", "asyncio", "trio")]
+EACH = [Adapter(name, name, never) for name in ("sync", "asyncio", "trio")]
 each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
 
 
@@ -45,11 +52,15 @@ class Notes(Hooks):
         self._note("end", timeline)
 
 
-def watched(kind: Driver, told: Told, hooks: Hooks, leave_early: bool = False) -> BaseException | None:
+def watched(
+    kind: Adapter, told: FakeStream, hooks: Hooks, leave_early: bool = False
+) -> BaseException | None:
     """One exchange with these hooks; gives what it raised."""
 
     async def main() -> BaseException | None:
-        client = kind.client(AsyncTold(told) if kind.is_async else told, ENDPOINT, hooks=hooks)
+        client = kind.client(
+            AsyncFakeStream(told) if kind.is_async else told, ENDPOINT, hooks=hooks
+        )
         try:
             async with client.stream(QUERY) as stream:
                 async for _ in stream:
@@ -64,18 +75,31 @@ def watched(kind: Driver, told: Told, hooks: Hooks, leave_early: bool = False) -
 
 @each_kind
 class TestHooks:
-    def test_a_whole_answer(self, kind: Driver) -> None:
+    def test_a_whole_answer(self, kind: Adapter) -> None:
         notes = Notes()
         connected_at = monotonic()
-        told = Told(record({"chunk": "A", "request_id": "7"}), END, b"", connected_at=connected_at)
+        told = FakeStream(
+            record({"chunk": "A", "request_id": "7"}), END, b"", connected_at=connected_at
+        )
         assert watched(kind, told, notes) is None
         assert notes.called == ["start", "head", "first event", "end"]
         seen = notes.timelines[0]
         assert all(timeline is seen for timeline in notes.timelines)
-        assert (seen.skill, seen.url, seen.status_code, seen.request_id) == ("query", f"{ENDPOINT.url}/query", 200, "7")
+        assert (seen.skill, seen.url, seen.status_code, seen.request_id) == (
+            "query",
+            f"{ENDPOINT.url}/query",
+            200,
+            "7",
+        )
         assert seen.error is None
         assert seen.connected_at == connected_at
-        moments = [seen.opened_at, seen.head_at, seen.first_event_at, seen.completed_at, seen.ended_at]
+        moments = [
+            seen.opened_at,
+            seen.head_at,
+            seen.first_event_at,
+            seen.completed_at,
+            seen.ended_at,
+        ]
         assert None not in moments
         assert moments == sorted(moment for moment in moments if moment is not None)
         assert seen.metadata is not None
@@ -84,17 +108,27 @@ class TestHooks:
     @pytest.mark.parametrize(
         ("told", "called", "error"),
         [
-            (Told(refuses=ConnectFailed("no")), ["start", "end"], ConnectFailed),
-            (Told(ConnectionLost("reset")), ["start", "head", "end"], ConnectionLost),
-            (Told(delta("A"), b""), ["start", "head", "first event", "end"], IncompleteStream),
-            (Told(b"busy", b"", status_code=503), ["start", "head", "end"], ServerError),
-            (Told(delta("A"), ZeroDivisionError()), ["start", "head", "first event", "end"], ZeroDivisionError),
+            (FakeStream(refuses=ConnectError("no")), ["start", "end"], ConnectError),
+            (FakeStream(ConnectionLost("reset")), ["start", "head", "end"], ConnectionLost),
+            (
+                FakeStream(delta("A"), b""),
+                ["start", "head", "first event", "end"],
+                IncompleteStream,
+            ),
+            (FakeStream(b"busy", b"", status_code=503), ["start", "head", "end"], ServerError),
+            (
+                FakeStream(delta("A"), ZeroDivisionError()),
+                ["start", "head", "first event", "end"],
+                ZeroDivisionError,
+            ),
         ],
         ids=["refused", "lost", "cut short", "error status", "a bug"],
     )
-    def test_an_exchange_that_fails(self, kind: Driver, told: Told, called: list[str], error: type[Exception]) -> None:
+    def test_an_exchange_that_fails(
+        self, kind: Adapter, told: FakeStream, called: list[str], error: type[Exception]
+    ) -> None:
         notes = Notes()
-        again = Told(*told.steps, status_code=told.status_code, refuses=told.refuses)
+        again = FakeStream(*told.steps, status_code=told.status_code, refuses=told.refuses)
         raised = watched(kind, again, notes)
         assert notes.called == called
         assert type(raised) is error
@@ -107,13 +141,19 @@ class TestHooks:
         [(QUERY, True, True), (QUERY, False, False), (DETECT, True, False)],
         ids=["streamed", "whole", "a skill that does not stream"],
     )
-    def test_how_it_was_asked(self, kind: Driver, request_: Request[Any], streams: bool, streamed: bool) -> None:
+    def test_how_it_was_asked(
+        self, kind: Adapter, request_: Request[Any], streams: bool, streamed: bool
+    ) -> None:
         notes = Notes()
         asked = msgspec.structs.replace(request_, model="moon-1")
 
         async def main() -> None:
-            told = JSONTold(b'{"answer": "A", "objects": [], "metrics": {"output_tokens": 3}}', b"")
-            client = kind.client(AsyncTold(told) if kind.is_async else told, ENDPOINT, hooks=notes)
+            told = JSONFakeStream(
+                b'{"answer": "A", "objects": [], "metrics": {"output_tokens": 3}}', b""
+            )
+            client = kind.client(
+                AsyncFakeStream(told) if kind.is_async else told, ENDPOINT, hooks=notes
+            )
             if streams:
                 async with client.stream(asked) as stream:
                     await stream.result()
@@ -126,44 +166,56 @@ class TestHooks:
         assert seen.metadata is not None
         assert seen.metadata.metrics == Metrics(output_tokens=3)
 
-    def test_left_early(self, kind: Driver) -> None:
+    def test_left_early(self, kind: Adapter) -> None:
         notes = Notes()
-        watched(kind, Told(*WHOLE), notes, leave_early=True)
+        watched(kind, FakeStream(*WHOLE), notes, leave_early=True)
         assert notes.called == ["start", "head", "first event", "end"]
-        assert (notes.timelines[-1].completed_at, notes.timelines[-1].error, notes.timelines[-1].metadata) == (None, None, None)
+        assert (
+            notes.timelines[-1].completed_at,
+            notes.timelines[-1].error,
+            notes.timelines[-1].metadata,
+        ) == (None, None, None)
 
-    def test_what_a_hook_keeps_for_an_exchange_goes_with_it(self, kind: Driver) -> None:
+    def test_what_a_hook_keeps_for_an_exchange_goes_with_it(self, kind: Adapter) -> None:
         class Keeping(Hooks):
             def on_start(self, timeline: Timeline) -> None:
                 kept[timeline] = "what is mine"
 
         kept: WeakKeyDictionary[Timeline, str] = WeakKeyDictionary()
-        watched(kind, Told(*WHOLE), Keeping())
+        watched(kind, FakeStream(*WHOLE), Keeping())
         gc.collect()
         assert not kept
 
-    def test_a_hook_that_raises_does_no_harm(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_hook_that_raises_does_no_harm(
+        self, kind: Adapter, caplog: pytest.LogCaptureFixture
+    ) -> None:
         class Broken(Hooks):
             def on_head(self, timeline: Timeline) -> None:
                 raise ZeroDivisionError
 
-        assert watched(kind, Told(*WHOLE), Broken()) is None
-        assert [(entry.levelname, entry.message) for entry in caplog.records if entry.name == "moondream_transports"] == [
-            ("ERROR", "a hook raised in on_head; the exchange goes on")
-        ]
+        assert watched(kind, FakeStream(*WHOLE), Broken()) is None
+        assert [
+            (entry.levelname, entry.message)
+            for entry in caplog.records
+            if entry.name == "moondream_transports"
+        ] == [("ERROR", "a hook raised in on_head; the exchange goes on")]
 
-    def test_the_log(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_log(self, kind: Adapter, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "moondream_transports")
-        watched(kind, Told(*WHOLE), Hooks())
-        watched(kind, Told(ConnectionLost("reset")), Hooks())
-        watched(kind, Told(*WHOLE), Hooks(), leave_early=True)
+        watched(kind, FakeStream(*WHOLE), Hooks())
+        watched(kind, FakeStream(ConnectionLost("reset")), Hooks())
+        watched(kind, FakeStream(*WHOLE), Hooks(), leave_early=True)
         lines = [entry.message for entry in caplog.records if entry.name == "moondream_transports"]
         assert [line.partition(":")[0] for line in lines] == [
             *("start", "head", "first_event", "end"),
             *("start", "head", "end"),
             *("start", "head", "first_event", "end"),
         ]
-        assert [line.rpartition(", ")[2] for line in lines if line.startswith("end")] == ["complete", "ConnectionLost", "left early"]
+        assert [line.rpartition(", ")[2] for line in lines if line.startswith("end")] == [
+            "complete",
+            "ConnectionLost",
+            "left early",
+        ]
         assert all(f"query at {ENDPOINT.url}/query, " in line for line in lines)
         assert ENDPOINT.api_key is not None
         assert ENDPOINT.api_key not in caplog.text
@@ -171,5 +223,5 @@ class TestHooks:
 
 
 def test_nothing_is_logged_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    watched(EACH[0], Told(ConnectionLost("reset")), Hooks())
+    watched(EACH[0], FakeStream(ConnectionLost("reset")), Hooks())
     assert capsys.readouterr() == ("", "")

@@ -1,4 +1,7 @@
-"""What is particular to the transports on httpx2 and httpx. What all transports have in common is tested for all of them elsewhere."""
+"""What is particular to the transports on httpx2 and httpx.
+
+What all transports have in common is tested for all of them elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,33 @@ from typing import Any
 import pytest
 
 from moondream_transports import AsyncClient, AsyncHttpxTransport, Client, HttpxTransport, Timeouts
-from moondream_transports.testing._certificates import client_tls, server_tls
-from moondream_transports.testing._fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
-from moondream_transports.testing._faults import DELTAS, EVENTS, F1, WHOLE_BODY, WORDS, answers, sized, wait
-from sansio_moondream import ConnectFailed, ConnectionLost, ConnectTimeout, Endpoint, FirstEventTimeout, IdleTimeout, TotalTimeout
+from moondream_transports.conformance._certificates import client_tls, server_tls
+from moondream_transports.conformance._fault_server import (
+    LAST_CHUNK,
+    FaultServer,
+    Peer,
+    chunk,
+    head,
+)
+from moondream_transports.conformance._faults import (
+    DELTAS,
+    EVENTS,
+    F1,
+    WHOLE_BODY,
+    WORDS,
+    answers,
+    sized,
+    wait,
+)
+from sansio_moondream import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    Endpoint,
+    FirstEventTimeout,
+    IdleTimeout,
+    TotalTimeout,
+)
 from tests.helpers import END, QUERY
 
 httpx, httpx2 = pytest.importorskip("httpx"), pytest.importorskip("httpx2")
@@ -29,7 +55,9 @@ KEY = "key-that-must-not-leak"
 TEXT = "".join(WORDS)
 WHOLE = (*F1, chunk(END), LAST_CHUNK)
 each_library = pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
-each_loop = pytest.mark.parametrize("run", [lambda main: asyncio.run(main(), debug=True), trio.run], ids=["asyncio", "trio"])
+each_loop = pytest.mark.parametrize(
+    "run", [lambda main: asyncio.run(main(), debug=True), trio.run], ids=["asyncio", "trio"]
+)
 Run = Callable[[Callable[[], Awaitable[None]]], object]
 
 
@@ -47,7 +75,7 @@ def test_library_is_that_of_the_client(library: Any) -> None:
 
     with FaultServer(answers(sized(WHOLE_BODY))) as server, Mine(trust_env=False) as client:
         assert Client(HttpxTransport(client), Endpoint(url=server.url)).send(QUERY).text == TEXT
-    with Mine(trust_env=False) as client, pytest.raises(ConnectFailed) as caught:
+    with Mine(trust_env=False) as client, pytest.raises(ConnectError) as caught:
         Client(HttpxTransport(client), Endpoint(url=server.url)).send(QUERY)
     assert type(caught.value.__cause__) is library.ConnectError
 
@@ -71,13 +99,17 @@ def test_own_clients_are_closed(run: Run) -> None:
         async def main() -> None:
             async with AsyncHttpxTransport() as transport:
                 assert isinstance(transport._client, httpx2.AsyncClient)
-                assert (await AsyncClient(transport, Endpoint(url=server.url)).send(QUERY)).text == TEXT
+                assert (
+                    await AsyncClient(transport, Endpoint(url=server.url)).send(QUERY)
+                ).text == TEXT
             assert transport._client.is_closed
 
         run(main)
 
 
-@pytest.mark.parametrize(("missing", "outcome"), [("httpx2", "httpx"), ("httpx2 httpx", "sansio-moondream[httpx2]")])
+@pytest.mark.parametrize(
+    ("missing", "outcome"), [("httpx2", "httpx"), ("httpx2 httpx", "sansio-moondream[httpx2]")]
+)
 def test_library_that_is_not_installed(missing: str, outcome: str) -> None:
     program = f"""
 import sys
@@ -88,13 +120,17 @@ try:
 except ModuleNotFoundError as error:
     print(error)
 """
-    ran = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True
+    )
     assert outcome in ran.stdout, ran.stderr
 
 
 @each_library
 def test_client_is_left_as_it_is(library: Any) -> None:
-    """And nothing of it is sent: no header, cookie, parameter, auth; nor is its connection left with our deadlines."""
+    """And nothing of it is sent: no header, cookie, parameter, auth; nor is its connection left
+    with our deadlines.
+    """
     heads: list[bytes] = []
 
     def script(peer: Peer) -> None:
@@ -126,7 +162,10 @@ def test_client_is_left_as_it_is(library: Any) -> None:
             assert "read" not in vars(connections(client)[0]._connection._network_stream)
         assert server.connections == 1
     assert b"mine" not in heads[0].lower()
-    sent = {name.lower(): value for name, _, value in (line.partition(": ") for line in heads[0].decode().split("\r\n")[1:])}
+    sent = {
+        name.lower(): value
+        for name, _, value in (line.partition(": ") for line in heads[0].decode().split("\r\n")[1:])
+    }
     asked = QUERY.to_http(Endpoint(url=server.url, api_key=KEY), stream=False)
     assert {name.lower(): value for name, value in asked.headers}.items() <= sent.items()
     assert sent.keys() == {"host", "content-length"} | {name.lower() for name, _ in asked.headers}
@@ -135,7 +174,10 @@ def test_client_is_left_as_it_is(library: Any) -> None:
 
 @each_library
 def test_request_body_is_let_go(library: Any) -> None:
-    with FaultServer(answers(*F1, then=wait)) as server, library.Client(trust_env=False, verify=TLS) as client:
+    with (
+        FaultServer(answers(*F1, then=wait)) as server,
+        library.Client(trust_env=False, verify=TLS) as client,
+    ):
         stream = HttpxTransport(client).send(QUERY.to_http(Endpoint(url=server.url)), Timeouts())
         assert b"".join(stream._response.request.stream) == b""
         stream.close()
@@ -145,7 +187,13 @@ def test_request_body_is_let_go(library: Any) -> None:
 # Deadlines
 
 
-def timed(library: Any, script: Callable[[Peer], None], timeouts: Timeouts, error: type[Exception], run: Run | None) -> float:
+def timed(
+    library: Any,
+    script: Callable[[Peer], None],
+    timeouts: Timeouts,
+    error: type[Exception],
+    run: Run | None,
+) -> float:
     """How long it took until `error`, with the sync client where `run` is None."""
     with FaultServer(script) as server:
         began = monotonic()
@@ -162,7 +210,9 @@ def timed(library: Any, script: Callable[[Peer], None], timeouts: Timeouts, erro
             async with library.AsyncClient(trust_env=False, verify=TLS) as client:
                 began = monotonic()
                 with pytest.raises(error):
-                    await AsyncClient(AsyncHttpxTransport(client), endpoint, timeouts=timeouts).send(QUERY)
+                    await AsyncClient(
+                        AsyncHttpxTransport(client), endpoint, timeouts=timeouts
+                    ).send(QUERY)
                 began = monotonic() - began
 
         run(main)
@@ -175,7 +225,9 @@ def _dribbled_chunk_size(peer: Peer) -> None:
         peer.send(b"0")
 
 
-each_way = pytest.mark.parametrize("run", [None, lambda main: asyncio.run(main()), trio.run], ids=["sync", "asyncio", "trio"])
+each_way = pytest.mark.parametrize(
+    "run", [None, lambda main: asyncio.run(main()), trio.run], ids=["sync", "asyncio", "trio"]
+)
 
 
 @each_library
@@ -220,7 +272,11 @@ def test_waiting_for_the_pool_counts_as_connecting(library: Any, run: Run | None
 @each_way
 def test_a_proxy_that_is_silent_is_no_connection(library: Any, run: Run | None) -> None:
     with FaultServer(answers(then=wait)) as server:
-        proxy, endpoint, quick = f"http://localhost:{server.port}", Endpoint(url="https://moondream.test/v1"), Timeouts(connect=0.2)
+        proxy, endpoint, quick = (
+            f"http://localhost:{server.port}",
+            Endpoint(url="https://moondream.test/v1"),
+            Timeouts(connect=0.2),
+        )
         if run is None:
             with library.Client(proxy=proxy, verify=TLS) as client, pytest.raises(ConnectTimeout):
                 Client(HttpxTransport(client), endpoint, timeouts=quick).send(QUERY)
@@ -229,7 +285,9 @@ def test_a_proxy_that_is_silent_is_no_connection(library: Any, run: Run | None) 
         async def main() -> None:
             async with library.AsyncClient(proxy=proxy, verify=TLS) as client:
                 with pytest.raises(ConnectTimeout):
-                    await AsyncClient(AsyncHttpxTransport(client), endpoint, timeouts=quick).send(QUERY)
+                    await AsyncClient(AsyncHttpxTransport(client), endpoint, timeouts=quick).send(
+                        QUERY
+                    )
 
         run(main)
 
@@ -245,8 +303,16 @@ def test_http_proxy(library: Any) -> None:
         heads.append(peer.read_request()[0])
         peer.send(sized(WHOLE_BODY))
 
-    with FaultServer(proxy) as server, library.Client(proxy=f"http://localhost:{server.port}", verify=TLS) as client:
-        assert Client(HttpxTransport(client), Endpoint(url="http://moondream.test/v1")).send(QUERY).text == TEXT
+    with (
+        FaultServer(proxy) as server,
+        library.Client(proxy=f"http://localhost:{server.port}", verify=TLS) as client,
+    ):
+        assert (
+            Client(HttpxTransport(client), Endpoint(url="http://moondream.test/v1"))
+            .send(QUERY)
+            .text
+            == TEXT
+        )
     assert heads[0].startswith(b"POST http://moondream.test/v1/query HTTP/1.1\r\n")
 
 
@@ -265,9 +331,15 @@ def test_tls_through_a_proxy(library: Any) -> None:
 
     with (
         FaultServer(tunnel) as server,
-        library.Client(proxy=f"http://user:secret@localhost:{server.port}", verify=client_tls()) as client,
+        library.Client(
+            proxy=f"http://user:secret@localhost:{server.port}", verify=client_tls()
+        ) as client,
     ):
-        ours = Client(HttpxTransport(client), Endpoint(url="https://moondream.test/v1", api_key=KEY), timeouts=Timeouts(idle=0.2))
+        ours = Client(
+            HttpxTransport(client),
+            Endpoint(url="https://moondream.test/v1", api_key=KEY),
+            timeouts=Timeouts(idle=0.2),
+        )
         with ours.stream(QUERY) as stream:
             assert [next(stream) for _ in EVENTS] == EVENTS
             with pytest.raises(IdleTimeout):
@@ -282,7 +354,7 @@ def test_proxy_that_refuses(library: Any) -> None:
         FaultServer(answers(head(407, ()))) as server,
         library.Client(proxy=f"http://user:secret@localhost:{server.port}", verify=TLS) as client,
     ):
-        with pytest.raises(ConnectFailed, match="407") as caught:
+        with pytest.raises(ConnectError, match="407") as caught:
             Client(HttpxTransport(client), Endpoint(url="https://moondream.test/v1")).send(QUERY)
         assert "secret" not in repr(caught.value)
 
@@ -294,7 +366,9 @@ def test_proxy_that_refuses(library: Any) -> None:
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_closed_by_another_thread(library: Any, tls: bool) -> None:
     with (
-        FaultServer(answers(*F1, then=wait), ssl_context=server_tls("localhost") if tls else None) as server,
+        FaultServer(
+            answers(*F1, then=wait), ssl_context=server_tls("localhost") if tls else None
+        ) as server,
         library.Client(trust_env=False, verify=TLS) as client,
     ):
         with Client(HttpxTransport(client), Endpoint(url=server.url)).stream(QUERY) as stream:
@@ -314,7 +388,9 @@ def test_closed_by_another_task(library: Any, run: Run) -> None:
 
     async def main() -> None:
         async with library.AsyncClient(trust_env=False, verify=TLS) as client:
-            stream = await AsyncHttpxTransport(client).send(QUERY.to_http(Endpoint(url=server.url)), Timeouts())
+            stream = await AsyncHttpxTransport(client).send(
+                QUERY.to_http(Endpoint(url=server.url)), Timeouts()
+            )
             async with anyio.create_task_group() as tasks:
                 while (await stream.read(5)) != DELTAS[-1]:
                     pass
@@ -412,7 +488,13 @@ class HTTP2Server:
             message = await receive()
             body, more = body + message["body"], message["more_body"]
         self.requests.append((scope["http_version"], body))
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"text/event-stream")],
+            }
+        )
         for data in DELTAS:
             await send({"type": "http.response.body", "body": data, "more_body": True})
             if not await asyncio.to_thread(self.seen.acquire, timeout=5):
@@ -426,7 +508,11 @@ class HTTP2Server:
         with FaultServer(answers()) as unused:
             pass
         config = hypercorn.Config()
-        config.bind, config.alpn_protocols, config.errorlog = [f"127.0.0.1:{unused.port}"], ["h2"], None
+        config.bind, config.alpn_protocols, config.errorlog = (
+            [f"127.0.0.1:{unused.port}"],
+            ["h2"],
+            None,
+        )
         tls = server_tls("localhost")
         tls.set_alpn_protocols(["h2"])
         config.certfile = config.keyfile = "in memory"
@@ -453,13 +539,19 @@ def test_http2() -> None:
     with server.running() as url:
         for library in (httpx2, httpx):
             with library.Client(trust_env=False, verify=TLS, http2=True) as client:
-                ours = Client(HttpxTransport(client), Endpoint(url=url, api_key=KEY), timeouts=Timeouts(connect=5, first_event=5, idle=5))
+                ours = Client(
+                    HttpxTransport(client),
+                    Endpoint(url=url, api_key=KEY),
+                    timeouts=Timeouts(connect=5, first_event=5, idle=5),
+                )
                 for leaves in (False, True, False):
                     with ours.stream(QUERY) as stream:
                         assert stream.snapshot is not None
                         for event in EVENTS:
                             assert next(stream) == event
-                            server.seen.release(3)  # as below: an exchange that was left takes one more
+                            server.seen.release(
+                                3
+                            )  # as below: an exchange that was left takes one more
                             if leaves:
                                 break
                         if not leaves:
@@ -478,7 +570,10 @@ def test_http2_async(run: Run) -> None:
         for library in (httpx2, httpx):
             async with library.AsyncClient(trust_env=False, verify=TLS, http2=True) as client:
                 transport, endpoint = AsyncHttpxTransport(client), Endpoint(url=url, api_key=KEY)
-                ours, hasty = AsyncClient(transport, endpoint), AsyncClient(transport, endpoint, timeouts=Timeouts(idle=0.1))
+                ours, hasty = (
+                    AsyncClient(transport, endpoint),
+                    AsyncClient(transport, endpoint, timeouts=Timeouts(idle=0.1)),
+                )
                 async with ours.stream(QUERY) as stream:
                     assert await anext(stream) == EVENTS[0]
                     async with hasty.stream(QUERY) as late:
@@ -486,7 +581,11 @@ def test_http2_async(run: Run) -> None:
                             await late.result()
                     async with ours.stream(QUERY) as left:
                         assert await anext(left) == EVENTS[0]
-                    server.seen.release(99)  # more than needed: threads of exchanges that were left still wait, and take some
+                    server.seen.release(
+                        99
+                        # more than needed: threads of exchanges that were left still wait, and take
+                        # some
+                    )
                     assert (await stream.result()).text == TEXT
                 assert len(connections(client)) == 1
                 while server.seen.acquire(blocking=False):

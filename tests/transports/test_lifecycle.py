@@ -1,4 +1,6 @@
-"""Streams that are forgotten, scopes of anyio, and whole programs: what of leaving a stream the conformance kit does not check."""
+"""Streams that are forgotten, scopes of anyio, and whole programs: what of leaving a stream the
+conformance kit does not check.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,17 @@ from typing import Any
 
 import pytest
 
-from moondream_transports.testing._fault_server import FaultServer, Peer, Script
-from moondream_transports.testing._faults import EVENTS, F1, answers, wait
+from moondream_transports.conformance._fault_server import FaultServer, Peer, Script
+from moondream_transports.conformance._faults import EVENTS, F1, answers, wait
 from sansio_moondream import Endpoint
 from tests.helpers import QUERY
 
-from .drivers import DRIVERS, Driver, each_driver
+from .adapters import ADAPTERS, Adapter, each_adapter
 
 SILENT = answers(*F1, then=wait)  # five events, then nothing until the client closes
-each_async_driver = pytest.mark.parametrize("driver", [d for d in DRIVERS if d.is_async], ids=lambda driver: driver.name)
+each_async_adapter = pytest.mark.parametrize(
+    "adapter", [d for d in ADAPTERS if d.is_async], ids=lambda adapter: adapter.name
+)
 
 
 @contextmanager
@@ -36,14 +40,14 @@ def serving(script: Script = SILENT) -> Iterator[FaultServer]:
         assert monotonic() - left_at < 2
 
 
-def run(driver: Driver, main: Callable[[Any], Awaitable[None]], server: FaultServer) -> None:
+def run(adapter: Adapter, main: Callable[[Any], Awaitable[None]], server: FaultServer) -> None:
     """Run `main(client)` over a transport of its own."""
 
     async def opened() -> None:
-        async with driver.transport() as transport:
-            await main(driver.client(transport, Endpoint(url=server.url)))
+        async with adapter.transport() as transport:
+            await main(adapter.client(transport, Endpoint(url=server.url)))
 
-    driver.run(opened)
+    adapter.run(opened)
 
 
 async def take(stream: Any, count: int) -> None:
@@ -51,8 +55,8 @@ async def take(stream: Any, count: int) -> None:
         assert await anext(stream) == event
 
 
-@each_driver
-def test_forgetting_it(driver: Driver) -> None:
+@each_adapter
+def test_forgetting_it(adapter: Adapter) -> None:
     async def main(client: Any) -> None:
         stream = client.stream(QUERY)
         await stream.__aenter__()
@@ -65,7 +69,7 @@ def test_forgetting_it(driver: Driver) -> None:
         for _ in range(200):
             if closed.is_set():
                 return
-            await driver.sleep(0.01)
+            await adapter.sleep(0.01)
 
     def script(peer: Peer) -> None:
         SILENT(peer)
@@ -73,12 +77,12 @@ def test_forgetting_it(driver: Driver) -> None:
 
     closed = threading.Event()
     with serving(script) as server:
-        run(driver, main, server)
+        run(adapter, main, server)
     assert closed.is_set()
 
 
-@each_async_driver
-def test_by_a_cancel_scope_of_anyio(driver: Driver) -> None:
+@each_async_adapter
+def test_by_a_cancel_scope_of_anyio(adapter: Adapter) -> None:
     anyio = pytest.importorskip("anyio")
 
     async def main(client: Any) -> None:
@@ -93,22 +97,22 @@ def test_by_a_cancel_scope_of_anyio(driver: Driver) -> None:
                 scope.cancel()
 
     with serving() as server:
-        run(driver, main, server)
+        run(adapter, main, server)
 
 
 _PROGRAM = """
 import sys
-from tests.transports import drivers
+from tests.transports import adapters
 from tests.helpers import QUERY
 from sansio_moondream import Endpoint
 
-driver = next(driver for driver in drivers.DRIVERS if driver.name == {name!r})
+adapter = next(adapter for adapter in adapters.ADAPTERS if adapter.name == {name!r})
 kept = []
 
 async def main():
-    context = driver.transport()
+    context = adapter.transport()
     transport = await context.__aenter__()
-    stream = driver.client(transport, Endpoint(url={url!r})).stream(QUERY)
+    stream = adapter.client(transport, Endpoint(url={url!r})).stream(QUERY)
     kept.extend((context, stream))
     await stream.__aenter__()
     for _ in range(5):
@@ -119,8 +123,8 @@ async def main():
 """
 
 
-@each_driver
-def test_interrupted_by_the_user(driver: Driver) -> None:
+@each_adapter
+def test_interrupted_by_the_user(adapter: Adapter) -> None:
     """A real SIGINT, while it waits for bytes."""
     program = _PROGRAM.replace("{then}", "async with context_of(stream): await anext(stream)")
     text = f"""
@@ -136,7 +140,7 @@ async def context_of(stream):
 {program}"""
     catch = """
 try:
-    driver.run(main)
+    adapter.run(main)
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -149,35 +153,56 @@ except KeyboardInterrupt:
         processes[0].send_signal(2)
         peer.wait_until_closed()
 
-    with serving(script) as server, started_program(text, driver, server, catch) as process:
+    with serving(script) as server, started_program(text, adapter, server, catch) as process:
         processes.append(process)
         out, err = process.communicate(timeout=20)
     assert (out, err, process.returncode) == ("interrupted\n", "", 0)
 
 
-@each_driver
-def test_a_program_that_leaves_a_stream_open_ends(driver: Driver) -> None:
-    with serving() as server, started_program(_PROGRAM.replace("{then}", "pass"), driver, server, "driver.run(main)") as process:
+@each_adapter
+def test_a_program_that_leaves_a_stream_open_ends(adapter: Adapter) -> None:
+    with (
+        serving() as server,
+        started_program(
+            _PROGRAM.replace("{then}", "pass"), adapter, server, "adapter.run(main)"
+        ) as process,
+    ):
         _, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
-    if driver.name not in ("httpx2-asyncio", "httpx-asyncio"):  # asyncio reports that their nested generators end in any order
+    if adapter.name not in (
+        "httpx2-asyncio",
+        "httpx-asyncio",
+    ):  # asyncio reports that their nested generators end in any order
         assert "Traceback" not in err
 
 
-@each_driver
-def test_a_program_that_closes_everything_warns_of_nothing(driver: Driver) -> None:
+@each_adapter
+def test_a_program_that_closes_everything_warns_of_nothing(adapter: Adapter) -> None:
     then = "await stream.aclose(); await context.__aexit__(None, None, None)"
-    with serving() as server, started_program(_PROGRAM.replace("{then}", then), driver, server, "driver.run(main)") as process:
+    with (
+        serving() as server,
+        started_program(
+            _PROGRAM.replace("{then}", then), adapter, server, "adapter.run(main)"
+        ) as process,
+    ):
         assert process.communicate(timeout=20) == ("", "")
     assert process.returncode == 0
 
 
 @contextmanager
-def started_program(text: str, driver: Driver, server: FaultServer, catch: str) -> Iterator[subprocess.Popen[str]]:
-    program = text.replace("{name!r}", repr(driver.name)).replace("{url!r}", repr(server.url)).replace("{catch}", catch)
+def started_program(
+    text: str, adapter: Adapter, server: FaultServer, catch: str
+) -> Iterator[subprocess.Popen[str]]:
+    program = (
+        text.replace("{name!r}", repr(adapter.name))
+        .replace("{url!r}", repr(server.url))
+        .replace("{catch}", catch)
+    )
     command = [sys.executable, "-W", "always", "-c", program]
     root = Path(__file__).parents[2]
-    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root) as process:
+    with subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root
+    ) as process:
         try:
             yield process
         finally:

@@ -1,7 +1,7 @@
 """Many streams at once on one client, and a reader that stops reading.
 
-`make test` opens 100 streams of 40 events; `make load` sets LOAD and opens 1,000 of 200 (64 threads for a sync client).
-"""
+`make test` opens 100 streams of 40 events; `make load` sets LOAD and opens 1,000 of 200 (64 threads
+for a sync client)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from time import monotonic
 import pytest
 
 from moondream_transports import AsyncClient, Client, Timeouts
-from moondream_transports.testing._fault_server import FaultServer, Peer, chunk, head
+from moondream_transports.conformance._fault_server import FaultServer, Peer, chunk, head
 from sansio_moondream import Endpoint, QueryRequest, TextDelta
 from tests.helpers import QUERY, delta
 
-from .drivers import DRIVERS, Driver, each_driver
+from .adapters import ADAPTERS, Adapter, each_adapter
 from .pace_server import word
 
 FULL = "LOAD" in os.environ
@@ -36,10 +36,14 @@ PATIENT = Timeouts(connect=60, first_event=120, idle=120, total=600)
 def pace_server() -> Iterator[str]:
     """Its address."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 65536, hard))
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 65536, hard)
+    )
     command = [sys.executable, "-m", "tests.transports.pace_server", str(EVENTS), "0.05"]
     root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -53,10 +57,12 @@ def expected(question: str) -> list[str]:
     return [word(question, number) for number in range(EVENTS)]
 
 
-@pytest.mark.parametrize("driver", [d for d in DRIVERS if d.is_async], ids=lambda driver: driver.name)
-def test_many_streams_on_one_client(driver: Driver) -> None:
+@pytest.mark.parametrize(
+    "adapter", [d for d in ADAPTERS if d.is_async], ids=lambda adapter: adapter.name
+)
+def test_many_streams_on_one_client(adapter: Adapter) -> None:
     async def main() -> None:
-        async with driver.own() as transport:
+        async with adapter.own() as transport:
             client = AsyncClient(transport, Endpoint(url=url), timeouts=PATIENT)
             opened = 0
 
@@ -66,19 +72,21 @@ def test_many_streams_on_one_client(driver: Driver) -> None:
                 async with client.stream(QueryRequest(question=question)) as stream:
                     opened += 1
                     while opened < STREAMS:  # all of them are open at once
-                        await driver.sleep(0.02)
+                        await adapter.sleep(0.02)
                     assert [text async for text in stream.text()] == expected(question)
 
-            await driver.all_of([partial(one, number) for number in range(STREAMS)])
+            await adapter.all_of([partial(one, number) for number in range(STREAMS)])
 
     with pace_server() as url:
-        driver.run(main, debug=False)
+        adapter.run(main, debug=False)
 
 
-@pytest.mark.parametrize("driver", [d for d in DRIVERS if not d.is_async], ids=lambda driver: driver.name)
-def test_many_threads_on_one_client(driver: Driver) -> None:
+@pytest.mark.parametrize(
+    "adapter", [d for d in ADAPTERS if not d.is_async], ids=lambda adapter: adapter.name
+)
+def test_many_threads_on_one_client(adapter: Adapter) -> None:
     async def main() -> None:
-        async with driver.own() as transport:
+        async with adapter.own() as transport:
             client = Client(transport, Endpoint(url=url), timeouts=PATIENT)
 
             def one(number: int) -> None:
@@ -91,13 +99,15 @@ def test_many_threads_on_one_client(driver: Driver) -> None:
                 list(threads.map(one, range(THREADS)))
 
     with pace_server() as url:
-        driver.run(main)
+        adapter.run(main)
 
 
-@each_driver
-def test_a_reader_that_stops_slows_the_sender_down(driver: Driver) -> None:
-    """What the server can send meanwhile is what the system's socket buffers hold; nothing piles up here."""
-    piece = chunk(delta("x" * 8000))
+@each_adapter
+def test_a_reader_that_stops_slows_the_sender_down(adapter: Adapter) -> None:
+    """What the server can send meanwhile is what the system's socket buffers hold; nothing piles up
+    here.
+    """
+    part = chunk(delta("x" * 8000))
     sent = 0
 
     def script(peer: Peer) -> None:
@@ -106,22 +116,25 @@ def test_a_reader_that_stops_slows_the_sender_down(driver: Driver) -> None:
         peer.sock.settimeout(0.5)
         try:
             while True:
-                peer.send(piece)
-                sent += len(piece)
+                peer.send(part)
+                sent += len(part)
         except (TimeoutError, ConnectionError):
             pass
 
     async def main() -> None:
-        async with driver.transport() as transport, driver.client(transport, Endpoint(url=server.url)).stream(QUERY) as stream:
+        async with (
+            adapter.transport() as transport,
+            adapter.client(transport, Endpoint(url=server.url)).stream(QUERY) as stream,
+        ):
             assert isinstance(await anext(stream), TextDelta)
             end, before = monotonic() + 1.0, memory()
             while monotonic() < end:
-                await driver.sleep(0.05)
+                await adapter.sleep(0.05)
             assert memory() - before < 4 * 1024 * 1024
         assert sent < 16 * 1024 * 1024
 
     with FaultServer(script) as server:
-        driver.run(main)
+        adapter.run(main)
     assert sent
 
 

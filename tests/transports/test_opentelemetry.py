@@ -12,16 +12,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from moondream_transports import AsyncClient, AsyncReplayTransport, Client, ReplayTransport, RetryPolicy
-from sansio_moondream import ConnectFailed, MoondreamError, QueryRequest, Request, TextDelta
-from sansio_moondream.recording import Ending, Match, Piece, Recording, RecordingHeader
+from moondream_transports import (
+    AsyncClient,
+    AsyncReplayTransport,
+    Client,
+    ReplayTransport,
+    RetryPolicy,
+)
+from sansio_moondream import ConnectError, MoondreamError, QueryRequest, Request, TextDelta
+from sansio_moondream.recording import Chunk, Ending, Match, Recording, RecordingHeader
 from tests.guides import ROOT, write_files
 from tests.helpers import END, OWN, PIXEL, QUERY, REQUESTS, TRACES, Trace, delta
 
-from .drivers import Driver, never
-from .told import ENDPOINT, AsyncTold, JSONTold, Told
+from .adapters import Adapter, never
+from .fakes import ENDPOINT, AsyncFakeStream, FakeStream, JSONFakeStream
 
-sdk_trace: Any = pytest.importorskip("opentelemetry.sdk.trace", reason="the guide needs opentelemetry-sdk")
+sdk_trace: Any = pytest.importorskip(
+    "opentelemetry.sdk.trace", reason="the guide needs opentelemetry-sdk"
+)
 export: Any = import_module("opentelemetry.sdk.trace.export")
 in_memory: Any = import_module("opentelemetry.sdk.trace.export.in_memory_span_exporter")
 sdk_metrics: Any = import_module("opentelemetry.sdk.metrics")
@@ -30,7 +38,11 @@ StatusCode: Any = import_module("opentelemetry.trace").StatusCode
 
 SHIPPED = files("moondream_tools") / "recordings"
 RECORDINGS = {skill: Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes()) for skill in OWN}
-each_kind = pytest.mark.parametrize("kind", [Driver(name, name, never) for name in ("sync", "asyncio", "trio")], ids=lambda kind: kind.name)
+each_kind = pytest.mark.parametrize(
+    "kind",
+    [Adapter(name, name, never) for name in ("sync", "asyncio", "trio")],
+    ids=lambda kind: kind.name,
+)
 each_skill = pytest.mark.parametrize("skill", OWN)
 SECONDS = 1000.0  # in the place of any time
 
@@ -43,7 +55,9 @@ class Watch:
         self.tracers = sdk_trace.TracerProvider(shutdown_on_exit=False)
         self.tracers.add_span_processor(export.SimpleSpanProcessor(self.exporter))
         self.reader = metrics_export.InMemoryMetricReader()
-        self.hooks = module.OpenTelemetryHooks(self.tracers, sdk_metrics.MeterProvider([self.reader], shutdown_on_exit=False))
+        self.hooks = module.OpenTelemetryHooks(
+            self.tracers, sdk_metrics.MeterProvider([self.reader], shutdown_on_exit=False)
+        )
 
     @property
     def spans(self) -> Any:
@@ -70,7 +84,8 @@ class Watch:
         data = self.reader.get_metrics_data()
         for metric in data.resource_metrics[0].scope_metrics[0].metrics:
             points[metric.name] = [
-                (dict(point.attributes), SECONDS if metric.unit == "s" else point.sum) for point in metric.data.data_points
+                (dict(point.attributes), SECONDS if metric.unit == "s" else point.sum)
+                for point in metric.data.data_points
             ]
             assert all(point.count == 1 for point in metric.data.data_points)
             assert metric.unit in ("s", "{token}")
@@ -104,7 +119,14 @@ def about(skill: str, **more: Any) -> dict[str, Any]:
 
 
 def play(
-    kind: Driver, transport: Any, watch: Watch, request: Request[Any], *, stream: bool = True, leave_early: bool = False, **options: Any
+    kind: Adapter,
+    transport: Any,
+    watch: Watch,
+    request: Request[Any],
+    *,
+    stream: bool = True,
+    leave_early: bool = False,
+    **options: Any,
 ) -> None:
     """One exchange with the hooks; a fault of it is swallowed."""
 
@@ -124,17 +146,21 @@ def play(
     kind.run(main)
 
 
-def told(kind: Driver, *args: Any, **kwargs: Any) -> Any:
-    transport = Told(*args, **kwargs)
-    return AsyncTold(transport) if kind.is_async else transport
+def told(kind: Adapter, *args: Any, **kwargs: Any) -> Any:
+    transport = FakeStream(*args, **kwargs)
+    return AsyncFakeStream(transport) if kind.is_async else transport
 
 
 @each_kind
 class TestSpans:
     @each_skill
-    def test_a_recording(self, kind: Driver, skill: str, watch: Watch) -> None:
-        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)([RECORDINGS[skill]], speed=None, match=Match.SKILL)
-        result = Client(ReplayTransport([RECORDINGS[skill]], speed=None, match=Match.SKILL), ENDPOINT).send(REQUESTS[skill])
+    def test_a_recording(self, kind: Adapter, skill: str, watch: Watch) -> None:
+        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)(
+            [RECORDINGS[skill]], speed=None, match=Match.SKILL
+        )
+        result = Client(
+            ReplayTransport([RECORDINGS[skill]], speed=None, match=Match.SKILL), ENDPOINT
+        ).send(REQUESTS[skill])
         metrics = result.metadata.metrics
         assert metrics is not None
         play(kind, transport, watch, REQUESTS[skill])
@@ -147,7 +173,10 @@ class TestSpans:
             gen_ai__usage__output_tokens=metrics.output_tokens,
         )
         if streamed:
-            expected |= {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": SECONDS}
+            expected |= {
+                "gen_ai.request.stream": True,
+                "gen_ai.response.time_to_first_chunk": SECONDS,
+            }
         if result.metadata.request_id is not None:
             expected["gen_ai.response.id"] = result.metadata.request_id
         assert watch.attributes == expected
@@ -168,24 +197,52 @@ class TestSpans:
             del points["gen_ai.client.operation.time_to_first_chunk"]
         assert watch.measured == points
 
-    def test_a_named_model(self, kind: Driver, watch: Watch) -> None:
-        play(kind, told(kind, delta("A"), END, b""), watch, msgspec.structs.replace(QUERY, model="moon-1"))
+    def test_a_named_model(self, kind: Adapter, watch: Watch) -> None:
+        play(
+            kind,
+            told(kind, delta("A"), END, b""),
+            watch,
+            msgspec.structs.replace(QUERY, model="moon-1"),
+        )
         assert watch.span.name == "generate_content moon-1"
         assert watch.attributes["gen_ai.request.model"] == "moon-1"
-        assert watch.measured["gen_ai.client.operation.duration"] == [(about("query", gen_ai__request__model="moon-1"), SECONDS)]
+        assert watch.measured["gen_ai.client.operation.duration"] == [
+            (about("query", gen_ai__request__model="moon-1"), SECONDS)
+        ]
 
-    def test_not_streamed(self, kind: Driver, watch: Watch) -> None:
-        transport = JSONTold(b'{"answer": "A", "request_id": "7", "metrics": {"output_tokens": 3}}', b"")
-        play(kind, AsyncTold(transport) if kind.is_async else transport, watch, QUERY, stream=False)
-        assert watch.attributes == about("query", http__response__status_code=200, gen_ai__response__id="7", gen_ai__usage__output_tokens=3)
+    def test_not_streamed(self, kind: Adapter, watch: Watch) -> None:
+        transport = JSONFakeStream(
+            b'{"answer": "A", "request_id": "7", "metrics": {"output_tokens": 3}}', b""
+        )
+        play(
+            kind,
+            AsyncFakeStream(transport) if kind.is_async else transport,
+            watch,
+            QUERY,
+            stream=False,
+        )
+        assert watch.attributes == about(
+            "query",
+            http__response__status_code=200,
+            gen_ai__response__id="7",
+            gen_ai__usage__output_tokens=3,
+        )
         assert watch.span.events == ()
-        assert set(watch.measured) == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
+        assert set(watch.measured) == {
+            "gen_ai.client.operation.duration",
+            "gen_ai.client.token.usage",
+        }
 
     @pytest.mark.parametrize(
         ("steps", "more", "error", "has"),
         [
-            ((), {"refuses": ConnectFailed("no")}, "ConnectFailed", {}),
-            ((b'{"error": "busy"}', b""), {"status_code": 429}, "RateLimitError", {"http.response.status_code": 429}),
+            ((), {"refuses": ConnectError("no")}, "ConnectError", {}),
+            (
+                (b'{"error": "busy"}', b""),
+                {"status_code": 429},
+                "RateLimitError",
+                {"http.response.status_code": 429},
+            ),
             (
                 (delta("A"), b""),
                 {},
@@ -195,18 +252,42 @@ class TestSpans:
         ],
         ids=["refused", "429", "cut short"],
     )
-    def test_a_fault(self, kind: Driver, watch: Watch, steps: tuple[bytes, ...], more: dict[str, Any], error: str, has: Any) -> None:
+    def test_a_fault(
+        self,
+        kind: Adapter,
+        watch: Watch,
+        steps: tuple[bytes, ...],
+        more: dict[str, Any],
+        error: str,
+        has: Any,
+    ) -> None:
         play(kind, told(kind, *steps, **more), watch, QUERY)
-        assert watch.attributes == about("query") | {"gen_ai.request.stream": True, "error.type": error} | has
-        assert (watch.span.status.status_code, watch.span.status.description) == (StatusCode.ERROR, None)
-        assert [event.name for event in watch.span.events] == ["first event"] * ("gen_ai.response.time_to_first_chunk" in has)
-        assert watch.measured["gen_ai.client.operation.duration"] == [(about("query", error__type=error), SECONDS)]
+        assert (
+            watch.attributes
+            == about("query") | {"gen_ai.request.stream": True, "error.type": error} | has
+        )
+        assert (watch.span.status.status_code, watch.span.status.description) == (
+            StatusCode.ERROR,
+            None,
+        )
+        assert [event.name for event in watch.span.events] == ["first event"] * (
+            "gen_ai.response.time_to_first_chunk" in has
+        )
+        assert watch.measured["gen_ai.client.operation.duration"] == [
+            (about("query", error__type=error), SECONDS)
+        ]
 
-    def test_a_retry(self, kind: Driver, watch: Watch) -> None:
+    def test_a_retry(self, kind: Adapter, watch: Watch) -> None:
         """One span for all attempts; what went wrong on the way is no error of it."""
-        busy = Recording(RecordingHeader("POST", "/v1/query", (), {}, 503, (("retry-after", "0"),)), (), Ending(0))
-        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)([busy, RECORDINGS["query"]], speed=None, match=Match.SKILL)
-        play(kind, transport, watch, QUERY, retries=RetryPolicy(first_wait=0.001))
+        busy = Recording(
+            RecordingHeader("POST", "/v1/query", (), {}, 503, (("retry-after", "0"),)),
+            (),
+            Ending(0),
+        )
+        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)(
+            [busy, RECORDINGS["query"]], speed=None, match=Match.SKILL
+        )
+        play(kind, transport, watch, QUERY, retries=RetryPolicy(initial_backoff=0.001))
         assert watch.attributes["http.request.resend_count"] == 1
         assert watch.attributes["http.response.status_code"] == 200
         assert "error.type" not in watch.attributes
@@ -215,7 +296,7 @@ class TestSpans:
         assert happened == [("retry", {"error.type": "ServerError"}), ("first event", {})]
         assert watch.measured["gen_ai.client.operation.duration"] == [(about("query"), SECONDS)]
 
-    def test_left_early(self, kind: Driver, watch: Watch) -> None:
+    def test_left_early(self, kind: Adapter, watch: Watch) -> None:
         play(kind, told(kind, delta("A"), delta("B"), END, b""), watch, QUERY, leave_early=True)
         assert watch.span.status.status_code is StatusCode.UNSET
         assert "gen_ai.response.finish_reasons" not in watch.attributes
@@ -225,16 +306,26 @@ class TestSpans:
 @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
 def test_no_key_question_picture_or_answer_is_exported(trace: Trace, watch: Watch) -> None:
     """Every captured response, errors in the server's words among them."""
-    header = RecordingHeader("POST", f"/v1/{trace.request.skill}", (), {}, trace.status_code, tuple(trace.headers))
+    header = RecordingHeader(
+        "POST", f"/v1/{trace.request.skill}", (), {}, trace.status_code, tuple(trace.headers)
+    )
     ending = Ending(0) if trace.ending is None else Ending(0, "ConnectionLost", str(trace.ending))
     transport = ReplayTransport(
-        [Recording(header, tuple(Piece(0, piece) for piece in trace.pieces), ending)], speed=None, match=Match.SKILL
+        [Recording(header, tuple(Chunk(0, chunk) for chunk in trace.chunks), ending)],
+        speed=None,
+        match=Match.SKILL,
     )
     words = ["telltale", PIXEL.data_url.partition(",")[2]]
     asked = {name: "telltale" for name in ("question", "object") if hasattr(trace.request, name)}
     try:
-        with Client(transport, ENDPOINT, hooks=watch.hooks).stream(msgspec.structs.replace(trace.request, **asked)) as stream:
-            words += [event.text for event in stream if isinstance(event, TextDelta) and len(event.text) > 4]
+        with Client(transport, ENDPOINT, hooks=watch.hooks).stream(
+            msgspec.structs.replace(trace.request, **asked)
+        ) as stream:
+            words += [
+                event.text
+                for event in stream
+                if isinstance(event, TextDelta) and len(event.text) > 4
+            ]
     except MoondreamError as error:
         words.append(getattr(error, "message", str(error)))
     exported = watch.span.to_json() + watch.reader.get_metrics_data().to_json()
@@ -245,14 +336,22 @@ def test_no_key_question_picture_or_answer_is_exported(trace: Trace, watch: Watc
 
 class TestParents:
     def test_each_task_has_its_own(self, watch: Watch) -> None:
-        """Streams that are read in turns are the children of the spans that were current where they were opened."""
+        """Streams that are read in turns are the children of the spans that were current where they
+        were opened.
+        """
         tracer = watch.tracers.get_tracer("test")
         tasks = 5
 
         async def ask(number: int, all_opened: asyncio.Barrier) -> None:
-            client = AsyncClient(AsyncTold(Told(delta("A"), delta("B"), END, b"")), ENDPOINT, hooks=watch.hooks)
+            client = AsyncClient(
+                AsyncFakeStream(FakeStream(delta("A"), delta("B"), END, b"")),
+                ENDPOINT,
+                hooks=watch.hooks,
+            )
             with tracer.start_as_current_span(f"task {number}"):
-                async with client.stream(QueryRequest(question="?", model=f"model-{number}")) as stream:
+                async with client.stream(
+                    QueryRequest(question="?", model=f"model-{number}")
+                ) as stream:
                     await all_opened.wait()
                     async for _ in stream:
                         await asyncio.sleep(0)
@@ -264,14 +363,20 @@ class TestParents:
 
         asyncio.run(main())
         spans = {span.context.span_id: span for span in watch.spans}
-        lines = sorted(line(span, spans) for span in watch.spans if span.name.startswith("generate_content"))
-        assert lines == [f"generate_content model-{number} < task {number} < program" for number in range(tasks)]
+        lines = sorted(
+            line(span, spans) for span in watch.spans if span.name.startswith("generate_content")
+        )
+        assert lines == [
+            f"generate_content model-{number} < task {number} < program" for number in range(tasks)
+        ]
 
     def test_a_stream_that_another_task_closes(self, watch: Watch) -> None:
         tracer = watch.tracers.get_tracer("test")
 
         async def main() -> None:
-            client = AsyncClient(AsyncTold(Told(delta("A"), END, b"")), ENDPOINT, hooks=watch.hooks)
+            client = AsyncClient(
+                AsyncFakeStream(FakeStream(delta("A"), END, b"")), ENDPOINT, hooks=watch.hooks
+            )
             with tracer.start_as_current_span("opens"):
                 stream = await client.stream(QUERY).__aenter__()
             with tracer.start_as_current_span("closes"):
@@ -279,18 +384,28 @@ class TestParents:
 
         asyncio.run(main())
         spans = {span.context.span_id: span for span in watch.spans}
-        assert [line(span, spans) for span in watch.spans if span.name.startswith("generate_content")] == ["generate_content < opens"]
+        assert [
+            line(span, spans) for span in watch.spans if span.name.startswith("generate_content")
+        ] == ["generate_content < opens"]
 
     def test_it_is_not_current_itself(self, watch: Watch) -> None:
         tracer = watch.tracers.get_tracer("test")
-        client = Client(Told(delta("A"), END, b""), ENDPOINT, hooks=watch.hooks)
+        client = Client(FakeStream(delta("A"), END, b""), ENDPOINT, hooks=watch.hooks)
         with tracer.start_as_current_span("program"), client.stream(QUERY) as stream:
             for _ in stream:
                 tracer.start_span("between").end()
         spans = {span.context.span_id: span for span in watch.spans}
-        assert {line(span, spans) for span in watch.spans} == {"program", "between < program", "generate_content < program"}
+        assert {line(span, spans) for span in watch.spans} == {
+            "program",
+            "between < program",
+            "generate_content < program",
+        }
 
 
 def line(span: Any, spans: dict[int, Any]) -> str:
     """Its name, and those of the spans that it is in."""
-    return span.name if span.parent is None else f"{span.name} < {line(spans[span.parent.span_id], spans)}"
+    return (
+        span.name
+        if span.parent is None
+        else f"{span.name} < {line(spans[span.parent.span_id], spans)}"
+    )

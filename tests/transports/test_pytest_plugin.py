@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from moondream_transports.testing._fault_server import LAST_CHUNK, FaultServer, Peer, chunk, head
+from moondream_transports.conformance._fault_server import (
+    LAST_CHUNK,
+    FaultServer,
+    Peer,
+    chunk,
+    head,
+)
 from sansio_moondream.recording import Recording
 from tests.helpers import END, delta
 
@@ -50,14 +56,23 @@ class Project:
     @property
     def recordings(self) -> dict[str, bytes]:
         root = self.pytester.path
-        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.jsonl"))}
+        return {
+            str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.jsonl"))
+        }
 
     def write(self, tests: str, name: str = "test_moon.py") -> None:
         (self.pytester.path / name).write_text(HEADER + tests)
 
     def run(self, mode: str | None = None, *arguments: str, **outcomes: int) -> pytest.RunResult:
         """Run the tests, see the outcomes, and say how many connections they made."""
-        plugin = ["-p", "moondream_transports.pytest_plugin", "-p", "no:cacheprovider", "-W", "error"]
+        plugin = [
+            "-p",
+            "moondream_transports.pytest_plugin",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "error",
+        ]
         before = self.server.connections
         option = [] if mode is None else [f"--moondream-record={mode}"]
         result = self.pytester.runpytest_inprocess(*plugin, *option, *arguments)
@@ -80,7 +95,11 @@ class TestModes:
         project.write(ONE)
         for mode in (None, "none"):
             result = project.run(mode, failed=1)
-            result.stdout.fnmatch_lines(["*NoRecording: no recording answers POST /v1/query (match: exact): there are none at all*"])
+            result.stdout.fnmatch_lines(
+                [
+                    "*NoRecording: no recording answers POST /v1/query (match: exact): there are none at all*"
+                ]
+            )
             result.stdout.fnmatch_lines(["*--moondream-record=new*"])
             assert (project.connections, project.recordings) == (0, {})
 
@@ -100,19 +119,33 @@ class TestModes:
         project.run("once", passed=1)
         project.run("once", passed=1)
         assert project.connections == 0
-        project.write(ONE.replace("transport)", "transport, 'Why?')").replace("(moondream_transport, 'Why?'):", "(moondream_transport):"))
+        project.write(
+            ONE.replace("transport)", "transport, 'Why?')").replace(
+                "(moondream_transport, 'Why?'):", "(moondream_transport):"
+            )
+        )
         result = project.run("once", failed=1)
-        result.stdout.fnmatch_lines(["*the nearest is *001-query.jsonl, where", "*question: recorded 'What?', asked 'Why?'*"])
+        result.stdout.fnmatch_lines(
+            [
+                "*the nearest is *001-query.jsonl, where",
+                "*question: recorded 'What?', asked 'Why?'*",
+            ]
+        )
         assert project.connections == 0
 
     def test_new_records_what_is_missing(self, project: Project) -> None:
         project.write(ONE)
         project.run("new", passed=1)
         before = project.recordings
-        project.write(ONE + "    assert ask(moondream_transport, 'Why?')\n    assert ask(moondream_transport)\n")
+        project.write(
+            ONE
+            + "    assert ask(moondream_transport, 'Why?')\n    assert ask(moondream_transport)\n"
+        )
         project.run("new", passed=1)
         assert project.connections == 2
-        assert [*project.recordings] == [f"recordings/test_moon/test_one/00{number}-query.jsonl" for number in (1, 2, 3)]
+        assert [*project.recordings] == [
+            f"recordings/test_moon/test_one/00{number}-query.jsonl" for number in (1, 2, 3)
+        ]
         assert before.items() <= project.recordings.items()
         project.run("none", passed=1)
         project.run("new", passed=1)
@@ -159,7 +192,9 @@ class TestModes:
 
     def test_another_mode(self, project: Project) -> None:
         project.write(ONE)
-        result = project.pytester.runpytest_inprocess("-p", "moondream_transports.pytest_plugin", "--moondream-record=some")
+        result = project.pytester.runpytest_inprocess(
+            "-p", "moondream_transports.pytest_plugin", "--moondream-record=some"
+        )
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["*invalid choice: 'some'*"])
 
@@ -171,7 +206,9 @@ class TestWhatFails:
         project.write(ONE)
         for mode in ("none", "once", "new"):
             result = project.run(mode, failed=1)
-            result.stdout.fnmatch_lines(["*did not use these recordings*", "*recordings/test_moon/test_one/002-query.jsonl"])
+            result.stdout.fnmatch_lines(
+                ["*did not use these recordings*", "*recordings/test_moon/test_one/002-query.jsonl"]
+            )
 
     def test_a_miss_that_the_program_swallowed(self, project: Project) -> None:
         project.write(
@@ -184,7 +221,9 @@ def test_one(moondream_transport):
 """
         )
         result = project.run("none", failed=1)
-        result.stdout.fnmatch_lines(["*asked for what was not recorded*", "no recording answers POST /v1/query*"])
+        result.stdout.fnmatch_lines(
+            ["*asked for what was not recorded*", "no recording answers POST /v1/query*"]
+        )
 
     def test_each_recording_is_played_once(self, project: Project) -> None:
         project.write(ONE)
@@ -200,9 +239,13 @@ def test_one(moondream_transport):
         path = project.pytester.path / name
         lines = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b"".join([*lines[:2], b"[0\n", *lines[2:]]))
-        project.run("none", failed=1).stdout.fnmatch_lines(["*RecordingError: 001-query.jsonl, line 3: the line is not JSON*"])
+        project.run("none", failed=1).stdout.fnmatch_lines(
+            ["*RecordingError: 001-query.jsonl, line 3: the line is not JSON*"]
+        )
         path.write_bytes(b"{}\n")
-        project.run("none", errors=1).stdout.fnmatch_lines(["*RecordingError: 001-query.jsonl, line 1: *"])
+        project.run("none", errors=1).stdout.fnmatch_lines(
+            ["*RecordingError: 001-query.jsonl, line 1: *"]
+        )
 
     def test_what_expects_to_fail_or_is_skipped_is_let_be(self, project: Project) -> None:
         project.write(
@@ -270,16 +313,16 @@ def moondream_secrets():
         )
         project.run("once", passed=1)
         (content,) = project.recordings.values()
-        assert b"moon" not in b"".join(piece.data for piece in Recording.decode(content).pieces)
+        assert b"moon" not in b"".join(chunk.data for chunk in Recording.decode(content).chunks)
         project.write(
             """
-from moondream_transports import Cutting, ReplayFault
+from moondream_transports import Fragmentation, BreakAt
 from sansio_moondream import ConnectionLost
 from sansio_moondream.recording import Match
 
 @pytest.fixture
 def moondream_options():
-    return {"match": Match.SKILL, "cut": Cutting.EACH_BYTE, "fault": ReplayFault(ConnectionLost("cable cut"), after_events=1)}
+    return {"match": Match.SKILL, "cut": Fragmentation.EACH_BYTE, "fault": BreakAt(ConnectionLost("cable cut"), after_events=1)}
 
 def test_one(moondream_transport):
     with pytest.raises(ConnectionLost, match="cable cut") as caught:
@@ -326,7 +369,9 @@ def test_many(moondream_transport, question):
         assert project.connections == 0
 
     def test_several_processes(self, project: Project) -> None:
-        """pytest-xdist: tests that run beside each other record and replay the same as one after the other."""
+        """pytest-xdist: tests that run beside each other record and replay the same as one after
+        the other.
+        """
         project.write(
             """
 @pytest.mark.parametrize("number", range(8))
@@ -334,8 +379,17 @@ def test_many(moondream_transport, number):
     assert ask(moondream_transport, f"Number {number}?") == "A moon"
 """
         )
-        plugin = ["-p", "moondream_transports.pytest_plugin", "-p", "xdist", "-p", "no:cacheprovider"]
-        project.pytester.runpytest_subprocess(*plugin, "-n", "2", "--moondream-record=once").assert_outcomes(passed=8)
+        plugin = [
+            "-p",
+            "moondream_transports.pytest_plugin",
+            "-p",
+            "xdist",
+            "-p",
+            "no:cacheprovider",
+        ]
+        project.pytester.runpytest_subprocess(
+            *plugin, "-n", "2", "--moondream-record=once"
+        ).assert_outcomes(passed=8)
         assert (project.server.connections, len(project.recordings)) == (8, 8)
         project.run("none", passed=8)
         assert project.connections == 0
@@ -350,15 +404,21 @@ def test_it_is_off_before_it_is_asked_for(project: Project) -> None:
 def test_a_conftest_can_turn_it_on(project: Project) -> None:
     project.pytester.makeconftest('pytest_plugins = ["moondream_transports.pytest_plugin"]')
     project.write(ONE)
-    result = project.pytester.runpytest_inprocess("-p", "no:cacheprovider", "--moondream-record=once")
+    result = project.pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "--moondream-record=once"
+    )
     result.assert_outcomes(passed=1)
     assert len(project.recordings) == 1
 
 
 def test_the_example_of_the_guide(project: Project) -> None:
     page = (Path(__file__).parents[2] / "docs" / "recordings.md").read_text()
-    for name, code in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
-        (project.pytester.path / name).write_text(code.replace("http://localhost:2020", project.server.url))
+    for name, code in re.findall(
+        r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    ):
+        (project.pytester.path / name).write_text(
+            code.replace("http://localhost:2020", project.server.url)
+        )
     run = functools.partial(project.pytester.runpytest_inprocess, "-p", "no:cacheprovider")
     run().assert_outcomes(failed=1)
     run("--moondream-record=once").assert_outcomes(passed=1)

@@ -18,20 +18,27 @@ from moondream_transports import (
     AsyncRecordingTransport,
     AsyncReplayTransport,
     AsyncVirtualClock,
+    BreakAt,
     Client,
-    Cutting,
+    Fragmentation,
     RecordingFolder,
     RecordingTransport,
-    ReplayFault,
     ReplayTransport,
     Timeouts,
     UrllibTransport,
     VirtualClock,
 )
-from moondream_transports.testing._fault_rows import exchange
-from moondream_transports.testing._fault_server import CHUNKED, LAST_CHUNK, FaultServer, Peer, chunk, head
-from moondream_transports.testing._faults import FAULTS, LARGE, Fault
-from moondream_transports.testing._secrets import KEY
+from moondream_transports.conformance._fault_cases import exchange
+from moondream_transports.conformance._fault_server import (
+    CHUNKED,
+    LAST_CHUNK,
+    FaultServer,
+    Peer,
+    chunk,
+    head,
+)
+from moondream_transports.conformance._faults import FAULTS, LARGE, HTTPFault
+from moondream_transports.conformance._secrets import KEY
 from sansio_moondream import (
     ConnectionLost,
     Endpoint,
@@ -41,22 +48,22 @@ from sansio_moondream import (
     Result,
     TextDelta,
 )
-from sansio_moondream.recording import EOF, LEFT, Ending, Match, Piece, Recording, RecordingHeader
+from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Match, Recording, RecordingHeader
 from tests.helpers import END, PIXEL, QUERY, TRACES, Trace, delta
 
-from .drivers import DRIVERS, Driver
+from .adapters import ADAPTERS, Adapter
 
 LOCAL = Endpoint("http://localhost:2020/v1")
 HEAD = (("content-type", "text/event-stream"),)
-TWO = [driver for driver in DRIVERS if driver.name in ("urllib", "anyio-trio")]
+TWO = [adapter for adapter in ADAPTERS if adapter.name in ("urllib", "anyio-trio")]
 
 
-def recording_of(driver: Driver, transport: Any, save: Callable[[Recording], object]) -> Any:
-    return (AsyncRecordingTransport if driver.is_async else RecordingTransport)(transport, save)
+def recording_of(adapter: Adapter, transport: Any, save: Callable[[Recording], object]) -> Any:
+    return (AsyncRecordingTransport if adapter.is_async else RecordingTransport)(transport, save)
 
 
-def replay_of(driver: Driver, recording: Recording) -> Any:
-    if driver.is_async:
+def replay_of(adapter: Adapter, recording: Recording) -> Any:
+    if adapter.is_async:
         return AsyncReplayTransport([recording], clock=AsyncVirtualClock())
     return ReplayTransport([recording], clock=VirtualClock())
 
@@ -64,34 +71,61 @@ def replay_of(driver: Driver, recording: Recording) -> Any:
 def about(events: list[Any], outcome: Any) -> Any:
     """What an exchange came to, without what differs between two runs of one server."""
     if isinstance(outcome, Result):
-        return events[:-1], type(outcome), [(name, value) for name, value in vars_of(outcome) if name != "metadata"]
-    return events, type(outcome), re.sub(r"[0-9.]+ seconds?", "", str(outcome)), str(getattr(outcome.partial, "text", None))
+        return (
+            events[:-1],
+            type(outcome),
+            [(name, value) for name, value in vars_of(outcome) if name != "metadata"],
+        )
+    return (
+        events,
+        type(outcome),
+        re.sub(r"[0-9.]+ seconds?", "", str(outcome)),
+        str(getattr(outcome.partial, "text", None)),
+    )
 
 
 def vars_of(result: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(result, name)) for name in result.__struct_fields__]
 
 
-@pytest.mark.parametrize(("fault", "driver"), list(zip(FAULTS, cycle(TWO), strict=False)), ids=[fault.id for fault in FAULTS])
-def test_every_fault_is_recorded_and_replays_to_the_same(fault: Fault, driver: Driver) -> None:
+@pytest.mark.parametrize(
+    ("fault", "adapter"),
+    list(zip(FAULTS, cycle(TWO), strict=False)),
+    ids=[fault.id for fault in FAULTS],
+)
+def test_every_fault_is_recorded_and_replays_to_the_same(
+    fault: HTTPFault, adapter: Adapter
+) -> None:
     saved: list[Recording] = []
 
     async def live(server: FaultServer) -> Any:
-        request = LARGE if fault.row in (35, 36) else QUERY
-        async with driver.transport() as transport:
+        request = LARGE if fault.case in (35, 36) else QUERY
+        async with adapter.transport() as transport:
             seen = await exchange(
-                driver, recording_of(driver, transport, saved.append), server, request, timeouts=fault.timeouts, limits=fault.limits
+                adapter,
+                recording_of(adapter, transport, saved.append),
+                server,
+                request,
+                timeouts=fault.timeouts,
+                limits=fault.limits,
             )
         (recording,) = [Recording.decode(one.encode()) for one in saved]
-        again = await exchange(driver, replay_of(driver, recording), server, request, timeouts=fault.timeouts, limits=fault.limits)
+        again = await exchange(
+            adapter,
+            replay_of(adapter, recording),
+            server,
+            request,
+            timeouts=fault.timeouts,
+            limits=fault.limits,
+        )
         assert about(*again) == about(*seen)
 
     with FaultServer(fault.script) as server:
-        driver.run(live, server)
+        adapter.run(live, server)
     assert KEY.encode() not in saved[0].encode()
 
 
-class Told:
+class FakeStream:
     """A transport's stream, and what is done with it."""
 
     status_code = 200
@@ -107,22 +141,24 @@ class Told:
         step = self.steps.pop(0)
         if isinstance(step, BaseException):
             raise step
-        piece: bytes = step
-        return piece
+        chunk: bytes = step
+        return chunk
 
     def close(self) -> None:
         self.calls.append("close")
 
 
-class ToldTransport:
+class FakeTransport:
     """A transport that gives one stream, or raises."""
 
-    def __init__(self, given: Told | BaseException, clock: VirtualClock | None = None) -> None:
+    def __init__(
+        self, given: FakeStream | BaseException, clock: VirtualClock | None = None
+    ) -> None:
         self.given = given
         self.clock = clock or VirtualClock()
         self.asked: list[Any] = []
 
-    def send(self, request: HTTPRequest, timeouts: Timeouts) -> Told:
+    def send(self, request: HTTPRequest, timeouts: Timeouts) -> FakeStream:
         self.asked.append((request, timeouts))
         self.clock.sleep(0.5)
         if isinstance(self.given, BaseException):
@@ -133,14 +169,14 @@ class ToldTransport:
 HTTP = QUERY.to_http(LOCAL)
 
 
-def opened(*steps: Any) -> tuple[Any, Told, list[Recording]]:
-    told, saved = Told(*steps), list[Recording]()
-    return RecordingTransport(ToldTransport(told), saved.append).send(HTTP, Timeouts()), told, saved
+def opened(*steps: Any) -> tuple[Any, FakeStream, list[Recording]]:
+    told, saved = FakeStream(*steps), list[Recording]()
+    return RecordingTransport(FakeTransport(told), saved.append).send(HTTP, Timeouts()), told, saved
 
 
 class TestNothingIsChanged:
     def test_what_goes_in(self) -> None:
-        transport = ToldTransport(Told(b"A", b""))
+        transport = FakeTransport(FakeStream(b"A", b""))
         timeouts = Timeouts(connect=1)
         stream = RecordingTransport(transport, print).send(HTTP, timeouts)
         assert transport.asked == [(HTTP, timeouts)]
@@ -149,7 +185,16 @@ class TestNothingIsChanged:
         assert stream.read(None) == b""
         assert transport.given.calls == [3, None]  # type: ignore[union-attr]
 
-    @pytest.mark.parametrize("error", [ConnectionLost("x"), TimeoutError("x"), KeyboardInterrupt(), OSError("x"), ReferenceError("a bug")])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ConnectionLost("x"),
+            TimeoutError("x"),
+            KeyboardInterrupt(),
+            OSError("x"),
+            ReferenceError("a bug"),
+        ],
+    )
     def test_errors(self, error: BaseException) -> None:
         stream, told, saved = opened(b"A", error)
         stream.read(None)
@@ -161,7 +206,7 @@ class TestNothingIsChanged:
         assert told.calls[-1] == "close"
         assert len(saved) == 1
         with pytest.raises(type(error)) as caught:
-            RecordingTransport(ToldTransport(error), saved.append).send(HTTP, Timeouts())
+            RecordingTransport(FakeTransport(error), saved.append).send(HTTP, Timeouts())
         assert caught.value is error
         assert (saved[1].header.status_code, saved[1].ending.seconds) == (None, 0.5)
 
@@ -179,31 +224,37 @@ class TestNothingIsChanged:
         with pytest.raises(TimeoutError):
             stream.read(1)
         assert [stream.read(1), stream.read(1), stream.read(1)] == [b"B", b"", b""]
-        assert [piece.data for piece in saved[0].pieces] == [b"A"]
+        assert [chunk.data for chunk in saved[0].chunks] == [b"A"]
 
     def test_what_saving_raises_comes_out(self) -> None:
         def full(recording: Recording) -> None:
             raise OSError("the disk is full")
 
-        stream = RecordingTransport(ToldTransport(Told(b"")), full).send(HTTP, Timeouts())
+        stream = RecordingTransport(FakeTransport(FakeStream(b"")), full).send(HTTP, Timeouts())
         with pytest.raises(OSError, match="disk is full"):
             stream.read(None)
         stream.close()
 
     def test_a_request_that_cannot_be_recorded_is_not_sent(self) -> None:
-        transport = ToldTransport(Told())
+        transport = FakeTransport(FakeStream())
         with pytest.raises(ValueError, match="not JSON"):
-            RecordingTransport(transport, print).send(HTTPRequest("POST", "http://h/v1/query", (), b"x"), Timeouts())
+            RecordingTransport(transport, print).send(
+                HTTPRequest("POST", "http://h/v1/query", (), b"x"), Timeouts()
+            )
         assert transport.asked == []
 
 
 class TestWhatIsKept:
-    def test_pieces_times_and_the_end(self) -> None:
+    def test_chunks_times_and_the_end(self) -> None:
         original = Recording(
-            RecordingHeader.of(HTTP, 200, HEAD, seconds=0.25), (Piece(0.5, delta("A")), Piece(0, b"\xe6"), Piece(1, END)), Ending(2)
+            RecordingHeader.of(HTTP, 200, HEAD, seconds=0.25),
+            (Chunk(0.5, delta("A")), Chunk(0, b"\xe6"), Chunk(1, END)),
+            Ending(2),
         )
         saved: list[Recording] = []
-        transport = RecordingTransport(ReplayTransport([original], clock=VirtualClock()), saved.append)
+        transport = RecordingTransport(
+            ReplayTransport([original], clock=VirtualClock()), saved.append
+        )
         stream = transport.send(HTTP, Timeouts())
         while stream.read(None):
             pass
@@ -212,11 +263,18 @@ class TestWhatIsKept:
     @pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])
     def test_a_recording_of_a_replay_is_the_recording(self, trace: Trace) -> None:
         http = trace.request.to_http(LOCAL)
-        ending = Ending(1) if trace.ending is None else Ending(1, "ConnectionLost", str(trace.ending))
-        pieces = tuple(Piece(0.25, piece) for piece in trace.pieces)
-        original = Recording(RecordingHeader.of(http, trace.status_code, trace.headers, seconds=0.5), pieces, ending)
+        ending = (
+            Ending(1) if trace.ending is None else Ending(1, "ConnectionLost", str(trace.ending))
+        )
+        chunks = tuple(Chunk(0.25, chunk) for chunk in trace.chunks)
+        original = Recording(
+            RecordingHeader.of(http, trace.status_code, trace.headers, seconds=0.5), chunks, ending
+        )
         saved: list[Recording] = []
-        client = Client(RecordingTransport(ReplayTransport([original], clock=VirtualClock()), saved.append), LOCAL)
+        client = Client(
+            RecordingTransport(ReplayTransport([original], clock=VirtualClock()), saved.append),
+            LOCAL,
+        )
         try:
             with client.stream(trace.request) as stream:
                 stream.result()
@@ -224,9 +282,9 @@ class TestWhatIsKept:
             pass
         (copy,) = saved
         assert copy.header == original.header
-        assert copy.pieces == original.pieces[: len(copy.pieces)]
+        assert copy.chunks == original.chunks[: len(copy.chunks)]
         if copy.ending.fault == original.ending.fault:
-            assert (copy.pieces, copy.ending) == (original.pieces, original.ending)
+            assert (copy.chunks, copy.ending) == (original.chunks, original.ending)
         else:  # the client had all it wanted before the end
             assert copy.ending.fault in (LEFT, "TimeoutError")
 
@@ -235,20 +293,24 @@ class TestWhatIsKept:
         stream.read(None)
         stream.close()
         stream.close()
-        assert [(recording.pieces, recording.ending) for recording in saved] == [((Piece(0, b"A"),), Ending(0, LEFT))]
+        assert [(recording.chunks, recording.ending) for recording in saved] == [
+            ((Chunk(0, b"A"),), Ending(0, LEFT))
+        ]
 
     def test_closed_by_another_thread(self) -> None:
-        """Whoever ends it first, one recording is saved, and the reader gets what the transport says."""
+        """Whoever ends it first, one recording is saved, and the reader gets what the transport
+        says.
+        """
         reading, closed = threading.Event(), threading.Event()
 
-        class Slow(Told):
+        class Slow(FakeStream):
             def read(self, timeout: float | None) -> bytes:
                 reading.set()
                 assert closed.wait(10)
                 return b"too late"
 
         saved: list[Recording] = []
-        stream = RecordingTransport(ToldTransport(Slow()), saved.append).send(HTTP, Timeouts())
+        stream = RecordingTransport(FakeTransport(Slow()), saved.append).send(HTTP, Timeouts())
         read: list[bytes] = []
         thread = threading.Thread(target=lambda: read.append(stream.read(None)))
         thread.start()
@@ -257,10 +319,14 @@ class TestWhatIsKept:
         closed.set()
         thread.join()
         assert read == [b"too late"]
-        assert [(recording.pieces, recording.ending.fault) for recording in saved] == [((), LEFT)]
+        assert [(recording.chunks, recording.ending.fault) for recording in saved] == [((), LEFT)]
 
-    @pytest.mark.parametrize("driver", [driver for driver in DRIVERS if driver.name.startswith("anyio")], ids=lambda driver: driver.name)
-    def test_cancelled(self, driver: Driver) -> None:
+    @pytest.mark.parametrize(
+        "adapter",
+        [adapter for adapter in ADAPTERS if adapter.name.startswith("anyio")],
+        ids=lambda adapter: adapter.name,
+    )
+    def test_cancelled(self, adapter: Adapter) -> None:
         saved: list[Recording] = []
 
         def hold(peer: Peer) -> None:
@@ -268,19 +334,23 @@ class TestWhatIsKept:
             peer.wait_until_closed()
 
         async def main(server: FaultServer) -> None:
-            async with driver.transport() as transport:
-                client = driver.client(recording_of(driver, transport, saved.append), Endpoint(server.url))
+            async with adapter.transport() as transport:
+                client = adapter.client(
+                    recording_of(adapter, transport, saved.append), Endpoint(server.url)
+                )
 
                 async def read() -> None:
                     async with client.stream(QUERY) as stream:
                         async for _ in stream:
                             pass
 
-                await driver.cancelled_after(0.2, read)
+                await adapter.cancelled_after(0.2, read)
 
         with FaultServer(hold) as server:
-            driver.run(main, server)
-        assert [(b"".join(piece.data for piece in one.pieces), one.ending.fault) for one in saved] == [(delta("A"), LEFT)]
+            adapter.run(main, server)
+        assert [
+            (b"".join(part.data for part in one.chunks), one.ending.fault) for one in saved
+        ] == [(delta("A"), LEFT)]
 
 
 PLANTED = {
@@ -298,9 +368,19 @@ class TestPlantedSecrets:
 
     def assert_none(self, *recordings: Recording) -> None:
         for recording in recordings:
-            raw = b"\n".join([recording.encode(), b"".join(piece.data for piece in recording.pieces), repr(recording).encode()])
+            raw = b"\n".join(
+                [
+                    recording.encode(),
+                    b"".join(chunk.data for chunk in recording.chunks),
+                    repr(recording).encode(),
+                ]
+            )
             for name, secret in PLANTED.items():
-                for spelled in (secret, json.dumps(secret)[1:-1], json.dumps(json.dumps(secret))[3:-3]):
+                for spelled in (
+                    secret,
+                    json.dumps(secret)[1:-1],
+                    json.dumps(json.dumps(secret))[3:-3],
+                ):
                     assert spelled.encode() not in raw, name
             for marker in (b"0123456789", PIXEL.data_url.partition(",")[2].encode()):
                 assert marker not in raw
@@ -315,13 +395,31 @@ class TestPlantedSecrets:
                 "X-Org-Id": PLANTED["org"],
             },
         )
-        return endpoint, QueryRequest(question=f"Is {PLANTED['key']} or {PLANTED['told']} my key?", image=PIXEL)
+        return endpoint, QueryRequest(
+            question=f"Is {PLANTED['key']} or {PLANTED['told']} my key?", image=PIXEL
+        )
 
     def body(self) -> bytes:
-        said = {**PLANTED, "org": "", "session": "", "org_id": PLANTED["org"], "inside": json.dumps({"orgId": PLANTED["org"]})}
-        records = [{"chunk": f"{value} ", "completed": False, "note": said} for value in said.values() if value != PLANTED["org"]]
-        records = [{**one, "chunk": one["chunk"] if "orgId" not in str(one["chunk"]) else "x"} for one in records]
-        return b"".join(b"data: " + json.dumps(one, ensure_ascii=bool(at % 2)).encode() + b"\n\n" for at, one in enumerate(records))
+        said = {
+            **PLANTED,
+            "org": "",
+            "session": "",
+            "org_id": PLANTED["org"],
+            "inside": json.dumps({"orgId": PLANTED["org"]}),
+        }
+        records = [
+            {"chunk": f"{value} ", "completed": False, "note": said}
+            for value in said.values()
+            if value != PLANTED["org"]
+        ]
+        records = [
+            {**one, "chunk": one["chunk"] if "orgId" not in str(one["chunk"]) else "x"}
+            for one in records
+        ]
+        return b"".join(
+            b"data: " + json.dumps(one, ensure_ascii=bool(at % 2)).encode() + b"\n\n"
+            for at, one in enumerate(records)
+        )
 
     def headers(self) -> list[tuple[str, str]]:
         return [
@@ -333,29 +431,71 @@ class TestPlantedSecrets:
             ("Location", f"https://{PLANTED['key']}:x@host.test/v1?key={PLANTED['key']}"),
         ]
 
-    def record(self, recordings: list[Recording], body: bytes, fault: ReplayFault | None, cut: Any, headers: Any) -> None:
+    def record(
+        self,
+        recordings: list[Recording],
+        body: bytes,
+        fault: BreakAt | None,
+        cut: Any,
+        headers: Any,
+    ) -> None:
         endpoint, request = self.request(f"{LOCAL.url}/{PLANTED['key']}")
         played = Recording(
-            RecordingHeader("POST", f"/v1/{PLANTED['key']}/query", (), {}, 200, tuple(headers)), (Piece(0, body),), Ending(0)
+            RecordingHeader("POST", f"/v1/{PLANTED['key']}/query", (), {}, 200, tuple(headers)),
+            (Chunk(0, body),),
+            Ending(0),
         )
-        replay = ReplayTransport([played], speed=None, match=Match.SKILL, fault=fault, cut=cut, seed=len(recordings))
-        client = Client(RecordingTransport(replay, recordings.append, secrets=[PLANTED["told"]]), endpoint)
+        replay = ReplayTransport(
+            [played], speed=None, match=Match.SKILL, fault=fault, cut=cut, seed=len(recordings)
+        )
+        client = Client(
+            RecordingTransport(replay, recordings.append, secrets=[PLANTED["told"]]), endpoint
+        )
         try:
             with client.stream(request) as stream:
                 list(stream)
         except (MoondreamError, OSError):
             pass
 
-    @pytest.mark.parametrize("cut", [Cutting.WHOLE, Cutting.EACH_BYTE, Cutting.AT_RANDOM, range(0, 10_000, 5)], ids=str)
+    @pytest.mark.parametrize(
+        "cut",
+        [
+            Fragmentation.WHOLE,
+            Fragmentation.EACH_BYTE,
+            Fragmentation.AT_RANDOM,
+            range(0, 10_000, 5),
+        ],
+        ids=str,
+    )
     def test_in_headers_bodies_and_error_texts(self, cut: Any) -> None:
         recordings: list[Recording] = []
-        secrets = " ".join(value for name, value in PLANTED.items() if name not in ("org", "session"))
+        secrets = " ".join(
+            value for name, value in PLANTED.items() if name not in ("org", "session")
+        )
         packed = gzip.compress(self.body())
-        for error in (None, ConnectionLost(f"the server said: {secrets}"), OSError(f"'{PLANTED['key'][:-1]}…' {secrets}")):
+        for error in (
+            None,
+            ConnectionLost(f"the server said: {secrets}"),
+            OSError(f"'{PLANTED['key'][:-1]}…' {secrets}"),
+        ):
             for after in (0, 10**6):
-                self.record(recordings, self.body(), ReplayFault(error, after_bytes=after), cut, self.headers())
-                self.record(recordings, packed, ReplayFault(error, after_bytes=after), cut, [*self.headers(), ("Content-Encoding", "gzip")])
-        self.record(recordings, self.body(), ReplayFault(ConnectionLost(f"no connection for {secrets}")), cut, self.headers())
+                self.record(
+                    recordings, self.body(), BreakAt(error, after_bytes=after), cut, self.headers()
+                )
+                self.record(
+                    recordings,
+                    packed,
+                    BreakAt(error, after_bytes=after),
+                    cut,
+                    [*self.headers(), ("Content-Encoding", "gzip")],
+                )
+        self.record(
+            recordings,
+            self.body(),
+            BreakAt(ConnectionLost(f"no connection for {secrets}")),
+            cut,
+            self.headers(),
+        )
         self.assert_none(*recordings)
         assert len(recordings) >= 13
 
@@ -364,51 +504,80 @@ class TestPlantedSecrets:
         body = self.body()
         at = body.index(PLANTED["key"].encode())
         for after in range(at + 4, at + len(PLANTED["key"])):
-            self.record(recordings, body, ReplayFault(ConnectionLost("cut"), after_bytes=after), Cutting.EACH_BYTE, self.headers())
-            assert not b"".join(piece.data for piece in recordings[-1].pieces).endswith(PLANTED["key"][:4].encode())
+            self.record(
+                recordings,
+                body,
+                BreakAt(ConnectionLost("cut"), after_bytes=after),
+                Fragmentation.EACH_BYTE,
+                self.headers(),
+            )
+            assert not b"".join(chunk.data for chunk in recordings[-1].chunks).endswith(
+                PLANTED["key"][:4].encode()
+            )
         self.assert_none(*recordings)
 
-    @pytest.mark.parametrize("driver", TWO, ids=lambda driver: driver.name)
-    def test_by_a_server(self, driver: Driver, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("adapter", TWO, ids=lambda adapter: adapter.name)
+    def test_by_a_server(self, adapter: Adapter, tmp_path: Path) -> None:
         """The same over a real connection, into files."""
 
         def script(peer: Peer) -> None:
             body = self.body()
-            pieces = [chunk(body[start : start + 50]) for start in range(0, len(body), 50)]
-            peer.answer(head(200, [*CHUNKED, *self.headers()[1:]]), *pieces, chunk(END), LAST_CHUNK)
+            parts = [chunk(body[start : start + 50]) for start in range(0, len(body), 50)]
+            peer.answer(head(200, [*CHUNKED, *self.headers()[1:]]), *parts, chunk(END), LAST_CHUNK)
 
         async def main(server: FaultServer) -> None:
             endpoint, request = self.request(server.url)
-            async with driver.transport() as transport:
-                kind = AsyncRecordingTransport if driver.is_async else RecordingTransport
+            async with adapter.transport() as transport:
+                kind = AsyncRecordingTransport if adapter.is_async else RecordingTransport
                 recording = kind(transport, RecordingFolder(tmp_path), secrets=[PLANTED["told"]])
-                async with driver.client(recording, endpoint).stream(request) as stream:
+                async with adapter.client(recording, endpoint).stream(request) as stream:
                     texts = [event.text async for event in stream if isinstance(event, TextDelta)]
             assert PLANTED["key"] + " " in texts  # the client sees what came
 
         with FaultServer(script) as server:
-            driver.run(main, server)
+            adapter.run(main, server)
         (path,) = tmp_path.iterdir()
         recording = Recording.decode(path.read_bytes())
         self.assert_none(recording)
         assert recording.ending.fault == EOF
-        assert b"".join(piece.data for piece in recording.pieces).count(b"\n\n") == self.body().count(b"\n\n") + 1
+        assert (
+            b"".join(part.data for part in recording.chunks).count(b"\n\n")
+            == self.body().count(b"\n\n") + 1
+        )
 
 
 class TestRecordingFolder:
     def saved(self, path: str = "/v1/query") -> Recording:
-        return Recording(RecordingHeader("POST", path), (), Ending(0, "ConnectFailed", path))
+        return Recording(RecordingHeader("POST", path), (), Ending(0, "ConnectError", path))
 
     def test_names(self, tmp_path: Path) -> None:
         folder = RecordingFolder(tmp_path / "new" / "folder")
-        names = [folder(self.saved(path)).name for path in ("/v1/query", "/v1/caption", "/v1/query")]
+        names = [
+            folder(self.saved(path)).name for path in ("/v1/query", "/v1/caption", "/v1/query")
+        ]
         assert names == ["001-query.jsonl", "002-caption.jsonl", "003-query.jsonl"]
         (tmp_path / "new" / "folder" / "notes.jsonl").write_text("")
         assert RecordingFolder(tmp_path / "new" / "folder")(self.saved()).name == "004-query.jsonl"
 
     @pytest.mark.parametrize(
         "path",
-        [f"/v1/{name}" for name in ("..", ".", "", "../../x", "a\\..\\b", "C:", "\0", "%2e%2e%2fx", "ü💥", "q" * 999, "-rf", "con")],
+        [
+            f"/v1/{name}"
+            for name in (
+                "..",
+                ".",
+                "",
+                "../../x",
+                "a\\..\\b",
+                "C:",
+                "\0",
+                "%2e%2e%2fx",
+                "ü💥",
+                "q" * 999,
+                "-rf",
+                "con",
+            )
+        ],
     )
     def test_names_are_safe(self, tmp_path: Path, path: str) -> None:
         inside = tmp_path / "inside"
@@ -420,8 +589,12 @@ class TestRecordingFolder:
         assert Recording.decode(written.read_bytes()) == recording
 
     @pytest.mark.parametrize("links", [True, False])
-    def test_a_name_that_is_taken_meanwhile(self, tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        """By another program, between the look and the writing; on a file system with links, and on one without."""
+    def test_a_name_that_is_taken_meanwhile(
+        self, tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By another program, between the look and the writing; on a file system with links, and on
+        one without.
+        """
         link = os.link
 
         def taken(source: Any, target: Any) -> None:
@@ -434,7 +607,10 @@ class TestRecordingFolder:
         monkeypatch.setattr(os, "link", taken)
         assert RecordingFolder(tmp_path)(self.saved()).name == "002-query.jsonl"
         assert (tmp_path / "001-query.jsonl").read_text() == "another's"
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["001-query.jsonl", "002-query.jsonl"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "001-query.jsonl",
+            "002-query.jsonl",
+        ]
 
     def test_they_are_played_by_their_numbers(self, tmp_path: Path) -> None:
         for name in ("999-query", "1000-query", "notes", "1001-query", "002-query"):
@@ -445,14 +621,21 @@ class TestRecordingFolder:
 
     def test_threads(self, tmp_path: Path) -> None:
         folder = RecordingFolder(tmp_path)
-        threads = [threading.Thread(target=lambda: [folder(self.saved()) for _ in range(10)]) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: [folder(self.saved()) for _ in range(10)])
+            for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(path.name for path in tmp_path.iterdir()) == [f"{number:03}-query.jsonl" for number in range(1, 41)]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            f"{number:03}-query.jsonl" for number in range(1, 41)
+        ]
 
-    def test_nothing_is_left_where_writing_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_nothing_is_left_where_writing_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def full(path: Path, data: bytes) -> int:
             path.touch()
             raise OSError("the disk is full")
@@ -467,7 +650,10 @@ class TestRecordingFolder:
             peer.answer(head(), chunk(delta("A")), chunk(END), LAST_CHUNK)
 
         with FaultServer(answer) as server:
-            client = Client(RecordingTransport(UrllibTransport(proxies={}), RecordingFolder(tmp_path)), Endpoint(server.url))
+            client = Client(
+                RecordingTransport(UrllibTransport(proxies={}), RecordingFolder(tmp_path)),
+                Endpoint(server.url),
+            )
             with client.stream(QUERY) as stream:
                 live = list(stream)
         with Client(ReplayTransport(tmp_path, speed=None), LOCAL).stream(QUERY) as stream:

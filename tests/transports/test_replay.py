@@ -1,4 +1,6 @@
-"""ReplayTransport and its async twin: as recorded, or faster, cut otherwise, broken on purpose, and never anything else."""
+"""ReplayTransport and its async twin: as recorded, or faster, cut otherwise, broken on purpose, and
+never anything else.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ from moondream_transports import (
     AsyncRecordingTransport,
     AsyncReplayTransport,
     AsyncVirtualClock,
+    BreakAt,
     Client,
-    Cutting,
+    Fragmentation,
     NoRecording,
-    ReplayFault,
     ReplayTransport,
     RetryPolicy,
     Timeouts,
@@ -29,7 +31,7 @@ from moondream_transports import (
 )
 from sansio_moondream import (
     Completed,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     Endpoint,
     FirstEventTimeout,
@@ -45,11 +47,19 @@ from sansio_moondream import (
     TextDelta,
     TotalTimeout,
 )
-from sansio_moondream.recording import Ending, Match, Piece, Recording, RecordingError, RecordingHeader, encode_line
+from sansio_moondream.recording import (
+    Chunk,
+    Ending,
+    Match,
+    Recording,
+    RecordingError,
+    RecordingHeader,
+    encode_line,
+)
 from sansio_moondream.testing import record_ends, run
 from tests.helpers import CAPTION, END, QUERY, TRACES, Trace, delta
 
-from .drivers import Driver, never
+from .adapters import Adapter, never
 
 ENDPOINT = Endpoint(url="http://localhost:2020/v1")
 HEAD = (("content-type", "text/event-stream"),)
@@ -61,15 +71,20 @@ def asked(request: Any = QUERY, **options: Any) -> HTTPRequest:
     return http
 
 
-def recorded(*pieces: tuple[float, bytes], ending: Ending | None = None, request: Any = QUERY, seconds: float = 0.5) -> Recording:
+def recorded(
+    *chunks: tuple[float, bytes],
+    ending: Ending | None = None,
+    request: Any = QUERY,
+    seconds: float = 0.5,
+) -> Recording:
     header = RecordingHeader.of(asked(request), 200, HEAD, seconds=seconds)
-    return Recording(header, tuple(Piece(*piece) for piece in pieces), ending or Ending(0.25))
+    return Recording(header, tuple(Chunk(*chunk) for chunk in chunks), ending or Ending(0.25))
 
 
 def of_trace(trace: Trace) -> Recording:
     header = RecordingHeader.of(asked(trace.request), trace.status_code, trace.headers)
     ending = Ending(0) if trace.ending is None else Ending(0, "ConnectionLost", str(trace.ending))
-    return Recording(header, tuple(Piece(0, piece) for piece in trace.pieces), ending)
+    return Recording(header, tuple(Chunk(0, chunk) for chunk in trace.chunks), ending)
 
 
 WHOLE = recorded((1, delta("A")), (2, delta(" moon")), (4, END))
@@ -78,7 +93,13 @@ WHOLE = recorded((1, delta("A")), (2, delta(" moon")), (4, END))
 class Played(ReplayTransport):
     """A transport on a clock of its own, and a client for it."""
 
-    def __init__(self, recordings: Any, speed: float | None = 1.0, timeouts: Timeouts | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        recordings: Any,
+        speed: float | None = 1.0,
+        timeouts: Timeouts | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(recordings, speed, clock=VirtualClock(), **options)
         self.client = Client(self, ENDPOINT, timeouts=timeouts)
 
@@ -86,7 +107,9 @@ class Played(ReplayTransport):
     def now(self) -> float:
         return self.clock.monotonic()
 
-    def pieces(self, request: Any = QUERY, into: list[tuple[float, bytes]] | None = None) -> list[tuple[float, bytes]]:
+    def chunks(
+        self, request: Any = QUERY, into: list[tuple[float, bytes]] | None = None
+    ) -> list[tuple[float, bytes]]:
         """Everything of an exchange, and when: seconds since the head."""
         stream = self.send(asked(request), FOR_EVER)
         began = self.now
@@ -115,16 +138,26 @@ def text_of(client: Client, request: Any = QUERY) -> str:
 
 
 def expected(trace: Trace) -> tuple[list[Any], str]:
-    events, error, _ = run(trace.request, trace.pieces, ending=trace.ending, status_code=trace.status_code, headers=trace.headers)
+    events, error, _ = run(
+        trace.request,
+        trace.chunks,
+        ending=trace.ending,
+        status_code=trace.status_code,
+        headers=trace.headers,
+    )
     return events, "" if error is None else repr(error)
 
 
 class TestPace:
-    @pytest.mark.parametrize(("speed", "times"), [(1.0, [1.5, 3.5, 7.5]), (2.0, [0.75, 1.75, 3.75]), (None, [0, 0, 0])])
+    @pytest.mark.parametrize(
+        ("speed", "times"), [(1.0, [1.5, 3.5, 7.5]), (2.0, [0.75, 1.75, 3.75]), (None, [0, 0, 0])]
+    )
     def test_speeds(self, speed: float | None, times: list[float]) -> None:
         played = Played([WHOLE], speed)
         with played.client.stream(QUERY) as stream:
-            seen = [(event.text if isinstance(event, TextDelta) else "", played.now) for event in stream]
+            seen = [
+                (event.text if isinstance(event, TextDelta) else "", played.now) for event in stream
+            ]
         assert seen == list(zip(["A", " moon", ""], times, strict=True))
 
     @pytest.mark.parametrize("speed", [0, -1])
@@ -150,13 +183,17 @@ class TestPace:
 
 class TestEndings:
     @pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])
-    @pytest.mark.parametrize("cut", [Cutting.AS_RECORDED, Cutting.AT_RANDOM])
-    def test_captured_responses_as_they_were(self, trace: Trace, cut: Cutting) -> None:
+    @pytest.mark.parametrize("cut", [Fragmentation.AS_RECORDED, Fragmentation.AT_RANDOM])
+    def test_captured_responses_as_they_were(self, trace: Trace, cut: Fragmentation) -> None:
         """Replayed, they come to what the decoder makes of the same bytes."""
-        assert outcome(Played([of_trace(trace)], cut=cut, match=Match.SKILL).client, trace.request) == expected(trace)
+        assert outcome(
+            Played([of_trace(trace)], cut=cut, match=Match.SKILL).client, trace.request
+        ) == expected(trace)
 
     def test_faults(self) -> None:
-        played = Played([recorded((0, delta("A")), ending=Ending(1, "ConnectionLost", "peer reset"))])
+        played = Played(
+            [recorded((0, delta("A")), ending=Ending(1, "ConnectionLost", "peer reset"))]
+        )
         with played.client.stream(QUERY) as stream:
             assert next(stream) == TextDelta("A")
             with pytest.raises(ConnectionLost, match="peer reset"):
@@ -164,8 +201,10 @@ class TestEndings:
         assert played.now == 1.5
 
     def test_no_connection(self) -> None:
-        played = Played([Recording(RecordingHeader.of(asked()), (), Ending(2, "ConnectFailed", "refused"))])
-        with pytest.raises(ConnectFailed, match="refused"):
+        played = Played(
+            [Recording(RecordingHeader.of(asked()), (), Ending(2, "ConnectError", "refused"))]
+        )
+        with pytest.raises(ConnectError, match="refused"):
             played.client.stream(QUERY).__enter__()
         assert played.now == 2
 
@@ -182,17 +221,20 @@ class TestEndings:
 
     def test_each_error_is_a_new_one(self) -> None:
         played = Played(
-            [recorded(ending=Ending(0, "ConnectionLost", "peer reset"))], fault=ReplayFault(ConnectionLost("mine"), after_bytes=9)
+            [recorded(ending=Ending(0, "ConnectionLost", "peer reset"))],
+            fault=BreakAt(ConnectionLost("mine"), after_bytes=9),
         )
         errors: list[Exception] = []
         for _ in range(2):
             with pytest.raises(ConnectionLost, match="mine") as caught:
-                played.pieces()
+                played.chunks()
             errors.append(caught.value)
         assert errors[0] is not errors[1]
 
     def test_reading_past_where_somebody_left(self) -> None:
-        events, error = outcome(Played([recorded((0, delta("A")), ending=Ending(0, "left"))]).client, QUERY)
+        events, error = outcome(
+            Played([recorded((0, delta("A")), ending=Ending(0, "left"))]).client, QUERY
+        )
         assert events == [TextDelta("A")]
         assert error.startswith("ConnectionLost('the recording goes no further")
         complete = recorded((0, delta("A") + END), ending=Ending(0, "left"))
@@ -249,7 +291,12 @@ class TestDeadlines:
         with played.client.stream(QUERY) as stream:
             stream.result()
         timeline = stream._exchange.timeline
-        assert (timeline.opened_at, timeline.connected_at, timeline.head_at, timeline.first_event_at) == (0, 0, 0.5, 1.5)
+        assert (
+            timeline.opened_at,
+            timeline.connected_at,
+            timeline.head_at,
+            timeline.first_event_at,
+        ) == (0, 0, 0.5, 1.5)
 
     @pytest.mark.parametrize(("speed", "passed"), [(1.0, 21.5), (2.0, 20.75), (None, 0.0)])
     def test_silence_lasts_until_a_deadline(self, speed: float | None, passed: float) -> None:
@@ -260,11 +307,16 @@ class TestDeadlines:
         assert error.startswith("IdleTimeout('no byte came for 20 seconds")
 
     @pytest.mark.parametrize(
-        ("timeouts", "kind"), [(Timeouts(first_event=5), "FirstEvent"), (Timeouts(first_event=None, total=5), "Total")]
+        ("timeouts", "kind"),
+        [(Timeouts(first_event=5), "FirstEvent"), (Timeouts(first_event=None, total=5), "Total")],
     )
     @pytest.mark.parametrize("speed", [1.0, None])
-    def test_silence_before_the_head(self, timeouts: Timeouts, kind: str, speed: float | None) -> None:
-        played = Played([Recording(RecordingHeader.of(asked()), (), Ending(3, "TimeoutError"))], speed, timeouts)
+    def test_silence_before_the_head(
+        self, timeouts: Timeouts, kind: str, speed: float | None
+    ) -> None:
+        played = Played(
+            [Recording(RecordingHeader.of(asked()), (), Ending(3, "TimeoutError"))], speed, timeouts
+        )
         with pytest.raises(TimeoutError) as caught:
             played.client.stream(QUERY).__enter__()
         assert type(caught.value).__name__ == f"{kind}Timeout"
@@ -295,18 +347,20 @@ class TestMatching:
         played = Played([WHOLE, WHOLE], once=True)
         assert played.unused == (WHOLE, WHOLE)
         for left in (1, 0):
-            played.pieces()
+            played.chunks()
             assert len(played.unused) == left
-        with pytest.raises(NoRecording, match="the 2 that would were played, and each is played once"):
-            played.pieces()
+        with pytest.raises(
+            NoRecording, match="the 2 that would were played, and each is played once"
+        ):
+            played.chunks()
 
     def test_levels(self) -> None:
         other = QueryRequest(question="Why?")
-        assert Played([WHOLE], match=Match.SKILL).pieces(other)
+        assert Played([WHOLE], match=Match.SKILL).chunks(other)
         with pytest.raises(NoRecording) as caught:
-            Played([WHOLE], match=Match.ANY_IMAGE).pieces(other)
+            Played([WHOLE], match=Match.ANY_IMAGE).chunks(other)
         assert str(caught.value) == (
-            "no recording answers POST /v1/query (match: any-image); the nearest is <Recording POST /v1/query: 200, 3 pieces, eof>, where"
+            "no recording answers POST /v1/query (match: any-image); the nearest is <Recording POST /v1/query: 200, 3 chunks, eof>, where"
             "\n  question: recorded 'What is in this image?', asked 'Why?'"
         )
 
@@ -321,7 +375,9 @@ class TestMatching:
             played.client.send(QUERY)
         assert played.misses == (caught.value,)
 
-    def test_a_miss_tells_no_secret_and_reaches_no_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_miss_tells_no_secret_and_reaches_no_network(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def no_network(*args: Any, **kwargs: Any) -> Any:
             raise AssertionError("a replay reached for the network")
 
@@ -329,7 +385,9 @@ class TestMatching:
             monkeypatch.setattr(socket, name, no_network)
         client = Client(ReplayTransport([WHOLE], speed=None), Endpoint(api_key="k3y-s3cret"))
         with pytest.raises(NoRecording) as caught:
-            client.query(question="is k3y-s3cret right?", image=b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")
+            client.query(
+                question="is k3y-s3cret right?", image=b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
+            )
         assert "k3y-s3cret" not in str(caught.value)
         assert "asked 'is ********** right?'" in str(caught.value)
         assert "R0lGOD" not in str(caught.value)
@@ -359,52 +417,68 @@ def sizes(played: list[tuple[float, bytes]]) -> list[int]:
     return [len(data) for _, data in played]
 
 
-class TestCutting:
+class TestFragmentation:
     @pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])
-    @pytest.mark.parametrize("cut", [*Cutting, (), (1, 2, 3), range(0, 10_000, 7), {5, 10_000_000, -1, 0}], ids=str)
+    @pytest.mark.parametrize(
+        "cut", [*Fragmentation, (), (1, 2, 3), range(0, 10_000, 7), {5, 10_000_000, -1, 0}], ids=str
+    )
     def test_the_bytes_stay(self, trace: Trace, cut: Any) -> None:
         recording = of_trace(Trace(**vars(trace) | {"ending": None}))
-        assert b"".join(data for _, data in Played([recording], cut=cut).pieces(trace.request)) == trace.body
+        assert (
+            b"".join(data for _, data in Played([recording], cut=cut).chunks(trace.request))
+            == trace.body
+        )
 
     def test_as_recorded(self) -> None:
-        assert Played([CUT]).pieces() == [(1, BODY[:10]), (3, BODY[10:50]), (7, BODY[50:])]
+        assert Played([CUT]).chunks() == [(1, BODY[:10]), (3, BODY[10:50]), (7, BODY[50:])]
 
     def test_whole_comes_at_the_end(self) -> None:
-        assert Played([CUT], cut=Cutting.WHOLE).pieces() == [(15, BODY)]
+        assert Played([CUT], cut=Fragmentation.WHOLE).chunks() == [(15, BODY)]
 
     def test_byte_by_byte_at_their_times(self) -> None:
         times = [1.0] * 10 + [3.0] * 40 + [7.0] * (len(BODY) - 50)
-        assert Played([CUT], cut=Cutting.EACH_BYTE).pieces() == [(now, BODY[at : at + 1]) for at, now in enumerate(times)]
+        assert Played([CUT], cut=Fragmentation.EACH_BYTE).chunks() == [
+            (now, BODY[at : at + 1]) for at, now in enumerate(times)
+        ]
 
     def test_at_offsets(self) -> None:
-        assert Played([CUT], cut=[60, 5]).pieces() == [(1, BODY[:5]), (7, BODY[5:60]), (15, BODY[60:])]
-        assert Played([CUT], cut=[len(BODY)]).pieces() == [(7, BODY)]
+        assert Played([CUT], cut=[60, 5]).chunks() == [
+            (1, BODY[:5]),
+            (7, BODY[5:60]),
+            (15, BODY[60:]),
+        ]
+        assert Played([CUT], cut=[len(BODY)]).chunks() == [(7, BODY)]
 
     def test_at_random_the_same_seed_gives_the_same_run_to_the_byte(self) -> None:
         long = recorded((1, BODY * 1000), (1, BODY * 1000))
-        runs = [[Played([long], cut=Cutting.AT_RANDOM, seed=seed).pieces() for _ in range(2)] for seed in (1, 2)]
+        runs = [
+            [Played([long], cut=Fragmentation.AT_RANDOM, seed=seed).chunks() for _ in range(2)]
+            for seed in (1, 2)
+        ]
         assert [one for one, _ in runs] == [other for _, other in runs]
         assert runs[0] != runs[1]
-        played = Played([long], cut=Cutting.AT_RANDOM, seed=1)
-        assert played.pieces() == runs[0][0]
-        assert played.pieces() != runs[0][0]  # each exchange of a run has cuts of its own
+        played = Played([long], cut=Fragmentation.AT_RANDOM, seed=1)
+        assert played.chunks() == runs[0][0]
+        assert played.chunks() != runs[0][0]  # each exchange of a run has cuts of its own
         # And on another day, in another process:
         assert sizes(runs[0][0])[:6] == [22, 152, 183, 25, 1, 89]
 
     def test_faults_stay_behind_their_bytes(self) -> None:
-        broken = recorded((1, BODY[:10]), (2, BODY[10:50]), ending=Ending(4, "ConnectionLost", "peer reset"))
-        for cut in Cutting:
+        broken = recorded(
+            (1, BODY[:10]), (2, BODY[10:50]), ending=Ending(4, "ConnectionLost", "peer reset")
+        )
+        for cut in Fragmentation:
             read: list[tuple[float, bytes]] = []
             with pytest.raises(ConnectionLost, match="peer reset"):
-                Played([broken], cut=cut).pieces(into=read)
+                Played([broken], cut=cut).chunks(into=read)
             assert b"".join(data for _, data in read) == BODY[:50]
 
 
 class TestFault:
     @pytest.mark.parametrize("after", range(len(BODY) + 2))
-    @pytest.mark.parametrize("cut", [Cutting.AS_RECORDED, Cutting.EACH_BYTE])
-    def test_at_a_byte(self, after: int, cut: Cutting) -> None:
-        fault = ReplayFault(RemoteProtocolError("broken framing"), after_bytes=after)
+    @pytest.mark.parametrize("cut", [Fragmentation.AS_RECORDED, Fragmentation.EACH_BYTE])
+    def test_at_a_byte(self, after: int, cut: Fragmentation) -> None:
+        fault = BreakAt(RemoteProtocolError("broken framing"), after_bytes=after)
         seen = outcome(Played([CUT], fault=fault, cut=cut).client, QUERY)
         events, error, _ = run(QUERY, [BODY[:after]], ending=fault.error)
         assert seen == (events, "" if error is None else repr(error))
@@ -412,49 +486,86 @@ class TestFault:
     @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=repr)
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
     def test_at_an_event(self, line_end: bytes, size: int) -> None:
-        body = b": hello\n\n\n" + delta("A") + b": wait\n\n" + b"event: message\n" + delta(" moon") + delta(".") + END
+        body = (
+            b": hello\n\n\n"
+            + delta("A")
+            + b": wait\n\n"
+            + b"event: message\n"
+            + delta(" moon")
+            + delta(".")
+            + END
+        )
         body = body.replace(b"\n", line_end)
-        pieces = [(0.0, body[at : at + size]) for at in range(0, len(body), size)]
+        chunks = [(0.0, body[at : at + size]) for at in range(0, len(body), size)]
         for count, texts in enumerate([[], ["A"], ["A", " moon"], ["A", " moon", "."]]):
-            fault = ReplayFault(ConnectionLost("cable cut"), after_events=count)
-            events, error = outcome(Played([recorded(*pieces)], fault=fault).client, QUERY)
+            fault = BreakAt(ConnectionLost("cable cut"), after_events=count)
+            events, error = outcome(Played([recorded(*chunks)], fault=fault).client, QUERY)
             assert events == [TextDelta(text) for text in texts]
             assert error.startswith("ConnectionLost('cable cut")
-            read = b"".join(data for _, data in Played([recorded(*pieces)], fault=ReplayFault(None, after_events=count)).pieces())
+            read = b"".join(
+                data
+                for _, data in Played(
+                    [recorded(*chunks)], fault=BreakAt(None, after_events=count)
+                ).chunks()
+            )
             assert read.endswith((line_end, line_end[:1])) or count == 0
-        assert outcome(Played([recorded(*pieces)], fault=ReplayFault(ConnectionLost("x"), after_events=4)).client, QUERY)[1] == ""
+        assert (
+            outcome(
+                Played(
+                    [recorded(*chunks)], fault=BreakAt(ConnectionLost("x"), after_events=4)
+                ).client,
+                QUERY,
+            )[1]
+            == ""
+        )
 
     def test_at_an_event_is_at_its_byte(self) -> None:
         for count, offset in enumerate(record_ends(BODY), 1):
-            read = Played([CUT], fault=ReplayFault(None, after_events=count), cut=Cutting.EACH_BYTE).pieces()
+            read = Played(
+                [CUT], fault=BreakAt(None, after_events=count), cut=Fragmentation.EACH_BYTE
+            ).chunks()
             assert len(read) == offset
 
     def test_instead_of_the_head(self) -> None:
-        played = Played([CUT, CUT], fault=ReplayFault(ConnectFailed("refused")))
-        with pytest.raises(ConnectFailed, match="refused"):
+        played = Played([CUT, CUT], fault=BreakAt(ConnectError("refused")))
+        with pytest.raises(ConnectError, match="refused"):
             played.client.stream(QUERY).__enter__()
         assert played.now == 0.5
 
     def test_silence(self) -> None:
-        played = Played([CUT], fault=ReplayFault(TimeoutError(), after_events=1), timeouts=Timeouts(idle=30))
+        played = Played(
+            [CUT], fault=BreakAt(TimeoutError(), after_events=1), timeouts=Timeouts(idle=30)
+        )
         events, error = outcome(played.client, QUERY)
-        assert (events, error[:11], played.now) == ([TextDelta("A")], "IdleTimeout", 0.5 + 1 + 2 + 4 + 30)
+        assert (events, error[:11], played.now) == (
+            [TextDelta("A")],
+            "IdleTimeout",
+            0.5 + 1 + 2 + 4 + 30,
+        )
 
     def test_an_early_end(self) -> None:
-        events, error = outcome(Played([CUT], fault=ReplayFault(None, after_events=2)).client, QUERY)
+        events, error = outcome(Played([CUT], fault=BreakAt(None, after_events=2)).client, QUERY)
         assert (len(events), error[:16]) == (2, "IncompleteStream")
         assert issubclass(IncompleteStream, MoondreamError)
 
     def test_behind_the_end(self) -> None:
-        assert Played([CUT], fault=ReplayFault(None, after_events=9)).pieces() == Played([CUT]).pieces()
+        assert Played([CUT], fault=BreakAt(None, after_events=9)).chunks() == Played([CUT]).chunks()
 
-    @pytest.mark.parametrize("wrong", [{"after_bytes": 1, "after_events": 1}, {"after_bytes": -1}, {"after_events": -1}, {"error": None}])
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"after_bytes": 1, "after_events": 1},
+            {"after_bytes": -1},
+            {"after_events": -1},
+            {"error": None},
+        ],
+    )
     def test_plans_that_are_none(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match="fault should come|should be an error"):
-            ReplayFault(**{"error": ConnectionLost()} | wrong)
+            BreakAt(**{"error": ConnectionLost()} | wrong)
 
 
-LOOPS = [Driver(name, name, never) for name in ("asyncio", "trio")]
+LOOPS = [Adapter(name, name, never) for name in ("asyncio", "trio")]
 
 
 each_loop = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
@@ -462,12 +573,16 @@ each_loop = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 
 @each_loop
 class TestAsync:
-    """AsyncReplayTransport has the same recordings, pace, cuts, faults and endings; only its waiting is another."""
+    """AsyncReplayTransport has the same recordings, pace, cuts, faults and endings; only its
+    waiting is another.
+    """
 
-    def test_captured_responses_as_they_were(self, loop: Driver) -> None:
+    def test_captured_responses_as_they_were(self, loop: Adapter) -> None:
         async def main() -> None:
             for trace in TRACES:
-                transport = AsyncReplayTransport([of_trace(trace)], speed=None, match=Match.SKILL, cut=Cutting.AT_RANDOM)
+                transport = AsyncReplayTransport(
+                    [of_trace(trace)], speed=None, match=Match.SKILL, cut=Fragmentation.AT_RANDOM
+                )
                 events: list[Any] = []
                 error = ""
                 try:
@@ -480,7 +595,7 @@ class TestAsync:
 
         loop.run(main)
 
-    def test_pace_and_timeouts(self, loop: Driver) -> None:
+    def test_pace_and_timeouts(self, loop: Adapter) -> None:
         async def main() -> None:
             transport = AsyncReplayTransport([WHOLE], speed=2, clock=AsyncVirtualClock())
             async with AsyncClient(transport, ENDPOINT).stream(QUERY) as stream:
@@ -493,16 +608,20 @@ class TestAsync:
                 (Timeouts(total=3), TotalTimeout, 7.0),
             ):
                 with pytest.raises(kind):
-                    async with AsyncClient(transport, ENDPOINT, timeouts=timeouts).stream(QUERY) as stream:
+                    async with AsyncClient(transport, ENDPOINT, timeouts=timeouts).stream(
+                        QUERY
+                    ) as stream:
                         await stream.result()
                 assert transport.clock.monotonic() == end
 
         loop.run(main)
 
-    def test_faults_and_misses(self, loop: Driver) -> None:
+    def test_faults_and_misses(self, loop: Adapter) -> None:
         async def main() -> None:
-            transport = AsyncReplayTransport([WHOLE], speed=None, fault=ReplayFault(ConnectFailed("refused")))
-            with pytest.raises(ConnectFailed, match="refused"):
+            transport = AsyncReplayTransport(
+                [WHOLE], speed=None, fault=BreakAt(ConnectError("refused"))
+            )
+            with pytest.raises(ConnectError, match="refused"):
                 async with AsyncClient(transport, ENDPOINT).stream(QUERY):
                     pass
             assert transport.unused == ()
@@ -514,7 +633,7 @@ class TestAsync:
 
         loop.run(main)
 
-    def test_real_time_and_cancelling(self, loop: Driver) -> None:
+    def test_real_time_and_cancelling(self, loop: Adapter) -> None:
         async def main() -> None:
             quick = recorded((0.001, delta("A")), (0.001, END), seconds=0.001)
             async with AsyncClient(AsyncReplayTransport([quick]), ENDPOINT).stream(QUERY) as stream:
@@ -532,7 +651,10 @@ class TestAsync:
 class TestFiles:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
-        for name, recording in (("1-query", WHOLE), ("2-caption", recorded((0, delta("A") + END), request=CAPTION))):
+        for name, recording in (
+            ("1-query", WHOLE),
+            ("2-caption", recorded((0, delta("A") + END), request=CAPTION)),
+        ):
             (tmp_path / f"{name}.jsonl").write_bytes(recording.encode())
         (tmp_path / "README.md").write_text("not a recording")
         return tmp_path
@@ -541,7 +663,7 @@ class TestFiles:
         file = folder / "1-query.jsonl"
         for given in (folder, str(folder), [folder], file, [str(file)], [WHOLE, file]):
             played = Played(given)
-            assert played.pieces() == Played([WHOLE]).pieces()
+            assert played.chunks() == Played([WHOLE]).chunks()
         assert Played(folder).unused == (file, folder / "2-caption.jsonl")
 
     def test_the_nearest_is_a_file(self, folder: Path) -> None:
@@ -549,16 +671,18 @@ class TestFiles:
             Played(folder).client.query(question="Why?")
 
     def test_it_is_closed_however_the_stream_ends(self, folder: Path) -> None:
-        """The fixture around each test looks for open sockets; an open file would be a ResourceWarning, which is an error here."""
+        """The fixture around each test looks for open sockets; an open file would be a
+        ResourceWarning, which is an error here.
+        """
         played = Played(folder)
         stream = played.send(asked(), FOR_EVER)
         stream.read(None)
         stream.close()
         with pytest.raises(TimeoutError):
             played.send(asked(), Timeouts(first_event=0.1))
-        played.pieces()
-        for fault in (ReplayFault(ConnectFailed("x")), ReplayFault(None, after_bytes=1)):
-            broken = Played(folder, fault=fault, cut=Cutting.EACH_BYTE)
+        played.chunks()
+        for fault in (BreakAt(ConnectError("x")), BreakAt(None, after_bytes=1)):
+            broken = Played(folder, fault=fault, cut=Fragmentation.EACH_BYTE)
             outcome(broken.client, QUERY)
 
     def test_no_such_file(self, tmp_path: Path) -> None:
@@ -569,7 +693,7 @@ class TestFiles:
         played = Played(folder)
         (folder / "1-query.jsonl").unlink()
         with pytest.raises(FileNotFoundError):
-            played.pieces()
+            played.chunks()
 
 
 FILE = WHOLE.encode().decode()
@@ -583,16 +707,24 @@ class TestHostileFiles:
             ("", 1, "the recording is empty"),
             ("{", 1, "not JSON"),
             ("\0" * 100, 1, "not JSON"),
-            (FILE.replace('"recording": 1', '"recording": 2'), 1, "format version 2, and this library reads 1"),
+            (
+                FILE.replace('"recording": 1', '"recording": 2'),
+                1,
+                "format version 2, and this library reads 1",
+            ),
             ("x" * 20_000_000, 1, "longer than 16,777,216 bytes"),
             ("[" * 100_000, 1, "nests deeper than 64"),
         ],
         ids=["empty", "half", "zeros", "version", "huge", "deep"],
     )
-    def test_a_broken_header_is_refused_at_once(self, tmp_path: Path, content: str, line_number: int, words: str) -> None:
+    def test_a_broken_header_is_refused_at_once(
+        self, tmp_path: Path, content: str, line_number: int, words: str
+    ) -> None:
         path = tmp_path / "broken.jsonl"
         path.write_text(content)
-        with pytest.raises(RecordingError, match=f"broken.jsonl, line {line_number}: .*{words}") as caught:
+        with pytest.raises(
+            RecordingError, match=f"broken.jsonl, line {line_number}: .*{words}"
+        ) as caught:
             ReplayTransport(tmp_path)
         assert caught.value.line_number == line_number
 
@@ -609,14 +741,18 @@ class TestHostileFiles:
         ],
         ids=["short", "half", "huge", "base64", "seconds", "ending", "more"],
     )
-    def test_what_comes_before_is_played_then_it_is_refused(self, tmp_path: Path, lines: list[str], line_number: int, words: str) -> None:
+    def test_what_comes_before_is_played_then_it_is_refused(
+        self, tmp_path: Path, lines: list[str], line_number: int, words: str
+    ) -> None:
         path = tmp_path / "broken.jsonl"
         path.write_text("".join(lines))
         played = Played(path)
         stream = played.client.stream(QUERY)
         with stream:
             assert next(stream) == TextDelta("A")
-            with pytest.raises(RecordingError, match=f"broken.jsonl, line {line_number}: .*{words}") as caught:
+            with pytest.raises(
+                RecordingError, match=f"broken.jsonl, line {line_number}: .*{words}"
+            ) as caught:
                 list(stream)
         assert caught.value.line_number == line_number
         assert pickle.loads(pickle.dumps(caught.value)).line_number == line_number
@@ -636,12 +772,18 @@ class TestHostileFiles:
 
 
 class TestLargeFiles:
-    """10 MB in 100,000 pieces, and less of the same: what it takes does not grow, or grows as the recording does."""
+    """10 MB in 100,000 chunks, and less of the same: what it takes does not grow, or grows as the
+    recording does.
+    """
 
     @staticmethod
     def write(path: Path, count: int) -> Path:
         header = encode_line(RecordingHeader.of(asked(), 200, HEAD))
-        path.write_bytes(header + encode_line(Piece(0, b":" + b"A" * 98 + b"\n")) * count + encode_line(Ending(0)))
+        path.write_bytes(
+            header
+            + encode_line(Chunk(0, b":" + b"A" * 98 + b"\n")) * count
+            + encode_line(Ending(0))
+        )
         return path
 
     @staticmethod
@@ -662,9 +804,11 @@ class TestLargeFiles:
             tracemalloc.stop()
         assert peak < 500_000
 
-    @pytest.mark.parametrize("cut", [*Cutting, range(0, 1000, 7)], ids=str)
+    @pytest.mark.parametrize("cut", [*Fragmentation, range(0, 1000, 7)], ids=str)
     def test_work_is_linear(self, tmp_path: Path, cut: Any) -> None:
-        """Counted in calls of functions; what one call does is bounded by a piece, or is a look at bytes that come once."""
+        """Counted in calls of functions; what one call does is bounded by a chunk, or is a look at
+        bytes that come once.
+        """
 
         def calls(count: int) -> int:
             made = 0
@@ -676,7 +820,7 @@ class TestLargeFiles:
             path = self.write(tmp_path / f"{count}.jsonl", count)
             sys.setprofile(note)
             try:
-                self.play(path, cut=cut, fault=ReplayFault(None, after_events=10**9))
+                self.play(path, cut=cut, fault=BreakAt(None, after_events=10**9))
             finally:
                 sys.setprofile(None)
             return made
@@ -685,7 +829,11 @@ class TestLargeFiles:
         assert twice - once == pytest.approx(once - base, rel=0.25)
 
 
-BUSY = Recording(RecordingHeader.of(asked(), 503, (("content-type", "application/json"), ("retry-after", "2"))), (), Ending(0))
+BUSY = Recording(
+    RecordingHeader.of(asked(), 503, (("content-type", "application/json"), ("retry-after", "2"))),
+    (),
+    Ending(0),
+)
 
 
 class TestRetries:
@@ -705,20 +853,24 @@ class TestRetries:
             stream.result()
 
     @each_loop
-    def test_async(self, loop: Driver) -> None:
+    def test_async(self, loop: Adapter) -> None:
         async def main() -> None:
             transport = AsyncReplayTransport([BUSY, WHOLE], speed=None, clock=AsyncVirtualClock())
             for wrapped in (transport, AsyncRecordingTransport(transport, lambda recording: None)):
                 began = transport.clock.monotonic()
-                async with AsyncClient(wrapped, ENDPOINT, retries=RetryPolicy()).stream(QUERY) as stream:
+                async with AsyncClient(wrapped, ENDPOINT, retries=RetryPolicy()).stream(
+                    QUERY
+                ) as stream:
                     assert (await stream.result()).text == "A moon"
                 assert 2 <= transport.clock.monotonic() - began < 2.5
 
         loop.run(main)
 
 
-@pytest.mark.parametrize("cut", Cutting)
-def test_what_came_before_a_broken_line_is_given_out_first(tmp_path: Path, cut: Cutting) -> None:
+@pytest.mark.parametrize("cut", Fragmentation)
+def test_what_came_before_a_broken_line_is_given_out_first(
+    tmp_path: Path, cut: Fragmentation
+) -> None:
     file = tmp_path / "broken.jsonl"
     file.write_bytes(b"\n".join(WHOLE.encode().split(b"\n")[:3]) + b"\nnot JSON\n")
     stream = Played(file, cut=cut).send(asked(), FOR_EVER)

@@ -1,4 +1,5 @@
-"""Retries: the policy, which is pure; both clients, with waits that do not wait; and every fault of a real server.
+"""Retries: the policy, which is pure; both clients, with waits that do not wait; and every fault of
+a real server.
 
 No test here sleeps between two attempts, but for those that break a real wait off.
 """
@@ -27,16 +28,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moondream_transports import Hooks, RetryPolicy, Timeline, Timeouts
-from moondream_transports.testing._fault_rows import exchange
-from moondream_transports.testing._fault_server import PATIENCE, FaultServer, Peer
-from moondream_transports.testing._faults import FAULTS, LARGE, STATUSES, WHOLE_BODY, WORDS, Fault, answers, sized
-from moondream_transports.testing._secrets import KEY
+from moondream_transports.conformance._fault_cases import exchange
+from moondream_transports.conformance._fault_server import PATIENCE, FaultServer, Peer
+from moondream_transports.conformance._faults import (
+    FAULTS,
+    LARGE,
+    STATUSES,
+    WHOLE_BODY,
+    WORDS,
+    HTTPFault,
+    answers,
+    sized,
+)
+from moondream_transports.conformance._secrets import KEY
 from sansio_moondream import (
     APIError,
     AuthenticationError,
     BadRequestError,
     CaptionRequest,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     Endpoint,
@@ -55,19 +65,19 @@ from sansio_moondream import (
     RateLimitError,
     RemoteProtocolError,
     ServerError,
-    TLSFailed,
+    TLSError,
     TotalTimeout,
     TransportError,
 )
 from tests.helpers import PIXEL, QUERY, delta, record
 
-from .drivers import DRIVERS, Driver, assert_no_key, each_driver, never
-from .told import ENDPOINT, WHOLE, AsyncTold, JSONTold, Told
+from .adapters import ADAPTERS, Adapter, assert_no_key, each_adapter, never
+from .fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream, JSONFakeStream
 
-EACH = [Driver(name, name, never) for name in ("sync", "asyncio", "trio")]
+EACH = [Adapter(name, name, never) for name in ("sync", "asyncio", "trio")]
 each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
 each_async_kind = pytest.mark.parametrize("kind", EACH[1:], ids=lambda kind: kind.name)
-QUICK = RetryPolicy(first_wait=0, longest_wait=0)
+QUICK = RetryPolicy(initial_backoff=0, max_backoff=0)
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 SEVEN = [0.49897825, 0.60445262, 1.16691373]  # the first waits of a policy with the seed 7
 
@@ -75,28 +85,30 @@ SEVEN = [0.49897825, 0.60445262, 1.16691373]  # the first waits of a policy with
 class Several:
     """A transport that answers each attempt with the next of these."""
 
-    def __init__(self, *tolds: Told) -> None:
+    def __init__(self, *tolds: FakeStream) -> None:
         self.tolds = list(tolds)
-        self.begun: list[Told] = []
+        self.begun: list[FakeStream] = []
 
-    def next(self) -> Told:
+    def next(self) -> FakeStream:
         self.begun.append(self.tolds[len(self.begun)])
         return self.begun[-1]
 
-    def send(self, request: Any, timeouts: Timeouts) -> Told:
+    def send(self, request: Any, timeouts: Timeouts) -> FakeStream:
         return self.next().send(request, timeouts)
 
     @property
     def open(self) -> int:
-        return sum(told.refuses is None for told in self.begun) - sum(bool(told.closed) for told in self.begun)
+        return sum(told.refuses is None for told in self.begun) - sum(
+            bool(told.closed) for told in self.begun
+        )
 
 
 class AsyncSeveral:
     def __init__(self, several: Several) -> None:
         self.several = several
 
-    async def send(self, request: Any, timeouts: Timeouts) -> AsyncTold:
-        return await AsyncTold(self.several.next()).send(request, timeouts)
+    async def send(self, request: Any, timeouts: Timeouts) -> AsyncFakeStream:
+        return await AsyncFakeStream(self.several.next()).send(request, timeouts)
 
 
 class Notes(Hooks):
@@ -127,9 +139,17 @@ class Notes(Hooks):
 
 
 class Run:
-    """One exchange of a kind of client over these responses: its events, its outcome, and how long it waited between attempts."""
+    """One exchange of a kind of client over these responses: its events, its outcome, and how long
+    it waited between attempts.
+    """
 
-    def __init__(self, kind: Driver, *tolds: Told, before_wait: Callable[[], object] = lambda: None, **options: Any) -> None:
+    def __init__(
+        self,
+        kind: Adapter,
+        *tolds: FakeStream,
+        before_wait: Callable[[], object] = lambda: None,
+        **options: Any,
+    ) -> None:
         self.several = Several(*tolds)
         self.notes = Notes()
         self.waits: list[float] = []
@@ -137,7 +157,9 @@ class Run:
         self.outcome: Any = None
 
         def sleep(seconds: float) -> None:
-            assert self.several.open == 0  # the connection of the attempt before is closed, or given back
+            assert (
+                self.several.open == 0
+            )  # the connection of the attempt before is closed, or given back
             before_wait()
             self.waits.append(seconds)
 
@@ -147,7 +169,9 @@ class Run:
         async def main() -> None:
             transport = AsyncSeveral(self.several) if kind.is_async else self.several
             sleeping = sleep_async if kind.is_async else sleep
-            client = kind.client(transport, ENDPOINT, **{"sleep": sleeping, "hooks": self.notes} | options)
+            client = kind.client(
+                transport, ENDPOINT, **{"sleep": sleeping, "hooks": self.notes} | options
+            )
             try:
                 async with client.stream(QUERY) as stream:
                     async for event in stream:
@@ -169,19 +193,23 @@ class Run:
         assert self.attempts == len(self.several.begun)
 
 
-def http_error(status_code: int, retry_after: str | None = None, body: bytes = b'{"error": "no"}') -> Told:
+def http_error(
+    status_code: int, retry_after: str | None = None, body: bytes = b'{"error": "no"}'
+) -> FakeStream:
     """An error answer."""
-    told = JSONTold(body, b"", status_code=status_code)
-    told.headers = [*told.headers, ("Retry-After", retry_after)] if retry_after is not None else told.headers
+    told = JSONFakeStream(body, b"", status_code=status_code)
+    told.headers = (
+        [*told.headers, ("Retry-After", retry_after)] if retry_after is not None else told.headers
+    )
     return told
 
 
-def whole() -> Told:
-    return Told(*WHOLE)
+def whole() -> FakeStream:
+    return FakeStream(*WHOLE)
 
 
-def refused() -> Told:
-    return Told(refuses=ConnectFailed("refused"))
+def refused() -> FakeStream:
+    return FakeStream(refuses=ConnectError("refused"))
 
 
 def busy(retry_after: str | None = None, status_code: int = 503) -> APIError:
@@ -193,14 +221,17 @@ def busy(retry_after: str | None = None, status_code: int = 503) -> APIError:
     return error
 
 
-# --- The policy alone -----------------------------------------------------------------------------------------------------------
+# --- The policy alone
 
 PASSING: list[MoondreamError] = [
-    ConnectFailed("refused"),
+    ConnectError("refused"),
     ConnectTimeout("slow"),
     RateLimitError("busy", status_code=429),
     APIError("slow", status_code=408),
-    *(ServerError("down", status_code=status_code) for status_code in (500, 501, 502, 503, 504, 520, 529, 599)),
+    *(
+        ServerError("down", status_code=status_code)
+        for status_code in (500, 501, 502, 503, 504, 520, 529, 599)
+    ),
     RateLimitError("busy", status_code=200),  # said in a 200
     ServerError("down", status_code=200),
 ]
@@ -210,7 +241,7 @@ LASTING: list[MoondreamError] = [
     RemoteProtocolError("garbage"),
     LimitExceeded("too much"),
     TransportError("?"),
-    TLSFailed("expired"),
+    TLSError("expired"),
     FirstEventTimeout("silent"),
     IncompleteStream("cut short"),
     ConnectionLost("reset"),
@@ -253,26 +284,42 @@ class TestPolicy:
     @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
     def test_a_fault_that_lasts(self, error: MoondreamError, attempts: int) -> None:
         policy = RetryPolicy(attempts=attempts)
-        assert {policy.wait(error, attempt, NOW, 0.5) for attempt in range(1, attempts + 2)} == {None}
+        assert {policy.wait(error, attempt, NOW, 0.5) for attempt in range(1, attempts + 2)} == {
+            None
+        }
 
     def test_half_is_certain_and_half_is_chance(self) -> None:
-        policy = RetryPolicy(attempts=9, first_wait=1, longest_wait=4)
+        policy = RetryPolicy(attempts=9, initial_backoff=1, max_backoff=4)
         for chance, waits in {0: [0.5, 1, 2, 2], 0.5: [0.75, 1.5, 3, 3], 1: [1, 2, 4, 4]}.items():
-            assert [policy.wait(PASSING[0], attempt, NOW, chance) for attempt in range(1, 5)] == waits
+            assert [
+                policy.wait(PASSING[0], attempt, NOW, chance) for attempt in range(1, 5)
+            ] == waits
 
     def test_a_seed_gives_the_same_jitter_each_time(self) -> None:
-        """These are the numbers on every version of Python: it promises so of `Random(str).random()`."""
-        waits = [RetryPolicy(attempts=9, seed=7).wait(PASSING[0], attempt, NOW, chance) for attempt in (1, 2, 3) for chance in (0, 1)]
+        """These are the numbers on every version of Python: it promises so of
+        `Random(str).random()`.
+        """
+        waits = [
+            RetryPolicy(attempts=9, seed=7).wait(PASSING[0], attempt, NOW, chance)
+            for attempt in (1, 2, 3)
+            for chance in (0, 1)
+        ]
         assert waits[::2] == waits[1::2] == pytest.approx(SEVEN)
-        assert [RetryPolicy(attempts=9, seed=8).wait(PASSING[0], attempt, NOW) for attempt in (1, 2, 3)] != waits[::2]
+        assert [
+            RetryPolicy(attempts=9, seed=8).wait(PASSING[0], attempt, NOW) for attempt in (1, 2, 3)
+        ] != waits[::2]
 
-    @given(st.integers(), st.integers(1, 10**6), st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1))
+    @given(
+        st.integers(), st.integers(1, 10**6), st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1)
+    )
     def test_a_wait_is_between_half_of_the_backoff_and_all_of_it(
         self, seed: int, attempt: int, first: float, longest: float, chance: float
     ) -> None:
         ceiling = min(first * 2.0 ** min(attempt - 1, 1000), longest)
         for policy_seed in (seed, None):
-            policy = RetryPolicy(attempts=10**7, first_wait=first, longest_wait=longest, seed=policy_seed)
+            policy = RetryPolicy(
+                attempts=10**7, initial_backoff=first, max_backoff=longest, seed=policy_seed
+            )
             wait = policy.wait(PASSING[0], attempt, NOW, chance)
             assert wait is not None
             assert ceiling / 2 <= wait <= ceiling
@@ -286,7 +333,7 @@ class TestPolicy:
             "60": 60,
             "0": 0.5,  # no shorter than the backoff
             "0.2": 0.5,
-            "61": None,  # more than longest_retry_after
+            "61": None,  # more than max_retry_after
             "86400": None,
             "9" * 9: None,
             "9" * 40: None,
@@ -322,7 +369,9 @@ class TestPolicy:
         assert RetryPolicy().wait(busy("1", status_code), 1, NOW) is None
 
     @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
-    def test_a_date_is_the_same_wherever_the_machine_is(self, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_date_is_the_same_wherever_the_machine_is(
+        self, zone: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import time
 
         monkeypatch.setenv("TZ", zone)
@@ -339,11 +388,16 @@ class TestPolicy:
     def test_any_date(self, moment: int, cap: float, ahead: float) -> None:
         date = format_datetime(datetime.fromtimestamp(moment, UTC), usegmt=True)
         error = RateLimitError("busy", status_code=429, headers=Headers([("Retry-After", date)]))
-        wait = RetryPolicy(longest_retry_after=cap, first_wait=1).wait(error, 1, moment - ahead)
+        wait = RetryPolicy(max_retry_after=cap, initial_backoff=1).wait(error, 1, moment - ahead)
         if abs(cap - ahead) > 1e-3:
             assert wait == (None if ahead > cap else pytest.approx(max(1, ahead), abs=1e-5))
 
-    @given(st.one_of(st.text(max_size=60), st.from_regex(r"[A-Z][a-z]{2},? \d{1,2}[ -](Oct|Feb|\d+)[ -]\d+ \d+:\d+(:\d+)?.{0,9}")))
+    @given(
+        st.one_of(
+            st.text(max_size=60),
+            st.from_regex(r"[A-Z][a-z]{2},? \d{1,2}[ -](Oct|Feb|\d+)[ -]\d+ \d+:\d+(:\d+)?.{0,9}"),
+        )
+    )
     def test_what_a_server_sends_is_never_a_crash(self, value: str) -> None:
         error = RateLimitError("busy", status_code=429, headers=Headers([("Retry-After", value)]))
         wait = RetryPolicy().wait(error, 1, NOW)
@@ -360,9 +414,9 @@ class TestPolicy:
         ("wrong", "words"),
         [
             ({"attempts": 0}, "attempts should be 1 or more"),
-            ({"first_wait": -1}, "first_wait should be a finite number of seconds"),
-            ({"longest_wait": float("inf")}, "longest_wait should be"),
-            ({"longest_retry_after": float("nan")}, "longest_retry_after should be"),
+            ({"initial_backoff": -1}, "initial_backoff should be a finite number of seconds"),
+            ({"max_backoff": float("inf")}, "max_backoff should be"),
+            ({"max_retry_after": float("nan")}, "max_retry_after should be"),
         ],
     )
     def test_values(self, wrong: dict[str, Any], words: str) -> None:
@@ -370,44 +424,90 @@ class TestPolicy:
             RetryPolicy(**wrong)
 
 
-# --- The clients ----------------------------------------------------------------------------------------------------------------
+# --- The clients
 
-# How an exchange can fail before its first event, and whether it passes. Each makes the response anew.
-BEFORE: dict[str, tuple[Callable[[], Told], type[MoondreamError], bool]] = {
+# How an exchange can fail before its first event, and whether it passes. Each makes the response
+# anew.
+BEFORE: dict[str, tuple[Callable[[], FakeStream], type[MoondreamError], bool]] = {
     **{
-        f"refused: {kind.__name__}": ((lambda kind=kind: Told(refuses=kind("no"))), kind, kind in (ConnectFailed, ConnectTimeout))  # type: ignore[misc]
-        for kind in (ConnectFailed, ConnectTimeout, TLSFailed, FirstEventTimeout, ConnectionLost, RemoteProtocolError, TotalTimeout)
+        f"refused: {kind.__name__}": (
+            (lambda kind=kind: FakeStream(refuses=kind("no"))),  # type: ignore[misc]
+            kind,
+            kind in (ConnectError, ConnectTimeout),
+        )
+        for kind in (
+            ConnectError,
+            ConnectTimeout,
+            TLSError,
+            FirstEventTimeout,
+            ConnectionLost,
+            RemoteProtocolError,
+            TotalTimeout,
+        )
     },
-    "no head in time": (lambda: Told(refuses=TimeoutError()), FirstEventTimeout, False),
+    "no head in time": (lambda: FakeStream(refuses=TimeoutError()), FirstEventTimeout, False),
     **{
-        f"status {status}": ((lambda status=status: http_error(status)), kind, status in (408, 429) or status >= 500)  # type: ignore[misc]
+        f"status {status}": (
+            (lambda status=status: http_error(status)),  # type: ignore[misc]
+            kind,
+            status in (408, 429) or status >= 500,
+        )
         for status, kind in {302: APIError, **STATUSES}.items()
     },
-    "error body that stalls": (lambda: Told(b"sorry", TimeoutError(), status_code=500), ServerError, True),
-    "error body that breaks": (lambda: Told(b"sorry", ConnectionLost("reset"), status_code=500), ServerError, True),
-    "rate limit in the stream": (lambda: Told(record({"error": {"message": "no", "type": "rate_limit_error"}})), RateLimitError, True),
-    "overloaded in the stream": (lambda: Told(record({"error": {"message": "no", "type": "overloaded_error"}})), ServerError, True),
+    "error body that stalls": (
+        lambda: FakeStream(b"sorry", TimeoutError(), status_code=500),
+        ServerError,
+        True,
+    ),
+    "error body that breaks": (
+        lambda: FakeStream(b"sorry", ConnectionLost("reset"), status_code=500),
+        ServerError,
+        True,
+    ),
+    "rate limit in the stream": (
+        lambda: FakeStream(record({"error": {"message": "no", "type": "rate_limit_error"}})),
+        RateLimitError,
+        True,
+    ),
+    "overloaded in the stream": (
+        lambda: FakeStream(record({"error": {"message": "no", "type": "overloaded_error"}})),
+        ServerError,
+        True,
+    ),
     "bad key in the stream": (
-        lambda: Told(record({"error": {"message": "no", "type": "authentication_error"}})),
+        lambda: FakeStream(record({"error": {"message": "no", "type": "authentication_error"}})),
         AuthenticationError,
         False,
     ),
-    "error in the stream": (lambda: Told(record({"error": "no"})), APIError, False),
-    "error behind empty text": (lambda: Told(delta(""), record({"error": {"type": "server_error"}})), ServerError, True),
-    "lost after the head": (lambda: Told(ConnectionLost("reset")), ConnectionLost, False),
-    "silent after the head": (lambda: Told(TimeoutError()), FirstEventTimeout, False),
-    "empty stream": (lambda: Told(b""), IncompleteStream, False),
-    "garbage": (lambda: Told(b"data: {\n\n"), RemoteProtocolError, False),
+    "error in the stream": (lambda: FakeStream(record({"error": "no"})), APIError, False),
+    "error behind empty text": (
+        lambda: FakeStream(delta(""), record({"error": {"type": "server_error"}})),
+        ServerError,
+        True,
+    ),
+    "lost after the head": (lambda: FakeStream(ConnectionLost("reset")), ConnectionLost, False),
+    "silent after the head": (lambda: FakeStream(TimeoutError()), FirstEventTimeout, False),
+    "empty stream": (lambda: FakeStream(b""), IncompleteStream, False),
+    "garbage": (lambda: FakeStream(b"data: {\n\n"), RemoteProtocolError, False),
 }
-AFTER: dict[str, tuple[Callable[[], Told], type[MoondreamError]]] = {
-    "lost": (lambda: Told(delta("A"), ConnectionLost("reset")), ConnectionLost),
-    "refusal that comes late": (lambda: Told(delta("A"), ConnectFailed("no")), ConnectFailed),
-    "silent": (lambda: Told(delta("A"), TimeoutError()), IdleTimeout),
-    "cut short": (lambda: Told(delta("A"), b""), IncompleteStream),
-    "garbage": (lambda: Told(delta("A"), b"data: {\n\n"), RemoteProtocolError),
-    "rate limit": (lambda: Told(delta("A"), record({"error": {"type": "rate_limit_error"}})), RateLimitError),
-    "rate limit in the same piece": (lambda: Told(delta("A") + record({"error": {"type": "rate_limit_error"}})), RateLimitError),
-    "overloaded": (lambda: Told(delta("A"), record({"error": {"type": "overloaded_error"}})), ServerError),
+AFTER: dict[str, tuple[Callable[[], FakeStream], type[MoondreamError]]] = {
+    "lost": (lambda: FakeStream(delta("A"), ConnectionLost("reset")), ConnectionLost),
+    "refusal that comes late": (lambda: FakeStream(delta("A"), ConnectError("no")), ConnectError),
+    "silent": (lambda: FakeStream(delta("A"), TimeoutError()), IdleTimeout),
+    "cut short": (lambda: FakeStream(delta("A"), b""), IncompleteStream),
+    "garbage": (lambda: FakeStream(delta("A"), b"data: {\n\n"), RemoteProtocolError),
+    "rate limit": (
+        lambda: FakeStream(delta("A"), record({"error": {"type": "rate_limit_error"}})),
+        RateLimitError,
+    ),
+    "rate limit in the same chunk": (
+        lambda: FakeStream(delta("A") + record({"error": {"type": "rate_limit_error"}})),
+        RateLimitError,
+    ),
+    "overloaded": (
+        lambda: FakeStream(delta("A"), record({"error": {"type": "overloaded_error"}})),
+        ServerError,
+    ),
 }
 POLICIES = {"off": None, "2": RetryPolicy(attempts=2, seed=1), "4": RetryPolicy(attempts=4, seed=2)}
 
@@ -416,7 +516,9 @@ POLICIES = {"off": None, "2": RetryPolicy(attempts=2, seed=1), "4": RetryPolicy(
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 class TestEachFault:
     @pytest.mark.parametrize("fault", BEFORE)
-    def test_before_the_first_event(self, kind: Driver, policy: RetryPolicy | None, fault: str) -> None:
+    def test_before_the_first_event(
+        self, kind: Adapter, policy: RetryPolicy | None, fault: str
+    ) -> None:
         make, error, passes = BEFORE[fault]
         attempts = 1 if policy is None or not passes else policy.attempts
         # It lasts: the last fault is raised.
@@ -424,23 +526,33 @@ class TestEachFault:
         run = Run(kind, *tolds, retries=policy)
         assert (type(run.outcome), run.attempts, run.events) == (error, attempts, [])
         assert len(run.waits) == attempts - 1
-        assert run.outcome.__context__ is None or not any(error is run.outcome.__context__ for _, error, _ in run.notes.retries)
-        assert getattr(run.outcome, "__notes__", []) == ([f"{attempts} attempts were made (RetryPolicy)"] if attempts > 1 else [])
+        assert run.outcome.__context__ is None or not any(
+            error is run.outcome.__context__ for _, error, _ in run.notes.retries
+        )
+        assert getattr(run.outcome, "__notes__", []) == (
+            [f"{attempts} attempts were made (RetryPolicy)"] if attempts > 1 else []
+        )
         # It passes after each number of attempts: the answer is whole.
         for failing in range(1, attempts):
             run = Run(kind, *(make() for _ in range(failing)), whole(), retries=policy)
             assert isinstance(run.outcome, QueryResult), run.outcome
             assert (run.outcome.text, len(run.events), run.attempts) == ("A moon", 3, failing + 1)
             assert policy is not None
-            assert run.several.begun[-1].steps == []  # to the end of the body, so that the connection can be used again
-            assert run.waits == [policy.wait(ConnectFailed(), attempt, 0) for attempt in range(1, failing + 1)]
+            assert (
+                run.several.begun[-1].steps == []
+            )  # to the end of the body, so that the connection can be used again
+            assert run.waits == [
+                policy.wait(ConnectError(), attempt, 0) for attempt in range(1, failing + 1)
+            ]
             assert [(number, type(seen), wait) for number, seen, wait in run.notes.retries] == [
                 (number, error, wait) for number, wait in enumerate(run.waits, 1)
             ]
 
     @pytest.mark.parametrize("fault", AFTER)
     @pytest.mark.parametrize("failing", [0, 1])
-    def test_after_the_first_event(self, kind: Driver, policy: RetryPolicy | None, fault: str, failing: int) -> None:
+    def test_after_the_first_event(
+        self, kind: Adapter, policy: RetryPolicy | None, fault: str, failing: int
+    ) -> None:
         failing = 0 if policy is None else failing
         make, error = AFTER[fault]
         run = Run(kind, *(http_error(503) for _ in range(failing)), make(), retries=policy)
@@ -451,11 +563,11 @@ class TestEachFault:
 
 @each_kind
 class TestClient:
-    def test_the_request_is_the_same_each_time(self, kind: Driver) -> None:
+    def test_the_request_is_the_same_each_time(self, kind: Adapter) -> None:
         run = Run(kind, refused(), http_error(500), whole(), retries=RetryPolicy())
         assert [told.requests for told in run.several.begun] == [[QUERY.to_http(ENDPOINT)]] * 3
 
-    def test_retry_after(self, kind: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_retry_after(self, kind: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("moondream_transports._exchange.time", lambda: NOW)
         date = format_datetime(datetime.fromtimestamp(NOW + 20, UTC), usegmt=True)
         run = Run(kind, http_error(429, "7"), http_error(503, date), whole(), retries=RetryPolicy())
@@ -463,9 +575,17 @@ class TestClient:
         run = Run(kind, http_error(429, "61"), retries=RetryPolicy())
         assert (type(run.outcome), run.outcome.retry_after, run.waits) == (RateLimitError, 61, [])
 
-    def test_hooks_and_the_timeline(self, kind: Driver) -> None:
+    def test_hooks_and_the_timeline(self, kind: Adapter) -> None:
         run = Run(kind, refused(), http_error(503), whole(), retries=RetryPolicy())
-        assert run.notes.called == ["start", "retry", "head 503", "retry", "head 200", "first event", "end"]
+        assert run.notes.called == [
+            "start",
+            "retry",
+            "head 503",
+            "retry",
+            "head 200",
+            "first event",
+            "end",
+        ]
         timeline = run.notes.timeline
         assert timeline is not None
         assert (timeline.attempts, timeline.status_code, timeline.error) == (3, 200, None)
@@ -473,22 +593,45 @@ class TestClient:
         run = Run(kind, http_error(503), refused(), retries=RetryPolicy(attempts=2))
         timeline = run.notes.timeline
         assert timeline is not None
-        assert (timeline.attempts, timeline.status_code, timeline.head_at, timeline.error) == (2, None, None, run.outcome)
+        assert (timeline.attempts, timeline.status_code, timeline.head_at, timeline.error) == (
+            2,
+            None,
+            None,
+            run.outcome,
+        )
 
-    def test_the_log(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_log(self, kind: Adapter, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "moondream_transports")
-        run = Run(kind, http_error(503), refused(), http_error(429, "61"), retries=RetryPolicy(seed=7))
-        lines = [(entry.levelname, entry.message) for entry in caplog.records if entry.name == "moondream_transports"]
-        assert [line.partition(":")[0] for _, line in lines] == ["start", "head", "retry", "retry", "head", "end"]
+        run = Run(
+            kind, http_error(503), refused(), http_error(429, "61"), retries=RetryPolicy(seed=7)
+        )
+        lines = [
+            (entry.levelname, entry.message)
+            for entry in caplog.records
+            if entry.name == "moondream_transports"
+        ]
+        assert [line.partition(":")[0] for _, line in lines] == [
+            "start",
+            "head",
+            "retry",
+            "retry",
+            "head",
+            "end",
+        ]
         level, retry = lines[2]
         assert level == "INFO"
         wait = f"{run.waits[0]:.3f} s"
-        assert retry == f"retry: query at {ENDPOINT.url}/query, attempt 1 failed (ServerError, status 503), the next in {wait}"
+        assert (
+            retry
+            == f"retry: query at {ENDPOINT.url}/query, attempt 1 failed (ServerError, status 503), the next in {wait}"
+        )
         assert_no_key(run.outcome, caplog.text, repr(run.notes.timeline), str(run.notes.timeline))
         assert run.outcome.__notes__ == ["3 attempts were made (RetryPolicy)"]
         assert QUERY.question not in caplog.text
 
-    def test_a_hook_that_raises_or_is_missing_does_no_harm(self, kind: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_hook_that_raises_or_is_missing_does_no_harm(
+        self, kind: Adapter, caplog: pytest.LogCaptureFixture
+    ) -> None:
         class Broken(Notes):
             def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
                 raise ZeroDivisionError
@@ -505,48 +648,71 @@ class TestClient:
 
             async def main(hooks: Any = hooks) -> None:
                 several = Several(refused(), whole())
-                client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK, hooks=hooks)
+                client = kind.client(
+                    AsyncSeveral(several) if kind.is_async else several,
+                    ENDPOINT,
+                    retries=QUICK,
+                    hooks=hooks,
+                )
                 assert (await client.send(QUERY)).text == "A moon"
 
             kind.run(main)
         assert caplog.text.count("a hook raised in on_retry; the exchange goes on") == 2
 
-    def test_send_and_shorthands(self, kind: Driver) -> None:
+    def test_send_and_shorthands(self, kind: Adapter) -> None:
         async def main() -> None:
             several = Several(refused(), http_error(502), whole(), refused(), whole())
-            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK)
+            client = kind.client(
+                AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK
+            )
             assert (await client.send(QUERY)).text == "A moon"
             assert (await client.query(question="?")).text == "A moon"
             assert len(several.begun) == 5
 
         kind.run(main)
 
-    def test_a_subclass_has_rules_of_its_own(self, kind: Driver) -> None:
+    def test_a_subclass_has_rules_of_its_own(self, kind: Adapter) -> None:
         class Bold(RetryPolicy, frozen=True):
-            def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+            def wait(
+                self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+            ) -> float | None:
                 if isinstance(error, ConnectionLost) and attempt < self.attempts:
                     return 3.0
                 return super().wait(error, attempt, now, chance)
 
-        run = Run(kind, Told(ConnectionLost("stale")), Told(refuses=ConnectionLost("stale")), whole(), retries=Bold())
+        run = Run(
+            kind,
+            FakeStream(ConnectionLost("stale")),
+            FakeStream(refuses=ConnectionLost("stale")),
+            whole(),
+            retries=Bold(),
+        )
         assert (run.outcome.text, run.waits) == ("A moon", [3, 3])
-        run = Run(kind, Told(delta("A"), ConnectionLost("reset")), retries=Bold())
+        run = Run(kind, FakeStream(delta("A"), ConnectionLost("reset")), retries=Bold())
         assert (type(run.outcome), run.waits) == (ConnectionLost, [])
 
     @pytest.mark.parametrize("where", ["before the head", "after the head"])
-    def test_what_is_no_fault_of_the_exchange_passes(self, kind: Driver, where: str) -> None:
+    def test_what_is_no_fault_of_the_exchange_passes(self, kind: Adapter, where: str) -> None:
         class Greedy(RetryPolicy, frozen=True):
-            def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+            def wait(
+                self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+            ) -> float | None:
                 return 0.0
 
         bug = ZeroDivisionError()
-        run = Run(kind, Told(refuses=bug) if where == "before the head" else Told(bug), retries=Greedy())
+        run = Run(
+            kind,
+            FakeStream(refuses=bug) if where == "before the head" else FakeStream(bug),
+            retries=Greedy(),
+        )
         assert (run.outcome, run.waits) == (bug, [])
 
-    def test_an_error_of_the_user_is_none_to_retry(self, kind: Driver) -> None:
+    def test_an_error_of_the_user_is_none_to_retry(self, kind: Adapter) -> None:
         async def main() -> None:
             several = Several(refused(), whole())
-            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK)
+            client = kind.client(
+                AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK
+            )
             inner = ServerError("of another exchange", status_code=503)
             with pytest.raises(ServerError) as caught:
                 async with client.stream(QUERY):
@@ -557,16 +723,18 @@ class TestClient:
 
         kind.run(main)
 
-    def test_a_bug_in_a_policy_leaves_nothing_open(self, kind: Driver) -> None:
+    def test_a_bug_in_a_policy_leaves_nothing_open(self, kind: Adapter) -> None:
         class Broken(RetryPolicy, frozen=True):
-            def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+            def wait(
+                self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+            ) -> float | None:
                 raise ZeroDivisionError
 
         for told in (refused(), http_error(503)):
             run = Run(kind, told, retries=Broken())
             assert type(run.outcome) is ZeroDivisionError
 
-    def test_interrupted_while_it_waits(self, kind: Driver) -> None:
+    def test_interrupted_while_it_waits(self, kind: Adapter) -> None:
         def interrupt() -> None:
             raise KeyboardInterrupt
 
@@ -577,10 +745,14 @@ class TestClient:
             assert run.notes.timeline.error is run.outcome
             assert not hasattr(run.outcome, "__notes__")
 
-    def test_after_the_last_fault_it_is_over(self, kind: Driver) -> None:
+    def test_after_the_last_fault_it_is_over(self, kind: Adapter) -> None:
         async def main() -> None:
             several = Several(http_error(503), http_error(503), whole())
-            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=RetryPolicy(2, 0, 0))
+            client = kind.client(
+                AsyncSeveral(several) if kind.is_async else several,
+                ENDPOINT,
+                retries=RetryPolicy(2, 0, 0),
+            )
             async with client.stream(QUERY) as stream:
                 for _ in range(3):
                     with pytest.raises(ServerError) as caught:
@@ -590,10 +762,12 @@ class TestClient:
 
         kind.run(main)
 
-    def test_the_picture_is_let_go_at_the_first_event(self, kind: Driver) -> None:
+    def test_the_picture_is_let_go_at_the_first_event(self, kind: Adapter) -> None:
         async def main() -> None:
             several = Several(refused(), whole())
-            client = kind.client(AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK)
+            client = kind.client(
+                AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK
+            )
             request = CaptionRequest(image=PIXEL)
             held = sys.getrefcount(request)
             async with client.stream(request) as stream:
@@ -625,26 +799,45 @@ class TestTotal:
             clock.now += seconds
 
         several = Several(*tolds)
-        client = EACH[0].client(several, ENDPOINT, retries=RetryPolicy(), timeouts=timeouts, sleep=sleep)
+        client = EACH[0].client(
+            several, ENDPOINT, retries=RetryPolicy(), timeouts=timeouts, sleep=sleep
+        )
         assert EACH[0].run(client.send, QUERY).text == "A moon"
         assert waits == [4, 10]
-        assert [told.timeouts for told in tolds] == [Timeouts(7, 9, 3, 20), Timeouts(7, 9, 3, 16), Timeouts(6, 6, 3, 6)]
+        assert [told.timeouts for told in tolds] == [
+            Timeouts(7, 9, 3, 20),
+            Timeouts(7, 9, 3, 16),
+            Timeouts(6, 6, 3, 6),
+        ]
 
     def test_first_event_counts_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = Clock()
         monkeypatch.setattr("moondream_transports._any_client.time", clock)
-        slow = Told(lambda: clock.passes(5, b""), status_code=503, connected_at=clock.now)
+        slow = FakeStream(lambda: clock.passes(5, b""), status_code=503, connected_at=clock.now)
         last = whole()
-        client = EACH[0].client(Several(slow, last), ENDPOINT, retries=QUICK, timeouts=Timeouts(first_event=6, total=None))
+        client = EACH[0].client(
+            Several(slow, last),
+            ENDPOINT,
+            retries=QUICK,
+            timeouts=Timeouts(first_event=6, total=None),
+        )
         assert EACH[0].run(client.send, QUERY).text == "A moon"
         assert last.reads[0] == 6
 
-    def test_a_wait_that_took_longer_ends_with_the_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_wait_that_took_longer_ends_with_the_fault(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         clock = Clock()
         monkeypatch.setattr("moondream_transports._any_client.time", clock)
         for first in (refused(), http_error(503)):
-            run = Run(EACH[0], first, before_wait=lambda: clock.passes(99), retries=RetryPolicy(), timeouts=Timeouts(total=20))
-            assert type(run.outcome) is (ConnectFailed if first.refuses else ServerError)
+            run = Run(
+                EACH[0],
+                first,
+                before_wait=lambda: clock.passes(99),
+                retries=RetryPolicy(),
+                timeouts=Timeouts(total=20),
+            )
+            assert type(run.outcome) is (ConnectError if first.refuses else ServerError)
             assert len(run.waits) == 1
 
     @given(
@@ -652,9 +845,9 @@ class TestTotal:
         policy=st.builds(
             RetryPolicy,
             attempts=st.integers(1, 6),
-            first_wait=st.floats(0, 30),
-            longest_wait=st.floats(0, 60),
-            longest_retry_after=st.floats(0, 200),
+            initial_backoff=st.floats(0, 30),
+            max_backoff=st.floats(0, 60),
+            max_retry_after=st.floats(0, 200),
             seed=st.one_of(st.none(), st.integers(0, 9)),
         ),
         steps=st.lists(
@@ -667,17 +860,23 @@ class TestTotal:
             max_size=6,
         ),
     )
-    def test_is_never_overrun(self, total: float, policy: RetryPolicy, steps: list[tuple[str, float, str | None]]) -> None:
-        """Whatever the server does and however long it takes, over a transport that keeps to what it is given."""
+    def test_is_never_overrun(
+        self, total: float, policy: RetryPolicy, steps: list[tuple[str, float, str | None]]
+    ) -> None:
+        """Whatever the server does and however long it takes, over a transport that keeps to what
+        it is given.
+        """
         clock = Clock()
         opened_at = clock.now
 
         class Transport:
             attempts = 0
 
-            def send(self, request: Any, timeouts: Timeouts) -> Told:
+            def send(self, request: Any, timeouts: Timeouts) -> FakeStream:
                 what, seconds, retry_after = steps[self.attempts]
-                seconds += 0.5 if what == "dribbles" else 0  # else it could go on for ever in no time
+                seconds += (
+                    0.5 if what == "dribbles" else 0
+                )  # else it could go on for ever in no time
                 self.attempts += 1
                 for span in (timeouts.connect, timeouts.first_event, timeouts.total):
                     assert span is not None
@@ -688,7 +887,7 @@ class TestTotal:
                     raise ConnectTimeout("slow")
                 clock.passes(seconds)
                 if what == "refused":
-                    raise ConnectFailed("refused")
+                    raise ConnectError("refused")
                 told = http_error(503, retry_after) if what in ("busy", "stalls") else whole()
 
                 def read(timeout: float | None) -> bytes:
@@ -699,7 +898,7 @@ class TestTotal:
                     clock.passes(seconds)
                     if what == "dribbles":
                         return b": wait\n\n"
-                    return Told.read(told, timeout)
+                    return FakeStream.read(told, timeout)
 
                 told.read = read  # type: ignore[method-assign]
                 return told
@@ -714,10 +913,16 @@ class TestTotal:
                 waits.append(seconds)
                 clock.passes(seconds)
 
-            client = EACH[0].client(transport, ENDPOINT, timeouts=Timeouts(total=total), retries=policy, sleep=sleep)
-            with suppress(ConnectFailed, ConnectTimeout, ServerError, TotalTimeout, FirstEventTimeout):
+            client = EACH[0].client(
+                transport, ENDPOINT, timeouts=Timeouts(total=total), retries=policy, sleep=sleep
+            )
+            with suppress(
+                ConnectError, ConnectTimeout, ServerError, TotalTimeout, FirstEventTimeout
+            ):
                 assert EACH[0].run(client.send, QUERY).text == "A moon"
-        assert clock.now <= opened_at + total + 0.02 + 1e-6  # the end of the framing is waited for behind the answer
+        assert (
+            clock.now <= opened_at + total + 0.02 + 1e-6
+        )  # the end of the framing is waited for behind the answer
         assert transport.attempts <= policy.attempts
         assert len(waits) == transport.attempts - 1
 
@@ -734,9 +939,9 @@ class Clock:
         return data
 
 
-# --- The wait, broken off ---------------------------------------------------------------------------------------------------------
+# --- The wait, broken off
 
-LONG = RetryPolicy(first_wait=30, longest_wait=30)
+LONG = RetryPolicy(initial_backoff=30, max_backoff=30)
 
 
 class Calls(Notes):
@@ -754,7 +959,7 @@ class Calls(Notes):
 @pytest.mark.parametrize("first", [refused, lambda: http_error(503)], ids=["opening", "reading"])
 class TestLeaving:
     @each_async_kind
-    def test_cancelled(self, kind: Driver, first: Callable[[], Told]) -> None:
+    def test_cancelled(self, kind: Adapter, first: Callable[[], FakeStream]) -> None:
         async def main(cancel: Callable[[], object]) -> None:
             notes.then = cancel
             client = kind.client(AsyncSeveral(several), ENDPOINT, retries=LONG, hooks=notes)
@@ -771,7 +976,7 @@ class TestLeaving:
         assert not isinstance(notes.timeline.error, Exception)
 
     @each_async_kind
-    def test_closed_by_another_task(self, kind: Driver, first: Callable[[], Told]) -> None:
+    def test_closed_by_another_task(self, kind: Adapter, first: Callable[[], FakeStream]) -> None:
         async def main() -> None:
             client = kind.client(AsyncSeveral(several), ENDPOINT, retries=LONG, hooks=notes)
             stream = client.stream(QUERY)
@@ -796,7 +1001,7 @@ class TestLeaving:
         assert several.open == 0
         assert notes.called.count("end") == 1
 
-    def test_closed_by_another_thread(self, first: Callable[[], Told]) -> None:
+    def test_closed_by_another_thread(self, first: Callable[[], FakeStream]) -> None:
         several = Several(first())
         told = threading.Event()
         client = EACH[0].client(several, ENDPOINT, retries=LONG, hooks=(notes := Calls(told.set)))
@@ -817,7 +1022,9 @@ class TestLeaving:
         assert notes.called.count("end") == 1
 
     @each_kind
-    def test_closed_while_an_error_is_read(self, kind: Driver, first: Callable[[], Told]) -> None:
+    def test_closed_while_an_error_is_read(
+        self, kind: Adapter, first: Callable[[], FakeStream]
+    ) -> None:
         """What was read of it still says 503, but nobody wants another attempt."""
 
         def close() -> bytes:
@@ -830,7 +1037,7 @@ class TestLeaving:
                 async with stream:
                     await stream.result()
 
-        several = Several(first(), Told(b"sorry", close, status_code=503), whole())
+        several = Several(first(), FakeStream(b"sorry", close, status_code=503), whole())
         transport = AsyncSeveral(several) if kind.is_async else several
         notes = Notes()
         stream = kind.client(transport, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY)
@@ -841,7 +1048,9 @@ class TestLeaving:
 
     @each_kind
     @pytest.mark.parametrize("when", ["before the wait", "in the next attempt"])
-    def test_closed_by_the_program_itself(self, kind: Driver, first: Callable[[], Told], when: str) -> None:
+    def test_closed_by_the_program_itself(
+        self, kind: Adapter, first: Callable[[], FakeStream], when: str
+    ) -> None:
         """So that a hook can stop what it sees being tried again."""
         second = whole()
         several = Several(first(), second)
@@ -854,7 +1063,7 @@ class TestLeaving:
             with pytest.raises(StopIteration):  # nothing in it waits
                 stream.aclose().send(None)
 
-        def send_and_close(request: Any, timeouts: Timeouts) -> Told:
+        def send_and_close(request: Any, timeouts: Timeouts) -> FakeStream:
             close()
             return send(request, timeouts)
 
@@ -871,10 +1080,12 @@ class TestLeaving:
 
 
 def test_closed_by_another_thread_that_is_not_done_with_it() -> None:
-    """The reader is woken by the closing of the connection, and does not take what it has read for a reason to try again."""
+    """The reader is woken by the closing of the connection, and does not take what it has read for
+    a reason to try again.
+    """
     closing, over = threading.Event(), threading.Event()
 
-    class Slow(Told):
+    class Slow(FakeStream):
         def close(self) -> None:
             super().close()
             closing.set()
@@ -901,11 +1112,11 @@ def test_ctrl_c_ends_a_real_wait() -> None:
     program = f"""
 import os, signal, threading, time
 from moondream_transports import Client, Hooks, RetryPolicy
-from sansio_moondream import ConnectFailed, Endpoint, QueryRequest
+from sansio_moondream import ConnectError, Endpoint, QueryRequest
 
 class Refuses:
     def send(self, request, timeouts):
-        raise ConnectFailed("refused")
+        raise ConnectError("refused")
 
 class Interrupts(Hooks):
     def on_retry(self, timeline, error, seconds):
@@ -915,26 +1126,38 @@ class Interrupts(Hooks):
 
 began = time.monotonic()
 try:
-    Client(Refuses(), Endpoint("http://localhost:2020/v1"), retries=RetryPolicy(first_wait=60, longest_wait=60), hooks=Interrupts()).send(
-        QueryRequest(question="?")
-    )
+    endpoint = Endpoint("http://localhost:2020/v1")
+    retries = RetryPolicy(initial_backoff=60, max_backoff=60)
+    client = Client(Refuses(), endpoint, retries=retries, hooks=Interrupts())
+    client.send(QueryRequest(question="?"))
 except KeyboardInterrupt:
     print("interrupted", time.monotonic() - began < 20)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ)
-    assert (done.stdout.split("\n"), done.returncode) == (["end KeyboardInterrupt", "interrupted True", ""], 0), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ
+    )
+    assert (done.stdout.split("\n"), done.returncode) == (
+        ["end KeyboardInterrupt", "interrupted True", ""],
+        0,
+    ), done.stderr
 
 
-# --- Over real transports ---------------------------------------------------------------------------------------------------------
+# --- Over real transports
 
 
 # Of each error status in seven wordings, two are enough here.
-ERRORS = [fault for fault in FAULTS if fault.error and (fault.row != 17 or fault.name.endswith(("JSON object", "empty")))]
+ERRORS = [
+    fault
+    for fault in FAULTS
+    if fault.error and (fault.case != 17 or fault.name.endswith(("JSON object", "empty")))
+]
 
 
-def passes(fault: Fault) -> bool:
+def passes(fault: HTTPFault) -> bool:
     """By the table of faults, not by the policy: 408, 429 and 5xx, before the first event."""
-    return fault.about.get("status_code") in (408, 500, 502, 503, 504) or (fault.error is RateLimitError and not fault.events)
+    return fault.about.get("status_code") in (408, 500, 502, 503, 504) or (
+        fault.error is RateLimitError and not fault.events
+    )
 
 
 def until_served(server: FaultServer) -> None:
@@ -945,9 +1168,18 @@ def until_served(server: FaultServer) -> None:
         time.sleep(0.001)
 
 
-@pytest.mark.parametrize("driver", [d for d in DRIVERS if d.name in ("urllib", "anyio-trio")], ids=lambda driver: driver.name)
+@pytest.mark.parametrize(
+    "adapter",
+    [d for d in ADAPTERS if d.name in ("urllib", "anyio-trio")],
+    ids=lambda adapter: adapter.name,
+)
 @pytest.mark.parametrize("fault", ERRORS, ids=lambda fault: fault.id)
-def test_every_fault(fault: Fault, driver: Driver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_fault(
+    fault: HTTPFault,
+    adapter: Adapter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr("moondream_transports._exchange.time", lambda: NOW - 30)
     waits: list[float] = []
@@ -960,17 +1192,17 @@ def test_every_fault(fault: Fault, driver: Driver, monkeypatch: pytest.MonkeyPat
         sleep(seconds)
 
     async def main() -> None:
-        request = LARGE if fault.row in (35, 36) else QUERY
-        async with driver.transport() as transport:
+        request = LARGE if fault.case in (35, 36) else QUERY
+        async with adapter.transport() as transport:
             events, outcome = await exchange(
-                driver,
+                adapter,
                 transport,
                 server,
                 request,
                 timeouts=fault.timeouts,
                 limits=fault.limits,
                 retries=RetryPolicy(attempts=2, seed=7),
-                sleep=sleep_async if driver.is_async else sleep,
+                sleep=sleep_async if adapter.is_async else sleep,
             )
         assert_no_key(outcome, caplog.text)
         assert type(outcome) is fault.error, outcome
@@ -978,20 +1210,30 @@ def test_every_fault(fault: Fault, driver: Driver, monkeypatch: pytest.MonkeyPat
         assert len(events) >= fault.events
 
     with FaultServer(fault.script) as server:
-        driver.run(main)
+        adapter.run(main)
     assert server.connections == 1 + passes(fault)
-    asked = {"19: Retry-After: 7": 7, "19: Retry-After: Wed, 21 Oct 2026 07:28:00 GMT": 30}.get(fault.id, SEVEN[0])
+    asked = {"19: Retry-After: 7": 7, "19: Retry-After: Wed, 21 Oct 2026 07:28:00 GMT": 30}.get(
+        fault.id, SEVEN[0]
+    )
     assert waits == ([pytest.approx(asked)] if passes(fault) else [])
 
 
-@each_driver
+@each_adapter
 class TestServer:
     """The same on every transport, with the waits that there really are."""
 
-    def test_busy_then_whole(self, driver: Driver) -> None:
+    def test_busy_then_whole(self, adapter: Adapter) -> None:
         responses = [
-            sized(b'{"error": "busy"}', status_code=503, kind="application/json", Retry_After="0", Connection="close"),
-            sized(record({"error": {"message": "no", "type": "overloaded_error"}}), Connection="close"),
+            sized(
+                b'{"error": "busy"}',
+                status_code=503,
+                kind="application/json",
+                Retry_After="0",
+                Connection="close",
+            ),
+            sized(
+                record({"error": {"message": "no", "type": "overloaded_error"}}), Connection="close"
+            ),
             sized(WHOLE_BODY, Connection="close"),
         ]
         requests: list[tuple[bytes, bytes]] = []
@@ -1001,35 +1243,41 @@ class TestServer:
             peer.send(responses[len(requests) - 1])
 
         async def main(server: FaultServer) -> None:
-            async with driver.transport() as transport:
-                client = driver.client(transport, Endpoint(url=server.url, api_key=KEY), retries=RetryPolicy(first_wait=0.01))
+            async with adapter.transport() as transport:
+                client = adapter.client(
+                    transport,
+                    Endpoint(url=server.url, api_key=KEY),
+                    retries=RetryPolicy(initial_backoff=0.01),
+                )
                 assert (await client.send(QUERY)).text == "".join(WORDS)
 
         with FaultServer(script) as server:
-            driver.run(main, server)
+            adapter.run(main, server)
         assert len(requests) == 3
         assert [body for _, body in requests] == [requests[0][1]] * 3
 
-    def test_on_the_same_connection(self, driver: Driver) -> None:
+    def test_on_the_same_connection(self, adapter: Adapter) -> None:
         """An error that was read to its end gives its connection back."""
         responses = iter([sized(b"busy", status_code=503, kind="text/plain"), sized(WHOLE_BODY)])
 
         def script(peer: Peer) -> None:
             peer.answer(next(responses))
-            if driver.pools:
+            if adapter.pools:
                 peer.answer(next(responses))
             peer.wait_until_closed()
 
         async def main(server: FaultServer) -> None:
-            async with driver.transport() as transport:
-                client = driver.client(transport, Endpoint(url=server.url), retries=RetryPolicy(first_wait=0.01))
+            async with adapter.transport() as transport:
+                client = adapter.client(
+                    transport, Endpoint(url=server.url), retries=RetryPolicy(initial_backoff=0.01)
+                )
                 assert (await client.send(QUERY)).text == "".join(WORDS)
 
         with FaultServer(script) as server:
-            driver.run(main, server)
-        assert server.connections == 2 - driver.pools
+            adapter.run(main, server)
+        assert server.connections == 2 - adapter.pools
 
-    def test_refused_then_served(self, driver: Driver) -> None:
+    def test_refused_then_served(self, adapter: Adapter) -> None:
         served: list[threading.Thread] = []
 
         def serve() -> None:
@@ -1049,32 +1297,39 @@ class TestServer:
 
         async def main() -> None:
             host, port = listener.getsockname()
-            async with driver.transport() as transport:
-                sleep = listen_async if driver.is_async else listen
+            async with adapter.transport() as transport:
+                sleep = listen_async if adapter.is_async else listen
                 endpoint = Endpoint(url=f"http://{host}:{port}/v1", api_key=KEY)
-                client = driver.client(transport, endpoint, retries=RetryPolicy(attempts=2), sleep=sleep)
+                client = adapter.client(
+                    transport, endpoint, retries=RetryPolicy(attempts=2), sleep=sleep
+                )
                 assert (await client.send(QUERY)).text == "".join(WORDS)
 
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))  # and nobody listens yet
-            driver.run(main)
+            adapter.run(main)
             served[0].join()
 
-    def test_cancelled_while_it_waits(self, driver: Driver) -> None:
-        if not driver.is_async:
+    def test_cancelled_while_it_waits(self, adapter: Adapter) -> None:
+        if not adapter.is_async:
             return  # TestLeaving has what ends the wait of a sync client
 
         async def main(server: FaultServer) -> None:
-            async with driver.transport() as transport:
+            async with adapter.transport() as transport:
 
                 async def send(cancel: Callable[[], object]) -> None:
-                    client = driver.client(transport, Endpoint(url=server.url), retries=RetryPolicy(), hooks=Calls(cancel))
+                    client = adapter.client(
+                        transport,
+                        Endpoint(url=server.url),
+                        retries=RetryPolicy(),
+                        hooks=Calls(cancel),
+                    )
                     await client.send(QUERY)
 
-                await driver.cancelled(send)
+                await adapter.cancelled(send)
 
         began = monotonic()
         with FaultServer(answers(sized(b"", status_code=429, Retry_After="30"))) as server:
-            driver.run(main, server)
+            adapter.run(main, server)
         assert monotonic() - began < 20
         assert server.connections == 1

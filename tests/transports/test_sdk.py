@@ -1,4 +1,6 @@
-"""The documented SDK's surface: each method of the official package and of ours, on the same server, and what comes out of both."""
+"""The documented SDK's surface: each method of the official package and of ours, on the same
+server, and what comes out of both.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,18 @@ from tests.helpers import END, TRACES, delta
 
 IMAGE = Image.new("RGB", (32, 24), "gray")
 TEXT = {"query": "answer", "caption": "caption", "chat": "message"}
-# What is asked of both, as a call of each method. `stream` comes on top, where there is such a thing.
+# What is asked of both, as a call of each method. `stream` comes on top, where there is such a
+# thing.
 CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    "query": ((IMAGE, "What is in this image?"), {"settings": {"temperature": 0.5}, "spatial_refs": [[0.5, 0.25]]}),
+    "query": (
+        (IMAGE, "What is in this image?"),
+        {"settings": {"temperature": 0.5}, "spatial_refs": [[0.5, 0.25]]},
+    ),
     "caption": ((IMAGE, "short"), {"settings": {"max_tokens": 9}}),
-    "segment": ((IMAGE, "moon"), {"spatial_refs": [(0.1, 0.2, 0.3, 0.4)], "settings": {"temperature": 0}}),
+    "segment": (
+        (IMAGE, "moon"),
+        {"spatial_refs": [(0.1, 0.2, 0.3, 0.4)], "settings": {"temperature": 0}},
+    ),
     "detect": ((IMAGE, "moon"), {"settings": {"max_objects": 3}}),
     "point": ((IMAGE, "moon"), {"spatial_refs": [[0.5, 0.25]]}),
     "chat": (
@@ -61,10 +70,15 @@ WHOLE_CAPTION = json.dumps(
     {"request_id": "7", "finish_reason": "stop", "caption": "The moon.", "metrics": {}}
 ).encode()  # none was captured
 # As the documentation has it: no chat was captured either.
-CHAT = ChatResult("A moon.", Reasoning("Look.", (Grounding(0, 4, (Point(0.5, 0.25),)),)), Metadata("8", "stop"))
+CHAT = ChatResult(
+    "A moon.", Reasoning("Look.", (Grounding(0, 4, (Point(0.5, 0.25),)),)), Metadata("8", "stop")
+)
 MADE_UP = {
     "engine-caption-whole": WHOLE_CAPTION,
-    "engine-completions": encode_events([ReasoningDelta("Look."), TextDelta("A "), TextDelta("moon."), Completed(CHAT)], Dialect.CHAT),
+    "engine-completions": encode_events(
+        [ReasoningDelta("Look."), TextDelta("A "), TextDelta("moon."), Completed(CHAT)],
+        Dialect.CHAT,
+    ),
     "engine-completions-whole": encode_result(CHAT, Dialect.CHAT),
 }
 # What only ours has: named in docs/from-the-official-sdk.md.
@@ -81,7 +95,9 @@ class Service(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+        self.asked.append(
+            (self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+        )
         skill = self.path.rpartition("/")[2]
         name = f"engine-{skill}" if body.get("stream") else f"engine-{skill}-whole"
         if body.get("reasoning") and skill == "query":
@@ -89,7 +105,9 @@ class Service(BaseHTTPRequestHandler):
         bodies = {trace.name: trace.body for trace in TRACES} | MADE_UP
         status, content = self.answer or (200, bodies[name])
         self.send_response(status)
-        self.send_header("Content-Type", "application/json" if content.startswith(b"{") else "text/event-stream")
+        self.send_header(
+            "Content-Type", "application/json" if content.startswith(b"{") else "text/event-stream"
+        )
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             self.wfile.write(content)
@@ -124,20 +142,32 @@ def official(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def ours(service: Any, **options: Any) -> md.VL:
-    return md.vl(api_key="key", endpoint=service.url, transport=moondream_transports.UrllibTransport(proxies={}), **options)
+    return md.vl(
+        api_key="key",
+        endpoint=service.url,
+        transport=moondream_transports.UrllibTransport(proxies={}),
+        **options,
+    )
 
 
 def settled(output: Any) -> Any:
     """What a call gave, with all that it streams taken."""
     if isinstance(output, Generator):
         return list(output)
-    return {name: list(value) if isinstance(value, Generator) else value for name, value in output.items()}
+    return {
+        name: list(value) if isinstance(value, Generator) else value
+        for name, value in output.items()
+    }
 
 
 def without_more(output: Any, more: set[str] = MORE) -> Any:
     if isinstance(output, list):
         return [without_more(item) for item in output]
-    return {name: value for name, value in output.items() if name not in more} if isinstance(output, dict) else output
+    return (
+        {name: value for name, value in output.items() if name not in more}
+        if isinstance(output, dict)
+        else output
+    )
 
 
 def both(official: Any, service: Any, name: str, *args: Any, **options: Any) -> tuple[Any, Any]:
@@ -145,7 +175,9 @@ def both(official: Any, service: Any, name: str, *args: Any, **options: Any) -> 
     mine = settled(getattr(ours(service), name)(*args, **options))
     (their_path, their_headers, their_body), (path, headers, body) = service.asked
     assert path == their_path
-    assert body.pop("image_url", "")[:30] == their_body.pop("image_url", "")[:30]  # two encoders' JPEGs
+    assert (
+        body.pop("image_url", "")[:30] == their_body.pop("image_url", "")[:30]
+    )  # two encoders' JPEGs
     assert body == their_body
     key = "authorization" if name == "chat" else "x-moondream-auth"
     assert headers[key] == their_headers[key]
@@ -183,7 +215,9 @@ def test_signatures_are_the_documented_ones():
     cloud = import_module("moondream.cloud_vl").CloudVL
     for name in [*CALLS, "encode_image", "close"]:
         for surface in (md.VL, md.AsyncVL):
-            method = getattr(surface, f"a{name}" if name == "close" and surface is md.AsyncVL else name)
+            method = getattr(
+                surface, f"a{name}" if name == "close" and surface is md.AsyncVL else name
+            )
             assert _parameters(method) == _parameters(getattr(cloud, name)), name
     theirs, mine = _parameters(official.vl), _parameters(md.vl)
     names = [name for name in theirs if name != "kwargs"]
@@ -194,7 +228,10 @@ def test_signatures_are_the_documented_ones():
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    return {name: (parameter.kind, parameter.default) for name, parameter in inspect.signature(function).parameters.items()}
+    return {
+        name: (parameter.kind, parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
 
 
 def test_the_documented_samples(service: Any):
@@ -202,17 +239,17 @@ def test_the_documented_samples(service: Any):
     said = "".join(model.query(IMAGE, question="What is in this image?", stream=True)["answer"])
     assert said == "".join(model.query(IMAGE, "What is in this image?", True)["answer"])
     assert "".join(model.caption(IMAGE, stream=True)["caption"])
-    box, pieces, end = None, [], None
+    box, chunks, end = None, [], None
     for update in model.segment(IMAGE, "moon", stream=True):
         assert isinstance(update, dict)
         if "bbox" in update and not update.get("completed"):
             box = update["bbox"]
         if "chunk" in update:
-            pieces.append(update["chunk"])
+            chunks.append(update["chunk"])
         if update.get("completed"):
             end = update["path"]
     assert box is not None
-    assert pieces
+    assert chunks
     assert end is not None
     assert end.startswith("M")
 
@@ -226,7 +263,11 @@ def test_a_picture_is_encoded_once(official: Any, service: Any):
         assert (image.format, image.size) == ("JPEG", IMAGE.size)
     for picture in (encoded, md.Base64EncodedImage(theirs), theirs):
         model.caption(picture)
-    assert [body["image_url"] for _, _, body in service.asked] == [encoded.image_url, theirs, theirs]
+    assert [body["image_url"] for _, _, body in service.asked] == [
+        encoded.image_url,
+        theirs,
+        theirs,
+    ]
     assert len(repr(encoded)) < 100
 
 
@@ -317,7 +358,9 @@ def test_the_async_twin(service: Any):
     sync = ours(service)
     whole = {name: getattr(sync, name)(*args, **options) for name, (args, options) in CALLS.items()}
     streamed = {
-        name: settled(getattr(sync, name)(*args, **options, stream=True)) for name, (args, options) in CALLS.items() if name in STREAMED
+        name: settled(getattr(sync, name)(*args, **options, stream=True))
+        for name, (args, options) in CALLS.items()
+        if name in STREAMED
     }
 
     async def main() -> None:
@@ -332,7 +375,10 @@ def test_the_async_twin(service: Any):
                 else:
                     parts = [part async for part in output[TEXT[name]]]
                     assert {**output, TEXT[name]: parts} == streamed[name]
-            assert await model.caption(model.encode_image(IMAGE), "short", settings={"max_tokens": 9}) == whole["caption"]
+            assert (
+                await model.caption(model.encode_image(IMAGE), "short", settings={"max_tokens": 9})
+                == whole["caption"]
+            )
 
     on_each_loop(main)
 

@@ -1,4 +1,6 @@
-"""A real server that nobody here wrote: every transport against moondream-station's REST server. See tests/station/server.py."""
+"""A real server that nobody here wrote: every transport against moondream-station's REST server.
+See tests/station/server.py.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ from sansio_moondream import (
 )
 from tests.helpers import PIXEL
 
-from .drivers import DRIVERS, Driver, each_driver
+from .adapters import ADAPTERS, Adapter, each_adapter
 
 WORDS = ["The", " moon", " over", " 月の", " sea 🌙"]
 EVENTS = [TextDelta(word) for word in WORDS]
@@ -43,9 +45,13 @@ EVENTS = [TextDelta(word) for word in WORDS]
 def running_station() -> Iterator[tuple[subprocess.Popen[str], Endpoint]]:
     for module in ("moondream_station", "fastapi", "uvicorn"):
         if find_spec(module) is None:
-            pytest.skip(f"the real server, moondream-station, needs {module}, which `make` installs")
+            pytest.skip(
+                f"the real server, moondream-station, needs {module}, which `make` installs"
+            )
     command = [sys.executable, str(Path(__file__).parents[1] / "station" / "server.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         try:
             port = process.stdout.readline().strip()
@@ -61,13 +67,17 @@ def station() -> Iterator[Endpoint]:
         yield endpoint
 
 
-def asked(driver: Driver, station: Endpoint, *requests: Request[Any], stream: bool = True) -> list[tuple[list[Event], Any]]:
-    """For each request its events, and its result or the error that ended it; one after the other, with one transport."""
+def asked(
+    adapter: Adapter, station: Endpoint, *requests: Request[Any], stream: bool = True
+) -> list[tuple[list[Event], Any]]:
+    """For each request its events, and its result or the error that ended it; one after the other,
+    with one transport.
+    """
 
     async def main() -> list[tuple[list[Event], Any]]:
         outcomes: list[tuple[list[Event], Any]] = []
-        async with driver.transport() as transport:
-            client = driver.client(transport, station)
+        async with adapter.transport() as transport:
+            client = adapter.client(transport, station)
             for request in requests:
                 events: list[Event] = []
                 try:
@@ -82,50 +92,67 @@ def asked(driver: Driver, station: Endpoint, *requests: Request[Any], stream: bo
                     outcomes.append((events, error))
         return outcomes
 
-    return driver.run(main)
+    return adapter.run(main)
 
 
-@each_driver
-def test_text_streamed(driver: Driver, station: Endpoint) -> None:
-    for events, result in asked(driver, station, QueryRequest(question="What?", image=PIXEL), CaptionRequest(image=PIXEL, length="long")):
+@each_adapter
+def test_text_streamed(adapter: Adapter, station: Endpoint) -> None:
+    for events, result in asked(
+        adapter,
+        station,
+        QueryRequest(question="What?", image=PIXEL),
+        CaptionRequest(image=PIXEL, length="long"),
+    ):
         assert events == [*EVENTS, Completed(result)]
         assert result.text == "".join(WORDS)
         assert result.metadata.stats.tokens == len(WORDS)
 
 
-@each_driver
-def test_whole_answers(driver: Driver, station: Endpoint) -> None:
+@each_adapter
+def test_whole_answers(adapter: Adapter, station: Endpoint) -> None:
     requests: list[Request[Any]] = [
         QueryRequest(question="What?"),
         CaptionRequest(image=PIXEL),
         DetectRequest(image=PIXEL, object="moon"),
         PointRequest(image=PIXEL, object="moon"),
     ]
-    query, caption, detect, point = (result for _, result in asked(driver, station, *requests, stream=False))
+    query, caption, detect, point = (
+        result for _, result in asked(adapter, station, *requests, stream=False)
+    )
     assert query.text == caption.text == "".join(WORDS)
     assert detect.objects == (BBox(0.1, 0.2, 0.3, 0.4),)
     assert point.points == (Point(0.25, 0.75),)
 
 
-@each_driver
-def test_detect_and_point_as_streams_of_one(driver: Driver, station: Endpoint) -> None:
-    for events, result in asked(driver, station, DetectRequest(image=PIXEL, object="moon"), PointRequest(image=PIXEL, object="moon")):
+@each_adapter
+def test_detect_and_point_as_streams_of_one(adapter: Adapter, station: Endpoint) -> None:
+    for events, result in asked(
+        adapter,
+        station,
+        DetectRequest(image=PIXEL, object="moon"),
+        PointRequest(image=PIXEL, object="moon"),
+    ):
         assert events == [Completed(result)]
 
 
-@each_driver
+@each_adapter
 @pytest.mark.parametrize("stream", [True, False])
-def test_errors_in_a_200(driver: Driver, station: Endpoint, stream: bool) -> None:
-    requests: list[Request[Any]] = [QueryRequest(question="fail"), SegmentRequest(image=PIXEL, object="moon")]
-    (_, failed), (_, unknown) = asked(driver, station, *requests, stream=stream)
+def test_errors_in_a_200(adapter: Adapter, station: Endpoint, stream: bool) -> None:
+    requests: list[Request[Any]] = [
+        QueryRequest(question="fail"),
+        SegmentRequest(image=PIXEL, object="moon"),
+    ]
+    (_, failed), (_, unknown) = asked(adapter, station, *requests, stream=stream)
     assert isinstance(failed, APIError) and isinstance(unknown, APIError)
     assert (failed.status_code, failed.message) == (200, "model refused")
     assert (unknown.status_code, unknown.message) == (200, "Function 'segment' not available")
 
 
-@each_driver
-def test_its_death_in_the_middle(driver: Driver, station: Endpoint) -> None:
-    (events, error), (_, after) = asked(driver, station, QueryRequest(question="die"), QueryRequest(question="What?"))
+@each_adapter
+def test_its_death_in_the_middle(adapter: Adapter, station: Endpoint) -> None:
+    (events, error), (_, after) = asked(
+        adapter, station, QueryRequest(question="die"), QueryRequest(question="What?")
+    )
     assert (events, type(error)) == (EVENTS[:3], ConnectionLost)
     assert error.partial.text == "".join(WORDS[:3])
     assert after.text == "".join(WORDS)  # and it goes on
@@ -133,14 +160,16 @@ def test_its_death_in_the_middle(driver: Driver, station: Endpoint) -> None:
 
 @pytest.mark.parametrize("name", ["urllib", "aiohttp", "anyio-trio"])
 def test_its_process_is_killed_in_the_middle(name: str) -> None:
-    driver = next(driver for driver in DRIVERS if driver.name == name)
+    adapter = next(adapter for adapter in ADAPTERS if adapter.name == name)
     with running_station() as (process, station):
 
         async def main() -> tuple[list[Event], Any]:
             events: list[Event] = []
-            async with driver.transport() as transport:
+            async with adapter.transport() as transport:
                 try:
-                    async with driver.client(transport, station).stream(QueryRequest(question="hang")) as answer:
+                    async with adapter.client(transport, station).stream(
+                        QueryRequest(question="hang")
+                    ) as answer:
                         async for event in answer:
                             events.append(event)
                             if len(events) == 3:
@@ -149,7 +178,7 @@ def test_its_process_is_killed_in_the_middle(name: str) -> None:
                     return events, error
             return events, None
 
-        events, error = driver.run(main)
+        events, error = adapter.run(main)
         assert process.wait(20) == -signal.SIGKILL
     assert events == EVENTS[:3]
     assert error.partial.text == "".join(WORDS[:3])

@@ -1,4 +1,7 @@
-"""What type checkers should understand without a hint. Never run: `tests/test_typing.py` has mypy and pyright read it."""
+"""What type checkers should understand without a hint.
+
+Never run: `tests/test_typing.py` has mypy and pyright read it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,15 @@ from typing import Literal, TypeVar, assert_never, assert_type
 import trio
 from PIL import Image
 
-from moondream_transports import AsyncClient, AsyncTransport, Client, Hooks, RetryPolicy, Timeline, Transport
+from moondream_transports import (
+    AsyncClient,
+    AsyncTransport,
+    Client,
+    Hooks,
+    RetryPolicy,
+    Timeline,
+    Transport,
+)
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -70,16 +81,28 @@ def results_of_streams(image: EncodedImage) -> None:
     assert_type(ResponseStream(CaptionRequest(image=image)).result(), CaptionResult)
     assert_type(ResponseStream(SegmentRequest(image=image, object="moon")).result(), SegmentResult)
     assert_type(ResponseStream(DetectRequest(image=image, object="moon")).result(), DetectResult)
-    assert_type(ResponseStream(PointRequest(image=image, object="moon"), Limits(max_json_depth=8)).result(), PointResult)
-    assert_type(ResponseStream(ChatRequest(messages=[ChatMessage("user", ["What?", image])])).result(), ChatResult)
+    assert_type(
+        ResponseStream(PointRequest(image=image, object="moon"), Limits(max_json_depth=8)).result(),
+        PointResult,
+    )
+    assert_type(
+        ResponseStream(ChatRequest(messages=[ChatMessage("user", ["What?", image])])).result(),
+        ChatResult,
+    )
 
 
 def snapshots(image: EncodedImage) -> None:
     assert_type(ResponseStream(QueryRequest(question="?")).snapshot, QueryResult | None)
     assert_type(ResponseStream(CaptionRequest(image=image)).snapshot, CaptionResult | None)
-    assert_type(ResponseStream(SegmentRequest(image=image, object="moon")).snapshot, SegmentResult | None)
-    assert_type(ResponseStream(DetectRequest(image=image, object="moon")).snapshot, DetectResult | None)
-    assert_type(ResponseStream(PointRequest(image=image, object="moon")).snapshot, PointResult | None)
+    assert_type(
+        ResponseStream(SegmentRequest(image=image, object="moon")).snapshot, SegmentResult | None
+    )
+    assert_type(
+        ResponseStream(DetectRequest(image=image, object="moon")).snapshot, DetectResult | None
+    )
+    assert_type(
+        ResponseStream(PointRequest(image=image, object="moon")).snapshot, PointResult | None
+    )
 
 
 def a_function_of_any_request(request: Request[R], endpoint: Endpoint) -> R:
@@ -89,7 +112,9 @@ def a_function_of_any_request(request: Request[R], endpoint: Endpoint) -> R:
 
 def such_a_function_is_as_exact(image: EncodedImage, endpoint: Endpoint) -> None:
     assert_type(a_function_of_any_request(QueryRequest(question="?"), endpoint), QueryResult)
-    assert_type(a_function_of_any_request(DetectRequest(image=image, object="moon"), endpoint), DetectResult)
+    assert_type(
+        a_function_of_any_request(DetectRequest(image=image, object="moon"), endpoint), DetectResult
+    )
 
 
 def requests_of_any_skill(image: EncodedImage) -> list[Request[QueryResult] | Request[PointResult]]:
@@ -176,7 +201,9 @@ def next_event_by_match(stream: ResponseStream[CaptionResult]) -> str:
             return ""
 
 
-def a_loop_as_people_write_it(stream: ResponseStream[SegmentResult], chunks: Iterator[bytes]) -> SegmentResult:
+def a_loop_as_people_write_it(
+    stream: ResponseStream[SegmentResult], chunks: Iterator[bytes]
+) -> SegmentResult:
     stream.receive_response(200, {"content-type": "text/event-stream"})
     stream.receive_response(200, [(b"content-type", b"text/event-stream")])
     stream.receive_response(200, Headers({"content-type": "text/event-stream"}))
@@ -199,7 +226,9 @@ def every_state(state: State) -> bool:
     match state:
         case State.AWAITING_RESPONSE:
             return False
-        case State.READING_EVENTS | State.READING_JSON | State.READING_UNNAMED | State.READING_ERROR:
+        case (
+            State.READING_EVENTS | State.READING_JSON | State.READING_UNNAMED | State.READING_ERROR
+        ):
             return False
         case State.COMPLETED | State.FAILED:
             return True
@@ -230,15 +259,29 @@ def requests(picture: Image.Image, points: list[Point], boxes: tuple[BBox, ...])
     assert_type(encode_image(picture, quality=90), EncodedImage)
     assert_type(encode_image("data:image/gif;base64,"), EncodedImage)
     image = encode_image(bytearray())
-    QueryRequest(question="?", image=image, reasoning=True, settings=Settings(temperature=0, top_p=0.5, max_tokens=7), model="m")
+    QueryRequest(
+        question="?",
+        image=image,
+        reasoning=True,
+        settings=Settings(temperature=0, top_p=0.5, max_tokens=7),
+        model="m",
+    )
     CaptionRequest(image=image, length="short")
     SegmentRequest(image=image, object="moon", spatial_refs=points)
     SegmentRequest(image=image, object="moon", spatial_refs=boxes)
-    PointRequest(image=image, object="moon", spatial_refs=[(0.5, 0.5), (0, 0, 1, 1), points[0], boxes[0]])
-    in_openais_form: list[dict[str, object]] = [{"role": "user", "content": [{"type": "text", "text": "What?"}, image]}]
-    ChatRequest(messages=in_openais_form, reasoning=True, settings=Settings(max_tokens=7), model="m")
+    PointRequest(
+        image=image, object="moon", spatial_refs=[(0.5, 0.5), (0, 0, 1, 1), points[0], boxes[0]]
+    )
+    in_openais_form: list[dict[str, object]] = [
+        {"role": "user", "content": [{"type": "text", "text": "What?"}, image]}
+    ]
+    ChatRequest(
+        messages=in_openais_form, reasoning=True, settings=Settings(max_tokens=7), model="m"
+    )
     ChatRequest(messages=[ChatMessage("system", "Be brief."), *in_openais_form])
-    http = QueryRequest(question="?").to_http(Endpoint("http://localhost:2020/v1", headers={"X-Org": "7"}))
+    http = QueryRequest(question="?").to_http(
+        Endpoint("http://localhost:2020/v1", headers={"X-Org": "7"})
+    )
     assert_type(http.body, bytes)
     assert_type(http.headers, tuple[tuple[str, str], ...])
     Endpoint(api_key=None, headers=(("X-Org", "7"),), user_agent_suffix="mine/1.0")
@@ -260,11 +303,16 @@ def errors() -> None:
 
 def encoding(events: list[Event]) -> None:
     assert_type(encode_events(events, Dialect.STATION), bytes)
-    assert_type(encode_events([TextDelta("A moon"), PathChunk("M 0 0", token_index=2), Unknown({"mood": 1})]), bytes)
+    assert_type(
+        encode_events(
+            [TextDelta("A moon"), PathChunk("M 0 0", token_index=2), Unknown({"mood": 1})]
+        ),
+        bytes,
+    )
 
 
 def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
-    policy = RetryPolicy(attempts=5, first_wait=1, longest_wait=20, longest_retry_after=0, seed=7)
+    policy = RetryPolicy(attempts=5, initial_backoff=1, max_backoff=20, max_retry_after=0, seed=7)
     Client(transport, endpoint, retries=policy)
     Client(transport, endpoint, retries=None, sleep=time.sleep)
     AsyncClient(async_transport, endpoint, retries=policy, sleep=trio.sleep)
@@ -272,7 +320,9 @@ def retries(transport: Transport, async_transport: AsyncTransport, endpoint: End
 
 
 class Bold(RetryPolicy, frozen=True):
-    def wait(self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0) -> float | None:
+    def wait(
+        self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+    ) -> float | None:
         return super().wait(error, attempt, now, chance)
 
 

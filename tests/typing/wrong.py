@@ -1,4 +1,7 @@
-"""Mistakes that type checkers should find. Each `type: ignore` says so: one that is not needed is an error itself, for both."""
+"""Mistakes that type checkers should find.
+
+Each `type: ignore` says so: one that is not needed is an error itself, for both.
+"""
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Run by run.mjs before the decode tests: shows that this is WebAssembly, and that msgspec there is the real, compiled one.
+"""Run by run.mjs before the decode tests: shows that this is WebAssembly, and that msgspec there is
+the real, compiled one.
 
 Not named test_*.py, so that it is collected only where it is asked for.
 """
@@ -24,6 +25,8 @@ def test_this_is_webassembly() -> None:
 
 def test_msgspec_decodes_a_struct() -> None:
     decode = msgspec.json.Decoder(Message).decode
-    assert decode(b'{"chunk": "\\u00e9t\xc3\xa9", "token_index": 3, "new": null}') == Message("été", 3)
+    assert decode(b'{"chunk": "\\u00e9t\xc3\xa9", "token_index": 3, "new": null}') == Message(
+        "été", 3
+    )
     with pytest.raises(msgspec.ValidationError):
         decode(b'{"chunk": 1}')

@@ -59,21 +59,38 @@ def make_parser() -> argparse.ArgumentParser:
 
     query = _add_skill(skills, "query", "ask a question about a picture")
     query.add_argument("question", nargs="?", metavar="QUESTION", help="the question")
-    query.add_argument("--question", dest="question_option", metavar="QUESTION", help="the same, by name")
-    query.add_argument("--reasoning", action="store_true", default=None, help="ask for the way to the answer (the cloud: with --no-stream)")
+    query.add_argument(
+        "--question", dest="question_option", metavar="QUESTION", help="the same, by name"
+    )
+    query.add_argument(
+        "--reasoning",
+        action="store_true",
+        default=None,
+        help="ask for the way to the answer (the cloud: with --no-stream)",
+    )
     caption = _add_skill(skills, "caption", "describe a picture")
-    caption.add_argument("--length", choices=["short", "normal", "long"], help="how long the description is to be")
+    caption.add_argument(
+        "--length", choices=["short", "normal", "long"], help="how long the description is to be"
+    )
     for skill, about in (
         ("segment", "outline an object, named in words"),
         ("detect", "find the boxes of all objects of a kind"),
         ("point", "find the centres of all objects of a kind"),
     ):
-        _add_skill(skills, skill, about).add_argument("object", metavar="OBJECT", help="what to look for, in words")
+        _add_skill(skills, skill, about).add_argument(
+            "object", metavar="OBJECT", help="what to look for, in words"
+        )
 
-    demo = skills.add_parser("demo", help="play recorded answers; needs no server", description="Play recorded answers; needs no server.")
+    demo = skills.add_parser(
+        "demo",
+        help="play recorded answers; needs no server",
+        description="Play recorded answers; needs no server.",
+    )
     _add_speed(demo)
     demo.add_argument(
-        "--overlay", metavar="FILE", help="draw the segmentation on its picture, as a PNG (needs Pillow, which comes with [cli])"
+        "--overlay",
+        metavar="FILE",
+        help="draw the segmentation on its picture, as a PNG (needs Pillow, which comes with [cli])",
     )
     add_server_commands(skills)
     return parser
@@ -81,12 +98,22 @@ def make_parser() -> argparse.ArgumentParser:
 
 def make_request(arguments: argparse.Namespace) -> Request[Any]:
     """The request that the arguments describe. Raises UsageError, ValueError, OSError."""
-    about: dict[str, Any] = {"image": read_image(arguments.image), "model": arguments.model, "settings": _settings(arguments)}
+    about: dict[str, Any] = {
+        "image": read_image(arguments.image),
+        "model": arguments.model,
+        "settings": _settings(arguments),
+    }
     match arguments.skill:
         case "query":
             if (arguments.question is None) == (arguments.question_option is None):
-                raise UsageError("say what to ask, once: as the argument behind the image, or with --question")
-            return QueryRequest(question=arguments.question or arguments.question_option or "", reasoning=arguments.reasoning, **about)
+                raise UsageError(
+                    "say what to ask, once: as the argument behind the image, or with --question"
+                )
+            return QueryRequest(
+                question=arguments.question or arguments.question_option or "",
+                reasoning=arguments.reasoning,
+                **about,
+            )
         case "caption":
             return CaptionRequest(length=arguments.length, **about)
         case "segment":
@@ -106,18 +133,34 @@ def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
         )
     transport: Transport
     if arguments.replay:
-        transport = ReplayTransport([Recording.decode(Path(arguments.replay).read_bytes())], arguments.speed, match=Match.SKILL)
+        transport = ReplayTransport(
+            [Recording.decode(Path(arguments.replay).read_bytes())],
+            arguments.speed,
+            match=Match.SKILL,
+        )
         endpoint = Endpoint()
     else:
         transport = UrllibTransport()
         where = {"url": arguments.endpoint} if arguments.endpoint else {}
-        endpoint = Endpoint(**where, api_key=api_key, user_agent_suffix=PROGRAM, allow_insecure_key=arguments.allow_insecure_key)
-    given = {name: seconds for name in Timeouts.__struct_fields__ if (seconds := getattr(arguments, f"{name}_timeout")) is not None}
+        endpoint = Endpoint(
+            **where,
+            api_key=api_key,
+            user_agent_suffix=PROGRAM,
+            allow_insecure_key=arguments.allow_insecure_key,
+        )
+    given = {
+        name: seconds
+        for name in Timeouts.__struct_fields__
+        if (seconds := getattr(arguments, f"{name}_timeout")) is not None
+    }
     return Client(transport, endpoint, timeouts=Timeouts(**given))
 
 
 def read_image(name: str) -> EncodedImage:
-    """A picture from a file or standard input. What the service does not take as it is becomes a JPEG, by Pillow."""
+    """A picture from a file or standard input.
+
+    What the service does not take as it is becomes a JPEG, by Pillow.
+    """
     data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     try:
         return encode_image(data)
@@ -134,21 +177,50 @@ def read_image(name: str) -> EncodedImage:
 
 
 def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = skills.add_parser(name, help=about, description=f"{about.capitalize()}.")
+    parser: argparse.ArgumentParser = skills.add_parser(
+        name, help=about, description=f"{about.capitalize()}."
+    )
     parser.add_argument("image", metavar="IMAGE", help="a picture: a file, or - for standard input")
     server = parser.add_argument_group("server")
-    server.add_argument("--endpoint", metavar="URL", help="the server's address, up to and without the skill (default: the cloud's)")
-    server.add_argument("--allow-insecure-key", action="store_true", help="send the key over plain http, for anybody on the way to read")
-    server.add_argument("--replay", metavar="FILE", help="play a recording instead of asking a server")
+    server.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="the server's address, up to and without the skill (default: the cloud's)",
+    )
+    server.add_argument(
+        "--allow-insecure-key",
+        action="store_true",
+        help="send the key over plain http, for anybody on the way to read",
+    )
+    server.add_argument(
+        "--replay", metavar="FILE", help="play a recording instead of asking a server"
+    )
     _add_speed(server)
     for timeout, meaning in _TIMEOUTS.items():
-        server.add_argument(f"--{timeout}-timeout", type=float, metavar="SECONDS", help=f"how long to wait {meaning}")
+        server.add_argument(
+            f"--{timeout}-timeout",
+            type=float,
+            metavar="SECONDS",
+            help=f"how long to wait {meaning}",
+        )
     answer = parser.add_argument_group("answer")
-    answer.add_argument("--json", action="store_true", help="one JSON object for each event, a line each")
+    answer.add_argument(
+        "--json", action="store_true", help="one JSON object for each event, a line each"
+    )
     answer.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
     answer.add_argument("--model", help="a model or finetune (moondream3-preview/FINETUNE@STEP)")
-    answer.add_argument("--temperature", type=float, metavar="NUMBER", help="how much chance there is in the choice of words, from 0")
-    answer.add_argument("--top-p", type=float, metavar="NUMBER", help="choose from the likeliest words of this share, up to 1")
+    answer.add_argument(
+        "--temperature",
+        type=float,
+        metavar="NUMBER",
+        help="how much chance there is in the choice of words, from 0",
+    )
+    answer.add_argument(
+        "--top-p",
+        type=float,
+        metavar="NUMBER",
+        help="choose from the likeliest words of this share, up to 1",
+    )
     answer.add_argument("--max-tokens", type=int, metavar="COUNT", help="cut the answer off there")
     answer.add_argument("--max-objects", type=int, metavar="COUNT", help="find no more than that")
     return parser

@@ -1,4 +1,6 @@
-"""The demo: the main job on recordings that ship with the program, through the client and the decoder that read a real server."""
+"""The demo: the main job on recordings that ship with the program, through the client and the
+decoder that read a real server.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ from ._render import TextOutput
 from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line, safe
 
 _RECORDINGS = files("moondream_tools") / "recordings"
-_OVERLAY_SIZE = 480  # pixels a side; an outline has no size of its own, so it fits a picture that was made larger
+# pixels a side; an outline has no size of its own, so it fits a picture that was made larger
+_OVERLAY_SIZE = 480
 _ABOUT = (
     "Five answers, played from recordings that ship with this program. They are made up, in the service's format: no server, no "
     "network, no key. What reads them is what would read a real server: the same client, the same decoder."
@@ -41,7 +44,8 @@ Next:  moondream-stream query photo.jpg "What is in this image?"
 
 
 def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> None:
-    """Play every recording, at `speed` times its pace, or at once (None). The segmentation is drawn into the file `overlay`.
+    """Play every recording, at `speed` times its pace, or at once (None). The segmentation is drawn
+    into the file `overlay`.
 
     Raises UsageError where that cannot be.
     """
@@ -54,12 +58,17 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
         (DetectRequest(image=moon, object="moon"), "moon"),
         (PointRequest(image=moon, object="moon"), "moon"),
     ]
-    recordings = [Recording.decode((_RECORDINGS / f"{request.skill}.jsonl").read_bytes()) for request, _ in requests]
+    recordings = [
+        Recording.decode((_RECORDINGS / f"{request.skill}.jsonl").read_bytes())
+        for request, _ in requests
+    ]
     client = Client(ReplayTransport(recordings, speed), Endpoint())
     out.line(fill(_ABOUT, out.width - 1))
     for request, words in requests:
         out.line()
-        out.line(f"{out.styled('$', DIM)} {out.styled(f'moondream-stream {request.skill} moon.png {words}', BOLD)}")
+        out.line(
+            f"{out.styled('$', DIM)} {out.styled(f'moondream-stream {request.skill} moon.png {words}', BOLD)}"
+        )
         output = TextOutput(out, out, brief=True)
         with client.stream(request) as stream:
             for event in stream:
@@ -79,7 +88,9 @@ def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
     except ImportError:
         raise UsageError("drawing needs Pillow, which comes with sansio-moondream[cli]") from None
     with Image.open(io.BytesIO(picture)) as image:
-        drawn = result.overlay(ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime")
+        drawn = result.overlay(
+            ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime"
+        )
     try:
         drawn.save(name, format="PNG")
     except OSError as error:
@@ -91,7 +102,12 @@ def _show(result: Result, out: Terminal) -> None:
     lines = [f"{type(result).__name__}("]
     for name, value in asdict(result).items():
         if name == "metadata":
-            lines += wrap(f"{name}={value!r},", out.width - 1, initial_indent=" " * 4, subsequent_indent=" " * 8)
+            lines += wrap(
+                f"{name}={value!r},",
+                out.width - 1,
+                initial_indent=" " * 4,
+                subsequent_indent=" " * 8,
+            )
         else:
             lines.append(f"    {name}={on_one_line(repr(value), out.width - len(name) - 7)},")
     for line in [*lines, ")"]:

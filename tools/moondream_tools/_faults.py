@@ -1,7 +1,8 @@
-"""What `serve` can do to an answer on purpose: faults of servers and networks, and spellings that the standard allows.
+"""What `serve` can do to an answer on purpose: faults of servers and networks, and spellings that
+the standard allows.
 
-A fault is named `KIND`; one that happens inside the body also `KIND@N`, for after N pieces of it (without: in its middle).
-"""
+A fault is named `KIND`; one that happens inside the body also `KIND@N`, for after N chunks of it
+(without: in its middle)."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sansio_moondream.recording import EOF, Ending, Piece, Recording
+from sansio_moondream.recording import EOF, Chunk, Ending, Recording
 
+from ._convert import is_stream, with_body
 from ._refusals import JSON, error_fields
-from ._retelling import is_stream, with_body
 
 _OUT_OF_MEMORY = "the model ran out of memory"
 
@@ -33,28 +34,34 @@ FAULTS: dict[str, str] = {
     "no-space": "no space stands after `data:`",
     "cr": "lines end in CR",
     "bom": "the stream begins with a byte order mark",
-    "gzip": "the body is compressed, each piece for itself",
+    "gzip": "the body is compressed, each chunk for itself",
 }
 
 
 _MAX_DIGITS = 12  # int() refuses thousands of them in words of its own
 
 
-class Fault(Struct, frozen=True):
+class HTTPFault(Struct, frozen=True):
     """One of FAULTS, or a status code. Make one of text with `parse`."""
 
     kind: str
     after: int | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Fault:
+    def parse(cls, text: str) -> HTTPFault:
         """Raises ValueError."""
         kind, at, count = text.strip().partition("@")
         if at and not (count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS):
-            raise ValueError(f"behind the @ of a fault should be a number of pieces, not {count[:20]!r}")
+            raise ValueError(
+                f"behind the @ of a fault should be a number of chunks, not {count[:20]!r}"
+            )
         if at and kind not in _INSIDE:
-            raise ValueError(f"only {', '.join(_INSIDE)} happen after a number of pieces, and not {kind[:20]!r}")
-        if kind not in FAULTS and not (len(kind) == 3 and kind.isascii() and kind.isdigit() and 400 <= int(kind) <= 599):
+            raise ValueError(
+                f"only {', '.join(_INSIDE)} happen after a number of chunks, and not {kind[:20]!r}"
+            )
+        if kind not in FAULTS and not (
+            len(kind) == 3 and kind.isascii() and kind.isdigit() and 400 <= int(kind) <= 599
+        ):
             raise ValueError(f"a fault should be one of {', '.join(FAULTS)}, not {kind[:20]!r}")
         return cls(kind, int(count) if at else None)
 
@@ -64,42 +71,55 @@ class Fault(Struct, frozen=True):
             return _status(recording, int(self.kind))
         if self.kind in _INSIDE:
             return _INSIDE[self.kind](recording, _first(recording, self.after))
-        if self.kind in _SPELLINGS and not (is_stream(recording) and recording.pieces):
+        if self.kind in _SPELLINGS and not (is_stream(recording) and recording.chunks):
             return recording
         return (_OF_ALL | _SPELLINGS)[self.kind](recording)
 
 
-def _first(recording: Recording, after: int | None) -> tuple[Piece, ...]:
-    pieces = recording.pieces
+def _first(recording: Recording, after: int | None) -> tuple[Chunk, ...]:
+    chunks = recording.chunks
     if after is not None:
-        return pieces[:after]
-    if len(pieces) == 1 and len(pieces[0].data) > 1:
-        return (replace(pieces[0], data=pieces[0].data[: len(pieces[0].data) // 2]),)
-    return pieces[: len(pieces) // 2]
+        return chunks[:after]
+    if len(chunks) == 1 and len(chunks[0].data) > 1:
+        return (replace(chunks[0], data=chunks[0].data[: len(chunks[0].data) // 2]),)
+    return chunks[: len(chunks) // 2]
 
 
-def _ended(fault: str, message: str = "") -> Callable[[Recording, tuple[Piece, ...]], Recording]:
+def _ended(fault: str, message: str = "") -> Callable[[Recording, tuple[Chunk, ...]], Recording]:
     return lambda recording, first: Recording(recording.header, first, Ending(0, fault, message))
 
 
-def _truncate(recording: Recording, first: tuple[Piece, ...]) -> Recording:
+def _truncate(recording: Recording, first: tuple[Chunk, ...]) -> Recording:
     return Recording(recording.header, first, Ending(0))
 
 
-def _error(recording: Recording, first: tuple[Piece, ...]) -> Recording:
+def _error(recording: Recording, first: tuple[Chunk, ...]) -> Recording:
     if not is_stream(recording):
         return _json_error(recording)
-    return Recording(recording.header, (*first, Piece(0, b"data: " + _error_body(200, _OUT_OF_MEMORY) + b"\n\n")), Ending(0))
+    return Recording(
+        recording.header,
+        (*first, Chunk(0, b"data: " + _error_body(200, _OUT_OF_MEMORY) + b"\n\n")),
+        Ending(0),
+    )
 
 
 def _json_error(recording: Recording) -> Recording:
-    return with_body(recording, JSON, [Piece(0, _error_body(200, _OUT_OF_MEMORY))], Ending(0))
+    return with_body(recording, JSON, [Chunk(0, _error_body(200, _OUT_OF_MEMORY))], Ending(0))
 
 
 def _status(recording: Recording, status_code: int) -> Recording:
-    told = with_body(recording, JSON, [Piece(0, _error_body(status_code, f"made up, as fault {status_code}"))], Ending(0))
+    told = with_body(
+        recording,
+        JSON,
+        [Chunk(0, _error_body(status_code, f"made up, as fault {status_code}"))],
+        Ending(0),
+    )
     more = (("retry-after", "1"),) if status_code in (429, 503) else ()
-    header = replace(told.header, status_code=status_code, response_headers=(*told.header.response_headers, *more))
+    header = replace(
+        told.header,
+        status_code=status_code,
+        response_headers=(*told.header.response_headers, *more),
+    )
     return replace(told, header=header)
 
 
@@ -110,27 +130,42 @@ def _no_head(recording: Recording) -> Recording:
 
 def _gzip(recording: Recording) -> Recording:
     compressor = zlib.compressobj(wbits=31)
-    pieces = [replace(piece, data=compressor.compress(piece.data) + compressor.flush(zlib.Z_SYNC_FLUSH)) for piece in recording.pieces]
+    chunks = [
+        replace(chunk, data=compressor.compress(chunk.data) + compressor.flush(zlib.Z_SYNC_FLUSH))
+        for chunk in recording.chunks
+    ]
     if recording.ending.fault == EOF:
-        pieces.append(Piece(0, compressor.flush()))
-    headers = [pair for pair in recording.header.response_headers if pair[0] not in ("content-length", "content-encoding")]
+        chunks.append(Chunk(0, compressor.flush()))
+    headers = [
+        pair
+        for pair in recording.header.response_headers
+        if pair[0] not in ("content-length", "content-encoding")
+    ]
     header = replace(recording.header, response_headers=(*headers, ("content-encoding", "gzip")))
-    return Recording(header, tuple(pieces), recording.ending)
+    return Recording(header, tuple(chunks), recording.ending)
 
 
 def _keep_alive(recording: Recording) -> Recording:
-    middle = len(recording.pieces) // 2
-    return replace(recording, pieces=(*recording.pieces[:middle], Piece(0, b"data: \n\n"), *recording.pieces[middle:]))
+    middle = len(recording.chunks) // 2
+    return replace(
+        recording,
+        chunks=(*recording.chunks[:middle], Chunk(0, b"data: \n\n"), *recording.chunks[middle:]),
+    )
 
 
 def _bom(recording: Recording) -> Recording:
-    first, *others = recording.pieces
-    return replace(recording, pieces=(replace(first, data=b"\xef\xbb\xbf" + first.data), *others))
+    first, *others = recording.chunks
+    return replace(recording, chunks=(replace(first, data=b"\xef\xbb\xbf" + first.data), *others))
 
 
 def _respelled(old: bytes, new: bytes) -> Callable[[Recording], Recording]:
     def respelled(recording: Recording) -> Recording:
-        return replace(recording, pieces=tuple(replace(piece, data=piece.data.replace(old, new)) for piece in recording.pieces))
+        return replace(
+            recording,
+            chunks=tuple(
+                replace(chunk, data=chunk.data.replace(old, new)) for chunk in recording.chunks
+            ),
+        )
 
     return respelled
 
@@ -139,7 +174,7 @@ def _error_body(status_code: int, message: str) -> bytes:
     return json.dumps({"error": error_fields(status_code, message)}).encode()
 
 
-_INSIDE: dict[str, Callable[[Recording, tuple[Piece, ...]], Recording]] = {
+_INSIDE: dict[str, Callable[[Recording, tuple[Chunk, ...]], Recording]] = {
     "close": _ended("ConnectionLost"),
     "reset": _ended("ConnectionLost", "reset"),
     "stall": _ended("IdleTimeout"),
@@ -147,7 +182,11 @@ _INSIDE: dict[str, Callable[[Recording, tuple[Piece, ...]], Recording]] = {
     "truncate": _truncate,
     "error": _error,
 }
-_OF_ALL: dict[str, Callable[[Recording], Recording]] = {"no-head": _no_head, "json-error": _json_error, "gzip": _gzip}
+_OF_ALL: dict[str, Callable[[Recording], Recording]] = {
+    "no-head": _no_head,
+    "json-error": _json_error,
+    "gzip": _gzip,
+}
 _SPELLINGS: dict[str, Callable[[Recording], Recording]] = {  # of event streams
     "keep-alive": _keep_alive,
     "no-space": _respelled(b"data: ", b"data:"),

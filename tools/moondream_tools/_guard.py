@@ -1,12 +1,12 @@
 """Who may talk to a server on this machine.
 
-A web page anywhere can make its visitor's browser send requests to 127.0.0.1, and by DNS rebinding can even read the answers. What tells
-is in the head of the request, where no page can change it:
+A web page anywhere can make its visitor's browser send requests to 127.0.0.1, and by DNS rebinding
+can even read the answers. What tells is in the head of the request, where no page can change it:
 
-1. `Host` is what the browser thinks it talks to. A server on loopback takes only names of loopback; one that was bound to another
-   address takes any, as it cannot know its names.
-2. `Origin` is the page that asks. Pages from this machine may, and those that `--allow-origin` names. Requests without an `Origin` come
-   from programs.
+1. `Host` is what the browser thinks it talks to. A server on loopback takes only names of loopback;
+   one that was bound to another address takes any, as it cannot know its names.
+2. `Origin` is the page that asks. Pages from this machine may, and those that `--allow-origin`
+   names. Requests without an `Origin` come from programs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from sansio_moondream import Headers
 
 
 class Guard:
-    """What a server that is bound to `host` lets in; `origins` as `--allow-origin` has them, `*` for all."""
+    """What a server that is bound to `host` lets in; `origins` as `--allow-origin` has them, `*`
+    for all.
+    """
 
     def __init__(self, host: str, origins: Collection[str] = ()) -> None:
         self._any_host = not is_loopback(host)
@@ -38,7 +40,11 @@ class Guard:
 
     def allows(self, origin: str) -> bool:
         """Whether pages of that origin may ask."""
-        return "*" in self._origins or origin.lower() in self._origins or is_loopback(_hostname(origin))
+        return (
+            "*" in self._origins
+            or origin.lower() in self._origins
+            or is_loopback(_hostname(origin))
+        )
 
 
 def is_loopback(host: str) -> bool:

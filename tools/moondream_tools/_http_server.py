@@ -1,9 +1,12 @@
-"""HTTP/1.1 for the servers of the command line: h11 on asyncio's streams, with every byte of an answer in the handler's hands.
+"""HTTP/1.1 for the servers of the command line: h11 on asyncio's streams, with every byte of an
+answer in the handler's hands.
 
-1. A connection carries one exchange after the other. The request is read whole, up to a limit, before the handler is called: a coroutine
-   that gets an `Exchange` and answers it with `start`, `send` and `end`, or with `cut`. What it leaves unfinished is cut.
-2. While a request is handled the connection is read. A client that closes it, if only its own half, has left: the handler is cancelled at
-   once. What a client sends ahead of the answer waits, up to a limit.
+1. A connection carries one exchange after the other. The request is read whole, up to a limit,
+   before the handler is called: a coroutine that gets an `Exchange` and answers it with `start`,
+   `send` and `end`, or with `cut`. What it leaves unfinished is cut.
+2. While a request is handled the connection is read. A client that closes it, if only its own half,
+   has left: the handler is cancelled at once. What a client sends ahead of the answer waits, up to
+   a limit.
 3. `Host` and `Origin` are looked at before the body is read: see `_guard.py`.
 4. `stop()` ends the exchanges that are under way and takes no more; `cut_off()` ends those too.
 5. A handler that fails is a fault of ours: it is shown on standard error, and the server goes on.
@@ -55,9 +58,14 @@ class ClientLeft(Exception):
 
 
 class Exchange:
-    """A request, and how it is being answered. The request's URL has its target, and always the host `localhost`."""
+    """A request, and how it is being answered.
 
-    def __init__(self, request: HTTPRequest, http: h11.Connection, writer: asyncio.StreamWriter) -> None:
+    The request's URL has its target, and always the host `localhost`.
+    """
+
+    def __init__(
+        self, request: HTTPRequest, http: h11.Connection, writer: asyncio.StreamWriter
+    ) -> None:
         self.request = request
         self.headers = Headers(request.headers)
         self.path = "/" + request.url.split("/", 3)[3].partition("?")[0]
@@ -76,13 +84,21 @@ class Exchange:
         return self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE, h11.SEND_BODY)
 
     async def start(self, status_code: int, headers: Iterable[Field] = ()) -> None:
-        """Send the head. Without a Content-Length the body is chunked, or, for a client of HTTP/1.0, ends with the connection."""
+        """Send the head. Without a Content-Length the body is chunked, or, for a client of
+        HTTP/1.0, ends with the connection.
+        """
         self.status_code = status_code
         fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
-        await self._write(self._http.send(h11.Response(status_code=status_code, headers=fields, reason=_reason(status_code))))
+        await self._write(
+            self._http.send(
+                h11.Response(status_code=status_code, headers=fields, reason=_reason(status_code))
+            )
+        )
 
     async def send(self, data: bytes) -> None:
-        """Send a piece of the body, at once and by itself: as a chunk of its own, where the body is chunked."""
+        """Send a chunk of the body, at once and by itself: as a chunk of its own, where the body is
+        chunked.
+        """
         if self.request.method != "HEAD" and data:
             self.bytes_sent += len(data)
             await self._write(self._http.send(h11.Data(data)))
@@ -96,17 +112,21 @@ class Exchange:
         await self._write(self._http.send(h11.EndOfMessage()))
 
     async def answer(self, status_code: int, body: bytes, headers: Iterable[Field] = ()) -> None:
-        """Answer in one go, with the length in the head."""
+        """Builder in one go, with the length in the head."""
         await self.start(status_code, [*headers, ("content-length", str(len(body)))])
         await self.send(body)
         await self.end()
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close the connection as it is, in the middle of whatever was sent; with `reset`, as a machine does that has crashed (RST)."""
+        """Close the connection as it is, in the middle of whatever was sent; with `reset`, as a
+        machine does that has crashed (RST).
+        """
         self.is_cut = True
         if reset:
             with suppress(OSError):
-                self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self._writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
             self._writer.transport.abort()
         else:
             self._writer.close()
@@ -186,7 +206,9 @@ class HTTPServer:
                 watching = tasks.create_task(connection.wait_until_left())
                 handling.add_done_callback(lambda _: watching.cancel())
                 watching.add_done_callback(lambda task: task.cancelled() or handling.cancel())
-            exchange.client_left = exchange.is_open and (exchange.client_left or handling.cancelled())
+            exchange.client_left = exchange.is_open and (
+                exchange.client_left or handling.cancelled()
+            )
         finally:
             connection.exchange = None
             if exchange.is_open:
@@ -203,11 +225,15 @@ class HTTPServer:
             exchange.note = "a fault of this program, see above"
             if exchange.status_code is None:
                 with suppress(ClientLeft):
-                    await exchange.answer(500, b"Internal Server Error", [("content-type", "text/plain")])
+                    await exchange.answer(
+                        500, b"Internal Server Error", [("content-type", "text/plain")]
+                    )
 
 
 class _Connection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guard: Guard, log: Log) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guard: Guard, log: Log
+    ) -> None:
         self.exchange: Exchange | None = None
         self._reader = reader
         self._writer = writer
@@ -216,16 +242,23 @@ class _Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
 
     async def next_exchange(self) -> Exchange | None:
-        """The next request, whole; None if there is none. What cannot become one is refused here."""
+        """The next request, whole;
+
+        None if there is none. What cannot become one is refused here.
+        """
         try:
             head = await self._next_event()
             if not isinstance(head, h11.Request):
                 return None
-            headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
+            headers = [
+                (name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers
+            ]
             target = head.target.decode("ascii")
             if not target.startswith("/"):  # with the whole URL, as for a proxy, or *
                 target = "/" + target.partition("://")[2].partition("/")[2]
-            request = HTTPRequest(head.method.decode("ascii"), f"http://localhost{target}", tuple(headers), b"")
+            request = HTTPRequest(
+                head.method.decode("ascii"), f"http://localhost{target}", tuple(headers), b""
+            )
             if refusal := self._guard.refusal(Headers(headers)):
                 await self._refuse(403, refusal, request)
                 return None
@@ -233,7 +266,9 @@ class _Connection:
             while isinstance(event := await self._next_event(), h11.Data):
                 body += event.data
                 if len(body) > MAX_BODY_BYTES:
-                    await self._refuse(413, f"the request's body is longer than {MAX_BODY_BYTES:,} bytes", request)
+                    await self._refuse(
+                        413, f"the request's body is longer than {MAX_BODY_BYTES:,} bytes", request
+                    )
                     return None
         except h11.RemoteProtocolError as error:
             await self._refuse(error.error_status_hint, "this is no request of HTTP/1.1")
@@ -244,7 +279,10 @@ class _Connection:
         return self.exchange
 
     async def wait_until_left(self) -> None:
-        """Return when the client has closed its side. What it sends until then is kept for the next exchange."""
+        """Return when the client has closed its side.
+
+        What it sends until then is kept for the next exchange.
+        """
         ahead = 0
         while ahead < _AHEAD:
             with suppress(ConnectionError):
@@ -253,7 +291,9 @@ class _Connection:
                     ahead += len(data)
                     continue
             return
-        await asyncio.Event().wait()  # until cancelled: so much is not taken in, so the end cannot be seen
+        await (
+            asyncio.Event().wait()
+        )  # until cancelled: so much is not taken in, so the end cannot be seen
 
     def is_reusable(self) -> bool:
         """Whether the next exchange can begin; if so, it has."""
@@ -279,16 +319,26 @@ class _Connection:
     async def _next_event(self) -> h11.Event | None:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self._http.they_are_waiting_for_100_continue:
-                self._writer.write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+                self._writer.write(
+                    self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
+                )
             self._http.receive_data(await self._reader.read(_PORTION))
         return event if isinstance(event, h11.Event) else None
 
-    async def _refuse(self, status_code: int, words: str, request: HTTPRequest = _UNREADABLE) -> None:
-        """Answer, and close: what the client still sends is read for a while, since a reset would take the answer with it."""
+    async def _refuse(
+        self, status_code: int, words: str, request: HTTPRequest = _UNREADABLE
+    ) -> None:
+        """Builder, and close: what the client still sends is read for a while, since a reset would
+        take the answer with it.
+        """
         exchange = Exchange(request, self._http, self._writer)
         exchange.note = words
         with suppress(h11.LocalProtocolError, ClientLeft, OSError):
-            await exchange.answer(status_code, words.encode(), [("content-type", "text/plain"), ("connection", "close")])
+            await exchange.answer(
+                status_code,
+                words.encode(),
+                [("content-type", "text/plain"), ("connection", "close")],
+            )
             self._log(exchange)
             self._writer.write_eof()
             with suppress(TimeoutError):
@@ -298,9 +348,16 @@ class _Connection:
 
 
 def end_to_end(headers: Iterable[Field]) -> list[Field]:
-    """The headers that are meant for the other end, and not for the next machine on the way (RFC 9110, section 7.6.1)."""
+    """The headers that are meant for the other end, and not for the next machine on the way (RFC
+    9110, section 7.6.1).
+    """
     fields = list(headers)
-    named = {word.strip().lower() for name, value in fields if name.lower() == "connection" for word in value.split(",")}
+    named = {
+        word.strip().lower()
+        for name, value in fields
+        if name.lower() == "connection"
+        for word in value.split(",")
+    }
     return [(name, value) for name, value in fields if name.lower() not in _HOP_BY_HOP | named]
 
 

@@ -1,4 +1,4 @@
-"""A recording, played as the answer to a client: its head, each piece in its time, and its ending."""
+"""A recording, played as the answer to a client: its head, each chunk in its time, and its ending."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from collections.abc import Iterable
 
 from sansio_moondream.recording import EOF, Recording
 
+from ._convert import is_stream
 from ._http_server import Exchange, Field, end_to_end
-from ._retelling import is_stream
 
 _SILENCES = ("FirstEventTimeout", "IdleTimeout", "TotalTimeout", "TimeoutError")
 _NO_HTTP = b"zz\r\nthis is no chunk\r\n"
 
 
-async def play(exchange: Exchange, recording: Recording, speed: float | None, headers: Iterable[Field] = ()) -> None:
-    """Answer with the recording: at its own pace times `speed`, or at once (None); `headers` are added to its head.
+async def play(
+    exchange: Exchange, recording: Recording, speed: float | None, headers: Iterable[Field] = ()
+) -> None:
+    """Builder with the recording: at its own pace times `speed`, or at once (None); `headers` are
+    added to its head.
 
-    What was silence is silence until the client leaves. A connection that broke is reset where the recording says so, else closed.
-    """
+    What was silence is silence until the client leaves. A connection that broke is reset where the
+    recording says so, else closed."""
     pace = _Pace(speed)
     header, ending = recording.header, recording.ending
     if header.status_code is not None:
         await pace.wait(header.seconds)
         await exchange.start(header.status_code, [*_fields(recording), *headers])
-        for piece in recording.pieces:
-            await pace.wait(piece.seconds)
-            await exchange.send(piece.data)
+        for chunk in recording.chunks:
+            await pace.wait(chunk.seconds)
+            await exchange.send(chunk.data)
     await pace.wait(ending.seconds)
     if ending.fault == EOF:
         await exchange.end()
@@ -52,10 +55,12 @@ class _Pace:
 
 
 def _fields(recording: Recording) -> list[Field]:
-    """The recorded head, with framing that fits: chunks for streams and for what is not whole, unless the length is known."""
+    """The recorded head, with framing that fits: chunks for streams and for what is not whole,
+    unless the length is known.
+    """
     fields = end_to_end(recording.header.response_headers)
     others = [(name, value) for name, value in fields if name != "content-length"]
     if recording.ending.fault == EOF:
-        length = sum(len(piece.data) for piece in recording.pieces)
+        length = sum(len(chunk.data) for chunk in recording.chunks)
         return others if is_stream(recording) else [*others, ("content-length", str(length))]
     return others if recording.ending.fault == "RemoteProtocolError" else fields

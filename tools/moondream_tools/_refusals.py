@@ -1,9 +1,9 @@
 """What the service refuses, and how each dialect says so.
 
-The rules and their words are the engine's, from its source: what a field has to be, in which order fields are looked at. How the cloud
-spells an error is documented as an object of message, type, param and code; the station answers every error with status 200. A picture is
-asked for wherever the documentation does, which for detect, point and segment the engine alone does not do.
-"""
+The rules and their words are the engine's, from its source: what a field has to be, in which order
+fields are looked at. How the cloud spells an error is documented as an object of message, type,
+param and code; the station answers every error with status 200. A picture is asked for wherever the
+documentation does, which for detect, point and segment the engine alone does not do."""
 
 from __future__ import annotations
 
@@ -32,9 +32,13 @@ _TYPES = {
 
 
 class Refusal(Exception):
-    """Why a request is refused: `str()` of it is for the client. `plain`: the engine says it as text."""
+    """Why a request is refused: `str()` of it is for the client. `plain`: the engine says it as
+    text.
+    """
 
-    def __init__(self, status_code: int, message: str, param: str | None = None, *, plain: bool = False) -> None:
+    def __init__(
+        self, status_code: int, message: str, param: str | None = None, *, plain: bool = False
+    ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.param = param
@@ -45,7 +49,11 @@ class Refusal(Exception):
         if dialect is Dialect.STATION:
             return 200, JSON, _json({"error": str(self)})
         if dialect in (Dialect.CLOUD, Dialect.DEMO):
-            return self.status_code, JSON, _json({"error": error_fields(self.status_code, str(self), self.param)})
+            return (
+                self.status_code,
+                JSON,
+                _json({"error": error_fields(self.status_code, str(self), self.param)}),
+            )
         if self._plain:
             return self.status_code, "text/plain; charset=utf-8", str(self).encode()
         return self.status_code, JSON, _json({"error": str(self)})
@@ -53,11 +61,19 @@ class Refusal(Exception):
 
 def error_fields(status_code: int, message: str, param: str | None = None) -> dict[str, Any]:
     """What the cloud says of an error."""
-    return {"message": message, "type": _TYPES.get(status_code, "server_error"), "param": param, "code": None}
+    return {
+        "message": message,
+        "type": _TYPES.get(status_code, "server_error"),
+        "param": param,
+        "code": None,
+    }
 
 
 def read_request(skill: str, body: bytes, *, reasons_in_streams: bool) -> dict[str, Any]:
-    """The fields of a request for that skill. Raises Refusal for one that the service would not take."""
+    """The fields of a request for that skill.
+
+    Raises Refusal for one that the service would not take.
+    """
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -70,10 +86,18 @@ def read_request(skill: str, body: bytes, *, reasons_in_streams: bool) -> dict[s
         _check(isinstance(text, str), name, f"Field '{name}' must be a string")
         _check(bool(cast(str, text).strip()), name, f"Field '{name}' must be a non-empty string")
     if skill == "caption":
-        _check(isinstance(fields.get("length", "normal"), str), "length", "Field 'length' must be a string")
+        _check(
+            isinstance(fields.get("length", "normal"), str),
+            "length",
+            "Field 'length' must be a string",
+        )
     for name in ("stream", "reasoning"):
         _check(isinstance(fields.get(name, False), bool), name, f"Field '{name}' must be a boolean")
-    _check(isinstance(fields.get("settings"), dict | None), "settings", "Field 'settings' must be an object if provided")
+    _check(
+        isinstance(fields.get("settings"), dict | None),
+        "settings",
+        "Field 'settings' must be an object if provided",
+    )
     _check_image(fields.get("image_url"), required=skill != "query")
     if fields.get("stream") and fields.get("reasoning") and not reasons_in_streams:
         raise Refusal(400, "Streaming is not supported when reasoning is enabled")
@@ -93,7 +117,9 @@ def _check_image(value: object, *, required: bool) -> None:
     except ValueError:
         raise Refusal(400, "Invalid base64 image data", "image_url") from None
     if size > MAX_IMAGE_BYTES:
-        raise Refusal(413, f"The image has {size:,} bytes, and {MAX_IMAGE_BYTES:,} are allowed", "image_url")
+        raise Refusal(
+            413, f"The image has {size:,} bytes, and {MAX_IMAGE_BYTES:,} are allowed", "image_url"
+        )
 
 
 def _check(right: bool, param: str, message: str) -> None:

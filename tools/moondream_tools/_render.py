@@ -42,7 +42,9 @@ class Output(Protocol):
 
 
 class JSONOutput:
-    """One JSON object a line for each event, in ASCII; the answer's end is `{"event": "completed", "result": ...}`."""
+    """One JSON object a line for each event, in ASCII; the answer's end is `{"event": "completed",
+    "result": ...}`.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -74,17 +76,22 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 def _result_fields(result: Result) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(result, enc_hook=lambda _: None)  # that is the headers: no part of the answer
+    fields: dict[str, Any] = msgspec.to_builtins(
+        result, enc_hook=lambda _: None
+    )  # that is the headers: no part of the answer
     fields.pop("growing", None)  # what is printed is whole
-    fields["metadata"] = {name: value for name, value in fields["metadata"].items() if value not in (None, {})}
+    fields["metadata"] = {
+        name: value for name, value in fields["metadata"].items() if value not in (None, {})
+    }
     return fields
 
 
 class TextOutput:
-    """Text and paths as they come, boxes and points as lines, and at the end a note on what it took.
+    """Text and paths as they come, boxes and points as lines, and at the end a note on what it
+    took.
 
-    With `brief`, a path is a line that shows how it grows, and in the end its beginning and its end.
-    """
+    With `brief`, a path is a line that shows how it grows, and in the end its beginning and its
+    end."""
 
     def __init__(self, out: Terminal, notes: Terminal, *, brief: bool = False) -> None:
         self._out = out
@@ -149,7 +156,9 @@ class TextOutput:
     def _grow_path(self, data: str) -> None:
         self._path.append(data)
         if self._brief:
-            self._out.redraw("coarse path", f"{len(self._path)} pieces …{safe(''.join(self._path[-12:]))[-60:]}")
+            self._out.redraw(
+                "coarse path", f"{len(self._path)} chunks …{safe(''.join(self._path[-12:]))[-60:]}"
+            )
         elif len(self._path) == 1:
             self._out.labelled("coarse path", safe(data), end="")
         else:
@@ -159,7 +168,9 @@ class TextOutput:
         if self._brief and self._path:
             self._out.redraw("coarse path", "")
             self._out.restart_line()
-            self._out.labelled("coarse path", f"{self._fit(''.join(self._path))}  ({len(self._path)} pieces)")
+            self._out.labelled(
+                "coarse path", f"{self._fit(''.join(self._path))}  ({len(self._path)} chunks)"
+            )
         self._path.clear()
 
     def _fit(self, path: str) -> str:

@@ -1,4 +1,6 @@
-"""How `moondream-stream serve` answers: what the command line says, and what a request's own headers say otherwise."""
+"""How `moondream-stream serve` answers: what the command line says, and what a request's own
+headers say otherwise.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from sansio_moondream import Dialect, Headers
 from sansio_moondream.recording import Match
 
-from ._faults import Fault
+from ._faults import HTTPFault
 
 _MAX_DIGITS = 12  # int() refuses thousands of them in words of its own
 
@@ -23,11 +25,15 @@ class Options(Struct, frozen=True):
     match: Match = Match.SKILL
     speed: float | None = 1.0
     cut: int | None = None
-    fault: Fault | None = None
+    fault: HTTPFault | None = None
 
     def overridden(self, headers: Headers) -> Options:
         """These, with what the request's own headers say. Raises ValueError."""
-        given = {name: parse(value) for header, (name, parse) in OVERRIDES.items() if (value := headers.get(header)) is not None}
+        given = {
+            name: parse(value)
+            for header, (name, parse) in OVERRIDES.items()
+            if (value := headers.get(header)) is not None
+        }
         return replace(self, **given)
 
 
@@ -47,11 +53,15 @@ def parse_speed(text: str) -> float | None:
 def parse_cut(text: str) -> int:
     """A number of bytes. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) > 0):
-        raise ValueError(f"the size of pieces should be a number of bytes above 0, not {text[:20]!r}")
+        raise ValueError(
+            f"the size of chunks should be a number of bytes above 0, not {text[:20]!r}"
+        )
     return int(text)
 
 
-DIALECTS = {dialect.value: dialect for dialect in Dialect if dialect is not Dialect.CHAT}  # chats are not served
+DIALECTS = {
+    dialect.value: dialect for dialect in Dialect if dialect is not Dialect.CHAT
+}  # chats are not served
 
 
 def parse_dialect(text: str) -> Dialect:
@@ -66,5 +76,5 @@ OVERRIDES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "x-moondream-match": ("match", Match),
     "x-moondream-pace": ("speed", parse_speed),
     "x-moondream-cut": ("cut", parse_cut),
-    "x-moondream-fault": ("fault", Fault.parse),
+    "x-moondream-fault": ("fault", HTTPFault.parse),
 }

@@ -11,7 +11,7 @@ from typing import Any
 from sansio_moondream import Endpoint
 from sansio_moondream.recording import Match
 
-from ._faults import FAULTS, Fault
+from ._faults import FAULTS, HTTPFault
 from ._serve_options import DIALECTS, OVERRIDES, Options, parse_cut, parse_dialect, parse_speed
 
 COMMANDS = ("serve", "record")
@@ -45,12 +45,22 @@ def add_server_commands(commands: Any) -> None:
     serve: argparse.ArgumentParser = commands.add_parser(
         "serve",
         help="answer like the service, from recordings",
-        description="Answer like the service, from recordings: any client can be pointed at it.",
+        description="Builder like the service, from recordings: any client can be pointed at it.",
         epilog=_SERVE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    serve.add_argument("folder", nargs="?", metavar="FOLDER", help="where the recordings are (default: those that ship with this program)")
-    serve.add_argument("--dialect", type=typed(parse_dialect), metavar="NAME", help=f"{', '.join(DIALECTS)} (default: as recorded)")
+    serve.add_argument(
+        "folder",
+        nargs="?",
+        metavar="FOLDER",
+        help="where the recordings are (default: those that ship with this program)",
+    )
+    serve.add_argument(
+        "--dialect",
+        type=typed(parse_dialect),
+        metavar="NAME",
+        help=f"{', '.join(DIALECTS)} (default: as recorded)",
+    )
     serve.add_argument(
         "--match",
         type=typed(Match),
@@ -67,9 +77,20 @@ def add_server_commands(commands: Any) -> None:
         metavar="N",
         help="answer N times as fast as it was recorded, or as fast as it goes (max)",
     )
-    serve.add_argument("--cut", type=typed(parse_cut), metavar="BYTES", help="send bodies in pieces of that size")
-    serve.add_argument("--fault", type=typed(Fault.parse), metavar="KIND[@N]", help="spoil each answer, see below")
-    serve.add_argument("--api-key", metavar="KEY", help="answer 401 to requests without this key (do not use a real one)")
+    serve.add_argument(
+        "--cut", type=typed(parse_cut), metavar="BYTES", help="send bodies in chunks of that size"
+    )
+    serve.add_argument(
+        "--fault",
+        type=typed(HTTPFault.parse),
+        metavar="KIND[@N]",
+        help="spoil each answer, see below",
+    )
+    serve.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help="answer 401 to requests without this key (do not use a real one)",
+    )
     _add_address(serve, _SERVE_PORT)
     record: argparse.ArgumentParser = commands.add_parser(
         "record",
@@ -78,13 +99,24 @@ def add_server_commands(commands: Any) -> None:
         epilog=_RECORD_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    record.add_argument("--upstream", required=True, metavar="URL", help="the server's address, such as https://api.moondream.ai/v1")
-    record.add_argument("--to", required=True, metavar="FOLDER", help="where the recordings go, a file each")
+    record.add_argument(
+        "--upstream",
+        required=True,
+        metavar="URL",
+        help="the server's address, such as https://api.moondream.ai/v1",
+    )
+    record.add_argument(
+        "--to", required=True, metavar="FOLDER", help="where the recordings go, a file each"
+    )
     _add_address(record, _RECORD_PORT)
 
 
 def run_server_command(arguments: argparse.Namespace) -> bool:
-    """Serve until a signal comes; True if all exchanges could end. Raises ValueError, OSError, and ImportError for a missing extra."""
+    """Serve until a signal comes;
+
+    True if all exchanges could end. Raises ValueError, OSError, and ImportError for a missing
+    extra.
+    """
     import asyncio  # and the servers: whoever asks a question need not wait for them to be imported
 
     return asyncio.run(_serve(arguments) if arguments.skill == "serve" else _record(arguments))
@@ -99,7 +131,9 @@ async def _serve(arguments: argparse.Namespace) -> bool:
     with as_file(files("moondream_tools") / "recordings") as shipped:
         folder = Path(arguments.folder) if arguments.folder else shipped
         recordings = load_recordings(folder)
-    options = Options(arguments.dialect, arguments.match, arguments.speed, arguments.cut, arguments.fault)
+    options = Options(
+        arguments.dialect, arguments.match, arguments.speed, arguments.cut, arguments.fault
+    )
     service = Service(recordings, options, guard, arguments.api_key)
     about = f"{len(recordings)} recordings of {folder if arguments.folder else 'this program'}; Ctrl+C stops"
     return await run_server(service, guard, arguments.host, arguments.port, "/v1", about)
@@ -124,10 +158,16 @@ async def _record(arguments: argparse.Namespace) -> bool:
 def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
     address = parser.add_argument_group("address")
     address.add_argument(
-        "--host", type=typed(_host), default=_LOOPBACK, help="the address to listen on (default: %(default)s: for this machine only)"
+        "--host",
+        type=typed(_host),
+        default=_LOOPBACK,
+        help="the address to listen on (default: %(default)s: for this machine only)",
     )
     address.add_argument(
-        "--port", type=typed(_port), default=port, help="the port to listen on, 0 for any that is free (default: %(default)s)"
+        "--port",
+        type=typed(_port),
+        default=port,
+        help="the port to listen on, 0 for any that is free (default: %(default)s)",
     )
     address.add_argument(
         "--allow-origin",
@@ -140,7 +180,9 @@ def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
 
 def _host(text: str) -> str:
     if not text:  # asyncio takes it for all interfaces
-        raise ValueError("the host should be a name or an address; 0.0.0.0 is every address of this machine")
+        raise ValueError(
+            "the host should be a name or an address; 0.0.0.0 is every address of this machine"
+        )
     return text
 
 

@@ -8,8 +8,11 @@ import shutil
 import unicodedata
 from typing import Final, TextIO
 
-# C0 and C1 controls but for tab and newline, DEL, and what moves or hides text: marks of direction, line separators, the BOM.
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# C0 and C1 controls but for tab and newline, DEL, and what moves or hides text: marks of direction,
+# line separators, the BOM.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
 
 BOLD: Final = "1"
 DIM: Final = "2"
@@ -18,7 +21,9 @@ LABEL: Final = 14
 
 
 def safe(text: str) -> str:
-    """The text with everything that would act on a terminal spelled out (ESC as \\x1b); tabs and newlines stay."""
+    """The text with everything that would act on a terminal spelled out (ESC as \\x1b); tabs and
+    newlines stay.
+    """
     return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -41,7 +46,9 @@ def _columns(text: str) -> int:
 
 
 class Terminal:
-    """A text stream, and what can be done with it: styles and redrawing only where it is a terminal (and NO_COLOR is not set)."""
+    """A text stream, and what can be done with it: styles and redrawing only where it is a terminal
+    (and NO_COLOR is not set).
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -79,7 +86,9 @@ class Terminal:
         self.write(f"{self.styled(label.ljust(LABEL), DIM)}{text}{end}")
 
     def redraw(self, label: str, text: str) -> None:
-        """Show a labelled line in place of the one that is being shown; only to people who look on, and not too wide for them."""
+        """Show a labelled line in place of the one that is being shown; only to people who look on,
+        and not too wide for them.
+        """
         if self.is_live:
             room = self.width - LABEL - 1
             self.write(f"\r{self.styled(label.ljust(LABEL), DIM)}{text[:room].ljust(room)}")

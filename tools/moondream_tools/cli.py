@@ -1,4 +1,7 @@
-"""The command line: `moondream-stream`. What arrived goes to standard output, what went wrong to standard error."""
+"""The command line: `moondream-stream`.
+
+What arrived goes to standard output, what went wrong to standard error.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,14 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from moondream_transports import NoRecording
-from sansio_moondream import APIError, Completed, IncompleteStream, MoondreamError, RemoteProtocolError, TransportError
+from sansio_moondream import (
+    APIError,
+    Completed,
+    IncompleteStream,
+    MoondreamError,
+    RemoteProtocolError,
+    TransportError,
+)
 
 from ._arguments import PROGRAM, UsageError, make_client, make_parser, make_request
 from ._demo import run_demo
@@ -39,10 +49,15 @@ _FAULTS: dict[type[MoondreamError], tuple[Exit, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, and give its exit status. Nothing is raised for what can go wrong outside the program."""
+    """Run the command line, and give its exit status.
+
+    Nothing is raised for what can go wrong outside the program.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # spell out what its encoding lacks, instead of failing on it
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # spell out what its encoding lacks, instead of failing on it
     try:
         status = _run(argv)
         sys.stdout.flush()
@@ -82,7 +97,9 @@ def _run(argv: Sequence[str] | None) -> int:
     except (UsageError, ValueError, OSError) as error:
         _say(str(error))
         return Exit.USAGE
-    output: Output = JSONOutput(sys.stdout) if arguments.json else TextOutput(out, Terminal(sys.stderr))
+    output: Output = (
+        JSONOutput(sys.stdout) if arguments.json else TextOutput(out, Terminal(sys.stderr))
+    )
     try:
         if arguments.no_stream:
             output.event(Completed(client.send(request)))

@@ -1,4 +1,6 @@
-"""Clients and transports: what touches a socket, a file or a clock. Start with `Client` or `AsyncClient`."""
+"""Clients and transports: what touches a socket, a file or a clock. Start with `Client` or
+`AsyncClient`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,16 +18,25 @@ if TYPE_CHECKING:
     from ._anyio import AnyioTransport
     from ._anyio_stream import AnyioStream
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
-    from ._cutting import Cutting, ReplayFault
+    from ._fragmentation import BreakAt, Fragmentation
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
-    from ._recording import AsyncRecordingStream, AsyncRecordingTransport, RecordingStream, RecordingTransport
+    from ._recording import (
+        AsyncRecordingStream,
+        AsyncRecordingTransport,
+        RecordingStream,
+        RecordingTransport,
+    )
     from ._recording_files import RecordingFolder
     from ._replay import AsyncReplayStream, AsyncReplayTransport, ReplayStream, ReplayTransport
-    from ._shelf import NoRecording
+    from ._store import NoRecording
     from ._urllib import UrllibStream, UrllibTransport
 
-_EXTRAS = ("aiohttp", "anyio")  # the httpx transports take either of two libraries, and say so themselves
-# Transports are imported when they are first asked for: each needs a library of its own, which may not be there.
+_EXTRAS = (
+    "aiohttp",
+    "anyio",
+)  # the httpx transports take either of two libraries, and say so themselves
+# Transports are imported when they are first asked for: each needs a library of its own, which may
+# not be there.
 _MODULES = {
     "AiohttpStream": "_aiohttp",
     "AiohttpTransport": "_aiohttp",
@@ -40,14 +51,14 @@ _MODULES = {
     "AsyncReplayTransport": "_replay",
     "AsyncVirtualClock": "_clock",
     "Clock": "_clock",
-    "Cutting": "_cutting",
+    "Fragmentation": "_fragmentation",
     "HttpxStream": "_httpx",
     "HttpxTransport": "_httpx",
-    "NoRecording": "_shelf",
+    "NoRecording": "_store",
     "RecordingFolder": "_recording_files",
     "RecordingStream": "_recording",
     "RecordingTransport": "_recording",
-    "ReplayFault": "_cutting",
+    "BreakAt": "_fragmentation",
     "ReplayStream": "_replay",
     "ReplayTransport": "_replay",
     "UrllibStream": "_urllib",
@@ -72,11 +83,12 @@ __all__ = [
     "AsyncReplayTransport",
     "AsyncTransport",
     "AsyncVirtualClock",
+    "BreakAt",
     "ByteStream",
     "Client",
     "ClientStream",
     "Clock",
-    "Cutting",
+    "Fragmentation",
     "Hooks",
     "HttpxStream",
     "HttpxTransport",
@@ -84,7 +96,6 @@ __all__ = [
     "RecordingFolder",
     "RecordingStream",
     "RecordingTransport",
-    "ReplayFault",
     "ReplayStream",
     "ReplayTransport",
     "RetryPolicy",
@@ -106,7 +117,8 @@ def __getattr__(name: str) -> Any:
         if error.name not in _EXTRAS:
             raise
         raise ModuleNotFoundError(
-            f"{name} needs {error.name}, which is not installed: pip install 'sansio-moondream[{error.name}]'", name=error.name
+            f"{name} needs {error.name}, which is not installed: pip install 'sansio-moondream[{error.name}]'",
+            name=error.name,
         ) from None
     globals()[name] = value
     return value

@@ -1,14 +1,19 @@
 """A transport on aiohttp, for asyncio.
 
-1. Of a user's session it takes the connector (connections, TLS, limits), the proxy, `trust_env` and the tracing. Requests leave by a
-   session of our own on that connector, so only what they say is sent, and `Host`: no headers, cookies, auth, timeouts or middlewares
-   of the user's session, which is not changed. Without a session there is a connector of our own, without limits and proxy.
-2. One deadline holds until the connection stands, which is when aiohttp asks for the request's body; another one from then on.
-3. A stream has one timer, which is moved only when it rings: setting one for each read costs more than the read.
-4. aiohttp puts a fault in front of bytes that came before it. They are owed: they come out first. A fault in the chunked framing is
-   not put there at all, but closes the connection, which is watched: it is ConnectionLost.
-5. Errors of aiohttp hold the request's headers or the proxy's password, and so do the frames that they passed. The cause that we give
-   is what lies under them, if anything does, without its traceback.
+1. Of a user's session it takes the connector (connections, TLS, limits), the proxy, `trust_env` and
+   the tracing. Requests leave by a session of our own on that connector, so only what they say is
+   sent, and `Host`: no headers, cookies, auth, timeouts or middlewares of the user's session, which
+   is not changed. Without a session there is a connector of our own, without limits and proxy.
+2. One deadline holds until the connection stands, which is when aiohttp asks for the request's
+   body; another one from then on.
+3. A stream has one timer, which is moved only when it rings: setting one for each read costs more
+   than the read.
+4. aiohttp puts a fault in front of bytes that came before it. They are owed: they come out first. A
+   fault in the chunked framing is not put there at all, but closes the connection, which is
+   watched: it is ConnectionLost.
+5. Errors of aiohttp hold the request's headers or the proxy's password, and so do the frames that
+   they passed. The cause that we give is what lies under them, if anything does, without its
+   traceback.
 """
 
 from __future__ import annotations
@@ -23,15 +28,23 @@ import aiohttp
 
 from sansio_moondream import HTTPRequest, LocalProtocolError
 
-from ._aiohttp_request import ERRORS, MAX_HEAD, PIECE, Body, check_head, look_at, named, until
+from ._aiohttp_request import CHUNK, ERRORS, MAX_HEAD, Body, check_head, look_at, named, until
 from ._transport import Timeouts
 
-_LIMITS = {"read_bufsize": PIECE, "max_line_size": MAX_HEAD, "max_field_size": MAX_HEAD, "max_headers": 1000}
-_KNOWN_LIMITS: dict[str, Any] = {name: _LIMITS[name] for name in _LIMITS if name in signature(aiohttp.ClientSession).parameters}
+_LIMITS = {
+    "read_bufsize": CHUNK,
+    "max_line_size": MAX_HEAD,
+    "max_field_size": MAX_HEAD,
+    "max_headers": 1000,
+}
+_KNOWN_LIMITS: dict[str, Any] = {
+    name: _LIMITS[name] for name in _LIMITS if name in signature(aiohttp.ClientSession).parameters
+}
 
 
 class AiohttpTransport:
-    """Sends requests with aiohttp, by the connections of a session if one is given: it is never closed.
+    """Sends requests with aiohttp, by the connections of a session if one is given: it is never
+    closed.
 
     Without one, `aclose()` or the end of its `async with` block closes the connections.
     """
@@ -40,14 +53,18 @@ class AiohttpTransport:
         self._session = session
         # Made when first used, as they need a running event loop:
         self._own: aiohttp.BaseConnector | None = None
-        self._borrowed: aiohttp.ClientSession | None = None  # on the user's connections, or on our own
+        self._borrowed: aiohttp.ClientSession | None = (
+            None  # on the user's connections, or on our own
+        )
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AiohttpStream:
         """As `AsyncTransport.send` says."""
         now = asyncio.get_running_loop().time
         end = until(None, timeouts.total, now())
         deadline = asyncio.timeout_at(until(end, timeouts.connect, now()))
-        body = Body(request.body, lambda: deadline.reschedule(until(end, timeouts.first_event, now())))
+        body = Body(
+            request.body, lambda: deadline.reschedule(until(end, timeouts.first_event, now()))
+        )
         session = self._borrowing()
         try:
             async with deadline:
@@ -57,7 +74,8 @@ class AiohttpTransport:
                     headers=request.headers,
                     data=body,
                     allow_redirects=False,
-                    # Nothing public tells a session's proxy. From before it had one (aiohttp 3.11), the names are missing.
+                    # Nothing public tells a session's proxy. From before it had one (aiohttp 3.11),
+                    # the names are missing.
                     proxy=getattr(self._session, "_default_proxy", None),
                     proxy_auth=getattr(self._session, "_default_proxy_auth", None),
                 )
@@ -69,7 +87,8 @@ class AiohttpTransport:
         except BaseException:
             body.abort()
             raise
-        raise failure  # here it has no context, which would be the error with the request's headers in it
+        # here it has no context, which would be the error with the request's headers in it
+        raise failure
 
     def _borrowing(self) -> aiohttp.ClientSession:
         if self._borrowed is not None and not self._borrowed.closed:
@@ -113,7 +132,12 @@ class AiohttpTransport:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.aclose()
 
 
@@ -163,7 +187,10 @@ class AiohttpStream:
         raise self._fault
 
     async def aclose(self) -> None:
-        """As `AsyncByteStream.aclose` says. Called by another task, it wakes a `read` that waits."""
+        """As `AsyncByteStream.aclose` says.
+
+        Called by another task, it wakes a `read` that waits.
+        """
         if self._timer is not None:
             self._timer.cancel()
         if self._closed is not None:
@@ -186,11 +213,20 @@ class AiohttpStream:
             return
         if self._loop.time() < self._until:
             self._timer = self._loop.call_at(self._until, self._ring)
-        elif self._content.total_bytes == self._came and not self._content.is_eof() and self._content.exception() is None:
+        elif (
+            self._content.total_bytes == self._came
+            and not self._content.is_eof()
+            and self._content.exception() is None
+        ):
             # Else something came, and the reader is about to run.
             self._content.set_exception(TimeoutError())
 
     def _lose(self, closed: asyncio.Future[None] | None = None) -> None:
-        """The connection is gone. What aiohttp has to say of it, it has said by now, if it does at all."""
+        """The connection is gone.
+
+        What aiohttp has to say of it, it has said by now, if it does at all.
+        """
         if not self._content.is_eof() and self._content.exception() is None:
-            self._content.set_exception(aiohttp.ServerDisconnectedError("in the middle of the body"))
+            self._content.set_exception(
+                aiohttp.ServerDisconnectedError("in the middle of the body")
+            )

@@ -1,10 +1,13 @@
-"""One request of aiohttp's, mended where it would lose something, and its errors in our words. Used by `_aiohttp.py`.
+"""One request of aiohttp's, mended where it would lose something, and its errors in our words. Used
+by `_aiohttp.py`.
 
-1. The body tells when it is asked for: that is when the connection stands. It knows the connection, so it can be closed at once.
-2. A server may answer and close before it has read the request (413). Writing fails then, and asyncio forgets what it has not read:
-   so reading gets its turn before each write, and what is left is read after one that failed. Under TLS only the former is possible.
-3. The head is handed to aiohttp apart from what comes with it: a fault behind it would make aiohttp forget both.
-"""
+1. The body tells when it is asked for: that is when the connection stands. It knows the connection,
+   so it can be closed at once.
+2. A server may answer and close before it has read the request (413). Writing fails then, and
+   asyncio forgets what it has not read: so reading gets its turn before each write, and what is
+   left is read after one that failed. Under TLS only the former is possible.
+3. The head is handed to aiohttp apart from what comes with it: a fault behind it would make aiohttp
+forget both."""
 
 from __future__ import annotations
 
@@ -24,12 +27,24 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
-from sansio_moondream import ConnectFailed, ConnectionLost, ConnectTimeout, RemoteProtocolError, TLSFailed
+from sansio_moondream import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    RemoteProtocolError,
+    TLSError,
+)
 
 from ._transport import Timeouts
 
-PIECE = MAX_HEAD = 64 * 1024
-ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)  # ValueError: a host that IDNA refuses
+CHUNK = MAX_HEAD = 64 * 1024
+ERRORS = (
+    aiohttp.ClientError,
+    HttpProcessingError,
+    OSError,
+    ValueError,
+    RuntimeError,
+)  # ValueError: a host that IDNA refuses
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _HOLD_SECRETS = (aiohttp.ClientResponseError, aiohttp.ClientConnectorError)
 
@@ -50,39 +65,62 @@ class Body(aiohttp.Payload):
         with suppress(AttributeError):
             _split_head_from_body(cast(Any, writer).protocol)
         self._on_asked()
-        for at in range(0, len(self._value), PIECE):
-            for _ in range(2 if at else 0):  # the loop looks for what came, then reads it: an early answer (413), before writing fails
+        for at in range(0, len(self._value), CHUNK):
+            for _ in range(
+                2 if at else 0
+                # the loop looks for what came, then reads it: an early answer (413), before writing
+                # fails
+            ):
                 await asyncio.sleep(0)
-            await writer.write(self._value[at : at + PIECE])
-            if self._transport is not None and self._transport.is_closing() and self._transport.get_extra_info("sslcontext") is None:
+            await writer.write(self._value[at : at + CHUNK])
+            if (
+                self._transport is not None
+                and self._transport.is_closing()
+                and self._transport.get_extra_info("sslcontext") is None
+            ):
                 with suppress(OSError):
-                    cast(Any, writer).protocol.data_received(os.read(self._transport.get_extra_info("socket").fileno(), PIECE))
+                    cast(Any, writer).protocol.data_received(
+                        os.read(self._transport.get_extra_info("socket").fileno(), CHUNK)
+                    )
         self._value = b""  # it may be 13 MB
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         raise NotImplementedError
 
     def connection(self) -> Body | asyncio.Transport:
-        """What to call `abort` of when the head of the response is there: this one, only as long as it is not sent."""
+        """What to call `abort` of when the head of the response is there: this one, only as long as
+        it is not sent.
+        """
         return self if self._value or self._transport is None else self._transport
 
     def abort(self) -> None:
-        """Close the connection at once. aiohttp would first wait until all that was written is sent."""
+        """Close the connection at once.
+
+        aiohttp would first wait until all that was written is sent.
+        """
         if self._transport is not None:
-            if self._value:  # and the kernel too, if it may not throw away what it has (SO_LINGER of 0 seconds)
+            if (
+                self._value
+            ):  # and the kernel too, if it may not throw away what it has (SO_LINGER of 0 seconds)
                 with suppress(OSError, AttributeError):
-                    self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+                    self._transport.get_extra_info("socket").setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, _LINGER
+                    )
             self._transport.abort()
 
 
 def look_at(closed: asyncio.Future[None]) -> None:
-    """A future of aiohttp's, which is made when somebody asks for it: asyncio complains if nobody looks at its error."""
+    """A future of aiohttp's, which is made when somebody asks for it: asyncio complains if nobody
+    looks at its error.
+    """
     if not closed.cancelled():
         closed.exception()
 
 
 def _split_head_from_body(protocol: Any) -> None:
-    """A fault in the same segment as the head makes aiohttp forget the head: hand it over first, and let the connection be itself again."""
+    """A fault in the same segment as the head makes aiohttp forget the head: hand it over first,
+    and let the connection be itself again.
+    """
     receive: Callable[[bytes], None] = partial(cast(Any, type(protocol)).data_received, protocol)
 
     def split(data: bytes) -> None:
@@ -102,7 +140,11 @@ def check_head(response: aiohttp.ClientResponse) -> None:
     size = sum(len(name) + len(value) for name, value in response.raw_headers)
     if size > MAX_HEAD or any(name[-1:].isspace() for name, _ in response.raw_headers):
         response.close()
-        fault = f"it has {size:,} bytes of fields" if size > MAX_HEAD else "the name of a field ends with a space"
+        fault = (
+            f"it has {size:,} bytes of fields"
+            if size > MAX_HEAD
+            else "the name of a field ends with a space"
+        )
         raise HttpProcessingError(message=f"a head of a response that is refused: {fault}")
 
 
@@ -111,7 +153,9 @@ def named(error: Exception, timeouts: Timeouts | None, connected_at: float | Non
     if isinstance(error, TimeoutError):
         if timeouts is None or connected_at is not None:
             return TimeoutError("nothing came in time")
-        return ConnectTimeout(f"no connection stood within {timeouts.connect:g} seconds (Timeouts.connect)")
+        return ConnectTimeout(
+            f"no connection stood within {timeouts.connect:g} seconds (Timeouts.connect)"
+        )
     root: BaseException = error
     while root.__cause__ is not None:
         root = root.__cause__
@@ -120,12 +164,22 @@ def named(error: Exception, timeouts: Timeouts | None, connected_at: float | Non
     if isinstance(error, aiohttp.ClientHttpProxyError):
         what = f"the proxy answered {error.status}"
     elif cause is not None:
-        said = cause.message if isinstance(cause, HttpProcessingError | aiohttp.ServerDisconnectedError) else str(cause)
-        if isinstance(said, str):  # else it is the half of a head that came; and more than one line quotes what came
+        said = (
+            cause.message
+            if isinstance(cause, HttpProcessingError | aiohttp.ServerDisconnectedError)
+            else str(cause)
+        )
+        if isinstance(
+            said, str
+        ):  # else it is the half of a head that came; and more than one line quotes what came
             what += f": {said.strip().partition(chr(10))[0][:200]}"
     if connected_at is None:
-        tls = isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch) or isinstance(cause, ssl.SSLError)
-        named: Exception = (TLSFailed if tls else ConnectFailed)(f"the connection could not be made: {what}")
+        tls = isinstance(
+            error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch
+        ) or isinstance(cause, ssl.SSLError)
+        named: Exception = (TLSError if tls else ConnectError)(
+            f"the connection could not be made: {what}"
+        )
     elif isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         named = RemoteProtocolError(f"what came is not HTTP: {what}")
     else:
@@ -137,5 +191,14 @@ def named(error: Exception, timeouts: Timeouts | None, connected_at: float | Non
 
 
 def until(end: float | None, seconds: float | None, now: float) -> float | None:
-    """A moment of the loop's own clock, whichever comes first: the end, or so many seconds from now."""
-    return min((moment for moment in (end, None if seconds is None else now + seconds) if moment is not None), default=None)
+    """A moment of the loop's own clock, whichever comes first: the end, or so many seconds from
+    now.
+    """
+    return min(
+        (
+            moment
+            for moment in (end, None if seconds is None else now + seconds)
+            if moment is not None
+        ),
+        default=None,
+    )

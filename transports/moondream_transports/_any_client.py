@@ -1,4 +1,6 @@
-"""What a sync and an async client have in common: what they were told once, and how their shorthands make a request."""
+"""What a sync and an async client have in common: what they were told once, and how their
+shorthands make a request.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class AnyClient(Generic[T, S]):
         self._retries = retries
         self._sleep = sleep if sleep is not None else _sleep_of(transport)
 
-    def _exchange(self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None) -> Exchange[R]:
+    def _exchange(
+        self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None
+    ) -> Exchange[R]:
         return Exchange(
             request,
             self._endpoint,
@@ -81,9 +85,16 @@ class AnyClient(Generic[T, S]):
 
 
 def _sleep_of(transport: object) -> Any:
-    """That of a clock of a test's own. The machine's gives none: a client waits better by itself, as `close` can end that."""
+    """That of a clock of a test's own.
+
+    The machine's gives none: a client waits better by itself, as `close` can end that.
+    """
     clock: Any = getattr(transport, "clock", time)
-    return None if clock is time or isinstance(clock, RealAsyncClock) else getattr(clock, "sleep", None)
+    return (
+        None
+        if clock is time or isinstance(clock, RealAsyncClock)
+        else getattr(clock, "sleep", None)
+    )
 
 
 def query(
@@ -95,9 +106,18 @@ def query(
     settings: Settings | None = None,
     model: str | None = None,
 ) -> QueryRequest:
-    """Send a `QueryRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+    """Send a `QueryRequest` and wait for the whole answer; `image` may be anything that
+    `encode_image` takes.
+    """
     encoded = None if image is None else encode_image(image)
-    return QueryRequest(question=question, image=encoded, reasoning=reasoning, spatial_refs=spatial_refs, settings=settings, model=model)
+    return QueryRequest(
+        question=question,
+        image=encoded,
+        reasoning=reasoning,
+        spatial_refs=spatial_refs,
+        settings=settings,
+        model=model,
+    )
 
 
 def caption(
@@ -107,7 +127,9 @@ def caption(
     settings: Settings | None = None,
     model: str | None = None,
 ) -> CaptionRequest:
-    """Send a `CaptionRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+    """Send a `CaptionRequest` and wait for the whole answer; `image` may be anything that
+    `encode_image` takes.
+    """
     return CaptionRequest(image=encode_image(image), length=length, settings=settings, model=model)
 
 
@@ -119,12 +141,24 @@ def segment(
     settings: Settings | None = None,
     model: str | None = None,
 ) -> SegmentRequest:
-    """Send a `SegmentRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
-    return SegmentRequest(image=encode_image(image), object=object, spatial_refs=spatial_refs, settings=settings, model=model)
+    """Send a `SegmentRequest` and wait for the whole answer; `image` may be anything that
+    `encode_image` takes.
+    """
+    return SegmentRequest(
+        image=encode_image(image),
+        object=object,
+        spatial_refs=spatial_refs,
+        settings=settings,
+        model=model,
+    )
 
 
-def detect(*, image: Picture, object: str, settings: Settings | None = None, model: str | None = None) -> DetectRequest:
-    """Send a `DetectRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
+def detect(
+    *, image: Picture, object: str, settings: Settings | None = None, model: str | None = None
+) -> DetectRequest:
+    """Send a `DetectRequest` and wait for the whole answer; `image` may be anything that
+    `encode_image` takes.
+    """
     return DetectRequest(image=encode_image(image), object=object, settings=settings, model=model)
 
 
@@ -136,8 +170,16 @@ def point(
     settings: Settings | None = None,
     model: str | None = None,
 ) -> PointRequest:
-    """Send a `PointRequest` and wait for the whole answer; `image` may be anything that `encode_image` takes."""
-    return PointRequest(image=encode_image(image), object=object, spatial_refs=spatial_refs, settings=settings, model=model)
+    """Send a `PointRequest` and wait for the whole answer; `image` may be anything that
+    `encode_image` takes.
+    """
+    return PointRequest(
+        image=encode_image(image),
+        object=object,
+        spatial_refs=spatial_refs,
+        settings=settings,
+        model=model,
+    )
 
 
 def chat(
@@ -152,7 +194,9 @@ def chat(
 
 
 def named_like(method: F, make_request: Callable[..., Request[Any]], owner: str) -> F:
-    """Give a client's shorthand the name, the words and the parameters of the function that makes its request."""
+    """Give a client's shorthand the name, the words and the parameters of the function that makes
+    its request.
+    """
     told: Any = method
     told.__name__, told.__doc__ = make_request.__name__, make_request.__doc__
     told.__qualname__ = f"{owner}.{make_request.__name__}"

@@ -1,11 +1,12 @@
-"""A transport on anyio, for asyncio and trio. HTTP/1.1 is the core's `HTTP11Exchange`; what is here waits for the socket.
+"""A transport on anyio, for asyncio and trio. HTTP/1.1 is the core's `HTTP11Exchange`; what is here
+waits for the socket.
 
-1. Connections are made in `_anyio_connection.py`, and kept for the next exchange in `_anyio_pool.py`. There is no limit to how many are
-   open at once, so nobody waits for a place.
-2. What a stream is, is in `_anyio_stream.py`. A request is sent once: one that finds the connection from the pool dead before any answer is
-   ConnectionLost.
-3. Looking up a name is given up in time, but the thread that does it goes on; asyncio waits for it where the program ends.
-"""
+1. Connections are made in `_anyio_connection.py`, and kept for the next exchange in
+   `_anyio_pool.py`. There is no limit to how many are open at once, so nobody waits for a place.
+2. What a stream is, is in `_anyio_stream.py`. A request is sent once: one that finds the connection
+   from the pool dead before any answer is ConnectionLost.
+3. Looking up a name is given up in time, but the thread that does it goes on; asyncio waits for it
+where the program ends."""
 
 from __future__ import annotations
 
@@ -27,17 +28,25 @@ if TYPE_CHECKING:
 
 
 class AnyioTransport:
-    """Sends requests with anyio, in the event loop that is running. Use it in `async with`, or call `aclose()`.
+    """Sends requests with anyio, in the event loop that is running. Use it in `async with`, or call
+    `aclose()`.
 
-    `ssl_context` takes the place of `ssl.create_default_context()`. `proxy`, such as `http://user:password@proxy:3128`, is used for
-    all requests; those of the environment are not looked at. Of idle connections, `max_idle` are kept for each server, for
-    `idle_seconds`. Raises ValueError for a proxy that is none.
-    """
+    `ssl_context` takes the place of `ssl.create_default_context()`. `proxy`, such as
+    `http://user:password@proxy:3128`, is used for all requests; those of the environment are not
+    looked at. Of idle connections, `max_idle` are kept for each server, for `idle_seconds`. Raises
+    ValueError for a proxy that is none."""
 
     def __init__(
-        self, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None, max_idle: int = 10, idle_seconds: float = 15.0
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        max_idle: int = 10,
+        idle_seconds: float = 15.0,
     ) -> None:
-        from ._anyio_connection import Connector  # and with it h11, ssl and the like: only where they are used
+        from ._anyio_connection import (
+            Connector,  # and with it h11, ssl and the like: only where they are used
+        )
         from ._anyio_pool import Pool
 
         self._connector = Connector(ssl_context, proxy)
@@ -52,9 +61,13 @@ class AnyioTransport:
         origin = "/".join(request.url.split("/", 3)[:3])
         try:
             with anyio.fail_after(sooner(timeouts.connect, timeouts.total)):
-                connection = await self._pool.take(origin) or await self._connector.connect(request.url)
+                connection = await self._pool.take(origin) or await self._connector.connect(
+                    request.url
+                )
         except TimeoutError as error:
-            raise ConnectTimeout("no connection stood within the time that it was given (Timeouts.connect)") from error
+            raise ConnectTimeout(
+                "no connection stood within the time that it was given (Timeouts.connect)"
+            ) from error
         left = None if timeouts.total is None else timeouts.total - (monotonic() - began)
         stream = AnyioStream(connection, exchange, self._pool, origin)
         try:
@@ -72,5 +85,10 @@ class AnyioTransport:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.aclose()

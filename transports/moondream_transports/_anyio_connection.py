@@ -1,10 +1,12 @@
 """Connections for `_anyio.py`: TCP, a tunnel through a proxy, TLS.
 
-1. anyio tries each address of a host, one a little after the other, and takes the first that answers. It sets TCP_NODELAY.
-2. Plain http goes to the proxy itself, with the whole URL in the request; https goes through a tunnel that the proxy makes (CONNECT).
-   The password for the proxy is in no error and no repr.
-3. While a large request is sent, what the server says is taken in: it may answer and close before it has read all (413), and on asyncio
-   an error in sending throws away what was not read by then. At most 64 KiB are read before the request is out.
+1. anyio tries each address of a host, one a little after the other, and takes the first that
+   answers. It sets TCP_NODELAY.
+2. Plain http goes to the proxy itself, with the whole URL in the request; https goes through a
+   tunnel that the proxy makes (CONNECT). The password for the proxy is in no error and no repr.
+3. While a large request is sent, what the server says is taken in: it may answer and close before
+   it has read all (413), and on asyncio an error in sending throws away what was not read by then.
+   At most 64 KiB are read before the request is out.
 4. TLS is closed without its own farewell, as HTTP clients do: where a body ends is HTTP's to say.
 """
 
@@ -22,18 +24,22 @@ from anyio.streams.tls import TLSStream
 
 from sansio_moondream import (
     NEED_DATA,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     HTTP11Exchange,
     HTTPRequest,
     RemoteProtocolError,
     ResponseHead,
-    TLSFailed,
+    TLSError,
 )
 
 _READ_AT_ONCE = 64 * 1024
 _SENT_AT_ONCE = 16 * 1024  # a socket's buffer takes that much, so no answer can come in between
-BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)  # what anyio raises where a connection broke
+BROKEN = (
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    OSError,
+)  # what anyio raises where a connection broke
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -49,27 +55,38 @@ class Connector:
             self._proxy = parts.hostname or "", parts.port or _DEFAULT_PORTS["http"]
             if parts.username is not None:
                 secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-                self._proxy_headers = (("Proxy-Authorization", f"Basic {b64encode(secret).decode()}"),)
+                self._proxy_headers = (
+                    ("Proxy-Authorization", f"Basic {b64encode(secret).decode()}"),
+                )
 
     def exchange(self, request: HTTPRequest) -> HTTP11Exchange:
         """One exchange on a connection of `connect`: plain http has to tell the proxy where to."""
         if self._proxy is None or not request.url.startswith("http:"):
             return HTTP11Exchange(request)
         headers = (*request.headers, *self._proxy_headers)
-        return HTTP11Exchange(HTTPRequest(request.method, request.url, headers, request.body), absolute=True)
+        return HTTP11Exchange(
+            HTTPRequest(request.method, request.url, headers, request.body), absolute=True
+        )
 
     async def connect(self, url: str) -> ByteStream:
-        """A connection that takes requests for that URL. Raises ConnectFailed or TLSFailed; cancelled, it leaves nothing open."""
+        """A connection that takes requests for that URL.
+
+        Raises ConnectError or TLSError; cancelled, it leaves nothing open.
+        """
         parts = urlsplit(url)
         host = parts.hostname or ""
-        connection: ByteStream = await _dial(*(self._proxy or (host, parts.port or _DEFAULT_PORTS[parts.scheme])))
+        connection: ByteStream = await _dial(
+            *(self._proxy or (host, parts.port or _DEFAULT_PORTS[parts.scheme]))
+        )
         if parts.scheme == "http":
             return connection
         try:
             if self._proxy is not None:
                 await self._open_tunnel(connection, url)
             if self._ssl_context is None:
-                self._ssl_context = ssl.create_default_context()  # only now, and only once: it takes longer than a connection
+                self._ssl_context = (
+                    ssl.create_default_context()
+                )  # only now, and only once: it takes longer than a connection
             return await _start_tls(connection, host, self._ssl_context)
         except BaseException:
             await close(connection)
@@ -82,13 +99,17 @@ class Connector:
             while (head := exchange.next_event()) is NEED_DATA:
                 await receive(connection, exchange)
         except (ConnectionLost, RemoteProtocolError, *BROKEN) as error:
-            raise ConnectFailed(f"the proxy made no tunnel: {in_words(error)}") from error
+            raise ConnectError(f"the proxy made no tunnel: {in_words(error)}") from error
         if not isinstance(head, ResponseHead) or not 200 <= head.status_code < 300:
-            raise ConnectFailed(f"the proxy refused to make a tunnel: {getattr(head, 'status_code', 'it said nothing')}")
+            raise ConnectError(
+                f"the proxy refused to make a tunnel: {getattr(head, 'status_code', 'it said nothing')}"
+            )
 
 
 async def send(connection: ByteStream, exchange: HTTP11Exchange) -> bool:
-    """Send the request. False if it did not go out whole: whether there is an answer nevertheless, is seen when it is waited for."""
+    """Send the request. False if it did not go out whole: whether there is an answer nevertheless,
+    is seen when it is waited for.
+    """
     data, is_sent = exchange.data_to_send(), False
 
     async def write(listening: anyio.CancelScope) -> None:
@@ -143,16 +164,22 @@ async def _dial(host: str, port: int) -> ByteStream:
     try:
         return await anyio.connect_tcp(host, port)
     except (OSError, ValueError) as error:  # ValueError: a host that IDNA refuses
-        raise ConnectFailed(f"the connection could not be made: {in_words(error)}") from error
+        raise ConnectError(f"the connection could not be made: {in_words(error)}") from error
 
 
 async def _start_tls(connection: ByteStream, host: str, context: ssl.SSLContext) -> ByteStream:
     try:
-        return await TLSStream.wrap(connection, server_side=False, hostname=host, ssl_context=context, standard_compatible=False)
+        return await TLSStream.wrap(
+            connection,
+            server_side=False,
+            hostname=host,
+            ssl_context=context,
+            standard_compatible=False,
+        )
     except (ssl.SSLError, anyio.EndOfStream) as error:
-        raise TLSFailed(f"the TLS handshake failed: {in_words(error)}") from error
+        raise TLSError(f"the TLS handshake failed: {in_words(error)}") from error
     except (*BROKEN, ValueError) as error:
-        kind = TLSFailed if isinstance(error.__cause__, ssl.SSLError) else ConnectFailed
+        kind = TLSError if isinstance(error.__cause__, ssl.SSLError) else ConnectError
         raise kind(f"the connection broke in the TLS handshake: {in_words(error)}") from error
 
 

@@ -1,8 +1,10 @@
 """Idle connections, kept for the next exchange with the same server.
 
 1. The one that was used last is used first: the server is the least likely to be about to close it.
-2. On an idle connection nothing may come. If anything has, an end or bytes, it is closed instead of used.
-3. Those that were idle for too long are closed when any is taken or kept; there is no timer that does it.
+2. On an idle connection nothing may come. If anything has, an end or bytes, it is closed instead of
+   used.
+3. Those that were idle for too long are closed when any is taken or kept; there is no timer that
+   does it.
 4. After `aclose` none is kept any more.
 """
 
@@ -24,7 +26,9 @@ class Pool:
     def __init__(self, max_idle: int, idle_seconds: float) -> None:
         self._max_idle = max_idle
         self._idle_seconds = idle_seconds
-        self._idle: dict[str, list[tuple[float, ByteStream]]] = {}  # with when each was put here, the oldest first
+        self._idle: dict[
+            str, list[tuple[float, ByteStream]]
+        ] = {}  # with when each was put here, the oldest first
 
     async def take(self, origin: str) -> ByteStream | None:
         """A connection that is fit for use, as far as can be told, or None."""
@@ -78,7 +82,9 @@ def _has_input(connection: ByteStream) -> bool:
 
 
 async def _holds_input(connection: ByteStream) -> bool:
-    """Whether TLS has bytes, or its end, that it took from the system with those of the last response."""
+    """Whether TLS has bytes, or its end, that it took from the system with those of the last
+    response.
+    """
     if isinstance(connection, TLSStream):
         with anyio.move_on_after(0):
             try:

@@ -1,8 +1,10 @@
 """One response on a connection of anyio's: what `AnyioTransport` gives.
 
-1. A request is sent whole before its response is waited for, unless the connection breaks: then there may be an answer all the same.
-2. On asyncio a read is ended by an alarm of the stream, which is cheap to set anew. trio has no timers but its cancel scopes.
-3. One read gives all that came, however many pieces of HTTP framing that is.
+1. A request is sent whole before its response is waited for, unless the connection breaks: then
+   there may be an answer all the same.
+2. On asyncio a read is ended by an alarm of the stream, which is cheap to set anew. trio has no
+   timers but its cancel scopes.
+3. One read gives all that came, however many chunks of HTTP framing that is.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ class AnyioStream:
     status_code: int
     headers: Headers
 
-    def __init__(self, connection: ByteStream, exchange: HTTP11Exchange, pool: Pool, origin: str) -> None:
+    def __init__(
+        self, connection: ByteStream, exchange: HTTP11Exchange, pool: Pool, origin: str
+    ) -> None:
         self.connected_at = monotonic()
         self._connection = connection
         self._exchange = exchange
@@ -47,10 +51,10 @@ class AnyioStream:
         """As `AsyncByteStream.read` says."""
         if self._alarm is None:
             with anyio.fail_after(timeout):
-                return await self._next_piece()
+                return await self._next_chunk()
         self._alarm.set(timeout)
         try:
-            return await self._next_piece()
+            return await self._next_chunk()
         except ConnectionLost as error:
             if self._alarm.rang:
                 raise TimeoutError("nothing came in time") from error
@@ -59,7 +63,10 @@ class AnyioStream:
             self._alarm.clear()
 
     async def aclose(self) -> None:
-        """As `AsyncByteStream.aclose` says. Called by another task, it wakes a `read` that waits."""
+        """As `AsyncByteStream.aclose` says.
+
+        Called by another task, it wakes a `read` that waits.
+        """
         if not self._is_open:
             return
         self._is_open = False
@@ -70,7 +77,7 @@ class AnyioStream:
         else:
             await close(self._connection)
 
-    async def _next_piece(self) -> bytes:
+    async def _next_chunk(self) -> bytes:
         while (body := self._exchange.next_body()) is NEED_DATA:
             await receive(self._connection, self._exchange)
         return body

@@ -1,14 +1,20 @@
-"""One answer as it comes, pulled from a transport by whoever iterates over it. As `_client_stream.py`, with `await`.
+"""One answer as it comes, pulled from a transport by whoever iterates over it. As
+`_client_stream.py`, with `await`.
 
-1. The request leaves when the stream is opened, which is where its `async with` block begins. No connection, or no head in time, is
-   raised there; anything else after the events that came before it.
-2. The connection is closed, or given back, as soon as an error is raised or the block is left. What was decoded stays there.
-3. Where the client was given a `RetryPolicy`, a fault before the first event may be followed by a wait and another attempt instead.
-   The connection of the one is closed, or given back, before the wait for the other.
-4. What is left of the HTTP framing behind a complete answer is waited for, briefly, when the last event has been given out.
-5. Nothing is left open between two events: no generator, task group or cancel scope. A transport may keep a timer until it is closed.
-6. It knows no event loop. Only closing a stream that was forgotten needs one, as nothing can be awaited there: `_event_loop.py`.
-"""
+1. The request leaves when the stream is opened, which is where its `async with` block begins. No
+   connection, or no head in time, is raised there; anything else after the events that came before
+   it.
+2. The connection is closed, or given back, as soon as an error is raised or the block is left. What
+   was decoded stays there.
+3. Where the client was given a `RetryPolicy`, a fault before the first event may be followed by a
+   wait and another attempt instead. The connection of the one is closed, or given back, before the
+   wait for the other.
+4. What is left of the HTTP framing behind a complete answer is waited for, briefly, when the last
+   event has been given out.
+5. Nothing is left open between two events: no generator, task group or cancel scope. A transport
+   may keep a timer until it is closed.
+6. It knows no event loop. Only closing a stream that was forgotten needs one, as nothing can be
+awaited there: `_event_loop.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +22,15 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from types import TracebackType
 
-from sansio_moondream import FINISHED, NEED_DATA, Event, HTTPRequest, MoondreamError, State, TextDelta
+from sansio_moondream import (
+    FINISHED,
+    NEED_DATA,
+    Event,
+    HTTPRequest,
+    MoondreamError,
+    State,
+    TextDelta,
+)
 
 from ._any_client_stream import AnyClientStream
 from ._event_loop import Flag, close_soon
@@ -25,16 +39,18 @@ from ._transport import AsyncByteStream, AsyncTransport, Timeouts
 
 
 class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awaitable[object]]):
-    """The answer to one request: open it with `async with`, and iterate over its events. `AsyncClient.stream` makes it.
+    """The answer to one request: open it with `async with`, and iterate over its events.
+    `AsyncClient.stream` makes it.
 
-    Iterating raises the errors of `sansio_moondream`, each after the events before it, with all that arrived in its `.partial`.
-    One stream is for one task; `aclose` may be called by another. One that is forgotten open closes itself with a ResourceWarning.
-    """
+    Iterating raises the errors of `sansio_moondream`, each after the events before it, with all
+    that arrived in its `.partial`. One stream is for one task; `aclose` may be called by another.
+    One that is forgotten open closes itself with a ResourceWarning."""
 
     _alarm: Flag | None = None  # ends the wait for another attempt
 
     async def result(self) -> R:
-        """The whole answer. What of it has not come yet is waited for, and its events are not given out any more.
+        """The whole answer. What of it has not come yet is waited for, and its events are not given
+        out any more.
 
         Raises as iterating does.
         """
@@ -43,11 +59,17 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
         return self._exchange.decoder.result()
 
     def text(self) -> AsyncIterator[str]:
-        """Only the text, piece by piece, of a query, a caption or a chat. Raises as iterating does."""
+        """Only the text, chunk by chunk, of a query, a caption or a chat.
+
+        Raises as iterating does.
+        """
         return _Texts(self)
 
     async def aclose(self) -> None:
-        """Close the connection at once, or give it back if the body was read to its end. May repeat."""
+        """Close the connection at once, or give it back if the body was read to its end.
+
+        May repeat.
+        """
         self._left = True
         if self._alarm is not None:
             self._alarm.set()
@@ -63,7 +85,12 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
             raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         try:
             if error is None and self._exchange.decoder.state is State.COMPLETED:
                 await self._drain()
@@ -79,8 +106,12 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
             try:
                 for ready in exchange.ready:
                     return ready
-                flows = exchange.decoder.state is State.READING_EVENTS and self._connection is not None
-                event = NEED_DATA if flows else exchange.next_event()  # all of `ready` was taken, so there is nothing more to decode
+                flows = (
+                    exchange.decoder.state is State.READING_EVENTS and self._connection is not None
+                )
+                event = (
+                    NEED_DATA if flows else exchange.next_event()
+                )  # all of `ready` was taken, so there is nothing more to decode
                 while event is NEED_DATA:
                     connection = self._opened()  # another task may close it meanwhile
                     try:
@@ -91,7 +122,9 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
                 if event is not FINISHED:
                     return event
                 await self._drain()
-            except BaseException as error:  # without a connection it was never opened, or another task closes it
+            except (
+                BaseException
+            ) as error:  # without a connection it was never opened, or another task closes it
                 if self._connection is None or (wait := self._exchange.retry_in(error)) is None:
                     await self._close(error)
                     raise
@@ -101,7 +134,10 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
             await self._retry(wait)
 
     async def _send(self, request: HTTPRequest, timeouts: Timeouts) -> float | None:
-        """One attempt, as far as the head. If it failed, and another should follow, gives how many seconds to wait for that."""
+        """One attempt, as far as the head.
+
+        If it failed, and another should follow, gives how many seconds to wait for that.
+        """
         try:
             connection = await self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
@@ -114,11 +150,15 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
                 return wait
             raise
         self._connection = connection
-        self._exchange.receive_head(connection.status_code, connection.headers, connection.connected_at)
+        self._exchange.receive_head(
+            connection.status_code, connection.headers, connection.connected_at
+        )
         return None
 
     async def _retry(self, wait: float | None) -> None:
-        """Close what the last attempt left, wait, and send the request again, until there is a head or a fault that stands."""
+        """Close what the last attempt left, wait, and send the request again, until there is a head
+        or a fault that stands.
+        """
         connection, self._connection = self._connection, None
         self._alarm = alarm = Flag()
         try:
@@ -138,7 +178,11 @@ class AsyncClientStream(AnyClientStream[R, AsyncTransport, AsyncByteStream, Awai
     async def _drain(self) -> None:
         with suppress(MoondreamError, TimeoutError):
             left = self._exchange.drain_patience()
-            while left is not None and self._connection is not None and (data := await self._connection.read(left)):
+            while (
+                left is not None
+                and self._connection is not None
+                and (data := await self._connection.read(left))
+            ):
                 left = self._exchange.drain_patience(len(data))
 
     async def _close(self, error: BaseException | None) -> None:

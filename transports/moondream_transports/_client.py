@@ -25,20 +25,26 @@ def _asks(make_request: Callable[P, Request[R]]) -> Callable[Concatenate[Client,
 class Client(any_client.AnyClient[Transport, object]):
     """Asks a Moondream server, one request at a time or several from several threads.
 
-    `stream` gives events as they come, `send` the whole answer; `query`, `caption`, `segment`, `detect`, `point` and `chat` are `send`
-    with the request made on the way. Each raises the errors of `sansio_moondream`, whatever the transport. `hooks` are told how each
-    exchange goes; see `Hooks`. Nothing is sent again by itself, as a request that was sent twice may be billed twice: `retries` says
-    when it may be; see `RetryPolicy`. `sleep` is what waits between two attempts, for tests with a clock of their own; `close()` of a
-    stream ends only the usual one.
-    """
+    `stream` gives events as they come, `send` the whole answer; `query`, `caption`, `segment`,
+    `detect`, `point` and `chat` are `send` with the request made on the way. Each raises the errors
+    of `sansio_moondream`, whatever the transport. `hooks` are told how each exchange goes; see
+    `Hooks`. Nothing is sent again by itself, as a request that was sent twice may be billed twice:
+    `retries` says when it may be; see `RetryPolicy`. `sleep` is what waits between two attempts,
+    for tests with a clock of their own; `close()` of a stream ends only the usual one."""
 
-    def stream(self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None) -> ClientStream[R]:
-        """The answer as it is made; use it in a `with` statement, where the request leaves. `extra_body` as in `Request.to_http`."""
+    def stream(
+        self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None
+    ) -> ClientStream[R]:
+        """The answer as it is made; use it in a `with` statement, where the request leaves.
+        `extra_body` as in `Request.to_http`.
+        """
         return ClientStream(self._transport, self._exchange(request, True, extra_body), self._sleep)
 
     def send(self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None) -> R:
         """The whole answer, without streaming."""
-        with ClientStream(self._transport, self._exchange(request, False, extra_body), self._sleep) as stream:
+        with ClientStream(
+            self._transport, self._exchange(request, False, extra_body), self._sleep
+        ) as stream:
             return stream.result()
 
     query = _asks(any_client.query)

@@ -1,4 +1,6 @@
-"""What tells the time and waits: the machine, or a clock of a test's own, on which waiting takes no time."""
+"""What tells the time and waits: the machine, or a clock of a test's own, on which waiting takes no
+time.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,11 @@ class RealAsyncClock:
 
 
 class VirtualClock:
-    """A clock that stands still until somebody waits for it, and then is there at once: give it to a `ReplayTransport`.
+    """A clock that stands still until somebody waits for it, and then is there at once: give it to
+    a `ReplayTransport`.
 
-    The deadlines of a client with that transport count on it too. Each wait moves it on, so give streams that run at the same time
-    a clock each.
-    """
+    The deadlines of a client with that transport count on it too. Each wait moves it on, so give
+    streams that run at the same time a clock each."""
 
     def __init__(self) -> None:
         self._now = 0.0

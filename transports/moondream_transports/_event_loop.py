@@ -1,4 +1,5 @@
-"""The one place that knows which event loops there are, for what no HTTP library does: asyncio and trio.
+"""The one place that knows which event loops there are, for what no HTTP library does: asyncio and
+trio.
 
 An event loop that is running was imported, so it is looked for only among the modules that are.
 """
@@ -29,7 +30,9 @@ async def sleep(seconds: float) -> None:
 
 
 class Flag:
-    """A `threading.Event` for tasks of one loop: waiting for it is a sleep that another task can end."""
+    """A `threading.Event` for tasks of one loop: waiting for it is a sleep that another task can
+    end.
+    """
 
     def __init__(self) -> None:
         self._event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event()
@@ -49,7 +52,10 @@ class Flag:
 
 
 def close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
-    """Call it in a task of the running loop. Where none is running, the connection went with the loop that it belonged to."""
+    """Call it in a task of the running loop.
+
+    Where none is running, the connection went with the loop that it belonged to.
+    """
 
     async def close() -> None:
         with suppress(Exception):
@@ -69,9 +75,8 @@ def close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
 class Alarm:
     """Calls `ring`, in the loop of asyncio that is running, when a wait takes too long.
 
-    Made for many short waits: to set it is to note a moment. The loop's timer behind it is moved only when it goes off, or where it
-    would go off too late. trio has nothing like it.
-    """
+    Made for many short waits: to set it is to note a moment. The loop's timer behind it is moved
+    only when it goes off, or where it would go off too late. trio has nothing like it."""
 
     def __init__(self, ring: Callable[[], object]) -> None:
         self._loop: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()

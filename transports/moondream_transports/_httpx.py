@@ -1,12 +1,15 @@
 """Transports on httpx2, or on httpx 0.28: whichever made the client that is passed in.
 
-1. Only what the request says is sent, and `Host`: no headers, cookies, parameters, timeouts or auth of the client, and no redirects.
-   Its event hooks run, and see a request without its body; it keeps cookies that it is sent, which are not sent by this.
+1. Only what the request says is sent, and `Host`: no headers, cookies, parameters, timeouts or auth
+   of the client, and no redirects. Its event hooks run, and see a request without its body; it
+   keeps cookies that it is sent, which are not sent by this.
 2. Bytes are taken as they come, before any decoding of the library.
-3. Each read has its own deadline: see `_httpx_progress.py`. Until the head is whole, the sync transport can only give each wait on
-   the socket what is left at its beginning, and each address of a host what is left for connecting.
-4. HTTP/2, if the client was told to, is one connection for many exchanges. Leaving one early does not close it, and the library does
-   not tell the server. A sync read that passes its deadline breaks the others; close() by another thread waits for it.
+3. Each read has its own deadline: see `_httpx_progress.py`. Until the head is whole, the sync
+   transport can only give each wait on the socket what is left at its beginning, and each address
+   of a host what is left for connecting.
+4. HTTP/2, if the client was told to, is one connection for many exchanges. Leaving one early does
+   not close it, and the library does not tell the server. A sync read that passes its deadline
+   breaks the others; close() by another thread waits for it.
 """
 
 from __future__ import annotations
@@ -35,16 +38,19 @@ class _AnyHttpxTransport:
         if client is not None and not isinstance(client, getattr(self._library, kind)):
             raise TypeError(f"client should be a {self._library.__name__}.{kind}, not {client!r}")
         self._owned = client is None
-        # How many connections there may be is for the caller to say; one that waits for a place would count as not connected.
-        self._client: Any = client or getattr(self._library, kind)(limits=self._library.Limits(max_connections=None))
+        # How many connections there may be is for the caller to say; one that waits for a place
+        # would count as not connected.
+        self._client: Any = client or getattr(self._library, kind)(
+            limits=self._library.Limits(max_connections=None)
+        )
 
 
 class HttpxTransport(_AnyHttpxTransport):
-    """Sends requests with a `Client` of httpx2 or httpx: with `client`, which is not closed, or with one of its own.
+    """Sends requests with a `Client` of httpx2 or httpx: with `client`, which is not closed, or
+    with one of its own.
 
-    One of its own is closed by `close()`, or by leaving the transport's `with` block.
-    Raises ModuleNotFoundError if neither library is installed, TypeError for a client of another kind.
-    """
+    One of its own is closed by `close()`, or by leaving the transport's `with` block. Raises
+    ModuleNotFoundError if neither library is installed, TypeError for a client of another kind."""
 
     def __init__(self, client: httpx2.Client | httpx.Client | None = None) -> None:
         super().__init__(client, "Client")
@@ -54,8 +60,12 @@ class HttpxTransport(_AnyHttpxTransport):
         progress = Progress(self._library, timeouts)
         progress.limit("pool.started", {})
         try:
-            built = build_request(self._library, request, {"timeout": progress.limits, "trace": progress.limit})
-            response = self._client.send(built, stream=True, auth=self._library.Auth(), follow_redirects=False)
+            built = build_request(
+                self._library, request, {"timeout": progress.limits, "trace": progress.limit}
+            )
+            response = self._client.send(
+                built, stream=True, auth=self._library.Auth(), follow_redirects=False
+            )
         except progress.errors as error:
             raise progress.named(error, connected=progress.connected_at is not None) from error
         built.stream.let_go()
@@ -69,12 +79,20 @@ class HttpxTransport(_AnyHttpxTransport):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
 
 class AsyncHttpxTransport(_AnyHttpxTransport):
-    """As `HttpxTransport`, with an `AsyncClient`, on asyncio or trio. `aclose()` or its `async with` block closes one of its own."""
+    """As `HttpxTransport`, with an `AsyncClient`, on asyncio or trio.
+
+    `aclose()` or its `async with` block closes one of its own.
+    """
 
     def __init__(self, client: httpx2.AsyncClient | httpx.AsyncClient | None = None) -> None:
         super().__init__(client, "AsyncClient")
@@ -90,11 +108,15 @@ class AsyncHttpxTransport(_AnyHttpxTransport):
 
             try:
                 built = build_request(self._library, request, {"timeout": {}, "trace": trace})
-                response = await self._client.send(built, stream=True, auth=self._library.Auth(), follow_redirects=False)
+                response = await self._client.send(
+                    built, stream=True, auth=self._library.Auth(), follow_redirects=False
+                )
             except BaseException as error:
                 await progress.close_dialled()
                 if isinstance(error, progress.errors):
-                    raise progress.named(error, connected=progress.connected_at is not None) from error
+                    raise progress.named(
+                        error, connected=progress.connected_at is not None
+                    ) from error
                 raise
             built.stream.let_go()
             built.extensions.pop("trace", None)  # and with it the scope, half a kilobyte
@@ -109,7 +131,12 @@ class AsyncHttpxTransport(_AnyHttpxTransport):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.aclose()
 
 
@@ -121,10 +148,14 @@ class _AnyHttpxStream:
         self.status_code: int = response.status_code
         self.headers: list[tuple[bytes, bytes]] = response.headers.raw
         self.connected_at = progress.connected_at
-        self._network_stream = response.extensions.get("network_stream")  # None also if it is shared with other exchanges
+        self._network_stream = response.extensions.get(
+            "network_stream"
+        )  # None also if it is shared with other exchanges
         if response.extensions.get("http_version") == b"HTTP/2":
             self._network_stream = None
-            progress.errors += (import_module("h2.exceptions").H2Error,)  # the library lets them through
+            progress.errors += (
+                import_module("h2.exceptions").H2Error,
+            )  # the library lets them through
         elif self._network_stream is not None:
             progress.watch(self._network_stream)
 
@@ -144,7 +175,7 @@ class HttpxStream(_AnyHttpxStream):
             self._progress.limits["read"] = timeout  # HTTP/2 looks at it for each read
             try:
                 for data in self._body:
-                    if data:  # over HTTP/2 the last piece may be empty
+                    if data:  # over HTTP/2 the last chunk may be empty
                         return data
             except self._progress.errors as error:
                 raise self._progress.named(error, connected=True) from error
@@ -152,7 +183,10 @@ class HttpxStream(_AnyHttpxStream):
             return b""
 
     def close(self) -> None:
-        """As `ByteStream.close` says. Called by another thread, it wakes a `read` that waits, over HTTP/1.1."""
+        """As `ByteStream.close` says.
+
+        Called by another thread, it wakes a `read` that waits, over HTTP/1.1.
+        """
         if self._network_stream is not None and not self._ended:
             with suppress(OSError):
                 self._network_stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
@@ -176,9 +210,15 @@ class AsyncHttpxStream(_AnyHttpxStream):
         self._progress.wait_for(timeout)
         if self._network_stream is not None:
             return await self._next()
-        with self._progress.scope() as self._scope:  # costs more, but breaks no other exchange of the connection
+        with (
+            self._progress.scope() as self._scope
+        ):  # costs more, but breaks no other exchange of the connection
             return await self._next()
-        raise ConnectionLost("closed while it was read") if self._is_closed else self._progress.timed_out(connected=True)
+        raise (
+            ConnectionLost("closed while it was read")
+            if self._is_closed
+            else self._progress.timed_out(connected=True)
+        )
 
     async def _next(self) -> bytes:
         self._is_reading = True
@@ -194,13 +234,18 @@ class AsyncHttpxStream(_AnyHttpxStream):
         return b""
 
     async def aclose(self) -> None:
-        """As `AsyncByteStream.aclose` says. Called by another task, it wakes a `read` that waits."""
+        """As `AsyncByteStream.aclose` says.
+
+        Called by another task, it wakes a `read` that waits.
+        """
         self._is_closed = True
         try:
             if self._is_reading:
                 if self._scope is not None:
                     self._scope.cancel()
-            elif not self._ended:  # no generator of the library's stays open: each ends where it would wait
+            elif (
+                not self._ended
+            ):  # no generator of the library's stays open: each ends where it would wait
                 with suppress(*self._progress.errors), self._progress.no_waiting():
                     async for _ in self._body:
                         pass

@@ -1,13 +1,15 @@
 """Recordings beside the tests that replay them.
 
-1. Each test has a folder of its own, named after it: `recordings/test_file/test_name/` beside the file. So tests may run in any order
-   and in several processes.
-2. What may be recorded is for `--moondream-record` to say; without it nothing is, and the network is never reached.
-3. Recordings are written when the test has passed, one whole file after the other. One that failed changes nothing.
-4. A test that passes is failed all the same where a request matched no recording, whatever became of the error, and where a recording
-   was not used: each is played once.
-5. There is no event loop here: an async transport is made outside of any, and works in whichever the test runs in.
-"""
+1. Each test has a folder of its own, named after it: `recordings/test_file/test_name/` beside the
+   file. So tests may run in any order and in several processes.
+2. What may be recorded is for `--moondream-record` to say; without it nothing is, and the network
+   is never reached.
+3. Recordings are written when the test has passed, one whole file after the other. One that failed
+   changes nothing.
+4. A test that passes is failed all the same where a request matched no recording, whatever became
+   of the error, and where a recording was not used: each is played once.
+5. There is no event loop here: an async transport is made outside of any, and works in whichever
+the test runs in."""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from sansio_moondream.recording import Recording
 from ._recording import AsyncRecordingTransport, RecordingTransport
 from ._recording_files import RecordingFolder, recordings_in, safe_name
 from ._replay import AsyncReplayTransport, ReplayTransport
-from ._shelf import NoRecording
+from ._store import NoRecording
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
 from ._urllib import UrllibTransport
 
@@ -42,7 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--moondream-record",
         choices=list(_MODES),
         default="none",
-        help="what of the exchanges with Moondream to record: " + "; ".join(f"{mode}: {what}" for mode, what in _MODES.items()),
+        help="what of the exchanges with Moondream to record: "
+        + "; ".join(f"{mode}: {what}" for mode, what in _MODES.items()),
     )
 
 
@@ -61,25 +64,33 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.fixture
 def moondream_options() -> dict[str, Any]:
-    """How recordings are replayed: the options `match`, `speed`, `cut`, `seed` and `fault` of `ReplayTransport`. Override it."""
+    """How recordings are replayed: the options `match`, `speed`, `cut`, `seed` and `fault` of
+    `ReplayTransport`. Override it.
+    """
     return {}
 
 
 @pytest.fixture
 def moondream_secrets() -> Collection[str]:
-    """What to mask in recordings, beside the key in a request's headers, which is masked without saying. Override it."""
+    """What to mask in recordings, beside the key in a request's headers, which is masked without
+    saying. Override it.
+    """
     return ()
 
 
 @pytest.fixture
 def moondream_network() -> Transport:
-    """What `moondream_transport` records: a transport that reaches the network. Override it for one of your own."""
+    """What `moondream_transport` records: a transport that reaches the network. Override it for one
+    of your own.
+    """
     return UrllibTransport()
 
 
 @pytest.fixture
 def moondream_async_network() -> AsyncTransport:
-    """What `moondream_async_transport` records: a transport that reaches the network. Override it for one of your own."""
+    """What `moondream_async_transport` records: a transport that reaches the network. Override it
+    for one of your own.
+    """
     from ._anyio import AnyioTransport  # an extra
 
     return AnyioTransport(max_idle=0)  # nobody here could close connections that are kept
@@ -87,9 +98,17 @@ def moondream_async_network() -> AsyncTransport:
 
 @pytest.fixture
 def moondream_transport(request: pytest.FixtureRequest) -> Transport:
-    """A transport for a `Client`, that replays the recordings beside the test, and records where `--moondream-record` lets it."""
+    """A transport for a `Client`, that replays the recordings beside the test, and records where
+    `--moondream-record` lets it.
+    """
     tape = _tape_of(request)
-    recording = RecordingTransport(request.getfixturevalue("moondream_network"), tape.saved.append, tape.secrets) if tape.records else None
+    recording = (
+        RecordingTransport(
+            request.getfixturevalue("moondream_network"), tape.saved.append, tape.secrets
+        )
+        if tape.records
+        else None
+    )
     if recording is not None and not tape.replays:
         return recording
     replay = ReplayTransport(tape.files, **tape.options)
@@ -103,7 +122,9 @@ def moondream_async_transport(request: pytest.FixtureRequest) -> AsyncTransport:
     tape = _tape_of(request)
     recording = None
     if tape.records:
-        recording = AsyncRecordingTransport(request.getfixturevalue("moondream_async_network"), tape.saved.append, tape.secrets)
+        recording = AsyncRecordingTransport(
+            request.getfixturevalue("moondream_async_network"), tape.saved.append, tape.secrets
+        )
         if not tape.replays:
             return recording
     replay = AsyncReplayTransport(tape.files, **tape.options)
@@ -114,7 +135,9 @@ def moondream_async_transport(request: pytest.FixtureRequest) -> AsyncTransport:
 class _Tape:
     """What one test replays and records."""
 
-    def __init__(self, item: pytest.Item, options: dict[str, Any], secrets: Collection[str]) -> None:
+    def __init__(
+        self, item: pytest.Item, options: dict[str, Any], secrets: Collection[str]
+    ) -> None:
         mode = item.config.getoption("--moondream-record")
         self.folder = _folder_of(item)
         self.files = recordings_in(self.folder)
@@ -127,11 +150,29 @@ class _Tape:
 
     def finish(self) -> None:
         """The test has passed, so far."""
-        if self.replays and not self.records and (misses := [miss for replay in self.replayed for miss in replay.misses]):
-            pytest.fail("\n".join(["the test passed, but asked for what was not recorded:", *map(str, misses)]), pytrace=False)
-        unused = [str(path) for path in self.files if self.replayed and all(path in replay.unused for replay in self.replayed)]
+        if (
+            self.replays
+            and not self.records
+            and (misses := [miss for replay in self.replayed for miss in replay.misses])
+        ):
+            pytest.fail(
+                "\n".join(
+                    ["the test passed, but asked for what was not recorded:", *map(str, misses)]
+                ),
+                pytrace=False,
+            )
+        unused = [
+            str(path)
+            for path in self.files
+            if self.replayed and all(path in replay.unused for replay in self.replayed)
+        ]
         if unused:
-            pytest.fail("\n  ".join(["the test passed, but did not use these recordings; delete them:", *unused]), pytrace=False)
+            pytest.fail(
+                "\n  ".join(
+                    ["the test passed, but did not use these recordings; delete them:", *unused]
+                ),
+                pytrace=False,
+            )
         if not self.replays:
             for path in self.files:
                 path.unlink()
@@ -180,13 +221,22 @@ def _tape_of(request: pytest.FixtureRequest) -> _Tape:
     """One for both transports of a test."""
     item: pytest.Item = request.node
     if _TAPE not in item.stash:
-        item.stash[_TAPE] = _Tape(item, request.getfixturevalue("moondream_options"), request.getfixturevalue("moondream_secrets"))
+        item.stash[_TAPE] = _Tape(
+            item,
+            request.getfixturevalue("moondream_options"),
+            request.getfixturevalue("moondream_secrets"),
+        )
     return item.stash[_TAPE]
 
 
 def _folder_of(item: pytest.Item) -> Path:
-    """Beside the test's file. A name that had to be changed to be one gets a digest, so that no two tests share a folder."""
-    name = "::".join(node.name for node in item.listchain() if isinstance(node, pytest.Class | pytest.Item))  # xdist adds to `nodeid`
+    """Beside the test's file.
+
+    A name that had to be changed to be one gets a digest, so that no two tests share a folder.
+    """
+    name = "::".join(
+        node.name for node in item.listchain() if isinstance(node, pytest.Class | pytest.Item)
+    )  # xdist adds to `nodeid`
     folder = ".".join(map(safe_name, name.split("::")))
     if folder != name.replace("::", "."):
         folder += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -1,8 +1,10 @@
 """Transports that record what goes through another one, and change nothing of it.
 
-1. Reads, deadlines, errors and closing are the other transport's; what is recorded is what the client saw of it, and when.
-2. An exchange is recorded once, when it is over: the body ended, something was raised, or the client left. It is saved there and
-   then, in the call in which that happens, and what `save` raises comes out of that call.
+1. Reads, deadlines, errors and closing are the other transport's; what is recorded is what the
+   client saw of it, and when.
+2. An exchange is recorded once, when it is over: the body ended, something was raised, or the
+   client left. It is saved there and then, in the call in which that happens, and what `save`
+   raises comes out of that call.
 3. What the recording leaves out, and how, is in `sansio_moondream.recording`.
 """
 
@@ -16,17 +18,25 @@ from typing import Any
 from sansio_moondream import Headers, HTTPRequest
 from sansio_moondream.recording import Recorder, Recording
 
-from ._transport import AsyncByteStream, AsyncTransport, ByteStream, HeaderTypes, Timeouts, Transport
+from ._transport import (
+    AsyncByteStream,
+    AsyncTransport,
+    ByteStream,
+    HeaderTypes,
+    Timeouts,
+    Transport,
+)
 
 Save = Callable[[Recording], object]
 
 
 class RecordingTransport:
-    """Sends requests by `transport`, and gives a `Recording` of each exchange to `save`, such as a `RecordingFolder`.
+    """Sends requests by `transport`, and gives a `Recording` of each exchange to `save`, such as a
+    `RecordingFolder`.
 
-    The key in a request's headers is masked without saying, and `secrets` are too. What was opened for `transport` is the caller's to
-    close. Raises ValueError, before anything is sent, for a request whose body is not JSON.
-    """
+    The key in a request's headers is masked without saying, and `secrets` are too. What was opened
+    for `transport` is the caller's to close. Raises ValueError, before anything is sent, for a
+    request whose body is not JSON."""
 
     def __init__(self, transport: Transport, save: Save, secrets: Collection[str] = ()) -> None:
         self._transport = transport
@@ -36,7 +46,11 @@ class RecordingTransport:
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> RecordingStream:
         """As `Transport.send` says."""
-        tape = _Tape(Recorder(request, self._secrets, now=self.clock.monotonic()), self._save, self.clock.monotonic)
+        tape = _Tape(
+            Recorder(request, self._secrets, now=self.clock.monotonic()),
+            self._save,
+            self.clock.monotonic,
+        )
         try:
             stream = self._transport.send(request, timeouts)
         except BaseException as error:
@@ -46,9 +60,14 @@ class RecordingTransport:
 
 
 class AsyncRecordingTransport:
-    """As `RecordingTransport`, for an `AsyncClient`. `save` is called as it is: nothing of it is awaited."""
+    """As `RecordingTransport`, for an `AsyncClient`.
 
-    def __init__(self, transport: AsyncTransport, save: Save, secrets: Collection[str] = ()) -> None:
+    `save` is called as it is: nothing of it is awaited.
+    """
+
+    def __init__(
+        self, transport: AsyncTransport, save: Save, secrets: Collection[str] = ()
+    ) -> None:
         self._transport = transport
         self._save = save
         self._secrets = secrets
@@ -56,7 +75,11 @@ class AsyncRecordingTransport:
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncRecordingStream:
         """As `AsyncTransport.send` says."""
-        tape = _Tape(Recorder(request, self._secrets, now=self.clock.monotonic()), self._save, self.clock.monotonic)
+        tape = _Tape(
+            Recorder(request, self._secrets, now=self.clock.monotonic()),
+            self._save,
+            self.clock.monotonic,
+        )
         try:
             stream = await self._transport.send(request, timeouts)
         except BaseException as error:
@@ -66,7 +89,9 @@ class AsyncRecordingTransport:
 
 
 class _Tape:
-    """A recorder that is read out once; where a stream is closed while it is read, whoever comes first has it."""
+    """A recorder that is read out once; where a stream is closed while it is read, whoever comes
+    first has it.
+    """
 
     def __init__(self, recorder: Recorder, save: Save, now: Callable[[], float]) -> None:
         self._recorder: Recorder | None = recorder
@@ -89,7 +114,11 @@ class _Tape:
 
     def end(self, error: BaseException | None) -> None:
         """The end of the body, or what was raised."""
-        self._finish(lambda recorder, now: recorder.receive_eof(now) if error is None else recorder.receive_error(error, now))
+        self._finish(
+            lambda recorder, now: (
+                recorder.receive_eof(now) if error is None else recorder.receive_error(error, now)
+            )
+        )
 
     def leave(self) -> None:
         """The client closed the stream."""
@@ -105,7 +134,9 @@ class _Tape:
 class _AnyRecordingStream:
     def __init__(self, stream: ByteStream | AsyncByteStream, tape: _Tape) -> None:
         self.status_code = stream.status_code
-        self.headers = Headers(stream.headers).multi_items()  # of an iterator it would be the only look
+        self.headers = Headers(
+            stream.headers
+        ).multi_items()  # of an iterator it would be the only look
         self.connected_at = stream.connected_at
         self._tape = tape
         tape.head(self.status_code, self.headers)

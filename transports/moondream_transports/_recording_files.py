@@ -1,7 +1,7 @@
 """Recordings in files: read line by line, and written so that a file is there whole or not at all.
 
-Names of files are made here, and of nothing but letters, digits, `-` and `_`: what a server or a request says cannot choose a path.
-"""
+Names of files are made here, and of nothing but letters, digits, `-` and `_`: what a server or a
+request says cannot choose a path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
-from sansio_moondream.recording import MAX_LINE_BYTES, Ending, Line, Recording, RecordingError, RecordingReader
+from sansio_moondream.recording import (
+    MAX_LINE_BYTES,
+    Ending,
+    Line,
+    Recording,
+    RecordingError,
+    RecordingReader,
+)
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 _NUMBER = re.compile(r"[0-9]{1,9}(?=-)")
@@ -20,7 +27,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def read_lines(path: Path) -> Generator[Line, None, None]:
-    """A recording's header, pieces and ending, holding one of them at a time. Raises RecordingError, OSError."""
+    """A recording's header, chunks and ending, holding one of them at a time.
+
+    Raises RecordingError, OSError.
+    """
     reader = RecordingReader()
     with path.open("rb") as file:
         try:
@@ -35,12 +45,17 @@ def read_lines(path: Path) -> Generator[Line, None, None]:
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The recordings of a folder (`*.jsonl`), by their numbers and names. Raises RecordingError for one that is a link to elsewhere."""
+    """The recordings of a folder (`*.jsonl`), by their numbers and names.
+
+    Raises RecordingError for one that is a link to elsewhere.
+    """
     found = sorted(folder.glob("*.jsonl"), key=lambda path: (_number(path), path.name))
     inside = folder.resolve()
     for path in found:
         if path.resolve().parent != inside or not path.is_file():
-            raise RecordingError(f"{path.name} should be a file in its folder, and is a link to elsewhere, or no file")
+            raise RecordingError(
+                f"{path.name} should be a file in its folder, and is a link to elsewhere, or no file"
+            )
     return found
 
 
@@ -56,11 +71,12 @@ def safe_name(text: str) -> str:
 
 
 class RecordingFolder:
-    """Saves recordings in a folder, as `001-query.jsonl` and so on: for `RecordingTransport(transport, RecordingFolder("recordings"))`.
+    """Saves recordings in a folder, as `001-query.jsonl` and so on: for
+    `RecordingTransport(transport, RecordingFolder("recordings"))`.
 
-    The folder is made if it is not there. A file gets its name when it is whole, and no file is ever replaced; several threads and
-    programs may save there at once. `ReplayTransport` takes the folder as it is, and plays in the order of the names.
-    """
+    The folder is made if it is not there. A file gets its name when it is whole, and no file is
+    ever replaced; several threads and programs may save there at once. `ReplayTransport` takes the
+    folder as it is, and plays in the order of the names."""
 
     def __init__(self, folder: AnyPath) -> None:
         self._folder = Path(folder)

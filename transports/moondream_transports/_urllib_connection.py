@@ -1,11 +1,14 @@
-"""Connections for `_urllib.py`, which loads it when first used: http.client's, but for the response and the deadlines.
+"""Connections for `_urllib.py`, which loads it when first used: http.client's, but for the response
+and the deadlines.
 
-1. `Progress` is the one place that knows how far an exchange is and what it waits for. Everything that waits asks it how long.
-2. A socket's own timeout starts anew with every byte; before each system call it is set to what is left until the deadline.
-3. Responses are read by the core's `HTTP11Exchange`: http.client takes a head or a body that is cut off for whole, and as long for a
-   chunk as decoding it takes ten times over.
-4. A server may answer and close before it has read the request (413): so where sending fails, the answer is looked for first.
-"""
+1. `Progress` is the one place that knows how far an exchange is and what it waits for. Everything
+   that waits asks it how long.
+2. A socket's own timeout starts anew with every byte; before each system call it is set to what is
+   left until the deadline.
+3. Responses are read by the core's `HTTP11Exchange`: http.client takes a head or a body that is cut
+   off for whole, and as long for a chunk as decoding it takes ten times over.
+4. A server may answer and close before it has read the request (413): so where sending fails, the
+answer is looked for first."""
 
 from __future__ import annotations
 
@@ -18,18 +21,24 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from time import monotonic
 from typing import Any, cast
 from urllib.error import URLError
-from urllib.request import AbstractHTTPHandler, OpenerDirector, ProxyHandler, Request, UnknownHandler
+from urllib.request import (
+    AbstractHTTPHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    UnknownHandler,
+)
 
 from sansio_moondream import (
     NEED_DATA,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ConnectTimeout,
     HTTP11Exchange,
     HTTPRequest,
     RemoteProtocolError,
     ResponseHead,
-    TLSFailed,
+    TLSError,
 )
 
 from ._deadlines import after, sooner
@@ -41,7 +50,11 @@ _READ_AT_ONCE = 64 * 1024
 class Progress:
     """How far one exchange is: shared by the transport, the connection and the response."""
 
-    errors = OSError, HTTPException, ValueError  # of http.client; ValueError: a host that IDNA refuses
+    errors = (
+        OSError,
+        HTTPException,
+        ValueError,
+    )  # of http.client; ValueError: a host that IDNA refuses
 
     def __init__(self, request: HTTPRequest, timeouts: Timeouts) -> None:
         self.asked = HTTPRequest(request.method, request.url, (), b"")  # the body may be 13 MB
@@ -82,7 +95,11 @@ class Progress:
 
     def named(self, error: Exception) -> Exception:
         """The exception to raise for one of `errors`, with its cause."""
-        cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
+        cause = (
+            error.reason
+            if isinstance(error, URLError) and isinstance(error.reason, Exception)
+            else error
+        )
         named = self._kind(cause)
         named.__cause__ = cause
         return named
@@ -91,8 +108,10 @@ class Progress:
         what = f"{type(cause).__name__}: {str(cause)[:200]}"
         if self.connected_at is None:
             if isinstance(cause, TimeoutError):
-                return ConnectTimeout(f"no connection stood within {self._timeouts.connect:g} seconds (Timeouts.connect)")
-            kind = TLSFailed if isinstance(cause, ssl.SSLError) else ConnectFailed
+                return ConnectTimeout(
+                    f"no connection stood within {self._timeouts.connect:g} seconds (Timeouts.connect)"
+                )
+            kind = TLSError if isinstance(cause, ssl.SSLError) else ConnectError
             return kind(f"the connection could not be made: {what}")
         if isinstance(cause, TimeoutError):
             return TimeoutError("nothing came in time")
@@ -107,7 +126,9 @@ class Response:
     def __init__(self, progress: Progress, sock: socket.socket, exchange: HTTP11Exchange) -> None:
         self._progress = progress
         self._socket = sock
-        self._held = sock.makefile("rb", buffering=0)  # while it is open, the socket stays so: urllib.request closes that
+        self._held = sock.makefile(
+            "rb", buffering=0
+        )  # while it is open, the socket stays so: urllib.request closes that
         self._timeout: float | None = -1.0  # which the socket has; not known yet
         self._exchange = exchange
         self.head = self._read_head()
@@ -132,7 +153,9 @@ class Response:
         self._held.close()
 
     def _receive(self) -> None:
-        if (left := self._progress.left()) != self._timeout:  # a call of the system: usually it is the same as for the last read
+        if (
+            left := self._progress.left()
+        ) != self._timeout:  # a call of the system: usually it is the same as for the last read
             self._socket.settimeout(left)
             self._timeout = left
         if data := self._socket.recv(_READ_AT_ONCE):
@@ -160,15 +183,23 @@ class _Connection(HTTPConnection):
             if self._progress.connected_at is None:
                 raise
 
-    def getresponse(self) -> Any:  # not what http.client gives, but all that urllib.request asks of it
+    def getresponse(
+        self,
+    ) -> Any:  # not what http.client gives, but all that urllib.request asks of it
         return Response(self._progress, self.sock, HTTP11Exchange(self._progress.asked))
 
-    def _dial(self, address: tuple[str, int], timeout: object, source_address: tuple[str, int] | None) -> socket.socket:
-        """Try each of the host's addresses, all of them within the deadline: socket.create_connection gives it to each."""
+    def _dial(
+        self, address: tuple[str, int], timeout: object, source_address: tuple[str, int] | None
+    ) -> socket.socket:
+        """Try each of the host's addresses, all of them within the deadline:
+        socket.create_connection gives it to each.
+        """
         failure: OSError | None = None
         for *_, found in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
             try:
-                sock = socket.create_connection((str(found[0]), address[1]), self._progress.left(), source_address)
+                sock = socket.create_connection(
+                    (str(found[0]), address[1]), self._progress.left(), source_address
+                )
                 sock.settimeout(self._progress.left())  # for TLS
             except OSError as error:
                 failure = error
@@ -179,7 +210,9 @@ class _Connection(HTTPConnection):
     def _tunnel(self) -> None:
         """What http.client does, but for the deadline, which it knows nothing of."""
         headers: dict[str, str] = vars(self)["_tunnel_headers"]
-        exchange = HTTP11Exchange(HTTPRequest("CONNECT", self._progress.asked.url, tuple(headers.items()), b""))
+        exchange = HTTP11Exchange(
+            HTTPRequest("CONNECT", self._progress.asked.url, tuple(headers.items()), b"")
+        )
         self.send(exchange.data_to_send())
         try:
             response = Response(self._progress, self.sock, exchange)
@@ -210,15 +243,25 @@ class _Handler(AbstractHTTPHandler):
     def https_open(self, request: _Request) -> Any:
         if self._context is None:
             self._context = ssl.create_default_context()  # once: it takes longer than a connection
-        return self.do_open(cast(Any, partial(_TLSConnection, request.progress)), request, context=self._context)
+        return self.do_open(
+            cast(Any, partial(_TLSConnection, request.progress)), request, context=self._context
+        )
 
     http_request = https_request = AbstractHTTPHandler.do_request_
 
 
-def make_opener(proxies: Mapping[str, str] | None, context: ssl.SSLContext | None) -> OpenerDirector:
-    """What urllib.request.build_opener makes would follow redirects, and take error statuses for exceptions."""
+def make_opener(
+    proxies: Mapping[str, str] | None, context: ssl.SSLContext | None
+) -> OpenerDirector:
+    """What urllib.request.build_opener makes would follow redirects, and take error statuses for
+    exceptions.
+    """
     opener = OpenerDirector()
-    for handler in (ProxyHandler(None if proxies is None else dict(proxies)), UnknownHandler(), _Handler(context)):
+    for handler in (
+        ProxyHandler(None if proxies is None else dict(proxies)),
+        UnknownHandler(),
+        _Handler(context),
+    ):
         opener.add_handler(handler)
     return opener
 

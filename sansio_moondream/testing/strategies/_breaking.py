@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sansio_moondream._errors import ConnectionLost, IdleTimeout, RemoteProtocolError, TotalTimeout
 from sansio_moondream._limits import Limits
-from sansio_moondream.testing._cuttings import at_offsets
-from sansio_moondream.testing._outcomes import Fault
+from sansio_moondream.testing._fragmentations import at_offsets
+from sansio_moondream.testing._outcomes import BreakAt
 
 _ENDINGS = (
     ConnectionLost("the connection broke"),
@@ -20,14 +20,16 @@ _ENDINGS = (
 
 
 @st.composite
-def cuttings(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """The bytes in up to 13 pieces, none of them empty, cut anywhere; shrinks to one piece."""
+def fragmentations(draw: st.DrawFn, data: bytes) -> list[bytes]:
+    """The bytes in up to 13 chunks, none of them empty, cut anywhere; shrinks to one chunk."""
     return at_offsets(data, draw(st.lists(st.integers(1, max(1, len(data) - 1)), max_size=12)))
 
 
-def faults(data: bytes, errors: Sequence[Exception] = _ENDINGS) -> st.SearchStrategy[Fault]:
-    """A plan to break a stream somewhere, with one of these errors or a clean end; shrinks to a clean end before the first byte."""
-    return st.builds(Fault, st.integers(0, len(data)), st.none() | st.sampled_from(errors))
+def faults(data: bytes, errors: Sequence[Exception] = _ENDINGS) -> st.SearchStrategy[BreakAt]:
+    """A plan to break a stream somewhere, with one of these errors or a clean end; shrinks to a
+    clean end before the first byte.
+    """
+    return st.builds(BreakAt, st.integers(0, len(data)), st.none() | st.sampled_from(errors))
 
 
 def limits(most: int = 4096) -> st.SearchStrategy[Limits]:

@@ -9,16 +9,26 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sansio_moondream._chat_request import ChatMessage, ChatRequest
-from sansio_moondream._images import EncodedImage, encode_image
-from sansio_moondream._requests import CaptionRequest, DetectRequest, PointRequest, QueryRequest, Request, SegmentRequest, Settings
+from sansio_moondream._requests.chat import ChatMessage, ChatRequest
+from sansio_moondream._requests.images import EncodedImage, encode_image
+from sansio_moondream._requests.requests import (
+    CaptionRequest,
+    DetectRequest,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+    Settings,
+)
 from sansio_moondream._results import BBox, Point
 
 Options = dict[str, st.SearchStrategy[Any]]
 
 # One black pixel each, as Pillow writes them.
 _GIF = "R0lGODdhAQABAIEAAAAAAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
-_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+)
 _WEBP = "UklGRhoAAABXRUJQVlA4TA4AAAAvAAAAAAcQEf0PRET/Aw=="
 _JPEG = (
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wAALCAAB"
@@ -31,7 +41,11 @@ boxes = st.builds(BBox, fractions, fractions, fractions, fractions)
 points = st.builds(Point, fractions, fractions)
 _words = st.text(min_size=1, max_size=12).filter(str.strip)  # what is sent is not blank
 _refs = st.none() | st.lists(
-    points | boxes | st.tuples(fractions, fractions) | st.tuples(fractions, fractions, fractions, fractions), max_size=3
+    points
+    | boxes
+    | st.tuples(fractions, fractions)
+    | st.tuples(fractions, fractions, fractions, fractions),
+    max_size=3,
 )
 
 
@@ -52,27 +66,55 @@ def settings() -> st.SearchStrategy[Settings]:
     )
 
 
-def _with_options(kind: Callable[..., Request[Any]], options: Options, **needed: st.SearchStrategy[Any]) -> st.SearchStrategy[Request[Any]]:
-    """Without any of its optional fields, or with some: alternatives, so that a request shrinks to what it needs."""
-    shared: Options = {"settings": st.none() | settings(), "model": st.sampled_from([None, *_MODELS])}
+def _with_options(
+    kind: Callable[..., Request[Any]], options: Options, **needed: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Request[Any]]:
+    """Without any of its optional fields, or with some: alternatives, so that a request shrinks to
+    what it needs.
+    """
+    shared: Options = {
+        "settings": st.none() | settings(),
+        "model": st.sampled_from([None, *_MODELS]),
+    }
     return st.builds(kind, **needed) | st.builds(kind, **needed, **options, **shared)
 
 
 def _chats() -> st.SearchStrategy[ChatRequest]:
     parts = st.lists(_words | images(), min_size=1, max_size=3)
-    messages = st.lists(st.builds(ChatMessage, st.sampled_from(["user", "assistant", "system"]), _words | parts), min_size=1, max_size=3)
-    sampling = settings().map(lambda given: replace(given, max_objects=None))  # which a chat does not have
-    options: Options = {"settings": st.none() | sampling, "model": st.sampled_from([None, *_MODELS])}
+    messages = st.lists(
+        st.builds(ChatMessage, st.sampled_from(["user", "assistant", "system"]), _words | parts),
+        min_size=1,
+        max_size=3,
+    )
+    sampling = settings().map(
+        lambda given: replace(given, max_objects=None)
+    )  # which a chat does not have
+    options: Options = {
+        "settings": st.none() | sampling,
+        "model": st.sampled_from([None, *_MODELS]),
+    }
     reasoning = st.sampled_from([None, False, True])
-    return st.builds(ChatRequest, messages=messages) | st.builds(ChatRequest, messages=messages, reasoning=reasoning, **options)
+    return st.builds(ChatRequest, messages=messages) | st.builds(
+        ChatRequest, messages=messages, reasoning=reasoning, **options
+    )
 
 
 _MODELS = ("moondream3-preview", "moondream3-preview/moons@100")
-_of_a_query: Options = {"image": st.none() | images(), "reasoning": st.sampled_from([None, False, True]), "spatial_refs": _refs}
+_of_a_query: Options = {
+    "image": st.none() | images(),
+    "reasoning": st.sampled_from([None, False, True]),
+    "spatial_refs": _refs,
+}
 _REQUESTS: dict[str, st.SearchStrategy[Request[Any]]] = {
     "query": _with_options(QueryRequest, _of_a_query, question=_words),
-    "caption": _with_options(CaptionRequest, {"length": st.sampled_from([None, "short", "normal", "long"])}, image=images()),
-    "segment": _with_options(SegmentRequest, {"spatial_refs": _refs}, image=images(), object=_words),
+    "caption": _with_options(
+        CaptionRequest,
+        {"length": st.sampled_from([None, "short", "normal", "long"])},
+        image=images(),
+    ),
+    "segment": _with_options(
+        SegmentRequest, {"spatial_refs": _refs}, image=images(), object=_words
+    ),
     "detect": _with_options(DetectRequest, {}, image=images(), object=_words),
     "point": _with_options(PointRequest, {"spatial_refs": _refs}, image=images(), object=_words),
     "chat": _chats(),

@@ -1,4 +1,6 @@
-"""Whole responses: streams in every dialect and spelling, whole JSON answers, and errors, each with what must come out of it."""
+"""Whole responses: streams in every dialect and spelling, whole JSON answers, and errors, each with
+what must come out of it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sansio_moondream._encode import Dialect, encode_events, encode_result
 from sansio_moondream._errors import (
     APIError,
     AuthenticationError,
@@ -22,12 +23,13 @@ from sansio_moondream._errors import (
 from sansio_moondream._events import Completed, Event, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._headers import Headers
 from sansio_moondream._results import ChatResult
+from sansio_moondream._wire.encode import Dialect, encode_events, encode_result
 from sansio_moondream.testing._outcomes import EVENT_STREAM
 from sansio_moondream.testing._responses import Response
 
 from ._events import events, result
+from ._forms import event_stream, json_text
 from ._requests import requests, skills
-from ._spelling import event_stream, json_text
 
 Fields = dict[str, Any]
 Head = tuple[tuple[str, str], ...]
@@ -40,24 +42,31 @@ _STREAM_HEADS: st.SearchStrategy[Head] = st.sampled_from(
     ]
 )
 _JSON_HEADS: st.SearchStrategy[Head] = st.sampled_from(
-    [(("content-type", "application/json"),), (("Content-Type", "application/json; charset=utf-8"),)]
+    [
+        (("content-type", "application/json"),),
+        (("Content-Type", "application/json; charset=utf-8"),),
+    ]
 )
 _DIALECTS = st.sampled_from([dialect for dialect in Dialect if dialect is not Dialect.CHAT])
 _own_skills = skills.filter(lambda skill: skill != "chat")
 _DONE = b"data: [DONE]\n\n"
 _STATS = st.sampled_from(["_stats", "stats"])
 _choices = st.booleans()
-_ABSENT = st.lists(st.sampled_from(["token_index", "request_id", "finish_reason", "metrics", "stats"]), max_size=2)
+_ABSENT = st.lists(
+    st.sampled_from(["token_index", "request_id", "finish_reason", "metrics", "stats"]), max_size=2
+)
 
 
 @st.composite
 def streams(draw: st.DrawFn, skill: str | None = None, dialect: Dialect | None = None) -> Response:
     """A whole streamed answer as bytes, of one skill and dialect or of any.
 
-    It is spelled as a server or a proxy may: line ends, comments, other fields, JSON on several lines, escaped or raw; null for what
-    is not there; text in the last message. Raises ValueError for a skill that there is not.
-    """
-    skill = skill or ("chat" if dialect is Dialect.CHAT else draw(skills if dialect is None else _own_skills))
+    It is spelled as a server or a proxy may: line ends, comments, other fields, JSON on several
+    lines, escaped or raw; null for what is not there; text in the last message. Raises ValueError
+    for a skill that there is not."""
+    skill = skill or (
+        "chat" if dialect is Dialect.CHAT else draw(skills if dialect is None else _own_skills)
+    )
     dialect = dialect or _dialect(draw, skill)
     head = draw(_STREAM_HEADS)
     made = draw(events(skill, dialect, head))
@@ -69,12 +78,16 @@ def streams(draw: st.DrawFn, skill: str | None = None, dialect: Dialect | None =
 
 
 def _dialect(draw: st.DrawFn, skill: str) -> Dialect:
-    drawn = draw(_DIALECTS)  # for a chat too, so that what has fewer choices is no smaller than a query
+    drawn = draw(
+        _DIALECTS
+    )  # for a chat too, so that what has fewer choices is no smaller than a query
     return Dialect.CHAT if skill == "chat" else drawn
 
 
 def _messages(draw: st.DrawFn, made: list[Event], dialect: Dialect) -> list[Fields]:
-    """The messages of a stream as this dialect's servers may have them, and not only as `encode_events` has them."""
+    """The messages of a stream as this dialect's servers may have them, and not only as
+    `encode_events` has them.
+    """
     encoded = [(event, message) for event in made for message in _encoded(event, dialect)]
     messages = [message for _, message in encoded]
     if dialect is Dialect.CHAT or not draw(_choices):
@@ -87,7 +100,9 @@ def _messages(draw: st.DrawFn, made: list[Event], dialect: Dialect) -> list[Fiel
                 message["request_id"] = end["request_id"]
     if dialect is Dialect.ENGINE and len(made) > 1 and isinstance(made[-2], TextDelta):
         last = messages[-2]
-        messages[-2:] = [last | end | {name: last[name] for name in ("chunk", "token_index") if name in last}]
+        messages[-2:] = [
+            last | end | {name: last[name] for name in ("chunk", "token_index") if name in last}
+        ]
     return messages
 
 
@@ -98,11 +113,16 @@ def _encoded(event: Event, dialect: Dialect) -> list[Fields]:
 
 @st.composite
 def whole_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
-    """A whole answer as one JSON object, of one skill or of any. Raises ValueError for a skill that there is not."""
+    """A whole answer as one JSON object, of one skill or of any.
+
+    Raises ValueError for a skill that there is not.
+    """
     skill = skill or draw(skills)
     head = draw(_JSON_HEADS)
     whole = result(draw, skill, None, [], Headers(head))
-    fields: Fields = json.loads(encode_result(whole, Dialect.CHAT if skill == "chat" else Dialect.ENGINE))
+    fields: Fields = json.loads(
+        encode_result(whole, Dialect.CHAT if skill == "chat" else Dialect.ENGINE)
+    )
     if (stats := whole.metadata.stats) is not None:
         fields[draw(_STATS)] = {name: getattr(stats, name) for name in stats.__struct_fields__}
     made: list[Event] = []
@@ -114,7 +134,7 @@ def whole_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
     return Response(draw(requests(skill)), 200, head, json_text(draw, fields), made)
 
 
-# --- Errors -------------------------------------------------------------------------------------------------------------------
+# --- Errors
 
 _STATUSES: st.SearchStrategy[tuple[int, type[APIError]]] = st.sampled_from(
     [
@@ -155,7 +175,10 @@ _PAGES = st.sampled_from(
     [
         (b"", "(it gave no reason)"),
         (b"upstream connect error\n", "upstream connect error"),
-        (b"<html><head><title>502 Bad Gateway</title></head><body><h1>nginx</h1></body></html>", "502 Bad Gateway"),
+        (
+            b"<html><head><title>502 Bad Gateway</title></head><body><h1>nginx</h1></body></html>",
+            "502 Bad Gateway",
+        ),
     ]
 )
 _WAITS: st.SearchStrategy[tuple[str | None, float | None]] = st.sampled_from(
@@ -165,11 +188,11 @@ _WAITS: st.SearchStrategy[tuple[str | None, float | None]] = st.sampled_from(
 
 @st.composite
 def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
-    """An error answer to a request of one skill or of any: an HTTP status, JSON in a 200, or a message amid a stream.
+    """An error answer to a request of one skill or of any: an HTTP status, JSON in a 200, or a
+    message amid a stream.
 
-    The error is in each of the shapes that servers and proxies have; those that are not JSON come only with a status. Raises
-    ValueError for a skill that there is not.
-    """
+    The error is in each of the shapes that servers and proxies have; those that are not JSON come
+    only with a status. Raises ValueError for a skill that there is not."""
     skill = skill or draw(skills)
     request = draw(requests(skill))
     about: Fields = {}
@@ -181,10 +204,20 @@ def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
         messages = [(None, message) for event in made for message in _encoded(event, dialect)]
         name = draw(_NAMES)
         data = event_stream(draw, [*messages, (name, body)])
-        return Response(request, 200, EVENT_STREAM, data, made, _error(about, message, 200, EVENT_STREAM), dialect)
+        return Response(
+            request,
+            200,
+            EVENT_STREAM,
+            data,
+            made,
+            _error(about, message, 200, EVENT_STREAM),
+            dialect,
+        )
     head = draw(_JSON_HEADS)
     if where == "JSON":
-        return Response(request, 200, head, json_text(draw, body), [], _error(about, message, 200, head))
+        return Response(
+            request, 200, head, json_text(draw, body), [], _error(about, message, 200, head)
+        )
     status_code, kind = draw(_STATUSES)
     wait, about["retry_after"] = draw(_WAITS)
     head += () if wait is None else (("Retry-After", wait),)
@@ -192,7 +225,14 @@ def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
     if draw(_choices):
         data, message = draw(_PAGES)
         about = {"retry_after": about["retry_after"]}
-    return Response(request, status_code, head, data, [], kind(message, status_code=status_code, headers=Headers(head), **about))
+    return Response(
+        request,
+        status_code,
+        head,
+        data,
+        [],
+        kind(message, status_code=status_code, headers=Headers(head), **about),
+    )
 
 
 def _errors(draw: st.DrawFn, about: Fields) -> tuple[Fields, str]:
@@ -203,7 +243,10 @@ def _errors(draw: st.DrawFn, about: Fields) -> tuple[Fields, str]:
             return {"error": message}, message
         case "texts":
             detail = draw(_words)
-            return {"error": message, "detail": detail}, message if detail == message else f"{message}: {detail}"
+            return {
+                "error": message,
+                "detail": detail,
+            }, message if detail == message else f"{message}: {detail}"
         case "object":
             about["type"] = draw(_TYPES)
             about["code"], about["param"] = draw(_maybe_words), draw(_maybe_words)
@@ -212,8 +255,12 @@ def _errors(draw: st.DrawFn, about: Fields) -> tuple[Fields, str]:
             return {"detail": message}, message
         case _:
             field = draw(_words)
-            return {"detail": [{"loc": ["body", field], "msg": message, "type": "missing"}]}, f"body.{field}: {message}"
+            return {
+                "detail": [{"loc": ["body", field], "msg": message, "type": "missing"}]
+            }, f"body.{field}: {message}"
 
 
 def _error(about: Fields, message: str, status_code: int, head: Head) -> APIError:
-    return _KIND_BY_TYPE[about.get("type")](message, status_code=status_code, headers=Headers(head), **about)
+    return _KIND_BY_TYPE[about.get("type")](
+        message, status_code=status_code, headers=Headers(head), **about
+    )

@@ -1,9 +1,9 @@
-"""The surface of the documented Python SDK on this library: `from moondream_transports import sdk as md` in place of
-`import moondream as md`.
+"""The surface of the documented Python SDK on this library: `from moondream_transports import sdk
+as md` in place of `import moondream as md`.
 
     model = md.vl(api_key="...")
-    for piece in model.query(image, "What is this?", stream=True)["answer"]:
-        print(piece, end="", flush=True)
+    for chunk in model.query(image, "What is this?", stream=True)["answer"]:
+        print(chunk, end="", flush=True)
 
 What differs from the official package is in docs/from-the-official-sdk.md.
 """
@@ -58,5 +58,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _refuse(name: str) -> NoReturn:
-    where = f" {name!r} is for {_ELSEWHERE[name]}: use the official package `moondream`." if name in _ELSEWHERE else ""
+    where = (
+        f" {name!r} is for {_ELSEWHERE[name]}: use the official package `moondream`."
+        if name in _ELSEWHERE
+        else ""
+    )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{where}")

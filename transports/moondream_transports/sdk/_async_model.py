@@ -7,10 +7,27 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from weakref import ref as weakref
 
-from moondream_transports import AsyncClient, AsyncClientStream, AsyncTransport, Hooks, RetryPolicy, Timeouts
+from moondream_transports import (
+    AsyncClient,
+    AsyncClientStream,
+    AsyncTransport,
+    Hooks,
+    RetryPolicy,
+    Timeouts,
+)
 from sansio_moondream import Event, Limits
 
-from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
+from ._calls import (
+    Base64EncodedImage,
+    Call,
+    Calls,
+    Length,
+    Picture,
+    SamplingSettings,
+    SpatialRef,
+    encoded,
+    make_endpoint,
+)
 from ._outputs import (
     FORMS,
     AsyncTexts,
@@ -42,7 +59,8 @@ def avl(
     retries: RetryPolicy | None = None,
     allow_insecure_key: bool = False,
 ) -> AsyncVL:
-    """As `vl`, for asyncio and trio: its methods are awaited, and what is streamed is an async generator.
+    """As `vl`, for asyncio and trio: its methods are awaited, and what is streamed is an async
+    generator.
 
     Without a `transport`, anyio (extra `anyio`) carries each request on a connection of its own.
     """
@@ -51,11 +69,19 @@ def avl(
         from moondream_transports import AnyioTransport
 
         transport = AnyioTransport(max_idle=0)  # so that there is nothing to close
-    return AsyncVL(AsyncClient(transport, where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries), model)
+    return AsyncVL(
+        AsyncClient(
+            transport, where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries
+        ),
+        model,
+    )
 
 
 class AsyncVL:
-    """What `avl` gives: as `VL`, with methods to await. Close what is streamed with `aclose()` if you leave it early."""
+    """What `avl` gives: as `VL`, with methods to await.
+
+    Close what is streamed with `aclose()` if you leave it early.
+    """
 
     def __init__(self, client: AsyncClient, model: str | None = None) -> None:
         self._client = client
@@ -66,10 +92,17 @@ class AsyncVL:
         return Base64EncodedImage(encoded(image).data_url)
 
     async def caption(
-        self, image: Picture, length: Length = "normal", stream: bool = False, settings: SamplingSettings | None = None
+        self,
+        image: Picture,
+        length: Length = "normal",
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
     ) -> CaptionOutput[AsyncTexts]:
-        """Describe a picture: `["caption"]` is text, or an async generator of its pieces."""
-        return cast("CaptionOutput[AsyncTexts]", await self._answer(self._calls.caption(image, length, settings), "caption", stream))
+        """Describe a picture: `["caption"]` is text, or an async generator of its chunks."""
+        return cast(
+            "CaptionOutput[AsyncTexts]",
+            await self._answer(self._calls.caption(image, length, settings), "caption", stream),
+        )
 
     async def query(
         self,
@@ -80,7 +113,7 @@ class AsyncVL:
         reasoning: bool = False,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> QueryOutput[AsyncTexts]:
-        """Ask a question: `["answer"]` is text, or an async generator of its pieces."""
+        """Ask a question: `["answer"]` is text, or an async generator of its chunks."""
         call = self._calls.query(image, question, settings, reasoning, spatial_refs)
         return cast("QueryOutput[AsyncTexts]", await self._answer(call, "answer", stream))
 
@@ -91,8 +124,13 @@ class AsyncVL:
         settings: SamplingSettings | None = None,
         reasoning: bool | None = None,
     ) -> ChatOutput[AsyncTexts]:
-        """Continue a conversation: `["message"]` is the next message, or an async generator of the pieces of its text."""
-        return cast("ChatOutput[AsyncTexts]", await self._answer(self._calls.chat(messages, settings, reasoning), "message", stream))
+        """Continue a conversation: `["message"]` is the next message, or an async generator of the
+        chunks of its text.
+        """
+        return cast(
+            "ChatOutput[AsyncTexts]",
+            await self._answer(self._calls.chat(messages, settings, reasoning), "message", stream),
+        )
 
     async def segment(
         self,
@@ -102,11 +140,19 @@ class AsyncVL:
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> SegmentOutput | AsyncGenerator[SegmentUpdate, None]:
-        """Outline an object: a dictionary, or an async generator of updates, the last of which has `["completed"]`."""
+        """Outline an object: a dictionary, or an async generator of updates, the last of which has
+        `["completed"]`.
+        """
         call = self._calls.segment(image, object, spatial_refs, settings)
-        return AsyncParts(await self._opened(call), FORMS["segment"].part) if stream else cast(SegmentOutput, await self._whole(call))
+        return (
+            AsyncParts(await self._opened(call), FORMS["segment"].part)
+            if stream
+            else cast(SegmentOutput, await self._whole(call))
+        )
 
-    async def detect(self, image: Picture, object: str, settings: SamplingSettings | None = None) -> DetectOutput:
+    async def detect(
+        self, image: Picture, object: str, settings: SamplingSettings | None = None
+    ) -> DetectOutput:
         """Find the boxes of all objects of a kind."""
         return cast(DetectOutput, await self._whole(self._calls.detect(image, object, settings)))
 
@@ -118,7 +164,9 @@ class AsyncVL:
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> PointOutput:
         """Find the centres of all objects of a kind."""
-        return cast(PointOutput, await self._whole(self._calls.point(image, object, settings, spatial_refs)))
+        return cast(
+            PointOutput, await self._whole(self._calls.point(image, object, settings, spatial_refs))
+        )
 
     async def aclose(self) -> None:
         """Nothing is held between two calls; a transport of your own is yours to close."""
@@ -126,7 +174,12 @@ class AsyncVL:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.aclose()
 
     async def _answer(self, call: Call, name: str, stream: bool) -> dict[str, Any]:
@@ -139,16 +192,25 @@ class AsyncVL:
         return output
 
     async def _whole(self, call: Call) -> dict[str, Any]:
-        return FORMS[call.request.skill].whole(await self._client.send(call.request, extra_body=call.extra_body))
+        return FORMS[call.request.skill].whole(
+            await self._client.send(call.request, extra_body=call.extra_body)
+        )
 
     async def _opened(self, call: Call) -> AsyncClientStream[Any]:
         return await self._client.stream(call.request, extra_body=call.extra_body).__aenter__()
 
 
 class AsyncParts(AsyncGenerator[T, None]):
-    """As `Parts`. One that is dropped before its end closes itself with a ResourceWarning, as an `AsyncClientStream` does."""
+    """As `Parts`. One that is dropped before its end closes itself with a ResourceWarning, as an
+    `AsyncClientStream` does.
+    """
 
-    def __init__(self, stream: AsyncClientStream[Any], part: Callable[[Event], Any], output: Output | None = None) -> None:
+    def __init__(
+        self,
+        stream: AsyncClientStream[Any],
+        part: Callable[[Event], Any],
+        output: Output | None = None,
+    ) -> None:
         self._stream = stream
         self._part = part
         self._output = None if output is None else weakref(output)

@@ -1,4 +1,6 @@
-"""The documented methods' arguments, made into requests: what the sync and the async surface have in common."""
+"""The documented methods' arguments, made into requests: what the sync and the async surface have
+in common.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ SamplingSettings: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, repr=False)
 class Base64EncodedImage:
-    """A picture as requests carry it: a data URL. What `encode_image` of a model gives, to be used for several requests."""
+    """A picture as requests carry it: a data URL. What `encode_image` of a model gives, to be used
+    for several requests.
+    """
 
     image_url: str
 
@@ -41,7 +45,9 @@ Picture: TypeAlias = "Image.Image | Base64EncodedImage | EncodedImage | bytes | 
 Length: TypeAlias = Literal["normal", "short", "long"]
 
 
-_OF_A_CHAT = frozenset({"temperature", "top_p", "max_tokens"})  # the settings that the official package passes on
+_OF_A_CHAT = frozenset(
+    {"temperature", "top_p", "max_tokens"}
+)  # the settings that the official package passes on
 
 
 class Call(NamedTuple):
@@ -53,7 +59,11 @@ class Call(NamedTuple):
 
 def encoded(image: Picture) -> EncodedImage:
     """A picture of any kind that is taken. Raises as `sansio_moondream.encode_image` does."""
-    return EncodedImage(image.image_url) if isinstance(image, Base64EncodedImage) else encode_image(image)
+    return (
+        EncodedImage(image.image_url)
+        if isinstance(image, Base64EncodedImage)
+        else encode_image(image)
+    )
 
 
 class Calls:
@@ -73,30 +83,70 @@ class Calls:
         if question is None:
             raise ValueError("question parameter is required")
         picture = None if image is None else encoded(image)
-        asked = QueryRequest(question=question, image=picture, reasoning=reasoning or None, spatial_refs=spatial_refs, model=self._model)
+        asked = QueryRequest(
+            question=question,
+            image=picture,
+            reasoning=reasoning or None,
+            spatial_refs=spatial_refs,
+            model=self._model,
+        )
         return Call(asked, _settings(settings))
 
     def caption(self, image: Picture, length: Length, settings: SamplingSettings | None) -> Call:
-        return Call(CaptionRequest(image=encoded(image), length=length, model=self._model), _settings(settings))
+        return Call(
+            CaptionRequest(image=encoded(image), length=length, model=self._model),
+            _settings(settings),
+        )
 
-    def chat(self, messages: Iterable[Mapping[str, Any]], settings: SamplingSettings | None, reasoning: bool | None) -> Call:
+    def chat(
+        self,
+        messages: Iterable[Mapping[str, Any]],
+        settings: SamplingSettings | None,
+        reasoning: bool | None,
+    ) -> Call:
         sampling = {name: value for name, value in (settings or {}).items() if name in _OF_A_CHAT}
-        asked = ChatRequest(messages=messages, reasoning=reasoning, settings=Settings(**sampling) if sampling else None, model=self._model)
+        asked = ChatRequest(
+            messages=messages,
+            reasoning=reasoning,
+            settings=Settings(**sampling) if sampling else None,
+            model=self._model,
+        )
         return Call(asked, {})
 
-    def segment(self, image: Picture, object: str, spatial_refs: Iterable[SpatialRef] | None, settings: SamplingSettings | None) -> Call:
-        asked = SegmentRequest(image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model)
+    def segment(
+        self,
+        image: Picture,
+        object: str,
+        spatial_refs: Iterable[SpatialRef] | None,
+        settings: SamplingSettings | None,
+    ) -> Call:
+        asked = SegmentRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+        )
         return Call(asked, _settings(settings))
 
     def detect(self, image: Picture, object: str, settings: SamplingSettings | None) -> Call:
-        return Call(DetectRequest(image=encoded(image), object=object, model=self._model), _settings(settings))
+        return Call(
+            DetectRequest(image=encoded(image), object=object, model=self._model),
+            _settings(settings),
+        )
 
-    def point(self, image: Picture, object: str, settings: SamplingSettings | None, spatial_refs: Iterable[SpatialRef] | None) -> Call:
-        asked = PointRequest(image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model)
+    def point(
+        self,
+        image: Picture,
+        object: str,
+        settings: SamplingSettings | None,
+        spatial_refs: Iterable[SpatialRef] | None,
+    ) -> Call:
+        asked = PointRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+        )
         return Call(asked, _settings(settings))
 
 
-def make_endpoint(api_key: str | None, endpoint: str | None, local: bool, allow_insecure_key: bool) -> Endpoint:
+def make_endpoint(
+    api_key: str | None, endpoint: str | None, local: bool, allow_insecure_key: bool
+) -> Endpoint:
     """Where a model is asked. Raises ValueError for what is not to be had here."""
     if local:
         raise ValueError(

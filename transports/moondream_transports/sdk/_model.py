@@ -7,10 +7,28 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from weakref import ref as weakref
 
-from moondream_transports import Client, ClientStream, Hooks, RetryPolicy, Timeouts, Transport, UrllibTransport
+from moondream_transports import (
+    Client,
+    ClientStream,
+    Hooks,
+    RetryPolicy,
+    Timeouts,
+    Transport,
+    UrllibTransport,
+)
 from sansio_moondream import Event, Limits
 
-from ._calls import Base64EncodedImage, Call, Calls, Length, Picture, SamplingSettings, SpatialRef, encoded, make_endpoint
+from ._calls import (
+    Base64EncodedImage,
+    Call,
+    Calls,
+    Length,
+    Picture,
+    SamplingSettings,
+    SpatialRef,
+    encoded,
+    make_endpoint,
+)
 from ._outputs import (
     FORMS,
     CaptionOutput,
@@ -44,18 +62,29 @@ def vl(
 ) -> VL:
     """A model behind an endpoint, the cloud's if none is named.
 
-    The arguments behind `model` are this library's: see `Client` and `Endpoint`. Without a `transport`, urllib carries each request on a
-    connection of its own. Raises ValueError for `local=True`, and for a key that would go over plain http.
-    """
+    The arguments behind `model` are this library's: see `Client` and `Endpoint`. Without a
+    `transport`, urllib carries each request on a connection of its own. Raises ValueError for
+    `local=True`, and for a key that would go over plain http."""
     where = make_endpoint(api_key, endpoint, local, allow_insecure_key)
-    return VL(Client(transport or UrllibTransport(), where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries), model)
+    return VL(
+        Client(
+            transport or UrllibTransport(),
+            where,
+            timeouts=timeouts,
+            limits=limits,
+            hooks=hooks,
+            retries=retries,
+        ),
+        model,
+    )
 
 
 class VL:
-    """What `vl` gives: the documented methods, and the same dictionaries. Each raises the errors of `sansio_moondream`.
+    """What `vl` gives: the documented methods, and the same dictionaries. Each raises the errors of
+    `sansio_moondream`.
 
-    With `stream=True` the request leaves at the call; what is streamed is a generator. Close it to stop the answer, or just drop it.
-    """
+    With `stream=True` the request leaves at the call; what is streamed is a generator. Close it to
+    stop the answer, or just drop it."""
 
     def __init__(self, client: Client, model: str | None = None) -> None:
         self._client = client
@@ -66,10 +95,17 @@ class VL:
         return Base64EncodedImage(encoded(image).data_url)
 
     def caption(
-        self, image: Picture, length: Length = "normal", stream: bool = False, settings: SamplingSettings | None = None
+        self,
+        image: Picture,
+        length: Length = "normal",
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
     ) -> CaptionOutput[Texts]:
-        """Describe a picture: `["caption"]` is text, or a generator of its pieces."""
-        return cast("CaptionOutput[Texts]", self._answer(self._calls.caption(image, length, settings), "caption", stream))
+        """Describe a picture: `["caption"]` is text, or a generator of its chunks."""
+        return cast(
+            "CaptionOutput[Texts]",
+            self._answer(self._calls.caption(image, length, settings), "caption", stream),
+        )
 
     def query(
         self,
@@ -80,7 +116,7 @@ class VL:
         reasoning: bool = False,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> QueryOutput[Texts]:
-        """Ask a question: `["answer"]` is text, or a generator of its pieces."""
+        """Ask a question: `["answer"]` is text, or a generator of its chunks."""
         call = self._calls.query(image, question, settings, reasoning, spatial_refs)
         return cast("QueryOutput[Texts]", self._answer(call, "answer", stream))
 
@@ -91,8 +127,13 @@ class VL:
         settings: SamplingSettings | None = None,
         reasoning: bool | None = None,
     ) -> ChatOutput[Texts]:
-        """Continue a conversation: `["message"]` is the next message, or a generator of the pieces of its text."""
-        return cast("ChatOutput[Texts]", self._answer(self._calls.chat(messages, settings, reasoning), "message", stream))
+        """Continue a conversation: `["message"]` is the next message, or a generator of the chunks
+        of its text.
+        """
+        return cast(
+            "ChatOutput[Texts]",
+            self._answer(self._calls.chat(messages, settings, reasoning), "message", stream),
+        )
 
     def segment(
         self,
@@ -102,11 +143,19 @@ class VL:
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> SegmentOutput | Generator[SegmentUpdate, None, None]:
-        """Outline an object: a dictionary, or a generator of updates, the last of which has `["completed"]`."""
+        """Outline an object: a dictionary, or a generator of updates, the last of which has
+        `["completed"]`.
+        """
         call = self._calls.segment(image, object, spatial_refs, settings)
-        return Parts(self._opened(call), FORMS["segment"].part) if stream else cast(SegmentOutput, self._whole(call))
+        return (
+            Parts(self._opened(call), FORMS["segment"].part)
+            if stream
+            else cast(SegmentOutput, self._whole(call))
+        )
 
-    def detect(self, image: Picture, object: str, settings: SamplingSettings | None = None) -> DetectOutput:
+    def detect(
+        self, image: Picture, object: str, settings: SamplingSettings | None = None
+    ) -> DetectOutput:
         """Find the boxes of all objects of a kind."""
         return cast(DetectOutput, self._whole(self._calls.detect(image, object, settings)))
 
@@ -118,7 +167,9 @@ class VL:
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> PointOutput:
         """Find the centres of all objects of a kind."""
-        return cast(PointOutput, self._whole(self._calls.point(image, object, settings, spatial_refs)))
+        return cast(
+            PointOutput, self._whole(self._calls.point(image, object, settings, spatial_refs))
+        )
 
     def close(self) -> None:
         """Nothing is held between two calls; a transport of your own is yours to close."""
@@ -126,7 +177,12 @@ class VL:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _answer(self, call: Call, name: str, stream: bool) -> dict[str, Any]:
@@ -139,19 +195,24 @@ class VL:
         return output
 
     def _whole(self, call: Call) -> dict[str, Any]:
-        return FORMS[call.request.skill].whole(self._client.send(call.request, extra_body=call.extra_body))
+        return FORMS[call.request.skill].whole(
+            self._client.send(call.request, extra_body=call.extra_body)
+        )
 
     def _opened(self, call: Call) -> ClientStream[Any]:
         return self._client.stream(call.request, extra_body=call.extra_body).__enter__()
 
 
 class Parts(Generator[T, None, None]):
-    """The parts of an answer as they come. Like a generator it ends by `close`, by an exception, or when it is dropped.
+    """The parts of an answer as they come. Like a generator it ends by `close`, by an exception, or
+    when it is dropped.
 
-    It is none: one that was never begun could not close the stream that it reads. What is known at the end goes into `output`.
-    """
+    It is none: one that was never begun could not close the stream that it reads. What is known at
+    the end goes into `output`."""
 
-    def __init__(self, stream: ClientStream[Any], part: Callable[[Event], Any], output: Output | None = None) -> None:
+    def __init__(
+        self, stream: ClientStream[Any], part: Callable[[Event], Any], output: Output | None = None
+    ) -> None:
         self._stream = stream
         self._part = part
         self._output = None if output is None else weakref(output)

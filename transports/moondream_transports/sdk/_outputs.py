@@ -45,14 +45,14 @@ class Place(TypedDict):
 
 
 class CaptionOutput(TypedDict, Generic[G]):
-    """A caption whole, or piece by piece."""
+    """A caption whole, or chunk by chunk."""
 
     caption: str | G
     request_id: str | None
 
 
 class QueryOutput(TypedDict, Generic[G]):
-    """An answer whole, or piece by piece."""
+    """An answer whole, or chunk by chunk."""
 
     answer: str | G
     reasoning: NotRequired[dict[str, Any]]
@@ -69,7 +69,7 @@ class ChatMessage(TypedDict):
 
 
 class ChatOutput(TypedDict, Generic[G]):
-    """A message whole, or the pieces of its text."""
+    """A message whole, or the chunks of its text."""
 
     message: ChatMessage | G
     finish_reason: str | None
@@ -86,7 +86,9 @@ class SegmentOutput(TypedDict):
 
 
 class SegmentUpdate(TypedDict, total=False):
-    """One of the dictionaries of a streamed outline: the box, a piece of the coarse path, or the end."""
+    """One of the dictionaries of a streamed outline: the box, a chunk of the coarse path, or the
+    end.
+    """
 
     bbox: Region | None
     chunk: str
@@ -111,13 +113,17 @@ class PointOutput(TypedDict):
 
 
 class Output(dict[str, Any]):
-    """A dictionary that what streams into it can know without keeping it: a ring would keep a stream open that was dropped."""
+    """A dictionary that what streams into it can know without keeping it: a ring would keep a
+    stream open that was dropped.
+    """
 
     __slots__ = ("__weakref__",)
 
 
 class Form(NamedTuple):
-    """What becomes of an answer: of a whole one, and of each event of one that is streamed (None: nothing)."""
+    """What becomes of an answer: of a whole one, and of each event of one that is streamed (None:
+    nothing).
+    """
 
     whole: Callable[[Any], dict[str, Any]]
     part: Callable[[Event], Any]
@@ -129,13 +135,23 @@ def beside(result: Result) -> dict[str, Any]:
     if isinstance(result, ChatResult):
         known["finish_reason"] = result.metadata.finish_reason or "stop"
     elif isinstance(result, QueryResult) and result.reasoning is not None:
-        known["reasoning"] = {"text": result.reasoning.text, "grounding": _grounding(result.reasoning)}
+        known["reasoning"] = {
+            "text": result.reasoning.text,
+            "grounding": _grounding(result.reasoning),
+        }
     return known
 
 
 def output_for(name: str, request: Request[Any]) -> Output:
-    """Of a streamed answer. What `beside` will tell has its names there from the beginning, so that nobody sees a dictionary grow."""
-    later = {"chat": ["finish_reason"], "query": ["reasoning"] if getattr(request, "reasoning", None) else []}
+    """Of a streamed answer.
+
+    What `beside` will tell has its names there from the beginning, so that nobody sees a dictionary
+    grow.
+    """
+    later = {
+        "chat": ["finish_reason"],
+        "query": ["reasoning"] if getattr(request, "reasoning", None) else [],
+    }
     return Output(dict.fromkeys([name, "request_id", *later.get(request.skill, [])]))
 
 
@@ -143,7 +159,9 @@ def complete(output: weakref[Output] | None, event: Event) -> None:
     """Put in what is known at the end, if that is it and the dictionary is still wanted."""
     wanted = None if output is None else output()
     if wanted is not None and isinstance(event, Completed):
-        wanted.update({name: value for name, value in beside(event.result).items() if name in wanted})
+        wanted.update(
+            {name: value for name, value in beside(event.result).items() if name in wanted}
+        )
 
 
 def _query(result: QueryResult) -> dict[str, Any]:
@@ -188,7 +206,13 @@ def _update(event: Event) -> dict[str, Any] | None:
             return {"chunk": event.data}
         case Completed(SegmentResult() as result):
             box = None if result.bbox is None else _region(result.bbox)
-            return {"path": result.path, "bbox": box, "completed": True, **_parse_error(result), **beside(result)}
+            return {
+                "path": result.path,
+                "bbox": box,
+                "completed": True,
+                **_parse_error(result),
+                **beside(result),
+            }
         case _:
             return None
 
@@ -199,7 +223,11 @@ def _region(box: BBox) -> Region:
 
 def _grounding(reasoning: Reasoning) -> list[dict[str, Any]]:
     return [
-        {"start_idx": part.start_idx, "end_idx": part.end_idx, "points": [[point.x, point.y] for point in part.points]}
+        {
+            "start_idx": part.start_idx,
+            "end_idx": part.end_idx,
+            "points": [[point.x, point.y] for point in part.points],
+        }
         for part in reasoning.grounding
     ]
 

@@ -1,0 +1,1 @@
+"""Path text to polygons, pixels and SVG."""

@@ -1,0 +1,206 @@
+"""Path commands to polygons: curves become chords that stay within a tolerance of them.
+
+Source: SVG 2, chapter 9 (what the commands mean), and its implementation notes, B.2 (arcs from end
+points to centres)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from .paths import Command
+
+Point: TypeAlias = tuple[float, float]
+Polygon: TypeAlias = tuple[Point, ...]
+
+_NO_RADIUS = 1e-30  # of an arc
+_NO_WAY = 1e-9  # for an arc, in radii: only rounding keeps its ends apart
+# of one curve: plenty for one that fills a picture, and a bound for one that is absurdly large
+_MOST_CHORDS = 1000
+MAX_POINTS = 1_000_000
+"""Of all polygons of one path.
+
+An outline has a few thousand; a hostile path of a few kilobytes could have any number.
+"""
+
+
+def flatten(
+    commands: Iterable[Command],
+    *,
+    scale: tuple[float, float] = (1.0, 1.0),
+    offset: tuple[float, float] = (0.0, 0.0),
+    tolerance: float = 0.1,
+    size: tuple[float, float] | None = None,
+) -> tuple[Polygon, ...]:
+    """The polygons that a path fills: each subpath, closed, with its curves as chords.
+
+    `scale` and then `offset` place the path; the points come out in that unit, and no chord is
+    further than `tolerance` of it from its curve. What encloses nothing (fewer than three points)
+    is left out. Polygons may overlap: fill them by the rule `nonzero`.
+
+    `size` (width, height) is that of a picture with its corner at (0, 0), where only what is in it
+    counts: a curve that lies wholly beyond one of its edges becomes a single chord, which fills the
+    same of the picture.
+
+    Raises ValueError for more than `MAX_POINTS` points.
+    """
+    pen = _Pen(scale, offset, tolerance, size)
+    for command in commands:
+        pen.draw(command)
+    return tuple(tuple(polygon) for polygon in pen.polygons if len(polygon) > 2)
+
+
+class _Pen:
+    """Draws in the path's own unit, and puts the points down where they belong."""
+
+    def __init__(
+        self,
+        scale: tuple[float, float],
+        offset: tuple[float, float],
+        tolerance: float,
+        size: tuple[float, float] | None,
+    ) -> None:
+        self.polygons: list[list[Point]] = []
+        self._width, self._height = scale
+        self._left, self._top = offset
+        self._tolerance = tolerance
+        self._size = size
+        self._count = 0
+        self._start: Point = (0.0, 0.0)
+        self._at: Point = (0.0, 0.0)
+        self._handle: tuple[str, Point] = (
+            "",
+            (0.0, 0.0),
+        )  # the last curve's kind and its last control point, for S and T
+        self._open = False
+
+    def draw(self, command: Command) -> None:
+        letter, values = command.letter.upper(), command.arguments
+        x, y = self._at if command.letter.islower() else (0.0, 0.0)
+        ends_in = "", self._at
+        if letter == "Z":
+            self._at, self._open = self._start, False
+        elif letter == "H":
+            self._add([(x + values[0], self._at[1])])
+        elif letter == "V":
+            self._add([(self._at[0], y + values[0])])
+        elif letter == "A":
+            rx, ry, degrees, large, sweep, dx, dy = values
+            self._add(self._arc(rx, ry, degrees, large == sweep, bool(sweep), x + dx, y + dy))
+        else:
+            points = [(x + dx, y + dy) for dx, dy in zip(values[::2], values[1::2], strict=True)]
+            if letter == "M":
+                self._start = self._at = points[0]
+                self._open = False
+            elif letter == "L":
+                self._add(points)
+            else:
+                ends_in = self._curve(letter, points)
+        self._handle = ends_in
+
+    def _curve(self, letter: str, points: list[Point]) -> tuple[str, Point]:
+        kind = "C" if letter in "CS" else "Q"
+        start = self._at
+        if (
+            letter in "ST"
+        ):  # the first control point mirrors the last one of a curve of the same kind
+            previous, (x, y) = self._handle
+            points.insert(0, (2 * start[0] - x, 2 * start[1] - y) if previous == kind else start)
+        first, second, end = points[0], points[-2], points[-1]
+        if kind == "Q":  # is a cubic curve, too
+            first, second = (
+                (p[0] + 2 * (first[0] - p[0]) / 3, p[1] + 2 * (first[1] - p[1]) / 3)
+                for p in (start, end)
+            )
+        self._add(self._cubic(start, first, second, end))
+        return kind, points[-2]
+
+    def _add(self, points: Iterable[Point]) -> None:
+        if not self._open:
+            self.polygons.append([self._placed(self._at)])
+            self._open = True
+            self._count += 1
+        for point in points:
+            self.polygons[-1].append(self._placed(point))
+            self._at = point
+            self._count += 1
+        if self._count > MAX_POINTS:
+            raise ValueError(
+                f"the path has more than {MAX_POINTS} points: that is no outline, so it is not drawn"
+            )
+
+    def _placed(self, point: Point) -> Point:
+        return self._left + point[0] * self._width, self._top + point[1] * self._height
+
+    def _is_beyond(self, *corners: Point) -> bool:
+        """Whether all that lies between these corners is beyond one edge of the picture."""
+        if self._size is None:
+            return False
+        xs, ys = zip(*map(self._placed, corners), strict=True)
+        return any(
+            all(value <= 0 for value in values) or all(value >= edge for value in values)
+            for values, edge in zip((xs, ys), self._size, strict=True)
+        )
+
+    def _cubic(self, p: Point, q: Point, r: Point, s: Point) -> Iterator[Point]:
+        bend = 6 * max(
+            math.hypot(
+                (a[0] - 2 * b[0] + c[0]) * self._width, (a[1] - 2 * b[1] + c[1]) * self._height
+            )
+            for a, b, c in ((p, q, r), (q, r, s))
+        )
+        count = 1 if self._is_beyond(p, q, r, s) else self._chords(bend)
+        for i in range(1, count):
+            t = i / count
+            u = 1 - t
+            a, b, c, d = u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t
+            yield (
+                a * p[0] + b * q[0] + c * r[0] + d * s[0],
+                a * p[1] + b * q[1] + c * r[1] + d * s[1],
+            )
+        yield s
+
+    def _arc(
+        self, rx: float, ry: float, degrees: float, same: bool, sweep: bool, x: float, y: float
+    ) -> Iterator[Point]:
+        """To (x, y). `same`: the flags for the large arc and for the sweep are."""
+        (x0, y0), rx, ry = self._at, max(abs(rx), _NO_RADIUS), max(abs(ry), _NO_RADIUS)
+        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        # Half the way, in a unit in which the ellipse is a circle of radius 1, turned upright.
+        hx, hy = (
+            (cos * (x0 - x) + sin * (y0 - y)) / 2 / rx,
+            (cos * (y0 - y) - sin * (x0 - x)) / 2 / ry,
+        )
+        half = math.hypot(hx, hy)
+        if min(rx, ry) > _NO_RADIUS and half > _NO_WAY:  # else it is a line
+            if half > 1:  # too small to reach: as large as it needs to be
+                rx, ry, hx, hy, half = rx * half, ry * half, hx / half, hy / half, 1.0
+            away = math.copysign(math.sqrt((1 - half) * (1 + half)) / half, -1 if same else 1)
+            cx, cy = away * hy, -away * hx
+            first = math.atan2(hy - cy, hx - cx)
+            turn = (math.atan2(-hy - cy, -hx - cx) - first) % math.tau - (0 if sweep else math.tau)
+            # And back: centre + a * cos(angle) + b * sin(angle).
+            (ax, ay), (bx, by) = (rx * cos, rx * sin), (-ry * sin, ry * cos)
+            mx, my = (x0 + x) / 2 + cx * ax + cy * bx, (y0 + y) / 2 + cx * ay + cy * by
+            reach = math.hypot(
+                ax * self._width, ay * self._height, bx * self._width, by * self._height
+            )
+            # The ellipse's own box. The ends are on it but for rounding, which is large where the
+            # numbers are.
+            ex, ey = math.hypot(ax, bx), math.hypot(ay, by)
+            is_beyond = self._is_beyond((mx - ex, my - ey), (mx + ex, my + ey), (x0, y0), (x, y))
+            count = 1 if is_beyond else self._chords(turn * turn * reach)
+            for i in range(1, count):
+                angle = first + turn * i / count
+                c, s = math.cos(angle), math.sin(angle)
+                yield mx + c * ax + s * bx, my + c * ay + s * by
+        yield x, y
+
+    def _chords(self, bend: float) -> int:
+        """How many chords a curve needs. `bend` is the largest length of its second derivative.
+
+        Between n chords and the curve are at most bend / (8 n * n).
+        """
+        count = math.sqrt(bend / self._tolerance / 8)
+        return math.ceil(max(count, 1)) if count < _MOST_CHORDS else _MOST_CHORDS

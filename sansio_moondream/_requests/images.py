@@ -1,0 +1,246 @@
+"""Pictures as the service takes them: a data URL of a JPEG, PNG, WebP or GIF of at most 10 MB.
+
+Source: the service's API reference (formats and size), and its clients (RGB, JPEG at quality 95).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_BYTES = 10 * 1024 * 1024
+# where Pillow, too, calls a picture a decompression bomb (twice its MAX_IMAGE_PIXELS)
+MAX_PIXELS = 178_956_970
+MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr when asked for more
+_READ_IT_YOURSELF = (
+    ". Files are not opened here: give the bytes that you read, or what Pillow's Image.open gives"
+)
+_DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
+_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {
+    0xC4,
+    0xC8,
+    0xCC,
+}  # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1)
+
+
+class EncodedImage(Struct, frozen=True):
+    """A picture ready to send.
+
+    Make one with `encode_image`; raises ValueError for anything but a base64 data URL of a picture.
+    """
+
+    data_url: str
+
+    def __post_init__(self) -> None:
+        _data_url_head(self.data_url)
+
+    @property
+    def media_type(self) -> str:
+        """For example `"image/jpeg"`."""
+        return _data_url_head(self.data_url)[1]
+
+    @property
+    def data(self) -> bytes:
+        """The encoded picture itself."""
+        return base64.b64decode(self.data_url[_data_url_head(self.data_url).end() :])
+
+    def __repr__(self) -> str:
+        return f"<EncodedImage {self.media_type}, {len(self.data_url):,} characters>"
+
+
+def encode_image(
+    image: Image.Image | bytes | bytearray | memoryview | str | EncodedImage,
+    *,
+    quality: int = 95,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> EncodedImage:
+    """Turn a picture into what requests carry.
+
+    Bytes of a JPEG, PNG, WebP or GIF pass as they are, and so does a base64 data URL of one. A
+    Pillow image (extra `images`) becomes a JPEG: its first frame, turned as its EXIF orientation
+    says, transparency on white, RGB. Greys of more than 8 bits (modes `I` and `I;16`) are taken as
+    16 bits. No EXIF data, comment or colour profile goes along.
+
+    Raises ValueError for bytes of another format, for more than `max_bytes` when encoded, and for
+    more than `max_pixels` (before the picture is decompressed); TypeError for anything else, a path
+    or file included: reading is the caller's. What Pillow raises for a picture that it cannot
+    decode comes out as it is (OSError, mostly)."""
+    if isinstance(image, EncodedImage):
+        return image
+    if isinstance(image, str):
+        image = _from_data_url(image)
+    if isinstance(image, bytes | bytearray | memoryview):
+        data = bytes(image)
+        media_type, width, height = image_info(data)
+        if media_type is None:
+            raise ValueError(
+                f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. Open other formats with Pillow"
+            )
+        _check_pixels(width or 0, height or 0, max_pixels)
+    elif hasattr(image, "getexif") and hasattr(
+        image, "convert"
+    ):  # a Pillow image; Pillow itself is imported only for one
+        media_type, data = "image/jpeg", _to_jpeg(image, quality, max_pixels)
+    else:
+        raise TypeError(
+            f"a picture should be a Pillow image, bytes or a data URL, not {type(image).__name__}{_READ_IT_YOURSELF}"
+        )
+    if len(data) > max_bytes:
+        raise ValueError(
+            f"the picture has {len(data):,} bytes, and the service takes at most {max_bytes:,}: make it smaller"
+        )
+    return EncodedImage(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
+
+
+def image_info(data: bytes) -> tuple[str | None, int | None, int | None]:
+    """Media type, width and height of an encoded picture, from its first bytes;
+
+    None for what they do not tell.
+    """
+    for media_type, is_format, size in _FORMATS:
+        if is_format(data):
+            try:
+                return media_type, *size(data)
+            except (struct.error, IndexError):  # cut short, or broken
+                return media_type, None, None
+    return None, None, None
+
+
+def _check_pixels(width: int, height: int, most: int) -> None:
+    if width * height > most:
+        raise ValueError(
+            f"the picture has {width} x {height} pixels, more than {most:,}: a decompression bomb, or too large to send"
+        )
+
+
+def _from_data_url(url: str) -> bytes:
+    data = url[_data_url_head(url).end() :]
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise ValueError(f"the data URL's base64 is broken: {error}") from error
+
+
+def _data_url_head(url: str) -> re.Match[str]:
+    """What comes before the base64 text; its group is the media type."""
+    head = _DATA_URL_HEAD.match(url)
+    if head is None:
+        raise ValueError(
+            f"a picture given as text should be a base64 data URL (data:image/...;base64,...), not {url[:40]!r}{_READ_IT_YOURSELF}"
+        )
+    return head
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _gif_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, 6)
+    return width, height
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """From the first chunk's own header: RFC 9649, sections 2.5 to 2.7."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, low, high = struct.unpack_from(
+            "<IHB", data, 23
+        )  # the byte before the width is reserved: the last of four
+        return (width >> 8) + 1, (high << 16 | low) + 1
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    at = 2
+    while True:
+        if data[at] != 0xFF:
+            raise IndexError("no marker where one should be")
+        while data[at + 1] == 0xFF:  # fill bytes
+            at += 1
+        marker = data[at + 1]
+        if marker in _JPEG_SIZE_MARKERS:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+
+
+_FORMATS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int, int]]], ...] = (
+    ("image/jpeg", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg_size),
+    ("image/png", lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), _png_size),
+    ("image/gif", lambda data: data[:6] in (b"GIF87a", b"GIF89a"), _gif_size),
+    ("image/webp", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", _webp_size),
+)
+
+
+def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
+    from PIL import Image
+
+    _check_pixels(*image.size, max_pixels)
+    picture = upright(image)
+    if max(picture.size) > MAX_JPEG_SIDE:
+        raise ValueError(
+            f"the picture has {picture.width} x {picture.height} pixels, and a JPEG has at most {MAX_JPEG_SIDE:,} a side"
+        )
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert(
+            "RGB"
+        )
+    picture.info.clear()  # Pillow would write the comment, and refuse one that is too long
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A copy of a picture as `encode_image` reads it: its first frame, turned as its EXIF
+    orientation says.
+
+    In mode `RGB`, or `RGBA` where it has transparency. Coordinates in answers are fractions of
+    this."""
+    from PIL import Image
+
+    frame = _first_frame(image)
+    if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
+        frame = Image.eval(frame.convert("I"), lambda value: value / 257).convert("L")
+    if frame.has_transparency_data:
+        return frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
+    return frame.convert("RGB")
+
+
+def _first_frame(image: Image.Image) -> Image.Image:
+    """A copy of the first frame, the right way up.
+
+    The caller's image stays at the frame where it was.
+    """
+    from PIL import ImageOps
+
+    position = image.tell()
+    if position != 0:
+        if (
+            image.format == "PNG"
+        ):  # from the middle of an animation, Pillow (13.0 still) goes back but never forward again
+            image.seek(getattr(image, "n_frames", 1) - 1)
+        image.seek(0)
+    try:
+        return ImageOps.exif_transpose(image)
+    except SyntaxError:  # Pillow's word for EXIF data that is none
+        return image.copy()
+    finally:
+        if position != 0:
+            image.seek(position)

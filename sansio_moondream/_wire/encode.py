@@ -1,0 +1,260 @@
+"""Events and results back to the bytes that a server would send for them, in each dialect: for test
+servers, recordings and demos.
+
+The bytes are spelled as the servers spell them (Python's json.dumps: ASCII only in a stream, UTF-8
+and compact in a whole answer), and what a dialect has no word for is left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any, assert_never
+
+from msgspec.structs import asdict
+
+from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
+from sansio_moondream._results import (
+    BBox,
+    CaptionResult,
+    ChatResult,
+    DetectResult,
+    PointResult,
+    QueryResult,
+    Reasoning,
+    Result,
+    SegmentResult,
+)
+
+_CHUNK = "chat.completion.chunk"
+
+
+class Dialect(Enum):
+    """The ways in which servers spell a stream.
+
+    ENGINE is the inference engine behind the cloud service, CLOUD the service as its documentation
+    shows it, STATION the local server, and DEMO the documentation's demo of it. CHAT is the only
+    one of chats, and of nothing else: OpenAI's chunks."""
+
+    ENGINE = "engine"
+    CLOUD = "cloud"
+    STATION = "station"
+    DEMO = "demo"
+    CHAT = "chat"
+
+
+def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) -> bytes:
+    """The body of an event stream that decodes to `events`, but for what the dialect cannot say.
+
+    Each event is encoded for itself, so a stream may be encoded chunk by chunk. What a dialect
+    leaves out: STATION and DEMO have no token indices, whole texts, metrics, request ids, finish
+    reasons and reasoning (and no segmentations of their own: those come as ENGINE's); CLOUD no
+    token indices, whole texts, metrics, stats, finish reasons and reasoning; only STATION and DEMO
+    have stats. A segmentation's end keeps its path and box in each. CHAT leaves out token indices,
+    metrics, stats, and a text and reasoning that differ from their deltas; where there is no finish
+    reason, it says `"stop"`, as without one no stream of a chat is whole.
+
+    Raises ValueError for numbers that JSON does not have (NaN, infinite ones), for a chat's result
+    or reasoning in any dialect but CHAT, and for what no chat has in that."""
+    return b"".join(record for event in events for record in _records(event, dialect))
+
+
+def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
+    """The JSON body of a whole answer that decodes to `result`, but for what the dialect cannot
+    say.
+
+    ENGINE and CLOUD have no stats; STATION and DEMO have stats, and no metrics, request ids and
+    finish reasons; CHAT has no metrics and stats.
+
+    Raises ValueError for numbers that JSON does not have (NaN, infinite ones), and for a chat's
+    result in any dialect but CHAT, which has nothing else."""
+    if dialect is Dialect.CHAT:
+        if isinstance(result, ChatResult):
+            return _whole(_whole_chat(result))
+        raise ValueError(f"no chat has a {type(result).__name__}: encode it with another dialect")
+    about = result.metadata
+    local = dialect in (Dialect.STATION, Dialect.DEMO)
+    message: dict[str, Any] = (
+        {}
+        if local
+        else _given({"request_id": about.request_id, "finish_reason": about.finish_reason})
+    )
+    message |= _answer(result)
+    if local:
+        message |= {} if about.stats is None else {"_stats": _given(asdict(about.stats))}
+    elif about.metrics is not None:
+        message["metrics"] = _given(asdict(about.metrics))
+    if isinstance(result, SegmentResult):
+        message |= _given({"parse_error": result.parse_error})
+    return _whole(message | about.extra)
+
+
+def _whole(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _record(message: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(message, allow_nan=False).encode() + b"\n\n"
+
+
+def _records(event: Event, dialect: Dialect) -> list[bytes]:
+    if dialect is Dialect.CHAT:
+        return _chat_records(event)
+    return [_record(message) for message in _messages(event, dialect)]
+
+
+def _messages(event: Event, dialect: Dialect) -> list[dict[str, Any]]:
+    match event:
+        case TextDelta():
+            return [
+                _delta(
+                    {("text" if dialect is Dialect.DEMO else "chunk"): event.text},
+                    event.token_index,
+                    dialect,
+                )
+            ]
+        case PathChunk():
+            return [_delta({"type": "path_delta", "chunk": event.data}, event.token_index, dialect)]
+        case BBox():
+            return [
+                {
+                    "type": "bbox",
+                    "bbox": {
+                        name: getattr(event, name) for name in ("x_min", "x_max", "y_min", "y_max")
+                    },
+                }
+            ]
+        case Unknown():
+            return [event.data]
+        case Completed():
+            return _end(event, dialect)
+        case ReasoningDelta():
+            raise ValueError(f"{type(event).__name__} is of a chat: encode it with Dialect.CHAT")
+        case _:
+            assert_never(event)
+
+
+def _delta(message: dict[str, Any], token_index: int | None, dialect: Dialect) -> dict[str, Any]:
+    if dialect in (Dialect.ENGINE, Dialect.CLOUD):
+        message["completed"] = False
+    if dialect is Dialect.ENGINE and token_index is not None:
+        message["token_index"] = token_index
+    return message
+
+
+def _end(event: Completed, dialect: Dialect) -> list[dict[str, Any]]:
+    result, about = event.result, event.result.metadata
+    by_engine, local = dialect is Dialect.ENGINE, dialect in (Dialect.STATION, Dialect.DEMO)
+    streams = isinstance(result, QueryResult | CaptionResult | SegmentResult)
+    message: dict[str, Any] = {"type": "final"} if isinstance(result, SegmentResult) else {}
+    if streams and not local:
+        message["chunk"] = ""
+    message["completed"] = True
+    if not local:
+        message |= _given({"request_id": about.request_id})
+    if by_engine:
+        message |= _given({"finish_reason": about.finish_reason})
+    if by_engine or not isinstance(result, QueryResult | CaptionResult):
+        message |= _answer(result)
+    if by_engine and about.metrics is not None:
+        message["metrics"] = _given(asdict(about.metrics))
+    if isinstance(result, SegmentResult):
+        message |= _given({"parse_error": result.parse_error})
+    before = [{"stats": _given(asdict(about.stats))}] if local and about.stats is not None else []
+    return [*before, message | about.extra]
+
+
+def _answer(result: Result) -> dict[str, Any]:
+    match result:
+        case QueryResult():
+            return {"answer": result.text} | _given(
+                {"reasoning": result.reasoning and _reasoning(result.reasoning)}
+            )
+        case CaptionResult():
+            return {"caption": result.text}
+        case SegmentResult():
+            return {"path": result.path, "bbox": result.bbox and asdict(result.bbox)}
+        case DetectResult():
+            return {"objects": [asdict(box) for box in result.objects]}
+        case PointResult():
+            return {"points": [asdict(point) for point in result.points]}
+        case ChatResult():
+            raise ValueError("a ChatResult is of a chat: encode it with Dialect.CHAT")
+        case _:
+            assert_never(result)
+
+
+def _reasoning(reasoning: Reasoning) -> dict[str, Any]:
+    return {"text": reasoning.text, "grounding": _grounding(reasoning)}
+
+
+def _grounding(reasoning: Reasoning) -> list[dict[str, Any]]:
+    return [
+        {
+            "start_idx": part.start_idx,
+            "end_idx": part.end_idx,
+            "points": [[point.x, point.y] for point in part.points],
+        }
+        for part in reasoning.grounding
+    ]
+
+
+def _chat_records(event: Event) -> list[bytes]:
+    match event:
+        case TextDelta():
+            return [_record(_chunk({"content": event.text}))]
+        case ReasoningDelta():
+            return [_record(_chunk({"reasoning": event.text}))]
+        case Unknown():
+            return [_record(event.data)]
+        case Completed(ChatResult() as result):
+            return [*map(_record, _chat_end(result)), b"data: [DONE]\n\n"]
+        case BBox() | PathChunk() | Completed():
+            raise ValueError(
+                f"no chat has a {type(event).__name__} as this one is: encode it with another dialect"
+            )
+        case _:
+            assert_never(event)
+
+
+def _chat_end(result: ChatResult) -> list[dict[str, Any]]:
+    about = result.metadata
+    delta = _details(result)
+    id_ = _given({"id": about.request_id})
+    end = id_ | _chunk(delta, about.finish_reason or "stop")
+    if about.usage is None:
+        return [end | about.extra]
+    return [
+        end,
+        id_ | {"object": _CHUNK, "choices": [], "usage": _given(asdict(about.usage))} | about.extra,
+    ]
+
+
+def _whole_chat(result: ChatResult) -> dict[str, Any]:
+    about = result.metadata
+    thoughts = {} if result.reasoning is None else {"reasoning": result.reasoning.text}
+    message = {"role": "assistant", "content": result.text} | thoughts | _details(result)
+    choice = {"index": 0, "message": message, "finish_reason": about.finish_reason}
+    usage = {} if about.usage is None else {"usage": _given(asdict(about.usage))}
+    return (
+        _given({"id": about.request_id})
+        | {"object": "chat.completion", "choices": [choice]}
+        | usage
+        | about.extra
+    )
+
+
+def _details(result: ChatResult) -> dict[str, Any]:
+    grounding = [] if result.reasoning is None else _grounding(result.reasoning)
+    return {"reasoning_details": {"grounding": grounding}} if grounding else {}
+
+
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    return {
+        "object": _CHUNK,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+    }
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,121 @@
+"""Error answers to exceptions: the shapes in which servers and proxies say that something went
+wrong.
+
+`{"error": {"message", "type", "param", "code"}}`, `{"error": "text", "detail": "text"}`,
+`{"detail": "text"}`, a list of validation errors in `detail`, `{"message": "text"}`, text, HTML, or
+nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from sansio_moondream._errors import APIError, api_error_class, shorten
+from sansio_moondream._headers import Headers
+from sansio_moondream._limits import Limits
+
+from .json import TooDeep, decode
+
+_KEPT_BODY = 2000
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+# Both stop at the next "<", so that a page of nothing but these is not gone over again from each of
+# them.
+_TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
+_PRIVATE_IN_URL = re.compile(r"//[^/?#]*@|[?#].*", re.DOTALL)
+
+
+def is_error(fields: dict[str, Any]) -> bool:
+    """Whether a JSON message reports an error, and not an answer."""
+    if fields.get("error") is not None or fields.get("type") == "error":
+        return True
+    # FastAPI's shape; beside anything else that a message may say, `detail` is just a field that we
+    # do not know.
+    return isinstance(fields.get("detail"), str | list) and fields.keys() <= {
+        "detail",
+        "status",
+        "code",
+        "request_id",
+    }
+
+
+def api_error(status_code: int, headers: Headers, body: bytes, limits: Limits) -> APIError:
+    """The exception for an error answer, whole or as much of it as was read."""
+    text = body.decode("utf-8", "replace").removeprefix("\ufeff").strip()
+    try:
+        value = decode(body.removeprefix(b"\xef\xbb\xbf"), limits.max_json_depth)
+    except (ValueError, TooDeep):
+        value = _page_text(text)
+    about = _about(value)
+    type_ = _plain(about.get("type"))
+    request_id = _plain(about.get("request_id"))
+    if isinstance(value, dict):
+        request_id = request_id or _plain(cast(dict[str, Any], value).get("request_id"))
+    redirect = (
+        _redirect(headers) if 300 <= status_code < 400 else ""
+    )  # servers send a page with it that says less
+    message = shorten(redirect or _message(value) or "(it gave no reason)", 1000)
+    return api_error_class(status_code, type_)(
+        message,
+        status_code=status_code,
+        type=None if type_ == "error" else type_,
+        code=_plain(about.get("code")),
+        param=_plain(about.get("param")),
+        retry_after=_retry_after(headers),
+        headers=headers,
+        body=shorten(text, _KEPT_BODY),
+        request_id=request_id or headers.get("x-request-id"),
+    )
+
+
+def _about(value: Any) -> dict[str, Any]:
+    """The object that has the details: the one in "error", or the answer itself."""
+    if not isinstance(value, dict):
+        return {}
+    fields = cast(dict[str, Any], value)
+    error = fields.get("error")
+    return cast(dict[str, Any], error) if isinstance(error, dict) else fields
+
+
+def _message(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        parts = cast(list[Any], value)
+        return "; ".join(filter(None, map(_message, parts)))
+    if not isinstance(value, dict):
+        return ""
+    fields = cast(dict[str, Any], value)
+    if text := _message(fields.get("msg")):  # one of FastAPI's validation errors: where, and what
+        loc: Any = fields.get("loc")
+        where = ".".join(map(str, cast(list[Any], loc))) if isinstance(loc, list) else ""
+        return f"{where}: {text}" if where else text
+    said = [text for name in ("message", "error", "detail") if (text := _message(fields.get(name)))]
+    return ": ".join(dict.fromkeys(said))
+
+
+def _redirect(headers: Headers) -> str:
+    location = headers.get("location")
+    if not location:
+        return ""
+    target = _PRIVATE_IN_URL.sub(lambda found: "//" if found[0].startswith("//") else "", location)
+    return (
+        f"it redirects to {target or 'the same address with another query'}, which is never followed, as the key would go along; "
+        "if you trust it, set Endpoint(url=...) to it, without the skill's name"
+    )
+
+
+def _page_text(text: str) -> str:
+    if not text.startswith("<"):
+        return text
+    title = _TITLE.search(text)
+    return _TAG.sub(" ", title[1] if title else text)
+
+
+def _plain(value: Any) -> str | None:
+    return str(value) if type(value) in (str, int) else None
+
+
+def _retry_after(headers: Headers) -> float | None:
+    value = headers.get("retry-after", "")
+    return float(value) if _SECONDS.fullmatch(value) else None
