@@ -151,7 +151,7 @@ class ResponseStream(Generic[R]):
 
     @property
     def snapshot(self) -> R | None:
-        """What has been decoded so far, taken or not, as a result;
+        """Give all that is decoded, taken or not, as a partial result.
 
         None before the head of an answer. See `state`.
         """
@@ -289,9 +289,9 @@ class ResponseStream(Generic[R]):
         return chain.from_iterable(self._batches())
 
     def next_event(self) -> Event | Signal:
-        """The next event; NEED_DATA if none is ready;
+        """Give the next event, NEED_DATA if none is ready, FINISHED after the end of the answer.
 
-        FINISHED for ever after the end of the answer. Raises as `events` does.
+        Raises as `events` does.
         """
         for event in self.events():
             return event
