@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WASM := tests/wasm
 NODE := tests/node
+PYTEST := $(BIN)/python -m pytest -n 2 -rs
 
 # One stamp for each set of packages, older than pyproject.toml when the set has to be looked at again.
 PIP_STAMP := $(VENV)/.pip
@@ -24,7 +25,7 @@ WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format fuzz load bench ci-tools test-wasm build clean
+.PHONY: help demo check test test-slow load lint mypy pyright format fuzz bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,16 +33,32 @@ help: ## list the targets
 demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw one: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
 
-test: lint ## everything: lint, types, import floors, all tests with coverage of the core
-	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term tests/core
-	$(BIN)/python -m pytest -n 2 -rs --ignore tests/core # apart: to watch the core's coverage here too would take twice as long
+check: lint ## lint, types, and the core's tests but for the long ones; takes a minute
+	$(PYTEST) -m 'not slow' tests/core
 
-lint: $(DEV_STAMP) ## ruff, mypy, pyright, import floors
+# The core apart: only there is coverage watched, which costs time.
+test: lint ## lint, types, and all tests that are not slow by nature, with coverage of the core; takes four minutes
+	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
+	$(PYTEST) -m 'not slow' --ignore tests/core --ignore tests/test_typing.py
+
+test-slow: $(DEV_STAMP) ## the others: load, browsers, WebAssembly, killed processes, packages from an index, guides; takes 20 minutes
+	$(PYTEST) -m slow --ignore tests/transports/test_load.py
+	$(PYTEST) -m hypothesis --hypothesis-profile long --ignore tests/test_typing.py
+	$(MAKE) --no-print-directory load
+
+load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
+	$(BIN)/python -m pytest -q -rs tests/transports/test_load.py
+
+# mypy and pyright at once, as each keeps one core busy.
+lint: $(DEV_STAMP) ## ruff, import floors, mypy, pyright, and the tests of the public types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
+	$(MAKE) --no-print-directory --jobs 2 mypy pyright
+	$(BIN)/python -m pytest -q tests/test_typing.py
+
+mypy pyright: $(DEV_STAMP)
+	$(BIN)/$@
 
 format: $(DEV_STAMP) ## let ruff mend and format the sources
 	$(BIN)/ruff check --fix
@@ -49,9 +66,6 @@ format: $(DEV_STAMP) ## let ruff mend and format the sources
 
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
-
-load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
-	LOAD=1 $(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
 bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks and the recording proxy against their floors and their peers
 	$(BIN)/python benchmarks/decode.py

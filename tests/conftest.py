@@ -4,14 +4,29 @@ fuzz` is for new ones.
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "suite",
-    derandomize=True,
-    deadline=None,
-    max_examples=200,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.register_profile("long", deadline=None, max_examples=20_000)
+for name, count in (("suite", 50), ("long", 1000)):  # the long one is for `make test-slow`
+    settings.register_profile(
+        name,
+        derandomize=True,
+        deadline=None,
+        max_examples=count,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have child programs end by SIGINT.
+
+    A shell starts programs in the background with SIGINT ignored. Children inherit that; a handler
+    they do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

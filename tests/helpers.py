@@ -141,9 +141,17 @@ def check_fragmentations(
 ) -> Outcome:
     """As `testing.check_fragmentations`, and then with the same body in each framing of HTTP/1.1,
     through a `SocketStream`.
-    """
+
+    A long body is cut at its line ends, inside its characters, and here and there: byte by byte it
+    meets every other border too."""
     outcome = testing.check_fragmentations(
-        request, data, ending=ending, status_code=status_code, headers=headers, limits=limits
+        request,
+        data,
+        ending=ending,
+        status_code=status_code,
+        headers=headers,
+        limits=limits,
+        most=MOST,
     )
     fields = [
         field
@@ -161,12 +169,9 @@ def check_fragmentations(
         )
         raw = head + body
         steps = (len(head) - 2, len(head), len(head) + 1, len(raw) - 1)
-        fragmentations = (
-            [raw],
-            each_byte(raw),
-            at_offsets(raw, steps),
-            at_offsets(raw, range(0, len(raw), 7)),
-        )
+        fragmentations = [[raw], at_offsets(raw, steps), at_offsets(raw, range(0, len(raw), 7))]
+        if name == "chunked":  # the other framings have no borders in the body
+            fragmentations.append(each_byte(raw))
         for chunks in fragmentations:
             seen = run_socket(request, chunks, ending=ending, limits=limits)
             assert seen.key == expected.key, (
@@ -175,6 +180,7 @@ def check_fragmentations(
     return outcome
 
 
+MOST = 40
 Field = tuple[str, str]
 
 

@@ -17,6 +17,8 @@ from tests import chromium
 from tests.chromium import SIZE, inside, overlap
 from tests.shapes import random_path, random_segment
 
+pytestmark = pytest.mark.slow
+
 _rng = Random(6)
 IN_CSS = [random_segment(_rng, SIZE) for _ in range(200)]
 AS_SVG = [random_segment(_rng) for _ in range(20)]

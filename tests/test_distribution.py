@@ -37,6 +37,8 @@ import moondream_transports
 import sansio_moondream
 from sansio_moondream import Completed, QueryRequest, ResponseStream, TextDelta
 
+pytestmark = pytest.mark.slow
+
 for package in (sansio_moondream, moondream_transports, moondream_tools):
     assert package.__file__.startswith(sys.prefix), package.__file__
     assert files(package).joinpath("py.typed").is_file(), package

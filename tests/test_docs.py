@@ -106,6 +106,7 @@ def test_blocks_are_of_a_kind_that_is_run_or_known_not_to_be(page: Path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.slow
 def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: Path):
     write_files(page, tmp_path)
     programs = [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
@@ -118,6 +119,7 @@ def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: 
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "\n# test_" in page.read_text()], ids=lambda page: page.name
 )
+@pytest.mark.slow
 def test_files_of_tests_pass(page: Path, port: int, tmp_path: Path):
     for file in write_files(page, tmp_path):
         file.write_text(file.read_text().replace("localhost:2020", f"127.0.0.1:{port}"))
@@ -131,6 +133,7 @@ def test_files_of_tests_pass(page: Path, port: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.slow
 def test_console_blocks_print_what_they_say(page: Path, port: int, tmp_path: Path):
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
     for kind, code in blocks(page):
@@ -142,6 +145,7 @@ def test_console_blocks_print_what_they_say(page: Path, port: int, tmp_path: Pat
             assert done.stdout + done.stderr == expected
 
 
+@pytest.mark.slow
 def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
     command = re.search(
         r"`(moondream-stream segment [^`]+)`", (ROOT / "README.md").read_text().replace("\n", " ")

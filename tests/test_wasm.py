@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 WASM = Path(__file__).parent / "wasm"
 QUICK = [
     "tests/wasm/probe.py",

@@ -114,15 +114,17 @@ def check_fragmentations(
     status_code: int = 200,
     headers: HeaderTypes = EVENT_STREAM,
     limits: Limits | None = None,
+    most: int | None = None,
 ) -> Outcome:
     """Feed the same body in every fragmentation, and where it comes to an end by itself with junk
     behind it too.
 
+    With `most`, a long body is cut at no more than so many offsets: see `every_fragmentation`.
     Gives the one outcome; raises AssertionError that names the first fragmentation with another.
     """
     heading: dict[str, Any] = {"status_code": status_code, "headers": headers, "limits": limits}
     expected = run(request, [data], ending=ending, **heading)
-    for name, chunks in every_fragmentation(data):
+    for name, chunks in every_fragmentation(data, most):
         _compare(name, run(request, chunks, ending=ending, **heading), expected)
     if _ends_by_itself(request, data, heading):
         for name, chunks in (

@@ -124,7 +124,7 @@ def read(
 def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read:
     """In every fragmentation, or in some, if it is long."""
     whole = read([raw], eof=eof, request=request)
-    fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw)
+    fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw, most=200)
     if len(raw) > 1000:
         sizes = (97, 4096, MAX_HEAD_BYTES - 1, MAX_HEAD_BYTES, MAX_HEAD_BYTES + 1)
         ends = range(len(raw) - 12, len(raw))
@@ -731,12 +731,12 @@ def test_work_is_linear_for_13_megabytes_at_once(counting: type[Counting]):
 
 
 @pytest.mark.parametrize(
-    "line", [b"4;" + b"x" * 50_000 + b"\r\nmoon\r\n", b"0\r\nA: " + b"x" * 50_000 + b"\r\n\r\n"]
+    "line", [b"4;" + b"x" * 10_000 + b"\r\nmoon\r\n", b"0\r\nA: " + b"x" * 10_000 + b"\r\n\r\n"]
 )
 def test_work_is_linear_for_lines_that_come_byte_by_byte(line: bytes, counting: type[Counting]):
-    raw = CHUNKED + b"1\r\na\r\n" * 5_000 + line
+    raw = CHUNKED + b"1\r\na\r\n" * 1_000 + line
     seen = read(each_byte(raw))
-    assert (seen.body[:5_000], seen.error) == (b"a" * 5_000, None)
+    assert (seen.body[:1_000], seen.error) == (b"a" * 1_000, None)
     assert counting.copied < len(raw)
     assert counting.calls < 2 * len(raw)
 
@@ -1024,7 +1024,7 @@ def test_faults(name: str):
     assert len(whole.events) == count
     assert whole.events[:5] == [TextDelta(text) for text in "abcde"][:count]
     assert whole.error is None or whole.error.partial == whole.snapshot
-    for _, chunks in every_fragmentation(raw):
+    for _, chunks in every_fragmentation(raw, most=100):
         assert run_socket(QUERY, chunks).key == whole.key
 
 

@@ -164,7 +164,7 @@ def test_a_bomb_is_stopped_by_its_ratio_and_the_events_before_it_stay():
 
 
 def test_the_ratio_is_the_same_in_every_fragmentation():
-    packed = zlib.compress((b": " + b"x" * 60 + b"\n") * 45_000 + BODY)
+    packed = zlib.compress((b": " + b"x" * 250 + b"\n") * 11_000 + BODY)
     for ratio in (1, 5, 100, 1000):
         limits = Limits(max_inflate_ratio=ratio)
         headers = [*EVENT_STREAM, ("content-encoding", "deflate")]

@@ -295,7 +295,7 @@ class TestPolygons:
         commands = parse_path(text)
         (coarse,), (fine,) = (
             flatten(commands, scale=scale, tolerance=within)
-            for within in (tolerance, tolerance / 50)
+            for within in (tolerance, tolerance / 9)
         )
         assert len(coarse) < len(fine)
         for point in fine:

@@ -103,6 +103,7 @@ class TestRequestsShrink:
         assert request == QueryRequest(question="0", **{field: value})
 
 
+@pytest.mark.slow
 class TestStreamsShrink:
     def test_to_the_end_of_a_query_of_the_engine(self):
         assert (
@@ -159,6 +160,7 @@ class TestStreamsShrink:
         assert response.data == b'data: {"chunk": "0", "completed": true, "answer": "0"}\n\n'
 
 
+@pytest.mark.slow
 class TestOtherResponsesShrink:
     def test_whole_answers(self):
         assert smallest(strategies.whole_answers(), lambda response: True).data == b'{"answer": ""}'
@@ -354,6 +356,7 @@ SIGHTS: dict[str, Callable[[Response], Any]] = {
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.slow
 def test_streams_have_everything(sight: str):
     assert_drawn(strategies.streams(), SIGHTS[sight])
 
@@ -377,6 +380,7 @@ ERRORS: dict[str, Callable[[Response], Any]] = {
 
 
 @pytest.mark.parametrize("sight", ERRORS)
+@pytest.mark.slow
 def test_errors_have_everything(sight: str):
     assert_drawn(strategies.error_answers(), ERRORS[sight])
 

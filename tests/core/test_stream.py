@@ -25,6 +25,7 @@ from sansio_moondream import (
     LocalProtocolError,
     PathChunk,
     QueryResult,
+    RateLimitError,
     RemoteProtocolError,
     ResponseStream,
     SegmentResult,
@@ -643,6 +644,8 @@ class TestJSON:
         error = self.run(b'{"error": {"message": "busy", "type": "overloaded_error"}}').error
         assert type(error) is ServerError
         assert error.status_code == 200
+        refused = self.run(b'{"error": "no"}').error
+        assert (type(refused), refused.message) == (APIError, "no")
 
     def test_a_detect_answer_as_a_stream(self):
         data = record({"note": 1}) + record({"completed": True, "objects": []})
@@ -658,11 +661,21 @@ class TestInStreamErrors:
             (record({"error": {"message": "boom", "type": "server_error"}}), ServerError, "boom"),
             (record({"error": "boom"}), APIError, "boom"),
             (record({"error": "boom", "detail": "why"}), APIError, "boom: why"),
+            (
+                record({"error": {"message": "boom", "type": "rate_limit_error"}}),
+                RateLimitError,
+                "boom",
+            ),
             (record({"detail": "boom"}), APIError, "boom"),
             (record({"type": "error", "message": "boom"}), APIError, "boom"),
             (b'event: error\ndata: {"error": {"message": "boom"}}\n\n', APIError, "boom"),
             (b"event: error\ndata: boom\n\n", APIError, "boom"),
             (b'event: error\ndata: {"message": "boom"}\n\n', APIError, "boom"),
+            (
+                b'event: error\ndata: {"message": "boom", "type": "rate_limit_error"}\n\n',
+                RateLimitError,
+                "boom",
+            ),
             (
                 record({"error": {}, "chunk": "x", "completed": True}),
                 APIError,

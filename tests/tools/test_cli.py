@@ -587,6 +587,7 @@ class TestAsAProgram:
         assert done.returncode == Exit.OK, done.stderr
         assert "\\u201c\\u6708\\u306e\\u5149\\u201d next to \\U0001f319" in done.stdout
 
+    @pytest.mark.usefixtures("interruptible")
     def test_interrupted(self, image: str) -> None:
         def script(peer: Peer) -> None:
             peer.answer(*F1)

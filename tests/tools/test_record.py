@@ -341,6 +341,7 @@ class TestPassingOn:
         assert seen[0].startswith(b"POST /v1/query HTTP/1.1\r\n")
         assert f"Host: localhost:{scripted.server.port}".encode() in seen[0]
 
+    @pytest.mark.slow
     def test_a_request_of_30_mb(self, scripted: Scripted) -> None:
         received: list[bytes] = []
 
@@ -361,6 +362,7 @@ class TestPassingOn:
         assert recording.header.request_body["image_url"]["bytes"] == 22_500_000
         assert len(recording.encode()) < 2000
 
+    @pytest.mark.slow
     def test_200_at_once(self, upstream: Program, proxy: Recorded) -> None:
         """All are open before any may end."""
         count = 200

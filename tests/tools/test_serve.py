@@ -479,7 +479,7 @@ class TestFaults:
             ("close@3", 3, ConnectionLost, ""),
             ("close@0", 0, ConnectionLost, ""),
             ("truncate", HALF, IncompleteStream, "without its end-of-stream message"),
-            ("stall@2", 2, IdleTimeout, "0.8 seconds"),
+            ("stall@2", 2, IdleTimeout, "1.5 seconds"),
             ("error@5", 5, ServerError, "out of memory"),
             ("json-error", 0, ServerError, "out of memory"),
             ("no-head", 0, ConnectionLost, ""),
@@ -491,7 +491,7 @@ class TestFaults:
     def test_in_a_stream(
         self, server: Program, fault: str, count: int, kind: type[MoondreamError], words: str
     ) -> None:
-        events, error = asked(server, QUERY, Timeouts(idle=0.8), Fault=fault)
+        events, error = asked(server, QUERY, Timeouts(idle=1.5), Fault=fault)
         assert (type(error), len(events)) == (kind, count)
         assert words in str(error)
         if fault in ("429", "503"):
@@ -622,7 +622,7 @@ class TestRecordedEndings:
     ) -> None:
         request = QueryRequest(question=name)
         for headers in ({}, {"Dialect": "station"}):
-            events, error = asked(endings, request, Timeouts(idle=0.8), **headers)
+            events, error = asked(endings, request, Timeouts(idle=1.5), **headers)
             assert (events, type(error)) == (
                 [] if name == "refused" else [TextDelta("a")],
                 streamed,

@@ -143,6 +143,7 @@ def test_the_table_of_faults() -> None:
     assert PAGE.read_text() == with_fault_table(), "run: python -m tests.tools.test_serve_docs"
 
 
+@pytest.mark.slow
 def test_the_table_of_clients(serve: Program) -> None:
     need_node()
     assert PAGE.read_text() == with_client_table(serve.url), (
@@ -158,6 +159,7 @@ def test_the_table_of_clients(serve: Program) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not there")
+@pytest.mark.slow
 def test_the_curl_command(serve: Program) -> None:
     (command,) = blocks("sh", "curl")
     ran = subprocess.run(
@@ -170,6 +172,7 @@ def test_the_curl_command(serve: Program) -> None:
     assert (ran.returncode, ran.stdout.count("data: ")) == (0, 14), ran.stderr
 
 
+@pytest.mark.slow
 def test_the_python_sample(serve: Program, image: Path) -> None:
     (code,) = blocks("python")
     code = code.replace("localhost:2020", f"127.0.0.1:{serve.port}")
@@ -186,6 +189,7 @@ def node(code: str, image: Path, serve: Program) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=NODE)
 
 
+@pytest.mark.slow
 def test_the_node_sample(serve: Program, image: Path) -> None:
     ran = node(blocks("js")[0], image, serve)
     assert ran.stdout == text_of(serve), ran.stderr

@@ -75,10 +75,12 @@ def check_whole(seen: Seen, result: dict[str, Any]) -> None:
 
 
 @WITNESSES
+@pytest.mark.slow
 def test_against_serve(witness: Witness, server: Program) -> None:
     check(witness, server.url)
 
 
+@pytest.mark.slow
 def test_in_chunks_of_a_byte() -> None:
     """Not the Node client: it decodes each chunk for itself, so that a character which TCP cuts
     becomes U+FFFD.
@@ -88,6 +90,7 @@ def test_in_chunks_of_a_byte() -> None:
 
 
 @WITNESSES
+@pytest.mark.slow
 def test_through_record(witness: Witness, serve: Program, tmp_path: Path) -> None:
     with running("record", "--upstream", serve.url, "--to", tmp_path) as proxy:
         check(witness, proxy.url)

@@ -168,8 +168,7 @@ class TestStream:
                 del stream
             gc.collect()
             assert len(warned) == 1
-            await loop.sleep(0.01)
-            assert told.closed == 1
+            await loop.until(lambda: told.closed == 1, "the stream to be closed")
 
         loop.run(main)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from moondream_transports import Timeouts
 from moondream_transports.conformance._fault_cases import exchange
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
@@ -17,7 +18,7 @@ from moondream_transports.conformance._fault_server import (
     chunk,
     head,
 )
-from moondream_transports.conformance._faults import QUICK, answers, sized, wait
+from moondream_transports.conformance._faults import answers, sized, wait
 from sansio_moondream import (
     AuthenticationError,
     ChatResult,
@@ -73,6 +74,7 @@ class Case:
     usage: Usage | None = None
 
 
+TIMEOUTS = Timeouts(idle=1)
 CASES = [
     Case("whole", answers(*BEGUN, STOP, BILL, DONE, LAST_CHUNK), usage=Usage(total_tokens=743)),
     Case("whole, and the connection is kept open", answers(*BEGUN, STOP, DONE, then=wait)),
@@ -104,7 +106,7 @@ CASES = [
 def test_streams(case: Case, adapter: Adapter) -> None:
     async def main(server: FaultServer) -> None:
         async with adapter.transport() as transport:
-            events, outcome = await exchange(adapter, transport, server, CHAT, timeouts=QUICK)
+            events, outcome = await exchange(adapter, transport, server, CHAT, timeouts=TIMEOUTS)
         assert_no_key(outcome, repr(transport), repr(events))
         assert events[:2] == EVENTS
         if case.error is not None:
@@ -134,7 +136,7 @@ def test_whole_and_refused_answers(adapter: Adapter) -> None:
 
     async def main(server: FaultServer) -> tuple[list[Any], Any]:
         async with adapter.transport() as transport:
-            return await exchange(adapter, transport, server, CHAT, timeouts=QUICK)
+            return await exchange(adapter, transport, server, CHAT)
 
     with FaultServer(answers(sized(body, kind="application/json"))) as server:
         events, outcome = adapter.run(main, server)

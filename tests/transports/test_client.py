@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 import pytest
 
-from moondream_transports import Client, Timeouts
+from moondream_transports import Client, Timeouts, VirtualClock
 from sansio_moondream import (
     BBox,
     CaptionRequest,
@@ -40,9 +39,17 @@ from sansio_moondream import (
 )
 from tests.helpers import CAPTION, DETECT, END, PIXEL, POINT, QUERY, SEGMENT, delta, record
 
-from .fakes import ENDPOINT, WHOLE, FakeStream, JSONFakeStream
+from .fakes import ENDPOINT, WHOLE, FakeStream, JSONFakeStream, Step
 
 EVENTS = [TextDelta("A"), TextDelta(" moon")]
+
+
+class TimedTold(FakeStream):
+    """On whose clock the client's deadlines count."""
+
+    def __init__(self, *steps: Step, connected_at: float | None = None) -> None:
+        super().__init__(*steps, connected_at=connected_at)
+        self.clock = VirtualClock()
 
 
 def client(
@@ -313,12 +320,12 @@ class TestDeadlines:
         assert (kind, "3 seconds" in words) == (FirstEventTimeout, True)
 
     def test_first_event_counts_from_the_connection(self) -> None:
-        transport = FakeStream(TimeoutError(), connected_at=monotonic() - 2)
+        transport = TimedTold(TimeoutError(), connected_at=-2)
         self.timeouts_seen(transport, Timeouts(first_event=3))
-        assert transport.reads[0] == pytest.approx(1, abs=0.5)
+        assert transport.reads == [1]
 
     def test_first_event_is_over_before_the_first_read(self) -> None:
-        transport = FakeStream(connected_at=monotonic() - 9)
+        transport = TimedTold(connected_at=-9)
         assert self.timeouts_seen(transport, Timeouts(first_event=3))[0] is FirstEventTimeout
         assert transport.reads == []
 
@@ -336,19 +343,19 @@ class TestDeadlines:
         assert transport.reads == [3, 3]
 
     def test_total(self) -> None:
-        transport = FakeStream(delta("A"), TimeoutError())
+        transport = TimedTold(delta("A"), TimeoutError())
         kind, words = self.timeouts_seen(transport, Timeouts(idle=5, total=4))
         assert (kind, "4 seconds" in words) == (TotalTimeout, True)
-        assert transport.reads[1] == pytest.approx(4, abs=0.5)
+        assert transport.reads[1] == 4
 
     def test_total_is_over_before_a_read(self) -> None:
         def late() -> bytes:
-            while monotonic() < began + 0.02:
-                pass
+            transport.clock.sleep(5)
             return delta("A")
 
-        began = monotonic()
-        assert self.timeouts_seen(FakeStream(late), Timeouts(total=0.02))[0] is TotalTimeout
+        transport = TimedTold(late)
+        assert self.timeouts_seen(transport, Timeouts(total=5))[0] is TotalTimeout
+        assert transport.reads == [5]
 
     def test_total_bounds_what_the_transport_is_given(self) -> None:
         transport = FakeStream(*WHOLE)
@@ -373,14 +380,13 @@ class TestDeadlines:
         assert transport.reads[:3] == [None] * 3
 
     def test_the_time_of_a_slow_reader_does_not_count(self) -> None:
-        transport = FakeStream(*WHOLE, connected_at=monotonic())
-        with client(transport, Timeouts(first_event=0.01, idle=0.01)).stream(QUERY) as stream:
-            while monotonic() < (transport.connected_at or 0) + 0.02:
-                pass
+        transport = TimedTold(*WHOLE, connected_at=0)
+        with client(transport, Timeouts(first_event=3, idle=3)).stream(QUERY) as stream:
+            transport.clock.sleep(5)
             assert next(stream) == EVENTS[0]
-            while monotonic() < (transport.connected_at or 0) + 0.04:
-                pass
+            transport.clock.sleep(5)
             assert next(stream) == EVENTS[1]
+            assert transport.reads == [3, 3]
 
     @pytest.mark.parametrize("wrong", [0, -1, float("nan")])
     def test_values(self, wrong: float) -> None:

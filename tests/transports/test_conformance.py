@@ -49,7 +49,7 @@ BROKEN: list[tuple[type[Any], str, str]] = [
     (
         broken.HasOneTimeoutForAll,
         "contract: connect is over when the connection stands",
-        "`connect` (0.1) is over when",
+        "`connect` (1) is over when",
     ),
     (
         broken.NamesTheTimeout,

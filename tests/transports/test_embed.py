@@ -67,18 +67,10 @@ SDKS = ("moon_http", "moon_socket", "moon_asyncio")
 each_sdk = pytest.mark.parametrize("sdk", SDKS)
 TEXT = "".join(WORDS)
 
-FEW_OF_MANY = (
-    "400, JSON object",
-    "422, detail",
-    "429, JSON string",
-    "500, HTML",
-    "503, empty",
-)  # statuses by bodies: 91 cases
 CASES = [
     fault
     for fault in FAULTS
     if fault.limits is None  # the SDKs leave those of the core as they are
-    and (fault.case != 17 or fault.name in FEW_OF_MANY)
     and not (
         "comments" in fault.name and fault.error
     )  # the SDKs limit each wait, but not the whole
@@ -156,9 +148,8 @@ class TestTheSameAsEveryTransport:
             fault = replace(fault, error=error, about={}, events=0 if error else len(EVENTS))
         with FaultServer(fault.script) as server:
             request = LARGE if fault.case in (35, 36) else QUERY
-            events, outcome = exchange(
-                sdk, server.url, request, server.saw_event, timeout=fault.timeouts.idle
-            )
+            timeout = fault.timeouts.idle and max(fault.timeouts.idle, 1)  # for connecting, too
+            events, outcome = exchange(sdk, server.url, request, server.saw_event, timeout=timeout)
         assert is_right(fault, events, outcome), (events, outcome)
         assert server.connections == 1
 
@@ -197,7 +188,7 @@ def test_a_server_that_does_not_read(sdk: str) -> None:
 
     has_given_up = threading.Event()
     with FaultServer(script) as server:
-        events, outcome = exchange(sdk, server.url, LARGE, timeout=0.2)
+        events, outcome = exchange(sdk, server.url, LARGE, timeout=1)
         has_given_up.set()
     assert (events, type(outcome), type(outcome.__cause__)) == ([], FirstEventTimeout, TimeoutError)
 

@@ -771,6 +771,7 @@ class TestHostileFiles:
             ReplayTransport(tmp_path)
 
 
+@pytest.mark.slow
 class TestLargeFiles:
     """10 MB in 100,000 chunks, and less of the same: what it takes does not grow, or grows as the
     recording does.

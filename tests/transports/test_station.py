@@ -149,6 +149,7 @@ def test_errors_in_a_200(adapter: Adapter, station: Endpoint, stream: bool) -> N
 
 
 @each_adapter
+@pytest.mark.slow
 def test_its_death_in_the_middle(adapter: Adapter, station: Endpoint) -> None:
     (events, error), (_, after) = asked(
         adapter, station, QueryRequest(question="die"), QueryRequest(question="What?")
@@ -159,6 +160,7 @@ def test_its_death_in_the_middle(adapter: Adapter, station: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("name", ["urllib", "aiohttp", "anyio-trio"])
+@pytest.mark.slow
 def test_its_process_is_killed_in_the_middle(name: str) -> None:
     adapter = next(adapter for adapter in ADAPTERS if adapter.name == name)
     with running_station() as (process, station):

@@ -45,7 +45,7 @@ class Backend:
         self.factory = factory
         self.patience = patience
         self.at_once = min(
-            2.0, patience / 2
+            5.0, patience / 2
         )  # seconds within which a connection is closed, at the latest: machines may be busy
 
     @property

@@ -20,7 +20,8 @@ from ._faults import F1, QUERY, WHOLE_BODY, answers, sized, wait
 from ._secrets import KEY
 
 _SHORT = 0.1  # seconds, of a wait that is to end
-_LONG = 0.25
+_ENOUGH = 1.0  # of one that is not, on a busy machine either
+_LONGER = 1.25
 
 
 def contract_cases() -> Iterator[Case]:
@@ -142,10 +143,10 @@ async def _each_read_has_its_own(backend: Backend) -> None:
 
     def script(peer: Peer) -> None:
         peer.answer(*F1)
-        peer.is_closed_within(_LONG)
+        peer.is_closed_within(_LONGER)
         peer.send(b"0\r\n\r\n")
 
-    async with _sent(backend, script, Timeouts(first_event=_LONG, idle=_SHORT)) as stream:
+    async with _sent(backend, script, Timeouts(first_event=_ENOUGH, idle=_SHORT)) as stream:
         await _read_all_of_f1(backend, stream)
         try:
             came = await stream.read(backend.patience)
@@ -160,11 +161,11 @@ async def _each_read_has_its_own(backend: Backend) -> None:
 async def _connect_is_over(backend: Backend) -> None:
     def script(peer: Peer) -> None:
         peer.read_request()
-        peer.is_closed_within(_LONG)
+        peer.is_closed_within(_LONGER)
         peer.send(sized(WHOLE_BODY))
 
-    expected = f"an answer that comes after {_LONG} seconds: `connect` ({_SHORT}) is over when the connection stands"
-    async with _sent(backend, script, Timeouts(connect=_SHORT), expected):
+    expected = f"an answer that comes after {_LONGER} seconds: `connect` ({_ENOUGH:g}) is over when the connection stands"
+    async with _sent(backend, script, Timeouts(connect=_ENOUGH), expected):
         pass
 
 

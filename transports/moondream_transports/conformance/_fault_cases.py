@@ -17,7 +17,7 @@ from ._fault_server import FaultServer
 from ._faults import EVENTS, FAULTS, LARGE, QUERY, TEXT, HTTPFault
 from ._secrets import leaks
 
-IN_TIME = 5.0  # seconds: more than any deadline of a case, and less than it takes without one
+IN_TIME = 8.0  # seconds: more than any deadline of a case, and less than it takes without one
 
 
 def fault_cases() -> Iterator[Case]:

@@ -17,8 +17,6 @@ from typing import Any
 from moondream_transports import Timeouts
 from sansio_moondream import (
     APIError,
-    AuthenticationError,
-    BadRequestError,
     ConnectionLost,
     EncodedImage,
     FirstEventTimeout,
@@ -29,8 +27,6 @@ from sansio_moondream import (
     MoondreamError,
     NotFoundError,
     PayloadTooLargeError,
-    PaymentRequiredError,
-    PermissionDeniedError,
     QueryRequest,
     RateLimitError,
     RemoteProtocolError,
@@ -58,6 +54,7 @@ WORDS = ("The", " moon", " over", " the", " sea")
 DELTAS = [delta(word, index) for index, word in enumerate(WORDS)]
 EVENTS = [TextDelta(word, index) for index, word in enumerate(WORDS)]
 F1 = (head(), *map(chunk, DELTAS))
+F1_AT_ONCE = b"".join(F1)  # where a short deadline follows: on a busy machine segments come apart
 WHOLE_BODY = b"".join(DELTAS) + END
 TEXT = "".join(WORDS)
 QUERY = QueryRequest(question="What is in this image?")
@@ -150,8 +147,13 @@ def _for_ever(data: bytes, every: float = 0.0) -> Callable[[Peer], None]:
     return lambda peer: peer.send_for_ever(data, every)
 
 
-def _bytes_of(data: bytes) -> list[bytes]:
-    return [data[at : at + 1] for at in range(len(data))]
+def _bytes_of(body: bytes) -> list[bytes]:
+    """Each byte of a body, but for the line ends behind the answer:
+
+    a client may close before them.
+    """
+    *most, last = (body[at : at + 1] for at in range(body.rindex(b"}") + 1))
+    return [*most, last + body[len(most) + 1 :]]
 
 
 def _slowly(peer: Peer) -> None:
@@ -226,23 +228,28 @@ def connection_faults() -> Iterator[HTTPFault]:
         10, "chunked body ends without end of stream", answers(*F1, LAST_CHUNK), 5, IncompleteStream
     )
     yield HTTPFault(10, "empty stream", answers(head(), LAST_CHUNK), 0, IncompleteStream)
-    yield HTTPFault(11, "silence", answers(*F1, then=wait), 5, IdleTimeout, IDLE)
+    yield HTTPFault(11, "silence", answers(F1_AT_ONCE, then=wait), 5, IdleTimeout, IDLE)
     yield HTTPFault(
         11,
         "half a line and silence",
-        answers(*F1, b"50\r\ndata: {", then=wait),
+        answers(F1_AT_ONCE + b"50\r\ndata: {", then=wait),
         5,
         IdleTimeout,
         IDLE,
     )
     yield HTTPFault(
-        11, "half a chunk's size and silence", answers(*F1, b"5", then=wait), 5, IdleTimeout, IDLE
+        11,
+        "half a chunk's size and silence",
+        answers(F1_AT_ONCE + b"5", then=wait),
+        5,
+        IdleTimeout,
+        IDLE,
     )
-    dribble = Timeouts(idle=0.4, total=0.7)
+    dribble = Timeouts(idle=1, total=1.5)
     yield HTTPFault(
         12,
         "comments for ever",
-        answers(*F1, then=_for_ever(comment, 0.1)),
+        answers(F1_AT_ONCE, then=_for_ever(comment, 0.02)),
         5,
         TotalTimeout,
         dribble,
@@ -268,45 +275,27 @@ def connection_faults() -> Iterator[HTTPFault]:
     yield HTTPFault(16, "last event without any line end", answers(sized(WHOLE_BODY[:-2])), 5)
 
 
-STATUSES: dict[int, type[APIError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    402: PaymentRequiredError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    408: APIError,
-    413: PayloadTooLargeError,
-    422: BadRequestError,
-    429: RateLimitError,
-    500: ServerError,
-    502: ServerError,
-    503: ServerError,
-    504: ServerError,
-}
-_ERROR_BODIES: dict[str, tuple[bytes, str, str]] = {
-    "JSON object": (b'{"error": {"message": "no", "type": "t"}}', "application/json", "no"),
-    "JSON string": (b'{"error": "no"}', "application/json", "no"),
-    "detail": (b'{"detail": "no"}', "application/json", "no"),
-    "text": (b"no " * 9000, "text/plain", ("no " * 334)[:1000] + "…"),
-    "HTML": (b"<html><head><title>no</title></head><body>..</body></html>", "text/html", "no"),
-    "empty": (b"", "text/plain", "(it gave no reason)"),
-    "invalid UTF-8": (b"no\xff", "text/plain", "no\ufffd"),
-}
-
-
 def error_answers() -> Iterator[HTTPFault]:
-    """Rows 17 to 23: answers that are errors, or none at all."""
-    for status_code, error in STATUSES.items():
-        for name, (body, kind, message) in _ERROR_BODIES.items():
-            script = answers(sized(body, status_code=status_code, kind=kind))
-            yield HTTPFault(
-                17,
-                f"{status_code}, {name}",
-                script,
-                0,
-                error,
-                about={"status_code": status_code, "message": message},
-            )
+    """Rows 17 to 23: answers that are errors, or none at all.
+
+    One of each kind: the core decodes them, and its tests have the others.
+    """
+    no = {"message": "no"}
+    refusal = sized(
+        b'{"error": {"message": "no", "type": "t"}}', status_code=404, kind="application/json"
+    )
+    yield HTTPFault(
+        17, "404, JSON object", answers(refusal), 0, NotFoundError, about={"status_code": 404, **no}
+    )
+    about: dict[str, Any] = {"status_code": 503, "message": "(it gave no reason)"}
+    yield HTTPFault(
+        17,
+        "503, empty",
+        answers(sized(b"", status_code=503, kind="text/plain")),
+        0,
+        ServerError,
+        about=about,
+    )
     failing = head(500, (("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked")))
     about = {"status_code": 500}
     endless = answers(failing, then=_for_ever(chunk(b"sorry " * 999)))
@@ -314,23 +303,14 @@ def error_answers() -> Iterator[HTTPFault]:
     yield HTTPFault(
         18,
         "500 with a body that stalls",
-        answers(failing, chunk(b"sorry"), then=wait),
+        answers(failing + chunk(b"sorry"), then=wait),
         0,
         ServerError,
         IDLE,
         about,
     )
-    for value, seconds in {
-        "7": 7.0,
-        "Wed, 21 Oct 2026 07:28:00 GMT": None,
-        "\xb2": None,
-        "-1": None,
-        "soon": None,
-    }.items():
-        script = answers(sized(b"", status_code=429, Retry_After=value))
-        yield HTTPFault(
-            19, f"Retry-After: {value}", script, 0, RateLimitError, about={"retry_after": seconds}
-        )
+    script = answers(sized(b"", status_code=429, Retry_After="7"))
+    yield HTTPFault(19, "Retry-After: 7", script, 0, RateLimitError, about={"retry_after": 7.0})
     for status_code in (301, 302, 307, 308):
         for place in ("/elsewhere", "http://other.test/v1/query"):
             script = answers(sized(b"", status_code=status_code, Location=place))
@@ -342,18 +322,9 @@ def error_answers() -> Iterator[HTTPFault]:
                 APIError,
                 about={"status_code": status_code},
             )
-    for shape in ({"message": "no"}, "no"):
-        script = answers(sized(json.dumps({"error": shape}).encode(), kind="application/json"))
-        yield HTTPFault(
-            21,
-            f"200 with the error {shape}",
-            script,
-            0,
-            APIError,
-            about={"status_code": 200, "message": "no"},
-        )
+    script = answers(sized(b'{"error": {"message": "no"}}', kind="application/json"))
     yield HTTPFault(
-        22, "200 text/html", answers(sized(b"<html>", kind="text/html")), 0, RemoteProtocolError
+        21, "200 with an error as JSON", script, 0, APIError, about={"status_code": 200, **no}
     )
     yield HTTPFault(22, "204", answers(head(204, ())), 0, RemoteProtocolError)
     yield HTTPFault(
@@ -363,82 +334,46 @@ def error_answers() -> Iterator[HTTPFault]:
         0,
         RemoteProtocolError,
     )
-    in_stream = {
-        "object": record({"error": {"message": "no", "type": "rate_limit_error"}}),
-        "string": record({"error": "no"}),
-        "event: error with JSON": b'event: error\ndata: {"message": "no", "type": "rate_limit_error"}\n\n',
-        "event: error with text": b"event: error\ndata: no\n\n",
-    }
-    for name, error_record in in_stream.items():
-        error = RateLimitError if b"rate_limit" in error_record else APIError
-        script = answers(*F1, chunk(error_record), then=wait)
-        yield HTTPFault(
-            23,
-            f"in-stream error, {name}",
-            script,
-            5,
-            error,
-            about={"status_code": 200, "message": "no"},
-        )
+    refusal = record({"error": {"message": "no", "type": "rate_limit_error"}})
+    about = {"status_code": 200, **no}
+    yield HTTPFault(
+        23,
+        "in-stream error",
+        answers(*F1, chunk(refusal), then=wait),
+        5,
+        RateLimitError,
+        about=about,
+    )
 
 
 _SMALL = Limits(max_record_bytes=64 * 1024, max_text_bytes=64 * 1024)
 
 
 def contradictions() -> Iterator[HTTPFault]:
-    """Rows 24 and 25: what is no message, and what never ends."""
-    for name, data in {
-        "invalid JSON": b'data: {"chunk": "The\n\n',
-        "wrong type": record({"chunk": 7}),
-        "null": b"data: null\n\n",
-        "string": b'data: "The"\n\n',
-        "number": b"data: 7\n\n",
-        "invalid UTF-8": b'data: {"chunk": "\xff"}\n\n',
-    }.items():
-        yield HTTPFault(24, name, answers(*F1, chunk(data), then=wait), 5, RemoteProtocolError)
-    nested = b'data: {"chunk": "a", "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n"
+    """Rows 24 and 25: what is no message, and what never ends. One of each kind, as above."""
     yield HTTPFault(
-        24, "nesting of 100,000", answers(*F1, chunk(nested), then=wait), 5, LimitExceeded
+        24,
+        "invalid JSON",
+        answers(*F1, chunk(b'data: {"chunk": "The\n\n'), then=wait),
+        5,
+        RemoteProtocolError,
     )
     filler = b"x" * 9000
-    for name, first, more in [
-        ("a record", b"data: ", filler),
-        ("lines of a record", b"", b"data: xxxx\n" * 900),
-        ("a comment", b":", filler),
-    ]:
-        endless = answers(*F1, chunk(first + more), then=_for_ever(chunk(more)))
-        yield HTTPFault(25, f"{name} that never ends", endless, 5, LimitExceeded, limits=_SMALL)
-    long = chunk(delta("x" * 9000))
-    yield HTTPFault(
-        25,
-        "text beyond the limit",
-        answers(*F1, then=_for_ever(long)),
-        5,
-        LimitExceeded,
-        limits=_SMALL,
-    )
+    endless = answers(*F1, chunk(b"data: " + filler), then=_for_ever(chunk(filler)))
+    yield HTTPFault(25, "a record that never ends", endless, 5, LimitExceeded, limits=_SMALL)
 
 
 _TELLTALE = '月の光 🌙 👩\u200d🚀 café\r\n "C:\\tmp"'
 
 
 def spellings() -> Iterator[HTTPFault]:
-    """Rows 26 to 30: the same stream, spelled as a server may spell it."""
+    """Rows 26 to 30: the same stream, spelled as a server may spell it.
+
+    One of each kind, as above.
+    """
     stream = b"".join(DELTAS) + END
-    for name, body in {
-        "CR": stream.replace(b"\n", b"\r"),
-        "CRLF": stream.replace(b"\n", b"\r\n"),
-        "mixed line ends": stream.replace(b"\n\n", b"\r\r", 1).replace(b"\n\n", b"\r\n\n", 1),
-        "BOM": b"\xef\xbb\xbf" + stream,
-        "no space": stream.replace(b"data: ", b"data:"),
-        "several data lines": stream.replace(b'{"chunk"', b'{\ndata: "chunk"'),
-        "comments inside a record": stream.replace(b"data: ", b": wait\n:\ndata: "),
-        "empty data events": stream.replace(b"data: ", b"data\n\ndata: "),
-        "other fields": stream.replace(
-            b"data: ", b"event: message\nid: 7\nretry: 9\nmood: good\ndata: "
-        ),
-    }.items():
-        yield HTTPFault(26, name, answers(head(), chunk(body), LAST_CHUNK), 5)
+    mixed = stream.replace(b"\n\n", b"\r\r", 1).replace(b"\n\n", b"\r\n\n", 1)
+    yield HTTPFault(26, "mixed line ends", answers(head(), chunk(mixed), LAST_CHUNK), 5)
     for name, message in {
         "characters": json.dumps({"chunk": _TELLTALE}, ensure_ascii=False).encode(),
         "escapes": json.dumps({"chunk": _TELLTALE}).encode(),
@@ -465,12 +400,6 @@ def spellings() -> Iterator[HTTPFault]:
         30,
         "charset=iso-8859-1",
         answers(sized(moon, kind="text/event-stream; charset=iso-8859-1")),
-        text="月",
-    )
-    yield HTTPFault(
-        30,
-        "application/octet-stream",
-        answers(sized(moon, kind="application/octet-stream")),
         text="月",
     )
 

@@ -174,18 +174,28 @@ async def _cancelled_before_the_head(backend: Backend, client: Any) -> None:
 
 
 async def _cancelled_while_sending(backend: Backend) -> None:
-    cancelled = threading.Event()
+    begun, cancelled = threading.Event(), threading.Event()
     rest: list[int] = []
 
     def script(peer: Peer) -> None:
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        peer.sock.recv(1)
+        begun.set()
         cancelled.wait(backend.patience)
         rest.append(peer.read_until_closed())
 
     async with backend.server(script) as server, backend.transport() as transport:
-        await backend.cancelled_after(
-            0.2, backend.asks(transport, server.url).stream(LARGE).__aenter__
-        )
+
+        async def send(cancel: Callable[[], object]) -> None:
+            async def cancel_it() -> None:
+                await backend.until(begun.is_set, "the request to be sent")
+                cancel()
+
+            await backend.all_of(
+                [backend.asks(transport, server.url).stream(LARGE).__aenter__, cancel_it]
+            )
+
+        await backend.cancelled(send)
         cancelled.set()
         await backend.over(server)
         size = len(LARGE.to_http(Endpoint()).body)
