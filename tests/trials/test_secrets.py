@@ -1,0 +1,283 @@
+"""Cases 1 to 4 of "What broke in trials": where the key went, and where it was shown."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from moondream_transports import AiohttpTransport, Hooks, Timeline, Timeouts, UrllibTransport
+from moondream_transports.conformance._fault_server import FaultServer, Peer, chunk, head
+from moondream_transports.conformance._secrets import leaks, logged
+from sansio_moondream import Endpoint, HTTPRequest, MoondreamError
+from sansio_moondream.recording import RecordingHeader
+from tests.helpers import CHAT, QUERY, record
+from tests.transports.adapters import ADAPTERS, Adapter
+from tests.trials.helpers import KEY, ROOT, answer, broken, environment_of, found_in, words
+
+DOCS = "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))
+TESTS = str(ROOT / "tests")
+NAMED = {adapter.name: adapter for adapter in ADAPTERS}
+
+
+def each_of(names: list[str], reason: str, raises: type[BaseException] = AssertionError) -> Any:
+    """These adapters as parameters, the ones with a `!` at their end with the mark."""
+    return pytest.mark.parametrize(
+        "adapter",
+        [
+            pytest.param(
+                NAMED[name.rstrip("!")],
+                id=name.rstrip("!"),
+                marks=[broken(reason, raises)] if name.endswith("!") else [],
+            )
+            for name in names
+        ],
+    )
+
+
+class TestProxies:
+    @each_of(
+        ["urllib!", "httpx2!", "httpx2-asyncio!", "aiohttp", "anyio-asyncio"],
+        "key, question and picture go to the proxy of the environment over plain http",
+    )
+    def test_the_key_does_not_go_to_a_proxy_of_the_environment(
+        self, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Case 1. A loopback endpoint needs no proxy, and a proxy would read the key."""
+        with FaultServer(answer) as server, FaultServer(answer) as proxy:
+            address = f"http://localhost:{proxy.port}"
+
+            async def main() -> str:
+                endpoint = Endpoint(server.url, api_key=KEY)
+                async with (
+                    adapter.own() as transport,
+                    adapter.client(transport, endpoint).stream(QUERY) as stream,
+                ):
+                    return (await stream.result()).text
+
+            with environment_of(monkeypatch, HTTP_PROXY=address, http_proxy=address):
+                assert adapter.run(main) == "A moon"
+            assert (server.connections, proxy.connections) == (1, 0)
+
+    @broken("NO_PROXY overrules the argument")
+    def test_the_proxies_argument_wins_over_no_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Case 1. What the caller passes is the caller's word."""
+        with FaultServer(answer) as server, FaultServer(answer) as proxy:
+            transport = UrllibTransport(proxies={"http": f"http://localhost:{proxy.port}"})
+            adapter = NAMED["urllib"]
+
+            async def main() -> None:
+                async with adapter.client(transport, Endpoint(server.url)).stream(QUERY) as stream:
+                    await stream.result()
+
+            with environment_of(monkeypatch, NO_PROXY="*", no_proxy="*"):
+                adapter.run(main)
+            assert (server.connections, proxy.connections) == (0, 1)
+
+    @broken("the docs do not say it")
+    def test_the_docs_say_what_a_client_of_the_user_does_with_the_environment(self) -> None:
+        """Case 1. `trust_env` of a client that is passed in is the user's: the docs warn."""
+        paragraphs = [text for text in DOCS.split("\n\n") if "trust_env=False" in text]
+        assert found_in(paragraphs, "HTTP_PROXY")
+
+
+class TestNetrc:
+    """Case 2. An aiohttp session with `trust_env` adds what a .netrc has."""
+
+    @pytest.fixture
+    def netrc(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "netrc"
+        path.write_text("machine localhost login someone password s3cret\n")
+        path.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(path))
+
+    @staticmethod
+    def asked(request: Any, endpoint: dict[str, Any]) -> tuple[bytes, str]:
+        """The head of the request as the server got it, and the text of the answer."""
+        heads: list[bytes] = []
+
+        def script(peer: Peer) -> None:
+            heads.append(peer.read_request()[0])
+            peer.send(head() + chunk(ANSWERS[type(request)]) + b"0\r\n\r\n")
+
+        async def main(server: FaultServer) -> str:
+            import aiohttp
+
+            async with aiohttp.ClientSession(trust_env=True) as session:
+                client = NAMED["aiohttp"].client(
+                    AiohttpTransport(session), Endpoint(server.url, **endpoint)
+                )
+                async with client.stream(request) as stream:
+                    return str((await stream.result()).text)
+
+        with FaultServer(script) as server:
+            text = NAMED["aiohttp"].run(main, server)
+        return heads[0], text
+
+    @broken("aiohttp adds the Authorization of the .netrc")
+    def test_a_request_has_no_password_of_a_netrc(self, netrc: None) -> None:
+        sent, text = self.asked(QUERY, {})
+        assert text == "A moon"
+        assert b"authorization" not in sent.lower()
+
+    @broken("Cannot combine AUTHORIZATION header with AUTH argument", MoondreamError)
+    def test_a_chat_with_a_key_is_sent_though_there_is_a_netrc(self, netrc: None) -> None:
+        sent, text = self.asked(CHAT, {"api_key": KEY})
+        assert text == "A moon"
+        assert f"Authorization: Bearer {KEY}".encode() in sent
+
+
+ANSWERS = {
+    type(QUERY): record({"chunk": "A moon"}) + record({"completed": True}),
+    type(CHAT): record(
+        {"choices": [{"index": 0, "delta": {"content": "A moon"}, "finish_reason": "stop"}]}
+    )
+    + b"data: [DONE]\n\n",
+}
+
+
+def never_answers(peer: Peer) -> None:
+    peer.read_request()
+    peer.wait_until_closed()
+
+
+class TestTracebacks:
+    """Case 3. `pytest -l` and error reporters print the locals of every frame."""
+
+    @each_of(
+        ["urllib", "httpx2", "httpx2-asyncio", "aiohttp", "anyio-asyncio"],
+        "the frames of the library in the cause have the headers in their locals",
+    )
+    def test_a_timed_out_wait_for_the_head_shows_no_key(self, adapter: Adapter) -> None:
+        async def main(server: FaultServer) -> BaseException:
+            timeouts = Timeouts(first_event=1.0)
+            async with adapter.transport() as transport:
+                with pytest.raises(TimeoutError) as caught:
+                    await adapter.asks(transport, server.url, timeouts=timeouts).send(QUERY)
+            return caught.value
+
+        with FaultServer(never_answers) as server:
+            assert leaks(adapter.run(main, server), knowing=TESTS) == []
+
+    @each_of(
+        ["httpx2-asyncio", "aiohttp!", "anyio-asyncio"],
+        "the frames of the library in the cause have the headers in their locals",
+    )
+    def test_a_cancelled_wait_for_the_head_shows_no_key(self, adapter: Adapter) -> None:
+        async def main(server: FaultServer) -> BaseException:
+            async with adapter.transport() as transport:
+                with pytest.raises(TimeoutError) as caught:
+                    async with asyncio.timeout(1):
+                        await adapter.asks(transport, server.url).send(QUERY)
+            return caught.value
+
+        with FaultServer(never_answers) as server:
+            assert leaks(adapter.run(main, server), knowing=TESTS) == []
+
+    @each_of(
+        ["urllib!", "httpx2"],
+        "the frames of http.client have the headers in their locals",
+    )
+    def test_an_interrupted_wait_for_the_head_shows_no_key(self, adapter: Adapter) -> None:
+        """As Ctrl-C does it, by another signal so that nothing else is interrupted."""
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            raise KeyboardInterrupt
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            peer.wait_until_closed()
+
+        async def main(server: FaultServer) -> BaseException:
+            async with adapter.transport() as transport:
+                with pytest.raises(KeyboardInterrupt) as caught:
+                    await adapter.asks(transport, server.url).send(QUERY)
+            return caught.value
+
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        try:
+            with FaultServer(script) as server:
+                assert leaks(adapter.run(main, server), knowing=TESTS) == []
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    @broken("the local `secrets` of RecordingHeader.of has the key")
+    def test_a_recording_of_what_is_no_json_shows_no_key(self) -> None:
+        request = HTTPRequest("POST", "http://localhost/v1/query", (("X-Api-Key", KEY),), b"what?")
+        with pytest.raises(ValueError, match="not JSON") as caught:
+            RecordingHeader.of(request)
+        assert leaks(caught.value, knowing=TESTS) == []
+
+    @broken("the docs do not say it")
+    def test_the_docs_say_that_hpack_logs_the_key_at_debug(self) -> None:
+        """With `http2=True`. Where a mend keeps it out of the log, test that instead."""
+        assert "hpack" in DOCS
+
+
+QUOTED = f"Incorrect API key provided: {KEY}"
+TEXT = (("Content-Type", "text/plain"),)
+QUOTES = {
+    "401": head(401, (("Content-Type", "application/json"),))
+    + b'{"error": {"message": "%s"}}' % QUOTED.encode(),
+    "text of a 500": head(500, TEXT) + QUOTED.encode(),
+    "error in the stream": head(200, (("Content-Type", "text/event-stream"),))
+    + record({"error": {"message": QUOTED, "param": KEY}}),
+    "no event stream": head(200, (("Content-Type", "text/html"),)) + QUOTED.encode(),
+    "broken record": head(200, (("Content-Type", "text/event-stream"),))
+    + f'data: {{"chunk": "{QUOTED}\n\n'.encode(),
+    "redirect": head(302, (("Location", f"http://localhost/{KEY}/v1/query"),)),
+    "field of the head": head(401, (("WWW-Authenticate", f"Bearer {KEY}"), *TEXT)) + b"no",
+    "broken line of the head": f"HTTP/1.1 200 \r\n{QUOTED.replace(':', '')}\r\n\r\n".encode(),
+    "broken first line": f"HTTP/1.1 {QUOTED}\r\n\r\n".encode(),
+}
+MASKED_ALREADY = {
+    "urllib": {"no event stream", "broken line of the head", "broken first line"},
+    "httpx2": {"no event stream"},
+    "aiohttp": {"no event stream"},
+}
+
+
+class TestQuotedKey:
+    """Case 4. What was sent as a secret is masked wherever our words or fields carry it."""
+
+    @pytest.mark.parametrize(
+        ("name", "adapter"),
+        [
+            pytest.param(
+                quote,
+                NAMED[name],
+                id=f"{quote}-{name}",
+                marks=[]
+                if quote in masked
+                else [broken("the error quotes what the server quoted, the key in it")],
+            )
+            for name, masked in MASKED_ALREADY.items()
+            for quote in QUOTES
+        ],
+    )
+    def test_a_key_that_the_server_quotes_is_masked(self, name: str, adapter: Adapter) -> None:
+        class Kept(Hooks):
+            errors: list[BaseException | None] = []  # noqa: RUF012
+
+            def on_end(self, timeline: Timeline) -> None:
+                self.errors.append(timeline.error)
+
+        async def main(server: FaultServer) -> BaseException:
+            async with adapter.transport() as transport:
+                with pytest.raises(MoondreamError) as caught:
+                    await adapter.asks(transport, server.url, hooks=hooks).send(QUERY)
+            return caught.value
+
+        hooks = Kept()
+        with FaultServer(lambda peer: peer.answer(QUOTES[name])) as server, logged() as lines:
+            error = adapter.run(main, server)
+        said = [*words(error), *(line.getMessage() for line in lines)]
+        for seen in hooks.errors:
+            said += words(seen)
+        assert found_in(said, KEY) == []
