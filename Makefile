@@ -25,7 +25,7 @@ WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test test-slow load lint mypy pyright format fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo check test test-slow load lint mypy pyright format mutants fuzz bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ format: $(DEV_STAMP) ## let ruff mend and format the sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+mutants: $(DEV_STAMP) ## find small changes of the core and of the retries that no test notices; takes about an hour
+	$(BIN)/python -m tests.mutants
+
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
 
@@ -90,7 +93,7 @@ build: $(DEV_STAMP) ## wheel and sdist, into dist/
 
 clean: ## remove all that these targets made, .venv included
 	rm -rf $(VENV) dist demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels
-	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(PIP_STAMP):

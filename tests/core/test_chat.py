@@ -723,6 +723,13 @@ class TestLimits:
         assert (type(outcome.error) is LimitExceeded) == (depth < 4)
         assert len(outcome.events) == (0 if depth < 4 else 4)
 
+    def test_of_depth_after_a_shallow_first_message(self):
+        """The fast lane is open by then, as the id of the answer is known."""
+        body = record({"id": "c-1", "choices": []}) + chunk({"content": "A"}, id="c-1") * 3
+        outcome = check_fragmentations(CHAT, body, limits=Limits(max_json_depth=3))
+        assert type(outcome.error) is LimitExceeded
+        assert outcome.events == []
+
 
 ODD = [
     openai({"content": ""}),

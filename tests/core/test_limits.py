@@ -180,6 +180,13 @@ class TestDepth:
             is None
         )
 
+    def test_siblings_at_the_limit(self):
+        """More brackets than the limit, so that they are counted by depth."""
+        assert check_fragmentations(QUERY, self.nested(62, "[],[]") + END).error is None
+        assert (
+            type(check_fragmentations(QUERY, self.nested(63, "[],[]") + END).error) is LimitExceeded
+        )
+
     @pytest.mark.parametrize("bracket", [b"[", b'{"a":'])
     def test_a_hundred_thousand(self, bracket: bytes):
         for chunk in (b'data: {"chunk": ', b'data: {"chunk": "a", "x": ', b"data: "):

@@ -98,6 +98,14 @@ def test_fields_and_comments(fields: bytes, before: bytes):
     assert (texts(outcome), outcome.error) == (["before"] * bool(before) + ["a"], None)
 
 
+def test_only_the_first_space_after_the_colon_is_dropped():
+    outcome = check(delta("a") + b"data:   oops\n\n")
+    assert isinstance(outcome.error, RemoteProtocolError)
+    assert "line 1 column 3" in str(outcome.error)
+    outcome = check(delta("a") + b"event:  error\ndata: oops\n\n")
+    assert isinstance(outcome.error, RemoteProtocolError)  # no error message: its name is " error"
+
+
 def test_data_lines_join_with_a_line_feed_which_json_text_cannot_hold():
     outcome = check(b'data: {"chunk": "a\ndata: b"}\n\n')
     assert isinstance(outcome.error, RemoteProtocolError)
