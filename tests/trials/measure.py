@@ -253,7 +253,7 @@ def peak_rss() -> int:
 
 
 @case
-def png_bomb(backend: int) -> dict[str, Any]:
+def png_bomb(side: int) -> dict[str, Any]:
     """Encode a black PNG of one bit a pixel, with at most a gigabyte to do it in."""
     from PIL import Image
 
@@ -262,9 +262,9 @@ def png_bomb(backend: int) -> dict[str, Any]:
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
-    cases, case = zlib.compressobj(9), bytes(1 + (side + 7) // 8)
-    packed = b"".join(cases.compress(case) for _ in range(backend)) + cases.flush()
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", backend, backend, 1, 0, 0, 0, 0))
+    rows, row = zlib.compressobj(9), bytes(1 + (side + 7) // 8)
+    packed = b"".join(rows.compress(row) for _ in range(side)) + rows.flush()
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
     data = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
     Image.init()
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
