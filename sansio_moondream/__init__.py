@@ -40,6 +40,7 @@ from ._events import (
     TextDelta,
     Unknown,
 )
+from ._geometry import BBox, Point
 from ._headers import Headers
 from ._limits import Limits
 from ._requests.chat import ChatMessage, ChatRequest
@@ -56,14 +57,12 @@ from ._requests.requests import (
     Settings,
 )
 from ._results import (
-    BBox,
     CaptionResult,
     ChatResult,
     DetectResult,
     Grounding,
     Metadata,
     Metrics,
-    Point,
     PointResult,
     QueryResult,
     Reasoning,

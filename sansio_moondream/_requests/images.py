@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from sansio_moondream._pictures.upright import upright
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -205,42 +207,3 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=quality)
     return out.getvalue()
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """A copy of a picture as `encode_image` reads it: its first frame, turned as its EXIF
-    orientation says.
-
-    In mode `RGB`, or `RGBA` where it has transparency. Coordinates in answers are fractions of
-    this."""
-    from PIL import Image
-
-    frame = _first_frame(image)
-    if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
-        frame = Image.eval(frame.convert("I"), lambda value: value / 257).convert("L")
-    if frame.has_transparency_data:
-        return frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
-    return frame.convert("RGB")
-
-
-def _first_frame(image: Image.Image) -> Image.Image:
-    """A copy of the first frame, the right way up.
-
-    The caller's image stays at the frame where it was.
-    """
-    from PIL import ImageOps
-
-    position = image.tell()
-    if position != 0:
-        if (
-            image.format == "PNG"
-        ):  # from the middle of an animation, Pillow (13.0 still) goes back but never forward again
-            image.seek(getattr(image, "n_frames", 1) - 1)
-        image.seek(0)
-    try:
-        return ImageOps.exif_transpose(image)
-    except SyntaxError:  # Pillow's word for EXIF data that is none
-        return image.copy()
-    finally:
-        if position != 0:
-            image.seek(position)

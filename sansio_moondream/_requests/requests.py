@@ -12,11 +12,10 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from sansio_moondream._geometry import BBox, Point
 from sansio_moondream._results import (
-    BBox,
     CaptionResult,
     DetectResult,
-    Point,
     PointResult,
     QueryResult,
     R,

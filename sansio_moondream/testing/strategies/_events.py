@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
+from sansio_moondream._geometry import BBox
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._results import (
-    BBox,
     CaptionResult,
     ChatResult,
     DetectResult,

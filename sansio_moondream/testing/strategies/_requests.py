@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from sansio_moondream._geometry import BBox, Point
 from sansio_moondream._requests.chat import ChatMessage, ChatRequest
 from sansio_moondream._requests.images import EncodedImage, encode_image
 from sansio_moondream._requests.requests import (
@@ -20,7 +21,6 @@ from sansio_moondream._requests.requests import (
     SegmentRequest,
     Settings,
 )
-from sansio_moondream._results import BBox, Point
 
 Options = dict[str, st.SearchStrategy[Any]]
 
