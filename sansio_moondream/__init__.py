@@ -43,18 +43,17 @@ from ._events import (
 from ._geometry import BBox, Point
 from ._headers import Headers
 from ._limits import Limits
+from ._requests.base import Request, Settings
 from ._requests.chat import ChatMessage, ChatRequest
 from ._requests.endpoint import Endpoint
+from ._requests.http import HTTPRequest
 from ._requests.images import EncodedImage, encode_image
-from ._requests.requests import (
+from ._requests.skills import (
     CaptionRequest,
     DetectRequest,
-    HTTPRequest,
     PointRequest,
     QueryRequest,
-    Request,
     SegmentRequest,
-    Settings,
 )
 from ._results import (
     CaptionResult,

@@ -27,7 +27,7 @@ from sansio_moondream._errors import (
 )
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._limits import Limits
-from sansio_moondream._requests.requests import HTTPRequest
+from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._wire.inflate import Inflater
 
 from ._lines import Recording

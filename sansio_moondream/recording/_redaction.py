@@ -28,8 +28,8 @@ from urllib.parse import unquote, unquote_plus
 
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._requests.endpoint import SECRET_HEADERS
+from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._requests.images import image_info
-from sansio_moondream._requests.requests import HTTPRequest
 
 REQUEST_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 RESPONSE_HEADERS = frozenset({

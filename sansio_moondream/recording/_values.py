@@ -26,7 +26,7 @@ from sansio_moondream._errors import (
     shorten,
 )
 from sansio_moondream._headers import HeaderTypes
-from sansio_moondream._requests.requests import HTTPRequest
+from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._wire.json import TooDeep, decode
 
 from ._redaction import (

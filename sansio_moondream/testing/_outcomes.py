@@ -15,7 +15,7 @@ from sansio_moondream._errors import MoondreamError
 from sansio_moondream._events import Event
 from sansio_moondream._headers import HeaderTypes
 from sansio_moondream._limits import Limits
-from sansio_moondream._requests.requests import Request
+from sansio_moondream._requests.base import Request
 from sansio_moondream._stream import ResponseStream, State
 
 from ._fragmentations import every_fragmentation

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sansio_moondream._errors import APIError
 from sansio_moondream._events import Event
-from sansio_moondream._requests.requests import Request
+from sansio_moondream._requests.base import Request
 from sansio_moondream._wire.encode import Dialect
 
 

@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sansio_moondream._geometry import BBox, Point
+from sansio_moondream._requests.base import Request, Settings
 from sansio_moondream._requests.chat import ChatMessage, ChatRequest
 from sansio_moondream._requests.images import EncodedImage, encode_image
-from sansio_moondream._requests.requests import (
+from sansio_moondream._requests.skills import (
     CaptionRequest,
     DetectRequest,
     PointRequest,
     QueryRequest,
-    Request,
     SegmentRequest,
-    Settings,
 )
 
 Options = dict[str, st.SearchStrategy[Any]]
