@@ -236,7 +236,7 @@ class TestEndings:
             Played([recorded((0, delta("A")), ending=Ending(0, "left"))]).client, QUERY
         )
         assert events == [TextDelta("A")]
-        assert error.startswith("ConnectionLost('the recording goes no further")
+        assert error.startswith("ConnectionLost('the recording ends here")
         complete = recorded((0, delta("A") + END), ending=Ending(0, "left"))
         assert outcome(Played([complete]).client, QUERY)[1] == ""
 
