@@ -133,7 +133,7 @@ def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read
             for size in sizes
         ]
         fragmentations += [
-            (f"cut at {at}", at_offsets(raw, [at])) for at in (1, 30, len(raw) // 2, *ends)
+            (f"split at {at}", at_offsets(raw, [at])) for at in (1, 30, len(raw) // 2, *ends)
         ]
     for name, chunks in fragmentations:
         for pull, joined in ((True, False), (False, False), (True, True)):

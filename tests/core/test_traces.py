@@ -320,7 +320,7 @@ def test_cut_anywhere_it_is_incomplete_until_the_last_byte_of_its_last_payload(n
         "station"
     )  # its next to last record, the only one that ends in two braces, makes no event
     for offset in range(len(body)):
-        data, ending = BreakAt(offset).apply(body)
+        data, ending = BreakAt(None, after_bytes=offset).apply(body)
         events, error, partial = run(trace.request, [data], headers=trace.headers, ending=ending)
         if offset >= needed:
             assert (events, error) == (whole.events, None)

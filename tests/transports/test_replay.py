@@ -561,7 +561,7 @@ class TestFault:
         ],
     )
     def test_plans_that_are_none(self, wrong: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match="fault should come|should be an error"):
+        with pytest.raises(ValueError, match="a break should have|a break at the head"):
             BreakAt(**{"error": ConnectionLost()} | wrong)
 
 
