@@ -1,7 +1,8 @@
-"""Moondream's answers, from raw bytes to typed events, without any I/O.
+"""Decode Moondream's answers from raw bytes to typed events, without any I/O.
 
-Unofficial: not affiliated with Moondream. Start with `ResponseStream`, or with the clients in
-`moondream_transports`."""
+Start with `ResponseStream`, or with the clients in `moondream_transports`. This library is
+unofficial and not affiliated with Moondream.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,7 @@ _NEED_H11 = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs h11 when it is first asked for: most users bring an HTTP client."""
+    """Import what needs h11 at its first use: with an HTTP client it is not needed."""
     if name not in _NEED_H11:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

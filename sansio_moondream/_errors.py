@@ -148,7 +148,7 @@ class ConnectError(TransportError):
 
 
 class TLSError(TransportError):
-    """The TLS handshake failed: the certificate is not trusted, has expired, or has another name."""
+    """The TLS handshake failed, for example because the certificate is not trusted."""
 
 
 class ConnectTimeout(TransportError, TimeoutError):
@@ -186,40 +186,23 @@ _BY_STATUS: dict[int, type[APIError]] = {
     429: RateLimitError,
 }
 
-# The `type` field as the service and similar servers write it, for errors in a 200.
-_BY_TYPE: dict[str, type[APIError]] = {
-    "invalid_request_error": BadRequestError,
-    "bad_request_error": BadRequestError,
-    "bad_request": BadRequestError,
-    "invalid_request": BadRequestError,
-    "authentication_error": AuthenticationError,
-    "authentication": AuthenticationError,
-    "unauthorized": AuthenticationError,
-    "billing_error": PaymentRequiredError,
-    "payment_required": PaymentRequiredError,
-    "payment_required_error": PaymentRequiredError,
-    "permission_error": PermissionDeniedError,
-    "permission_denied": PermissionDeniedError,
-    "forbidden": PermissionDeniedError,
-    "not_found_error": NotFoundError,
-    "not_found": NotFoundError,
-    "request_too_large": PayloadTooLargeError,
-    "payload_too_large": PayloadTooLargeError,
-    "rate_limit_error": RateLimitError,
-    "rate_limit": RateLimitError,
-    "rate_limited": RateLimitError,
-    "rate_limit_exceeded": RateLimitError,
-    "server_error": ServerError,
-    "internal_server_error": ServerError,
-    "internal_error": ServerError,
-    "api_error": ServerError,
-    "overloaded_error": ServerError,
-    "overloaded": ServerError,
+# The `type` fields of the service and of similar servers. They decide the class of errors in a 200.
+_TYPES: dict[type[APIError], str] = {
+    BadRequestError: "invalid_request_error bad_request_error bad_request invalid_request",
+    AuthenticationError: "authentication_error authentication unauthorized",
+    PaymentRequiredError: "billing_error payment_required payment_required_error",
+    PermissionDeniedError: "permission_error permission_denied forbidden",
+    NotFoundError: "not_found_error not_found",
+    PayloadTooLargeError: "request_too_large payload_too_large",
+    RateLimitError: "rate_limit_error rate_limit rate_limited rate_limit_exceeded",
+    ServerError: "server_error internal_server_error internal_error api_error overloaded_error "
+    "overloaded",
 }
+_BY_TYPE = {name: kind for kind, names in _TYPES.items() for name in names.split()}
 
 
 def api_error_class(status_code: int, type: str | None) -> type[APIError]:
-    """Select the class of an error answer by its HTTP status, or in a 200 by the server's `type`."""
+    """Select the class of an error by its HTTP status, or in a 200 by the server's `type`."""
     if status_code == 200:
         return _BY_TYPE.get(type or "", APIError)
     return ServerError if 500 <= status_code < 600 else _BY_STATUS.get(status_code, APIError)

@@ -130,11 +130,14 @@ class _ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_field
 
 def _items(value: object, name: str, expected: str) -> tuple[object, ...]:
     """Read the items of an iterable that is neither empty, nor text, nor a mapping."""
-    valid = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
-    check(valid, name, expected, value)
+    check(_is_list_like(value), name, expected, value)
     items = tuple(cast("Iterable[object]", value))
     check(bool(items), name, f"{expected}, and not empty", items)
     return items
+
+
+def _is_list_like(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | Mapping)
 
 
 def _message(value: object, name: str) -> ChatMessage:

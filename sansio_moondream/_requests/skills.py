@@ -134,7 +134,7 @@ Q = TypeVar("Q", QueryRequest, _ReferringRequest[Any])
 
 
 def _store_refs(request: Q) -> None:
-    """Check the references and store plain tuples: an iterator is read once, and requests compare."""
+    """Check the references and store them as tuples, so that requests are comparable."""
     refs = request.spatial_refs
     if refs is None:
         return

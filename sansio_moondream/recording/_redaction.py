@@ -30,17 +30,8 @@ from sansio_moondream._requests.images import image_info
 
 REQUEST_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 RESPONSE_HEADERS = frozenset({
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "location",
-    "retry-after",
-    "server",
-    "transfer-encoding",
-    "x-accel-buffering",
+    *("cache-control", "connection", "content-encoding", "content-length", "content-type", "date"),
+    *("location", "retry-after", "server", "transfer-encoding", "x-accel-buffering"),
     "x-request-id",
 })  # fmt: skip
 
@@ -64,8 +55,8 @@ _ORG_ID_FIELD = re.compile(
     % _ORG_ID.pattern.encode(),
     re.IGNORECASE | re.DOTALL,
 )
-# Base64 of both alphabets, with JSON's escapes (`\/`, `\u002b`). A line end belongs to it only before
-# a further line of base64.
+# Base64 of both alphabets, with JSON's escapes (`\/`, `\u002b`). A line end is part of it only if
+# another line of base64 follows.
 _BASE64 = (
     rb"(?:[A-Za-z0-9+/=_%-]++|\\++(?:/|u00(?:2[bBfF]|3[dD]))"
     rb"|(?:\\++[nr]|[\r\n])++(?=[A-Za-z0-9+/_-]{20}))"
@@ -154,7 +145,7 @@ def describe_image(text: str) -> dict[str, Any]:
 
 
 def picture_heads(value: Any) -> frozenset[str]:
-    """Collect the beginnings of base64 texts in a request's decoded JSON body, for `mask_chunks`."""
+    """Collect the beginnings of the base64 texts in a decoded JSON body, for `mask_chunks`."""
     if isinstance(value, str):
         head = _head_and_payload(value)[1][:_PICTURE_HEAD] if _is_picture(value) else ""
         return frozenset({head} if len(head) == _PICTURE_HEAD else ())
@@ -188,7 +179,7 @@ def mask_chunks(
 
 
 def mask_text(text: str, secrets: Collection[str] = ()) -> str:
-    """Mask organisation ids, pictures, and secrets of 4 characters or more: a `*` for each byte."""
+    """Mask organisation ids, pictures, and secrets of at least 4 characters byte by byte."""
     return _mask(text.encode("utf-8", "replace"), secrets).decode()
 
 

@@ -87,7 +87,7 @@ def record_ends(data: bytes) -> list[int]:
 
 
 class _RecordScanner:
-    """Finds the ends of records in chunks: the blank lines after lines that are not all comments."""
+    """Finds the ends of records in chunks. A record has a line that is not a comment."""
 
     def __init__(self) -> None:
         self._first = b""  # the first byte of the line, if it is there

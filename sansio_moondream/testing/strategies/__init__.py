@@ -1,4 +1,4 @@
-"""Hypothesis strategies (extra `testing`): requests, events, responses, and how they split and break.
+"""Hypothesis strategies (extra `testing`): requests, events, responses, and breaks.
 
 The values are consistent, as a server's answers are: the deltas add up to the text, a stream ends
 once, and a `Response` has the expected outcome of its bytes. All strategies shrink to the simplest
