@@ -1,7 +1,8 @@
-"""Moondream's answers, from raw bytes to typed events, without any I/O.
+"""Decode Moondream's answers from raw bytes to typed events, without any I/O.
 
-Unofficial: not affiliated with Moondream. Start with `ResponseStream`, or with the clients in
-`moondream_transports`."""
+Start with `ResponseStream`, or with the clients in `moondream_transports`. This library is
+unofficial and not affiliated with Moondream.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -40,30 +41,28 @@ from ._events import (
     TextDelta,
     Unknown,
 )
+from ._geometry import BBox, Point
 from ._headers import Headers
 from ._limits import Limits
+from ._requests.base import Request, Settings
 from ._requests.chat import ChatMessage, ChatRequest
 from ._requests.endpoint import Endpoint
+from ._requests.http import HTTPRequest
 from ._requests.images import EncodedImage, encode_image
-from ._requests.requests import (
+from ._requests.skills import (
     CaptionRequest,
     DetectRequest,
-    HTTPRequest,
     PointRequest,
     QueryRequest,
-    Request,
     SegmentRequest,
-    Settings,
 )
 from ._results import (
-    BBox,
     CaptionResult,
     ChatResult,
     DetectResult,
     Grounding,
     Metadata,
     Metrics,
-    Point,
     PointResult,
     QueryResult,
     Reasoning,
@@ -163,7 +162,7 @@ _NEED_H11 = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs h11 when it is first asked for: most users bring an HTTP client."""
+    """Import what needs h11 at its first use: with an HTTP client it is not needed."""
     if name not in _NEED_H11:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,10 +1,9 @@
-"""The errors of this library: one tree, here in the core, so that an `except` does not depend on
-the transport.
+"""The errors of this library: one tree, independent of the transport.
 
     MoondreamError
-    ├── LocalProtocolError            the caller's fault: a call out of order
-    ├── RemoteProtocolError           the server's fault: bytes that contradict the protocol
-    │   └── LimitExceeded             ... or more of them than `Limits` allows
+    ├── LocalProtocolError            the caller's mistake: a call out of order
+    ├── RemoteProtocolError           the server's mistake: bytes that contradict the protocol
+    │   └── LimitExceeded             the server sent more than `Limits` allows
     ├── APIError                      the server answered with an error
     │   ├── BadRequestError           400, 422
     │   ├── AuthenticationError       401
@@ -14,54 +13,48 @@ the transport.
     │   ├── PayloadTooLargeError      413
     │   ├── RateLimitError            429
     │   └── ServerError               5xx
-    ├── TransportError                no connection, or no event in time: nothing was answered yet
+    ├── TransportError                no connection, or no event in time
     │   ├── ConnectError, TLSError
     │   └── ConnectTimeout, FirstEventTimeout        also the builtin TimeoutError
-    └── IncompleteStream              it ended before its end-of-stream message
+    └── IncompleteStream              the answer ended before its end-of-stream message
         ├── ConnectionLost
         └── IdleTimeout, TotalTimeout                also the builtin TimeoutError
 
-The timeouts are `OSError`s too (the builtin TimeoutError is one): an adapter's own `except OSError`
-must come after them."""
+The builtin TimeoutError is an OSError. An adapter's own `except OSError` must therefore come after
+`except MoondreamError`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ._headers import Headers
-    from ._results import Result
+from ._headers import Headers
+from ._results import Result
 
 
 class MoondreamError(Exception):
     """Base of all errors of this library.
 
     Attributes:
-        partial: what had arrived before the fault, as a result of the request's type, or None where
-            nothing could have.
-        request_id: the server's id of the exchange, where known. Quote it to the service's support.
+        partial: what arrived before the error, as a result of the request's type. None if no answer
+            could have begun.
+        request_id: the server's id of the exchange, if known. Quote it to the service's support.
     """
 
     def __init__(
         self, message: str = "", *, partial: Result | None = None, request_id: str | None = None
     ) -> None:
-        super().__init__(
-            message
-        )  # the message alone is `args`: pickling then restores the rest from __dict__
+        super().__init__(message)  # the only item of `args`: pickle restores the rest from __dict__
         self.partial = partial
         self.request_id = request_id
 
 
 class LocalProtocolError(MoondreamError):
-    """A call came out of order: the caller's fault. The machine's state is as it was before the
-    call.
-    """
+    """A call came out of order. The state of the object has not changed."""
 
 
 class RemoteProtocolError(MoondreamError):
-    """The server sent what contradicts the protocol.
+    """The server sent bytes that contradict the protocol.
 
-    Nothing after it is decoded; `.partial` holds what came before.
+    `.partial` holds what came before; nothing after it is decoded.
     """
 
 
@@ -73,15 +66,14 @@ class LimitExceeded(RemoteProtocolError):
 
 
 class APIError(MoondreamError):
-    """The server answered with an error: as an HTTP status, as JSON in a 200, or as a message
-    inside the stream.
+    """The server answered with an error: an HTTP status, JSON in a 200, or a message in the stream.
 
     Attributes:
-        status_code: the real HTTP status (200 for an error inside the stream).
-        type, code, param: as the server gave them, or None.
-        message: the server's own words, or what can be said in their place.
-        retry_after: seconds to wait, where `Retry-After` gives seconds; a date is left in `headers`
-            (the core has no clock).
+        status_code: the real HTTP status (200 for an error in the stream).
+        type, code, param: as the server sent them, or None.
+        message: the server's own text, or a description if it sent none.
+        retry_after: seconds to wait, if `Retry-After` has seconds. A date stays in `headers`, as
+            the core has no clock.
         headers: of the response.
         body: the error body or message as text, shortened.
     """
@@ -120,7 +112,7 @@ class BadRequestError(APIError):
 
 
 class AuthenticationError(APIError):
-    """401: the key is missing or wrong."""
+    """401: the API key is missing or wrong."""
 
 
 class PaymentRequiredError(APIError):
@@ -128,19 +120,19 @@ class PaymentRequiredError(APIError):
 
 
 class PermissionDeniedError(APIError):
-    """403: the key may not do this."""
+    """403: the API key has no permission for this."""
 
 
 class NotFoundError(APIError):
-    """404: no such path, skill or model at this endpoint."""
+    """404: the endpoint does not have this path, skill or model."""
 
 
 class PayloadTooLargeError(APIError):
-    """413: the request is larger than the server takes; send a smaller image."""
+    """413: the request is too large; send a smaller image."""
 
 
 class RateLimitError(APIError):
-    """429: too many requests; wait `retry_after` seconds if given."""
+    """429: too many requests; wait `retry_after` seconds if it is set."""
 
 
 class ServerError(APIError):
@@ -148,29 +140,27 @@ class ServerError(APIError):
 
 
 class TransportError(MoondreamError):
-    """No answer began: there was no connection, or no event in time."""
+    """No answer began: no connection was made, or no event came in time."""
 
 
 class ConnectError(TransportError):
-    """The connection was refused, or the name did not resolve."""
+    """The connection was refused, or the host name was not resolved."""
 
 
 class TLSError(TransportError):
-    """The TLS handshake failed: certificate not trusted, expired, or for another name."""
+    """The TLS handshake failed, for example because the certificate is not trusted."""
 
 
 class ConnectTimeout(TransportError, TimeoutError):
-    """No connection within `Timeouts.connect` (pool wait and TLS included)."""
+    """No connection was made within `Timeouts.connect` (pool wait and TLS included)."""
 
 
 class FirstEventTimeout(TransportError, TimeoutError):
-    """Connected, but no event within `Timeouts.first_event`."""
+    """No event came within `Timeouts.first_event`."""
 
 
 class IncompleteStream(MoondreamError):
-    """The answer ended before its end-of-stream message: `.partial` is all that arrived, and not
-    the whole answer.
-    """
+    """The answer ended before its end-of-stream message. `.partial` is all that arrived."""
 
 
 class ConnectionLost(IncompleteStream):
@@ -196,48 +186,30 @@ _BY_STATUS: dict[int, type[APIError]] = {
     429: RateLimitError,
 }
 
-# The `type` field as the service and its cousins spell it; consulted only where the HTTP status
-# says nothing (a 200).
-_BY_TYPE: dict[str, type[APIError]] = {
-    "invalid_request_error": BadRequestError,
-    "bad_request_error": BadRequestError,
-    "bad_request": BadRequestError,
-    "invalid_request": BadRequestError,
-    "authentication_error": AuthenticationError,
-    "authentication": AuthenticationError,
-    "unauthorized": AuthenticationError,
-    "billing_error": PaymentRequiredError,
-    "payment_required": PaymentRequiredError,
-    "payment_required_error": PaymentRequiredError,
-    "permission_error": PermissionDeniedError,
-    "permission_denied": PermissionDeniedError,
-    "forbidden": PermissionDeniedError,
-    "not_found_error": NotFoundError,
-    "not_found": NotFoundError,
-    "request_too_large": PayloadTooLargeError,
-    "payload_too_large": PayloadTooLargeError,
-    "rate_limit_error": RateLimitError,
-    "rate_limit": RateLimitError,
-    "rate_limited": RateLimitError,
-    "rate_limit_exceeded": RateLimitError,
-    "server_error": ServerError,
-    "internal_server_error": ServerError,
-    "internal_error": ServerError,
-    "api_error": ServerError,
-    "overloaded_error": ServerError,
-    "overloaded": ServerError,
+# The `type` fields of the service and of similar servers. They decide the class of errors in a 200.
+_TYPES: dict[type[APIError], str] = {
+    BadRequestError: "invalid_request_error bad_request_error bad_request invalid_request",
+    AuthenticationError: "authentication_error authentication unauthorized",
+    PaymentRequiredError: "billing_error payment_required payment_required_error",
+    PermissionDeniedError: "permission_error permission_denied forbidden",
+    NotFoundError: "not_found_error not_found",
+    PayloadTooLargeError: "request_too_large payload_too_large",
+    RateLimitError: "rate_limit_error rate_limit rate_limited rate_limit_exceeded",
+    ServerError: "server_error internal_server_error internal_error api_error overloaded_error "
+    "overloaded",
 }
+_BY_TYPE = {name: kind for kind, names in _TYPES.items() for name in names.split()}
 
 
 def api_error_class(status_code: int, type: str | None) -> type[APIError]:
-    """The class for an error answer: by HTTP status, and by the server's `type` only in a 200."""
+    """Select the class of an error by its HTTP status, or in a 200 by the server's `type`."""
     if status_code == 200:
         return _BY_TYPE.get(type or "", APIError)
     return ServerError if 500 <= status_code < 600 else _BY_STATUS.get(status_code, APIError)
 
 
 def shorten(seen: bytes | str, keep: int = 200) -> str:
-    """What was seen, fit for an error message: as text, on one line, cut to `keep` characters."""
+    """Format text or bytes for an error message: one line of at most `keep` characters."""
     text = seen[: 4 * keep].decode("utf-8", "replace") if isinstance(seen, bytes) else seen
     line = " ".join(text[: 4 * keep].split())
     return line if len(line) <= keep and len(seen) <= 4 * keep else line[:keep] + "…"

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
-from ._results import BBox, Result
+from ._geometry import BBox
+from ._results import Result
 
 # An event is itself the struct that msgspec decodes: nothing is copied on the way (a second object
 # for each event costs more than decoding it). So the structs are strict where the fast lane needs

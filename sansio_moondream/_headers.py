@@ -1,4 +1,4 @@
-"""HTTP header fields as a value."""
+"""HTTP header fields."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
 
 class Headers(Mapping[str, str]):
-    """Header fields of a response: a read-only mapping whose names know no case.
+    """Header fields of a response: a read-only mapping with case-insensitive names.
 
-    Fields that occur several times are joined with ", " (RFC 9110, section 5.3); `multi_items()`
-    has them apart. The repr names the fields without their values, which may be cookies."""
+    The values of a repeated field are joined with ", " (RFC 9110, section 5.3); `multi_items()`
+    returns them apart. The repr has no values, as they may be cookies.
+    """
 
     __slots__ = ("_items",)
     _items: tuple[tuple[str, str], ...]
@@ -28,7 +29,7 @@ class Headers(Mapping[str, str]):
         )
 
     def multi_items(self) -> tuple[tuple[str, str], ...]:
-        """All fields in the order they came, names in lower case."""
+        """Return all fields in their order, names in lower case."""
         return self._items
 
     def __getitem__(self, name: str) -> str:
@@ -58,14 +59,9 @@ class Headers(Mapping[str, str]):
 
 
 def _text(value: str | bytes) -> str:
-    """Field names and values are octets;
-
-    ISO-8859-1 keeps every one of them (RFC 9110, section 5.5).
-    """
+    """Decode a field name or value. ISO-8859-1 keeps every octet (RFC 9110, section 5.5)."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if not isinstance(value, str):
-        raise TypeError(
-            f"a header's name and value should be str or bytes, not {type(value).__name__}"
-        )
+        raise TypeError(f"header names and values are str or bytes, not {type(value).__name__}")
     return value

@@ -1,4 +1,4 @@
-"""What an answer is in the end: one class a skill, the same whether it was streamed or came whole.
+"""The results of the skills: one class each, the same for streamed and whole answers.
 
 Field names and units are the service's own, from its API reference and the source of its servers.
 """
@@ -9,37 +9,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field
 
+from ._geometry import BBox, Point
 from ._headers import Headers
+from ._pictures import outline
+from ._pictures.draw import Color, cut_out, draw_boxes, draw_mask, draw_points, lay_over
+from ._pictures.polygons import Polygon
+from ._pictures.upright import upright
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ._pictures.draw import Color
-    from ._pictures.polygons import Polygon
-
-
-class BBox(Struct, frozen=True):
-    """A box in fractions of the image: 0 is its left or top edge, 1 its right or bottom.
-
-    As an event of a segmentation it is the coarse box, which comes first; the refined one is in the
-    result."""
-
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
-
-
-class Point(Struct, frozen=True):
-    """A point in fractions of the image: (0, 0) is its top left corner."""
-
-    x: float
-    y: float
-
 
 class Metrics(Struct, frozen=True, repr_omit_defaults=True):
-    """The cloud engine's own measurements: tokens, and times in milliseconds (`ttft_ms`: time to
-    the first token).
+    """Measurements of the cloud engine: tokens, and times in milliseconds.
+
+    `ttft_ms` is the time to the first token.
     """
 
     input_tokens: int | None = None
@@ -50,7 +34,7 @@ class Metrics(Struct, frozen=True, repr_omit_defaults=True):
 
 
 class Stats(Struct, frozen=True, repr_omit_defaults=True):
-    """The local station's own measurements: `duration` is in seconds."""
+    """Measurements of the local station. `duration` is in seconds."""
 
     tokens: int | None = None
     duration: float | None = None
@@ -58,7 +42,7 @@ class Stats(Struct, frozen=True, repr_omit_defaults=True):
 
 
 class Usage(Struct, frozen=True, repr_omit_defaults=True):
-    """What a chat took, as servers bill it: tokens."""
+    """Tokens of a chat, as servers bill them."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -66,21 +50,20 @@ class Usage(Struct, frozen=True, repr_omit_defaults=True):
 
 
 class Metadata(Struct, frozen=True, repr_omit_defaults=True):
-    """What came beside the answer. Everything may be missing: servers differ.
+    """Data beside the answer. Each field may be missing: servers differ.
 
     Attributes:
-        request_id: the server's id of the exchange: the body's (of a chat: its `id`), else the
-            `x-request-id` header's.
-        finish_reason: `"stop"`, or `"length"` where `max_tokens` cut the text: the stream is whole,
-            the answer is not.
+        request_id: the server's id of the exchange, from the body (a chat's `id`), else from the
+            `x-request-id` header.
+        finish_reason: `"stop"`, or `"length"` if `max_tokens` ended the text early.
         metrics: of the cloud engine.
         stats: of the local station.
-        usage: of a chat, where the server says it.
-        deltas_match: whether the text deltas add up to the whole text that the last message gave.
-            False means that the server damaged characters in its deltas (it does, where a token
-            ends inside one); the result's text is right. None where there was nothing to compare.
+        usage: of a chat, if the server sends it.
+        deltas_match: True if the text deltas add up to the whole text of the last message. False if
+            the server damaged characters in its deltas (it does where a token ends inside of one);
+            the result's text is right. None if there was nothing to compare.
         headers: of the response.
-        extra: fields of the last message that this library does not know, as they came.
+        extra: unknown fields of the last message, unchanged.
     """
 
     request_id: str | None = None
@@ -93,16 +76,15 @@ class Metadata(Struct, frozen=True, repr_omit_defaults=True):
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __repr__(self) -> str:
-        shown = ("request_id", "finish_reason", "metrics", "stats", "usage", "deltas_match")
-        known = [
-            f"{name}={value!r}" for name in shown if (value := getattr(self, name)) is not None
-        ]
+        names = ("request_id", "finish_reason", "metrics", "stats", "usage", "deltas_match")
+        known = [f"{n}={value!r}" for n in names if (value := getattr(self, n)) is not None]
         return f"Metadata({', '.join(known)})"
 
 
 class Grounding(Struct, frozen=True):
-    """Where in the image a part of the reasoning looks: characters `start_idx` to `end_idx` of its
-    text, and points.
+    """The points in the image that a part of the reasoning is about.
+
+    The part is the characters `start_idx` to `end_idx` of its text.
     """
 
     start_idx: int
@@ -111,7 +93,7 @@ class Grounding(Struct, frozen=True):
 
 
 class Reasoning(Struct, frozen=True):
-    """How the model came to its answer, where `reasoning` was asked for."""
+    """The model's reasoning, if the request asked for it."""
 
     text: str
     grounding: tuple[Grounding, ...] = ()
@@ -120,7 +102,7 @@ class Reasoning(Struct, frozen=True):
 class QueryResult(Struct, frozen=True):
     """The answer to a question.
 
-    `text` is the server's whole text where it gave one, else the deltas joined.
+    `text` is the server's whole text if it sent one, else the deltas joined.
     """
 
     text: str = ""
@@ -131,7 +113,7 @@ class QueryResult(Struct, frozen=True):
 class CaptionResult(Struct, frozen=True):
     """The description of an image.
 
-    `text` is the server's whole text where it gave one, else the deltas joined.
+    `text` is the server's whole text if it sent one, else the deltas joined.
     """
 
     text: str = ""
@@ -139,21 +121,19 @@ class CaptionResult(Struct, frozen=True):
 
 
 class SegmentResult(Struct, frozen=True):
-    """The outline of an object.
+    """The outline of an object, filled by the rule `nonzero`.
 
-    To draw it: `polygons` and `svg` need nothing more than this library; `mask`, `overlay` and
-    `cutout` need Pillow (extra `images`). They all raise `sansio_moondream.paths.PathError` for a
-    path that is none, and ValueError for a path that came without a box; where `parse_error` is
-    set, and before a box has come, there is nothing to draw. The outline is filled by the rule
-    `nonzero`.
+    `polygons` and `svg` need only this library; `mask`, `overlay` and `cutout` need Pillow (extra
+    `images`). All five raise `sansio_moondream.paths.PathError` for an invalid path, and ValueError
+    for a path without a box. They draw nothing if `parse_error` is set, or before a box has come.
 
     Attributes:
-        path: SVG path text, in fractions of `bbox` (not of the image). Empty where `parse_error` is
+        path: SVG path text, in fractions of `bbox` (not of the image). Empty if `parse_error` is
             set.
-        bbox: the box that the path lives in, in fractions of the image.
-        parse_error: the server's words where the model wrote no valid path.
-        growing: True in a snapshot of a stream and in an error's `.partial`: the path may end in
-            the middle of a command or a number. What is not whole yet is not drawn.
+        bbox: the box of the path, in fractions of the image.
+        parse_error: the server's message if the model wrote no valid path.
+        partial: True in a snapshot of a stream and in an error's `.partial`: the path may end in
+            the middle of a command or a number. An incomplete command is not drawn.
     """
 
     path: str = ""
@@ -163,72 +143,74 @@ class SegmentResult(Struct, frozen=True):
     partial: bool = False
 
     def __repr__(self) -> str:
-        path = (
-            self.path
-            if len(self.path) <= 60
-            else f"{self.path[:60]}… ({len(self.path)} characters)"
+        path = self.path
+        if len(path) > 60:
+            path = f"{path[:60]}… ({len(path)} characters)"
+        partial = ", partial=True" if self.partial else ""
+        return (
+            f"SegmentResult(path={path!r}, bbox={self.bbox!r}, parse_error={self.parse_error!r}, "
+            f"metadata={self.metadata!r}{partial})"
         )
-        growing = ", partial=True" if self.partial else ""
-        return f"SegmentResult(path={path!r}, bbox={self.bbox!r}, parse_error={self.parse_error!r}, metadata={self.metadata!r}{growing})"
 
     def polygons(self, size: tuple[int, int], *, tolerance: float = 0.1) -> tuple[Polygon, ...]:
-        """The outline in a picture of `size` (width, height): points (x, y) in pixels, one tuple of
-        them for each closed polygon.
+        """Compute the outline as closed polygons. A hole runs in the other direction.
 
-        No side is further than `tolerance` pixels from the curve that it stands for, but for curves
-        wholly beyond an edge of the picture. A hole is a polygon that runs the other way.
+        Args:
+            size: width and height of the picture in pixels.
+            tolerance: maximum distance of a side from its curve, in pixels. It does not apply to
+                curves beyond an edge of the picture.
 
-        Raises ValueError for more points than `sansio_moondream.paths.MAX_POINTS`, a million.
+        Returns:
+            For each polygon its points (x, y) in pixels.
+
+        Raises:
+            ValueError: more than `sansio_moondream.paths.MAX_POINTS` points, a million.
         """
-        from ._pictures.outline import polygons
-
-        return polygons(self, size, tolerance)
+        return outline.polygons(self.path, self.bbox, size, tolerance, partial=self.partial)
 
     def svg(self, size: tuple[int, int]) -> str:
-        """An SVG document of `size` (width, height) with the outline in its place, to lay over the
-        picture; filled in black.
-        """
-        from ._pictures.outline import svg
+        """Write an SVG document of `size` (width, height) with the outline filled in black.
 
-        return svg(self, size)
+        Lay it over the picture.
+        """
+        return outline.svg(self.path, self.bbox, size, partial=self.partial)
 
     def mask(self, size: tuple[int, int], *, antialias: bool = True) -> Image.Image:
-        """A Pillow image in mode `L` of `size` (width, height): 255 inside the outline, 0 outside.
+        """Draw a Pillow image in mode `L` of `size` (width, height): 255 inside, 0 outside.
 
-        Pixels on the border have the share of them that is inside; without `antialias`, 255 or 0,
-        as their middle is inside or outside."""
-        from ._pictures.draw import draw_mask
-
+        A pixel on the border has the share of it that is inside. Without `antialias` it has 255 or
+        0, as its centre is inside or outside.
+        """
         return draw_mask(self.polygons(size), size, antialias=antialias)
 
     def overlay(
         self, image: Image.Image, *, color: Color = "red", opacity: float = 0.5
     ) -> Image.Image:
-        """A copy of the picture with a colour over the object: in mode `RGB`, or `RGBA` where the
-        picture has transparency.
+        """Copy the picture with a colour over the object.
 
-        `image` is what `encode_image` got, in any size. As there, its first frame counts, turned as
-        its EXIF orientation says."""
-        from ._pictures.draw import lay_over
-        from ._requests.images import upright
+        Args:
+            image: the picture of the request, in any size. Its first frame is used, turned as its
+                EXIF orientation says, as in `encode_image`.
+            color: a name or a value as in `sansio_moondream.images.Color`.
+            opacity: of the colour, from 0 to 1.
 
+        Returns:
+            A Pillow image in mode `RGB`, or `RGBA` if the picture has transparency.
+        """
         picture = upright(image)
         return lay_over(picture, self.mask(picture.size), color=color, opacity=opacity)
 
     def cutout(self, image: Image.Image) -> Image.Image:
-        """A copy of the picture in mode `RGBA`, transparent but for the object.
+        """Copy the picture in mode `RGBA`, transparent except for the object.
 
         `image` is as in `overlay`.
         """
-        from ._pictures.draw import cut_out
-        from ._requests.images import upright
-
         picture = upright(image)
         return cut_out(picture, self.mask(picture.size))
 
 
 class DetectResult(Struct, frozen=True):
-    """The boxes of all objects found, in fractions of the image."""
+    """The boxes of all found objects, in fractions of the image."""
 
     objects: tuple[BBox, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
@@ -236,17 +218,15 @@ class DetectResult(Struct, frozen=True):
     def overlay(
         self, image: Image.Image, *, color: Color = "red", width: int | None = None
     ) -> Image.Image:
-        """A copy of the picture with the boxes on it, in lines of `width` pixels.
+        """Copy the picture with the boxes on it, in lines of `width` pixels.
 
         `image` is as in `SegmentResult.overlay`.
         """
-        from ._pictures.draw import draw_boxes
-
         return draw_boxes(image, self.objects, color=color, width=width)
 
 
 class PointResult(Struct, frozen=True):
-    """The centres of all objects found, in fractions of the image."""
+    """The centres of all found objects, in fractions of the image."""
 
     points: tuple[Point, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
@@ -254,17 +234,15 @@ class PointResult(Struct, frozen=True):
     def overlay(
         self, image: Image.Image, *, color: Color = "red", radius: int | None = None
     ) -> Image.Image:
-        """A copy of the picture with a disc of `radius` pixels on each point.
+        """Copy the picture with a disc of `radius` pixels on each point.
 
         `image` is as in `SegmentResult.overlay`.
         """
-        from ._pictures.draw import draw_points
-
         return draw_points(image, self.points, color=color, radius=radius)
 
 
 class ChatResult(Struct, frozen=True):
-    """The assistant's next message. `reasoning` is None where none came."""
+    """The assistant's next message. `reasoning` is None if the server sent none."""
 
     text: str = ""
     reasoning: Reasoning | None = None

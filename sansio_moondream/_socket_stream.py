@@ -8,8 +8,8 @@ from typing import Any, Generic
 from ._errors import MoondreamError
 from ._events import FINISHED, Event, Signal
 from ._limits import Limits
+from ._requests.base import Request
 from ._requests.endpoint import Endpoint
-from ._requests.requests import Request
 from ._results import R
 from ._stream import ResponseStream, State
 from ._wire.http11 import HTTP11Exchange, ResponseHead

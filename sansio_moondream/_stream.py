@@ -42,7 +42,7 @@ from ._errors import (
 from ._events import FINISHED, NEED_DATA, Event, Signal
 from ._headers import Headers, HeaderTypes
 from ._limits import Limits
-from ._requests.requests import Request
+from ._requests.base import Request
 from ._results import R
 from ._skills.builders import (
     Builder,

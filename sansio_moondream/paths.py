@@ -1,9 +1,9 @@
-"""SVG path text to commands, and commands to polygons: whole paths and paths that still grow.
+"""SVG path text to commands, and commands to polygons, for whole and for partial paths.
 
-For people who draw a segmentation themselves. `SegmentResult.polygons`, `.svg` and `.mask` are made
-of this."""
+Use this to draw a segmentation yourself. `SegmentResult.polygons`, `.svg` and `.mask` use it too.
+"""
 
-from ._pictures.paths import Command, GrowingPath, PathError, parse_path
+from ._pictures.paths import Command, PathError, PathParser, parse_path
 from ._pictures.polygons import MAX_POINTS, Polygon, flatten
 
-__all__ = ["MAX_POINTS", "Command", "GrowingPath", "PathError", "Polygon", "flatten", "parse_path"]
+__all__ = ["MAX_POINTS", "Command", "PathError", "PathParser", "Polygon", "flatten", "parse_path"]

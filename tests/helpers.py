@@ -151,7 +151,7 @@ def check_fragmentations(
         status_code=status_code,
         headers=headers,
         limits=limits,
-        most=MOST,
+        max_offsets=MOST,
     )
     fields = [
         field

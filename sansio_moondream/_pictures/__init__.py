@@ -1,1 +1,1 @@
-"""Path text to polygons, pixels and SVG."""
+"""Path text to polygons, pixels and SVG. Only Pillow (extra `images`) is imported late."""

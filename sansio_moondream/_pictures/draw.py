@@ -1,4 +1,4 @@
-"""What `sansio_moondream.images` offers. Pillow is imported only when something is drawn."""
+"""Masks, overlays, boxes and points with Pillow, which is imported only when something is drawn."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from sansio_moondream._requests.images import upright
-from sansio_moondream._results import BBox, Point
+from sansio_moondream._geometry import BBox, Point
 
 from .fill import STRIP, strips
 from .polygons import Polygon
+from .upright import upright
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,19 +18,23 @@ if TYPE_CHECKING:
 _LINES = 4  # through each row of pixels; a mask without antialias has one
 
 Color: TypeAlias = str | tuple[int, int, int]
-"""A name or a hexadecimal value as Pillow's ImageColor has them, or red, green and blue, 0 to 255.
-
-"""
+"""A name or a hexadecimal value of Pillow's ImageColor, or red, green and blue from 0 to 255."""
 
 
 def draw_mask(
     polygons: Iterable[Polygon], size: tuple[int, int], *, antialias: bool = True
 ) -> Image.Image:
-    """A picture in mode `L` of `size` (width, height): 255 inside the polygons, by the rule
-    `nonzero`, and 0 outside.
+    """Fill polygons by the rule `nonzero`.
 
-    Pixels on the border have the share of them that is inside; without `antialias`, 255 or 0, as
-    their middle is inside or outside."""
+    Args:
+        polygons: in pixels.
+        size: width and height of the mask.
+        antialias: True gives a pixel on the border the share of it that is inside; False gives it
+            255 or 0, as its centre is inside or outside.
+
+    Returns:
+        A Pillow image in mode `L`: 255 inside the polygons, 0 outside.
+    """
     try:
         from PIL import Image
     except ImportError:
@@ -54,7 +58,7 @@ def draw_mask(
 def lay_over(
     image: Image.Image, mask: Image.Image, *, color: Color = "red", opacity: float = 0.5
 ) -> Image.Image:
-    """A copy of the picture, upright, with a colour over what the mask selects."""
+    """Copy the picture, upright, with a colour over what the mask selects."""
     from PIL import Image
 
     if not 0 <= opacity <= 1:
@@ -66,8 +70,9 @@ def lay_over(
 
 
 def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """A copy of the picture, upright, in mode `RGBA`: transparent where the mask is 0, and where it
-    was transparent before.
+    """Copy the picture, upright, in mode `RGBA`, transparent where the mask is 0.
+
+    What was transparent before stays transparent.
     """
     from PIL import ImageChops
 
@@ -79,8 +84,9 @@ def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
 def draw_boxes(
     image: Image.Image, boxes: Iterable[BBox], *, color: Color = "red", width: int | None = None
 ) -> Image.Image:
-    """A copy of the picture, upright, with the outlines of boxes, `width` pixels wide; by default,
-    as suits its size.
+    """Copy the picture, upright, with the outlines of boxes.
+
+    The lines are `width` pixels wide, by default in proportion to the picture.
     """
     from PIL import ImageDraw
 
@@ -89,20 +95,18 @@ def draw_boxes(
     for box in boxes:
         left, right = sorted(_pixels((box.x_min, box.x_max), picture.width))
         top, bottom = sorted(_pixels((box.y_min, box.y_max), picture.height))
-        # Pillow's rectangle has its last column and row inside.
-        pen.rectangle(
-            (left, top, max(left, right - 1), max(top, bottom - 1)),
-            outline=color,
-            width=width or _stroke(picture),
-        )
+        # Pillow's rectangle includes its last column and row.
+        corners = (left, top, max(left, right - 1), max(top, bottom - 1))
+        pen.rectangle(corners, outline=color, width=width or _stroke(picture))
     return picture
 
 
 def draw_points(
     image: Image.Image, points: Iterable[Point], *, color: Color = "red", radius: int | None = None
 ) -> Image.Image:
-    """A copy of the picture, upright, with a disc of `radius` pixels around each point; by default,
-    as suits its size.
+    """Copy the picture, upright, with a disc on each point.
+
+    The discs have a radius of `radius` pixels, by default in proportion to the picture.
     """
     from PIL import ImageDraw
 
@@ -119,8 +123,5 @@ def _stroke(picture: Image.Image) -> int:
 
 
 def _pixels(fractions: Iterable[float], size: int) -> list[int]:
-    """Where these are in a picture of `size` pixels.
-
-    What is far outside is brought near, where Pillow can still count.
-    """
+    """Scale fractions to pixels. Values far outside are clamped to what Pillow can draw."""
     return [round(min(max(fraction, -1), 2) * size) for fraction in fractions]

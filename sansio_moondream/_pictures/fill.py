@@ -1,12 +1,11 @@
-"""Polygons to pixels, in strips: what of each line through the picture is inside them, by the rule
-`nonzero`.
+"""Polygons to pixels by the rule `nonzero`, in strips of scan lines.
 
-Along a line everything is exact: where it crosses the polygons, and how much of each pixel is
-inside. A point is inside if, to its left, more sides go down than up, or fewer. So, with the
-crossings of sides that go down and of those that go up each in order, what is inside is what lies
-between the first two, the second two, and so on.
+The coverage of a pixel by one scan line is exact. A point is inside if a different number of sides
+go down and go up to its left. We sort the crossings of a line with the sides that go down, and the
+crossings with the sides that go up. The inside then lies between the first crossings of both
+lists, between the second ones, and so on.
 
-Why this is no library: see docs/pictures.md.
+docs/pictures.md says why we use no library for this.
 """
 
 from __future__ import annotations
@@ -14,26 +13,36 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from math import ceil
+from typing import TypeAlias
 
 from .polygons import Polygon
 
-# lines: so many that a side is asked for many crossings at once, so few that a large picture needs
-# no more memory
+# Lines of a strip. More lines need more memory; fewer lines need more passes over the sides.
 STRIP = 64
-_Side = tuple[
-    int, int, float, float, bool
-]  # first line, the line after the last, x on the first, step to the next line, down?
+
+
+# The first line that a side crosses, the line after the last one, x of the first crossing, the step
+# of x to the next line, and whether the side goes down.
+_Side: TypeAlias = tuple[int, int, float, float, bool]
 
 
 def strips(
     polygons: Iterable[Polygon], columns: tuple[int, int], height: int, lines: int, *, soft: bool
 ) -> Iterator[tuple[int, bytearray]]:
-    """The strips that the polygons touch, from the top: the number of the first line, and a byte
-    for each column of `STRIP` lines.
+    """Fill the strips that the polygons touch, from top to bottom.
 
-    `columns` are the first and the one after the last. Each row of pixels, of which there are
-    `height`, has `lines` lines. A byte is the share of the pixel that is inside, 0 to 255; if not
-    `soft`, 255 where its middle is inside. The next strip takes the place of the last one."""
+    Args:
+        polygons: in pixels.
+        columns: the first column and the one after the last.
+        height: rows of the picture.
+        lines: scan lines in each row.
+        soft: True gives each byte the share of the pixel that is inside, 0 to 255; False gives it
+            255 where the centre is inside, else 0.
+
+    Yields:
+        The number of the first line of a strip, and a byte for each column of `STRIP` lines. The
+        next strip overwrites the bytearray.
+    """
     column, width = columns[0], columns[1] - columns[0]
     white, black = memoryview(b"\xff" * width), bytes(width * STRIP)
     strip = bytearray(width * STRIP)
@@ -70,8 +79,11 @@ def strips(
 def _crossings(
     sides: Iterable[_Side],
 ) -> Iterator[tuple[int, list[list[float]], list[list[float]]]]:
-    """For each strip its first line, and for each of its lines where sides that go down cross it,
-    and where those that go up.
+    """Group the crossings by strip and line.
+
+    Yields:
+        The first line of a strip, and for each of its lines the x of the sides that go down, and of
+        the sides that go up.
     """
     waiting = defaultdict[int, list[_Side]](list)
     for side in sides:
@@ -91,25 +103,18 @@ def _crossings(
 
 
 def _sides(polygons: Iterable[Polygon], column: int, height: int, lines: int) -> Iterator[_Side]:
-    """The sides that cross a line of the picture, with x from `column` on.
+    """Find the sides that cross a line of the picture, with x relative to `column`.
 
-    A line is in the middle of its share of a row.
+    A line lies in the middle of its share of a row.
     """
     for polygon in polygons:
         ax, ay = polygon[-1]
         for bx, by in polygon:
             top, bottom = (ay, by) if ay < by else (by, ay)
-            first, end = (
-                max(ceil(top * lines - 0.5), 0),
-                min(ceil(bottom * lines - 0.5), height * lines),
-            )
+            first = max(ceil(top * lines - 0.5), 0)
+            end = min(ceil(bottom * lines - 0.5), height * lines)
             if first < end:
                 step = (bx - ax) / (by - ay)
-                yield (
-                    first,
-                    end,
-                    ax - column + ((first + 0.5) / lines - ay) * step,
-                    step / lines,
-                    ay < by,
-                )
+                x = ax - column + ((first + 0.5) / lines - ay) * step
+                yield first, end, x, step / lines, ay < by
             ax, ay = bx, by

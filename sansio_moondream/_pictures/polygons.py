@@ -1,7 +1,8 @@
-"""Path commands to polygons: curves become chords that stay within a tolerance of them.
+"""Path commands to polygons: curves become chords within a tolerance.
 
-Source: SVG 2, chapter 9 (what the commands mean), and its implementation notes, B.2 (arcs from end
-points to centres)."""
+Sources: SVG 2, chapter 9 (the commands), and its implementation notes, B.2 (arcs from end points to
+centres).
+"""
 
 from __future__ import annotations
 
@@ -11,18 +12,17 @@ from typing import TypeAlias
 
 from .paths import Command
 
-Point: TypeAlias = tuple[float, float]
-Polygon: TypeAlias = tuple[Point, ...]
+_XY: TypeAlias = tuple[float, float]
+Polygon: TypeAlias = tuple[tuple[float, float], ...]
 
-_NO_RADIUS = 1e-30  # of an arc
-_NO_WAY = 1e-9  # for an arc, in radii: only rounding keeps its ends apart
-# of one curve: plenty for one that fills a picture, and a bound for one that is absurdly large
-_MOST_CHORDS = 1000
 MAX_POINTS = 1_000_000
-"""Of all polygons of one path.
+"""Maximum number of points in all polygons of one path.
 
-An outline has a few thousand; a hostile path of a few kilobytes could have any number.
+An outline has a few thousand points. A hostile path of a few kilobytes could have any number.
 """
+_MAX_CHORDS = 1000  # of one curve: enough for a curve that fills a picture
+_MIN_RADIUS = 1e-30  # of an arc
+_MIN_DISTANCE = 1e-9  # between the ends of an arc, in radii: below it is only rounding
 
 
 def flatten(
@@ -33,17 +33,22 @@ def flatten(
     tolerance: float = 0.1,
     size: tuple[float, float] | None = None,
 ) -> tuple[Polygon, ...]:
-    """The polygons that a path fills: each subpath, closed, with its curves as chords.
+    """Convert a path into polygons, one for each subpath. Fill them by the rule `nonzero`.
 
-    `scale` and then `offset` place the path; the points come out in that unit, and no chord is
-    further than `tolerance` of it from its curve. What encloses nothing (fewer than three points)
-    is left out. Polygons may overlap: fill them by the rule `nonzero`.
+    Args:
+        commands: of the path.
+        scale: factors for x and y, applied first.
+        offset: added to x and y after that.
+        tolerance: maximum distance of a chord from its curve, in the unit of the result.
+        size: width and height of a picture with its corner at (0, 0), if only its inside matters. A
+            curve beyond one edge of the picture becomes a single chord, which fills the same pixels
+            of the picture.
 
-    `size` (width, height) is that of a picture with its corner at (0, 0), where only what is in it
-    counts: a curve that lies wholly beyond one of its edges becomes a single chord, which fills the
-    same of the picture.
+    Returns:
+        Closed polygons of at least three points. They may overlap.
 
-    Raises ValueError for more than `MAX_POINTS` points.
+    Raises:
+        ValueError: more than `MAX_POINTS` points.
     """
     pen = _Pen(scale, offset, tolerance, size)
     for command in commands:
@@ -52,7 +57,7 @@ def flatten(
 
 
 class _Pen:
-    """Draws in the path's own unit, and puts the points down where they belong."""
+    """Draws in the unit of the path, and stores the points scaled and moved."""
 
     def __init__(
         self,
@@ -61,18 +66,16 @@ class _Pen:
         tolerance: float,
         size: tuple[float, float] | None,
     ) -> None:
-        self.polygons: list[list[Point]] = []
+        self.polygons: list[list[_XY]] = []
         self._width, self._height = scale
         self._left, self._top = offset
         self._tolerance = tolerance
         self._size = size
         self._count = 0
-        self._start: Point = (0.0, 0.0)
-        self._at: Point = (0.0, 0.0)
-        self._handle: tuple[str, Point] = (
-            "",
-            (0.0, 0.0),
-        )  # the last curve's kind and its last control point, for S and T
+        self._start: _XY = (0.0, 0.0)
+        self._at: _XY = (0.0, 0.0)
+        # The kind of the last curve and its last control point, for S and T.
+        self._handle: tuple[str, _XY] = "", (0.0, 0.0)
         self._open = False
 
     def draw(self, command: Command) -> None:
@@ -99,16 +102,14 @@ class _Pen:
                 ends_in = self._curve(letter, points)
         self._handle = ends_in
 
-    def _curve(self, letter: str, points: list[Point]) -> tuple[str, Point]:
+    def _curve(self, letter: str, points: list[_XY]) -> tuple[str, _XY]:
         kind = "C" if letter in "CS" else "Q"
         start = self._at
-        if (
-            letter in "ST"
-        ):  # the first control point mirrors the last one of a curve of the same kind
+        if letter in "ST":  # the first control point mirrors the last one of the same kind
             previous, (x, y) = self._handle
             points.insert(0, (2 * start[0] - x, 2 * start[1] - y) if previous == kind else start)
         first, second, end = points[0], points[-2], points[-1]
-        if kind == "Q":  # is a cubic curve, too
+        if kind == "Q":  # a quadratic curve as a cubic curve
             first, second = (
                 (p[0] + 2 * (first[0] - p[0]) / 3, p[1] + 2 * (first[1] - p[1]) / 3)
                 for p in (start, end)
@@ -116,7 +117,7 @@ class _Pen:
         self._add(self._cubic(start, first, second, end))
         return kind, points[-2]
 
-    def _add(self, points: Iterable[Point]) -> None:
+    def _add(self, points: Iterable[_XY]) -> None:
         if not self._open:
             self.polygons.append([self._placed(self._at)])
             self._open = True
@@ -126,15 +127,13 @@ class _Pen:
             self._at = point
             self._count += 1
         if self._count > MAX_POINTS:
-            raise ValueError(
-                f"the path has more than {MAX_POINTS} points: that is no outline, so it is not drawn"
-            )
+            raise ValueError(f"the path is not drawn: it has more than {MAX_POINTS} points")
 
-    def _placed(self, point: Point) -> Point:
+    def _placed(self, point: _XY) -> _XY:
         return self._left + point[0] * self._width, self._top + point[1] * self._height
 
-    def _is_beyond(self, *corners: Point) -> bool:
-        """Whether all that lies between these corners is beyond one edge of the picture."""
+    def _is_beyond(self, *corners: _XY) -> bool:
+        """Test if the hull of these corners lies beyond one edge of the picture."""
         if self._size is None:
             return False
         xs, ys = zip(*map(self._placed, corners), strict=True)
@@ -143,7 +142,7 @@ class _Pen:
             for values, edge in zip((xs, ys), self._size, strict=True)
         )
 
-    def _cubic(self, p: Point, q: Point, r: Point, s: Point) -> Iterator[Point]:
+    def _cubic(self, p: _XY, q: _XY, r: _XY, s: _XY) -> Iterator[_XY]:
         bend = 6 * max(
             math.hypot(
                 (a[0] - 2 * b[0] + c[0]) * self._width, (a[1] - 2 * b[1] + c[1]) * self._height
@@ -163,31 +162,28 @@ class _Pen:
 
     def _arc(
         self, rx: float, ry: float, degrees: float, same: bool, sweep: bool, x: float, y: float
-    ) -> Iterator[Point]:
-        """To (x, y). `same`: the flags for the large arc and for the sweep are."""
-        (x0, y0), rx, ry = self._at, max(abs(rx), _NO_RADIUS), max(abs(ry), _NO_RADIUS)
+    ) -> Iterator[_XY]:
+        """Draw an arc to (x, y). `same` is True if the flags for large arc and sweep are equal."""
+        (x0, y0), rx, ry = self._at, max(abs(rx), _MIN_RADIUS), max(abs(ry), _MIN_RADIUS)
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        # Half the way, in a unit in which the ellipse is a circle of radius 1, turned upright.
-        hx, hy = (
-            (cos * (x0 - x) + sin * (y0 - y)) / 2 / rx,
-            (cos * (y0 - y) - sin * (x0 - x)) / 2 / ry,
-        )
-        half = math.hypot(hx, hy)
-        if min(rx, ry) > _NO_RADIUS and half > _NO_WAY:  # else it is a line
-            if half > 1:  # too small to reach: as large as it needs to be
-                rx, ry, hx, hy, half = rx * half, ry * half, hx / half, hy / half, 1.0
-            away = math.copysign(math.sqrt((1 - half) * (1 + half)) / half, -1 if same else 1)
+        # Half of the vector between the ends, where the ellipse is a unit circle.
+        hx = (cos * (x0 - x) + sin * (y0 - y)) / 2 / rx
+        hy = (cos * (y0 - y) - sin * (x0 - x)) / 2 / ry
+        distance = math.hypot(hx, hy)
+        if min(rx, ry) > _MIN_RADIUS and distance > _MIN_DISTANCE:  # else it is a line
+            if distance > 1:  # the radii are too small: enlarge them (B.2.5)
+                rx, ry, hx, hy = rx * distance, ry * distance, hx / distance, hy / distance
+                distance = 1.0
+            away = math.sqrt((1 - distance) * (1 + distance)) / distance * (-1 if same else 1)
             cx, cy = away * hy, -away * hx
             first = math.atan2(hy - cy, hx - cx)
             turn = (math.atan2(-hy - cy, -hx - cx) - first) % math.tau - (0 if sweep else math.tau)
-            # And back: centre + a * cos(angle) + b * sin(angle).
+            # Back in the path's unit: centre + a * cos(angle) + b * sin(angle).
             (ax, ay), (bx, by) = (rx * cos, rx * sin), (-ry * sin, ry * cos)
             mx, my = (x0 + x) / 2 + cx * ax + cy * bx, (y0 + y) / 2 + cx * ay + cy * by
-            reach = math.hypot(
-                ax * self._width, ay * self._height, bx * self._width, by * self._height
-            )
-            # The ellipse's own box. The ends are on it but for rounding, which is large where the
-            # numbers are.
+            width, height = self._width, self._height
+            reach = math.hypot(ax * width, ay * height, bx * width, by * height)
+            # The box of the ellipse. We add the ends, as rounding may move them out of it.
             ex, ey = math.hypot(ax, bx), math.hypot(ay, by)
             is_beyond = self._is_beyond((mx - ex, my - ey), (mx + ex, my + ey), (x0, y0), (x, y))
             count = 1 if is_beyond else self._chords(turn * turn * reach)
@@ -198,9 +194,10 @@ class _Pen:
         yield x, y
 
     def _chords(self, bend: float) -> int:
-        """How many chords a curve needs. `bend` is the largest length of its second derivative.
+        """Count the chords that a curve needs.
 
-        Between n chords and the curve are at most bend / (8 n * n).
+        `bend` is the largest length of its second derivative. The distance between n chords and the
+        curve is at most bend / (8 * n * n).
         """
         count = math.sqrt(bend / self._tolerance / 8)
-        return math.ceil(max(count, 1)) if count < _MOST_CHORDS else _MOST_CHORDS
+        return math.ceil(max(count, 1)) if count < _MAX_CHORDS else _MAX_CHORDS

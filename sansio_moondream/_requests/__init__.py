@@ -1,1 +1,1 @@
-"""What is asked: requests, the endpoint, images."""
+"""Requests of every skill, the endpoint, and the encoding of images."""

@@ -1,4 +1,4 @@
-"""Checks of what a caller gave, where it was given."""
+"""Checks of values from the caller."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ from typing import Final, cast
 
 from sansio_moondream._errors import shorten
 
-HUGE: Final = 2**63  # from here on, integers have no place in JSON
+MAX_NUMBER: Final = 2**63  # exclusive: msgspec encodes no larger integers
 TEXT: Final = "text that is not blank and has no lone surrogates"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def check(right: bool, name: str, expected: str, seen: object) -> None:
-    """Raise ValueError, or TypeError where the value cannot be shown in short, if it is not right."""
-    if not right:
-        if isinstance(seen, str | int | float | tuple):
-            raise ValueError(
-                f"{name} should be {expected}, not {shorten(repr(cast(object, seen)), 80)}"
-            )
-        raise TypeError(f"{name} should be {expected}, not {type(seen).__name__}")
+def check(valid: bool, name: str, expected: str, value: object) -> None:
+    """Raise an error unless `valid` is true.
+
+    Raises:
+        ValueError: the message shows the value if it is text, a number or a tuple.
+        TypeError: the message shows the type of any other value.
+    """
+    if not valid:
+        if isinstance(value, str | int | float | tuple):
+            shown = shorten(repr(cast(object, value)), 80)
+            raise ValueError(f"{name} should be {expected}, not {shown}")
+        raise TypeError(f"{name} should be {expected}, not {type(value).__name__}")
 
 
 def is_text(value: object) -> bool:
-    """Whether it is what `TEXT` says."""
-    return isinstance(value, str) and bool(value.strip()) and not has_lone_half(value)
+    """Test if a value is what `TEXT` says."""
+    return isinstance(value, str) and bool(value.strip()) and not has_lone_surrogate(value)
 
 
-def has_lone_half(text: str) -> bool:
-    """Whether there is half a surrogate pair in it, which UTF-8 has no bytes for."""
+def has_lone_surrogate(text: str) -> bool:
+    """Test for lone surrogates, which UTF-8 cannot encode."""
     return not text.isascii() and bool(_SURROGATE.search(text))
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number that JSON has, and no truth value."""
+    """Test if a value is a number in JSON: neither a bool, nor NaN, nor infinite."""
     return (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < HUGE
-    )  # neither NaN nor infinite
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
+    )

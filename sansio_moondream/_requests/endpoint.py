@@ -1,4 +1,4 @@
-"""Where requests go, and with which key."""
+"""The address of the service, with its API key and headers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from msgspec.structs import force_setattr
 
 from sansio_moondream._version import __version__
 
-# Only what every URL parser reads alike: a backslash or a line end may end the host for one and not
-# for the other.
+# Only what all URL parsers read alike: some end the host at a backslash or a line end.
 _URL = re.compile(r"[!-~]+")
 _NOT_IN_URL = frozenset("?#\\")
 _HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(%[0-9a-z._%-]+)?")
@@ -23,21 +22,24 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Endpoint(Struct, frozen=True):
-    """Where to: the service in the cloud by default, or a local server such as
-    `http://localhost:2020/v1` (which needs no key).
+    """The service in the cloud, or a local server such as `http://localhost:2020/v1` without a key.
 
     Attributes:
-        url: up to and without the skill's name.
-        api_key: sent as `X-Moondream-Auth`, in a chat as `Authorization`. Refused over plain http
-            to anything but this machine, where anybody on the way could read it, unless
-            `allow_insecure_key` says that this is meant.
-        headers: sent with every request; one of the same name as a header of this library takes its
-            place. A key given here (as `Authorization`, say) is refused over plain http like
+        url: without the path of the skill.
+        api_key: sent as `X-Moondream-Auth`, in a chat as `Authorization`. We refuse to send it over
+            plain http to another machine, as others could read it, unless `allow_insecure_key` is
+            True.
+        headers: added to every request; they replace this library's headers of the same name. A
+            header with a key (`Authorization`, for example) is refused over plain http like
             `api_key`.
-        user_agent_suffix: added to the `User-Agent`, for the name of your own program.
+        user_agent_suffix: added to the `User-Agent`, for the name of your program.
 
-    Raises ValueError for an address or a header that cannot be sent, and TypeError for what is not
-    text. Neither these errors nor the repr show the key or header values."""
+    The errors and the repr never show the key or a header's value.
+
+    Raises:
+        ValueError: an address or a header that cannot be sent.
+        TypeError: a value that is not text.
+    """
 
     url: str = "https://api.moondream.ai/v1"
     api_key: str | None = None
@@ -47,15 +49,15 @@ class Endpoint(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         parts = _split(_text("url", self.url))
-        key = (
-            _text("api_key", self.api_key or "").strip() or None
-        )  # keys read from files and variables come with line ends
+        # A key from a file or a variable often has a line end.
+        key = _text("api_key", self.api_key or "").strip() or None
         suffix = _text("user_agent_suffix", self.user_agent_suffix or "").strip(" \t") or None
         headers: list[tuple[str, str]] = []
         for name, value in _pairs(self.headers):
             if not _FIELD_NAME.fullmatch(_text("a header's name", name)):
                 raise ValueError(
-                    "a header's name has a character that HTTP does not allow there (a colon, a space, a line end?)"
+                    "a header's name has a character that HTTP does not allow there "
+                    "(a colon, a space, a line end?)"
                 )
             headers.append((name, _text(f"the value of the header {name}", value).strip(" \t")))
         named = [(f"the value of the header {name}", value) for name, value in headers]
@@ -64,16 +66,12 @@ class Endpoint(Struct, frozen=True):
                 raise ValueError(
                     f"{what} has a character that HTTP does not allow in a header (a line end?)"
                 )
-        secret = key or any(name.lower() in SECRET_HEADERS for name, _ in headers)
-        if (
-            secret
-            and parts.scheme == "http"
-            and not _is_loopback(parts.hostname or "")
-            and not self.allow_insecure_key
-        ):
+        has_key = key or any(name.lower() in SECRET_HEADERS for name, _ in headers)
+        is_private = parts.scheme == "https" or _is_loopback(parts.hostname or "")
+        if has_key and not is_private and not self.allow_insecure_key:
             raise ValueError(
-                f"a key would go to {parts.hostname} over plain http, for anybody on the way to read: "
-                "use https, or say allow_insecure_key=True if this is meant"
+                f"a key would go to {parts.hostname} over plain http, where others can read it: "
+                "use https, or allow_insecure_key=True"
             )
         force_setattr(self, "url", self.url.rstrip("/"))
         force_setattr(self, "api_key", key)
@@ -81,27 +79,27 @@ class Endpoint(Struct, frozen=True):
         force_setattr(self, "user_agent_suffix", suffix)
 
     def request_headers(self, accept: str, bearer: bool = False) -> tuple[tuple[str, str], ...]:
-        """The headers of a request with a JSON body; `Content-Length` and `Host` are the HTTP
-        client's to add.
+        """Build the headers of a request with a JSON body.
 
-        With `bearer` the key goes as `Authorization`, which is what the chat takes.
+        The HTTP client adds `Content-Length` and `Host`.
+
+        Args:
+            accept: media types for `Accept`.
+            bearer: True sends the key as `Authorization`, as a chat needs it.
         """
         agent = f"sansio-moondream/{__version__}"
+        if self.user_agent_suffix:
+            agent = f"{agent} {self.user_agent_suffix}"
         headers = [
             ("Accept", accept),
             ("Accept-Encoding", "identity"),
             ("Content-Type", "application/json"),
-            (
-                "User-Agent",
-                f"{agent} {self.user_agent_suffix}" if self.user_agent_suffix else agent,
-            ),
+            ("User-Agent", agent),
         ]
-        if self.api_key:
-            headers.append(
-                ("Authorization", f"Bearer {self.api_key}")
-                if bearer
-                else ("X-Moondream-Auth", self.api_key)
-            )
+        if self.api_key and bearer:
+            headers.append(("Authorization", f"Bearer {self.api_key}"))
+        elif self.api_key:
+            headers.append(("X-Moondream-Auth", self.api_key))
         extra = _pairs(self.headers)
         replaced = {name.lower() for name, _ in extra}
         return (*(pair for pair in headers if pair[0].lower() not in replaced), *extra)
@@ -126,21 +124,18 @@ def _split(url: str) -> SplitResult:
     shown = "one that cannot be read as a URL"
     try:
         parts = urlsplit(url)
-        if parts.hostname:
-            shown = repr(
-                f"{parts.scheme}://{parts.hostname}{parts.path}"
-            )  # a user's part or a query may hold a secret
-        right = (
-            parts.scheme in ("http", "https")
-            and _HOST.fullmatch(parts.hostname or "")
-            and parts.username is None
-        )
-        if right and parts.port != 0 and _URL.fullmatch(url) and _NOT_IN_URL.isdisjoint(url):
+        host = parts.hostname or ""
+        if host:  # without user and query, which may be secret
+            shown = repr(f"{parts.scheme}://{host}{parts.path}")
+        is_http = parts.scheme in ("http", "https") and _HOST.fullmatch(host) is not None
+        is_ascii = _URL.fullmatch(url) is not None and _NOT_IN_URL.isdisjoint(url)
+        if is_http and is_ascii and parts.username is None and parts.port != 0:
             return parts
     except ValueError:
-        pass  # its message may show all of the URL
+        pass  # its message may show the whole URL
     raise ValueError(
-        f"url should be http(s)://host[:port]/path in ASCII, without user, query, fragment and spaces, not {shown}"
+        "url should be http(s)://host[:port]/path in ASCII, without user, query, fragment and "
+        f"spaces, not {shown}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures as the service takes them: a data URL of a JPEG, PNG, WebP or GIF of at most 10 MB.
+"""Encode pictures for the service: a data URL of a JPEG, PNG, WebP or GIF of at most 10 MB.
 
 Source: the service's API reference (formats and size), and its clients (RGB, JPEG at quality 95).
 """
@@ -14,28 +14,25 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from sansio_moondream._pictures.upright import upright
+
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_BYTES = 10 * 1024 * 1024
-# where Pillow, too, calls a picture a decompression bomb (twice its MAX_IMAGE_PIXELS)
-MAX_PIXELS = 178_956_970
-MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr when asked for more
-_READ_IT_YOURSELF = (
-    ". Files are not opened here: give the bytes that you read, or what Pillow's Image.open gives"
-)
+MAX_PIXELS = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS: a decompression bomb for Pillow, too
+MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr for a larger one
+_NO_FILES = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
 _DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
-_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {
-    0xC4,
-    0xC8,
-    0xCC,
-}  # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1)
+# SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1).
+_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class EncodedImage(Struct, frozen=True):
-    """A picture ready to send.
+    """A picture that is ready to send. Make one with `encode_image`.
 
-    Make one with `encode_image`; raises ValueError for anything but a base64 data URL of a picture.
+    Raises:
+        ValueError: `data_url` is not a base64 data URL of a picture.
     """
 
     data_url: str
@@ -45,12 +42,12 @@ class EncodedImage(Struct, frozen=True):
 
     @property
     def media_type(self) -> str:
-        """For example `"image/jpeg"`."""
+        """The media type, for example `"image/jpeg"`."""
         return _data_url_head(self.data_url)[1]
 
     @property
     def data(self) -> bytes:
-        """The encoded picture itself."""
+        """The bytes of the encoded picture."""
         return base64.b64decode(self.data_url[_data_url_head(self.data_url).end() :])
 
     def __repr__(self) -> str:
@@ -64,17 +61,22 @@ def encode_image(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
 ) -> EncodedImage:
-    """Turn a picture into what requests carry.
+    """Encode a picture for a request.
 
-    Bytes of a JPEG, PNG, WebP or GIF pass as they are, and so does a base64 data URL of one. A
-    Pillow image (extra `images`) becomes a JPEG: its first frame, turned as its EXIF orientation
-    says, transparency on white, RGB. Greys of more than 8 bits (modes `I` and `I;16`) are taken as
-    16 bits. No EXIF data, comment or colour profile goes along.
+    Args:
+        image: The bytes of a JPEG, PNG, WebP or GIF, or a base64 data URL of one, are sent
+            unchanged. A Pillow image (extra `images`) becomes a JPEG: its first frame, turned as
+            its EXIF orientation says, on white where it is transparent. EXIF data, comments and
+            colour profiles are dropped. Modes `I` and `I;16` are read as 16 bits.
+        quality: of the JPEG.
+        max_bytes: limit of the encoded picture.
+        max_pixels: limit of width * height, checked before the picture is decompressed.
 
-    Raises ValueError for bytes of another format, for more than `max_bytes` when encoded, and for
-    more than `max_pixels` (before the picture is decompressed); TypeError for anything else, a path
-    or file included: reading is the caller's. What Pillow raises for a picture that it cannot
-    decode comes out as it is (OSError, mostly)."""
+    Raises:
+        ValueError: bytes of another format, or a picture above a limit.
+        TypeError: any other type. Paths and files are not read here.
+        Exception: Pillow's errors for a picture that it cannot decode, mostly OSError.
+    """
     if isinstance(image, EncodedImage):
         return image
     if isinstance(image, str):
@@ -84,42 +86,44 @@ def encode_image(
         media_type, width, height = image_info(data)
         if media_type is None:
             raise ValueError(
-                f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. Open other formats with Pillow"
+                f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. "
+                "Open other formats with Pillow"
             )
         _check_pixels(width or 0, height or 0, max_pixels)
-    elif hasattr(image, "getexif") and hasattr(
-        image, "convert"
-    ):  # a Pillow image; Pillow itself is imported only for one
+    elif hasattr(image, "getexif") and hasattr(image, "convert"):  # a Pillow image
         media_type, data = "image/jpeg", _to_jpeg(image, quality, max_pixels)
     else:
         raise TypeError(
-            f"a picture should be a Pillow image, bytes or a data URL, not {type(image).__name__}{_READ_IT_YOURSELF}"
+            "a picture should be a Pillow image, bytes or a data URL, not "
+            f"{type(image).__name__}{_NO_FILES}"
         )
     if len(data) > max_bytes:
         raise ValueError(
-            f"the picture has {len(data):,} bytes, and the service takes at most {max_bytes:,}: make it smaller"
+            f"the picture has {len(data):,} bytes, and the service takes at most {max_bytes:,}: "
+            "make it smaller"
         )
     return EncodedImage(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
 
 
 def image_info(data: bytes) -> tuple[str | None, int | None, int | None]:
-    """Media type, width and height of an encoded picture, from its first bytes;
+    """Read the media type, width and height from the first bytes of an encoded picture.
 
-    None for what they do not tell.
+    What they do not contain is None.
     """
     for media_type, is_format, size in _FORMATS:
         if is_format(data):
             try:
                 return media_type, *size(data)
-            except (struct.error, IndexError):  # cut short, or broken
+            except (struct.error, IndexError):  # truncated or invalid
                 return media_type, None, None
     return None, None, None
 
 
-def _check_pixels(width: int, height: int, most: int) -> None:
-    if width * height > most:
+def _check_pixels(width: int, height: int, limit: int) -> None:
+    if width * height > limit:
         raise ValueError(
-            f"the picture has {width} x {height} pixels, more than {most:,}: a decompression bomb, or too large to send"
+            f"the picture has {width} x {height} pixels, more than {limit:,}: "
+            "a decompression bomb, or too large to send"
         )
 
 
@@ -132,11 +136,12 @@ def _from_data_url(url: str) -> bytes:
 
 
 def _data_url_head(url: str) -> re.Match[str]:
-    """What comes before the base64 text; its group is the media type."""
+    """Match the part before the base64 text. Its group is the media type."""
     head = _DATA_URL_HEAD.match(url)
     if head is None:
         raise ValueError(
-            f"a picture given as text should be a base64 data URL (data:image/...;base64,...), not {url[:40]!r}{_READ_IT_YOURSELF}"
+            "a picture given as text should be a base64 data URL (data:image/...;base64,...), "
+            f"not {url[:40]!r}{_NO_FILES}"
         )
     return head
 
@@ -152,12 +157,11 @@ def _gif_size(data: bytes) -> tuple[int, int]:
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """From the first chunk's own header: RFC 9649, sections 2.5 to 2.7."""
+    """Read the size from the header of the first chunk (RFC 9649, sections 2.5 to 2.7)."""
     kind = data[12:16]
     if kind == b"VP8X":
-        width, low, high = struct.unpack_from(
-            "<IHB", data, 23
-        )  # the byte before the width is reserved: the last of four
+        # The width has three bytes; we read the reserved byte before it, too, and shift it out.
+        width, low, high = struct.unpack_from("<IHB", data, 23)
         return (width >> 8) + 1, (high << 16 | low) + 1
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
@@ -170,7 +174,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = 2
     while True:
         if data[at] != 0xFF:
-            raise IndexError("no marker where one should be")
+            raise IndexError("a marker is missing")
         while data[at + 1] == 0xFF:  # fill bytes
             at += 1
         marker = data[at + 1]
@@ -195,52 +199,13 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
     picture = upright(image)
     if max(picture.size) > MAX_JPEG_SIDE:
         raise ValueError(
-            f"the picture has {picture.width} x {picture.height} pixels, and a JPEG has at most {MAX_JPEG_SIDE:,} a side"
+            f"the picture has {picture.width} x {picture.height} pixels, and a JPEG has at most "
+            f"{MAX_JPEG_SIDE:,} a side"
         )
     if picture.mode == "RGBA":
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert(
-            "RGB"
-        )
-    picture.info.clear()  # Pillow would write the comment, and refuse one that is too long
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture).convert("RGB")
+    picture.info.clear()  # else Pillow writes the comment, and refuses a long one
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=quality)
     return out.getvalue()
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """A copy of a picture as `encode_image` reads it: its first frame, turned as its EXIF
-    orientation says.
-
-    In mode `RGB`, or `RGBA` where it has transparency. Coordinates in answers are fractions of
-    this."""
-    from PIL import Image
-
-    frame = _first_frame(image)
-    if frame.mode.startswith("I"):  # 16 bits a pixel, which convert("RGB") would cut off at 255
-        frame = Image.eval(frame.convert("I"), lambda value: value / 257).convert("L")
-    if frame.has_transparency_data:
-        return frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
-    return frame.convert("RGB")
-
-
-def _first_frame(image: Image.Image) -> Image.Image:
-    """A copy of the first frame, the right way up.
-
-    The caller's image stays at the frame where it was.
-    """
-    from PIL import ImageOps
-
-    position = image.tell()
-    if position != 0:
-        if (
-            image.format == "PNG"
-        ):  # from the middle of an animation, Pillow (13.0 still) goes back but never forward again
-            image.seek(getattr(image, "n_frames", 1) - 1)
-        image.seek(0)
-    try:
-        return ImageOps.exif_transpose(image)
-    except SyntaxError:  # Pillow's word for EXIF data that is none
-        return image.copy()
-    finally:
-        if position != 0:
-            image.seek(position)

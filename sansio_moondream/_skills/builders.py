@@ -22,15 +22,14 @@ import msgspec
 
 from sansio_moondream._errors import LimitExceeded
 from sansio_moondream._events import Completed, Event, PathChunk, TextDelta, Unknown
+from sansio_moondream._geometry import BBox, Point
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
 from sansio_moondream._results import (
-    BBox,
     CaptionResult,
     DetectResult,
     Metadata,
     Metrics,
-    Point,
     PointResult,
     QueryResult,
     R,

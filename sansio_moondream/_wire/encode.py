@@ -14,8 +14,8 @@ from typing import Any, assert_never
 from msgspec.structs import asdict
 
 from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
+from sansio_moondream._geometry import BBox
 from sansio_moondream._results import (
-    BBox,
     CaptionResult,
     ChatResult,
     DetectResult,

@@ -37,7 +37,7 @@ from sansio_moondream._errors import (
 )
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._headers import Headers
-from sansio_moondream._requests.requests import HTTPRequest
+from sansio_moondream._requests.http import HTTPRequest
 
 MAX_HEAD_BYTES = (
     64 * 1024

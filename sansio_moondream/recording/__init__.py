@@ -1,34 +1,45 @@
-"""The recording format: one exchange a file, as JSON lines, made to be read in a diff.
+"""The recording format: one exchange per file, as JSON lines that read well in a diff.
 
-    {"recording": 1, "request": {"method", "path", "headers", "body"}, "response": {"seconds",
-    "status_code", "headers"}} [0.052, "t", "data: {\"chunk\": \" moon\"}\n\n"] [0.01, "b", "gIE="]
+    {"recording": 1, "request": {"method", "path", "headers", "body"},
+     "response": {"seconds", "status_code", "headers"}}
+    [0.052, "t", "data: {\"chunk\": \" moon\"}\n\n"]
+    [0.01, "b", "gIE="]
     [0.001, "x", "eof"]
 
-1. The first line is the `RecordingHeader`. Each further line begins with the seconds since the line
-   before; the response's own seconds count from when the request was sent, and the next line's from
-   when its head came. Where no head came, "response" is null, and the ending follows at once.
-2. A `Chunk` is what the transport handed over at once: as text ("t") where it is UTF-8, else as
-   base64 ("b").
-3. The `Ending` is "eof", where the body ended as HTTP says it should, or the name of the error that
-   ended it, with its message: `[4.0, "x", "ConnectionLost", "peer reset"]`. "TimeoutError",
-   Python's own, is silence for that long, until the caller gave up. "left" is where the caller left
-   before the end; what would have come, nobody knows, so it replays as ConnectionLost that says so.
-   Nothing follows the ending, and no recording is without.
-4. Lines are UTF-8 and end in LF (a CR before it is read over). Control characters, line separators
-   and marks that turn text around are escaped, so that a recording cannot dress up as another in an
-   editor.
-5. No key, cookie, organisation id or picture is in it: see `RecordingHeader.of`, `mask_chunks` and
-   `mask_text`.
+1. The first line (one line in the file) is the `RecordingHeader`. The response's seconds count from
+   the request. Each further line begins with the seconds since the line before. If no head came,
+   "response" is null and the ending follows.
+2. A `Chunk` has the bytes that the transport returned at once: as text ("t") if they are UTF-8,
+   else as base64 ("b").
+3. The `Ending` is the last line of every recording. It is "eof" for the proper end of the body, or
+   the name of the error with its message: `[4.0, "x", "ConnectionLost", "peer reset"]`. The builtin
+   "TimeoutError" is silence until the caller's deadline. "left" means that the caller closed the
+   exchange early; it replays as ConnectionLost.
+4. Lines are UTF-8 and end in LF; a CR before it is ignored. Control characters, line separators and
+   direction marks are escaped, so that an editor shows what is in the file.
+5. A recording contains no key, cookie, organisation id or picture: see `RecordingHeader.of`,
+   `mask_chunks` and `mask_text`.
 
-Nothing here reads or writes files. `Recording` is for a whole one; `encode_line` and
-`RecordingReader` are for one line after the other, and hold nothing. `Recorder` makes one of an
-exchange while it happens, and `find_matches` says which answers a request."""
+Nothing here reads or writes files. `Recording` is a whole recording. `encode_line` and
+`RecordingReader` process one line at a time and buffer nothing. `Recorder` builds a recording of a
+running exchange, and `find_matches` finds the recordings that answer a request.
+"""
 
 from ._lines import FORMAT_VERSION, MAX_LINE_BYTES, Recording, RecordingReader, encode_line
 from ._matching import Match, Matches, find_matches
 from ._recorder import Recorder
 from ._redaction import mask_chunks, mask_text
-from ._values import EOF, LEFT, Chunk, Ending, Line, RecordingError, RecordingHeader, ending_error
+from ._values import (
+    EOF,
+    LEFT,
+    Chunk,
+    Ending,
+    EndingError,
+    Line,
+    RecordingError,
+    RecordingHeader,
+    ending_error,
+)
 
 __all__ = [
     "EOF",
@@ -37,6 +48,7 @@ __all__ = [
     "MAX_LINE_BYTES",
     "Chunk",
     "Ending",
+    "EndingError",
     "Line",
     "Match",
     "Matches",

@@ -1,4 +1,4 @@
-"""Values to lines and back."""
+"""Encode values as lines, and decode lines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from sansio_moondream._errors import shorten
 
@@ -17,15 +18,15 @@ from ._values import EOF, Chunk, Ending, Line, RecordingError, RecordingHeader, 
 FORMAT_VERSION: Final = 1
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 
-# Beside what JSON itself escapes: C1 controls and DEL, marks of direction, line and paragraph
-# separators, the byte order mark.
-_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# JSON does not escape these: DEL, C1 controls, direction marks, line and paragraph separators, the
+# byte order mark.
+_INVISIBLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def encode_line(line: Line) -> bytes:
-    """One line of a recording, with its line end.
+    """Encode one line of a recording, with its line end.
 
-    Write the header first, then each chunk, then the ending.
+    The header is the first line, then come the chunks, then the ending.
     """
     if isinstance(line, RecordingHeader):
         return _encode(_wire_header(line))
@@ -38,11 +39,11 @@ def encode_line(line: Line) -> bytes:
 
 
 class RecordingReader:
-    """Reads a recording line by line, holding none of them.
+    """Reads a recording line by line, without buffering.
 
-    Give each line to `receive_line` in order and take what it is; after the last, call
-    `receive_eof`. From a file, take lines with `readline(MAX_LINE_BYTES + 1)`: a line that is
-    longer than that is refused, and never read whole."""
+    Pass each line to `receive_line`, and call `receive_eof` after the last. Read lines of a file
+    with `readline(MAX_LINE_BYTES + 1)`: a longer line is then refused before it is read whole.
+    """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -51,9 +52,10 @@ class RecordingReader:
         self._ended = False
 
     def receive_line(self, line: bytes) -> Line:
-        """What one line says, with or without its line end.
+        """Decode one line, with or without its line end.
 
-        Raises RecordingError; there is no reading on after that.
+        Raises:
+            RecordingError: the line is invalid. The reader cannot be used after that.
         """
         self._line_number += 1
         try:
@@ -62,14 +64,15 @@ class RecordingReader:
             raise self._error(str(error)) from error
 
     def receive_eof(self) -> None:
-        """No line follows. Raises RecordingError if the ending has not come."""
+        """Check that the recording is complete.
+
+        Raises:
+            RecordingError: the ending is missing.
+        """
         if not self._ended:
             self._line_number += 1
-            raise self._error(
-                "the recording stops without its ending"
-                if self._header
-                else "the recording is empty"
-            )
+            missing = "stops without its ending" if self._header else "is empty"
+            raise self._error(f"the recording {missing}")
 
     def _read(self, line: bytes) -> Line:
         if len(line) > self._max_line_bytes:
@@ -83,9 +86,7 @@ class RecordingReader:
         parsed = _parse_chunk_or_ending(value)
         self._ended = isinstance(parsed, Ending)
         if self._header.status_code is None and (isinstance(parsed, Chunk) or parsed.fault == EOF):
-            raise ValueError(
-                "where no response began, only the error that ended the exchange should follow"
-            )
+            raise ValueError("without a response, only the error of the exchange should follow")
         return parsed
 
     def _error(self, message: str) -> RecordingError:
@@ -93,32 +94,35 @@ class RecordingReader:
 
 
 class Recording(Struct, frozen=True):
-    """A whole exchange. `encode` and `decode` are its file's content."""
+    """A whole recorded exchange."""
 
     header: RecordingHeader
     chunks: tuple[Chunk, ...]
     ending: Ending
 
     def encode(self) -> bytes:
-        """The content of its file."""
+        """Encode the recording as the content of a file."""
         lines: tuple[Line, ...] = (self.header, *self.chunks, self.ending)
         return b"".join(map(encode_line, lines))
 
     @classmethod
     def decode(cls, data: bytes, max_line_bytes: int = MAX_LINE_BYTES) -> Recording:
-        """The recording that a file holds. Raises RecordingError."""
+        """Decode the content of a file.
+
+        Raises:
+            RecordingError: the content is not a whole recording.
+        """
         reader = RecordingReader(max_line_bytes)
-        lines: list[Any] = [
-            reader.receive_line(line)
-            for line in (data.removesuffix(b"\n").split(b"\n") if data else ())
-        ]
+        lines = data.removesuffix(b"\n").split(b"\n") if data else []
+        values: list[Any] = [reader.receive_line(line) for line in lines]
         reader.receive_eof()
-        header, *chunks, ending = lines  # the reader takes no other order
+        header, *chunks, ending = values  # the reader accepts no other order
         return cls(header, tuple(chunks), ending)
 
     def __repr__(self) -> str:
-        about = self.header
-        return f"<Recording {about.method} {about.path}: {about.status_code}, {len(self.chunks):,} chunks, {self.ending.fault}>"
+        header = self.header
+        answer = f"{header.status_code}, {len(self.chunks):,} chunks, {self.ending.fault}"
+        return f"<Recording {header.method} {header.path}: {answer}>"
 
 
 class _WireRequest(Struct):
@@ -157,14 +161,20 @@ def _parse_header(value: Any) -> RecordingHeader:
         )
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"the recording has format version {shorten(str(version), 40)}, and this library reads {FORMAT_VERSION}"
+            f"the recording has format version {shorten(str(version), 40)}, and this library reads "
+            f"{FORMAT_VERSION}"
         )
     wire = msgspec.convert(fields, _WireHeader)
-    asked, answered = wire.request, wire.response
-    if answered is None:
-        return RecordingHeader(asked.method, asked.path, asked.headers, asked.body)
-    head = answered.status_code, answered.headers, answered.seconds
-    return RecordingHeader(asked.method, asked.path, asked.headers, asked.body, *head)
+    request, response = wire.request, wire.response
+    header = RecordingHeader(request.method, request.path, request.headers, request.body)
+    if response is None:
+        return header
+    return replace(
+        header,
+        status_code=response.status_code,
+        response_headers=response.headers,
+        seconds=response.seconds,
+    )
 
 
 def _parse_chunk_or_ending(value: Any) -> Chunk | Ending:
@@ -179,13 +189,12 @@ def _parse_chunk_or_ending(value: Any) -> Chunk | Ending:
             return Ending(seconds, fault, message)
         case _:
             raise ValueError(
-                f'a line should be [seconds, "t" or "b", text] or [seconds, "x", ending], not {shorten(repr(value), 80)}'
+                'a line should be [seconds, "t" or "b", text] or [seconds, "x", ending], not '
+                f"{shorten(repr(value), 80)}"
             )
 
 
 def _encode(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return (
-        _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "replace")
-        + b"\n"
-    )
+    text = _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode("utf-8", "replace") + b"\n"

@@ -1,13 +1,12 @@
-"""Which recordings answer a request, and if none does, which is nearest and why it does not.
+"""Find the recordings that answer a request, or the nearest one and its differences.
 
-1. Requests are compared as recordings have them (`RecordingHeader.of`): pictures by their digest,
+1. Requests are compared in their recorded form (`RecordingHeader.of`): pictures by their digest,
    secrets masked, no host.
-2. A path matches another of which it is the end, part by part: `/v1/query` is `/proxy/v1/query`,
-   and not `/v2/query`.
-3. A body is compared as the JSON values that it is: the order of fields does not count, null is
-   absence, 1 is 1.0 and not true. Whether the answer is streamed does count; not to say so is to
-   ask for a whole one.
-4. Header fields do not count.
+2. Two paths match if one is the end of the other, part by part: `/v1/query` matches
+   `/proxy/v1/query` and not `/v2/query`.
+3. Bodies are compared as JSON values: the order of fields does not matter, null is absence, and 1
+   is 1.0 and not true. A missing `stream` is false.
+4. Header fields are not compared.
 """
 
 from __future__ import annotations
@@ -16,22 +15,23 @@ import json
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from enum import Enum
+from itertools import islice, takewhile
 from typing import Any, NamedTuple, cast
 
 from sansio_moondream._errors import shorten
 
 from ._values import RecordingHeader
 
-_SHOWN = 60  # characters of a value in a message
-_COMPARED = 2000  # characters of a body that decide which is nearest
+_MAX_SHOWN = 60  # characters of a value in a message
+_MAX_COMPARED = 2000  # characters of a body in the search for the nearest
 
 
 class Match(Enum):
-    """How alike a request and a recorded one have to be, the strictest first.
+    """What has to be equal in a request and a recorded one, the strictest rule first.
 
     Attributes:
         EXACT: method, path and body, the picture's digest included.
-        ANY_IMAGE: the same, with any picture in the place of another.
+        ANY_IMAGE: the same, except for the digests of pictures.
         SKILL: method and the last part of the path.
     """
 
@@ -41,13 +41,12 @@ class Match(Enum):
 
 
 class Matches(NamedTuple):
-    """What `find_matches` found.
+    """The result of `find_matches`.
 
     Attributes:
-        found: which of the recorded requests match, as their places in the sequence.
-        nearest: where none does, the place of the one that comes nearest; None where there are none
-            at all.
-        differences: of the nearest, field by field, in words: "question: recorded 'What?', asked
+        found: indices of the recorded requests that match.
+        nearest: the index of the nearest request if none matches; None if there are no requests.
+        differences: of the nearest, one text for each field: "question: recorded 'What?', asked
             'Why?'".
     """
 
@@ -59,17 +58,17 @@ class Matches(NamedTuple):
 def find_matches(
     asked: RecordingHeader, recorded: Sequence[RecordingHeader], match: Match = Match.EXACT
 ) -> Matches:
-    """Compare a request (`RecordingHeader.of(request, secrets=...)`) with recorded ones."""
+    """Compare a request (`RecordingHeader.of(request, secrets=...)`) with recorded requests."""
     different = [tuple(_differences(header, asked, match)) for header in recorded]
-    found = tuple(place for place, differences in enumerate(different) if not differences)
+    found = tuple(index for index, differences in enumerate(different) if not differences)
     if found or not different:
         return Matches(found)
     text = _body_text(asked)
 
-    def distance(place: int) -> tuple[bool, int, float]:
-        header = recorded[place]
+    def distance(index: int) -> tuple[bool, int, float]:
+        header = recorded[index]
         likeness = SequenceMatcher(None, _body_text(header), text, autojunk=False).quick_ratio()
-        return not _same_end(header.path, asked.path, 1), len(different[place]), -likeness
+        return not _same_end(header.path, asked.path, 1), len(different[index]), -likeness
 
     nearest = min(range(len(recorded)), key=distance)
     return Matches((), nearest, different[nearest])
@@ -77,26 +76,21 @@ def find_matches(
 
 def _differences(recorded: RecordingHeader, asked: RecordingHeader, match: Match) -> Iterator[str]:
     if recorded.method.upper() != asked.method.upper():
-        yield _words("method", recorded.method, asked.method)
+        yield _difference("method", recorded.method, asked.method)
     if not _same_end(recorded.path, asked.path, 1 if match is Match.SKILL else None):
-        yield _words("path", recorded.path, asked.path)
+        yield _difference("path", recorded.path, asked.path)
     if match is not Match.SKILL:
-        yield from _in_value(
-            "", _asked_for(recorded.request_body), _asked_for(asked.request_body), match
-        )
+        ours, theirs = _with_stream(recorded.request_body), _with_stream(asked.request_body)
+        yield from _in_value("", ours, theirs, match)
 
 
 def _same_end(one: str, other: str, parts: int | None = None) -> bool:
-    """Whether two paths are the same in their last parts: so many, or as many as both have."""
-    pairs = list(
-        zip(
-            reversed(one.strip("/").split("/")), reversed(other.strip("/").split("/")), strict=False
-        )
-    )[:parts]
-    return all(this == that for this, that in pairs)
+    """Compare the last parts of two paths: `parts` of them, or as many as both have."""
+    ends = (reversed(path.strip("/").split("/")) for path in (one, other))
+    return all(this == that for this, that in islice(zip(*ends, strict=False), parts))
 
 
-def _asked_for(body: Any) -> Any:
+def _with_stream(body: Any) -> Any:
     if not isinstance(body, dict):
         return body
     fields = cast("dict[str, Any]", body)
@@ -106,41 +100,34 @@ def _asked_for(body: Any) -> Any:
 def _in_value(name: str, recorded: Any, asked: Any, match: Match) -> Iterator[str]:
     if _is_image(recorded) and _is_image(asked):
         if match is Match.EXACT and recorded["sha256"] != asked["sha256"]:
-            yield _words(name, recorded, asked)
+            yield _difference(name, recorded, asked)
     elif isinstance(recorded, dict) and isinstance(asked, dict):
         ours, theirs = cast("dict[str, Any]", recorded), cast("dict[str, Any]", asked)
         for field in dict.fromkeys([*ours, *theirs]):
-            yield from _in_value(
-                f"{name}.{field}" if name else field, ours.get(field), theirs.get(field), match
-            )
+            inner = f"{name}.{field}" if name else field
+            yield from _in_value(inner, ours.get(field), theirs.get(field), match)
     elif isinstance(recorded, list) and isinstance(asked, list):
         items, others = cast("list[Any]", recorded), cast("list[Any]", asked)
         if len(items) != len(others):
-            yield _words(name or "body", recorded, asked)
+            yield _difference(name or "body", recorded, asked)
             return
         for at, (one, other) in enumerate(zip(items, others, strict=True)):
             yield from _in_value(f"{name}[{at}]", one, other, match)
     elif recorded != asked or isinstance(recorded, bool) != isinstance(asked, bool):
-        yield _words(name or "body", recorded, asked)
+        yield _difference(name or "body", recorded, asked)
 
 
 def _is_image(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() >= {"sha256", "media_type"}
 
 
-def _words(name: str, recorded: Any, asked: Any) -> str:
+def _difference(name: str, recorded: Any, asked: Any) -> str:
     if isinstance(recorded, str) and isinstance(asked, str):
-        same = next(
-            (
-                at
-                for at, (one, other) in enumerate(zip(recorded, asked, strict=False))
-                if one != other
-            ),
-            min(len(recorded), len(asked)),
-        )
-        if same > _SHOWN // 2:  # long texts may begin alike
-            recorded, asked = (f"…{text[same - _SHOWN // 4 :]}" for text in (recorded, asked))
-    return f"{shorten(name, _SHOWN)}: recorded {_shown(recorded)}, asked {_shown(asked)}"
+        pairs = zip(recorded, asked, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if same > _MAX_SHOWN // 2:  # skip most of the common beginning
+            recorded, asked = (f"…{text[same - _MAX_SHOWN // 4 :]}" for text in (recorded, asked))
+    return f"{shorten(name, _MAX_SHOWN)}: recorded {_shown(recorded)}, asked {_shown(asked)}"
 
 
 def _shown(value: Any) -> str:
@@ -149,12 +136,9 @@ def _shown(value: Any) -> str:
     if _is_image(value):
         size = f"{value.get('width')} x {value.get('height')}, {value.get('bytes')} bytes"
         return f"the picture {shorten(str(value['sha256']), 8)} ({value['media_type']}, {size})"
-    return (
-        shorten(repr(value), _SHOWN)
-        if isinstance(value, str)
-        else shorten(json.dumps(value, ensure_ascii=False), _SHOWN)
-    )
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shorten(text, _MAX_SHOWN)
 
 
 def _body_text(header: RecordingHeader) -> str:
-    return json.dumps(header.request_body, ensure_ascii=False, sort_keys=True)[:_COMPARED]
+    return json.dumps(header.request_body, ensure_ascii=False, sort_keys=True)[:_MAX_COMPARED]

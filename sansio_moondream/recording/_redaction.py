@@ -1,17 +1,14 @@
-"""What never reaches a recording: keys, cookies, organisation ids, and the pixels of anybody's
-picture.
+"""Keep keys, cookies, organisation ids and pictures out of recordings.
 
-1. Headers are allow-listed: a name that is not known to be harmless is left out. A redirect's
-   target loses its user and query.
-2. In a request, a picture is replaced by what identifies it: digest, size and dimensions. One is
-   any data URL, and the base64 text of a known format without one; inside a longer text, these are
-   replaced in words.
-3. Inside bodies, organisation ids, the request's own keys (see `request_secrets`), the secrets that
-   the caller names, and pictures in base64 that a server sends back are masked by as many bytes,
-   over the joined chunks: a secret that is split over chunks is found, and each chunk keeps its
-   length. So is one that is cut off by the end.
-4. A secret of less than 4 characters is not masked: every body has those somewhere, and would be
-   spoilt.
+1. Headers have an allow-list: others are left out. The target of a redirect loses its user and its
+   query.
+2. A picture in a request is replaced by its digest, size and dimensions. A picture is any data URL,
+   or the base64 text of a known format. Inside a longer text, a description takes its place.
+3. In bodies we mask organisation ids, the request's own keys (see `request_secrets`), the caller's
+   secrets, and pictures in base64 that a server sends back. We search the joined chunks, so that a
+   secret that is split is found, and each chunk keeps its length. The beginning of a secret at the
+   end of the body is masked, too.
+4. A secret of less than 4 characters is not masked: it occurs everywhere by accident.
 5. A compressed body cannot be masked. Inflate it first, or do not record it.
 """
 
@@ -22,81 +19,70 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Collection, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, cast
 from urllib.parse import unquote, unquote_plus
 
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._requests.endpoint import SECRET_HEADERS
+from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._requests.images import image_info
-from sansio_moondream._requests.requests import HTTPRequest
 
 REQUEST_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 RESPONSE_HEADERS = frozenset({
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "location",
-    "retry-after",
-    "server",
-    "transfer-encoding",
-    "x-accel-buffering",
+    *("cache-control", "connection", "content-encoding", "content-length", "content-type", "date"),
+    *("location", "retry-after", "server", "transfer-encoding", "x-accel-buffering"),
     "x-request-id",
 })  # fmt: skip
 
-_SHORTENED = "…".encode()  # what `shorten` puts where it cuts
-_LEAST_OF_A_COOKIE = 8  # characters: the "dark" of "theme=dark" is no secret, and a word
-# characters of one, and bytes of one that was cut off; fewer tell little, and every body has them
-# somewhere
-_LEAST_OF_A_SECRET = 4
+_ELLIPSIS = "…".encode()  # the mark of `shorten`
+_MIN_COOKIE = 8  # characters: the "dark" of "theme=dark" is a common word and no secret
+_MIN_SECRET = 4  # characters of a secret, or of its beginning at the end of a body
+# Names of headers and fields with secrets: not "tokens", and not "author".
 _SECRET_NAME = re.compile(
     r"api.?key|(?:^|[_-])key$|token(?!s)|secret|password|auth(?!or(?!i[sz]))|cookie", re.IGNORECASE
-)  # no author
-_NO_SECRETS = frozenset(
-    {"true", "false", "null"}
-)  # whatever a header's name says, and JSON has them everywhere
+)
+_NO_SECRETS = frozenset({"true", "false", "null"})  # they are everywhere in JSON
 
 _PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _ORG_ID = re.compile(r"org(?:ani[sz]ation)?[_-]?id", re.IGNORECASE)
-# As a JSON field, in an event stream (where a line end and "data:" may come between) and in JSON
-# that is itself text in JSON (where quotes have backslashes before them). The value is the last of
-# the match and may lack its end, where the stream was cut.
+# A JSON field in an event stream (a line end and "data:" may be inside) or in JSON that is a string
+# in JSON (with backslashes before the quotes). The value ends the match. Its closing quote may be
+# missing, where the stream broke.
 _ORG_ID_FIELD = re.compile(
     rb"%s\\*\"(?:\s|data:)*+:(?:\s|data:)*+"
     rb"(?:\"((?:[^\"\\]++|\\.)*+)|\\+\"((?:[^\"\\]++|\\[^\"])*+)|(-?[0-9.eE+-]+))"
     % _ORG_ID.pattern.encode(),
     re.IGNORECASE | re.DOTALL,
 )
-# Base64 of either alphabet, as text and as JSON has it (`\/`, `\u002b`). A line end is in it only
-# before a further line of it.
-_BASE64 = rb"(?:[A-Za-z0-9+/=_%-]++|\\++(?:/|u00(?:2[bBfF]|3[dD]))|(?:\\++[nr]|[\r\n])++(?=[A-Za-z0-9+/_-]{20}))"
-# What a data URL has before its base64 text, or the first bytes of a JPEG, PNG, GIF or WebP in
-# base64.
+# Base64 of both alphabets, with JSON's escapes (`\/`, `\u002b`). A line end is part of it only if
+# another line of base64 follows.
+_BASE64 = (
+    rb"(?:[A-Za-z0-9+/=_%-]++|\\++(?:/|u00(?:2[bBfF]|3[dD]))"
+    rb"|(?:\\++[nr]|[\r\n])++(?=[A-Za-z0-9+/_-]{20}))"
+)
+# The prefix of a data URL, or the first bytes of a JPEG, PNG, GIF or WebP in base64.
 _PICTURE = re.compile(
-    rb"(?:(;(?i:base64),)|(?:[/_]9j\\*+[/_]|iVBORw0KGgo|R0lGOD[dl]h|UklGR)(?=[A-Za-z0-9+/_\\-]{20}))%s++"
-    % _BASE64,
+    rb"(?:(;(?i:base64),)"
+    rb"|(?:[/_]9j\\*+[/_]|iVBORw0KGgo|R0lGOD[dl]h|UklGR)(?=[A-Za-z0-9+/_\\-]{20}))%s++" % _BASE64
 )
-_HEAD_OF_A_PICTURE = (
-    32  # characters of its base64 text: enough to know it by, wherever it is sent back
-)
+_PICTURE_HEAD = 32  # characters of base64 text that identify a picture
 
 
 def request_secrets(request: HTTPRequest) -> frozenset[str]:
-    """The secrets of a request: what headers and query fields hold that are named as keys, tokens
-    and the like are, and cookies.
+    """Find the secrets of a request: cookies, and headers and query fields named like secrets.
 
-    Keys are given with and without what stands before them ("Bearer"), query fields as they are in
-    the URL and as they are meant."""
+    Returns:
+        Values of headers with and without their scheme ("Bearer"), and values of query fields with
+        and without their percent-encoding.
+    """
     found: set[str] = set()
     for name, value in Headers(request.headers).multi_items():
         if value and (name in SECRET_HEADERS or _SECRET_NAME.search(name)):
             found |= {value, value.split()[-1]}
         if name == "cookie":
             values = (pair.partition("=")[2].strip() for pair in value.split(";"))
-            found |= {cookie for cookie in values if len(cookie) >= _LEAST_OF_A_COOKIE}
+            found |= {cookie for cookie in values if len(cookie) >= _MIN_COOKIE}
     for field in request.url.partition("#")[0].partition("?")[2].split("&"):
         name, _, value = field.partition("=")
         if _SECRET_NAME.search(unquote_plus(name)):
@@ -107,7 +93,7 @@ def request_secrets(request: HTTPRequest) -> frozenset[str]:
 def safe_headers(
     headers: HeaderTypes, allowed: frozenset[str], secrets: Collection[str] = ()
 ) -> tuple[tuple[str, str], ...]:
-    """The headers that may be written down, in their order, names in lower case."""
+    """Filter headers by their names and mask secrets. Names become lower case."""
     kept = [(name, value) for name, value in Headers(headers).multi_items() if name in allowed]
     return tuple(
         (name, mask_text(_PRIVATE_IN_URL.sub("", value) if name == "location" else value, secrets))
@@ -116,13 +102,12 @@ def safe_headers(
 
 
 def safe_body(value: Any, secrets: Collection[str] = ()) -> Any:
-    """A request's parsed JSON body with its pictures described and its secrets masked."""
+    """Describe the pictures and mask the secrets in a request's decoded JSON body."""
     if isinstance(value, str):
         if _is_picture(value):
             return describe_image(value)
-        return mask_text(
-            _PICTURE.sub(_picture_in_words, value.encode("utf-8", "replace")).decode(), secrets
-        )
+        described = _PICTURE.sub(_described_picture, value.encode("utf-8", "replace"))
+        return mask_text(described.decode(), secrets)
     if isinstance(value, list):
         return [safe_body(item, secrets) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
@@ -138,9 +123,11 @@ def safe_body(value: Any, secrets: Collection[str] = ()) -> Any:
 
 
 def describe_image(text: str) -> dict[str, Any]:
-    """What stands for a picture in a recording: `text` is its data URL, or its base64 text alone.
+    """Describe a picture, given its data URL or its base64 text.
 
-    What cannot be read is None; `bytes` and `sha256` are of the encoded picture.
+    Returns:
+        `sha256` and `bytes` (size) of the encoded picture, and its `media_type`, `width` and
+        `height`, which are None if they cannot be read.
     """
     head, payload = _head_and_payload(text)
     try:
@@ -158,56 +145,48 @@ def describe_image(text: str) -> dict[str, Any]:
 
 
 def picture_heads(value: Any) -> frozenset[str]:
-    """How the base64 texts of the pictures in a request's parsed JSON body begin: for
-    `mask_chunks`.
-    """
+    """Collect the beginnings of the base64 texts in a decoded JSON body, for `mask_chunks`."""
     if isinstance(value, str):
-        head = _head_and_payload(value)[1][:_HEAD_OF_A_PICTURE] if _is_picture(value) else ""
-        return frozenset({head} if len(head) == _HEAD_OF_A_PICTURE else ())
+        head = _head_and_payload(value)[1][:_PICTURE_HEAD] if _is_picture(value) else ""
+        return frozenset({head} if len(head) == _PICTURE_HEAD else ())
     if isinstance(value, dict):
         value = list(cast("dict[str, Any]", value).values())
-    return (
-        frozenset[str]().union(*map(picture_heads, cast("list[Any]", value)))
-        if isinstance(value, list)
-        else frozenset()
-    )
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return frozenset[str]().union(*map(picture_heads, items))
 
 
 def mask_chunks(
     chunks: Sequence[bytes], secrets: Collection[str] = (), pictures: Collection[str] = ()
 ) -> tuple[bytes, ...]:
-    """The chunks of a body, each as long as it was, with organisation ids, `secrets` and pictures
-    masked over their borders.
+    """Mask organisation ids, secrets and pictures in the chunks of a body, across their borders.
 
-    Pictures are found in data URLs, and without one if their format is known or `pictures` has how
-    their base64 text begins. Secrets of less than 4 characters are left as they are."""
+    Args:
+        chunks: of the body, not compressed.
+        secrets: Secrets of less than 4 characters are not masked.
+        pictures: beginnings of base64 texts. Pictures in data URLs, and those of known formats, are
+            always masked.
+
+    Returns:
+        The chunks in their lengths.
+    """
     body = b"".join(chunks)
     for head in pictures:
-        body = re.sub(
-            rb"%s%s*+" % (_as_json_may_have_it(head), _BASE64),
-            lambda found: b"*" * len(found[0]),
-            body,
-        )
+        picture = rb"%s%s*+" % (_escaped_or_not(head), _BASE64)
+        body = re.sub(picture, lambda found: b"*" * len(found[0]), body)
     masked = _mask_end(_mask(body, secrets), secrets)
-    return tuple(
-        masked[end - len(chunk) : end]
-        for chunk, end in zip(chunks, accumulate(map(len, chunks)), strict=True)
-    )
+    ends = accumulate(map(len, chunks), initial=0)
+    return tuple(masked[start:end] for start, end in pairwise(ends))
 
 
 def mask_text(text: str, secrets: Collection[str] = ()) -> str:
-    """Text with organisation ids, `secrets` (those of 4 characters or more) and pictures masked, a
-    `*` for each byte.
-    """
+    """Mask organisation ids, pictures, and secrets of at least 4 characters byte by byte."""
     return _mask(text.encode("utf-8", "replace"), secrets).decode()
 
 
 def mask_message(text: str, secrets: Collection[str] = ()) -> str:
-    """The same for an error's message: where what was seen is shortened ("…"), a secret may have
-    been too.
-    """
-    parts = _mask(text.encode("utf-8", "replace"), secrets).split(_SHORTENED)
-    return _SHORTENED.join([_mask_end(part, secrets) for part in parts]).decode("utf-8", "replace")
+    """Mask the message of an error. Before "…" it may have the beginning of a secret."""
+    parts = _mask(text.encode("utf-8", "replace"), secrets).split(_ELLIPSIS)
+    return _ELLIPSIS.join([_mask_end(part, secrets) for part in parts]).decode("utf-8", "replace")
 
 
 def _mask(data: bytes, secrets: Collection[str]) -> bytes:
@@ -218,28 +197,27 @@ def _mask(data: bytes, secrets: Collection[str]) -> bytes:
 
 
 def _mask_end(data: bytes, secrets: Collection[str]) -> bytes:
-    """The data without the beginning of a secret at its very end."""
+    """Mask the beginning of a secret at the end of the data."""
     for spelling in _spellings(secrets):
-        for length in range(min(len(spelling) - 1, len(data)), _LEAST_OF_A_SECRET - 1, -1):
+        for length in range(min(len(spelling) - 1, len(data)), _MIN_SECRET - 1, -1):
             if data.endswith(spelling[:length]):
                 return data[:-length] + b"*" * length
     return data
 
 
 def _spellings(secrets: Collection[str]) -> list[bytes]:
-    """Each secret as text and as JSON has it, the longest first: one may be the beginning of
-    another.
+    """List the secrets as text and as JSON strings, the longest first.
+
+    One secret may be the beginning of another.
     """
     found = {
-        spelled
+        spelling.encode()
         for secret in secrets
-        if len(secret) >= _LEAST_OF_A_SECRET
+        if len(secret) >= _MIN_SECRET
         for json_text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-        for spelled in (secret, json_text, json_text.replace("/", "\\/"))
+        for spelling in (secret, json_text, json_text.replace("/", "\\/"))
     }
-    return sorted(
-        (spelled.encode() for spelled in found), key=lambda spelled: (-len(spelled), spelled)
-    )
+    return sorted(found, key=lambda spelling: (-len(spelling), spelling))
 
 
 def _masked_value(found: re.Match[bytes]) -> bytes:
@@ -250,7 +228,7 @@ def _masked_value(found: re.Match[bytes]) -> bytes:
 
 
 def _is_picture(text: str) -> bool:
-    """Whether a text is a data URL, or base64 that begins as a picture does, and nothing else."""
+    """Test if the whole text is a data URL, or the base64 text of a picture."""
     text = text.strip()
     if text[:5].lower() == "data:":
         return True
@@ -268,12 +246,12 @@ def _head_and_payload(text: str) -> tuple[str, str]:
 
 
 def _from_base64(text: str) -> bytes:
-    """The bytes of base64 in either alphabet, with or without line ends and padding."""
+    """Decode base64 of both alphabets, with or without line ends and padding."""
     text = "".join(text.split()).replace("-", "+").replace("_", "/")
     return b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
-def _picture_in_words(found: re.Match[bytes]) -> bytes:
+def _described_picture(found: re.Match[bytes]) -> bytes:
     before = found[1] or b""
     picture = describe_image(found[0][len(before) :].decode())
     return before + f"[a picture of {picture['bytes']} bytes, sha256 {picture['sha256']}]".encode()
@@ -284,12 +262,7 @@ def _masked_picture(found: re.Match[bytes]) -> bytes:
     return before + b"*" * (len(found[0]) - len(before))
 
 
-def _as_json_may_have_it(text: str) -> bytes:
-    """An expression for a text in base64, whatever of it JSON escapes."""
-    escaped = {"/": rb"\\{0,7}(?:/|u002[fF])", "+": rb"(?:\+|\\{1,7}u002[bB])"}
-    return b"".join(
-        [
-            escaped.get(character) or re.escape(character.encode("utf-8", "replace"))
-            for character in text
-        ]
-    )
+def _escaped_or_not(text: str) -> bytes:
+    """Write an expression for base64 text with or without JSON's escapes."""
+    escapes = {"/": rb"\\{0,7}(?:/|u002[fF])", "+": rb"(?:\+|\\{1,7}u002[bB])"}
+    return b"".join(escapes.get(c) or re.escape(c.encode("utf-8", "replace")) for c in text)

@@ -1,6 +1,4 @@
-"""What a recording is made of: the header, the chunks, the ending, and the error for a recording
-that is broken.
-"""
+"""The parts of a recording: header, chunks and ending; and the error for an invalid recording."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ from sansio_moondream._errors import (
     shorten,
 )
 from sansio_moondream._headers import HeaderTypes
-from sansio_moondream._requests.requests import HTTPRequest
+from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._wire.json import TooDeep, decode
 
 from ._redaction import (
@@ -41,7 +39,10 @@ from ._redaction import (
 EOF: Final = "eof"
 LEFT: Final = "left"
 MAX_DEPTH: Final = 64
+
 EndingError: TypeAlias = MoondreamError | TimeoutError
+"""The error that ended a recorded exchange; see `ending_error`."""
+
 ENDING_ERRORS: dict[str, type[EndingError]] = {
     kind.__name__: kind
     for kind in (
@@ -62,8 +63,10 @@ ENDING_ERRORS: dict[str, type[EndingError]] = {
 
 
 class RecordingError(ValueError):
-    """A recording is broken: the message says what was expected and what was seen, in which line
-    (`line_number`, from 1).
+    """A recording is invalid. The message has what was expected and what was found.
+
+    Attributes:
+        line_number: of the invalid line, from 1.
     """
 
     def __init__(self, message: str, line_number: int = 0) -> None:
@@ -72,17 +75,16 @@ class RecordingError(ValueError):
 
 
 class RecordingHeader(Struct, frozen=True):
-    """What was asked, and the head of what was answered. Make one of an exchange with `of`, which
-    leaves secrets out.
+    """The request of an exchange, and the head of its response. `of` makes one without secrets.
 
     Attributes:
-        method, path: of the request; the host is not written down.
-        request_headers: pairs, those that are harmless.
-        request_body: the JSON body; instead of each picture its `sha256`, `media_type`, `bytes`,
-            `width` and `height`.
-        status_code: of the response, or None where no head came.
-        response_headers: pairs, those that are harmless.
-        seconds: from when the request was sent until the head came.
+        method, path: of the request; the host is not recorded.
+        request_headers: pairs, only those that are known to be harmless.
+        request_body: the JSON body, with `sha256`, `media_type`, `bytes`, `width` and `height` in
+            place of each picture.
+        status_code: of the response, or None if no head came.
+        response_headers: pairs, only those that are known to be harmless.
+        seconds: from the request to the head.
     """
 
     method: str
@@ -106,11 +108,18 @@ class RecordingHeader(Struct, frozen=True):
         seconds: float = 0.0,
         secrets: Collection[str] = (),
     ) -> RecordingHeader:
-        """The header of an exchange, without its host, pictures and secrets.
+        """Make the header of an exchange, without its host, pictures and secrets.
 
-        `secrets`, and without saying the keys in the request's own headers and query, are masked
-        where they still occur, if they have 4 characters or more. Raises ValueError for a request
-        whose body is not JSON."""
+        Args:
+            request: as it was sent.
+            status_code, response_headers: of the response, if a head came.
+            seconds: from the request to the head.
+            secrets: to mask in addition to the keys in the headers and the query of the request.
+                Secrets of less than 4 characters are not masked.
+
+        Raises:
+            ValueError: the body of the request is not JSON.
+        """
         secrets = request_secrets(request).union(secrets)
         path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
         return cls(
@@ -125,8 +134,9 @@ class RecordingHeader(Struct, frozen=True):
 
 
 class Chunk(Struct, frozen=True):
-    """Bytes of the body that came at once, `seconds` after the line before (kept to the
-    microsecond).
+    """Bytes of the body that came at once.
+
+    `seconds` count from the line before, with a resolution of a microsecond.
     """
 
     seconds: float
@@ -138,14 +148,14 @@ class Chunk(Struct, frozen=True):
             raise ValueError("a chunk should have at least one byte")
 
     def __repr__(self) -> str:
-        return (
-            f"<Chunk after {self.seconds:g} s, {len(self.data):,} bytes: {shorten(self.data, 40)}>"
-        )
+        size = f"{len(self.data):,} bytes"
+        return f"<Chunk after {self.seconds:g} s, {size}: {shorten(self.data, 40)}>"
 
 
 class Ending(Struct, frozen=True):
-    """How the exchange ended, `seconds` after the line before: `EOF`, `LEFT` or the name of an
-    error. See `ending_error`.
+    """The end of an exchange, `seconds` after the line before.
+
+    `fault` is `EOF`, `LEFT` or the name of an error: see `ending_error`.
     """
 
     seconds: float
@@ -156,7 +166,8 @@ class Ending(Struct, frozen=True):
         force_setattr(self, "seconds", _seconds(self.seconds))
         if self.fault not in (EOF, LEFT, *ENDING_ERRORS):
             raise ValueError(
-                f"the ending should be {EOF}, {LEFT} or one of {', '.join(ENDING_ERRORS)}, not {shorten(self.fault, 40)!r}"
+                f"the ending should be {EOF}, {LEFT} or one of {', '.join(ENDING_ERRORS)}, "
+                f"not {shorten(self.fault, 40)!r}"
             )
 
 
@@ -164,21 +175,24 @@ Line: TypeAlias = RecordingHeader | Chunk | Ending
 
 
 def ending_error(ending: Ending) -> EndingError | None:
-    """The error that an ending stands for, to be raised in its place; None for `EOF`.
+    """Make the error of an ending, or None for `EOF`.
 
-    `LEFT` is ConnectionLost: whoever reads on behind it, sees an answer that is not whole. The
-    builtin TimeoutError is for those who name their deadlines themselves, as clients do."""
+    `LEFT` gives ConnectionLost: the answer is not whole. The builtin TimeoutError is for callers
+    that map it to their own deadlines, as the clients do.
+    """
     if ending.fault == EOF:
         return None
     if ending.fault == LEFT:
-        return ConnectionLost(
-            "the recording goes no further: whoever made it left the exchange here"
-        )
+        return ConnectionLost("the recording ends here: its caller closed the exchange early")
     return ENDING_ERRORS[ending.fault](ending.message)
 
 
 def decode_json(line: bytes) -> Any:
-    """The JSON value in a line or a body. Raises ValueError in words."""
+    """Decode the JSON value in a line or a body.
+
+    Raises:
+        ValueError: the message has the beginning of the line.
+    """
     try:
         return decode(line, MAX_DEPTH)
     except TooDeep:
@@ -189,7 +203,6 @@ def decode_json(line: bytes) -> Any:
 
 def _seconds(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1e9:
-        raise ValueError(
-            f"seconds should be a number from 0 to 1e9, not {shorten(repr(value), 40)}"
-        )
+        shown = shorten(repr(value), 40)
+        raise ValueError(f"seconds should be a number from 0 to 1e9, not {shown}")
     return round(float(value), 6)

@@ -1,11 +1,12 @@
-"""For your own tests: cut a stream in every way that a network might, break it anywhere, and
-compare what comes out.
+"""Tools for your own tests: split a stream in every way, break it anywhere, compare the outcomes.
 
-`check_fragmentations` is the whole of it in one call. `strategies` (extra `testing`) makes streams
-up, for Hypothesis."""
+`check_fragmentations` does all of it in one call. `strategies` (extra `testing`) generates streams
+with Hypothesis.
+"""
 
+from ._breaks import EOF, BreakAt, record_ends
 from ._fragmentations import at_offsets, each_byte, every_fragmentation, in_two, with_empty_chunks
-from ._outcomes import EOF, EVENT_STREAM, BreakAt, Outcome, check_fragmentations, record_ends, run
+from ._outcomes import EVENT_STREAM, Outcome, check_fragmentations, run
 from ._responses import Response
 
 __all__ = [

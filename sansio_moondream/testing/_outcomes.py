@@ -1,11 +1,8 @@
-"""What a stream comes to: its events and its end, and whether they are the same however the bytes
-are cut.
-"""
+"""Run a stream to its end, and compare the outcomes of its fragmentations."""
 
 from __future__ import annotations
 
 import copy
-import re
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,13 +12,11 @@ from sansio_moondream._errors import MoondreamError
 from sansio_moondream._events import Event
 from sansio_moondream._headers import HeaderTypes
 from sansio_moondream._limits import Limits
-from sansio_moondream._requests.requests import Request
+from sansio_moondream._requests.base import Request
 from sansio_moondream._stream import ResponseStream, State
 
+from ._breaks import EOF
 from ._fragmentations import every_fragmentation
-
-EOF: Final = None
-"""The ending of a body that ended as HTTP says it should."""
 
 EVENT_STREAM: Final = (("content-type", "text/event-stream"),)
 """The headers of a streamed answer."""
@@ -30,8 +25,9 @@ _JUNK = b'\r\ndata: {"chunk": "too late"}\n\n\xff'
 
 
 class Outcome(NamedTuple):
-    """What came out of a stream: all events, and the error that followed them, or None where the
-    answer is whole.
+    """The outcome of a stream: its events, and the error after them or None.
+
+    `snapshot` is the stream's snapshot at the end.
     """
 
     events: list[Event]
@@ -40,36 +36,10 @@ class Outcome(NamedTuple):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What has to be the same for the same bytes: events, the error's class, words and fields,
-        and what is left.
-        """
+        """What is equal for the same bytes: events, snapshot, and class and fields of the error."""
         error = self.error
-        about = (
-            None if error is None else (type(error), str(error), vars(error), type(error.__cause__))
-        )
-        return self.events, about, self.snapshot
-
-
-class BreakAt(NamedTuple):
-    """A plan to break a stream: after so many bytes of the body, with that error; `EOF` ends it
-    there as if it were whole.
-    """
-
-    after_bytes: int
-    error: Exception | None = EOF
-
-    def apply(self, data: bytes) -> tuple[bytes, Exception | None]:
-        """What of the body still comes, and how it ends: `data` and `ending` for `run` and
-        `check_fragmentations`.
-        """
-        return data[: self.after_bytes], self.error
-
-
-def record_ends(data: bytes) -> list[int]:
-    """The offsets just behind each record's blank line, for streams with LF line ends: a `BreakAt`
-    there comes between events.
-    """
-    return [blank.end() for blank in re.finditer(rb"\n\n+", data)]
+        fields = error and (type(error), str(error), vars(error), type(error.__cause__))
+        return self.events, fields, self.snapshot
 
 
 def run(
@@ -81,10 +51,18 @@ def run(
     headers: HeaderTypes = EVENT_STREAM,
     limits: Limits | None = None,
 ) -> Outcome:
-    """Feed a response to a `ResponseStream`, taking the events after each chunk, to its end.
+    """Pass a response to a `ResponseStream`, and take the events after each chunk.
 
-    `ending` is given to `receive_error`, or `EOF`. Errors of this library are in the outcome; any
-    other comes out."""
+    Args:
+        request: of the response.
+        chunks: of the body.
+        ending: the error for `receive_error`, or `EOF` for `receive_eof`.
+        status_code, headers: of the response.
+        limits: of the stream.
+
+    Returns:
+        The outcome, with the error if it is one of this library. Any other error is raised.
+    """
     stream = ResponseStream(request, limits)
     events: list[Event] = []
     error: MoondreamError | None = None
@@ -97,9 +75,7 @@ def run(
         if ending is None:
             stream.receive_eof()
         else:
-            stream.receive_error(
-                copy.copy(ending)
-            )  # which gets its partial: the caller's stays as it is
+            stream.receive_error(copy.copy(ending))  # the stream sets its `partial`
         events.extend(stream.events())
     except MoondreamError as caught:
         error = caught
@@ -114,31 +90,37 @@ def check_fragmentations(
     status_code: int = 200,
     headers: HeaderTypes = EVENT_STREAM,
     limits: Limits | None = None,
-    most: int | None = None,
+    max_offsets: int | None = None,
 ) -> Outcome:
-    """Feed the same body in every fragmentation, and where it comes to an end by itself with junk
-    behind it too.
+    """Run the same body in every fragmentation, and compare the outcomes.
 
-    With `most`, a long body is cut at no more than so many offsets: see `every_fragmentation`.
-    Gives the one outcome; raises AssertionError that names the first fragmentation with another.
+    If the stream ends before the end of the body, data after its end is tried, too. The arguments
+    are those of `run`, with the whole body as `data`, and `max_offsets` as in
+    `every_fragmentation`.
+
+    Returns:
+        The outcome, which is the same for all fragmentations.
+
+    Raises:
+        AssertionError: two outcomes differ. The message names the fragmentation.
     """
-    heading: dict[str, Any] = {"status_code": status_code, "headers": headers, "limits": limits}
-    expected = run(request, [data], ending=ending, **heading)
-    for name, chunks in every_fragmentation(data, most):
-        _compare(name, run(request, chunks, ending=ending, **heading), expected)
-    if _ends_by_itself(request, data, heading):
+    options: dict[str, Any] = {"status_code": status_code, "headers": headers, "limits": limits}
+    expected = run(request, [data], ending=ending, **options)
+    for name, chunks in every_fragmentation(data, max_offsets):
+        _compare(name, run(request, chunks, ending=ending, **options), expected)
+    if _ends_by_itself(request, data, options):
         for name, chunks in (
             ("trailing data", [data + _JUNK]),
             ("trailing data apart", [data, _JUNK]),
         ):
-            _compare(name, run(request, chunks, ending=ending, **heading), expected)
+            _compare(name, run(request, chunks, ending=ending, **options), expected)
     return expected
 
 
-def _ends_by_itself(request: Request[Any], data: bytes, heading: dict[str, Any]) -> bool:
-    """Whether the answer or its fault is there before the end of the body is."""
-    stream = ResponseStream(request, heading["limits"])
-    stream.receive_response(heading["status_code"], heading["headers"])
+def _ends_by_itself(request: Request[Any], data: bytes, options: dict[str, Any]) -> bool:
+    """Test if the stream completes or fails before the end of the body."""
+    stream = ResponseStream(request, options["limits"])
+    stream.receive_response(options["status_code"], options["headers"])
     stream.receive_data(data)
     with suppress(MoondreamError):
         deque(stream.events(), maxlen=0)

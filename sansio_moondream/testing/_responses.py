@@ -1,4 +1,4 @@
-"""A response made up for a test, and what must come out of it."""
+"""A response for a test, with its expected outcome."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from typing import Any, NamedTuple
 
 from sansio_moondream._errors import APIError
 from sansio_moondream._events import Event
-from sansio_moondream._requests.requests import Request
+from sansio_moondream._requests.base import Request
 from sansio_moondream._wire.encode import Dialect
 
 
 class Response(NamedTuple):
-    """A response, and what must come out of it, however its bytes are cut.
+    """A response, and its outcome in every fragmentation.
 
     Attributes:
-        request: what it answers.
-        status_code, headers: its head.
-        data: its body, without HTTP's framing.
-        events: what must come out; where the answer is whole, the last is `Completed`.
-        error: what must come after them, or None where the answer is whole. Its `body` and
-            `partial` are left empty.
+        request: of the response.
+        status_code, headers: of the response.
+        data: the body, without HTTP's framing.
+        events: the expected events. The last of a whole answer is `Completed`.
+        error: the expected error after them, or None. Its `body` and `partial` are not set.
         dialect: of a streamed answer, else None.
     """
 

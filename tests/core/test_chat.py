@@ -415,7 +415,7 @@ def test_a_stream_cut_anywhere_is_whole_or_says_that_it_is_not(
     data: st.DataObject, events: list[Any]
 ):
     encoded = encode_events(events, Dialect.CHAT)
-    body, ending = data.draw(strategies.faults(encoded, [LOST])).apply(encoded)
+    body, ending = data.draw(strategies.breaks(encoded, [LOST])).apply(encoded)
     outcome = run(CHAT, [body], ending=ending)
     assert run(CHAT, data.draw(strategies.fragmentations(body)), ending=ending).key == outcome.key
     if len(body) >= len(encoded) - 2:

@@ -135,7 +135,7 @@ class TestPlainHTTP:
     def test_and_nowhere_else(self, url: str):
         with pytest.raises(
             ValueError,
-            match="a key would go to .* over plain http, .*: use https, or say allow_insecure_key=True",
+            match="a key would go to .* over plain http, .*: use https, or allow_insecure_key=True",
         ) as caught:
             Endpoint(url, api_key=KEY)
         assert KEY not in str(caught.value)

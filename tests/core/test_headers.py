@@ -92,7 +92,7 @@ def test_every_octet_is_kept():
 @pytest.mark.parametrize(("name", "value"), [("x", None), (None, "x"), ("x", 7)])
 def test_what_is_no_text(name: Any, value: Any):
     with pytest.raises(
-        TypeError, match="a header's name and value should be str or bytes, not (NoneType|int)"
+        TypeError, match="header names and values are str or bytes, not (NoneType|int)"
     ):
         Headers([(name, value)])
 

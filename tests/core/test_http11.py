@@ -124,7 +124,7 @@ def read(
 def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read:
     """In every fragmentation, or in some, if it is long."""
     whole = read([raw], eof=eof, request=request)
-    fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw, most=200)
+    fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw, max_offsets=200)
     if len(raw) > 1000:
         sizes = (97, 4096, MAX_HEAD_BYTES - 1, MAX_HEAD_BYTES, MAX_HEAD_BYTES + 1)
         ends = range(len(raw) - 12, len(raw))
@@ -133,7 +133,7 @@ def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read
             for size in sizes
         ]
         fragmentations += [
-            (f"cut at {at}", at_offsets(raw, [at])) for at in (1, 30, len(raw) // 2, *ends)
+            (f"split at {at}", at_offsets(raw, [at])) for at in (1, 30, len(raw) // 2, *ends)
         ]
     for name, chunks in fragmentations:
         for pull, joined in ((True, False), (False, False), (True, True)):
@@ -1024,7 +1024,7 @@ def test_faults(name: str):
     assert len(whole.events) == count
     assert whole.events[:5] == [TextDelta(text) for text in "abcde"][:count]
     assert whole.error is None or whole.error.partial == whole.snapshot
-    for _, chunks in every_fragmentation(raw, most=100):
+    for _, chunks in every_fragmentation(raw, max_offsets=100):
         assert run_socket(QUERY, chunks).key == whole.key
 
 

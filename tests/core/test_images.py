@@ -570,7 +570,7 @@ class TestOtherThings:
     def test_paths_and_files(self, tmp_path: Path):
         path = tmp_path / "moon.gif"
         path.write_bytes(b"GIF89a")
-        files = ". Files are not opened here: give the bytes that you read, or what Pillow's Image.open gives"
+        files = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
         with path.open("rb") as file:
             for given_, name in (
                 (path, type(path).__name__),

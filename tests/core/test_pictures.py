@@ -119,7 +119,7 @@ class TestMask:
 
     def test_a_path_without_a_box(self):
         for draw in (SegmentResult("M0 0H1V1z").svg, SegmentResult("M0 0H1V1z").mask):
-            with pytest.raises(ValueError, match="a path but no box"):
+            with pytest.raises(ValueError, match="a path without a box"):
                 draw((4, 4))
 
     @pytest.mark.parametrize("edge", [1e7, float("inf"), float("nan")])
@@ -234,9 +234,7 @@ def test_a_path_far_outside_is_cheap_and_one_through_the_picture_is_refused():
     curves = "q9e9 9e9 0 0" * 1500
     (polygon,) = SegmentResult("M2 2" + curves, BBox(0, 0, 1, 1)).polygons((640, 480))
     assert len(polygon) == 1501
-    with pytest.raises(
-        ValueError, match=f"the path has more than {MAX_POINTS} points: that is no outline"
-    ):
+    with pytest.raises(ValueError, match=f"it has more than {MAX_POINTS} points"):
         SegmentResult("M0-2" + curves, BBox(0, 0, 1, 1)).mask((640, 480))
 
 

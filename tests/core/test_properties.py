@@ -166,7 +166,7 @@ def test_a_stream_cut_short_is_never_whole_and_loses_nothing(
     skill, dialect = pair
     events = data.draw(strategies.events(skill, dialect))
     encoded = encode_events(events, dialect)
-    fault = data.draw(strategies.faults(encoded))
+    fault = data.draw(strategies.breaks(encoded))
     body, ending = fault.apply(encoded)
     outcome = check(data, REQUESTS[skill], body, ending=ending)
     if len(body) >= len(encoded.rstrip(b"\n")):

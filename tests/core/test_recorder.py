@@ -146,7 +146,7 @@ def test_leaving() -> None:
     made.receive_data(delta("A"), 102)
     outcome = replayed(made.leave(103))
     assert isinstance(outcome.error, ConnectionLost)
-    assert "the recording goes no further" in str(outcome.error)
+    assert "the recording ends here" in str(outcome.error)
 
 
 def test_calls_out_of_order() -> None:
@@ -164,7 +164,7 @@ def test_calls_out_of_order() -> None:
         lambda: made.receive_error(OSError(), 103),
         lambda: made.leave(103),
     ):
-        with pytest.raises(LocalProtocolError, match="the exchange was over"):
+        with pytest.raises(LocalProtocolError, match="the exchange has ended"):
             late()
 
 
@@ -409,7 +409,7 @@ class TestCompressed:
         assert recording.ending == Ending(
             1,
             "RemoteProtocolError",
-            "the body is not recorded: no secret can be found in the coding 'br'",
+            "the body is not recorded: secrets cannot be found in the coding 'br'",
         )
         assert recorded([], headers).ending == Ending(1, EOF)
         assert str(replayed(recording).error) == str(run(QUERY, [], headers=headers).error)

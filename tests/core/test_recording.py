@@ -215,7 +215,7 @@ class TestReader:
 
     @pytest.mark.parametrize("line", [Chunk(0, b"A"), Ending(0)])
     def test_where_no_response_began_only_a_fault_follows(self, line: Line) -> None:
-        with pytest.raises(RecordingError, match="line 2: where no response began"):
+        with pytest.raises(RecordingError, match="line 2: without a response, only the error"):
             Recording.decode(encode_line(NO_HEAD) + encode_line(line))
 
     def test_cut_short(self) -> None:

@@ -150,7 +150,7 @@ class TestBody:
         assert extra == {"variant": "b"}
 
     def test_extra_body_that_is_no_json(self):
-        with pytest.raises(TypeError, match="a request's body holds what JSON has, not object"):
+        with pytest.raises(TypeError, match="the body of a request holds JSON values, not object"):
             QueryRequest(question="?").to_http(LOCAL, extra_body={"x": object()})
 
     def test_subclasses_of_what_json_has(self):

@@ -217,13 +217,12 @@ class TestBreakingShrinks:
             body, ending = fault.apply(MOON)
             return bool(run(REQUESTS["query"], [body], ending=ending).events)
 
-        assert smallest(strategies.faults(MOON), fault_behind_an_event) == BreakAt(
-            MOON.index(b"\n\n")
-        )
+        found = smallest(strategies.breaks(MOON), fault_behind_an_event)
+        assert found == BreakAt(None, after_bytes=MOON.index(b"\n\n"))
 
     def test_a_fault_of_a_kind(self):
         fault = smallest(
-            strategies.faults(MOON), lambda fault: isinstance(fault.error, ConnectionLost)
+            strategies.breaks(MOON), lambda fault: isinstance(fault.error, ConnectionLost)
         )
         assert fault.after_bytes == 0
 

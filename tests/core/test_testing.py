@@ -32,8 +32,8 @@ def test_fragmentations():
     assert with_empty_chunks([b"a", b"b"]) == [b"", b"a", b"", b"b", b""]
     assert [name for name, _ in every_fragmentation(b"abc")] == [
         "whole",
-        "cut at 1",
-        "cut at 2",
+        "split at 1",
+        "split at 2",
         "byte by byte",
         "byte by byte with empty chunks",
     ]
@@ -46,9 +46,9 @@ def test_every_cutting_has_all_the_bytes(data: bytes):
 
 def test_some_of_the_cuttings_of_long_data():
     data = (delta("x" * 100) + "月\r\n".encode()) * 9
-    names = [name for name, _ in every_fragmentation(data, most=120)]
+    names = [name for name, _ in every_fragmentation(data, max_offsets=120)]
     assert [*names[:1], *names[-2:]] == [name for name, _ in every_fragmentation(b"")]
-    offsets = [int(name.removeprefix("cut at ")) for name in names[1:-2]]
+    offsets = [int(name.removeprefix("split at ")) for name in names[1:-2]]
     assert offsets == sorted(set(offsets))
     assert 100 < len(offsets) <= 120
     assert data.index("月".encode()) + 1 in offsets
@@ -56,19 +56,79 @@ def test_some_of_the_cuttings_of_long_data():
         max(after - before for before, after in pairwise([0, *offsets, len(data)]))
         < 3 * len(data) / 120
     )
-    assert list(every_fragmentation(data, most=len(data))) == list(every_fragmentation(data))
-    assert [chunks for _, chunks in every_fragmentation(b"abcd", most=1)][1:-2] == [[b"a", b"bcd"]]
+    assert list(every_fragmentation(data, max_offsets=len(data))) == list(every_fragmentation(data))
+    assert [chunks for _, chunks in every_fragmentation(b"abcd", max_offsets=1)][1:-2] == [
+        [b"a", b"bcd"]
+    ]
 
 
 def test_record_ends():
-    assert record_ends(b"a\n\nbc\n\n\nd\n") == [3, 8]
+    assert record_ends(b"a\n\nbc\n\n\nd\n") == [3, 7]
     assert record_ends(delta("a") + END) == [len(delta("a")), len(delta("a") + END)]
 
 
+RECORDS = b": hi\r\rdata: a\r\n\r\n\r\n:x\ndata: b\n\n\n: ping\n\ndata: c"
+
+
+@pytest.mark.parametrize(
+    ("count", "before"),
+    [
+        (0, b""),
+        (1, b": hi\r\rdata: a\r\n\r\n"),
+        (2, b": hi\r\rdata: a\r\n\r\n\r\n:x\ndata: b\n\n"),
+        (3, RECORDS),
+        (4, RECORDS),
+    ],
+)
+def test_breaks_after_events(count: int, before: bytes):
+    plan = BreakAt(EOF, after_events=count)
+    assert plan.apply(RECORDS) == (before, EOF)
+    for _, chunks in every_fragmentation(RECORDS):
+        found, find = b"", plan.finder()
+        for chunk in chunks:
+            end = find(chunk)
+            found += chunk[:end]
+            if end is not None:
+                break
+        # A CR ends a line before its LF has come.
+        assert before.removesuffix(b"\n") in (found, found.removesuffix(b"\n"))
+    assert not plan.takes_the_head
+
+
+def test_breaks_at_bytes():
+    assert BreakAt(EOF, after_bytes=3).apply(b"abcd") == (b"abc", EOF)
+    assert BreakAt(EOF, after_bytes=9).apply(b"abcd") == (b"abcd", EOF)
+    find = BreakAt(EOF, after_bytes=3).finder()
+    assert [find(b"a"), find(b""), find(b"bcd")] == [None, None, 2]
+
+
+def test_breaks_at_the_head():
+    error = ConnectionLost("gone")
+    plan = BreakAt(error)
+    assert (plan.takes_the_head, plan.apply(b"abc")) == (True, (b"", error))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({}, "a break at the head needs an error; an empty body is after_bytes=0"),
+        (
+            {"after_bytes": 1, "after_events": 1},
+            "after_bytes or after_events, at least 0, not both",
+        ),
+        ({"after_bytes": -1}, "after_bytes or after_events, at least 0, not both"),
+        ({"after_events": -1}, "after_bytes or after_events, at least 0, not both"),
+    ],
+)
+def test_breaks_that_are_refused(numbers: dict[str, int], words: str):
+    with pytest.raises(ValueError, match=words):
+        BreakAt(EOF, **numbers)
+
+
 @pytest.mark.parametrize("error", [EOF, ConnectionLost("gone"), OSError("gone")])
-def test_faults(error: Exception | None):
+def test_breaks(error: Exception | None):
     data = delta("a") + delta("b") + END
-    body, ending = BreakAt(record_ends(data)[1], error).apply(data)
+    body, ending = BreakAt(error, after_bytes=record_ends(data)[1]).apply(data)
     outcome = check_fragmentations(QUERY, body, ending=ending)
     assert outcome.events == [TextDelta("a"), TextDelta("b")]
     assert type(outcome.error) is (IncompleteStream if error is EOF else ConnectionLost)
@@ -78,12 +138,13 @@ def test_faults(error: Exception | None):
 def test_the_check_fails_for_a_decoder_that_depends_on_the_fragmentation(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    class Wrong(ResponseStream[Any]):
-        def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-            super().receive_data(bytes(data).strip(b"\n"))
+    receive_data = ResponseStream[Any].receive_data
 
-    monkeypatch.setattr("sansio_moondream.testing._outcomes.ResponseStream", Wrong)
-    with pytest.raises(AssertionError, match=r"cut at \d+ gives another outcome than whole"):
+    def receive_stripped(stream: ResponseStream[Any], data: bytes) -> None:
+        receive_data(stream, data.strip(b"\n"))
+
+    monkeypatch.setattr(ResponseStream, "receive_data", receive_stripped)
+    with pytest.raises(AssertionError, match=r"split at \d+ gives another outcome than whole"):
         check_fragmentations(QUERY, delta("a") + END)
 
 

@@ -319,7 +319,7 @@ def test_cut_anywhere_it_is_incomplete_until_the_last_byte_of_its_last_payload(n
     )  # its next to last record, the only one that ends in two braces, makes no event
     ends = {end + shift for end in record_ends(body) for shift in (-3, -2, -1, 0)}
     for offset in sorted({*ends, *range(0, len(body), 5)} - {len(body)}):
-        data, ending = BreakAt(offset).apply(body)
+        data, ending = BreakAt(None, after_bytes=offset).apply(body)
         events, error, partial = run(trace.request, [data], headers=trace.headers, ending=ending)
         if offset >= needed:
             assert (events, error) == (whole.events, None)

@@ -50,7 +50,7 @@ def ask(url: str) -> bytes:
 
 class TestWhatItGives:
     def test_the_fragmentations(self, moondream_fragmentations: Fragmentations, tmp_path: Path):
-        names = ["whole", *(f"cut at {offset}" for offset in range(1, len(BODY))), "byte by byte"]
+        names = ["whole", *(f"split at {offset}" for offset in range(1, len(BODY))), "byte by byte"]
         fragmentations = list(moondream_fragmentations(MOON))
         assert [fragmentation.name for fragmentation in fragmentations] == names
         assert [fragmentations[at].chunks for at in (0, 1, -1)] == [
@@ -97,7 +97,7 @@ class TestWhatItGives:
         reprs = [repr(fragmentation) for fragmentation in moondream_fragmentations(MOON)]
         assert reprs[0] == "<FragmentedRecording whole>"
         assert reprs[9].startswith(
-            '<FragmentedRecording cut at 9, between b\'data: {"c\' and b\'hunk": "a \\xe6\\x9c\\x88"}\\n\\ndata: {'
+            '<FragmentedRecording split at 9, between b\'data: {"c\' and b\'hunk": "a \\xe6\\x9c\\x88"}\\n\\ndata: {'
         )
 
 
@@ -162,7 +162,7 @@ class TestAddresses:
         fragmentation = next(
             fragmentation
             for fragmentation in moondream_fragmentations(MOON)
-            if fragmentation.name == "cut at 9"
+            if fragmentation.name == "split at 9"
         )
         head = (
             b"HTTP/1.1 200 Recorded\r\ncontent-type: text/event-stream\r\nx-request-id: 7\r\n"
@@ -272,7 +272,7 @@ def test_a_wrong_client_fails_and_is_told_where(run_tests: RunTests, client: str
     result = run_tests(WRONG[client])
     result.assert_outcomes(failed=1)
     assert (
-        f"moondream_fragmentations: it was <FragmentedRecording cut at {offset}, between {BODY[:offset]!r} and "
+        f"moondream_fragmentations: it was <FragmentedRecording split at {offset}, between {BODY[:offset]!r} and "
         in result.stdout.str()
     )
 

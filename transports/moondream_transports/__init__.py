@@ -14,11 +14,13 @@ from ._retries import RetryPolicy
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
 
 if TYPE_CHECKING:
+    from sansio_moondream.testing import BreakAt
+
     from ._aiohttp import AiohttpStream, AiohttpTransport
     from ._anyio import AnyioTransport
     from ._anyio_stream import AnyioStream
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
-    from ._fragmentation import BreakAt, Fragmentation
+    from ._fragmentation import Fragmentation
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._recording import (
         AsyncRecordingStream,

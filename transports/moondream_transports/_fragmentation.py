@@ -5,7 +5,6 @@ is making."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
@@ -14,8 +13,8 @@ from itertools import chain, pairwise, repeat
 from msgspec import Struct
 
 from sansio_moondream.recording import Chunk, Ending, RecordingError, ending_error
+from sansio_moondream.testing import BreakAt
 
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 _REST = sys.maxsize  # a chunk that takes all there is
 _LARGEST = 4096  # of the chunks cut at random, in bytes
 
@@ -35,38 +34,6 @@ class Fragmentation(Enum):
     WHOLE = "whole"
     EACH_BYTE = "each-byte"
     AT_RANDOM = "at-random"
-
-
-class BreakAt(Struct, frozen=True):
-    """A fault that is put into what is replayed, at a byte or an event: what is recorded behind it
-    does not come.
-
-    `error` is what a transport would raise (see `Transport`); the builtin TimeoutError is silence,
-    and None is the end of the body as if it were whole. `after_bytes` of the body come before it,
-    or all records of an event stream up to the end of the one with number `after_events` (comments
-    do not count); with neither, it takes the place of the head. A body that is shorter has the
-    fault at its end. Raises ValueError for both at once, for a number below 0, and for no head
-    without an error."""
-
-    error: Exception | None
-    after_bytes: int | None = None
-    after_events: int | None = None
-
-    def __post_init__(self) -> None:
-        given = [count for count in (self.after_bytes, self.after_events) if count is not None]
-        if len(given) > 1 or any(count < 0 for count in given):
-            raise ValueError(
-                "a fault should come after_bytes or after_events, 0 or more of them, not both"
-            )
-        if not given and self.error is None:
-            raise ValueError(
-                "where no head comes, there should be an error: a body that is empty is after_bytes=0"
-            )
-
-    @property
-    def takes_the_head(self) -> bool:
-        """Whether not even the head of the response comes."""
-        return self.after_bytes is self.after_events is None
 
 
 class End(Struct, frozen=True):
@@ -91,13 +58,9 @@ def with_end(lines: Iterable[Chunk | Ending]) -> Iterator[Chunk | End]:
 
 def with_fault(lines: Iterable[Chunk | End], fault: BreakAt) -> Iterator[Chunk | End]:
     """The lines up to where the fault comes, and the fault."""
-    place = (
-        _Bytes(fault.after_bytes)
-        if fault.after_bytes is not None
-        else _Records(fault.after_events or 0)
-    )
+    find = fault.finder()
     for line in lines:
-        inside = place.reached(line.data) if isinstance(line, Chunk) else 0
+        inside = find(line.data) if isinstance(line, Chunk) else 0
         if isinstance(line, Chunk) and inside != 0:
             yield Chunk(line.seconds, line.data[:inside])
         if inside is not None:
@@ -151,49 +114,3 @@ def recut(lines: Iterable[Chunk | End], sizes: Iterator[int]) -> Iterator[Chunk 
             held.clear()
             at, seconds, size = end, 0.0, next(sizes)
         held += line.data[at:]
-
-
-class _Bytes:
-    def __init__(self, count: int) -> None:
-        self._left = count
-
-    def reached(self, data: bytes) -> int | None:
-        """How many of these bytes come before the place;
-
-        None if they all do, and it is not there yet.
-        """
-        if len(data) >= self._left:
-            return self._left
-        self._left -= len(data)
-        return None
-
-
-class _Records:
-    """The end of record `count` of an event stream: behind a blank line that ends lines which are
-    not all comments.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._left = count
-        self._first = b""  # byte of the line, if it has one yet
-        self._in_record = False
-        self._after_cr = False
-
-    def reached(self, data: bytes) -> int | None:
-        """As `_Bytes.reached`."""
-        if self._left == 0:
-            return 0
-        start = 1 if self._after_cr and data[:1] == b"\n" else 0
-        for end in _LINE_END.finditer(data, start):
-            if first := self._first or data[start : end.start()][:1]:
-                self._in_record |= first != b":"
-            elif self._in_record:
-                self._in_record = False
-                self._left -= 1
-                if self._left == 0:
-                    return end.end()
-            self._first = b""
-            start = end.end()
-        self._first = self._first or data[start : start + 1]
-        self._after_cr = data.endswith(b"\r")
-        return None

@@ -31,7 +31,7 @@ class FragmentedRecording:
     """A recording whose body comes in other chunks.
 
     Attributes:
-        name: `"whole"`, `"cut at 17"` (after 17 bytes), or `"byte by byte"`.
+        name: `"whole"`, `"split at 17"` (after 17 bytes), or `"byte by byte"`.
         chunks: the body in these chunks, none of them empty.
         recording: as it would have been recorded, had it come so.
     """

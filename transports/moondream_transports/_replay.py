@@ -9,9 +9,10 @@ from typing import Generic, TypeVar
 
 from sansio_moondream import HTTPRequest
 from sansio_moondream.recording import Match, Recording
+from sansio_moondream.testing import BreakAt
 
 from ._clock import AsyncClock, Clock, RealAsyncClock
-from ._fragmentation import BreakAt, Fragmentation
+from ._fragmentation import Fragmentation
 from ._player import Player
 from ._recording_files import AnyPath
 from ._store import NoRecording, Source, Store

@@ -18,8 +18,9 @@ from sansio_moondream.recording import (
     RecordingHeader,
     find_matches,
 )
+from sansio_moondream.testing import BreakAt
 
-from ._fragmentation import BreakAt, End, Fragmentation, chunk_sizes, recut, with_end, with_fault
+from ._fragmentation import End, Fragmentation, chunk_sizes, recut, with_end, with_fault
 from ._player import Player
 from ._recording_files import AnyPath, read_lines, recordings_in
 

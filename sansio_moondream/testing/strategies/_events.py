@@ -1,4 +1,4 @@
-"""The events of a whole answer."""
+"""Strategies for the events of a whole answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
+from sansio_moondream._geometry import BBox
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._results import (
-    BBox,
     CaptionResult,
     ChatResult,
     DetectResult,
@@ -51,25 +51,24 @@ _unknown_fields = st.dictionaries(
     st.sampled_from(["org_id", "note", "x-new", "mood"]), _json, min_size=1, max_size=2
 )
 
-_extra = st.builds(dict[str, Any]) | _unknown_fields
-_ABOUT: dict[str, st.SearchStrategy[Any]] = {
+_extra_fields = st.builds(dict[str, Any]) | _unknown_fields
+_METADATA: dict[str, st.SearchStrategy[Any]] = {
     "request_id": st.none() | _texts,
     "finish_reason": st.sampled_from([None, "stop", "length"]),
     "metrics": st.none() | st.builds(Metrics, _counts, _counts, _times, _times, _times),
     "stats": st.none() | st.builds(Stats, _counts, _times, _times),
     "usage": st.none() | st.builds(Usage, _counts, _counts, _counts),
 }
-# What the messages of each dialect carry beside the answer; None is a whole JSON answer, whoever
-# gave it.
-_CARRIES: dict[Dialect | None, set[str]] = {
+# What each dialect's messages carry beside the answer. None is a whole JSON answer of any server.
+_METADATA_FIELDS: dict[Dialect | None, set[str]] = {
     Dialect.ENGINE: {"request_id", "finish_reason", "metrics", "reasoning"},
     Dialect.CLOUD: {"request_id"},
     Dialect.STATION: {"stats"},
     Dialect.DEMO: {"stats"},
     Dialect.CHAT: {"request_id", "usage"},
-    None: {*_ABOUT, "reasoning"} - {"usage"},
+    None: {*_METADATA, "reasoning"} - {"usage"},
 }
-_KINDS: dict[str, type[TextDelta | PathChunk]] = {
+_DELTA_TYPES: dict[str, type[TextDelta | PathChunk]] = {
     "query": TextDelta,
     "caption": TextDelta,
     "segment": PathChunk,
@@ -81,10 +80,10 @@ def _delta(kind: type[TextDelta | PathChunk], indexed: bool) -> st.SearchStrateg
     return st.builds(kind, _chunks, _counts if indexed else st.none())
 
 
-# The ordinary events of each skill, with token indices or without.
+# The events of each skill before the last, with and without token indices.
 _DELTAS: dict[tuple[str, bool], st.SearchStrategy[list[Event]]] = {
     (skill, indexed): st.lists(_delta(kind, indexed) | _unknown, max_size=6)
-    for skill, kind in _KINDS.items()
+    for skill, kind in _DELTA_TYPES.items()
     for indexed in (False, True)
 }
 _DELTAS["chat", False] = st.lists(
@@ -92,12 +91,12 @@ _DELTAS["chat", False] = st.lists(
 )
 _no_deltas: st.SearchStrategy[list[Event]] = st.builds(list[Event])
 _coarse_boxes = st.lists(boxes, max_size=1)
-_chances = st.integers(0, 3)
-_choices = st.booleans()
-_objects = st.lists(boxes, max_size=3).map(tuple)
-_spots = st.lists(points, max_size=3).map(tuple)
-_spans = st.lists(_groundings, max_size=2).map(tuple)
-_ends = st.sampled_from(["stop", "length"])
+_one_in_four = st.integers(0, 3).map(lambda drawn: drawn == 0)
+_booleans = st.booleans()
+_box_lists = st.lists(boxes, max_size=3).map(tuple)
+_point_lists = st.lists(points, max_size=3).map(tuple)
+_grounding_lists = st.lists(_groundings, max_size=2).map(tuple)
+_finish_reasons = st.sampled_from(["stop", "length"])
 _parse_errors = st.none() | _texts
 
 
@@ -108,13 +107,20 @@ def events(
     dialect: Dialect = Dialect.ENGINE,
     headers: HeaderTypes = EVENT_STREAM,
 ) -> list[Event]:
-    """The events of a whole streamed answer, such that `decode(encode_events(events, dialect)) ==
-    events`.
+    """Generate the events of a whole streamed answer.
 
-    Up to six deltas or messages that nobody knows, for a segment perhaps a coarse box before them,
-    and `Completed`; detect and point have nothing but that. A chat has the dialect CHAT, and
-    nothing else has. `headers` are those of the response, which its metadata holds. Raises
-    ValueError for a skill that there is not."""
+    `decode(encode_events(events, dialect)) == events`. There are up to six deltas or unknown
+    messages, perhaps a coarse box before them for a segment, and `Completed`. Detect and point have
+    only `Completed`.
+
+    Args:
+        skill: of the request.
+        dialect: of the stream. A chat has the dialect CHAT, and no other skill has it.
+        headers: of the response, for its metadata.
+
+    Raises:
+        ValueError: there is no such skill.
+    """
     before: list[Event] = []
     if checked(skill) == "segment":
         before += draw(_coarse_boxes)
@@ -125,51 +131,44 @@ def events(
 def result(
     draw: st.DrawFn, skill: str, dialect: Dialect | None, before: list[Event], headers: Headers
 ) -> Result:
-    """What a stream that had these events comes to; without a dialect, what a whole JSON answer
-    holds.
-    """
-    carries = _CARRIES[Dialect.CHAT if skill == "chat" else dialect]
-    rich = draw(_chances) > 0  # else there is nothing beside the answer: so it shrinks to that
-    about = Metadata(headers=headers)
-    if rich:
-        noted = {name: draw(values) for name, values in _ABOUT.items() if name in carries}
-        about = Metadata(headers=headers, extra=draw(_extra), **noted)
+    """Generate the result of a stream with these events, or without a dialect of a whole answer."""
+    fields = _METADATA_FIELDS[Dialect.CHAT if skill == "chat" else dialect]
+    metadata = Metadata(headers=headers)
+    is_bare = draw(_one_in_four)  # True is what results shrink to
+    if not is_bare:
+        drawn = {name: draw(values) for name, values in _METADATA.items() if name in fields}
+        metadata = Metadata(headers=headers, extra=draw(_extra_fields), **drawn)
+
+    def text_of(kind: type[TextDelta | ReasoningDelta]) -> str:
+        if dialect is None:
+            return draw(_texts)
+        return "".join(event.text for event in before if isinstance(event, kind))
+
     match skill:
         case "query" | "caption":
-            deltas = "".join(event.text for event in before if isinstance(event, TextDelta))
-            text = draw(_texts) if dialect is None else deltas
+            text = deltas = text_of(TextDelta)
             if dialect is Dialect.ENGINE:
-                if rich and draw(_choices):
+                if not is_bare and draw(_booleans):
                     text = draw(_texts)
-                about = replace(about, deltas_match=text == deltas)
+                metadata = replace(metadata, deltas_match=text == deltas)
             if skill == "caption":
-                return CaptionResult(text, about)
-            return QueryResult(
-                text, draw(_reasonings) if rich and "reasoning" in carries else None, about
-            )
+                return CaptionResult(text, metadata)
+            has_reasoning = not is_bare and "reasoning" in fields
+            return QueryResult(text, draw(_reasonings) if has_reasoning else None, metadata)
         case "chat":
-            about = replace(about, finish_reason=draw(_ends), request_id=about.request_id or None)
-            whole = dialect is None
-            thoughts = (
-                draw(_texts)
-                if whole
-                else "".join(event.text for event in before if isinstance(event, ReasoningDelta))
-            )
-            grounding = draw(_spans) if rich else ()
-            text = (
-                draw(_texts)
-                if whole
-                else "".join(event.text for event in before if isinstance(event, TextDelta))
-            )
-            return ChatResult(
-                text, Reasoning(thoughts, grounding) if thoughts or grounding else None, about
-            )
+            reason, request_id = draw(_finish_reasons), metadata.request_id or None
+            metadata = replace(metadata, finish_reason=reason, request_id=request_id)
+            thoughts = text_of(ReasoningDelta)
+            grounding = () if is_bare else draw(_grounding_lists)
+            reasoning = Reasoning(thoughts, grounding) if thoughts or grounding else None
+            return ChatResult(text_of(TextDelta), reasoning, metadata)
         case "segment":
             bbox = next((event for event in before if isinstance(event, BBox)), None)
-            if rich and draw(_choices):
+            if not is_bare and draw(_booleans):
                 bbox = draw(boxes)
-            return SegmentResult(draw(_texts), bbox, draw(_parse_errors) if rich else None, about)
+            parse_error = None if is_bare else draw(_parse_errors)
+            return SegmentResult(draw(_texts), bbox, parse_error, metadata)
         case "detect":
-            return DetectResult(draw(_objects), about)
+            return DetectResult(draw(_box_lists), metadata)
         case _:
-            return PointResult(draw(_spots), about)
+            return PointResult(draw(_point_lists), metadata)

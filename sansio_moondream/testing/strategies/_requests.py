@@ -1,4 +1,4 @@
-"""Requests of every skill, with all their fields."""
+"""Strategies for requests of every skill, with all their fields."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from sansio_moondream._geometry import BBox, Point
+from sansio_moondream._requests.base import Request, Settings
 from sansio_moondream._requests.chat import ChatMessage, ChatRequest
 from sansio_moondream._requests.images import EncodedImage, encode_image
-from sansio_moondream._requests.requests import (
+from sansio_moondream._requests.skills import (
     CaptionRequest,
     DetectRequest,
     PointRequest,
     QueryRequest,
-    Request,
     SegmentRequest,
-    Settings,
 )
-from sansio_moondream._results import BBox, Point
 
 Options = dict[str, st.SearchStrategy[Any]]
 
-# One black pixel each, as Pillow writes them.
+# One black pixel each, as Pillow encodes it.
 _GIF = "R0lGODdhAQABAIEAAAAAAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
 _PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
 )
 _WEBP = "UklGRhoAAABXRUJQVlA4TA4AAAAvAAAAAAcQEf0PRET/Aw=="
 _JPEG = (
-    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wAALCAAB"
-    "AAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AN//Z"
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP////////////////////////////////////////////////////////"
+    "//////////////////////////////wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABQQAQAAAAAA"
+    "AAAAAAAAAAAAAAD/2gAIAQEAAD8AN//Z"
 )
 _PICTURES = [encode_image(b64decode(picture)) for picture in (_GIF, _PNG, _WEBP, _JPEG)]
 
 fractions = st.floats(0, 1)
 boxes = st.builds(BBox, fractions, fractions, fractions, fractions)
 points = st.builds(Point, fractions, fractions)
-_words = st.text(min_size=1, max_size=12).filter(str.strip)  # what is sent is not blank
+_words = st.text(min_size=1, max_size=12).filter(str.strip)  # requests refuse blank text
 _refs = st.none() | st.lists(
     points
     | boxes
@@ -47,15 +47,17 @@ _refs = st.none() | st.lists(
     | st.tuples(fractions, fractions, fractions, fractions),
     max_size=3,
 )
+_models = st.sampled_from([None, "moondream3-preview", "moondream3-preview/moons@100"])
+_reasoning = st.sampled_from([None, False, True])
 
 
 def images() -> st.SearchStrategy[EncodedImage]:
-    """A whole picture of one pixel: a GIF, PNG, WebP or JPEG."""
+    """Generate a picture of one pixel: a GIF, PNG, WebP or JPEG."""
     return st.sampled_from(_PICTURES)
 
 
 def settings() -> st.SearchStrategy[Settings]:
-    """How to sample: any of the fields, in the bounds that the service has for them."""
+    """Generate settings with any of the fields, within the bounds of the service."""
     counts = st.none() | st.integers(1, 2**31)
     return st.builds(
         Settings,
@@ -69,13 +71,11 @@ def settings() -> st.SearchStrategy[Settings]:
 def _with_options(
     kind: Callable[..., Request[Any]], options: Options, **needed: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Request[Any]]:
-    """Without any of its optional fields, or with some: alternatives, so that a request shrinks to
-    what it needs.
+    """Build requests without any optional field, or with some.
+
+    As two alternatives they shrink to a request without any.
     """
-    shared: Options = {
-        "settings": st.none() | settings(),
-        "model": st.sampled_from([None, *_MODELS]),
-    }
+    shared: Options = {"settings": st.none() | settings(), "model": _models}
     return st.builds(kind, **needed) | st.builds(kind, **needed, **options, **shared)
 
 
@@ -86,27 +86,23 @@ def _chats() -> st.SearchStrategy[ChatRequest]:
         min_size=1,
         max_size=3,
     )
-    sampling = settings().map(
-        lambda given: replace(given, max_objects=None)
-    )  # which a chat does not have
-    options: Options = {
-        "settings": st.none() | sampling,
-        "model": st.sampled_from([None, *_MODELS]),
-    }
-    reasoning = st.sampled_from([None, False, True])
+    without_objects = settings().map(lambda drawn: replace(drawn, max_objects=None))
     return st.builds(ChatRequest, messages=messages) | st.builds(
-        ChatRequest, messages=messages, reasoning=reasoning, **options
+        ChatRequest,
+        messages=messages,
+        reasoning=_reasoning,
+        settings=st.none() | without_objects,
+        model=_models,
     )
 
 
-_MODELS = ("moondream3-preview", "moondream3-preview/moons@100")
-_of_a_query: Options = {
+_QUERY_OPTIONS: Options = {
     "image": st.none() | images(),
-    "reasoning": st.sampled_from([None, False, True]),
+    "reasoning": _reasoning,
     "spatial_refs": _refs,
 }
 _REQUESTS: dict[str, st.SearchStrategy[Request[Any]]] = {
-    "query": _with_options(QueryRequest, _of_a_query, question=_words),
+    "query": _with_options(QueryRequest, _QUERY_OPTIONS, question=_words),
     "caption": _with_options(
         CaptionRequest,
         {"length": st.sampled_from([None, "short", "normal", "long"])},
@@ -124,15 +120,16 @@ skills = st.sampled_from([*_REQUESTS])
 
 
 def requests(skill: str | None = None) -> st.SearchStrategy[Request[Any]]:
-    """A valid request of that skill, or of any: with or without each of its optional fields.
+    """Generate valid requests of a skill or of any, with or without each optional field.
 
-    Raises ValueError for a skill that there is not.
+    Raises:
+        ValueError: there is no such skill.
     """
     return _any_request if skill is None else _REQUESTS[checked(skill)]
 
 
 def checked(skill: str) -> str:
-    """The skill, if there is one of that name."""
+    """Return the skill, or raise ValueError if it does not exist."""
     if skill not in _REQUESTS:
         raise ValueError(f"skill should be one of {', '.join(_REQUESTS)}, not {skill!r}")
     return skill

@@ -1,6 +1,4 @@
-"""Whole responses: streams in every dialect and spelling, whole JSON answers, and errors, each with
-what must come out of it.
-"""
+"""Strategies for responses: streams, whole JSON answers and errors, with their outcomes."""
 
 from __future__ import annotations
 
@@ -27,8 +25,8 @@ from sansio_moondream._wire.encode import Dialect, encode_events, encode_result
 from sansio_moondream.testing._outcomes import EVENT_STREAM
 from sansio_moondream.testing._responses import Response
 
+from ._encoding import event_stream, json_text
 from ._events import events, result
-from ._forms import event_stream, json_text
 from ._requests import requests, skills
 
 Fields = dict[str, Any]
@@ -38,7 +36,7 @@ _STREAM_HEADS: st.SearchStrategy[Head] = st.sampled_from(
     [
         EVENT_STREAM,
         (("Content-Type", "text/event-stream; charset=utf-8"), ("Cache-Control", "no-cache")),
-        (("server", "uvicorn"),),  # it is the first byte that tells
+        (("server", "uvicorn"),),  # the first byte decides
     ]
 )
 _JSON_HEADS: st.SearchStrategy[Head] = st.sampled_from(
@@ -48,61 +46,59 @@ _JSON_HEADS: st.SearchStrategy[Head] = st.sampled_from(
     ]
 )
 _DIALECTS = st.sampled_from([dialect for dialect in Dialect if dialect is not Dialect.CHAT])
-_own_skills = skills.filter(lambda skill: skill != "chat")
+_moondream_skills = skills.filter(lambda skill: skill != "chat")
 _DONE = b"data: [DONE]\n\n"
-_STATS = st.sampled_from(["_stats", "stats"])
-_choices = st.booleans()
-_ABSENT = st.lists(
+_stats_names = st.sampled_from(["_stats", "stats"])
+_booleans = st.booleans()
+_null_fields = st.lists(
     st.sampled_from(["token_index", "request_id", "finish_reason", "metrics", "stats"]), max_size=2
 )
 
 
 @st.composite
 def streams(draw: st.DrawFn, skill: str | None = None, dialect: Dialect | None = None) -> Response:
-    """A whole streamed answer as bytes, of one skill and dialect or of any.
+    """Generate whole streamed answers of a skill and a dialect, or of any.
 
-    It is spelled as a server or a proxy may: line ends, comments, other fields, JSON on several
-    lines, escaped or raw; null for what is not there; text in the last message. Raises ValueError
-    for a skill that there is not."""
-    skill = skill or (
-        "chat" if dialect is Dialect.CHAT else draw(skills if dialect is None else _own_skills)
-    )
+    Their format is that of any server or proxy: line ends, comments, other fields, JSON on several
+    lines, escaped or raw, null for absent fields, text in the last message.
+
+    Raises:
+        ValueError: there is no such skill.
+    """
+    if skill is None and dialect is not None:
+        skill = "chat" if dialect is Dialect.CHAT else draw(_moondream_skills)
+    skill = skill or draw(skills)
     dialect = dialect or _dialect(draw, skill)
     head = draw(_STREAM_HEADS)
     made = draw(events(skill, dialect, head))
     messages = _messages(draw, made, dialect)
     data = event_stream(draw, [(None, message) for message in messages])
-    if dialect is Dialect.CHAT and not draw(_choices):  # not every server sends it
+    if dialect is Dialect.CHAT and not draw(_booleans):  # not every server sends it
         data += _DONE
     return Response(draw(requests(skill)), 200, head, data, made, None, dialect)
 
 
 def _dialect(draw: st.DrawFn, skill: str) -> Dialect:
-    drawn = draw(
-        _DIALECTS
-    )  # for a chat too, so that what has fewer choices is no smaller than a query
+    drawn = draw(_DIALECTS)  # for a chat, too: fewer draws would make it simpler than a query
     return Dialect.CHAT if skill == "chat" else drawn
 
 
 def _messages(draw: st.DrawFn, made: list[Event], dialect: Dialect) -> list[Fields]:
-    """The messages of a stream as this dialect's servers may have them, and not only as
-    `encode_events` has them.
-    """
+    """Encode events as messages, with variations of this dialect's servers."""
     encoded = [(event, message) for event in made for message in _encoded(event, dialect)]
     messages = [message for _, message in encoded]
-    if dialect is Dialect.CHAT or not draw(_choices):
+    if dialect is Dialect.CHAT or not draw(_booleans):
         return messages
     end = messages[-1]
     for event, message in encoded:
         if not isinstance(event, Unknown):
-            message |= {name: None for name in draw(_ABSENT) if name not in message}
+            message |= {name: None for name in draw(_null_fields) if name not in message}
             if dialect is Dialect.CLOUD and "request_id" in end:
                 message["request_id"] = end["request_id"]
     if dialect is Dialect.ENGINE and len(made) > 1 and isinstance(made[-2], TextDelta):
-        last = messages[-2]
-        messages[-2:] = [
-            last | end | {name: last[name] for name in ("chunk", "token_index") if name in last}
-        ]
+        last = messages[-2]  # its text moves into the last message
+        delta = {name: last[name] for name in ("chunk", "token_index") if name in last}
+        messages[-2:] = [last | end | delta]
     return messages
 
 
@@ -113,18 +109,20 @@ def _encoded(event: Event, dialect: Dialect) -> list[Fields]:
 
 @st.composite
 def whole_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
-    """A whole answer as one JSON object, of one skill or of any.
+    """Generate whole answers of a skill or of any, each as one JSON object.
 
-    Raises ValueError for a skill that there is not.
+    Raises:
+        ValueError: there is no such skill.
     """
     skill = skill or draw(skills)
     head = draw(_JSON_HEADS)
     whole = result(draw, skill, None, [], Headers(head))
-    fields: Fields = json.loads(
-        encode_result(whole, Dialect.CHAT if skill == "chat" else Dialect.ENGINE)
-    )
+    dialect = Dialect.CHAT if skill == "chat" else Dialect.ENGINE
+    fields: Fields = json.loads(encode_result(whole, dialect))
     if (stats := whole.metadata.stats) is not None:
-        fields[draw(_STATS)] = {name: getattr(stats, name) for name in stats.__struct_fields__}
+        fields[draw(_stats_names)] = {
+            name: getattr(stats, name) for name in stats.__struct_fields__
+        }
     made: list[Event] = []
     if isinstance(whole, ChatResult) and whole.reasoning is not None and whole.reasoning.text:
         made.append(ReasoningDelta(whole.reasoning.text))
@@ -133,8 +131,6 @@ def whole_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
     made.append(Completed(whole))
     return Response(draw(requests(skill)), 200, head, json_text(draw, fields), made)
 
-
-# --- Errors
 
 _STATUSES: st.SearchStrategy[tuple[int, type[APIError]]] = st.sampled_from(
     [
@@ -153,7 +149,7 @@ _STATUSES: st.SearchStrategy[tuple[int, type[APIError]]] = st.sampled_from(
         (504, ServerError),
     ]
 )
-_KIND_BY_TYPE: dict[str | None, type[APIError]] = {
+_CLASSES_BY_TYPE: dict[str | None, type[APIError]] = {
     None: APIError,
     "invalid_request_error": BadRequestError,
     "authentication_error": AuthenticationError,
@@ -165,12 +161,12 @@ _KIND_BY_TYPE: dict[str | None, type[APIError]] = {
     "overloaded_error": ServerError,
     "no_moon_tonight": APIError,
 }
-_TYPES = st.sampled_from([*_KIND_BY_TYPE])
+_TYPES = st.sampled_from([*_CLASSES_BY_TYPE])
 _PLACES = st.sampled_from(["JSON", "status", "stream"])
 _SHAPES = st.sampled_from(["text", "texts", "object", "detail", "validation"])
-_NAMES = st.sampled_from([None, "error"])
+_EVENT_NAMES = st.sampled_from([None, "error"])
 _words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12)
-_maybe_words = st.none() | _words
+_optional_words = st.none() | _words
 _PAGES = st.sampled_from(
     [
         (b"", "(it gave no reason)"),
@@ -181,86 +177,68 @@ _PAGES = st.sampled_from(
         ),
     ]
 )
-_WAITS: st.SearchStrategy[tuple[str | None, float | None]] = st.sampled_from(
+_RETRY_AFTER: st.SearchStrategy[tuple[str | None, float | None]] = st.sampled_from(
     [(None, None), ("7", 7.0), ("0.5", 0.5), ("Sun, 22 Nov 2026 18:50:55 GMT", None)]
 )
 
 
 @st.composite
 def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
-    """An error answer to a request of one skill or of any: an HTTP status, JSON in a 200, or a
-    message amid a stream.
+    """Generate error answers to a request of a skill or of any.
 
-    The error is in each of the shapes that servers and proxies have; those that are not JSON come
-    only with a status. Raises ValueError for a skill that there is not."""
+    The error is an HTTP status, JSON in a 200, or a message in a stream, in each of the shapes of
+    servers and proxies. A body that is not JSON comes only with a status.
+
+    Raises:
+        ValueError: there is no such skill.
+    """
     skill = skill or draw(skills)
     request = draw(requests(skill))
-    about: Fields = {}
-    body, message = _errors(draw, about)
-    where = draw(_PLACES)
-    if where == "stream":
+    body, message, fields = _error_body(draw)
+    place = draw(_PLACES)
+    if place == "stream":
         dialect = _dialect(draw, skill)
         *made, _ = draw(events(skill, dialect))
         messages = [(None, message) for event in made for message in _encoded(event, dialect)]
-        name = draw(_NAMES)
-        data = event_stream(draw, [*messages, (name, body)])
-        return Response(
-            request,
-            200,
-            EVENT_STREAM,
-            data,
-            made,
-            _error(about, message, 200, EVENT_STREAM),
-            dialect,
-        )
+        data = event_stream(draw, [*messages, (draw(_EVENT_NAMES), body)])
+        error = _error_in_200(fields, message, EVENT_STREAM)
+        return Response(request, 200, EVENT_STREAM, data, made, error, dialect)
     head = draw(_JSON_HEADS)
-    if where == "JSON":
-        return Response(
-            request, 200, head, json_text(draw, body), [], _error(about, message, 200, head)
-        )
+    if place == "JSON":
+        error = _error_in_200(fields, message, head)
+        return Response(request, 200, head, json_text(draw, body), [], error)
     status_code, kind = draw(_STATUSES)
-    wait, about["retry_after"] = draw(_WAITS)
-    head += () if wait is None else (("Retry-After", wait),)
+    text, seconds = draw(_RETRY_AFTER)
+    head += () if text is None else (("Retry-After", text),)
     data = json_text(draw, body)
-    if draw(_choices):
-        data, message = draw(_PAGES)
-        about = {"retry_after": about["retry_after"]}
-    return Response(
-        request,
-        status_code,
-        head,
-        data,
-        [],
-        kind(message, status_code=status_code, headers=Headers(head), **about),
-    )
+    if draw(_booleans):
+        (data, message), fields = draw(_PAGES), {}
+    fields |= {"status_code": status_code, "headers": Headers(head), "retry_after": seconds}
+    return Response(request, status_code, head, data, [], kind(message, **fields))
 
 
-def _errors(draw: st.DrawFn, about: Fields) -> tuple[Fields, str]:
-    """The JSON of an error and the message that it comes to; what else it says is put into `about`."""
+def _error_body(draw: st.DrawFn) -> tuple[Fields, str, Fields]:
+    """Generate the JSON of an error, its message, and its other fields."""
     message = draw(_words)
     match draw(_SHAPES):
         case "text":
-            return {"error": message}, message
+            return {"error": message}, message, {}
         case "texts":
             detail = draw(_words)
-            return {
-                "error": message,
-                "detail": detail,
-            }, message if detail == message else f"{message}: {detail}"
+            both = message if detail == message else f"{message}: {detail}"
+            return {"error": message, "detail": detail}, both, {}
         case "object":
-            about["type"] = draw(_TYPES)
-            about["code"], about["param"] = draw(_maybe_words), draw(_maybe_words)
-            return {"error": {"message": message, **about}}, message
+            fields: Fields = {"type": draw(_TYPES)}
+            fields |= {"code": draw(_optional_words), "param": draw(_optional_words)}
+            return {"error": {"message": message, **fields}}, message, fields
         case "detail":
-            return {"detail": message}, message
+            return {"detail": message}, message, {}
         case _:
             field = draw(_words)
-            return {
-                "detail": [{"loc": ["body", field], "msg": message, "type": "missing"}]
-            }, f"body.{field}: {message}"
+            item = {"loc": ["body", field], "msg": message, "type": "missing"}
+            return {"detail": [item]}, f"body.{field}: {message}", {}
 
 
-def _error(about: Fields, message: str, status_code: int, head: Head) -> APIError:
-    return _KIND_BY_TYPE[about.get("type")](
-        message, status_code=status_code, headers=Headers(head), **about
-    )
+def _error_in_200(fields: Fields, message: str, head: Head) -> APIError:
+    kind = _CLASSES_BY_TYPE[fields.get("type")]
+    return kind(message, status_code=200, headers=Headers(head), **fields)

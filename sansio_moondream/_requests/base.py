@@ -1,0 +1,106 @@
+"""What the requests of all skills share.
+
+Field names, limits and paths are the service's own, from its API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic
+
+import msgspec
+from msgspec import Struct
+
+from sansio_moondream._results import R
+
+from .checks import MAX_NUMBER, TEXT, check, is_number, is_text
+from .endpoint import Endpoint
+from .http import HTTPRequest
+
+
+class Settings(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """How the model samples. The server chooses what is None.
+
+    Raises:
+        ValueError: a negative temperature, a `top_p` outside of (0, 1], or a count below 1.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_objects: int | None = None
+
+    def __post_init__(self) -> None:
+        if (value := self.temperature) is not None:
+            valid = is_number(value) and value >= 0
+            check(valid, "temperature", "a number of at least 0", value)
+        if (value := self.top_p) is not None:
+            valid = is_number(value) and 0 < value <= 1
+            check(valid, "top_p", "a number above 0 and at most 1", value)
+        for name in ("max_tokens", "max_objects"):
+            value = getattr(self, name)
+            valid = value is None or (type(value) is int and 1 <= value < MAX_NUMBER)
+            check(valid, name, "a whole number of at least 1", value)
+
+
+class Request(Struct, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=True):
+    """Base of all requests. Its type parameter is the type of the result.
+
+    `model` selects a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None leaves the
+    choice to the server.
+    """
+
+    settings: Settings | None = None
+    model: str | None = None
+
+    skill: ClassVar[str]
+    streams: ClassVar[bool] = True
+    _PATH: ClassVar[str | None] = None  # after the endpoint's; None: the skill
+    _BEARER: ClassVar[bool] = False  # True: the key goes into `Authorization`
+
+    def __post_init__(self) -> None:
+        check(isinstance(self.settings, Settings | None), "settings", "a Settings", self.settings)
+        valid = self.model is None or is_text(self.model)
+        check(valid, "model", f"a model's name, {TEXT}", self.model)
+
+    def to_http(
+        self, endpoint: Endpoint, stream: bool = True, extra_body: Mapping[str, Any] | None = None
+    ) -> HTTPRequest:
+        """Build the HTTP request for an endpoint.
+
+        Args:
+            endpoint: address and API key.
+            stream: True asks for a streamed answer. Detect and point never stream.
+            extra_body: fields to add to the JSON body, for what this version does not know. They
+                replace fields of the same name.
+
+        Raises:
+            TypeError: `extra_body` has a value that JSON does not have.
+        """
+        body = {name: value for name, value in self._body().items() if value is not None}
+        if self.settings is not None:
+            settings = msgspec.structs.asdict(self.settings).items()
+            body |= self._settings({name: value for name, value in settings if value is not None})
+        if self.model is not None:
+            body["model"] = self.model
+        if self.streams:
+            body["stream"] = stream
+        body |= extra_body or {}
+        accept = "text/event-stream, application/json" if body.get("stream") else "application/json"
+        headers = endpoint.request_headers(accept, bearer=self._BEARER)
+        url = f"{endpoint.url}/{self._PATH or self.skill}"
+        return HTTPRequest("POST", url, headers, msgspec.json.encode(body, enc_hook=_builtin))
+
+    def _body(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _settings(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"settings": given}
+
+
+def _builtin(value: Any) -> Any:
+    """Convert subclasses of text and numbers, such as the numbers of NumPy."""
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"the body of a request holds JSON values, not {type(value).__name__}")

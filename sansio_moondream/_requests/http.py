@@ -1,0 +1,22 @@
+"""An HTTP request as a value."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class HTTPRequest(Struct, frozen=True):
+    """A whole HTTP request for any HTTP client. Send the body unchanged; do not follow redirects.
+
+    The repr omits the header values (one is the API key) and the body (up to 13 MB of picture).
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for name, _ in self.headers)
+        size = f"{len(self.body):,} bytes"
+        return f"<HTTPRequest {self.method} {self.url}, headers: {names}; body of {size}>"
