@@ -30,7 +30,7 @@ from sansio_moondream import (
     SocketStream,
     encode_image,
 )
-from sansio_moondream.paths import GrowingPath
+from sansio_moondream.paths import PathParser
 
 CASES: dict[str, Any] = {}
 QUERY = QueryRequest(question="What is in this image?")
@@ -230,7 +230,7 @@ for _name, _make in HEADS.items():
 def path_by_character(size: int) -> dict[str, Any]:
     """A path that comes character by character."""
     text = ("M0 0" + "L.5 .25e-1" * size)[:size]
-    path = GrowingPath()
+    path = PathParser()
     began = time.process_time()
     for character in text:
         path.append(character)

@@ -24,7 +24,7 @@ from sansio_moondream import (
     ServerError,
     encode_image,
 )
-from sansio_moondream.paths import GrowingPath, PathError, parse_path
+from sansio_moondream.paths import PathError, PathParser, parse_path
 from sansio_moondream.testing import check_fragmentations, run
 from tests.helpers import CHAT, END, LOCAL, PIXEL, QUERY, SEGMENT, delta, record
 from tests.transports.fakes import ENDPOINT, FakeStream, JSONFakeStream
@@ -199,7 +199,7 @@ def test_message_of_a_path_error_depends_on_the_chunks() -> None:
     text = "M1e5e5 1"
     with pytest.raises(PathError) as whole:
         parse_path(text)
-    path = GrowingPath()
+    path = PathParser()
 
     def by_character() -> None:
         for character in text:
