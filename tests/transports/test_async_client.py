@@ -168,7 +168,10 @@ class TestStream:
                 del stream
             gc.collect()
             assert len(warned) == 1
-            await loop.sleep(0.01)
+            for _ in range(1000):
+                await loop.sleep(0.001)
+                if told.closed:
+                    break
             assert told.closed == 1
 
         loop.run(main)

@@ -343,11 +343,11 @@ class TestDeadlines:
 
     def test_total_is_over_before_a_read(self) -> None:
         def late() -> bytes:
+            began = monotonic()
             while monotonic() < began + 0.02:
                 pass
             return delta("A")
 
-        began = monotonic()
         assert self.timeouts_seen(FakeStream(late), Timeouts(total=0.02))[0] is TotalTimeout
 
     def test_total_bounds_what_the_transport_is_given(self) -> None:

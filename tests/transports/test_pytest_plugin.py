@@ -322,7 +322,11 @@ from sansio_moondream.recording import Match
 
 @pytest.fixture
 def moondream_options():
-    return {"match": Match.SKILL, "cut": Fragmentation.EACH_BYTE, "fault": BreakAt(ConnectionLost("cable cut"), after_events=1)}
+    return {
+        "match": Match.SKILL,
+        "fragmentation": Fragmentation.EACH_BYTE,
+        "break_at": BreakAt(ConnectionLost("cable cut"), after_events=1),
+    }
 
 def test_one(moondream_transport):
     with pytest.raises(ConnectionLost, match="cable cut") as caught:

@@ -1,25 +1,23 @@
-"""What tells the time and waits: the machine, or a clock of a test's own, on which waiting takes no
-time.
-"""
+"""Clocks. A test may use a virtual one, where sleeping takes no time."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable
-from time import monotonic
 from typing import Protocol
 
-from ._event_loop import sleep as sleep_async
+from ._concurrency import async_sleep
 
 
 class Clock(Protocol):
-    """What `ReplayTransport` waits with; the module `time` is one."""
+    """What `ReplayTransport` waits with. The module `time` is a clock."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
+        """Return the seconds since some fixed moment."""
         ...
 
     def sleep(self, seconds: float, /) -> object:
-        """Return so many seconds later."""
+        """Return after so many seconds."""
         ...
 
 
@@ -27,54 +25,65 @@ class AsyncClock(Protocol):
     """What `AsyncReplayTransport` waits with."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
+        """Return the seconds since some fixed moment."""
         ...
 
     def sleep(self, seconds: float, /) -> Awaitable[object]:
-        """Return so many seconds later; let others run meanwhile, for 0 seconds too."""
+        """Return after so many seconds. Let other tasks run meanwhile, for 0 seconds too."""
         ...
 
 
-class RealAsyncClock:
-    """The machine's, and the sleep of the event loop that is running."""
+class RealClock:
+    """The clock of the machine."""
 
     def monotonic(self) -> float:
-        return monotonic()
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        if seconds:
+            time.sleep(seconds)
+
+
+class AsyncRealClock:
+    """The clock of the machine, with the sleep of the running event loop."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        await sleep_async(seconds)
+        await async_sleep(seconds)
 
 
 class VirtualClock:
-    """A clock that stands still until somebody waits for it, and then is there at once: give it to
-    a `ReplayTransport`.
+    """A clock that moves only when it sleeps, and then returns at once.
 
-    The deadlines of a client with that transport count on it too. Each wait moves it on, so give
-    streams that run at the same time a clock each."""
+    Give it to a `ReplayTransport`. A client with that transport counts its deadlines on it too.
+    Give streams that run at the same time a clock each, because every sleep moves the clock.
+    """
 
     def __init__(self) -> None:
         self._now = 0.0
 
     def monotonic(self) -> float:
-        """Seconds since it was made."""
+        """Return the seconds that were slept."""
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Move it on."""
+        """Move the clock."""
         self._now += seconds
 
 
 class AsyncVirtualClock:
-    """As `VirtualClock`, for an `AsyncReplayTransport`."""
+    """A `VirtualClock` for an `AsyncReplayTransport`."""
 
     def __init__(self) -> None:
         self._now = 0.0
 
     def monotonic(self) -> float:
-        """Seconds since it was made."""
+        """Return the seconds that were slept."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Move it on, and let others run meanwhile."""
+        """Move the clock, and let other tasks run."""
         self._now += seconds
-        await sleep_async(0)
+        await async_sleep(0)

@@ -1,6 +1,4 @@
-"""The documented methods' arguments, made into requests: what the sync and the async surface have
-in common.
-"""
+"""The arguments of the documented methods, converted to requests."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ SamplingSettings: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, repr=False)
 class Base64EncodedImage:
-    """A picture as requests carry it: a data URL. What `encode_image` of a model gives, to be used
-    for several requests.
-    """
+    """An image as a data URL, for several requests. `encode_image` of a model makes it."""
 
     image_url: str
 
@@ -45,20 +41,19 @@ Picture: TypeAlias = "Image.Image | Base64EncodedImage | EncodedImage | bytes | 
 Length: TypeAlias = Literal["normal", "short", "long"]
 
 
-_OF_A_CHAT = frozenset(
-    {"temperature", "top_p", "max_tokens"}
-)  # the settings that the official package passes on
+# The settings that the official package passes on.
+_CHAT_SETTINGS = frozenset({"temperature", "top_p", "max_tokens"})
 
 
 class Call(NamedTuple):
-    """A request, and what of its body is the caller's own."""
+    """A request, and fields to add to its body."""
 
     request: Request[Any]
     extra_body: dict[str, Any]
 
 
 def encoded(image: Picture) -> EncodedImage:
-    """A picture of any kind that is taken. Raises as `sansio_moondream.encode_image` does."""
+    """Encode an image. Raises the errors of `sansio_moondream.encode_image`."""
     return (
         EncodedImage(image.image_url)
         if isinstance(image, Base64EncodedImage)
@@ -67,7 +62,7 @@ def encoded(image: Picture) -> EncodedImage:
 
 
 class Calls:
-    """Makes the calls of one model."""
+    """Make the calls of one model."""
 
     def __init__(self, model: str | None) -> None:
         self._model = model
@@ -83,14 +78,14 @@ class Calls:
         if question is None:
             raise ValueError("question parameter is required")
         picture = None if image is None else encoded(image)
-        asked = QueryRequest(
+        request = QueryRequest(
             question=question,
             image=picture,
             reasoning=reasoning or None,
             spatial_refs=spatial_refs,
             model=self._model,
         )
-        return Call(asked, _settings(settings))
+        return Call(request, _settings(settings))
 
     def caption(self, image: Picture, length: Length, settings: SamplingSettings | None) -> Call:
         return Call(
@@ -104,14 +99,16 @@ class Calls:
         settings: SamplingSettings | None,
         reasoning: bool | None,
     ) -> Call:
-        sampling = {name: value for name, value in (settings or {}).items() if name in _OF_A_CHAT}
-        asked = ChatRequest(
+        sampling = {
+            name: value for name, value in (settings or {}).items() if name in _CHAT_SETTINGS
+        }
+        request = ChatRequest(
             messages=messages,
             reasoning=reasoning,
             settings=Settings(**sampling) if sampling else None,
             model=self._model,
         )
-        return Call(asked, {})
+        return Call(request, {})
 
     def segment(
         self,
@@ -120,10 +117,10 @@ class Calls:
         spatial_refs: Iterable[SpatialRef] | None,
         settings: SamplingSettings | None,
     ) -> Call:
-        asked = SegmentRequest(
+        request = SegmentRequest(
             image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
         )
-        return Call(asked, _settings(settings))
+        return Call(request, _settings(settings))
 
     def detect(self, image: Picture, object: str, settings: SamplingSettings | None) -> Call:
         return Call(
@@ -138,25 +135,26 @@ class Calls:
         settings: SamplingSettings | None,
         spatial_refs: Iterable[SpatialRef] | None,
     ) -> Call:
-        asked = PointRequest(
+        request = PointRequest(
             image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
         )
-        return Call(asked, _settings(settings))
+        return Call(request, _settings(settings))
 
 
 def make_endpoint(
     api_key: str | None, endpoint: str | None, local: bool, allow_insecure_key: bool
 ) -> Endpoint:
-    """Where a model is asked. Raises ValueError for what is not to be had here."""
+    """Make the endpoint of a model. Raises ValueError for `local=True`."""
     if local:
         raise ValueError(
-            "local=True loads a model into this process, which the official package does and this library does not. "
-            'For a model of your own, run its server and name it: endpoint="http://localhost:2020/v1"'
+            "local=True loads a model into this process. The official package does that, this"
+            " library does not. Run a server of your own and give its address:"
+            ' endpoint="http://localhost:2020/v1"'
         )
-    where: dict[str, Any] = {} if endpoint is None else {"url": endpoint}
-    return Endpoint(**where, api_key=api_key, allow_insecure_key=allow_insecure_key)
+    url: dict[str, Any] = {} if endpoint is None else {"url": endpoint}
+    return Endpoint(**url, api_key=api_key, allow_insecure_key=allow_insecure_key)
 
 
 def _settings(settings: SamplingSettings | None) -> dict[str, Any]:
-    """As they are: the server says which it takes."""
+    """Pass all settings on: the server decides which it takes."""
     return {} if settings is None else {"settings": dict(settings)}

@@ -1,4 +1,4 @@
-"""The async surface: `avl` and its model. As `_model.py`, with `await`."""
+"""The async surface: `avl`, its model, and the generators of a streamed answer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from moondream_transports import (
     RetryPolicy,
     Timeouts,
 )
-from sansio_moondream import Event, Limits
-
-from ._calls import (
+from moondream_transports._concurrency import async_close_soon
+from moondream_transports._defaults import async_default_transport
+from moondream_transports.sdk._calls import (
     Base64EncodedImage,
     Call,
     Calls,
@@ -28,7 +28,7 @@ from ._calls import (
     encoded,
     make_endpoint,
 )
-from ._outputs import (
+from moondream_transports.sdk._outputs import (
     FORMS,
     AsyncTexts,
     CaptionOutput,
@@ -42,6 +42,7 @@ from ._outputs import (
     complete,
     output_for,
 )
+from sansio_moondream import Event, Limits
 
 T = TypeVar("T")
 
@@ -59,28 +60,33 @@ def avl(
     retries: RetryPolicy | None = None,
     allow_insecure_key: bool = False,
 ) -> AsyncVL:
-    """As `vl`, for asyncio and trio: its methods are awaited, and what is streamed is an async
-    generator.
+    """Make a model behind an endpoint. The default endpoint is the cloud's.
 
-    Without a `transport`, anyio (extra `anyio`) carries each request on a connection of its own.
+    Args:
+        api_key, endpoint, local, model: as in the documented SDK.
+        transport: sends the requests. The default one opens a connection for each request.
+        timeouts, limits, hooks, retries: see `AsyncClient`.
+        allow_insecure_key: see `Endpoint`.
+
+    Raises ValueError for `local=True`, and for a key that would be sent over plain http.
     """
-    where = make_endpoint(api_key, endpoint, local, allow_insecure_key)
-    if transport is None:
-        from moondream_transports import AnyioTransport
-
-        transport = AnyioTransport(max_idle=0)  # so that there is nothing to close
-    return AsyncVL(
-        AsyncClient(
-            transport, where, timeouts=timeouts, limits=limits, hooks=hooks, retries=retries
-        ),
-        model,
+    client = AsyncClient(
+        transport or async_default_transport(),
+        make_endpoint(api_key, endpoint, local, allow_insecure_key),
+        timeouts=timeouts,
+        limits=limits,
+        hooks=hooks,
+        retries=retries,
     )
+    return AsyncVL(client, model)
 
 
 class AsyncVL:
-    """What `avl` gives: as `VL`, with methods to await.
+    """The documented methods, and the dictionaries that they return.
 
-    Close what is streamed with `aclose()` if you leave it early.
+    Each method raises the errors of `sansio_moondream`. With `stream=True` the call sends the
+    request, and the answer is an async generator. Close it with `aclose()`, or drop it, to stop the
+    answer.
     """
 
     def __init__(self, client: AsyncClient, model: str | None = None) -> None:
@@ -88,7 +94,7 @@ class AsyncVL:
         self._calls = Calls(model)
 
     def encode_image(self, image: Picture) -> Base64EncodedImage:
-        """A picture ready to send, so that it is encoded once for several requests."""
+        """Encode an image once for several requests."""
         return Base64EncodedImage(encoded(image).data_url)
 
     async def caption(
@@ -98,7 +104,7 @@ class AsyncVL:
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> CaptionOutput[AsyncTexts]:
-        """Describe a picture: `["caption"]` is text, or an async generator of its chunks."""
+        """Describe an image. `["caption"]` is text, or an async generator of its chunks."""
         return cast(
             "CaptionOutput[AsyncTexts]",
             await self._answer(self._calls.caption(image, length, settings), "caption", stream),
@@ -113,7 +119,7 @@ class AsyncVL:
         reasoning: bool = False,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> QueryOutput[AsyncTexts]:
-        """Ask a question: `["answer"]` is text, or an async generator of its chunks."""
+        """Ask a question. `["answer"]` is text, or an async generator of its chunks."""
         call = self._calls.query(image, question, settings, reasoning, spatial_refs)
         return cast("QueryOutput[AsyncTexts]", await self._answer(call, "answer", stream))
 
@@ -124,8 +130,9 @@ class AsyncVL:
         settings: SamplingSettings | None = None,
         reasoning: bool | None = None,
     ) -> ChatOutput[AsyncTexts]:
-        """Continue a conversation: `["message"]` is the next message, or an async generator of the
-        chunks of its text.
+        """Continue a conversation.
+
+        `["message"]` is the next message, or an async generator of the chunks of its text.
         """
         return cast(
             "ChatOutput[AsyncTexts]",
@@ -140,8 +147,9 @@ class AsyncVL:
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> SegmentOutput | AsyncGenerator[SegmentUpdate, None]:
-        """Outline an object: a dictionary, or an async generator of updates, the last of which has
-        `["completed"]`.
+        """Outline an object.
+
+        Returns a dictionary, or an async generator of updates. The last one has `["completed"]`.
         """
         call = self._calls.segment(image, object, spatial_refs, settings)
         return (
@@ -153,7 +161,7 @@ class AsyncVL:
     async def detect(
         self, image: Picture, object: str, settings: SamplingSettings | None = None
     ) -> DetectOutput:
-        """Find the boxes of all objects of a kind."""
+        """Find the boxes of all such objects."""
         return cast(DetectOutput, await self._whole(self._calls.detect(image, object, settings)))
 
     async def point(
@@ -163,13 +171,13 @@ class AsyncVL:
         settings: SamplingSettings | None = None,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> PointOutput:
-        """Find the centres of all objects of a kind."""
+        """Find the centres of all such objects."""
         return cast(
             PointOutput, await self._whole(self._calls.point(image, object, settings, spatial_refs))
         )
 
     async def aclose(self) -> None:
-        """Nothing is held between two calls; a transport of your own is yours to close."""
+        """Do nothing: no connection is open between two calls. Close your own transport."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -201,8 +209,11 @@ class AsyncVL:
 
 
 class AsyncParts(AsyncGenerator[T, None]):
-    """As `Parts`. One that is dropped before its end closes itself with a ResourceWarning, as an
-    `AsyncClientStream` does.
+    """Yield the parts of an answer as they arrive.
+
+    `aclose`, an exception or dropping it ends it, like an async generator. It is a class because a
+    generator that was never started cannot close the stream that it reads. Fields that are known
+    only at the end of the answer are added to `output`.
     """
 
     def __init__(
@@ -237,3 +248,7 @@ class AsyncParts(AsyncGenerator[T, None]):
     async def aclose(self) -> None:
         self._is_over = True
         await self._stream.aclose()
+
+    def __del__(self) -> None:
+        if not self._is_over:
+            async_close_soon(self.aclose)

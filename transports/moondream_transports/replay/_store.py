@@ -1,4 +1,4 @@
-"""The recordings of a replay, which of them answers a request, and which were asked for."""
+"""The recordings of a replay: which of them answers a request, and which were used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeAlias, cast
 
+from moondream_transports.recording._files import AnyPath, read_lines, recordings_in
 from sansio_moondream import HTTPRequest
 from sansio_moondream.recording import (
     Chunk,
@@ -19,9 +20,16 @@ from sansio_moondream.recording import (
     find_matches,
 )
 
-from ._fragmentation import BreakAt, End, Fragmentation, chunk_sizes, recut, with_end, with_fault
+from ._fragmentation import (
+    BreakAt,
+    End,
+    Fragmentation,
+    break_lines,
+    chunk_sizes,
+    end_lines,
+    fragment_lines,
+)
 from ._player import Player
-from ._recording_files import AnyPath, read_lines, recordings_in
 
 Source: TypeAlias = Recording | AnyPath
 
@@ -29,14 +37,14 @@ Source: TypeAlias = Recording | AnyPath
 class NoRecording(LookupError):
     """No recording answers the request.
 
-    Deliberately no error of an exchange: a test that lacks a recording should fail.
+    It is not a `MoondreamError`, so that a test that lacks a recording fails.
     """
 
 
 class Store:
-    """Recordings, each a value or a file, in the order in which they are played.
+    """Recordings in the order in which they are played. Each is a value or a file.
 
-    `answer` may be called by several threads.
+    Several threads may call `answer`.
     """
 
     def __init__(
@@ -44,20 +52,18 @@ class Store:
         recordings: Iterable[Source] | AnyPath,
         speed: float | None,
         match: Match,
-        cut: Fragmentation | Collection[int],
+        fragmentation: Fragmentation | Collection[int],
         seed: int,
-        fault: BreakAt | None,
+        break_at: BreakAt | None,
         once: bool,
     ) -> None:
         if speed is not None and not speed > 0:
-            raise ValueError(
-                f"speed should be a number above 0, or None for at once, not {speed!r}"
-            )
+            raise ValueError(f"speed should be above 0, or None to play at once, not {speed!r}")
         self._speed = speed
         self._match = match
-        self._cut = cut
+        self._fragmentation = fragmentation
         self._seed = seed
-        self._fault = fault
+        self._break_at = break_at
         self._once = once
         given = (
             [recordings]
@@ -72,13 +78,13 @@ class Store:
 
     @property
     def unused(self) -> tuple[Recording | Path, ...]:
-        """What was never played."""
+        """The recordings that were never played."""
         return tuple(
             source for place, source in enumerate(self._sources) if not self._played[place]
         )
 
     def answer(self, request: HTTPRequest) -> Player:
-        """The recording that answers a request, at its beginning. Raises NoRecording."""
+        """Return a player of the recording that answers a request. Raises NoRecording."""
         asked = RecordingHeader.of(request)
         with self._lock:
             place = self._choose(asked)
@@ -90,35 +96,31 @@ class Store:
         matches = find_matches(asked, self._headers, self._match)
         left = [place for place in matches.found if not (self._once and self._played[place])]
         if left:
-            return min(
-                left, key=self._played.__getitem__
-            )  # they take turns, the first of them first
-        words = f"no recording answers {asked.method} {asked.path} (match: {self._match.value})"
+            return min(left, key=self._played.__getitem__)  # they take turns
+        message = f"no recording answers {asked.method} {asked.path} (match: {self._match.value})"
         if matches.found:
-            words += f": the {len(matches.found)} that would were played, and each is played once"
+            message += f": all {len(matches.found)} that match were played, each once"
         elif matches.nearest is None:
-            words += ": there are none at all"
+            message += ": there are no recordings"
         else:
             nearest = self._sources[matches.nearest]
             name = repr(nearest) if isinstance(nearest, Recording) else str(nearest)
-            words += "\n  ".join([f"; the nearest is {name}, where", *matches.differences])
-        miss = NoRecording(words)
+            message += "\n  ".join([f"; the nearest is {name}, where", *matches.differences])
+        miss = NoRecording(message)
         self.misses.append(miss)
         raise miss
 
     def _play(self, source: Recording | Path, number: int) -> Player:
         file = _lines(source)
         header = cast("RecordingHeader", next(file))
-        lines = with_end(cast("Iterator[Chunk | Ending]", file))
-        if self._fault is not None and self._fault.takes_the_head:
-            header, lines = (
-                RecordingHeader(header.method, header.path),
-                iter((End(header.seconds, self._fault.error),)),
-            )
-        elif self._fault is not None:
-            lines = with_fault(lines, self._fault)
-        if (sizes := chunk_sizes(self._cut, self._seed, number)) is not None:
-            lines = recut(lines, sizes)
+        lines = end_lines(cast("Iterator[Chunk | Ending]", file))
+        if self._break_at is not None and self._break_at.before_head:
+            lines = iter((End(header.seconds, self._break_at.error),))
+            header = RecordingHeader(header.method, header.path)
+        elif self._break_at is not None:
+            lines = break_lines(lines, self._break_at)
+        if (sizes := chunk_sizes(self._fragmentation, self._seed, number)) is not None:
+            lines = fragment_lines(lines, sizes)
         return Player(header, lines, self._speed, file.close)
 
 

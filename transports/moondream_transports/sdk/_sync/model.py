@@ -1,4 +1,5 @@
-"""The sync surface: `vl`, its model, and the generators of a streamed answer."""
+# Generated from ../_async/model.py by `make generate`; do not edit.
+"""The surface: `vl`, its model, and the generators of a streamed answer."""
 
 from __future__ import annotations
 
@@ -14,11 +15,10 @@ from moondream_transports import (
     RetryPolicy,
     Timeouts,
     Transport,
-    UrllibTransport,
 )
-from sansio_moondream import Event, Limits
-
-from ._calls import (
+from moondream_transports._concurrency import close_soon
+from moondream_transports._defaults import default_transport
+from moondream_transports.sdk._calls import (
     Base64EncodedImage,
     Call,
     Calls,
@@ -29,7 +29,7 @@ from ._calls import (
     encoded,
     make_endpoint,
 )
-from ._outputs import (
+from moondream_transports.sdk._outputs import (
     FORMS,
     CaptionOutput,
     ChatOutput,
@@ -43,6 +43,7 @@ from ._outputs import (
     complete,
     output_for,
 )
+from sansio_moondream import Event, Limits
 
 T = TypeVar("T")
 
@@ -60,38 +61,41 @@ def vl(
     retries: RetryPolicy | None = None,
     allow_insecure_key: bool = False,
 ) -> VL:
-    """A model behind an endpoint, the cloud's if none is named.
+    """Make a model behind an endpoint. The default endpoint is the cloud's.
 
-    The arguments behind `model` are this library's: see `Client` and `Endpoint`. Without a
-    `transport`, urllib carries each request on a connection of its own. Raises ValueError for
-    `local=True`, and for a key that would go over plain http."""
-    where = make_endpoint(api_key, endpoint, local, allow_insecure_key)
-    return VL(
-        Client(
-            transport or UrllibTransport(),
-            where,
-            timeouts=timeouts,
-            limits=limits,
-            hooks=hooks,
-            retries=retries,
-        ),
-        model,
+    Args:
+        api_key, endpoint, local, model: as in the documented SDK.
+        transport: sends the requests. The default one opens a connection for each request.
+        timeouts, limits, hooks, retries: see `Client`.
+        allow_insecure_key: see `Endpoint`.
+
+    Raises ValueError for `local=True`, and for a key that would be sent over plain http.
+    """
+    client = Client(
+        transport or default_transport(),
+        make_endpoint(api_key, endpoint, local, allow_insecure_key),
+        timeouts=timeouts,
+        limits=limits,
+        hooks=hooks,
+        retries=retries,
     )
+    return VL(client, model)
 
 
 class VL:
-    """What `vl` gives: the documented methods, and the same dictionaries. Each raises the errors of
-    `sansio_moondream`.
+    """The documented methods, and the dictionaries that they return.
 
-    With `stream=True` the request leaves at the call; what is streamed is a generator. Close it to
-    stop the answer, or just drop it."""
+    Each method raises the errors of `sansio_moondream`. With `stream=True` the call sends the
+    request, and the answer is a generator. Close it with `close()`, or drop it, to stop the
+    answer.
+    """
 
     def __init__(self, client: Client, model: str | None = None) -> None:
         self._client = client
         self._calls = Calls(model)
 
     def encode_image(self, image: Picture) -> Base64EncodedImage:
-        """A picture ready to send, so that it is encoded once for several requests."""
+        """Encode an image once for several requests."""
         return Base64EncodedImage(encoded(image).data_url)
 
     def caption(
@@ -101,7 +105,7 @@ class VL:
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> CaptionOutput[Texts]:
-        """Describe a picture: `["caption"]` is text, or a generator of its chunks."""
+        """Describe an image. `["caption"]` is text, or a generator of its chunks."""
         return cast(
             "CaptionOutput[Texts]",
             self._answer(self._calls.caption(image, length, settings), "caption", stream),
@@ -116,7 +120,7 @@ class VL:
         reasoning: bool = False,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> QueryOutput[Texts]:
-        """Ask a question: `["answer"]` is text, or a generator of its chunks."""
+        """Ask a question. `["answer"]` is text, or a generator of its chunks."""
         call = self._calls.query(image, question, settings, reasoning, spatial_refs)
         return cast("QueryOutput[Texts]", self._answer(call, "answer", stream))
 
@@ -127,8 +131,9 @@ class VL:
         settings: SamplingSettings | None = None,
         reasoning: bool | None = None,
     ) -> ChatOutput[Texts]:
-        """Continue a conversation: `["message"]` is the next message, or a generator of the chunks
-        of its text.
+        """Continue a conversation.
+
+        `["message"]` is the next message, or a generator of the chunks of its text.
         """
         return cast(
             "ChatOutput[Texts]",
@@ -142,9 +147,10 @@ class VL:
         spatial_refs: Iterable[SpatialRef] | None = None,
         stream: bool = False,
         settings: SamplingSettings | None = None,
-    ) -> SegmentOutput | Generator[SegmentUpdate, None, None]:
-        """Outline an object: a dictionary, or a generator of updates, the last of which has
-        `["completed"]`.
+    ) -> SegmentOutput | Generator[SegmentUpdate, None]:
+        """Outline an object.
+
+        Returns a dictionary, or a generator of updates. The last one has `["completed"]`.
         """
         call = self._calls.segment(image, object, spatial_refs, settings)
         return (
@@ -156,7 +162,7 @@ class VL:
     def detect(
         self, image: Picture, object: str, settings: SamplingSettings | None = None
     ) -> DetectOutput:
-        """Find the boxes of all objects of a kind."""
+        """Find the boxes of all such objects."""
         return cast(DetectOutput, self._whole(self._calls.detect(image, object, settings)))
 
     def point(
@@ -166,13 +172,13 @@ class VL:
         settings: SamplingSettings | None = None,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> PointOutput:
-        """Find the centres of all objects of a kind."""
+        """Find the centres of all such objects."""
         return cast(
             PointOutput, self._whole(self._calls.point(image, object, settings, spatial_refs))
         )
 
     def close(self) -> None:
-        """Nothing is held between two calls; a transport of your own is yours to close."""
+        """Do nothing: no connection is open between two calls. Close your own transport."""
 
     def __enter__(self) -> Self:
         return self
@@ -203,15 +209,19 @@ class VL:
         return self._client.stream(call.request, extra_body=call.extra_body).__enter__()
 
 
-class Parts(Generator[T, None, None]):
-    """The parts of an answer as they come. Like a generator it ends by `close`, by an exception, or
-    when it is dropped.
+class Parts(Generator[T, None]):
+    """Yield the parts of an answer as they arrive.
 
-    It is none: one that was never begun could not close the stream that it reads. What is known at
-    the end goes into `output`."""
+    `close`, an exception or dropping it ends it, like a generator. It is a class because a
+    generator that was never started cannot close the stream that it reads. Fields that are known
+    only at the end of the answer are added to `output`.
+    """
 
     def __init__(
-        self, stream: ClientStream[Any], part: Callable[[Event], Any], output: Output | None = None
+        self,
+        stream: ClientStream[Any],
+        part: Callable[[Event], Any],
+        output: Output | None = None,
     ) -> None:
         self._stream = stream
         self._part = part
@@ -241,4 +251,5 @@ class Parts(Generator[T, None, None]):
         self._stream.close()
 
     def __del__(self) -> None:
-        self.close()
+        if not self._is_over:
+            close_soon(self.close)

@@ -1,7 +1,8 @@
-"""Recordings in files: read line by line, and written so that a file is there whole or not at all.
+"""Recordings in files. They are read line by line, and written atomically.
 
-Names of files are made here, and of nothing but letters, digits, `-` and `_`: what a server or a
-request says cannot choose a path."""
+The names of files are made here, of letters, digits, `-` and `_` only, so that neither a server nor
+a request can choose a path.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +28,9 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def read_lines(path: Path) -> Generator[Line, None, None]:
-    """A recording's header, chunks and ending, holding one of them at a time.
+    """Yield the header, the chunks and the ending of a recording, one at a time.
 
-    Raises RecordingError, OSError.
+    Raises RecordingError or OSError.
     """
     reader = RecordingReader()
     with path.open("rb") as file:
@@ -45,44 +46,45 @@ def read_lines(path: Path) -> Generator[Line, None, None]:
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The recordings of a folder (`*.jsonl`), by their numbers and names.
+    """Return the recordings of a folder (`*.jsonl`), sorted by their numbers and names.
 
-    Raises RecordingError for one that is a link to elsewhere.
+    Raises RecordingError for a link that leads out of the folder.
     """
     found = sorted(folder.glob("*.jsonl"), key=lambda path: (_number(path), path.name))
     inside = folder.resolve()
     for path in found:
         if path.resolve().parent != inside or not path.is_file():
             raise RecordingError(
-                f"{path.name} should be a file in its folder, and is a link to elsewhere, or no file"
+                f"{path.name} should be a file in its folder, but it is a link or not a file"
             )
     return found
 
 
 def _number(path: Path) -> int:
-    """What a recording's name begins with; 0 where that is no number."""
+    """Return the number that the name of a recording begins with, or 0."""
     found = _NUMBER.match(path.name)
     return int(found[0]) if found else 0
 
 
 def safe_name(text: str) -> str:
-    """What of a text can be a part of a file's name anywhere."""
+    """Return a text as a part of a file's name that is valid on every system."""
     return _UNSAFE.sub("-", text).strip("-")[:80] or "unnamed"
 
 
 class RecordingFolder:
-    """Saves recordings in a folder, as `001-query.jsonl` and so on: for
-    `RecordingTransport(transport, RecordingFolder("recordings"))`.
+    """Save recordings in a folder, as `001-query.jsonl` and so on.
 
-    The folder is made if it is not there. A file gets its name when it is whole, and no file is
-    ever replaced; several threads and programs may save there at once. `ReplayTransport` takes the
-    folder as it is, and plays in the order of the names."""
+    Use it as `RecordingTransport(transport, RecordingFolder("recordings"))`. The folder is created
+    if necessary. A file gets its name when it is complete, and no file is ever replaced. Several
+    threads and programs may save to a folder at once. `ReplayTransport` takes the folder, and plays
+    its files in the order of their names.
+    """
 
     def __init__(self, folder: AnyPath) -> None:
         self._folder = Path(folder)
 
     def __call__(self, recording: Recording) -> Path:
-        """Write it, and say where. Raises OSError."""
+        """Write a recording. Returns the path of its file. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f".{os.getpid()}-{id(recording):x}.part"
         try:
@@ -90,20 +92,20 @@ class RecordingFolder:
             skill = safe_name(recording.header.path.rpartition("/")[2])
             for number in count(max(map(_number, self._folder.glob("*.jsonl")), default=0) + 1):
                 path = self._folder / f"{number:03}-{skill}.jsonl"
-                if _give_name(part, path):
+                if _rename(part, path):
                     return path
         finally:
             part.unlink(missing_ok=True)
         raise AssertionError("there is always a next number")
 
 
-def _give_name(part: Path, path: Path) -> bool:
-    """Whether the name was free."""
+def _rename(part: Path, path: Path) -> bool:
+    """Rename a file without replacing another. Returns whether the name was free."""
     try:
         os.link(part, path)
     except FileExistsError:
         return False
-    except OSError:  # there are file systems without links
+    except OSError:  # the file system has no links
         if path.exists():
             return False
         part.rename(path)

@@ -1,14 +1,12 @@
-"""A recording that is being played, without the waiting: `wait` says how long, then `head` or
-`read` gives what there is.
+"""A recording that is being replayed, without the waiting.
 
-1. Seconds that were recorded are divided by the speed; at once is no seconds at all. Deadlines are
-   not divided: they are the caller's.
-2. A wait that is longer than it may be is a TimeoutError, and what is left of it is waited for next
-   time.
-3. Silence lasts as long as anybody waits for it; who waits for ever gets ConnectionLost.
-4. Once the end came, it comes again and again.
-5. The lines are read one by one, when the one before was taken, and the file they come from is
-   closed at the end, or by `close`, which another thread may call.
+1. `wait` returns how long to wait. Then `head` or `read` returns what there is.
+2. Recorded seconds are divided by the speed. Deadlines are not: they belong to the caller.
+3. A wait that exceeds the timeout ends in a TimeoutError. The next wait is for the rest.
+4. Recorded silence lasts until a timeout ends it. Without a timeout it is a ConnectionLost.
+5. After the end of the recording, every read returns or raises the end again.
+6. Lines are read one at a time, each when the one before was taken. Their file is closed at the end
+   or by `close`, which another thread may call.
 """
 
 from __future__ import annotations
@@ -25,8 +23,9 @@ from ._fragmentation import End
 
 
 class Player:
-    """Plays one exchange: `header` is its head where that has a status, then come the `lines`;
-    `close` lets go what they come from.
+    """Play one exchange: the head in `header`, if it has a status, and then the `lines`.
+
+    `close` closes the file that the lines are read from.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Player:
         self._left = self._next.seconds
 
     def wait(self, timeout: float | None) -> float:
-        """Seconds until the next line, or until `timeout`, whichever comes first."""
+        """Return the seconds until the next line or until `timeout`, whichever is earlier."""
         silent = timeout is not None and isinstance(self._next, End) and _is_silence(self._next)
         seconds = inf if silent else 0.0 if self._speed is None else self._left / self._speed
         self._in_time = timeout is None or seconds <= timeout
@@ -60,39 +59,35 @@ class Player:
         return timeout
 
     def head(self) -> tuple[int, tuple[tuple[str, str], ...]]:
-        """Status and headers, or the error that came in their place."""
+        """Return the status and the headers, or raise the error that was recorded instead."""
         head = self._take()
         if not isinstance(head, RecordingHeader) or head.status_code is None:
-            raise AssertionError("a recording without a head ends in a fault")
+            raise AssertionError("a recording without a head ends in an error")
         return head.status_code, head.response_headers
 
     def read(self) -> bytes:
-        """The next chunk, or b"" at the end, or the error that the end is."""
+        """Return the next chunk, or b"" at the end, or raise the error that was recorded there."""
         chunk = self._take()
         return chunk.data if isinstance(chunk, Chunk) else b""
 
     def close(self) -> None:
-        """Let the file go. Reading on raises ConnectionLost."""
+        """Close the file. Further reads raise ConnectionLost."""
         with self._lock:
             self._next = End(0.0, ConnectionLost("the stream was closed"))
             self._close()
 
     def _take(self) -> RecordingHeader | Chunk | End:
         if not self._in_time:
-            raise TimeoutError("the recording has nothing in that time")
+            raise TimeoutError("the recording has no bytes in that time")
         with self._lock:
             line = self._next
             if not isinstance(line, End):
                 self._advance()
                 return line
         if _is_silence(line):
-            raise ConnectionLost(
-                "the recording has only silence from here on, and no timeout would end it"
-            )
+            raise ConnectionLost("the recording has only silence from here, and no timeout ends it")
         if line.error is not None:
-            raise copy.copy(
-                line.error
-            )  # which gets its partial: the recording's own stays as it is
+            raise copy.copy(line.error)  # the decoder sets `partial`: the original stays clean
         return line
 
     def _advance(self) -> None:

@@ -1,7 +1,7 @@
-"""The one place that knows which event loops there are, for what no HTTP library does: asyncio and
-trio.
+"""Primitives that cannot be generated: each is a pair, `AsyncX` or `async_x` and its sync twin.
 
-An event loop that is running was imported, so it is looked for only among the modules that are.
+The async ones work on asyncio and trio. A running event loop has been imported, so its module is
+taken from `sys.modules`, and neither library is imported here.
 """
 
 from __future__ import annotations
@@ -18,30 +18,46 @@ _closing: set[object] = set()  # asyncio holds its tasks only weakly
 
 
 def in_trio() -> bool:
-    """Whether trio runs the caller; else it is asyncio, if anything does."""
+    """Return whether trio runs the caller. Otherwise it is asyncio, if any event loop does."""
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_run()
 
 
-async def sleep(seconds: float) -> None:
-    """Let others run meanwhile, for 0 seconds too."""
+async def async_sleep(seconds: float) -> None:
+    """Sleep. Other tasks run meanwhile, for 0 seconds too."""
     module = sys.modules["trio" if in_trio() else "asyncio"]
     await module.sleep(seconds)
 
 
 class Flag:
-    """A `threading.Event` for tasks of one loop: waiting for it is a sleep that another task can
-    end.
-    """
+    """Interrupt the wait of another thread."""
+
+    def __init__(self) -> None:
+        import threading  # many programs never wait
+
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """End the wait, and all later ones."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Return when the flag is set, or after that time."""
+        self._event.wait(seconds)
+
+
+class AsyncFlag:
+    """Interrupt the wait of another task in the same event loop."""
 
     def __init__(self) -> None:
         self._event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event()
 
     def set(self) -> None:
+        """End the wait, and all later ones."""
         self._event.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until it is set, for so many seconds at most."""
+        """Return when the flag is set, or after that time."""
         if in_trio():
             with sys.modules["trio"].move_on_after(seconds):
                 await self._event.wait()
@@ -51,10 +67,15 @@ class Flag:
                     await self._event.wait()
 
 
-def close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
-    """Call it in a task of the running loop.
+def close_soon(close: Callable[[], None]) -> None:
+    """Close from a finalizer, where the async twin cannot wait for it."""
+    close()
 
-    Where none is running, the connection went with the loop that it belonged to.
+
+def async_close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
+    """Call `aclose` in a new task of the running event loop, from where nothing can be awaited.
+
+    Without a running loop nothing is done: the connection went with the loop that it belonged to.
     """
 
     async def close() -> None:
@@ -73,10 +94,11 @@ def close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
 
 
 class Alarm:
-    """Calls `ring`, in the loop of asyncio that is running, when a wait takes too long.
+    """Call `ring` in the running loop of asyncio when a wait takes too long.
 
-    Made for many short waits: to set it is to note a moment. The loop's timer behind it is moved
-    only when it goes off, or where it would go off too late. trio has nothing like it."""
+    It is made for many short waits: setting it only notes a moment. The timer of the loop is moved
+    only when it goes off, or where it would go off too late. trio has no such timer.
+    """
 
     def __init__(self, ring: Callable[[], object]) -> None:
         self._loop: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
@@ -86,7 +108,7 @@ class Alarm:
         self.rang = False
 
     def set(self, seconds: float | None) -> None:
-        """Ring after that time, which is counted anew; None is never."""
+        """Ring after that time from now, or never for None."""
         if seconds is None:
             self._at = None
             return
@@ -95,11 +117,11 @@ class Alarm:
             self._start(at)
 
     def clear(self) -> None:
-        """The wait is over. The timer stays for the next one."""
+        """End the wait. The timer stays for the next one."""
         self._at = None
 
     def stop(self) -> None:
-        """There will be no next one."""
+        """Cancel the timer: there is no next wait."""
         self._at = None
         if self._timer is not None:
             self._timer.cancel()

@@ -1,0 +1,20 @@
+"""Replay recordings: stores, players, and other fragmentations of a recorded body."""
+
+from ._async.transport import AsyncReplayStream, AsyncReplayTransport
+from ._fragmentation import BreakAt, Fragmentation
+from ._player import Player
+from ._store import NoRecording, Source, Store
+from ._sync.transport import ReplayStream, ReplayTransport
+
+__all__ = [
+    "AsyncReplayStream",
+    "AsyncReplayTransport",
+    "BreakAt",
+    "Fragmentation",
+    "NoRecording",
+    "Player",
+    "ReplayStream",
+    "ReplayTransport",
+    "Source",
+    "Store",
+]
