@@ -99,7 +99,8 @@ class Store:
             return min(left, key=self._played.__getitem__)  # they take turns
         message = f"no recording answers {asked.method} {asked.path} (match: {self._match.value})"
         if matches.found:
-            message += f": all {len(matches.found)} that match were played, each once"
+            number = len(matches.found)
+            message += f": all matching recordings ({number}) were played, each once"
         elif matches.nearest is None:
             message += ": there are no recordings"
         else:
