@@ -151,7 +151,7 @@ class Run:
         clock: Any = None,
         **options: Any,
     ) -> None:
-        self.several = Several(*tolds, clock=clock)
+        self.several = Several(*tolds, clock=clock or Clock())  # no real time passes
         self.notes = Notes()
         self.waits: list[float] = []
         self.events: list[Any] = []
