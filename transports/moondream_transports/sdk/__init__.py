@@ -12,7 +12,7 @@ docs/from-the-official-sdk.md lists the differences from the official package.
 from typing import Any, NoReturn
 
 from ._async.model import AsyncVL, avl
-from ._calls import Base64EncodedImage, SamplingSettings, SpatialRef
+from ._inputs import Base64EncodedImage, SamplingSettings, SpatialRef
 from ._outputs import (
     CaptionOutput,
     ChatMessage,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 from weakref import ref as weakref
 
 from moondream_transports import (
@@ -17,15 +17,14 @@ from moondream_transports import (
 )
 from moondream_transports._concurrency import async_close_soon
 from moondream_transports._defaults import async_default_transport
-from moondream_transports.sdk._calls import (
+from moondream_transports.sdk._inputs import (
     Base64EncodedImage,
-    Call,
-    Calls,
-    Length,
     Picture,
     SamplingSettings,
     SpatialRef,
+    chat_settings,
     encoded,
+    extra_body,
     make_endpoint,
 )
 from moondream_transports.sdk._outputs import (
@@ -42,7 +41,17 @@ from moondream_transports.sdk._outputs import (
     complete,
     output_for,
 )
-from sansio_moondream import Event, Limits
+from sansio_moondream import (
+    CaptionRequest,
+    ChatRequest,
+    DetectRequest,
+    Event,
+    Limits,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+)
 
 T = TypeVar("T")
 
@@ -91,7 +100,7 @@ class AsyncVL:
 
     def __init__(self, client: AsyncClient, model: str | None = None) -> None:
         self._client = client
-        self._calls = Calls(model)
+        self._model = model
 
     def encode_image(self, image: Picture) -> Base64EncodedImage:
         """Encode an image once for several requests."""
@@ -100,15 +109,14 @@ class AsyncVL:
     async def caption(
         self,
         image: Picture,
-        length: Length = "normal",
+        length: Literal["normal", "short", "long"] = "normal",
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> CaptionOutput[AsyncTexts]:
         """Describe an image. `["caption"]` is text, or an async generator of its chunks."""
-        return cast(
-            "CaptionOutput[AsyncTexts]",
-            await self._answer(self._calls.caption(image, length, settings), "caption", stream),
-        )
+        request = CaptionRequest(image=encoded(image), length=length, model=self._model)
+        output: CaptionOutput[AsyncTexts] = await self._ask(request, settings, stream, "caption")
+        return output
 
     async def query(
         self,
@@ -120,8 +128,17 @@ class AsyncVL:
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> QueryOutput[AsyncTexts]:
         """Ask a question. `["answer"]` is text, or an async generator of its chunks."""
-        call = self._calls.query(image, question, settings, reasoning, spatial_refs)
-        return cast("QueryOutput[AsyncTexts]", await self._answer(call, "answer", stream))
+        if question is None:
+            raise ValueError("question parameter is required")
+        request = QueryRequest(
+            question=question,
+            image=None if image is None else encoded(image),
+            reasoning=reasoning or None,
+            spatial_refs=spatial_refs,
+            model=self._model,
+        )
+        output: QueryOutput[AsyncTexts] = await self._ask(request, settings, stream, "answer")
+        return output
 
     async def chat(
         self,
@@ -134,10 +151,14 @@ class AsyncVL:
 
         `["message"]` is the next message, or an async generator of the chunks of its text.
         """
-        return cast(
-            "ChatOutput[AsyncTexts]",
-            await self._answer(self._calls.chat(messages, settings, reasoning), "message", stream),
+        request = ChatRequest(
+            messages=messages,
+            reasoning=reasoning,
+            settings=chat_settings(settings),
+            model=self._model,
         )
+        output: ChatOutput[AsyncTexts] = await self._ask(request, None, stream, "message")
+        return output
 
     async def segment(
         self,
@@ -151,18 +172,21 @@ class AsyncVL:
 
         Returns a dictionary, or an async generator of updates. The last one has `["completed"]`.
         """
-        call = self._calls.segment(image, object, spatial_refs, settings)
-        return (
-            AsyncParts(await self._opened(call), FORMS["segment"].part)
-            if stream
-            else cast(SegmentOutput, await self._whole(call))
+        request = SegmentRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
         )
+        if stream:
+            return AsyncParts(await self._open(request, settings), FORMS["segment"].part)
+        output: SegmentOutput = await self._send(request, settings)
+        return output
 
     async def detect(
         self, image: Picture, object: str, settings: SamplingSettings | None = None
     ) -> DetectOutput:
         """Find the boxes of all such objects."""
-        return cast(DetectOutput, await self._whole(self._calls.detect(image, object, settings)))
+        request = DetectRequest(image=encoded(image), object=object, model=self._model)
+        output: DetectOutput = await self._send(request, settings)
+        return output
 
     async def point(
         self,
@@ -172,9 +196,11 @@ class AsyncVL:
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> PointOutput:
         """Find the centres of all such objects."""
-        return cast(
-            PointOutput, await self._whole(self._calls.point(image, object, settings, spatial_refs))
+        request = PointRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
         )
+        output: PointOutput = await self._send(request, settings)
+        return output
 
     async def aclose(self) -> None:
         """Do nothing: no connection is open between two calls. Close your own transport."""
@@ -190,22 +216,27 @@ class AsyncVL:
     ) -> None:
         await self.aclose()
 
-    async def _answer(self, call: Call, name: str, stream: bool) -> dict[str, Any]:
+    async def _ask(
+        self, request: Request[Any], settings: SamplingSettings | None, stream: bool, name: str
+    ) -> Any:
+        """Return the answer, or a dictionary with a generator of its text as field `name`."""
         if not stream:
-            return await self._whole(call)
-        opened = await self._opened(call)
-        output = output_for(name, call.request)
-        output[name] = AsyncParts(opened, FORMS[call.request.skill].part, output)
+            return await self._send(request, settings)
+        opened = await self._open(request, settings)
+        output = output_for(name, request)
+        output[name] = AsyncParts(opened, FORMS[request.skill].part, output)
         output["request_id"] = opened.request_id
         return output
 
-    async def _whole(self, call: Call) -> dict[str, Any]:
-        return FORMS[call.request.skill].whole(
-            await self._client.send(call.request, extra_body=call.extra_body)
-        )
+    async def _send(self, request: Request[Any], settings: SamplingSettings | None) -> Any:
+        result = await self._client.send(request, extra_body=extra_body(settings))
+        return FORMS[request.skill].whole(result)
 
-    async def _opened(self, call: Call) -> AsyncClientStream[Any]:
-        return await self._client.stream(call.request, extra_body=call.extra_body).__aenter__()
+    async def _open(
+        self, request: Request[Any], settings: SamplingSettings | None
+    ) -> AsyncClientStream[Any]:
+        stream = self._client.stream(request, extra_body=extra_body(settings))
+        return await stream.__aenter__()
 
 
 class AsyncParts(AsyncGenerator[T, None]):

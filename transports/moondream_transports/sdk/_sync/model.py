@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 from weakref import ref as weakref
 
 from moondream_transports import (
@@ -18,15 +18,14 @@ from moondream_transports import (
 )
 from moondream_transports._concurrency import close_soon
 from moondream_transports._defaults import default_transport
-from moondream_transports.sdk._calls import (
+from moondream_transports.sdk._inputs import (
     Base64EncodedImage,
-    Call,
-    Calls,
-    Length,
     Picture,
     SamplingSettings,
     SpatialRef,
+    chat_settings,
     encoded,
+    extra_body,
     make_endpoint,
 )
 from moondream_transports.sdk._outputs import (
@@ -43,7 +42,17 @@ from moondream_transports.sdk._outputs import (
     complete,
     output_for,
 )
-from sansio_moondream import Event, Limits
+from sansio_moondream import (
+    CaptionRequest,
+    ChatRequest,
+    DetectRequest,
+    Event,
+    Limits,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+)
 
 T = TypeVar("T")
 
@@ -92,7 +101,7 @@ class VL:
 
     def __init__(self, client: Client, model: str | None = None) -> None:
         self._client = client
-        self._calls = Calls(model)
+        self._model = model
 
     def encode_image(self, image: Picture) -> Base64EncodedImage:
         """Encode an image once for several requests."""
@@ -101,15 +110,14 @@ class VL:
     def caption(
         self,
         image: Picture,
-        length: Length = "normal",
+        length: Literal["normal", "short", "long"] = "normal",
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> CaptionOutput[Texts]:
         """Describe an image. `["caption"]` is text, or a generator of its chunks."""
-        return cast(
-            "CaptionOutput[Texts]",
-            self._answer(self._calls.caption(image, length, settings), "caption", stream),
-        )
+        request = CaptionRequest(image=encoded(image), length=length, model=self._model)
+        output: CaptionOutput[Texts] = self._ask(request, settings, stream, "caption")
+        return output
 
     def query(
         self,
@@ -121,8 +129,17 @@ class VL:
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> QueryOutput[Texts]:
         """Ask a question. `["answer"]` is text, or a generator of its chunks."""
-        call = self._calls.query(image, question, settings, reasoning, spatial_refs)
-        return cast("QueryOutput[Texts]", self._answer(call, "answer", stream))
+        if question is None:
+            raise ValueError("question parameter is required")
+        request = QueryRequest(
+            question=question,
+            image=None if image is None else encoded(image),
+            reasoning=reasoning or None,
+            spatial_refs=spatial_refs,
+            model=self._model,
+        )
+        output: QueryOutput[Texts] = self._ask(request, settings, stream, "answer")
+        return output
 
     def chat(
         self,
@@ -135,10 +152,14 @@ class VL:
 
         `["message"]` is the next message, or a generator of the chunks of its text.
         """
-        return cast(
-            "ChatOutput[Texts]",
-            self._answer(self._calls.chat(messages, settings, reasoning), "message", stream),
+        request = ChatRequest(
+            messages=messages,
+            reasoning=reasoning,
+            settings=chat_settings(settings),
+            model=self._model,
         )
+        output: ChatOutput[Texts] = self._ask(request, None, stream, "message")
+        return output
 
     def segment(
         self,
@@ -152,18 +173,21 @@ class VL:
 
         Returns a dictionary, or a generator of updates. The last one has `["completed"]`.
         """
-        call = self._calls.segment(image, object, spatial_refs, settings)
-        return (
-            Parts(self._opened(call), FORMS["segment"].part)
-            if stream
-            else cast(SegmentOutput, self._whole(call))
+        request = SegmentRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
         )
+        if stream:
+            return Parts(self._open(request, settings), FORMS["segment"].part)
+        output: SegmentOutput = self._send(request, settings)
+        return output
 
     def detect(
         self, image: Picture, object: str, settings: SamplingSettings | None = None
     ) -> DetectOutput:
         """Find the boxes of all such objects."""
-        return cast(DetectOutput, self._whole(self._calls.detect(image, object, settings)))
+        request = DetectRequest(image=encoded(image), object=object, model=self._model)
+        output: DetectOutput = self._send(request, settings)
+        return output
 
     def point(
         self,
@@ -173,9 +197,11 @@ class VL:
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> PointOutput:
         """Find the centres of all such objects."""
-        return cast(
-            PointOutput, self._whole(self._calls.point(image, object, settings, spatial_refs))
+        request = PointRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
         )
+        output: PointOutput = self._send(request, settings)
+        return output
 
     def close(self) -> None:
         """Do nothing: no connection is open between two calls. Close your own transport."""
@@ -191,22 +217,25 @@ class VL:
     ) -> None:
         self.close()
 
-    def _answer(self, call: Call, name: str, stream: bool) -> dict[str, Any]:
+    def _ask(
+        self, request: Request[Any], settings: SamplingSettings | None, stream: bool, name: str
+    ) -> Any:
+        """Return the answer, or a dictionary with a generator of its text as field `name`."""
         if not stream:
-            return self._whole(call)
-        opened = self._opened(call)
-        output = output_for(name, call.request)
-        output[name] = Parts(opened, FORMS[call.request.skill].part, output)
+            return self._send(request, settings)
+        opened = self._open(request, settings)
+        output = output_for(name, request)
+        output[name] = Parts(opened, FORMS[request.skill].part, output)
         output["request_id"] = opened.request_id
         return output
 
-    def _whole(self, call: Call) -> dict[str, Any]:
-        return FORMS[call.request.skill].whole(
-            self._client.send(call.request, extra_body=call.extra_body)
-        )
+    def _send(self, request: Request[Any], settings: SamplingSettings | None) -> Any:
+        result = self._client.send(request, extra_body=extra_body(settings))
+        return FORMS[request.skill].whole(result)
 
-    def _opened(self, call: Call) -> ClientStream[Any]:
-        return self._client.stream(call.request, extra_body=call.extra_body).__enter__()
+    def _open(self, request: Request[Any], settings: SamplingSettings | None) -> ClientStream[Any]:
+        stream = self._client.stream(request, extra_body=extra_body(settings))
+        return stream.__enter__()
 
 
 class Parts(Generator[T, None]):
