@@ -7,6 +7,7 @@ taken from `sys.modules`, and neither library is imported here.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,12 @@ def in_trio() -> bool:
     """Return whether trio runs the caller. Otherwise it is asyncio, if any event loop does."""
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_run()
+
+
+def sleep(seconds: float) -> None:
+    """Sleep. For 0 seconds it returns at once."""
+    if seconds:
+        time.sleep(seconds)
 
 
 async def async_sleep(seconds: float) -> None:
