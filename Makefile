@@ -25,7 +25,7 @@ WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test test-slow load lint mypy pyright format mutants fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo check test test-slow load lint mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,8 @@ load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minute
 	$(BIN)/python -m pytest -q -rs tests/transports/test_load.py
 
 # mypy and pyright at once, as each keeps one core busy.
-lint: $(DEV_STAMP) ## ruff, import floors, mypy, pyright, and the tests of the public types
+lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, and the tests of the public types
+	$(BIN)/python transports/generate.py --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
@@ -66,6 +67,9 @@ format: $(DEV_STAMP) ## let ruff mend and format the sources
 
 mutants: $(DEV_STAMP) ## find small changes of the core and of the retries that no test notices; takes about an hour
 	$(BIN)/python -m tests.mutants
+
+generate: $(DEV_STAMP) ## write the sync twins of what is in the folders _async
+	$(BIN)/python transports/generate.py
 
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)

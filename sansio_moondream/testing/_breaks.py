@@ -45,7 +45,7 @@ class BreakAt(Struct, frozen=True):
             raise ValueError("a break at the head needs an error; an empty body is after_bytes=0")
 
     @property
-    def takes_the_head(self) -> bool:
+    def before_head(self) -> bool:
         """True if the break takes the place of the head."""
         return self.after_bytes is self.after_events is None
 

@@ -92,7 +92,7 @@ def test_breaks_after_events(count: int, before: bytes):
                 break
         # A CR ends a line before its LF has come.
         assert before.removesuffix(b"\n") in (found, found.removesuffix(b"\n"))
-    assert not plan.takes_the_head
+    assert not plan.before_head
 
 
 def test_breaks_at_bytes():
@@ -105,7 +105,7 @@ def test_breaks_at_bytes():
 def test_breaks_at_the_head():
     error = ConnectionLost("gone")
     plan = BreakAt(error)
-    assert (plan.takes_the_head, plan.apply(b"abc")) == (True, (b"", error))
+    assert (plan.before_head, plan.apply(b"abc")) == (True, (b"", error))
 
 
 @pytest.mark.parametrize(

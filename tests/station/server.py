@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,12 @@ class Backend:
             time.sleep(0.002)  # the server tells the time that it took only where it took some
 
 
+def listens(port: int) -> bool:
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
 def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
@@ -58,6 +65,10 @@ def main() -> None:
     server = rest_server.RestServer({"current_model": "stub"}, models)
     if not server.start("127.0.0.1", port):
         raise SystemExit("the station did not start")
+    while not listens(port):  # on a busy machine it says too soon that it has started
+        if not server.server_thread.is_alive():
+            raise SystemExit("the station has stopped")
+        time.sleep(0.01)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     server.server_thread.join()

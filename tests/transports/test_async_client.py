@@ -7,11 +7,13 @@ from __future__ import annotations
 import gc
 import inspect
 import json
+import pydoc
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+import sansio_moondream
 from moondream_transports import AsyncClient, Client, Timeouts
 from sansio_moondream import (
     APIError,
@@ -203,18 +205,14 @@ def test_a_stream_that_outlives_its_loop_only_warns() -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_shorthands_tell_what_they_take(kind: type[Any]) -> None:
-    for name in ("query", "caption", "segment", "detect", "point"):
-        method = getattr(kind, name)
-        assert method.__name__ == name
-        assert method.__qualname__ == f"{kind.__name__}.{name}"
-        assert "encode_image" in method.__doc__
-        bound = inspect.signature(getattr(kind(FakeStream(), ENDPOINT), name))
-        assert {"image", "settings", "model"} <= set(bound.parameters)
-        assert "self" not in bound.parameters
-    assert [*inspect.signature(kind(FakeStream(), ENDPOINT).chat).parameters] == [
-        "messages",
-        "reasoning",
-        "settings",
-        "model",
-    ]
+def test_signatures_of_shorthands_are_true(kind: type[Any]) -> None:
+    for skill in ("query", "caption", "segment", "detect", "point", "chat"):
+        method = getattr(kind, skill)
+        assert method.__qualname__ == f"{kind.__name__}.{skill}"
+        assert inspect.iscoroutinefunction(method) == (kind is AsyncClient)
+        signature = inspect.signature(method)
+        request = getattr(sansio_moondream, f"{skill.title()}Request")
+        assert set(signature.parameters) == {"self", *inspect.signature(request).parameters}
+        assert signature.return_annotation == f"{skill.title()}Result"
+        assert f"{skill.title()}Result" in pydoc.render_doc(method)
+        assert ("encode_image" in method.__doc__) == (skill != "chat")

@@ -451,7 +451,7 @@ def test_a_stream_that_was_never_opened_says_nothing() -> None:
     gc.collect()
 
 
-def test_the_body_of_the_request_is_let_go() -> None:
+def test_the_request_is_released() -> None:
     transport = FakeStream(*WHOLE)
     with client(transport).stream(CaptionRequest(image=PIXEL)) as stream:
         transport.requests.clear()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from moondream_transports import AsyncClient, Client, UrllibTransport
-from moondream_transports._fragmentation_server import framed
+from moondream_transports._plugin.server import segments_of
 from moondream_transports.pytest_plugin import Fragmentations, FragmentedRecording
 from sansio_moondream import ConnectionLost, Endpoint, QueryRequest
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingError, RecordingHeader
@@ -156,7 +156,7 @@ class TestAddresses:
             head = f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
             connection.sendall(head + b"3;x=y\r\nabc\r\n0\r\nTrailer: x\r\n\r\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        assert answer == b"".join(framed(MOON, [BODY], "both"))
+        assert answer == b"".join(segments_of(MOON, [BODY], "both"))
 
     def test_what_is_sent(self, moondream_fragmentations: Fragmentations):
         fragmentation = next(
@@ -185,7 +185,7 @@ class TestAddresses:
             ],
         }
         for cut in ("both", "chunks", "segments"):
-            assert list(framed(MOON, fragmentation.chunks, cut)) == segments[cut]
+            assert list(segments_of(MOON, fragmentation.chunks, cut)) == segments[cut]
             assert ask(fragmentation.url(cut)) == b"".join(segments[cut])
 
 

@@ -446,7 +446,12 @@ class TestPlantedSecrets:
             Ending(0),
         )
         replay = ReplayTransport(
-            [played], speed=None, match=Match.SKILL, fault=fault, cut=cut, seed=len(recordings)
+            [played],
+            speed=None,
+            match=Match.SKILL,
+            break_at=fault,
+            fragmentation=cut,
+            seed=len(recordings),
         )
         client = Client(
             RecordingTransport(replay, recordings.append, secrets=[PLANTED["told"]]), endpoint

@@ -78,13 +78,13 @@ each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
 each_async_kind = pytest.mark.parametrize("kind", EACH[1:], ids=lambda kind: kind.name)
 QUICK = RetryPolicy(initial_backoff=0, max_backoff=0)
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
-SEVEN = [0.49897825, 0.60445262, 1.16691373]  # the first waits of a policy with the seed 7
 
 
 class Several:
     """A transport that answers each attempt with the next of these."""
 
-    def __init__(self, *tolds: FakeStream) -> None:
+    def __init__(self, *tolds: FakeStream, clock: Any = None) -> None:
+        self.clock = clock
         self.tolds = list(tolds)
         self.begun: list[FakeStream] = []
 
@@ -147,9 +147,10 @@ class Run:
         kind: Adapter,
         *tolds: FakeStream,
         before_wait: Callable[[], object] = lambda: None,
+        clock: Any = None,
         **options: Any,
     ) -> None:
-        self.several = Several(*tolds)
+        self.several = Several(*tolds, clock=clock or Clock())  # no real time passes
         self.notes = Notes()
         self.waits: list[float] = []
         self.events: list[Any] = []
@@ -275,54 +276,49 @@ class TestPolicy:
     @pytest.mark.parametrize("error", PASSING, ids=named)
     @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
     def test_a_fault_that_passes(self, error: MoondreamError, attempts: int) -> None:
-        policy = RetryPolicy(attempts=attempts)
+        policy = RetryPolicy(max_attempts=attempts)
         waits = [policy.wait(error, attempt, NOW) for attempt in range(1, attempts + 2)]
         assert waits == [*[0.5, 1, 2, 4, 8, 8, 8, 8][: attempts - 1], None, None]
 
     @pytest.mark.parametrize("error", LASTING, ids=named)
     @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
     def test_a_fault_that_lasts(self, error: MoondreamError, attempts: int) -> None:
-        policy = RetryPolicy(attempts=attempts)
+        policy = RetryPolicy(max_attempts=attempts)
         assert {policy.wait(error, attempt, NOW, 0.5) for attempt in range(1, attempts + 2)} == {
             None
         }
 
-    def test_half_is_certain_and_half_is_chance(self) -> None:
-        policy = RetryPolicy(attempts=9, initial_backoff=1, max_backoff=4)
-        for chance, waits in {0: [0.5, 1, 2, 2], 0.5: [0.75, 1.5, 3, 3], 1: [1, 2, 4, 4]}.items():
-            assert [
-                policy.wait(PASSING[0], attempt, NOW, chance) for attempt in range(1, 5)
-            ] == waits
+    def test_half_of_the_backoff_is_random(self) -> None:
+        policy = RetryPolicy(max_attempts=9, initial_backoff=1, max_backoff=4)
+        for random, waits in {0: [0.5, 1, 2, 2], 0.5: [0.75, 1.5, 3, 3], 1: [1, 2, 4, 4]}.items():
+            assert [policy.wait(PASSING[0], number, NOW, random) for number in range(1, 5)] == waits
 
-    def test_a_seed_gives_the_same_jitter_each_time(self) -> None:
-        """These are the numbers on every version of Python: it promises so of
-        `Random(str).random()`.
-        """
-        waits = [
-            RetryPolicy(attempts=9, seed=7).wait(PASSING[0], attempt, NOW, chance)
-            for attempt in (1, 2, 3)
-            for chance in (0, 1)
+    @pytest.mark.parametrize(("jitter", "wait"), [(0, 4), (0.25, 3.5), (1, 2)])
+    def test_jitter_is_the_random_share(self, jitter: float, wait: float) -> None:
+        policy = RetryPolicy(initial_backoff=4, jitter=jitter)
+        assert [policy.wait(PASSING[0], 1, NOW, random) for random in (0, 0.5, 1)] == [
+            4 * (1 - jitter),
+            wait,
+            4,
         ]
-        assert waits[::2] == waits[1::2] == pytest.approx(SEVEN)
-        assert [
-            RetryPolicy(attempts=9, seed=8).wait(PASSING[0], attempt, NOW) for attempt in (1, 2, 3)
-        ] != waits[::2]
 
     @given(
-        st.integers(), st.integers(1, 10**6), st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1)
+        st.floats(0, 1),
+        st.integers(1, 10**6),
+        st.floats(0, 1e9),
+        st.floats(0, 1e9),
+        st.floats(0, 1),
     )
-    def test_a_wait_is_between_half_of_the_backoff_and_all_of_it(
-        self, seed: int, attempt: int, first: float, longest: float, chance: float
+    def test_a_wait_is_within_the_jitter_of_the_backoff(
+        self, jitter: float, attempt: int, first: float, longest: float, random: float
     ) -> None:
-        ceiling = min(first * 2.0 ** min(attempt - 1, 1000), longest)
-        for policy_seed in (seed, None):
-            policy = RetryPolicy(
-                attempts=10**7, initial_backoff=first, max_backoff=longest, seed=policy_seed
-            )
-            wait = policy.wait(PASSING[0], attempt, NOW, chance)
-            assert wait is not None
-            assert ceiling / 2 <= wait <= ceiling
-            assert wait == policy.wait(PASSING[0], attempt, NOW, chance)
+        backoff = min(first * 2.0 ** min(attempt - 1, 1000), longest)
+        policy = RetryPolicy(
+            max_attempts=10**7, initial_backoff=first, max_backoff=longest, jitter=jitter
+        )
+        wait = policy.wait(PASSING[0], attempt, NOW, random)
+        assert wait is not None
+        assert backoff * (1 - jitter) <= wait <= backoff
 
     @pytest.mark.parametrize(
         ("value", "wait"),
@@ -403,19 +399,24 @@ class TestPolicy:
         assert wait is None or 0.5 <= wait <= 60
 
     def test_it_is_a_value(self) -> None:
-        assert RetryPolicy() == RetryPolicy(3, 0.5, 8, 60, None)
-        assert hash(RetryPolicy(seed=7)) == hash(RetryPolicy(seed=7))
-        assert pickle.loads(pickle.dumps(RetryPolicy(attempts=9))) == RetryPolicy(attempts=9)
+        assert RetryPolicy() == RetryPolicy(3, 0.5, 8, 60, 0.5)
+        assert hash(RetryPolicy(jitter=0)) == hash(RetryPolicy(jitter=0))
+        assert pickle.loads(pickle.dumps(RetryPolicy(max_attempts=9))) == RetryPolicy(
+            max_attempts=9
+        )
         with pytest.raises(AttributeError):
-            RetryPolicy().attempts = 9  # type: ignore[misc]
+            RetryPolicy().max_attempts = 9  # type: ignore[misc]
 
     @pytest.mark.parametrize(
         ("wrong", "words"),
         [
-            ({"attempts": 0}, "attempts should be 1 or more"),
+            ({"max_attempts": 0}, "max_attempts should be 1 or more"),
             ({"initial_backoff": -1}, "initial_backoff should be a finite number of seconds"),
             ({"max_backoff": float("inf")}, "max_backoff should be"),
             ({"max_retry_after": float("nan")}, "max_retry_after should be"),
+            ({"jitter": -0.1}, "jitter should be a number from 0 to 1"),
+            ({"jitter": 1.1}, "jitter should be"),
+            ({"jitter": float("nan")}, "jitter should be"),
         ],
     )
     def test_values(self, wrong: dict[str, Any], words: str) -> None:
@@ -524,7 +525,11 @@ AFTER: dict[str, tuple[Callable[[], FakeStream], type[MoondreamError]]] = {
         ServerError,
     ),
 }
-POLICIES = {"off": None, "2": RetryPolicy(attempts=2, seed=1), "4": RetryPolicy(attempts=4, seed=2)}
+POLICIES = {
+    "off": None,
+    "2": RetryPolicy(max_attempts=2, jitter=0),
+    "4": RetryPolicy(max_attempts=4, jitter=0),
+}
 
 
 @each_kind
@@ -535,7 +540,7 @@ class TestEachFault:
         self, kind: Adapter, policy: RetryPolicy | None, fault: str
     ) -> None:
         make, error, passes = BEFORE[fault]
-        attempts = 1 if policy is None or not passes else policy.attempts
+        attempts = 1 if policy is None or not passes else policy.max_attempts
         # It lasts: the last fault is raised.
         tolds = [make() for _ in range(attempts)]
         run = Run(kind, *tolds, retries=policy)
@@ -605,7 +610,7 @@ class TestClient:
         assert timeline is not None
         assert (timeline.attempts, timeline.status_code, timeline.error) == (3, 200, None)
         assert timeline.completed_at is not None
-        run = Run(kind, http_error(503), refused(), retries=RetryPolicy(attempts=2))
+        run = Run(kind, http_error(503), refused(), retries=RetryPolicy(max_attempts=2))
         timeline = run.notes.timeline
         assert timeline is not None
         assert (timeline.attempts, timeline.status_code, timeline.head_at, timeline.error) == (
@@ -617,9 +622,7 @@ class TestClient:
 
     def test_the_log(self, kind: Adapter, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "moondream_transports")
-        run = Run(
-            kind, http_error(503), refused(), http_error(429, "61"), retries=RetryPolicy(seed=7)
-        )
+        run = Run(kind, http_error(503), refused(), http_error(429, "61"), retries=RetryPolicy())
         lines = [
             (entry.levelname, entry.message)
             for entry in caplog.records
@@ -689,11 +692,11 @@ class TestClient:
     def test_a_subclass_has_rules_of_its_own(self, kind: Adapter) -> None:
         class Bold(RetryPolicy, frozen=True):
             def wait(
-                self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+                self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
             ) -> float | None:
-                if isinstance(error, ConnectionLost) and attempt < self.attempts:
+                if isinstance(error, ConnectionLost) and attempt < self.max_attempts:
                     return 3.0
-                return super().wait(error, attempt, now, chance)
+                return super().wait(error, attempt, now, random)
 
         run = Run(
             kind,
@@ -710,7 +713,7 @@ class TestClient:
     def test_what_is_no_fault_of_the_exchange_passes(self, kind: Adapter, where: str) -> None:
         class Greedy(RetryPolicy, frozen=True):
             def wait(
-                self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+                self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
             ) -> float | None:
                 return 0.0
 
@@ -741,7 +744,7 @@ class TestClient:
     def test_a_bug_in_a_policy_leaves_nothing_open(self, kind: Adapter) -> None:
         class Broken(RetryPolicy, frozen=True):
             def wait(
-                self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+                self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
             ) -> float | None:
                 raise ZeroDivisionError
 
@@ -802,9 +805,8 @@ class TestTotal:
         run = Run(EACH[0], http_error(503, "10"), retries=RetryPolicy(), timeouts=Timeouts(total=5))
         assert (type(run.outcome), run.waits) == (ServerError, [])
 
-    def test_each_attempt_is_given_what_is_left(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_attempt_is_given_what_is_left(self) -> None:
         clock = Clock()
-        monkeypatch.setattr("moondream_transports._any_client.time", clock)
         timeouts = Timeouts(connect=7, first_event=9, idle=3, total=20)
         tolds = [http_error(503, "4"), http_error(503, "10"), whole()]
         waits: list[float] = []
@@ -813,7 +815,7 @@ class TestTotal:
             waits.append(seconds)
             clock.now += seconds
 
-        several = Several(*tolds)
+        several = Several(*tolds, clock=clock)
         client = EACH[0].client(
             several, ENDPOINT, retries=RetryPolicy(), timeouts=timeouts, sleep=sleep
         )
@@ -825,13 +827,12 @@ class TestTotal:
             Timeouts(6, 6, 3, 6),
         ]
 
-    def test_first_event_counts_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_first_event_counts_anew(self) -> None:
         clock = Clock()
-        monkeypatch.setattr("moondream_transports._any_client.time", clock)
         slow = FakeStream(lambda: clock.passes(5, b""), status_code=503, connected_at=clock.now)
         last = whole()
         client = EACH[0].client(
-            Several(slow, last),
+            Several(slow, last, clock=clock),
             ENDPOINT,
             retries=QUICK,
             timeouts=Timeouts(first_event=6, total=None),
@@ -839,16 +840,14 @@ class TestTotal:
         assert EACH[0].run(client.send, QUERY).text == "A moon"
         assert last.reads[0] == 6
 
-    def test_a_wait_that_took_longer_ends_with_the_fault(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_wait_that_took_longer_ends_with_the_fault(self) -> None:
         clock = Clock()
-        monkeypatch.setattr("moondream_transports._any_client.time", clock)
         for first in (refused(), http_error(503)):
             run = Run(
                 EACH[0],
                 first,
                 before_wait=lambda: clock.passes(99),
+                clock=clock,
                 retries=RetryPolicy(),
                 timeouts=Timeouts(total=20),
             )
@@ -859,11 +858,11 @@ class TestTotal:
         total=st.floats(0.1, 100),
         policy=st.builds(
             RetryPolicy,
-            attempts=st.integers(1, 6),
+            max_attempts=st.integers(1, 6),
             initial_backoff=st.floats(0, 30),
             max_backoff=st.floats(0, 60),
             max_retry_after=st.floats(0, 200),
-            seed=st.one_of(st.none(), st.integers(0, 9)),
+            jitter=st.floats(0, 1),
         ),
         steps=st.lists(
             st.tuples(
@@ -886,6 +885,9 @@ class TestTotal:
 
         class Transport:
             attempts = 0
+
+            def __init__(self) -> None:
+                self.clock = clock
 
             def send(self, request: Any, timeouts: Timeouts) -> FakeStream:
                 what, seconds, retry_after = steps[self.attempts]
@@ -919,26 +921,22 @@ class TestTotal:
                 return told
 
         transport = Transport()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("moondream_transports._any_client.time", clock)
-            waits: list[float] = []
+        waits: list[float] = []
 
-            def sleep(seconds: float) -> None:
-                assert clock.now + seconds < opened_at + total
-                waits.append(seconds)
-                clock.passes(seconds)
+        def sleep(seconds: float) -> None:
+            assert clock.now + seconds < opened_at + total
+            waits.append(seconds)
+            clock.passes(seconds)
 
-            client = EACH[0].client(
-                transport, ENDPOINT, timeouts=Timeouts(total=total), retries=policy, sleep=sleep
-            )
-            with suppress(
-                ConnectError, ConnectTimeout, ServerError, TotalTimeout, FirstEventTimeout
-            ):
-                assert EACH[0].run(client.send, QUERY).text == "A moon"
+        client = EACH[0].client(
+            transport, ENDPOINT, timeouts=Timeouts(total=total), retries=policy, sleep=sleep
+        )
+        with suppress(ConnectError, ConnectTimeout, ServerError, TotalTimeout, FirstEventTimeout):
+            assert EACH[0].run(client.send, QUERY).text == "A moon"
         assert (
             clock.now <= opened_at + total + 0.02 + 1e-6
         )  # the end of the framing is waited for behind the answer
-        assert transport.attempts <= policy.attempts
+        assert transport.attempts <= policy.max_attempts
         assert len(waits) == transport.attempts - 1
 
 
@@ -1212,7 +1210,7 @@ def test_every_fault(
                 request,
                 timeouts=fault.timeouts,
                 limits=fault.limits,
-                retries=RetryPolicy(attempts=2, seed=7),
+                retries=RetryPolicy(max_attempts=2, jitter=0),
                 sleep=sleep_async if adapter.is_async else sleep,
             )
         assert_no_key(outcome, caplog.text)
@@ -1223,7 +1221,9 @@ def test_every_fault(
     with FaultServer(fault.script) as server:
         adapter.run(main)
     assert server.connections == 1 + passes(fault)
-    asked = 7 if fault.case == 19 else SEVEN[0]
+    asked = {"19: Retry-After: 7": 7, "19: Retry-After: Wed, 21 Oct 2026 07:28:00 GMT": 30}.get(
+        fault.id, 0.5
+    )
     assert waits == ([pytest.approx(asked)] if passes(fault) else [])
 
 
@@ -1310,7 +1310,7 @@ class TestServer:
                 sleep = listen_async if adapter.is_async else listen
                 endpoint = Endpoint(url=f"http://{host}:{port}/v1", api_key=KEY)
                 client = adapter.client(
-                    transport, endpoint, retries=RetryPolicy(attempts=2), sleep=sleep
+                    transport, endpoint, retries=RetryPolicy(max_attempts=2), sleep=sleep
                 )
                 assert (await client.send(QUERY)).text == "".join(WORDS)
 

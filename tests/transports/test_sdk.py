@@ -23,6 +23,7 @@ from PIL import Image
 
 import moondream_transports
 from moondream_transports import sdk as md
+from moondream_transports._concurrency import async_sleep
 from sansio_moondream import (
     APIError,
     AuthenticationError,
@@ -397,6 +398,24 @@ def test_leaving_an_async_stream(service: Any):
             else:
                 with pytest.raises(KeyError, match="mine"):
                     await answer.athrow(KeyError("mine"))
+
+    on_each_loop(main)
+
+
+def test_dropping_an_async_stream_closes_the_connection(service: Any):
+    service.answer, service.pause = (200, delta("The")), threading.Event()
+
+    async def main() -> None:
+        answer: Any = (await md.avl(endpoint=service.url).query(IMAGE, "?", stream=True))["answer"]
+        assert await anext(answer) == "The"
+        stream = answer._stream
+        assert "open" in repr(stream)
+        del answer  # no ResourceWarning, as for an async generator
+        for _ in range(1000):
+            await async_sleep(0.01)
+            if "open" not in repr(stream):
+                return
+        raise AssertionError("the stream is still open")
 
     on_each_loop(main)
 

@@ -94,8 +94,8 @@ def test_cut_as_a_string_fails_at_the_first_request() -> None:
 def test_fault_that_is_an_error_fails_at_the_first_request() -> None:
     """Number 27."""
     fault: Any = ConnectionLost()
-    with pytest.raises(TypeError, match="fault"):
-        ReplayTransport([RECORDED], fault=fault)
+    with pytest.raises(TypeError, match="break_at"):
+        ReplayTransport([RECORDED], break_at=fault)
 
 
 @pytest.mark.xfail(

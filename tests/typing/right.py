@@ -312,7 +312,7 @@ def encoding(events: list[Event]) -> None:
 
 
 def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
-    policy = RetryPolicy(attempts=5, initial_backoff=1, max_backoff=20, max_retry_after=0, seed=7)
+    policy = RetryPolicy(max_attempts=5, initial_backoff=1, max_backoff=20, jitter=0)
     Client(transport, endpoint, retries=policy)
     Client(transport, endpoint, retries=None, sleep=time.sleep)
     AsyncClient(async_transport, endpoint, retries=policy, sleep=trio.sleep)
@@ -321,9 +321,9 @@ def retries(transport: Transport, async_transport: AsyncTransport, endpoint: End
 
 class Bold(RetryPolicy, frozen=True):
     def wait(
-        self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+        self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
     ) -> float | None:
-        return super().wait(error, attempt, now, chance)
+        return super().wait(error, attempt, now, random)
 
 
 class Watching(Hooks):

@@ -108,7 +108,7 @@ def other_things(stream: ResponseStream[QueryResult], endpoint: Endpoint, path: 
 
 
 def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
-    RetryPolicy().attempts = 5  # type: ignore[misc]
+    RetryPolicy().max_attempts = 5  # type: ignore[misc]
     RetryPolicy().wait(ValueError(), 1, 0.0)  # type: ignore[arg-type]
     Client(transport, endpoint, retries=3)  # type: ignore[arg-type]
     AsyncClient(async_transport, endpoint, sleep=time.sleep)  # type: ignore[arg-type]

@@ -1,72 +1,71 @@
-"""Clients and transports: what touches a socket, a file or a clock. Start with `Client` or
-`AsyncClient`.
+"""Clients and transports: everything that uses a socket, a file or a clock.
+
+Start with `Client` or `AsyncClient`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._async_client import AsyncClient
-from ._async_client_stream import AsyncClientStream
-from ._client import Client
-from ._client_stream import ClientStream
+from ._client._async.client import AsyncClient
+from ._client._async.stream import AsyncClientStream
+from ._client._sync.client import Client
+from ._client._sync.stream import ClientStream
 from ._hooks import Hooks, Timeline
 from ._retries import RetryPolicy
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
 
 if TYPE_CHECKING:
-    from sansio_moondream.testing import BreakAt
-
     from ._aiohttp import AiohttpStream, AiohttpTransport
     from ._anyio import AnyioTransport
     from ._anyio_stream import AnyioStream
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
-    from ._fragmentation import Fragmentation
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
-    from ._recording import (
+    from ._urllib import UrllibStream, UrllibTransport
+    from .recording import (
         AsyncRecordingStream,
         AsyncRecordingTransport,
+        RecordingFolder,
         RecordingStream,
         RecordingTransport,
     )
-    from ._recording_files import RecordingFolder
-    from ._replay import AsyncReplayStream, AsyncReplayTransport, ReplayStream, ReplayTransport
-    from ._store import NoRecording
-    from ._urllib import UrllibStream, UrllibTransport
+    from .replay import (
+        AsyncReplayStream,
+        AsyncReplayTransport,
+        BreakAt,
+        Fragmentation,
+        NoRecording,
+        ReplayStream,
+        ReplayTransport,
+    )
 
-_EXTRAS = (
-    "aiohttp",
-    "anyio",
-)  # the httpx transports take either of two libraries, and say so themselves
-# Transports are imported when they are first asked for: each needs a library of its own, which may
-# not be there.
-_MODULES = {
-    "AiohttpStream": "_aiohttp",
-    "AiohttpTransport": "_aiohttp",
-    "AnyioStream": "_anyio_stream",
-    "AnyioTransport": "_anyio",
-    "AsyncClock": "_clock",
-    "AsyncHttpxStream": "_httpx",
-    "AsyncHttpxTransport": "_httpx",
-    "AsyncRecordingStream": "_recording",
-    "AsyncRecordingTransport": "_recording",
-    "AsyncReplayStream": "_replay",
-    "AsyncReplayTransport": "_replay",
-    "AsyncVirtualClock": "_clock",
-    "Clock": "_clock",
-    "Fragmentation": "_fragmentation",
-    "HttpxStream": "_httpx",
-    "HttpxTransport": "_httpx",
-    "NoRecording": "_store",
-    "RecordingFolder": "_recording_files",
-    "RecordingStream": "_recording",
-    "RecordingTransport": "_recording",
-    "BreakAt": "_fragmentation",
-    "ReplayStream": "_replay",
-    "ReplayTransport": "_replay",
-    "UrllibStream": "_urllib",
-    "UrllibTransport": "_urllib",
-    "VirtualClock": "_clock",
+# The httpx transports take either of two libraries, and report themselves if both are missing.
+_EXTRAS = ("aiohttp", "anyio")
+# These names are imported on first use: a transport needs a library that may not be installed.
+_LAZY = {
+    "_aiohttp": ("AiohttpStream", "AiohttpTransport"),
+    "_anyio": ("AnyioTransport",),
+    "_anyio_stream": ("AnyioStream",),
+    "_clock": ("AsyncClock", "AsyncVirtualClock", "Clock", "VirtualClock"),
+    "_httpx": ("AsyncHttpxStream", "AsyncHttpxTransport", "HttpxStream", "HttpxTransport"),
+    "_urllib": ("UrllibStream", "UrllibTransport"),
+    "recording": (
+        "AsyncRecordingStream",
+        "AsyncRecordingTransport",
+        "RecordingFolder",
+        "RecordingStream",
+        "RecordingTransport",
+    ),
+    "replay": (
+        "AsyncReplayStream",
+        "AsyncReplayTransport",
+        "BreakAt",
+        "Fragmentation",
+        "NoRecording",
+        "ReplayStream",
+        "ReplayTransport",
+    ),
 }
+_MODULES = {name: module for module, names in _LAZY.items() for name in names}
 
 __all__ = [
     "AiohttpStream",
@@ -119,7 +118,8 @@ def __getattr__(name: str) -> Any:
         if error.name not in _EXTRAS:
             raise
         raise ModuleNotFoundError(
-            f"{name} needs {error.name}, which is not installed: pip install 'sansio-moondream[{error.name}]'",
+            f"{name} needs {error.name}, which is not installed:"
+            f" pip install 'sansio-moondream[{error.name}]'",
             name=error.name,
         ) from None
     globals()[name] = value

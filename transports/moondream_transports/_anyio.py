@@ -18,7 +18,7 @@ import anyio
 
 from sansio_moondream import ConnectTimeout, HTTPRequest
 
-from ._deadlines import sooner
+from ._deadlines import earlier
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class AnyioTransport:
         exchange = self._connector.exchange(request)
         origin = "/".join(request.url.split("/", 3)[:3])
         try:
-            with anyio.fail_after(sooner(timeouts.connect, timeouts.total)):
+            with anyio.fail_after(earlier(timeouts.connect, timeouts.total)):
                 connection = await self._pool.take(origin) or await self._connector.connect(
                     request.url
                 )
@@ -71,7 +71,7 @@ class AnyioTransport:
         left = None if timeouts.total is None else timeouts.total - (monotonic() - began)
         stream = AnyioStream(connection, exchange, self._pool, origin)
         try:
-            with anyio.fail_after(sooner(timeouts.first_event, left)):
+            with anyio.fail_after(earlier(timeouts.first_event, left)):
                 await stream.open()
         except BaseException:
             await stream.aclose()

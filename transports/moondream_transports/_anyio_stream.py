@@ -18,7 +18,7 @@ from sansio_moondream import NEED_DATA, ConnectionLost, Headers, HTTP11Exchange,
 
 from ._anyio_connection import close, receive, send
 from ._anyio_pool import Pool
-from ._event_loop import Alarm, close_soon, in_trio
+from ._concurrency import Alarm, async_close_soon, in_trio
 
 
 class AnyioStream:
@@ -35,7 +35,7 @@ class AnyioStream:
         self._exchange = exchange
         self._pool = pool
         self._origin = origin
-        self._alarm = None if in_trio() else Alarm(lambda: close_soon(connection.aclose))
+        self._alarm = None if in_trio() else Alarm(lambda: async_close_soon(connection.aclose))
         self._is_sent = False
         self._is_open = True
 

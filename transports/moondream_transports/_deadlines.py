@@ -1,15 +1,150 @@
-"""Moments of `time.monotonic()`, and spans until them, where None is for ever."""
+"""Deadlines: moments of a monotonic clock, and seconds until them. None is no limit.
+
+1. Only time spent in reads counts for `Timeouts.first_event` and `idle`. `total` counts all time
+   since the stream was opened.
+2. `first_event` ends with the first event. The body of an error has none: it is read within `idle`.
+3. Of two deadlines the earlier one counts, and decides the class of the error.
+4. The last bytes of the HTTP framing may arrive after the answer is complete, and a connection can
+   be used again only after they were read. `drain_timeout` limits the time for that.
+"""
 
 from __future__ import annotations
 
-from time import monotonic
+import time
+from collections.abc import Callable
+
+from sansio_moondream import (
+    ConnectTimeout,
+    FirstEventTimeout,
+    IdleTimeout,
+    MoondreamError,
+    TotalTimeout,
+)
+
+from ._transport import Timeouts
+
+_DRAIN_SECONDS = 0.02
+_DRAIN_BYTES = 4096
+
+_ErrorClass = type[FirstEventTimeout] | type[IdleTimeout] | type[TotalTimeout]
+_MESSAGES: dict[_ErrorClass, str] = {
+    FirstEventTimeout: "no event came within {0.first_event:g} seconds of the connection"
+    " (Timeouts.first_event)",
+    IdleTimeout: "no byte came for {0.idle:g} seconds (Timeouts.idle)",
+    TotalTimeout: "the answer was not complete within {0.total:g} seconds (Timeouts.total)",
+}
 
 
 def after(seconds: float | None) -> float | None:
-    """The moment so many seconds from now."""
-    return None if seconds is None else monotonic() + seconds
+    """Return the moment that is so many seconds from now."""
+    return None if seconds is None else time.monotonic() + seconds
 
 
-def sooner(one: float | None, other: float | None) -> float | None:
-    """Whichever moment comes first, or whichever span is shorter."""
+def earlier(one: float | None, other: float | None) -> float | None:
+    """Return the earlier of two moments, or the shorter of two times."""
     return min((moment for moment in (one, other) if moment is not None), default=None)
+
+
+class Deadlines:
+    """Compute the timeouts of one exchange, and the error when one has passed."""
+
+    __slots__ = (
+        "_drain_end",
+        "_drained",
+        "_error_class",
+        "_now",
+        "_read_began",
+        "_timeouts",
+        "_total_end",
+        "_waited",
+    )
+
+    def __init__(self, timeouts: Timeouts, now: Callable[[], float]) -> None:
+        self._timeouts = timeouts
+        self._now = now
+        self._total_end: float | None = None
+        self._error_class: _ErrorClass = FirstEventTimeout  # of the deadline that is waited for
+        self._waited = 0.0  # for the first event
+        self._read_began = 0.0
+        self._drain_end: float | None = None
+        self._drained = 0
+
+    def start(self) -> Timeouts:
+        """Begin to count `total`. Returns the timeouts of the first attempt."""
+        total = self._timeouts.total
+        self._total_end = None if total is None else self._now() + total
+        return self._within(total)
+
+    def restart(self) -> Timeouts:
+        """Begin to count `first_event` again. Returns the timeouts of another attempt.
+
+        Raises the builtin TimeoutError if no time is left.
+        """
+        self._waited = 0.0
+        left = None if self._total_end is None else self._total_end - self._now()
+        if left is not None and left <= 0:
+            raise TimeoutError("no time is left")
+        return self._within(left)
+
+    def allow(self, seconds: float) -> bool:
+        """Return whether `total` ends later than in so many seconds."""
+        return self._total_end is None or self._now() + seconds < self._total_end
+
+    def count_head(self, seconds: float) -> None:
+        """Count the time from the connection to the head."""
+        self._waited = seconds
+
+    def read_timeout(self, *, first_event: bool) -> float | None:
+        """Return the seconds that the next read may take. `first_event` is whether it is awaited.
+
+        Raises the builtin TimeoutError if no time is left.
+        """
+        self._read_began = now = self._now()
+        seconds = self._timeouts.idle
+        self._error_class = IdleTimeout
+        if first_event:
+            seconds = self._timeouts.first_event
+            self._error_class = FirstEventTimeout
+            if seconds is not None:
+                seconds -= self._waited
+        if self._total_end is not None and (seconds is None or self._total_end - now < seconds):
+            seconds = self._total_end - now
+            self._error_class = TotalTimeout
+        if seconds is not None and seconds <= 0:
+            raise TimeoutError("no time is left")
+        return seconds
+
+    def count_read(self) -> None:
+        """Count the time since `read_timeout` was asked for."""
+        self._waited += self._now() - self._read_began
+
+    def error_for(self, error: Exception) -> Exception:
+        """Return the error of the deadline that has passed, or the same error for no deadline."""
+        is_over = self._total_end is not None and self._now() >= self._total_end
+        is_builtin = isinstance(error, TimeoutError) and not isinstance(error, MoondreamError)
+        if not is_builtin and not (is_over and isinstance(error, ConnectTimeout)):
+            return error
+        kind = TotalTimeout if is_over else self._error_class
+        timeout = kind(_MESSAGES[kind].format(self._timeouts))
+        timeout.__cause__ = error
+        return timeout
+
+    def drain_timeout(self, received: int) -> float | None:
+        """Return the seconds to wait for the rest of the body, or None to stop.
+
+        `received` is how many bytes of it the last read gave.
+        """
+        if self._drain_end is None:
+            self._drain_end = self._now() + _DRAIN_SECONDS
+        self._drained += received
+        left = self._drain_end - self._now()
+        return left if left > 0 and self._drained < _DRAIN_BYTES else None
+
+    def _within(self, total: float | None) -> Timeouts:
+        """Shorten all timeouts to `total`, for transports that do not heed `total` itself."""
+        given = self._timeouts
+        is_shorter = total is not None and (given.first_event is None or total < given.first_event)
+        self._error_class = TotalTimeout if is_shorter else FirstEventTimeout
+        return Timeouts(
+            earlier(given.connect, total), earlier(given.first_event, total), given.idle, total
+        )

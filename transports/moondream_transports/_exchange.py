@@ -1,21 +1,13 @@
-"""All of an exchange that needs no I/O: what sync and async clients would otherwise both have.
+"""One exchange without I/O: deadlines, retries and hooks around the decoder.
 
-1. A client opens it, sends what it gives, hands in what comes, and asks for events; it waits only
-   where it is told to, and as long.
-2. Only time spent waiting counts for `Timeouts.first_event` and `idle`; `total` counts all time
-   from the opening.
-3. `first_event` ends with the first event. The body of an error has none: it is read by `idle`.
-4. Of two deadlines the one that comes first counts, and gives its name to the error.
-5. A body that is given two ends is refused here, as few HTTP libraries do.
-6. Time is the transport's: where it has a `clock`, as those have that play recordings, deadlines
-   and timeline count on that.
-7. When the answer is complete, the last bytes of the HTTP framing may still be on their way, and a
-   connection can only be used again once they are read: `drain_patience` says how long that is
-   worth waiting for.
-8. Before the first event, a fault may be followed by another attempt, where a `RetryPolicy` says
-   so: `retry_in` asks it, `again` begins. Each attempt has a decoder of its own, and `connect` and
-   `first_event` count anew; `total` spans them all, waits included, and a wait that does not fit
-   into it is not begun. The request is kept for that, until the first event.
+1. The client does all waiting. It opens the exchange, sends what `open` returns, passes on what
+   arrives, and asks for events.
+2. A body whose head gives it two different ends is refused here: few HTTP libraries do.
+3. `now` is the clock of the transport, so deadlines and timeline count on it.
+4. Before the first event an error may be followed by another attempt: `retry_delay` asks the
+   `RetryPolicy`, `retry` begins it. Each attempt has its own decoder, and counts `connect` and
+   `first_event` again. `total` spans all attempts and waits. A wait that `total` would interrupt is
+   not begun. The request is kept for retries, and released at the first event.
 """
 
 from __future__ import annotations
@@ -27,13 +19,10 @@ from typing import Any, Generic, Literal, TypeVar
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
-    ConnectTimeout,
     Endpoint,
     Event,
-    FirstEventTimeout,
     Headers,
     HTTPRequest,
-    IdleTimeout,
     Limits,
     LocalProtocolError,
     MoondreamError,
@@ -43,46 +32,29 @@ from sansio_moondream import (
     Result,
     Signal,
     State,
-    TotalTimeout,
 )
 
-from ._deadlines import sooner
+from ._deadlines import Deadlines
 from ._hooks import Hooks, Timeline, log, log_failure, log_retry
 from ._retries import RetryPolicy
 from ._transport import HeaderTypes, Timeouts
 
 R = TypeVar("R", bound=Result)
 
-_DRAIN_SECONDS = 0.02
-_DRAIN_BYTES = 4096
-
-_Deadline = type[FirstEventTimeout] | type[IdleTimeout] | type[TotalTimeout]
-_WORDS: dict[_Deadline, str] = {
-    FirstEventTimeout: "no event came within {0.first_event:g} seconds of the connection (Timeouts.first_event)",
-    IdleTimeout: "no byte came for {0.idle:g} seconds (Timeouts.idle)",
-    TotalTimeout: "the answer was not complete within {0.total:g} seconds (Timeouts.total)",
-}
-
 
 class Exchange(Generic[R]):
-    """One request and the answer to it, with deadlines and hooks around the decoder."""
+    """One request and its response."""
 
     __slots__ = (
-        "_asked",
-        "_asked_at",
         "_attempt",
         "_body_ended",
-        "_deadline",
-        "_drain_end",
-        "_drained",
-        "_end",
+        "_deadlines",
         "_had_event",
         "_hooks",
         "_limits",
         "_now",
         "_retries",
-        "_timeouts",
-        "_waited",
+        "_to_send",
         "decoder",
         "ready",
         "timeline",
@@ -102,146 +74,121 @@ class Exchange(Generic[R]):
         now: Callable[[], float] = monotonic,
     ) -> None:
         self.decoder = ResponseStream(request, limits)
-        self._asked: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None = (
-            request,
-            endpoint,
-            stream,
-            extra_body,
-        )
-        self._timeouts = timeouts
+        self.ready: Iterator[Event] = iter(())  # decoded events: most arrive with others
+        self._to_send: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None
+        self._to_send = (request, endpoint, stream, extra_body)
+        self._deadlines = Deadlines(timeouts, now)
         self._limits = limits
         self._hooks = hooks
         self._retries = retries
-        self._attempt = 0
         self._now = now
-        self.ready: Iterator[Event] = iter(
-            ()
-        )  # events that are decoded already: most come with others
+        self._attempt = 0
         self._had_event = False
-        self._end: float | None = None
-        self._deadline: _Deadline = FirstEventTimeout  # the one that is waited for
-        self._waited = 0.0  # for the first event, from the connection on
-        self._asked_at = 0.0
         self._body_ended = False
-        self._drain_end: float | None = None
-        self._drained = 0
 
     def open(self) -> tuple[HTTPRequest, Timeouts]:
-        """What to give to `Transport.send`. The request is kept only for `again`: it may hold 13
-        MB.
+        """Begin the first attempt. Returns the arguments of `Transport.send`.
 
         Raises LocalProtocolError the second time.
         """
-        if self._attempt or self._asked is None:
+        if self._attempt or self._to_send is None:
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
-        request, stream = self._asked[0], self._asked[2]
+        request, _, stream, _ = self._to_send
         http_request = self._http_request()
-        now, total = self._now(), self._timeouts.total
-        self._end = None if total is None else now + total
-        streamed = stream and request.streams
         self.timeline = Timeline(
-            request.skill, http_request.url, opened_at=now, model=request.model, streamed=streamed
+            request.skill,
+            http_request.url,
+            opened_at=self._now(),
+            model=request.model,
+            streamed=stream and request.streams,
         )
-        self._tell("start")
-        return http_request, self._timeouts_within(total)
+        timeouts = self._deadlines.start()
+        self._notify("start")
+        return http_request, timeouts
 
-    def retry_in(self, error: BaseException) -> float | None:
-        """How many seconds to wait before `again`, when the attempt failed with that;
-
-        None: the error stands.
-        """
-        if self._retries is None or self._asked is None or not isinstance(error, MoondreamError):
+    def retry_delay(self, error: BaseException) -> float | None:
+        """Return the seconds to wait before `retry`, or None if `error` is final."""
+        if self._retries is None or self._to_send is None or not isinstance(error, MoondreamError):
             return None
-        from random import random  # imports much, so only where it is used
+        from random import random  # a slow import
 
         seconds = self._retries.wait(error, self._attempt, time(), random())
-        if seconds is None or (self._end is not None and self._now() + seconds >= self._end):
+        if seconds is None or not self._deadlines.allow(seconds):
             return None
         log_retry(self.timeline, error, seconds)
         self._call_hook("on_retry", error, seconds)
         return seconds
 
-    def again(self) -> tuple[HTTPRequest, Timeouts]:
-        """The wait is over: what to give to `Transport.send`.
+    def retry(self) -> tuple[HTTPRequest, Timeouts]:
+        """Begin another attempt. Returns the arguments of `Transport.send`.
 
-        Raises the fault of the last attempt if the wait took too long.
+        Raises the error of the last attempt if the wait before this one took too long.
         """
-        left = None if self._end is None else self._end - self._now()
-        if left is not None and left <= 0:
-            self._let_go()
-            self.next_event()  # raises it
-        if self._asked is None:
+        try:
+            timeouts = self._deadlines.restart()
+        except TimeoutError:
+            self._to_send = None
+            self.next_event()  # raises the error
+            raise
+        if self._to_send is None:
             raise LocalProtocolError(
                 "the stream was closed while it waited to send its request again"
             )
-        self.decoder = ResponseStream(self._asked[0], self._limits)
+        self.decoder = ResponseStream(self._to_send[0], self._limits)
         self.ready = iter(())
-        self._waited, self._body_ended = 0.0, False
+        self._body_ended = False
         http_request = self._http_request()
         self.timeline.attempts = self._attempt
         self.timeline.connected_at = self.timeline.head_at = self.timeline.status_code = None
-        return http_request, self._timeouts_within(left)
+        return http_request, timeouts
 
     def receive_head(
         self, status_code: int, headers: HeaderTypes, connected_at: float | None
     ) -> None:
-        """`Transport.send` gave a response."""
-        self.timeline.head_at, self.timeline.status_code, self.timeline.connected_at = (
-            self._now(),
-            status_code,
-            connected_at,
-        )
+        """Take the head that `Transport.send` returned."""
+        timeline = self.timeline
+        timeline.head_at, timeline.status_code = self._now(), status_code
+        timeline.connected_at = connected_at
         if connected_at is not None:
-            self._waited = self.timeline.head_at - connected_at
+            self._deadlines.count_head(timeline.head_at - connected_at)
         parsed = Headers(headers)
         self.decoder.receive_response(status_code, parsed)
         if _has_two_ends(parsed):
             self.decoder.receive_error(
                 RemoteProtocolError(
-                    "the head of the response gives its body two different ends (RFC 9112, section 6.3)"
+                    "the head of the response gives its body two different ends"
+                    " (RFC 9112, section 6.3)"
                 )
             )
         self.ready = self.decoder.events()
-        self._tell("head")
+        self._notify("head")
 
     def next_event(self) -> Event | Signal:
-        """As `ResponseStream.next_event`, once `ready` has nothing more."""
+        """Return what `ResponseStream.next_event` does. Call it when `ready` is exhausted."""
         self.ready = self.decoder.events()
         for event in self.ready:
             if not self._had_event:
                 self._had_event = True
+                self._to_send = None
                 self.timeline.first_event_at = self._now()
-                self._let_go()
-                self._tell("first_event")
+                self._notify("first_event")
             if self.decoder.state is State.COMPLETED:
                 self._note_completion()
             return event
         return FINISHED if self.decoder.state is State.COMPLETED else NEED_DATA
 
-    def patience(self) -> float | None:
-        """How long to wait for the next bytes;
+    def read_timeout(self) -> float | None:
+        """Return the seconds that the next read may take. None is no limit.
 
-        None is for ever. Raises the builtin TimeoutError if there is no time left.
+        Raises the builtin TimeoutError if no time is left.
         """
-        self._asked_at = self._now()
-        if self._had_event or self.decoder.state is State.READING_ERROR:
-            self._deadline, left = IdleTimeout, self._timeouts.idle
-        else:
-            first_event = self._timeouts.first_event
-            self._deadline, left = (
-                FirstEventTimeout,
-                None if first_event is None else first_event - self._waited,
-            )
-        if self._end is not None and (left is None or self._end - self._asked_at < left):
-            self._deadline, left = TotalTimeout, self._end - self._asked_at
-        if left is not None and left <= 0:
-            raise TimeoutError("no time is left")
-        return left
+        is_error = self.decoder.state is State.READING_ERROR
+        return self._deadlines.read_timeout(first_event=not self._had_event and not is_error)
 
     def receive(self, data: bytes) -> None:
-        """`ByteStream.read` gave this."""
+        """Take the bytes that `ByteStream.read` returned."""
         if not self._had_event:
-            self._waited += self._now() - self._asked_at
+            self._deadlines.count_read()
         if data:
             self.decoder.receive_data(data)
         else:
@@ -249,83 +196,56 @@ class Exchange(Generic[R]):
             self.decoder.receive_eof()
 
     def receive_error(self, error: Exception) -> None:
-        """`Transport.send`, `patience` or `ByteStream.read` raised this: it is raised again behind
-        the events before it.
+        """Take the error of `Transport.send`, `read_timeout` or `ByteStream.read`.
+
+        `next_event` raises it after the events that arrived before it.
         """
-        is_over = self._end is not None and self._now() >= self._end
-        unnamed = isinstance(error, TimeoutError) and not isinstance(error, MoondreamError)
-        if unnamed or (is_over and isinstance(error, ConnectTimeout)):
-            kind = TotalTimeout if is_over else self._deadline
-            named = kind(_WORDS[kind].format(self._timeouts))
-            named.__cause__ = error
-            error = named
+        error = self._deadlines.error_for(error)
         _forget_frames(error)
         self.decoder.receive_error(error)
 
-    def drain_patience(self, came: int = 0) -> float | None:
-        """How long to wait for what is left of the body, when `came` more bytes of it were read;
+    def drain_timeout(self, received: int = 0) -> float | None:
+        """Return the seconds to wait for the rest of the body, or None to stop.
 
-        None is not at all.
+        `received` is how many bytes of it the last read gave.
         """
-        if self._drain_end is None:
-            self._drain_end = self._now() + _DRAIN_SECONDS
-        self._drained += came
-        left = self._drain_end - self._now()
-        return left if left > 0 and self._drained < _DRAIN_BYTES and not self._body_ended else None
+        timeout = self._deadlines.drain_timeout(received)
+        return None if self._body_ended else timeout
 
     def close(self, error: BaseException | None = None) -> None:
-        """The exchange is over: its connection was closed, or given back. With what was raised, if
-        that is why. May repeat.
+        """End the exchange: its connection was closed or returned. Further calls do nothing.
+
+        `error` is what was raised, if anything was.
         """
-        if self.timeline.ended_at is not None:
+        timeline = self.timeline
+        if timeline.ended_at is not None:
             return
-        self._let_go()
+        self._to_send = None
+        is_failed = self.decoder.state is State.FAILED and not self._had_event
         if self.decoder.state is State.COMPLETED:
             self._note_completion()
-        elif (
-            self._attempt > 1
-            and not self._had_event
-            and self.decoder.state is State.FAILED
-            and isinstance(error, MoondreamError)
-        ):
+        elif is_failed and self._attempt > 1 and isinstance(error, MoondreamError):
             error.add_note(f"{self._attempt} attempts were made (RetryPolicy)")
-        self.timeline.ended_at, self.timeline.error, self.timeline.request_id = (
-            self._now(),
-            error,
-            self.decoder.request_id,
-        )
-        self._tell("end")
+        timeline.ended_at, timeline.error = self._now(), error
+        timeline.request_id = self.decoder.request_id
+        self._notify("end")
 
     def _note_completion(self) -> None:
         if self.timeline.completed_at is None:
             self.timeline.completed_at = self._now()
-            self.timeline.metadata = (
-                None if (whole := self.decoder.snapshot) is None else whole.metadata
-            )
+            result = self.decoder.snapshot
+            self.timeline.metadata = None if result is None else result.metadata
 
     def _http_request(self) -> HTTPRequest:
-        """The request of one more attempt."""
-        assert self._asked is not None
-        request, endpoint, stream, extra_body = self._asked
+        """Encode the request of one more attempt, and release it if there will be no other."""
+        assert self._to_send is not None
+        request, endpoint, stream, extra_body = self._to_send
         if self._retries is None:
-            self._let_go()
+            self._to_send = None  # it may hold 13 MB
         self._attempt += 1
         return request.to_http(endpoint, stream, extra_body)
 
-    def _timeouts_within(self, total: float | None) -> Timeouts:
-        """None is longer than `total`, for transports that do not look at that."""
-        given = self._timeouts
-        shorter = total is not None and (given.first_event is None or total < given.first_event)
-        self._deadline = TotalTimeout if shorter else FirstEventTimeout
-        return Timeouts(
-            sooner(given.connect, total), sooner(given.first_event, total), given.idle, total
-        )
-
-    def _let_go(self) -> None:
-        """The request will not be sent again."""
-        self._asked = None
-
-    def _tell(self, what: Literal["start", "head", "first_event", "end"]) -> None:
+    def _notify(self, what: Literal["start", "head", "first_event", "end"]) -> None:
         log(what, self.timeline)
         self._call_hook(f"on_{what}")
 
@@ -333,23 +253,24 @@ class Exchange(Generic[R]):
         if self._hooks is not None:
             try:
                 getattr(self._hooks, name)(self.timeline, *more)
-            # whatever it is, it is no fault of the exchange
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - a failing hook must not fail the exchange
                 log_failure(name, error)
 
 
 def _has_two_ends(headers: Headers) -> bool:
-    """How responses are smuggled.
+    """Return whether a head is ambiguous about the length of its body.
 
-    Some HTTP libraries pick one of the ends, and use the connection again.
+    Responses are smuggled so. Some HTTP libraries choose one end, and use the connection again.
     """
     lengths = {length.strip() for length in headers.get("content-length", "").split(",")} - {""}
     return len(lengths) > 1 or bool(lengths and "transfer-encoding" in headers)
 
 
 def _forget_frames(error: BaseException) -> None:
-    """In the frames of an HTTP library lie the headers that it sends, key included, and error
-    reporters print locals.
+    """Remove the tracebacks of an error and of its causes.
+
+    Frames of an HTTP library hold the headers that it sends, with the key, and error reporters
+    print the variables of frames.
     """
     links: list[BaseException | None] = [error]
     for link in links:

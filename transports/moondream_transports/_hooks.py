@@ -1,7 +1,8 @@
-"""What can be watched of an exchange: hooks for metrics, and the log.
+"""Hooks for metrics and traces, and the log.
 
-The log is `moondream_transports`, one line a hook: a retry at level INFO, all else at DEBUG.
-Neither it nor a timeline has a key, a question or a picture."""
+The logger `moondream_transports` writes one line for each hook: retries at level INFO, all else at
+DEBUG. Neither the log nor a timeline has a key, a question or an image.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +14,26 @@ from sansio_moondream import Metadata, MoondreamError
 
 
 class Timeline(Struct, eq=False, weakref=True):
-    """How one exchange went, filled in as it goes. Moments are in seconds of `time.monotonic()`;
-    None has not come.
+    """The moments of one exchange, in seconds of `time.monotonic()`. None has not happened yet.
 
-    One exchange has one timeline, the same in each call of a hook: a `WeakKeyDictionary` may have
-    it as the key to what is yours.
+    All hooks of one exchange get the same timeline. It can be a key of a `WeakKeyDictionary`.
 
     Attributes:
-        skill, url: what was asked, and where. A URL never has a key.
-        opened_at: the request was about to leave.
-        connected_at: the connection stood; None where the HTTP library does not tell. Like the next
-            two, of the latest attempt.
-        head_at, status_code: the head of the response was there.
-        first_event_at: the first event was given out.
-        completed_at: the answer was complete; None if it never was.
-        ended_at: the connection was closed, or given back.
-        request_id: the server's, as far as it is known at the end.
-        error: what ended the exchange before its end: a `MoondreamError`, or what was raised in the
-            reader's own block. None also where the reader left early.
-        attempts: how many were begun; more than 1 only where `Client(..., retries=...)` is given.
-        model: as the request names it; None is the server's choice.
-        streamed: whether the answer was asked for as it is made; otherwise it comes whole.
-        metadata: what came beside the answer, tokens among it, once that is complete.
+        skill, url: of the request. The URL never has a key.
+        opened_at: the request was about to be sent.
+        connected_at: the connection was established. It is None if the HTTP library does not report
+            it. This moment and the next two fields belong to the latest attempt.
+        head_at, status_code: the head of the response arrived.
+        first_event_at: the first event was returned.
+        completed_at: the answer was complete.
+        ended_at: the connection was closed or returned to its pool.
+        request_id: the server's id of the request, set at the end.
+        error: what ended the exchange: a `MoondreamError`, or an error of the reader's own block.
+            It is None if the answer is complete, and if the reader left early.
+        attempts: how many were begun. More than 1 only with `Client(..., retries=...)`.
+        model: of the request. None is the server's choice.
+        streamed: whether the request asked for a streamed answer.
+        metadata: of the complete answer, with the numbers of tokens.
     """
 
     skill: str
@@ -54,7 +53,7 @@ class Timeline(Struct, eq=False, weakref=True):
     metadata: Metadata | None = None
 
     def __str__(self) -> str:
-        """For the log: what is known by now."""
+        """Return what is known by now, for the log."""
         latest = max(
             moment
             for moment in (self.opened_at, self.head_at, self.first_event_at, self.ended_at)
@@ -66,64 +65,63 @@ class Timeline(Struct, eq=False, weakref=True):
         if self.request_id is not None:
             parts.append(f"request id {self.request_id}")
         if self.ended_at is not None:
-            parts.append(
-                "complete"
-                if self.completed_at is not None
-                else type(self.error).__name__
-                if self.error
-                else "left early"
-            )
+            ending = type(self.error).__name__ if self.error else "left early"
+            parts.append(ending if self.completed_at is None else "complete")
         return ", ".join(parts)
 
 
 class Hooks:
-    """Override what you want to know. A client calls each from the exchange's own thread or task,
-    at most once an exchange; but `on_retry` once for each attempt that failed and is followed by
-    another, and `on_head` once for each that got so far.
+    """Watch the exchanges of a client: override the methods that you need.
 
-    They should be quick: the exchange waits for them. What a hook raises is logged, and the
-    exchange goes on."""
+    The client calls each method in the thread or task of the exchange, at most once an exchange.
+    Only `on_head` and `on_retry` are called once for each attempt. The exchange waits for a hook,
+    so it should be quick. An error of a hook is logged, and does not end the exchange.
+    """
 
     def on_start(self, timeline: Timeline) -> None:
-        """The request is about to leave."""
+        """Called before the request is sent."""
 
     def on_head(self, timeline: Timeline) -> None:
-        """The head of the response is there."""
+        """Called when the head of a response has arrived."""
 
     def on_first_event(self, timeline: Timeline) -> None:
-        """The first event is about to be given out."""
+        """Called before the first event is returned."""
 
     def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
-        """Attempt number `timeline.attempts` failed with `error`; in so many seconds the request is
-        sent again.
+        """Called when attempt number `timeline.attempts` has failed with `error`.
+
+        The request is sent again after `seconds`.
         """
 
     def on_end(self, timeline: Timeline) -> None:
-        """The exchange is over: complete, failed, or left early by its reader."""
+        """Called when the exchange has ended: complete, failed, or left early by its reader."""
 
 
 def log(what: str, timeline: Timeline) -> None:
-    """Nobody listens to a log whose module was never imported, and importing it takes longer than
-    all of this package.
-    """
+    """Log one step of an exchange."""
+    # Nobody reads a log whose module was never imported, and its import is slow.
     if (logging := sys.modules.get("logging")) is not None:
         logging.getLogger("moondream_transports").debug("%s: %s", what, timeline)
 
 
 def log_retry(timeline: Timeline, error: MoondreamError, seconds: float) -> None:
-    """As `log`, where people look who do not follow each exchange: it may cost them money."""
+    """Log a retry, at a higher level than other steps, because it may cost money."""
     if (logging := sys.modules.get("logging")) is not None:
-        fault = type(error).__name__ + (
-            f", status {timeline.status_code}" if timeline.status_code is not None else ""
-        )
-        words = "retry: %s at %s, attempt %d failed (%s), the next in %.3f s"
+        reason = type(error).__name__
+        if timeline.status_code is not None:
+            reason += f", status {timeline.status_code}"
         logging.getLogger("moondream_transports").info(
-            words, timeline.skill, timeline.url, timeline.attempts, fault, seconds
+            "retry: %s at %s, attempt %d failed (%s), the next in %.3f s",
+            timeline.skill,
+            timeline.url,
+            timeline.attempts,
+            reason,
+            seconds,
         )
 
 
 def log_failure(hook: str, error: Exception) -> None:
-    """The hook that was called has raised that."""
+    """Log the error of a hook."""
     import logging
 
     logging.getLogger("moondream_transports").error(

@@ -30,7 +30,7 @@ from sansio_moondream import (
     TLSError,
 )
 
-from ._deadlines import after, sooner
+from ._deadlines import after, earlier
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Progress:
         self._library = library
         self._timeouts = timeouts
         self._end = after(timeouts.total)
-        self._deadline = sooner(after(timeouts.connect), self._end)
+        self._deadline = earlier(after(timeouts.connect), self._end)
 
     def left(self) -> float | None:
         """Seconds until the deadline; never 0, which for a socket means not to wait at all."""
@@ -130,7 +130,7 @@ class Progress:
         ):
             return False
         self.connected_at = monotonic()
-        self._deadline = sooner(after(self._timeouts.first_event), self._end)
+        self._deadline = earlier(after(self._timeouts.first_event), self._end)
         return True
 
     def limit(self, event: str, info: dict[str, Any]) -> None:

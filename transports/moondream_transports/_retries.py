@@ -1,22 +1,23 @@
-"""Whether a request is sent again, and when: pure, with no clock, no sleep and no chance of its
-own.
+"""Retries: whether and when a request is sent again. Pure: no clock, sleep or randomness.
 
-1. What was certainly not answered is sent again, and what the server asks for: no connection
-   (ConnectError, ConnectTimeout), and 408, 429 and 5xx. A server that says the same in a 200 counts
-   as well: RateLimitError, ServerError.
-2. What may be running is not, as it would be billed twice: FirstEventTimeout, ConnectionLost,
-   TotalTimeout. A kept connection that the server had closed is ConnectionLost too, as nothing
-   tells it from one that broke under a request that was taken.
-3. What would only come again is not: TLSError, every other answer, and what contradicts the
-   protocol.
-4. A wait is never shorter than the backoff, nor than what `Retry-After` asks for. So a date that is
-   past, a 0, and what is neither seconds nor a date make it no shorter: clocks differ, and a server
-   that sends those must not be asked in a tight loop.
-5. Where `Retry-After` asks for more than `max_retry_after`, the fault stands: whoever comes earlier
-   than that is refused again.
-6. The backoff doubles from `initial_backoff` up to `max_backoff`; half of it is certain and half is chance ("equal jitter" in
-   https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). "Full jitter" spreads crowds a little better, but with
-   the few attempts of a request that costs money, one that comes next to at once is an attempt lost.
+1. A request is sent again if it was certainly not answered, or if the server asks for it: no
+   connection (ConnectError, ConnectTimeout), and status 408, 429 and 5xx. The same error of a
+   server in a 200 counts as well: RateLimitError, ServerError.
+2. A request that may be running is not sent again, because it would be billed twice:
+   FirstEventTimeout, ConnectionLost, TotalTimeout. A pooled connection that the server had closed
+   is ConnectionLost too. It cannot be distinguished from one that broke after the server took the
+   request.
+3. A request that would fail again is not sent again: TLSError, every other status, and a violation
+   of the protocol.
+4. A wait is never shorter than the backoff, nor than `Retry-After`. A date in the past, a 0 and an
+   invalid value do not shorten it: clocks differ, and a server that sends those values must not be
+   asked in a tight loop.
+5. If `Retry-After` is longer than `max_retry_after`, the error is final: an earlier attempt would
+   be refused.
+6. The backoff doubles from `initial_backoff` to `max_backoff`. By default half of it is random
+   ("equal jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+   "Full jitter" spreads many clients a little better, but it may retry at once, and so waste one of
+   the few attempts.
 """
 
 from __future__ import annotations
@@ -34,37 +35,38 @@ from sansio_moondream import (
     ServerError,
 )
 
-_MOST_DOUBLINGS = 1000  # a float has no more
+_MAX_DOUBLINGS = 1000  # a float has no more
 
 
 class RetryPolicy(Struct, frozen=True):
-    """When a client sends a request again that failed before its first event. `Client(...,
-    retries=RetryPolicy())` turns it on.
+    """Decide when a client sends a request again that failed before its first event.
 
-    For another rule make a subclass, override `wait`, and call this one for the rest.
+    `Client(..., retries=RetryPolicy())` turns retries on. For another rule write a subclass that
+    overrides `wait`.
 
     Attributes:
-        attempts: in all, the first one included.
-        initial_backoff, max_backoff: seconds that the backoff begins with, doubling at each
-            attempt, and goes up to. A wait is between half of it and all of it.
-        max_retry_after: the longest `Retry-After`, in seconds, that is waited for; where it asks
-            for more, the fault is raised.
-        seed: makes the jitter the same each time, for tests; without one it is random, as many
-            clients at once need it.
+        max_attempts: of one request, the first one included.
+        initial_backoff: seconds before the second attempt. The backoff doubles at each attempt.
+        max_backoff: seconds that the backoff does not exceed.
+        max_retry_after: the longest `Retry-After`, in seconds, that the client waits for. For a
+            longer one the error is raised.
+        jitter: the random share of the backoff, from 0 to 1. Many clients at once need it.
 
-    Raises ValueError for fewer than one attempt, and for seconds that are not finite or below 0.
+    Raises ValueError for fewer than one attempt, for seconds that are not finite or negative, and
+    for a jitter that is not from 0 to 1.
     """
 
-    attempts: int = 3
+    max_attempts: int = 3
     initial_backoff: float = 0.5
     max_backoff: float = 8.0
     max_retry_after: float = 60.0
-    seed: int | None = None
+    jitter: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
+        if self.max_attempts < 1:
             raise ValueError(
-                f"attempts should be 1 or more, the first one included, not {self.attempts!r}"
+                "max_attempts should be 1 or more, the first attempt included,"
+                f" not {self.max_attempts!r}"
             )
         for name in ("initial_backoff", "max_backoff", "max_retry_after"):
             value = getattr(self, name)
@@ -72,62 +74,57 @@ class RetryPolicy(Struct, frozen=True):
                 raise ValueError(
                     f"{name} should be a finite number of seconds, 0 or above, not {value!r}"
                 )
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter should be a number from 0 to 1, not {self.jitter!r}")
 
     def wait(
-        self, error: MoondreamError, attempt: int, now: float, chance: float = 1.0
+        self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
     ) -> float | None:
-        """How many seconds to wait before the request is sent again; None gives up.
+        """Return the seconds to wait before the request is sent again, or None to give up.
 
-        `error` ended attempt number `attempt` (the first is 1) before its first event; `now` is the
-        moment in seconds of `time.time()`, for a `Retry-After` that is a date; `chance` is a random
-        number from 0 to 1, which a policy with a seed does not look at."""
-        if attempt >= self.attempts or not _may_pass(error):
+        Args:
+            error: it ended the attempt before the first event.
+            attempt: its number. The first is 1.
+            now: seconds of `time.time()`, for a `Retry-After` that is a date.
+            random: a random number from 0 to 1. 1 makes the longest wait.
+        """
+        if attempt >= self.max_attempts or not _is_retryable(error):
             return None
-        asked = _asked_for(error, now) if isinstance(error, APIError) else 0.0
-        if asked > self.max_retry_after:
+        retry_after = _retry_after(error, now) if isinstance(error, APIError) else 0.0
+        if retry_after > self.max_retry_after:
             return None
-        return max(self._backoff(attempt, chance), asked)
-
-    def _backoff(self, attempt: int, chance: float) -> float:
-        if self.seed is not None:
-            from random import Random  # imports much, so only where it is used
-
-            chance = Random(f"{self.seed}, {attempt}").random()
-        longest = min(
-            self.initial_backoff * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS), self.max_backoff
-        )
-        return longest / 2 * (1 + chance)
+        doublings = min(attempt - 1, _MAX_DOUBLINGS)
+        backoff = min(self.initial_backoff * 2.0**doublings, self.max_backoff)
+        return max(backoff * (1 - self.jitter * (1 - random)), retry_after)
 
 
-def _may_pass(error: MoondreamError) -> bool:
+def _is_retryable(error: MoondreamError) -> bool:
     if isinstance(error, APIError) and error.status_code == 408:
         return True
     return isinstance(error, ConnectError | ConnectTimeout | RateLimitError | ServerError)
 
 
-def _asked_for(error: APIError, now: float) -> float:
-    """Seconds from now that `Retry-After` gives (RFC 9110, section 10.2.3);
-
-    0 where it gives none.
-    """
+def _retry_after(error: APIError, now: float) -> float:
+    """Return the seconds of `Retry-After` (RFC 9110, section 10.2.3), or 0 without a valid one."""
     if error.retry_after is not None:
         return error.retry_after
     value = "" if error.headers is None else error.headers.get("retry-after", "")
     if value.isascii() and value.isdigit():
-        return inf  # of so many digits that the core does not read it
-    moment = _moment(value)
-    return 0.0 if moment is None else moment - now
+        return inf  # it has more digits than the core reads
+    date = _parse_date(value)
+    return 0.0 if date is None else date - now
 
 
-def _moment(date: str) -> float | None:
-    """An HTTP date as seconds of `time.time()`, in each of the three forms that a recipient has to
-    take (RFC 9110, section 5.6.7).
+def _parse_date(date: str) -> float | None:
+    """Return an HTTP date as seconds of `time.time()`.
+
+    A recipient has to accept three formats (RFC 9110, section 5.6.7).
     """
     from datetime import UTC
-    from email.utils import parsedate_to_datetime  # imports much, so only where it is used
+    from email.utils import parsedate_to_datetime  # a slow import
 
     try:
         moment = parsedate_to_datetime(date)
-    except (ValueError, OverflowError, IndexError):  # no date, a day 99, a year of 20 digits
+    except (ValueError, OverflowError, IndexError):  # not a date, day 99, or a year of 20 digits
         return None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,18 +1,19 @@
-"""What a transport is, and how long it may take.
+"""The contract of a transport, and the timeouts that it heeds.
 
-A transport sends one `HTTPRequest` and hands over the response's body as it comes. It knows nothing
-of the protocol inside: it does not follow redirects, decompress, retry, or take an error status for
-an exception. What it raises:
+A transport sends one `HTTPRequest` and returns the body of the response as it arrives. It knows
+nothing of the protocol inside: it does not follow redirects, decompress, retry, or raise for an
+error status. It raises:
 
-    ConnectError, TLSError    there was no connection; with the HTTP library's own exception as the cause
-    ConnectTimeout              ... within `timeouts.connect`
-    builtin TimeoutError        no head within `timeouts.first_event`, or no bytes within `read(timeout)`: which of its deadlines
-                                that was, only the client knows, and names it
-    ConnectionLost              the connection broke after it stood, or the body stopped short of what its head announced
-    RemoteProtocolError         what came is not HTTP
+    ConnectError, TLSError    there is no connection; the cause is the exception of the HTTP library
+    ConnectTimeout            there is none within `timeouts.connect`
+    builtin TimeoutError      no head within `timeouts.first_event`, or no bytes within
+                              `read(timeout)`; the client knows which of its deadlines that was
+    ConnectionLost            the connection broke, or the body is shorter than its head announced
+    RemoteProtocolError       the response is not HTTP
 
-A transport whose time is not the machine's has it as `clock`, with a method `monotonic`: deadlines
-count on that, then."""
+A transport that does not use the clock of the machine has an attribute `clock` with a method
+`monotonic`. The client counts its deadlines on it.
+"""
 
 from __future__ import annotations
 
@@ -27,20 +28,22 @@ HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
 
 class Timeouts(Struct, frozen=True):
-    """How long each part of an exchange may take, in seconds; None waits for ever. Passing one
-    closes the connection.
+    """How long each part of an exchange may take, in seconds. None is no limit.
+
+    When a timeout has passed, the connection is closed.
 
     Attributes:
-        connect: until the connection stands: name look-up, wait for a place in a pool, proxy and
-            TLS included. ConnectTimeout.
-        first_event: from then on until the first event: sending the request, the server's queue,
-            and the whole answer where it is not streamed. FirstEventTimeout.
-        idle: without a single byte, after the first event or in the body of an error. IdleTimeout.
-        total: from when the stream is opened until the answer is complete, the time its reader
-            takes included; it is what ends an answer that never stops dribbling. TotalTimeout.
+        connect: to establish the connection, with name look-up, wait for a place in a pool, proxy
+            and TLS. ConnectTimeout.
+        first_event: from the connection to the first event, with sending the request, the server's
+            queue, and the complete answer if it is not streamed. FirstEventTimeout.
+        idle: without a byte, after the first event or in the body of an error. IdleTimeout.
+        total: from the opening of the stream to the complete answer, with the time that the reader
+            takes. It ends an answer that trickles for ever. TotalTimeout.
 
-    Only time spent waiting counts for the first three, so a slow reader is not a slow server.
-    Raises ValueError for what is neither None nor above 0."""
+    Only time spent waiting counts for the first three: a slow reader is not a slow server.
+    Raises ValueError for a timeout that is neither None nor above 0.
+    """
 
     connect: float | None = 10.0
     first_event: float | None = 60.0
@@ -52,12 +55,13 @@ class Timeouts(Struct, frozen=True):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(
-                    f"{name} should be a number of seconds above 0, or None to wait for ever, not {value!r}"
+                    f"{name} should be a number of seconds above 0, or None for no limit,"
+                    f" not {value!r}"
                 )
 
 
 class ByteStream(Protocol):
-    """The response to one request, its head read: what a `Transport` gives."""
+    """The response to one request, after its head was read."""
 
     @property
     def status_code(self) -> int: ...
@@ -67,44 +71,44 @@ class ByteStream(Protocol):
 
     @property
     def connected_at(self) -> float | None:
-        """When the connection stood, as `time.monotonic()` has it;
+        """When the connection was established, in seconds of `time.monotonic()`.
 
-        None where the HTTP library does not tell.
+        It is None if the HTTP library does not report it.
         """
         ...
 
     def read(self, timeout: float | None) -> bytes:
-        """The next bytes of the body, as soon as there are any, undecoded but for the HTTP framing;
-        b"" at its end.
+        """Return the next bytes of the body as soon as there are any, or b"" at its end.
 
-        Raises the builtin TimeoutError after `timeout` seconds without any, ConnectionLost,
-        RemoteProtocolError. Nothing is read after any of them."""
+        Only the HTTP framing is removed. Raises the builtin TimeoutError after `timeout` seconds
+        without a byte, ConnectionLost or RemoteProtocolError. The client does not read again after
+        an error.
+        """
         ...
 
     def close(self) -> None:
-        """Give the connection back if the body was read to its end, else close it, at once.
+        """Return the connection to its pool if the body was read completely, or close it at once.
 
-        May repeat; does not raise.
+        It does not raise. Further calls do nothing.
         """
         ...
 
 
 class Transport(Protocol):
-    """Sends requests. One transport may be used by several threads at once."""
+    """Send requests. Several threads may use one transport at once."""
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> ByteStream:
         """Send `request` and wait for the head of its response.
 
-        Heed `connect` and `first_event`, neither of which is longer than `total`; and `total`,
-        counted from this call, where the HTTP library lets you. What is raised stands at the top of
-        this module."""
+        Heed `connect` and `first_event`. Neither is longer than `total`, which counts from this
+        call: heed it too if the HTTP library allows it. The errors are listed at the top of this
+        module.
+        """
         ...
 
 
 class AsyncByteStream(Protocol):
-    """The response to one request, its head read: what an `AsyncTransport` gives. All as in
-    `ByteStream`, but to be awaited.
-    """
+    """The async twin of `ByteStream`."""
 
     @property
     def status_code(self) -> int: ...
@@ -118,16 +122,16 @@ class AsyncByteStream(Protocol):
     async def read(self, timeout: float | None) -> bytes: ...
 
     async def aclose(self) -> None:
-        """As `ByteStream.close`. It closes at once even in a task that is being cancelled."""
+        """Do as `ByteStream.close`, at once even in a task that is being cancelled."""
         ...
 
 
 class AsyncTransport(Protocol):
-    """Sends requests from tasks of one event loop.
+    """Send requests from the tasks of one event loop.
 
-    Nothing of it stays open between two calls: no task group, no cancel scope.
+    No task group and no cancel scope stays open between two calls.
     """
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncByteStream:
-        """As `Transport.send`. Cancelled, it closes the connection."""
+        """Do as `Transport.send`. Close the connection on cancellation."""
         ...

@@ -41,7 +41,7 @@ from sansio_moondream import (
     TLSError,
 )
 
-from ._deadlines import after, sooner
+from ._deadlines import after, earlier
 from ._transport import Timeouts
 
 _READ_AT_ONCE = 64 * 1024
@@ -61,7 +61,7 @@ class Progress:
         self.connected_at: float | None = None
         self._timeouts = timeouts
         self._end = after(timeouts.total)
-        self._deadline = sooner(after(timeouts.connect), self._end)
+        self._deadline = earlier(after(timeouts.connect), self._end)
         self._fresh: float | None = None  # the deadline was just set, so this is what is left
         self._socket: socket.socket | None = None
 
@@ -80,7 +80,7 @@ class Progress:
     def connected(self, sock: socket.socket) -> None:
         self._socket = sock
         self.connected_at = monotonic()
-        self._deadline = sooner(after(self._timeouts.first_event), self._end)
+        self._deadline = earlier(after(self._timeouts.first_event), self._end)
 
     def wait_for(self, timeout: float | None) -> None:
         """Set a new deadline."""

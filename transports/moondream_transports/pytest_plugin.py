@@ -1,18 +1,19 @@
-"""A pytest plugin for programs that use Moondream; nothing of it is on before it is asked for.
+"""A pytest plugin for programs that use Moondream.
 
-Turn it on in the topmost `conftest.py`, with `pytest_plugins =
+Turn it on in the topmost `conftest.py` with `pytest_plugins =
 ["moondream_transports.pytest_plugin"]`, or with `pytest -p moondream_transports.pytest_plugin`.
-What there is then: `pytest --fixtures`, docs/recordings.md, and
-docs/test-with-fragmented-streams.md.
+`pytest --fixtures`, docs/recordings.md and docs/test-with-fragmented-streams.md describe it.
 
-PYTEST_DONT_REWRITE: nothing here asserts, and pytest would warn where this was imported before it.
+PYTEST_DONT_REWRITE: nothing here asserts, and pytest warns about a plugin that is already imported.
 """
 
-from ._pytest_fragmentations import Fragmentations, FragmentedRecording
+from ._plugin.fragmentations import Fragmentations, FragmentedRecording
 
 __all__ = ["Fragmentations", "FragmentedRecording"]
 
 pytest_plugins = [
-    "moondream_transports._pytest_fragmentations",
-    "moondream_transports._pytest_recordings",
+    "moondream_transports._plugin.fragmentations",
+    "moondream_transports._plugin.recordings",
+    "moondream_transports._plugin._async.fixtures",
+    "moondream_transports._plugin._sync.fixtures",
 ]

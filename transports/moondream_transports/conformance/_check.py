@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from time import monotonic
 
 from moondream_transports import AsyncTransport, Transport
-from moondream_transports._event_loop import in_trio
+from moondream_transports._concurrency import in_trio
 
 from ._backend import Backend, run_without_a_loop
 from ._case import Case, Unexpected, in_words, shortened

@@ -1,18 +1,18 @@
-"""The surface of the documented Python SDK on this library: `from moondream_transports import sdk
-as md` in place of `import moondream as md`.
+"""The surface of the documented Python SDK on this library.
+
+Write `from moondream_transports import sdk as md` in place of `import moondream as md`.
 
     model = md.vl(api_key="...")
     for chunk in model.query(image, "What is this?", stream=True)["answer"]:
         print(chunk, end="", flush=True)
 
-What differs from the official package is in docs/from-the-official-sdk.md.
+docs/from-the-official-sdk.md lists the differences from the official package.
 """
 
 from typing import Any, NoReturn
 
-from ._async_model import AsyncVL, avl
-from ._calls import Base64EncodedImage, SamplingSettings, SpatialRef
-from ._model import VL, vl
+from ._async.model import AsyncVL, avl
+from ._inputs import Base64EncodedImage, SamplingSettings, SpatialRef
 from ._outputs import (
     CaptionOutput,
     ChatMessage,
@@ -25,6 +25,7 @@ from ._outputs import (
     SegmentOutput,
     SegmentUpdate,
 )
+from ._sync.model import VL, vl
 
 __all__ = [
     "VL",

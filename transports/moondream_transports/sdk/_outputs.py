@@ -1,4 +1,4 @@
-"""The dictionaries that the documented SDK gives, made from results and events."""
+"""The dictionaries of the documented SDK, made from results and events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ G = TypeVar("G", Texts, AsyncTexts)
 
 
 class Region(TypedDict):
-    """A box, in fractions of the picture."""
+    """A box, in fractions of the image."""
 
     x_min: float
     y_min: float
@@ -38,21 +38,21 @@ class Region(TypedDict):
 
 
 class Place(TypedDict):
-    """A point, in fractions of the picture."""
+    """A point, in fractions of the image."""
 
     x: float
     y: float
 
 
 class CaptionOutput(TypedDict, Generic[G]):
-    """A caption whole, or chunk by chunk."""
+    """A complete caption, or a generator of its chunks."""
 
     caption: str | G
     request_id: str | None
 
 
 class QueryOutput(TypedDict, Generic[G]):
-    """An answer whole, or chunk by chunk."""
+    """A complete answer, or a generator of its chunks."""
 
     answer: str | G
     reasoning: NotRequired[dict[str, Any]]
@@ -69,7 +69,7 @@ class ChatMessage(TypedDict):
 
 
 class ChatOutput(TypedDict, Generic[G]):
-    """A message whole, or the chunks of its text."""
+    """A complete message, or a generator of the chunks of its text."""
 
     message: ChatMessage | G
     finish_reason: str | None
@@ -77,7 +77,7 @@ class ChatOutput(TypedDict, Generic[G]):
 
 
 class SegmentOutput(TypedDict):
-    """An outline: the path lies in its box."""
+    """An outline. The coordinates of its path are relative to its box."""
 
     path: str
     bbox: NotRequired[Region]
@@ -86,9 +86,7 @@ class SegmentOutput(TypedDict):
 
 
 class SegmentUpdate(TypedDict, total=False):
-    """One of the dictionaries of a streamed outline: the box, a chunk of the coarse path, or the
-    end.
-    """
+    """An update of a streamed outline: the box, a chunk of the coarse path, or the end."""
 
     bbox: Region | None
     chunk: str
@@ -99,38 +97,37 @@ class SegmentUpdate(TypedDict, total=False):
 
 
 class DetectOutput(TypedDict):
-    """The boxes of what was looked for."""
+    """The boxes of the objects that were found."""
 
     objects: list[Region]
     request_id: str | None
 
 
 class PointOutput(TypedDict):
-    """The centres of what was looked for."""
+    """The centres of the objects that were found."""
 
     points: list[Place]
     request_id: str | None
 
 
 class Output(dict[str, Any]):
-    """A dictionary that what streams into it can know without keeping it: a ring would keep a
-    stream open that was dropped.
+    """A dictionary that its generator refers to weakly.
+
+    A cycle of references would keep a stream open after both were dropped.
     """
 
     __slots__ = ("__weakref__",)
 
 
 class Form(NamedTuple):
-    """What becomes of an answer: of a whole one, and of each event of one that is streamed (None:
-    nothing).
-    """
+    """How to convert a complete result, and an event of a streamed one (to None: skip it)."""
 
     whole: Callable[[Any], dict[str, Any]]
     part: Callable[[Event], Any]
 
 
-def beside(result: Result) -> dict[str, Any]:
-    """What is known beside a text when it has come to its end."""
+def _metadata(result: Result) -> dict[str, Any]:
+    """Return the fields that are known only at the end of the answer."""
     known: dict[str, Any] = {"request_id": result.metadata.request_id}
     if isinstance(result, ChatResult):
         known["finish_reason"] = result.metadata.finish_reason or "stop"
@@ -143,10 +140,9 @@ def beside(result: Result) -> dict[str, Any]:
 
 
 def output_for(name: str, request: Request[Any]) -> Output:
-    """Of a streamed answer.
+    """Return the dictionary of a streamed answer.
 
-    What `beside` will tell has its names there from the beginning, so that nobody sees a dictionary
-    grow.
+    The fields of `_metadata` are None at first, so that the keys of the dictionary never change.
     """
     later = {
         "chat": ["finish_reason"],
@@ -156,20 +152,19 @@ def output_for(name: str, request: Request[Any]) -> Output:
 
 
 def complete(output: weakref[Output] | None, event: Event) -> None:
-    """Put in what is known at the end, if that is it and the dictionary is still wanted."""
-    wanted = None if output is None else output()
-    if wanted is not None and isinstance(event, Completed):
-        wanted.update(
-            {name: value for name, value in beside(event.result).items() if name in wanted}
-        )
+    """Set the fields that are known at the end, if `event` is the end and the dictionary exists."""
+    target = None if output is None else output()
+    if target is not None and isinstance(event, Completed):
+        known = _metadata(event.result)
+        target.update({name: value for name, value in known.items() if name in target})
 
 
 def _query(result: QueryResult) -> dict[str, Any]:
-    return {"answer": result.text, **beside(result)}
+    return {"answer": result.text, **_metadata(result)}
 
 
 def _caption(result: CaptionResult) -> dict[str, Any]:
-    return {"caption": result.text, **beside(result)}
+    return {"caption": result.text, **_metadata(result)}
 
 
 def _chat(result: ChatResult) -> dict[str, Any]:
@@ -178,20 +173,23 @@ def _chat(result: ChatResult) -> dict[str, Any]:
         message["reasoning"] = result.reasoning.text
         if result.reasoning.grounding:
             message["reasoning_details"] = {"grounding": _grounding(result.reasoning)}
-    return {"message": message, **beside(result)}
+    return {"message": message, **_metadata(result)}
 
 
 def _segment(result: SegmentResult) -> dict[str, Any]:
     box = {} if result.bbox is None else {"bbox": _region(result.bbox)}
-    return {"path": result.path, **box, **_parse_error(result), **beside(result)}
+    return {"path": result.path, **box, **_parse_error(result), **_metadata(result)}
 
 
 def _detect(result: DetectResult) -> dict[str, Any]:
-    return {"objects": [_region(box) for box in result.objects], **beside(result)}
+    return {"objects": [_region(box) for box in result.objects], **_metadata(result)}
 
 
 def _point(result: PointResult) -> dict[str, Any]:
-    return {"points": [{"x": point.x, "y": point.y} for point in result.points], **beside(result)}
+    return {
+        "points": [{"x": point.x, "y": point.y} for point in result.points],
+        **_metadata(result),
+    }
 
 
 def _text(event: Event) -> str | None:
@@ -211,7 +209,7 @@ def _update(event: Event) -> dict[str, Any] | None:
                 "bbox": box,
                 "completed": True,
                 **_parse_error(result),
-                **beside(result),
+                **_metadata(result),
             }
         case _:
             return None

@@ -1,0 +1,245 @@
+"""The stream of one answer: it pulls bytes from a transport while its events are taken.
+
+1. Entering the stream sends the request. A missing connection or head is raised there. Every other
+   error is raised after the events that arrived before it.
+2. The connection is closed or returned to its pool as soon as an error is raised or the block is
+   left. What was decoded stays available.
+3. With a `RetryPolicy`, an error before the first event may be followed by a wait and another
+   attempt. The connection of the failed attempt is closed before the wait.
+4. After the last event the stream reads the rest of the HTTP framing, for a short time, so that the
+   connection can be used again.
+5. Nothing stays open between two events: no generator, lock or cancel scope. A transport may
+   keep a timer until it is closed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Generic
+
+from moondream_transports._client._shared import AsyncSleep
+from moondream_transports._concurrency import AsyncFlag, async_close_soon
+from moondream_transports._exchange import Exchange, R
+from moondream_transports._transport import AsyncByteStream, AsyncTransport, Timeouts
+from sansio_moondream import (
+    FINISHED,
+    NEED_DATA,
+    Event,
+    HTTPRequest,
+    LocalProtocolError,
+    MoondreamError,
+    State,
+    TextDelta,
+)
+
+
+class AsyncClientStream(Generic[R]):
+    """The answer to one request. Enter it with `async with`, and iterate over its events.
+
+    `AsyncClient.stream` makes it. Iterating raises the errors of `sansio_moondream`, each after the
+    events before it. `.partial` of an error has everything that arrived. Use a stream in one
+    task; another task may call `aclose`. An open stream that is garbage-collected closes itself
+    with a ResourceWarning.
+    """
+
+    _connection: AsyncByteStream | None = None
+    _retry_wait: AsyncFlag | None = None
+    _is_closed = False  # by `aclose`, perhaps in another task: there is no further attempt
+
+    def __init__(
+        self, transport: AsyncTransport, exchange: Exchange[R], sleep: AsyncSleep | None = None
+    ) -> None:
+        self._transport = transport
+        self._exchange = exchange
+        self._sleep = sleep
+
+    @property
+    def snapshot(self) -> R | None:
+        """The result of all that has arrived so far. It is None before the head of the response."""
+        return self._exchange.decoder.snapshot
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request, or None while it is unknown."""
+        return self._exchange.decoder.request_id
+
+    async def result(self) -> R:
+        """Read the rest of the answer, drop its events, and return the complete result.
+
+        Raises the errors that iterating raises.
+        """
+        while self._exchange.decoder.state is not State.COMPLETED:
+            await anext(self)
+        return self._exchange.decoder.result()
+
+    def text(self) -> AsyncIterator[str]:
+        """Iterate over only the text of a query, a caption or a chat, chunk by chunk.
+
+        Raises the errors that iterating over the events raises.
+        """
+        return _Texts(self)
+
+    async def aclose(self) -> None:
+        """Close the connection at once, or return it to its pool if the body was read completely.
+
+        Further calls do nothing.
+        """
+        self._is_closed = True
+        if self._retry_wait is not None:
+            self._retry_wait.set()
+        await self._close(None)
+
+    async def __aenter__(self) -> AsyncClientStream[R]:
+        request, timeouts = self._exchange.open()
+        try:
+            if (seconds := await self._send(request, timeouts)) is not None:
+                await self._retry(seconds)
+        except BaseException as error:
+            self._exchange.close(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None and self._exchange.decoder.state is State.COMPLETED:
+                await self._drain()
+        finally:
+            await self._close(error)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        exchange = self._exchange
+        while True:  # each pass but the last ends in a retry
+            try:
+                for ready in exchange.ready:
+                    return ready
+                # While the body is read, an empty `ready` means that all data is decoded.
+                is_reading = (
+                    self._connection is not None and exchange.decoder.state is State.READING_EVENTS
+                )
+                event = NEED_DATA if is_reading else exchange.next_event()
+                while event is NEED_DATA:
+                    connection = self._open_connection()
+                    try:
+                        exchange.receive(await connection.read(exchange.read_timeout()))
+                    except (MoondreamError, TimeoutError) as error:
+                        exchange.receive_error(error)
+                    event = exchange.next_event()
+                if event is not FINISHED:
+                    return event
+                await self._drain()
+            except BaseException as error:
+                # Without a connection the stream was never open, or another task is closing it.
+                seconds = None if self._connection is None else exchange.retry_delay(error)
+                if seconds is None:
+                    await self._close(error)
+                    raise
+            else:
+                await self._close(None)
+                raise StopAsyncIteration
+            await self._retry(seconds)
+
+    async def _send(self, request: HTTPRequest, timeouts: Timeouts) -> float | None:
+        """Make one attempt, up to the head of the response.
+
+        Returns the seconds to wait before a retry, or None if the head arrived.
+        """
+        try:
+            connection = await self._transport.send(request, timeouts)
+        except (MoondreamError, TimeoutError) as failure:
+            self._exchange.receive_error(failure)
+            try:
+                self._exchange.next_event()  # raises the error
+            except MoondreamError as error:
+                if (seconds := self._exchange.retry_delay(error)) is None:
+                    raise
+                return seconds
+            raise
+        self._connection = connection
+        self._exchange.receive_head(
+            connection.status_code, connection.headers, connection.connected_at
+        )
+        return None
+
+    async def _retry(self, seconds: float | None) -> None:
+        """Close the last connection, wait, and send the request again, until a head arrives.
+
+        Raises the error that is not followed by another attempt.
+        """
+        connection, self._connection = self._connection, None
+        self._retry_wait = flag = AsyncFlag()
+        try:
+            if connection is not None:
+                await connection.aclose()
+            while seconds is not None and not self._is_closed:
+                await (self._sleep or flag.wait)(seconds)
+                if not self._is_closed:
+                    seconds = await self._send(*self._exchange.retry())
+            if self._is_closed:
+                await self._close(None)
+                self._open_connection()  # raises: there is none
+        except BaseException as error:
+            self._exchange.close(error)
+            raise
+
+    async def _drain(self) -> None:
+        with suppress(MoondreamError, TimeoutError):
+            timeout = self._exchange.drain_timeout()
+            while timeout is not None and self._connection is not None:
+                data = await self._connection.read(timeout)
+                timeout = self._exchange.drain_timeout(len(data)) if data else None
+
+    def _open_connection(self) -> AsyncByteStream:
+        if self._connection is None:
+            raise LocalProtocolError(
+                "the stream is not open: it is open inside its `async with` block,"
+                " until it is closed or raises an error"
+            )
+        return self._connection
+
+    async def _close(self, error: BaseException | None) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.aclose()
+            finally:
+                self._exchange.close(error)
+
+    def __del__(self) -> None:
+        if self._connection is not None:
+            warnings.warn(
+                f"{self!r} was never closed: use it in an `async with` statement",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+            async_close_soon(self.aclose)
+
+    def __repr__(self) -> str:
+        is_open = "" if self._connection is None else ", open"
+        return f"<{type(self).__name__}, {self._exchange.decoder.state.value}{is_open}>"
+
+
+class _Texts:
+    """Iterate over texts without a generator, which would stay open if it is left early."""
+
+    def __init__(self, events: AsyncIterator[Event]) -> None:
+        self._events = events
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        while not isinstance(event := await anext(self._events), TextDelta):
+            pass
+        return event.text

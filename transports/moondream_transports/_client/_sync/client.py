@@ -1,0 +1,213 @@
+# Generated from ../_async/client.py by `make generate`; do not edit.
+"""The client: it sends requests through a `Transport`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import Any, Literal
+
+from moondream_transports._client._shared import Picture, Sleep, SpatialRefs
+from moondream_transports._client._sync.stream import ClientStream
+from moondream_transports._clock import RealClock
+from moondream_transports._exchange import Exchange, R
+from moondream_transports._hooks import Hooks
+from moondream_transports._retries import RetryPolicy
+from moondream_transports._transport import Timeouts, Transport
+from sansio_moondream import (
+    CaptionRequest,
+    CaptionResult,
+    ChatMessage,
+    ChatRequest,
+    ChatResult,
+    DetectRequest,
+    DetectResult,
+    Endpoint,
+    Limits,
+    PointRequest,
+    PointResult,
+    QueryRequest,
+    QueryResult,
+    Request,
+    SegmentRequest,
+    SegmentResult,
+    Settings,
+    encode_image,
+)
+
+
+class Client:
+    """Ask a Moondream server.
+
+    `stream` gives events as they arrive, `send` the complete result. `query`, `caption`, `segment`,
+    `detect`, `point` and `chat` build a request and `send` it. They encode their image where they
+    are called; encode a large image beforehand with `encode_image`. All methods raise the errors of
+    `sansio_moondream`, whatever the transport. Several threads may share a client.
+
+    Args:
+        transport: sends the requests. The caller closes it.
+        endpoint: address and key of the server.
+        timeouts: how long each part of an exchange may take.
+        limits: of the decoder's buffers.
+        hooks: are called as each exchange proceeds.
+        retries: when to send a request again. By default the client never does, because a request
+            that is sent twice may be billed twice.
+        sleep: waits between two attempts. A test with its own clock gives one. Closing the stream
+            interrupts only the default one.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        endpoint: Endpoint,
+        *,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        hooks: Hooks | None = None,
+        retries: RetryPolicy | None = None,
+        sleep: Sleep | None = None,
+    ) -> None:
+        self._transport = transport
+        self._endpoint = endpoint
+        self._timeouts = timeouts or Timeouts()
+        self._limits = limits
+        self._hooks = hooks
+        self._retries = retries
+        clock: Any = getattr(transport, "clock", None)
+        self._now = monotonic if clock is None else clock.monotonic
+        if sleep is None and not isinstance(clock, RealClock):
+            sleep = getattr(clock, "sleep", None)
+        self._sleep = sleep
+
+    def stream(
+        self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None
+    ) -> ClientStream[R]:
+        """Stream the answer. The request is sent when the stream is entered with `with`.
+
+        `extra_body` is described in `Request.to_http`.
+        """
+        return self._stream(request, True, extra_body)
+
+    def send(self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None) -> R:
+        """Return the complete result. The answer is not streamed."""
+        with self._stream(request, False, extra_body) as stream:
+            return stream.result()
+
+    def query(
+        self,
+        *,
+        question: str,
+        image: Picture | None = None,
+        reasoning: bool | None = None,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> QueryResult:
+        """Send a `QueryRequest`. `image` is anything that `encode_image` takes."""
+        request = QueryRequest(
+            question=question,
+            image=None if image is None else encode_image(image),
+            reasoning=reasoning,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+        return self.send(request)
+
+    def caption(
+        self,
+        *,
+        image: Picture,
+        length: Literal["short", "normal", "long"] | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> CaptionResult:
+        """Send a `CaptionRequest`. `image` is anything that `encode_image` takes."""
+        encoded = encode_image(image)
+        return self.send(
+            CaptionRequest(image=encoded, length=length, settings=settings, model=model)
+        )
+
+    def segment(
+        self,
+        *,
+        image: Picture,
+        object: str,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> SegmentResult:
+        """Send a `SegmentRequest`. `image` is anything that `encode_image` takes."""
+        request = SegmentRequest(
+            image=encode_image(image),
+            object=object,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+        return self.send(request)
+
+    def detect(
+        self,
+        *,
+        image: Picture,
+        object: str,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> DetectResult:
+        """Send a `DetectRequest`. `image` is anything that `encode_image` takes."""
+        encoded = encode_image(image)
+        return self.send(
+            DetectRequest(image=encoded, object=object, settings=settings, model=model)
+        )
+
+    def point(
+        self,
+        *,
+        image: Picture,
+        object: str,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> PointResult:
+        """Send a `PointRequest`. `image` is anything that `encode_image` takes."""
+        request = PointRequest(
+            image=encode_image(image),
+            object=object,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+        return self.send(request)
+
+    def chat(
+        self,
+        *,
+        messages: Iterable[ChatMessage | Mapping[str, object]],
+        reasoning: bool | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> ChatResult:
+        """Send a `ChatRequest`."""
+        return self.send(
+            ChatRequest(messages=messages, reasoning=reasoning, settings=settings, model=model)
+        )
+
+    def _stream(
+        self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None
+    ) -> ClientStream[R]:
+        exchange = Exchange(
+            request,
+            self._endpoint,
+            stream,
+            extra_body,
+            timeouts=self._timeouts,
+            limits=self._limits,
+            hooks=self._hooks,
+            retries=self._retries,
+            now=self._now,
+        )
+        return ClientStream(self._transport, exchange, self._sleep)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"

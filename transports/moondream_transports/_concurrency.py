@@ -1,0 +1,147 @@
+"""Primitives that cannot be generated: each is a pair, `AsyncX` or `async_x` and its sync twin.
+
+The async ones work on asyncio and trio. A running event loop has been imported, so its module is
+taken from `sys.modules`, and neither library is imported here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+_closing: set[object] = set()  # asyncio holds its tasks only weakly
+
+
+def in_trio() -> bool:
+    """Return whether trio runs the caller. Otherwise it is asyncio, if any event loop does."""
+    trio = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_run()
+
+
+def sleep(seconds: float) -> None:
+    """Sleep. For 0 seconds it returns at once."""
+    if seconds:
+        time.sleep(seconds)
+
+
+async def async_sleep(seconds: float) -> None:
+    """Sleep. Other tasks run meanwhile, for 0 seconds too."""
+    module = sys.modules["trio" if in_trio() else "asyncio"]
+    await module.sleep(seconds)
+
+
+class Flag:
+    """Interrupt the wait of another thread."""
+
+    def __init__(self) -> None:
+        import threading  # many programs never wait
+
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """End the wait, and all later ones."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Return when the flag is set, or after that time."""
+        self._event.wait(seconds)
+
+
+class AsyncFlag:
+    """Interrupt the wait of another task in the same event loop."""
+
+    def __init__(self) -> None:
+        self._event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event()
+
+    def set(self) -> None:
+        """End the wait, and all later ones."""
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when the flag is set, or after that time."""
+        if in_trio():
+            with sys.modules["trio"].move_on_after(seconds):
+                await self._event.wait()
+        else:
+            with suppress(TimeoutError):
+                async with sys.modules["asyncio"].timeout(seconds):
+                    await self._event.wait()
+
+
+def close_soon(close: Callable[[], None]) -> None:
+    """Close from a finalizer, where the async twin cannot wait for it."""
+    close()
+
+
+def async_close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
+    """Call `aclose` in a new task of the running event loop, from where nothing can be awaited.
+
+    Without a running loop nothing is done: the connection went with the loop that it belonged to.
+    """
+
+    async def close() -> None:
+        with suppress(Exception):
+            await aclose()
+
+    if in_trio():
+        sys.modules["trio"].lowlevel.spawn_system_task(close)
+    elif (asyncio := sys.modules.get("asyncio")) is not None:
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+            coroutine: Coroutine[Any, Any, None] = close()
+            task = loop.create_task(coroutine)
+            _closing.add(task)
+            task.add_done_callback(_closing.discard)
+
+
+class Alarm:
+    """Call `ring` in the running loop of asyncio when a wait takes too long.
+
+    It is made for many short waits: setting it only notes a moment. The timer of the loop is moved
+    only when it goes off, or where it would go off too late. trio has no such timer.
+    """
+
+    def __init__(self, ring: Callable[[], object]) -> None:
+        self._loop: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
+        self._ring = ring
+        self._at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.rang = False
+
+    def set(self, seconds: float | None) -> None:
+        """Ring after that time from now, or never for None."""
+        if seconds is None:
+            self._at = None
+            return
+        self._at = at = self._loop.time() + seconds
+        if self._timer is None or at < self._timer.when():
+            self._start(at)
+
+    def clear(self) -> None:
+        """End the wait. The timer stays for the next one."""
+        self._at = None
+
+    def stop(self) -> None:
+        """Cancel the timer: there is no next wait."""
+        self._at = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _start(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._go_off, at)
+
+    def _go_off(self, at: float) -> None:
+        self._timer = None
+        if self._at is not None and self._at > at:
+            self._start(self._at)
+        elif self._at is not None:
+            self.rang = True
+            self._ring()

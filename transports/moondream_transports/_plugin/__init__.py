@@ -1,0 +1,1 @@
+"""The inside of `moondream_transports.pytest_plugin`."""

@@ -1,0 +1,78 @@
+# Generated from ../_async/transport.py by `make generate`; do not edit.
+"""Record what passes through another transport, and change nothing of it.
+
+1. Reads, deadlines, errors and closing are those of the other transport. The recording has what the
+   client saw of them, and when.
+2. An exchange is saved once, when it has ended: the body was complete, an error was raised, or the
+   client left. It is saved in the call in which that happens. Errors of `save` are raised there.
+3. `sansio_moondream.recording` describes what a recording leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from moondream_transports._clock import RealClock
+from moondream_transports._transport import ByteStream, Timeouts, Transport
+from moondream_transports.recording._recorder import Save, SharedRecorder
+from sansio_moondream import Headers, HTTPRequest
+from sansio_moondream.recording import Recorder
+
+
+class RecordingTransport:
+    """Send requests through another transport, and save a `Recording` of each exchange.
+
+    Args:
+        transport: sends the requests. The caller closes it.
+        save: is called with each `Recording`. It may be a `RecordingFolder`.
+        secrets: texts to mask in recordings. The key in the headers of a request is always masked.
+
+    `send` raises ValueError, before it sends anything, for a request whose body is not JSON.
+    """
+
+    def __init__(self, transport: Transport, save: Save, secrets: Collection[str] = ()) -> None:
+        self._transport = transport
+        self._save = save
+        self._secrets = secrets
+        self.clock: Any = getattr(transport, "clock", None) or RealClock()
+
+    def send(self, request: HTTPRequest, timeouts: Timeouts) -> RecordingStream:
+        """Do as `Transport.send`."""
+        now = self.clock.monotonic
+        recorder = SharedRecorder(Recorder(request, self._secrets, now=now()), self._save, now)
+        try:
+            stream = self._transport.send(request, timeouts)
+        except BaseException as error:
+            recorder.receive_error(error)
+            raise
+        return RecordingStream(stream, recorder)
+
+
+class RecordingStream:
+    """The response of a `RecordingTransport`."""
+
+    def __init__(self, stream: ByteStream, recorder: SharedRecorder) -> None:
+        self._stream = stream
+        self._recorder = recorder
+        self.status_code = stream.status_code
+        self.headers = Headers(stream.headers).multi_items()  # an iterator can be read only once
+        self.connected_at = stream.connected_at
+        recorder.receive_head(self.status_code, self.headers)
+
+    def read(self, timeout: float | None) -> bytes:
+        """Do as `ByteStream.read`."""
+        try:
+            data = self._stream.read(timeout)
+        except BaseException as error:
+            self._recorder.receive_error(error)
+            raise
+        self._recorder.receive_data(data)
+        return data
+
+    def close(self) -> None:
+        """Do as `ByteStream.close`."""
+        try:
+            self._stream.close()
+        finally:
+            self._recorder.leave()

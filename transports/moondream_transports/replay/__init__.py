@@ -1,0 +1,22 @@
+"""Replay recordings: stores, players, and other fragmentations of a recorded body."""
+
+from sansio_moondream.testing import BreakAt
+
+from ._async.transport import AsyncReplayStream, AsyncReplayTransport
+from ._fragmentation import Fragmentation
+from ._player import Player
+from ._store import NoRecording, Source, Store
+from ._sync.transport import ReplayStream, ReplayTransport
+
+__all__ = [
+    "AsyncReplayStream",
+    "AsyncReplayTransport",
+    "BreakAt",
+    "Fragmentation",
+    "NoRecording",
+    "Player",
+    "ReplayStream",
+    "ReplayTransport",
+    "Source",
+    "Store",
+]

@@ -1,0 +1,154 @@
+"""The recordings of a replay: which of them answers a request, and which were used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Generator, Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import TypeAlias, cast
+
+from moondream_transports.recording._files import AnyPath, read_lines, recordings_in
+from sansio_moondream import HTTPRequest
+from sansio_moondream.recording import (
+    Chunk,
+    Ending,
+    Line,
+    Match,
+    Recording,
+    RecordingHeader,
+    find_matches,
+)
+from sansio_moondream.testing import BreakAt
+
+from ._fragmentation import (
+    End,
+    Fragmentation,
+    break_lines,
+    chunk_sizes,
+    end_lines,
+    fragment_lines,
+)
+from ._player import Player
+
+Source: TypeAlias = Recording | AnyPath
+
+
+class NoRecording(LookupError):
+    """No recording answers the request.
+
+    It is not a `MoondreamError`, so that a test that lacks a recording fails.
+    """
+
+
+class Store:
+    """Recordings in the order in which they are played. Each is a value or a file.
+
+    Several threads may call `answer`.
+    """
+
+    def __init__(
+        self,
+        recordings: Iterable[Source] | AnyPath,
+        speed: float | None,
+        match: Match,
+        fragmentation: Fragmentation | Collection[int],
+        seed: int,
+        break_at: BreakAt | None,
+        once: bool,
+    ) -> None:
+        if speed is not None and not speed > 0:
+            raise ValueError(f"speed should be above 0, or None to play at once, not {speed!r}")
+        self._speed = speed
+        self._match = match
+        self._fragmentation = fragmentation
+        self._seed = seed
+        self._break_at = break_at
+        self._once = once
+        given = (
+            [recordings]
+            if isinstance(recordings, str) or not isinstance(recordings, Iterable)
+            else recordings
+        )
+        self._sources = tuple(_each(given))
+        self._headers = [_header(source) for source in self._sources]
+        self._lock = Lock()
+        self._played: Counter[int] = Counter()
+        self.misses: list[NoRecording] = []
+
+    @property
+    def unused(self) -> tuple[Recording | Path, ...]:
+        """The recordings that were never played."""
+        return tuple(
+            source for place, source in enumerate(self._sources) if not self._played[place]
+        )
+
+    def answer(self, request: HTTPRequest) -> Player:
+        """Return a player of the recording that answers a request. Raises NoRecording."""
+        asked = RecordingHeader.of(request)
+        with self._lock:
+            place = self._choose(asked)
+            number = self._played.total()
+            self._played[place] += 1
+        return self._play(self._sources[place], number)
+
+    def _choose(self, asked: RecordingHeader) -> int:
+        matches = find_matches(asked, self._headers, self._match)
+        left = [place for place in matches.found if not (self._once and self._played[place])]
+        if left:
+            return min(left, key=self._played.__getitem__)  # they take turns
+        message = f"no recording answers {asked.method} {asked.path} (match: {self._match.value})"
+        if matches.found:
+            number = len(matches.found)
+            message += f": all matching recordings ({number}) were played, each once"
+        elif matches.nearest is None:
+            message += ": there are no recordings"
+        else:
+            nearest = self._sources[matches.nearest]
+            name = repr(nearest) if isinstance(nearest, Recording) else str(nearest)
+            message += "\n  ".join([f"; the nearest is {name}, where", *matches.differences])
+        miss = NoRecording(message)
+        self.misses.append(miss)
+        raise miss
+
+    def _play(self, source: Recording | Path, number: int) -> Player:
+        file = _lines(source)
+        header = cast("RecordingHeader", next(file))
+        lines = end_lines(cast("Iterator[Chunk | Ending]", file))
+        if self._break_at is not None and self._break_at.before_head:
+            lines = iter((End(header.seconds, self._break_at.error),))
+            header = RecordingHeader(header.method, header.path)
+        elif self._break_at is not None:
+            lines = break_lines(lines, self._break_at)
+        if (sizes := chunk_sizes(self._fragmentation, self._seed, number)) is not None:
+            lines = fragment_lines(lines, sizes)
+        return Player(header, lines, self._speed, file.close)
+
+
+def _lines(source: Recording | Path) -> Generator[Line, None, None]:
+    if isinstance(source, Path):
+        return read_lines(source)
+    return _held_lines(source)
+
+
+def _held_lines(recording: Recording) -> Generator[Line, None, None]:
+    yield recording.header
+    yield from recording.chunks
+    yield recording.ending
+
+
+def _each(recordings: Iterable[Source]) -> Iterator[Recording | Path]:
+    for source in recordings:
+        if isinstance(source, Recording):
+            yield source
+        elif (path := Path(source)).is_dir():
+            yield from recordings_in(path)
+        else:
+            yield path
+
+
+def _header(source: Recording | Path) -> RecordingHeader:
+    lines = _lines(source)
+    header = cast("RecordingHeader", next(lines))
+    lines.close()
+    return header

@@ -1,0 +1,285 @@
+"""The async surface: `avl`, its model, and the generators of a streamed answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, cast
+from weakref import ref as weakref
+
+from moondream_transports import (
+    AsyncClient,
+    AsyncClientStream,
+    AsyncTransport,
+    Hooks,
+    RetryPolicy,
+    Timeouts,
+)
+from moondream_transports._concurrency import async_close_soon
+from moondream_transports._defaults import async_default_transport
+from moondream_transports.sdk._inputs import (
+    Base64EncodedImage,
+    Picture,
+    SamplingSettings,
+    SpatialRef,
+    chat_settings,
+    encoded,
+    extra_body,
+    make_endpoint,
+)
+from moondream_transports.sdk._outputs import (
+    FORMS,
+    AsyncTexts,
+    CaptionOutput,
+    ChatOutput,
+    DetectOutput,
+    Output,
+    PointOutput,
+    QueryOutput,
+    SegmentOutput,
+    SegmentUpdate,
+    complete,
+    output_for,
+)
+from sansio_moondream import (
+    CaptionRequest,
+    ChatRequest,
+    DetectRequest,
+    Event,
+    Limits,
+    PointRequest,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+)
+
+T = TypeVar("T")
+
+
+def avl(
+    api_key: str | None = None,
+    endpoint: str | None = None,
+    local: bool = False,
+    model: str | None = None,
+    *,
+    transport: AsyncTransport | None = None,
+    timeouts: Timeouts | None = None,
+    limits: Limits | None = None,
+    hooks: Hooks | None = None,
+    retries: RetryPolicy | None = None,
+    allow_insecure_key: bool = False,
+) -> AsyncVL:
+    """Make a model behind an endpoint. The default endpoint is the cloud's.
+
+    Args:
+        api_key, endpoint, local, model: as in the documented SDK.
+        transport: sends the requests. The default one opens a connection for each request.
+        timeouts, limits, hooks, retries: see `AsyncClient`.
+        allow_insecure_key: see `Endpoint`.
+
+    Raises ValueError for `local=True`, and for a key that would be sent over plain http.
+    """
+    client = AsyncClient(
+        transport or async_default_transport(),
+        make_endpoint(api_key, endpoint, local, allow_insecure_key),
+        timeouts=timeouts,
+        limits=limits,
+        hooks=hooks,
+        retries=retries,
+    )
+    return AsyncVL(client, model)
+
+
+class AsyncVL:
+    """The documented methods, and the dictionaries that they return.
+
+    Each method raises the errors of `sansio_moondream`. With `stream=True` the call sends the
+    request, and the answer is an async generator. Close it with `aclose()`, or drop it, to stop the
+    answer.
+    """
+
+    def __init__(self, client: AsyncClient, model: str | None = None) -> None:
+        self._client = client
+        self._model = model
+
+    def encode_image(self, image: Picture) -> Base64EncodedImage:
+        """Encode an image once for several requests."""
+        return Base64EncodedImage(encoded(image).data_url)
+
+    async def caption(
+        self,
+        image: Picture,
+        length: Literal["normal", "short", "long"] = "normal",
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+    ) -> CaptionOutput[AsyncTexts]:
+        """Describe an image. `["caption"]` is text, or an async generator of its chunks."""
+        request = CaptionRequest(image=encoded(image), length=length, model=self._model)
+        output: CaptionOutput[AsyncTexts] = await self._ask(request, settings, stream, "caption")
+        return output
+
+    async def query(
+        self,
+        image: Picture | None = None,
+        question: str | None = None,
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+        reasoning: bool = False,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+    ) -> QueryOutput[AsyncTexts]:
+        """Ask a question. `["answer"]` is text, or an async generator of its chunks."""
+        if question is None:
+            raise ValueError("question parameter is required")
+        request = QueryRequest(
+            question=question,
+            image=None if image is None else encoded(image),
+            reasoning=reasoning or None,
+            spatial_refs=spatial_refs,
+            model=self._model,
+        )
+        output: QueryOutput[AsyncTexts] = await self._ask(request, settings, stream, "answer")
+        return output
+
+    async def chat(
+        self,
+        messages: Iterable[Mapping[str, Any]],
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+        reasoning: bool | None = None,
+    ) -> ChatOutput[AsyncTexts]:
+        """Continue a conversation.
+
+        `["message"]` is the next message, or an async generator of the chunks of its text.
+        """
+        request = ChatRequest(
+            messages=messages,
+            reasoning=reasoning,
+            settings=chat_settings(settings),
+            model=self._model,
+        )
+        output: ChatOutput[AsyncTexts] = await self._ask(request, None, stream, "message")
+        return output
+
+    async def segment(
+        self,
+        image: Picture,
+        object: str,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+        stream: bool = False,
+        settings: SamplingSettings | None = None,
+    ) -> SegmentOutput | AsyncGenerator[SegmentUpdate, None]:
+        """Outline an object.
+
+        Returns a dictionary, or an async generator of updates. The last one has `["completed"]`.
+        """
+        request = SegmentRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+        )
+        if stream:
+            return AsyncParts(await self._open(request, settings), FORMS["segment"].part)
+        output: SegmentOutput = await self._send(request, settings)
+        return output
+
+    async def detect(
+        self, image: Picture, object: str, settings: SamplingSettings | None = None
+    ) -> DetectOutput:
+        """Find the boxes of all such objects."""
+        request = DetectRequest(image=encoded(image), object=object, model=self._model)
+        output: DetectOutput = await self._send(request, settings)
+        return output
+
+    async def point(
+        self,
+        image: Picture,
+        object: str,
+        settings: SamplingSettings | None = None,
+        spatial_refs: Iterable[SpatialRef] | None = None,
+    ) -> PointOutput:
+        """Find the centres of all such objects."""
+        request = PointRequest(
+            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+        )
+        output: PointOutput = await self._send(request, settings)
+        return output
+
+    async def aclose(self) -> None:
+        """Do nothing: no connection is open between two calls. Close your own transport."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _ask(
+        self, request: Request[Any], settings: SamplingSettings | None, stream: bool, name: str
+    ) -> Any:
+        """Return the answer, or a dictionary with a generator of its text as field `name`."""
+        if not stream:
+            return await self._send(request, settings)
+        opened = await self._open(request, settings)
+        output = output_for(name, request)
+        output[name] = AsyncParts(opened, FORMS[request.skill].part, output)
+        output["request_id"] = opened.request_id
+        return output
+
+    async def _send(self, request: Request[Any], settings: SamplingSettings | None) -> Any:
+        result = await self._client.send(request, extra_body=extra_body(settings))
+        return FORMS[request.skill].whole(result)
+
+    async def _open(
+        self, request: Request[Any], settings: SamplingSettings | None
+    ) -> AsyncClientStream[Any]:
+        stream = self._client.stream(request, extra_body=extra_body(settings))
+        return await stream.__aenter__()
+
+
+class AsyncParts(AsyncGenerator[T, None]):
+    """Yield the parts of an answer as they arrive.
+
+    `aclose`, an exception or dropping it ends it, like an async generator. It is a class because a
+    generator that was never started cannot close the stream that it reads. Fields that are known
+    only at the end of the answer are added to `output`.
+    """
+
+    def __init__(
+        self,
+        stream: AsyncClientStream[Any],
+        part: Callable[[Event], Any],
+        output: Output | None = None,
+    ) -> None:
+        self._stream = stream
+        self._part = part
+        self._output = None if output is None else weakref(output)
+        self._is_over = False
+
+    async def asend(self, value: None) -> T:
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            async for event in self._stream:
+                complete(self._output, event)
+                if (part := self._part(event)) is not None:
+                    return cast(T, part)
+        except BaseException:
+            await self.aclose()
+            raise
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def athrow(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> T:
+        await self.aclose()
+        raise typ if val is None else val
+
+    async def aclose(self) -> None:
+        self._is_over = True
+        await self._stream.aclose()
+
+    def __del__(self) -> None:
+        if not self._is_over:
+            async_close_soon(self.aclose)

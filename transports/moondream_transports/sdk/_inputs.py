@@ -1,0 +1,61 @@
+"""The arguments of the documented methods, converted for requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sansio_moondream import EncodedImage, Endpoint, Settings, encode_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SpatialRef: TypeAlias = Iterable[float]
+SamplingSettings: TypeAlias = Mapping[str, Any]
+Picture: TypeAlias = "Image.Image | Base64EncodedImage | EncodedImage | bytes | str"
+
+# The settings of a chat that the official package passes on.
+_CHAT_SETTINGS = frozenset({"temperature", "top_p", "max_tokens"})
+
+
+@dataclass(frozen=True, repr=False)
+class Base64EncodedImage:
+    """An image as a data URL, for several requests. `encode_image` of a model makes it."""
+
+    image_url: str
+
+    def __repr__(self) -> str:
+        return f"Base64EncodedImage(<{len(self.image_url):,} characters>)"
+
+
+def encoded(image: Picture) -> EncodedImage:
+    """Encode an image. Raises the errors of `sansio_moondream.encode_image`."""
+    if isinstance(image, Base64EncodedImage):
+        return EncodedImage(image.image_url)
+    return encode_image(image)
+
+
+def chat_settings(settings: SamplingSettings | None) -> Settings | None:
+    """Return the settings of a chat. Others are ignored, as the official package does."""
+    known = {name: value for name, value in (settings or {}).items() if name in _CHAT_SETTINGS}
+    return Settings(**known) if known else None
+
+
+def extra_body(settings: SamplingSettings | None) -> dict[str, Any]:
+    """Return the settings as a field of the request. The server decides which of them it takes."""
+    return {} if settings is None else {"settings": dict(settings)}
+
+
+def make_endpoint(
+    api_key: str | None, endpoint: str | None, local: bool, allow_insecure_key: bool
+) -> Endpoint:
+    """Make the endpoint of a model. Raises ValueError for `local=True`."""
+    if local:
+        raise ValueError(
+            "local=True loads a model into this process. The official package does that, this"
+            " library does not. Run a server of your own and give its address:"
+            ' endpoint="http://localhost:2020/v1"'
+        )
+    url: dict[str, Any] = {} if endpoint is None else {"url": endpoint}
+    return Endpoint(**url, api_key=api_key, allow_insecure_key=allow_insecure_key)
