@@ -124,11 +124,7 @@ def read(
 def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read:
     """In every fragmentation, or in some, if it is long."""
     whole = read([raw], eof=eof, request=request)
-<<<<<<< ours
-    fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw, max_offsets=200)
-=======
-    cuttings: Iterable[tuple[str, list[bytes]]] = every_cutting(raw, most=120)
->>>>>>> theirs
+    fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw, max_offsets=120)
     if len(raw) > 1000:
         sizes = (97, 4096, MAX_HEAD_BYTES - 1, MAX_HEAD_BYTES, MAX_HEAD_BYTES + 1)
         ends = range(len(raw) - 12, len(raw))

@@ -37,7 +37,7 @@ def test_one(moondream_transport):
 FAULT = """
 @pytest.fixture
 def moondream_options():
-    return {"fault": BreakAt(ConnectionLost("broke"), after_events=1)}
+    return {"break_at": BreakAt(ConnectionLost("broke"), after_events=1)}
 """
 LARGE = " and another moon" * 20_000  # more than the disk of `FULL_DISK` takes
 

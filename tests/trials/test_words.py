@@ -80,7 +80,7 @@ def test_match_as_a_string_fails_at_the_first_request() -> None:
 )
 def test_cut_as_a_string_fails_at_the_first_request() -> None:
     """Number 27."""
-    transport = replay(cut="whole")
+    transport = replay(fragmentation="whole")
     if transport is not None:
         with Client(transport, ENDPOINT).stream(QUERY) as stream:
             assert stream.result().text == "A moon"
