@@ -117,11 +117,8 @@ def test_a_sample_depends_on_seed_and_text_only():
 
 
 def test_mutants_of_the_core_compile():
-    mutants = [
-        mutant
-        for path in sorted((ROOT / "sansio_moondream").rglob("*.py"))
-        for mutant in mutants_of(path.name, path.read_text("utf-8"))
-    ]
+    paths = sorted((ROOT / "sansio_moondream").rglob("*.py"))
+    mutants = [one for path in paths for one in mutants_of(path.name, path.read_text("utf-8"))]
     for mutant in sample(mutants, 1, 100):
         mutant.compiled()
 
@@ -137,10 +134,8 @@ class TestRun:
         return tmp_path
 
     def run(self, folder: Path, listed: list[tuple[str, str]]) -> subprocess.CompletedProcess[str]:
-        equivalents = [
-            {"module": "tiny", "line": line, "becomes": becomes, "reason": "it is a test"}
-            for line, becomes in listed
-        ]
+        about = {"module": "tiny", "reason": "it is a test"}
+        equivalents = [about | {"line": line, "becomes": new} for line, new in listed]
         program = f"""\
             import sys
             from tests.mutants.__main__ import Settings, Suite, run

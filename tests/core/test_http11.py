@@ -635,6 +635,13 @@ def test_malformed_chunks(bad: bytes, words: str):
         assert "secret" not in "".join(traceback.format_exception(seen.error))
 
 
+@pytest.mark.parametrize("footer", [b"XX", b"\r\r", b"\n\n"])
+def test_a_malformed_footer_among_plain_chunks(footer: bytes):
+    """The fast path takes chunks without extensions."""
+    seen = check(CHUNKED + b"7\r\nharvest\r\n4\r\nmoon" + footer + b"0\r\n\r\n")
+    assert (str(seen.error), seen.body) == (NOT + "malformed chunk footer", b"harvestmoon")
+
+
 # --- Limits
 
 

@@ -225,6 +225,16 @@ class TestLimit:
             is None
         )
 
+    def test_of_a_record_that_comes_in_one_chunk(self):
+        """The limit is so large that the fast path is on."""
+        limits = Limits(max_record_bytes=64 * 1024)
+        for beyond in (0, 1):
+            text = "x" * (64 * 1024 - len(delta("")) + 2 + beyond)
+            for chunks in ([delta(text), END], [delta("a"), delta(text), END], [delta(text) + END]):
+                outcome = run(QUERY, chunks, limits=limits)
+                assert type(outcome.error) is (LimitExceeded if beyond else type(None))
+                assert (text in texts(outcome)) is not bool(beyond)
+
     def test_comments_are_held_one_line_at_a_time(self):
         data = b": 12345678\n" * 20 + delta("a") + END
         assert check_fragmentations(QUERY, data, limits=Limits(max_record_bytes=80)).error is None

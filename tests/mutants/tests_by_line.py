@@ -24,8 +24,6 @@ class TestsByLine:
     test of the files that run it.
     """
 
-    __test__ = False
-
     def __init__(self, recorded: dict[str, Any]) -> None:
         """Take what `record` wrote, by test file."""
         self._seconds: dict[str, dict[str, float]] = {}
