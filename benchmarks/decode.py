@@ -20,8 +20,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import against
 import candidates
 import works
+from against_child import WORKS
 from candidates import FLOOR, OURS, PEERS, Run
 from works import FRAGMENTATIONS, Work
 
@@ -304,13 +306,21 @@ def main() -> None:
         help="a tenth of the work and fewer rounds: a look, not a measurement",
     )
     parts = ["query", "documented", "segment", "linear"]
-    names = [*candidates.ALL, *parts, *FRAGMENTATIONS]
+    names = list(dict.fromkeys([*candidates.ALL, *parts, *WORKS, *FRAGMENTATIONS]))
     only = f"candidates, works or fragmentations: {', '.join(names)}; the floor always runs"
     parser.add_argument("--only", nargs="+", default=[], choices=names, metavar="NAME", help=only)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object instead of tables"
     )
+    parser.add_argument(
+        "--against",
+        metavar="REVISION",
+        help="compare this checkout with another git revision of it, and measure nothing else",
+    )
     args = parser.parse_args()
+    if args.against:
+        against.report(args.against, args.only, args.rounds or 41, args.json)
+        return
 
     def chosen(names: Iterable[str]) -> list[str]:
         """Those of `names` that --only names, or all of them if it names none of this kind."""

@@ -117,7 +117,7 @@ class Reasoning(Struct, frozen=True):
     grounding: tuple[Grounding, ...] = ()
 
 
-class QueryResult(Struct, frozen=True):
+class QueryResult(Struct, frozen=True, repr_omit_defaults=True):
     """The answer to a question.
 
     `text` is the server's whole text where it gave one, else the deltas joined.
@@ -126,9 +126,10 @@ class QueryResult(Struct, frozen=True):
     text: str = ""
     reasoning: Reasoning | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
 
-class CaptionResult(Struct, frozen=True):
+class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
     """The description of an image.
 
     `text` is the server's whole text where it gave one, else the deltas joined.
@@ -136,6 +137,7 @@ class CaptionResult(Struct, frozen=True):
 
     text: str = ""
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
 
 class SegmentResult(Struct, frozen=True):
@@ -227,11 +229,12 @@ class SegmentResult(Struct, frozen=True):
         return cut_out(picture, self.mask(picture.size))
 
 
-class DetectResult(Struct, frozen=True):
+class DetectResult(Struct, frozen=True, repr_omit_defaults=True):
     """The boxes of all objects found, in fractions of the image."""
 
     objects: tuple[BBox, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
     def overlay(
         self, image: Image.Image, *, color: Color = "red", width: int | None = None
@@ -245,11 +248,12 @@ class DetectResult(Struct, frozen=True):
         return draw_boxes(image, self.objects, color=color, width=width)
 
 
-class PointResult(Struct, frozen=True):
+class PointResult(Struct, frozen=True, repr_omit_defaults=True):
     """The centres of all objects found, in fractions of the image."""
 
     points: tuple[Point, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
     def overlay(
         self, image: Image.Image, *, color: Color = "red", radius: int | None = None
@@ -263,12 +267,13 @@ class PointResult(Struct, frozen=True):
         return draw_points(image, self.points, color=color, radius=radius)
 
 
-class ChatResult(Struct, frozen=True):
+class ChatResult(Struct, frozen=True, repr_omit_defaults=True):
     """The assistant's next message. `reasoning` is None where none came."""
 
     text: str = ""
     reasoning: Reasoning | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
 
 Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult | ChatResult
