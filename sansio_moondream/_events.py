@@ -1,4 +1,4 @@
-"""What a stream gives while it runs: a closed union of events, and two signals of `next_event()`."""
+"""What a stream gives: a closed union of events, and two signals of `next_event()`."""
 
 from __future__ import annotations
 

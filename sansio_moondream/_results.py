@@ -120,7 +120,11 @@ class Reasoning(Struct, frozen=True):
 class QueryResult(Struct, frozen=True, repr_omit_defaults=True):
     """The answer to a question.
 
-    `text` is the server's whole text where it gave one, else the deltas joined.
+    Attributes:
+        text: the server's whole text if it sent one, else the deltas joined.
+        reasoning: None if none came.
+        metadata: what came with the answer.
+        partial: True in a snapshot of a stream that is not complete, and in an error's `.partial`.
     """
 
     text: str = ""
@@ -154,8 +158,8 @@ class SegmentResult(Struct, frozen=True):
             set.
         bbox: the box that the path lives in, in fractions of the image.
         parse_error: the server's words where the model wrote no valid path.
-        growing: True in a snapshot of a stream and in an error's `.partial`: the path may end in
-            the middle of a command or a number. What is not whole yet is not drawn.
+        partial: see `QueryResult`. A partial path may end in the middle of a command or a number,
+            which is not drawn.
     """
 
     path: str = ""
@@ -170,8 +174,11 @@ class SegmentResult(Struct, frozen=True):
             if len(self.path) <= 60
             else f"{self.path[:60]}… ({len(self.path)} characters)"
         )
-        growing = ", partial=True" if self.partial else ""
-        return f"SegmentResult(path={path!r}, bbox={self.bbox!r}, parse_error={self.parse_error!r}, metadata={self.metadata!r}{growing})"
+        partial = ", partial=True" if self.partial else ""
+        return (
+            f"SegmentResult(path={path!r}, bbox={self.bbox!r}, "
+            f"parse_error={self.parse_error!r}, metadata={self.metadata!r}{partial})"
+        )
 
     def polygons(self, size: tuple[int, int], *, tolerance: float = 0.1) -> tuple[Polygon, ...]:
         """The outline in a picture of `size` (width, height): points (x, y) in pixels, one tuple of

@@ -3,11 +3,11 @@
 How it works
 ============
 
-`receive_response` chooses a body by the head (`_wire/bodies.py`). `receive_data` inflates a chunk if
-it is compressed (`_wire/inflate.py`), and gives it to the body, which decodes it at once: bytes to
-records (`_wire/sse.py`), records to JSON messages (`_wire/json.py`), messages to events by the
-skill's builder (`_skills/`). The events are kept for `events()`, and so is the error that ends them.
-Ordinary streams take a shorter way through `_wire/fast_path.py`.
+`receive_response` chooses a body by the head (`_wire/response.py`). `receive_data` inflates a chunk
+if it is compressed (`_wire/inflate.py`) and gives it to the body (`_wire/bodies.py`), which decodes
+it at once: bytes to records (`_wire/sse.py`), records to JSON messages (`_wire/json.py`), messages
+to events by the skill's builder (`_skills/`). Ordinary messages take the fast path instead
+(`_wire/fast_path.py`). The events are kept for `events()`, and so is the error that ends them.
 
 Rules
 =====
@@ -19,8 +19,9 @@ Rules
 3. An answer is complete when its end-of-stream message has come. An end of input before it is
    `IncompleteStream`. A fault after it is ignored.
 4. After an error, each call of `events`, `next_event` and `result` raises that error again.
-5. Calls out of order raise `LocalProtocolError` and change nothing. Data after the end of the answer,
-   or after an error, is ignored: it must not matter whether it comes in the same chunk or the next.
+5. Calls out of order raise `LocalProtocolError` and change nothing. Data after the end of the
+   answer, or after an error, is ignored: it must not matter whether it comes in the same chunk or
+   the next.
 6. Nothing here blocks, waits, or reads a clock. One thread may use a stream at a time.
 
 `TRANSITIONS` is the machine as data. The diagram in docs/state-machine.md is made from it.
@@ -28,10 +29,10 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
-from functools import partial
-from typing import Any, Generic, TypeAlias
+from operator import length_hint
+from typing import Generic
 
 from ._errors import (
     ConnectionLost,
@@ -47,10 +48,9 @@ from ._requests.requests import Request
 from ._results import R
 from ._skills import BUILDERS
 from ._skills.builder import Builder
-from ._wire.bodies import Body, ErrorBody, JSONBody, UndecidedBody
-from ._wire.error_answers import api_error
-from ._wire.fast_path import event_stream_body
+from ._wire.bodies import Body
 from ._wire.inflate import Inflater
+from ._wire.response import Kind, open_response
 
 
 class State(Enum):
@@ -96,7 +96,12 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
     _S.FAILED: {},
 }
 
-_BodyFor: TypeAlias = Callable[[], Body]
+_TRIGGERS = {
+    Kind.EVENT_STREAM: _T.EVENT_STREAM,
+    Kind.JSON: _T.JSON,
+    Kind.UNNAMED: _T.UNNAMED,
+    Kind.ERROR: _T.ERROR_STATUS,
+}
 
 
 class ResponseStream(Generic[R]):
@@ -122,7 +127,7 @@ class ResponseStream(Generic[R]):
         self._error: MoondreamError | None = None
         self._ready: list[Event] = []  # decoded, and not in a batch yet
         self._batch: list[Event] = []  # what the current iterator gives
-        self._iterator: Any = iter(self._batch)
+        self._iterator: Iterator[Event] = iter(self._batch)
 
     @property
     def state(self) -> State:
@@ -159,44 +164,16 @@ class ResponseStream(Generic[R]):
         if status_code < 200:
             self._move(Trigger.INFORMATIONAL)
             return
-        parsed = Headers(headers)
-        coding = parsed.get("content-encoding", "").strip().lower().removeprefix("x-")
-        if coding in ("gzip", "deflate"):
-            self._inflater = Inflater(coding, self._limits)
-        error_of = partial(api_error, status_code, parsed, self._limits)
-        if status_code >= 300:
-            self._body = ErrorBody(error_of, self._limits)
-            self._move(Trigger.ERROR_STATUS)
+        headers = Headers(headers)
+        if status_code < 300:
+            self._builder = BUILDERS[self._skill](headers, self._limits)
+        try:
+            response = open_response(status_code, headers, self._builder, self._limits)
+        except RemoteProtocolError as error:
+            self._fail(error)
             return
-        self._builder = builder = BUILDERS[self._skill](parsed, self._limits)
-        json: _BodyFor = partial(JSONBody, builder, error_of, self._limits)
-        event_stream: _BodyFor = partial(event_stream_body, builder, error_of, self._limits)
-        media_type = parsed.get("content-type", "").partition(";")[0].strip().lower()
-        if coding not in ("", "identity", "gzip", "deflate"):
-            self._refuse(
-                f"the server sent a body with the content coding {shorten(coding, 40)!r}, "
-                "though identity was asked for"
-            )
-        elif status_code in (204, 205):
-            self._refuse(
-                f"the server answered {status_code}, which has no body, "
-                "where an answer was expected"
-            )
-        elif media_type == "text/event-stream":
-            self._body = event_stream()
-            self._move(Trigger.EVENT_STREAM)
-        elif _is_json(media_type):
-            self._body = json()
-            self._move(Trigger.JSON)
-        elif media_type in ("", "application/octet-stream"):
-            self._body = UndecidedBody(json, event_stream, self._limits)
-            self._move(Trigger.UNNAMED)
-        else:
-            self._refuse(
-                f"the server answered {status_code} with {shorten(media_type, 80)!r}, where "
-                "text/event-stream or application/json was expected: is this the address of a "
-                "Moondream server?"
-            )
+        self._body, self._inflater = response.body, response.inflater
+        self._move(_TRIGGERS[response.kind])
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Receive a chunk of the body, compressed as it was sent. An empty one is ignored.
@@ -235,8 +212,8 @@ class ResponseStream(Generic[R]):
         """Receive the fault that broke the transport.
 
         `events()` raises it after the events before it. An error of this library is raised as it
-        is; any other becomes the cause of a `ConnectionLost`. Ignored after the end of the answer or
-        of the input.
+        is; any other becomes the cause of a `ConnectionLost`. Ignored after the end of the answer
+        or of the input.
         """
         if not isinstance(error, MoondreamError):
             lost = ConnectionLost(
@@ -260,7 +237,7 @@ class ResponseStream(Generic[R]):
         if self._ready:
             # A list's iterator is the fastest there is. It also gives what is appended to its list,
             # until it has come to the end once.
-            if self._iterator.__length_hint__():
+            if length_hint(self._iterator):
                 self._batch += self._ready
             else:
                 self._batch = self._ready
@@ -314,15 +291,12 @@ class ResponseStream(Generic[R]):
         except MoondreamError as error:
             self._fail(error)
 
-    def _refuse(self, message: str) -> None:
-        self._fail(RemoteProtocolError(message))
-
     def _fail(self, error: MoondreamError) -> None:
         if error.partial is None:
             error.partial = self.snapshot
         if error.request_id is None:
             error.request_id = self.request_id
-        self._error = error.with_traceback(None)  # which would keep this stream alive
+        self._error = error
         self._move(Trigger.FAULT)
 
     def _move(self, trigger: Trigger) -> None:
@@ -332,12 +306,6 @@ class ResponseStream(Generic[R]):
 
     def _place(self) -> str:
         return f"{self._state.value}{', after the end of input' if self._ended else ''}"
-
-
-def _is_json(media_type: str) -> bool:
-    return media_type == "application/json" or (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    )
 
 
 def _then_raise(events: Iterator[Event], error: MoondreamError) -> Iterator[Event]:

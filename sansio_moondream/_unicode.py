@@ -1,7 +1,7 @@
 """Surrogates: the two UTF-16 units that stand for one character beyond U+FFFF.
 
-JSON can spell each of the two as an escape of its own (`\\ud83c\\udf19`), and some servers cut their
-text between them. Python strings can hold a lone surrogate, but UTF-8 cannot encode it.
+JSON can spell each of the two as an escape of its own (`\\ud83c\\udf19`), and some servers cut
+their text between them. Python strings can hold a lone surrogate, but UTF-8 cannot encode it.
 """
 
 from __future__ import annotations

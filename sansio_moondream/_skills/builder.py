@@ -2,8 +2,9 @@
 
 A builder takes the messages of one answer, gives the events of each, and holds the result.
 
-1. `add_message` takes a message of a stream, `add_answer` a whole JSON answer. `end_of_stream` marks
-   the end by protocol where that is no message. They set `result` when the answer is complete.
+1. `add_message` takes a message of a stream, `add_answer` a whole JSON answer. `end_of_stream`
+   marks the end by protocol where that is no message. They set `result` when the answer is
+   complete.
 2. A message is checked before any of it counts. A message that contradicts the protocol leaves the
    builder unchanged.
 3. A field that carries the answer must have the right type, else `Contradiction` is raised. A field

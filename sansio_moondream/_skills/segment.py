@@ -1,4 +1,4 @@
-"""Builder of a segmentation: a coarse box, chunks of a coarse path, then the refined path and box."""
+"""Builder of a segmentation: a coarse box, chunks of a coarse path, the refined path and box."""
 
 from __future__ import annotations
 

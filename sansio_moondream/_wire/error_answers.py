@@ -1,8 +1,8 @@
 """Error answers to exceptions.
 
-Servers and proxies report errors in these shapes: `{"error": {"message", "type", "param", "code"}}`,
-`{"error": "text", "detail": "text"}`, `{"detail": "text"}`, a list of validation errors in `detail`,
-`{"message": "text"}`, plain text, HTML, or nothing.
+Servers and proxies report errors in these shapes: `{"error": {"message", "type", "param",
+"code"}}`, `{"error": "text", "detail": "text"}`, `{"detail": "text"}`, a list of validation errors
+in `detail`, `{"message": "text"}`, plain text, HTML, or nothing.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ call of memchr, and methods with one argument are faster than slices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import takewhile
@@ -48,7 +48,7 @@ _enabled = ContextVar("fast_path_enabled", default=True)
 
 
 @contextmanager
-def slow_path_only() -> Iterator[None]:
+def slow_path_only() -> Generator[None, None, None]:
     """Let streams whose head comes inside the block take the slow path alone. For tests."""
     token = _enabled.set(False)
     try:
@@ -143,20 +143,19 @@ class FastPath:
         self._parser.at_start = False
         unread = iter(payloads)
         done = refusals = 0
-        while True:
+        while done < len(payloads):
             if refusals < _MAX_REFUSALS and self._open:
                 read = self._decode_ordinary(unread, out)
-                refusals = 1 if read else refusals + 1
                 done += read
+                refusals = 1 if read else refusals + 1
                 if done == len(payloads):
-                    return False
+                    break
             else:
                 next(unread)
             if self._read(payloads[done], out):
                 return True
             done += 1
-            if done == len(payloads):
-                return False
+        return False
 
     def _decode_ordinary(self, payloads: Iterator[bytes], out: list[Event]) -> int:
         """Decode messages up to the first that is refused, and return their number.
@@ -220,8 +219,9 @@ Decode: TypeAlias = Callable[[bytes], Any]
 Decoders: TypeAlias = tuple[Decode, Decode]
 """The two dialects of a skill. A skill with one dialect has it twice."""
 
-_decode_text = msgspec.json.Decoder(TextDelta).decode
-_decode_path_chunk = msgspec.json.Decoder(PathChunk).decode
+_NonEmpty: TypeAlias = Annotated[str, Meta(min_length=1)]
+_CHAT_DEPTH = 4
+"""How deep the arrays and objects of a `_ChatChunk` nest."""
 
 
 def decoders_for(builder: Builder[Any], limits: Limits) -> Decoders | None:
@@ -241,27 +241,14 @@ def decoders_for(builder: Builder[Any], limits: Limits) -> Decoders | None:
 class _Documented(Struct, forbid_unknown_fields=True, gc=False):
     """A text message as the cloud's documentation shows it: it repeats the request's id."""
 
-    chunk: Annotated[str, Meta(min_length=1)]
+    chunk: _NonEmpty
     request_id: str
     completed: bool = False
     token_index: int | None = None
 
 
-_decode_documented = msgspec.json.Decoder(_Documented).decode
-
-
-def _documented_decoder(builder: Builder[Any]) -> Decode:
-    def decode(payload: bytes) -> TextDelta:
-        message = _decode_documented(payload)
-        if message.completed or message.request_id != builder.request_id:
-            raise ValueError(payload)
-        return TextDelta(message.chunk, message.token_index)
-
-    return decode
-
-
 class _Delta(Struct, forbid_unknown_fields=True, gc=False):
-    content: Annotated[str, Meta(min_length=1)]
+    content: _NonEmpty
     role: str | None = None
     refusal: None = None
     tool_calls: None = None
@@ -291,10 +278,20 @@ class _ChatChunk(Struct, forbid_unknown_fields=True, gc=False):
     usage: None = None
 
 
-_CHAT_DEPTH = 4
-"""How deep the arrays and objects of a `_ChatChunk` nest."""
-
+_decode_text = msgspec.json.Decoder(TextDelta).decode
+_decode_path_chunk = msgspec.json.Decoder(PathChunk).decode
+_decode_documented = msgspec.json.Decoder(_Documented).decode
 _decode_chat_chunk = msgspec.json.Decoder(_ChatChunk).decode
+
+
+def _documented_decoder(builder: Builder[Any]) -> Decode:
+    def decode(payload: bytes) -> TextDelta:
+        message = _decode_documented(payload)
+        if message.completed or message.request_id != builder.request_id:
+            raise ValueError(payload)
+        return TextDelta(message.chunk, message.token_index)
+
+    return decode
 
 
 def _chat_decoder(builder: Builder[Any]) -> Decode:

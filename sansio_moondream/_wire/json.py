@@ -2,8 +2,8 @@
 
 msgspec is fast and strict. Three cases need more:
 
-1. msgspec nests as deep as the caller's stack allows, so the same bytes could pass or fail. We bound
-   the depth before msgspec sees the bytes.
+1. msgspec nests as deep as the caller's stack allows, so the same bytes could pass or fail. We
+   bound the depth before msgspec sees the bytes.
 2. msgspec refuses lone surrogates. Servers that cut their text by UTF-16 units do send them.
 3. msgspec refuses numbers beyond a double.
 

@@ -3,12 +3,12 @@
 Source: HTML Living Standard, 9.2.5 "Parsing an event stream" and 9.2.6 "Interpreting an event
 stream".
 
-1. A stream is lines. A line ends in LF, CR or CR LF. A CR ends its line at once; if the next byte is
-   LF, in the same chunk or the next, it belongs to that CR.
+1. A stream is lines. A line ends in LF, CR or CR LF. A CR ends its line at once; if the next byte
+   is LF, in the same chunk or the next, it belongs to that CR.
 2. One byte order mark may begin the stream. Anywhere else it is text.
-3. A line is a comment (it begins with a colon), a field (`name: value`; one space after the colon is
-   dropped), or a field name without a value. Only `data` and `event` matter here. `id` and `retry`
-   are for reconnecting, which a POST never does.
+3. A line is a comment (it begins with a colon), a field (`name: value`; one space after the colon
+   is dropped), or a field name without a value. Only `data` and `event` matter here. `id` and
+   `retry` are for reconnecting, which a POST never does.
 4. A blank line ends a record. Its data lines are joined with LF. Without a data line there is no
    record.
 5. One line, and the joined data of one record, are bounded by `max_bytes` each. A comment is held

@@ -362,13 +362,12 @@ class TestErrors:
         outcome = run(DETECT, [body], headers={"content-type": "application/json"})
         assert type(outcome.error) is RemoteProtocolError
 
-    @pytest.mark.parametrize("end", [END, b"data: nonsense\n\n", b""])
+    @pytest.mark.parametrize("end", [END, b"", b": a comment"])
     def test_a_dropped_stream_is_freed_at_once(self, end: bytes):
         gc.disable()
         try:
             stream = opened(AB + end)
-            if stream.state is not State.FAILED:  # the traceback of an error holds its stream
-                drain(stream)
+            drain(stream)
             gone = weakref.ref(stream)
             del stream
             assert gone() is None
