@@ -50,7 +50,7 @@ from ._skills import BUILDERS
 from ._skills.builder import Builder
 from ._wire.bodies import Body
 from ._wire.inflate import Inflater
-from ._wire.response import Kind, open_response
+from ._wire.response import open_response
 
 
 class State(Enum):
@@ -94,13 +94,6 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
     _S.READING_ERROR: {_T.FAULT: _S.FAILED},
     _S.COMPLETED: {},
     _S.FAILED: {},
-}
-
-_TRIGGERS = {
-    Kind.EVENT_STREAM: _T.EVENT_STREAM,
-    Kind.JSON: _T.JSON,
-    Kind.UNNAMED: _T.UNNAMED,
-    Kind.ERROR: _T.ERROR_STATUS,
 }
 
 
@@ -150,9 +143,7 @@ class ResponseStream(Generic[R]):
     def receive_response(self, status_code: int, headers: HeaderTypes = ()) -> None:
         """Receive the head of the response. A 1xx head is skipped.
 
-        Args:
-            status_code: the HTTP status.
-            headers: a mapping, or pairs of str or bytes.
+        `headers` is a mapping, or pairs of str or bytes.
 
         Raises:
             LocalProtocolError: The head has been received before, or the input has ended.
@@ -173,7 +164,7 @@ class ResponseStream(Generic[R]):
             self._fail(error)
             return
         self._body, self._inflater = response.body, response.inflater
-        self._move(_TRIGGERS[response.kind])
+        self._move(Trigger[response.kind.name])
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Receive a chunk of the body, compressed as it was sent. An empty one is ignored.
@@ -202,18 +193,14 @@ class ResponseStream(Generic[R]):
             self._fail(error)
 
     def receive_eof(self) -> None:
-        """Receive the proper end of the body. Further calls are ignored.
-
-        It is the end that HTTP gives the body, or that of the connection if it delimits the body.
-        """
+        """Receive the proper end of the body, by HTTP's framing. Further calls are ignored."""
         self._end(None)
 
     def receive_error(self, error: Exception) -> None:
         """Receive the fault that broke the transport.
 
-        `events()` raises it after the events before it. An error of this library is raised as it
-        is; any other becomes the cause of a `ConnectionLost`. Ignored after the end of the answer
-        or of the input.
+        `events()` raises it after the events before it: an error of this library unchanged, any
+        other as the cause of a `ConnectionLost`. Ignored after the end of the answer or input.
         """
         if not isinstance(error, MoondreamError):
             lost = ConnectionLost(
@@ -259,10 +246,7 @@ class ResponseStream(Generic[R]):
     def result(self) -> R:
         """Return the result of a complete answer. Events that were not taken remain.
 
-        Raises as `events` does if the answer failed.
-
-        Raises:
-            LocalProtocolError: The answer is not complete yet.
+        Raises as `events` does if the answer failed, and LocalProtocolError if it is not complete.
         """
         if self._error is not None:
             raise self._error.with_traceback(None)

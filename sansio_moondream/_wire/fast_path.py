@@ -14,8 +14,8 @@ Both paths must give the same events and the same result for every message that 
 While the slow path holds a surrogate, the fast path takes nothing, since the next text may complete
 a character. Text must fit into `Deltas.budget`; then it needs no exact count.
 
-Each trick here was measured. The order of tests is that of their cost: `in` with a number is one
-call of memchr, and methods with one argument are faster than slices.
+Tests are in the order of their cost: `in` with a number is one call of memchr, and methods with one
+argument are faster than slices.
 """
 
 from __future__ import annotations
@@ -39,10 +39,8 @@ from sansio_moondream._skills.text import TextBuilder
 
 from .bodies import Body, ErrorOf, EventStreamBody
 
-_MAX_HELD = 64 * 1024
-"""Bytes of an unfinished record that are held here. A longer record takes the slow path."""
-_MAX_REFUSALS = 3
-"""Messages refused in a row, after which those that came in the same chunk are not tried."""
+_MAX_HELD = 64 * 1024  # bytes of an unfinished record; a longer one takes the slow path
+_MAX_REFUSALS = 3  # messages refused in a row, after which the rest of a chunk is not tried
 
 _enabled = ContextVar("fast_path_enabled", default=True)
 
@@ -60,10 +58,8 @@ def slow_path_only() -> Generator[None, None, None]:
 def event_stream_body(builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> Body:
     """Return a decoder of an event stream, with the fast path if the skill has one."""
     slow_path = EventStreamBody(builder, error_of, limits)
-    decoders = decoders_for(builder, limits)
-    if decoders is None or not _enabled.get():
-        return slow_path
-    return FastPath(slow_path, builder, decoders, limits)
+    decoders = decoders_for(builder, limits) if _enabled.get() else None
+    return FastPath(slow_path, builder, decoders, limits) if decoders else slow_path
 
 
 class FastPath:
@@ -169,8 +165,7 @@ class FastPath:
             self._change_dialect()
         texts = [event._text for event in events if not event._completed]
         if len(texts) < len(events):
-            # The slow path will complete the answer with that message, so it does not matter that
-            # messages after it were taken off `payloads`.
+            # The slow path will complete the answer with that message: those after it are ignored.
             events = list(takewhile(lambda event: not event._completed, events))
             texts = texts[: len(events)]
         if not events:
@@ -182,7 +177,7 @@ class FastPath:
         return len(events)
 
     def _change_dialect(self) -> None:
-        # A server keeps to its dialect, so the next message is tried in the other one.
+        # A server keeps to its dialect. If it is not this one, it may be the other.
         self._decode, self._other_decode = self._other_decode, self._decode
 
     def _hold(self, data: bytes, out: list[Event]) -> bool:
@@ -220,8 +215,7 @@ Decoders: TypeAlias = tuple[Decode, Decode]
 """The two dialects of a skill. A skill with one dialect has it twice."""
 
 _NonEmpty: TypeAlias = Annotated[str, Meta(min_length=1)]
-_CHAT_DEPTH = 4
-"""How deep the arrays and objects of a `_ChatChunk` nest."""
+_CHAT_DEPTH = 4  # how deep the arrays and objects of a `_ChatChunk` nest
 
 
 def decoders_for(builder: Builder[Any], limits: Limits) -> Decoders | None:

@@ -18,12 +18,12 @@ from .inflate import Inflater
 
 
 class Kind(Enum):
-    """The kinds of bodies."""
+    """The kinds of bodies, named as the triggers of the state machine."""
 
     EVENT_STREAM = auto()
     JSON = auto()
     UNNAMED = auto()
-    ERROR = auto()
+    ERROR_STATUS = auto()
 
 
 class OpenResponse(NamedTuple):
@@ -52,7 +52,7 @@ def open_response(
     coding = headers.get("content-encoding", "").strip().lower().removeprefix("x-")
     inflater = Inflater(coding, limits) if coding in ("gzip", "deflate") else None
     if builder is None:
-        return OpenResponse(Kind.ERROR, ErrorBody(error_of, limits), inflater)
+        return OpenResponse(Kind.ERROR_STATUS, ErrorBody(error_of, limits), inflater)
     if inflater is None and coding not in ("", "identity"):
         raise RemoteProtocolError(
             f"the server sent a body with the content coding {shorten(coding, 40)!r}, "

@@ -179,7 +179,10 @@ def test_both_paths_agree_on_any_bytes(
 def test_both_paths_agree_on_streams_of_servers(data: st.DataObject, skill: str):
     response = data.draw(strategies.streams().filter(lambda drawn: drawn.request.skill == skill))
     chunks = data.draw(strategies.fragmentations(response.data))
-    about = {"status_code": response.status_code, "headers": response.headers}
+    about: dict[str, Any] = {
+        "status_code": response.status_code,
+        "headers": response.headers,
+    }
     expected = by_slow_path(response.request, chunks, **about)
     assert run(response.request, chunks, **about).key == expected.key
 

@@ -243,6 +243,7 @@ class TestResult:
     def test_what_is_not_complete_is_partial(self, request_: Request[Any]):
         stream = ResponseStream(request_)
         stream.receive_response(200, EVENT_STREAM)
+        assert stream.snapshot is not None
         assert stream.snapshot.partial
         stream.receive_eof()
         with pytest.raises(IncompleteStream) as caught:
