@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from sansio_moondream import (
@@ -11,9 +13,10 @@ from sansio_moondream import (
     Limits,
     QueryResult,
     RemoteProtocolError,
+    ResponseStream,
     TextDelta,
 )
-from sansio_moondream.testing import Outcome, run
+from sansio_moondream.testing import EVENT_STREAM, Outcome, run
 from tests.helpers import END, QUERY, check_fragmentations, delta, record
 
 SMALL = [Limits(max_record_bytes=size) for size in (1, 7, 40, 60, 200)]
@@ -44,7 +47,7 @@ def test_mixed_line_ends():
     assert (texts(outcome), outcome.error) == (["a", "b", "c", "d"], None)
 
 
-def test_a_lone_line_feed_after_a_record_that_ended_in_cr_is_half_of_it():
+def test_a_line_feed_after_a_cr_that_ended_a_line_belongs_to_it():
     outcome = check(b'data: {"chunk": "a"}\r\n\r\ndata: {"chunk":\r\ndata: "b"}\r\n\r\n' + END)
     assert texts(outcome) == ["a", "b"]
 
@@ -252,7 +255,24 @@ class TestLimit:
         assert type(outcome.error) is IncompleteStream
 
 
-def test_a_record_larger_than_any_window():
+@pytest.mark.parametrize("record_", [b'{"chunk": "%s"}', b'{"chunk": "%s", "new": 1}'])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_large_record_takes_no_more_memory_than_two_copies(record_: bytes, end: bytes):
+    size = 4 * 1024 * 1024
+    data = b"data: " + record_ % (b"x" * size) + 2 * end
+    stream = ResponseStream(QUERY)
+    stream.receive_response(200, EVENT_STREAM)
+    tracemalloc.start()
+    try:
+        stream.receive_data(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert list(stream.events()) == [TextDelta("x" * size)]
+    assert peak < 2.2 * size
+
+
+def test_a_record_that_is_larger_than_what_is_held_of_one():
     text = "x" * 200_000
     data = delta("a") + record({"chunk": text}) + delta("b") + END
     for size in (1460, 32 * 1024, len(data)):
