@@ -24,7 +24,7 @@ WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format fuzz load bench ci-tools test-wasm build clean
+.PHONY: help demo test lint format generate fuzz load bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,8 @@ test: lint ## everything: lint, types, import floors, all tests with coverage of
 	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term tests/core
 	$(BIN)/python -m pytest -n 2 -rs --ignore tests/core # apart: to watch the core's coverage here too would take twice as long
 
-lint: $(DEV_STAMP) ## ruff, mypy, pyright, import floors
+lint: $(DEV_STAMP) ## generated twins, ruff, mypy, pyright, import floors
+	$(BIN)/python transports/generate.py --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -46,6 +47,9 @@ lint: $(DEV_STAMP) ## ruff, mypy, pyright, import floors
 format: $(DEV_STAMP) ## let ruff mend and format the sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+generate: $(DEV_STAMP) ## write the sync twins of what is in the folders _async
+	$(BIN)/python transports/generate.py
 
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
