@@ -16,9 +16,10 @@ from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, T
 if TYPE_CHECKING:
     from ._aiohttp import AiohttpStream, AiohttpTransport
     from ._anyio import AnyioTransport
-    from ._anyio_stream import AnyioStream
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
     from ._fragmentation import BreakAt, Fragmentation
+    from ._http11._async._stream import AsyncHTTP11Stream
+    from ._http11._sync._stream import HTTP11Stream
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._recording import (
         AsyncRecordingStream,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ._recording_files import RecordingFolder
     from ._replay import AsyncReplayStream, AsyncReplayTransport, ReplayStream, ReplayTransport
     from ._store import NoRecording
-    from ._urllib import UrllibStream, UrllibTransport
+    from ._urllib import UrllibTransport
 
 _EXTRAS = (
     "aiohttp",
@@ -40,9 +41,9 @@ _EXTRAS = (
 _MODULES = {
     "AiohttpStream": "_aiohttp",
     "AiohttpTransport": "_aiohttp",
-    "AnyioStream": "_anyio_stream",
     "AnyioTransport": "_anyio",
     "AsyncClock": "_clock",
+    "AsyncHTTP11Stream": "_http11._async._stream",
     "AsyncHttpxStream": "_httpx",
     "AsyncHttpxTransport": "_httpx",
     "AsyncRecordingStream": "_recording",
@@ -52,6 +53,7 @@ _MODULES = {
     "AsyncVirtualClock": "_clock",
     "Clock": "_clock",
     "Fragmentation": "_fragmentation",
+    "HTTP11Stream": "_http11._sync._stream",
     "HttpxStream": "_httpx",
     "HttpxTransport": "_httpx",
     "NoRecording": "_store",
@@ -61,7 +63,6 @@ _MODULES = {
     "BreakAt": "_fragmentation",
     "ReplayStream": "_replay",
     "ReplayTransport": "_replay",
-    "UrllibStream": "_urllib",
     "UrllibTransport": "_urllib",
     "VirtualClock": "_clock",
 }
@@ -69,12 +70,12 @@ _MODULES = {
 __all__ = [
     "AiohttpStream",
     "AiohttpTransport",
-    "AnyioStream",
     "AnyioTransport",
     "AsyncByteStream",
     "AsyncClient",
     "AsyncClientStream",
     "AsyncClock",
+    "AsyncHTTP11Stream",
     "AsyncHttpxStream",
     "AsyncHttpxTransport",
     "AsyncRecordingStream",
@@ -89,6 +90,7 @@ __all__ = [
     "ClientStream",
     "Clock",
     "Fragmentation",
+    "HTTP11Stream",
     "Hooks",
     "HttpxStream",
     "HttpxTransport",
@@ -102,7 +104,6 @@ __all__ = [
     "Timeline",
     "Timeouts",
     "Transport",
-    "UrllibStream",
     "UrllibTransport",
     "VirtualClock",
 ]

@@ -9,10 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import asyncio
+from typing import Any
 
 _closing: set[object] = set()  # asyncio holds its tasks only weakly
 
@@ -70,49 +67,3 @@ def close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
             task = loop.create_task(coroutine)
             _closing.add(task)
             task.add_done_callback(_closing.discard)
-
-
-class Alarm:
-    """Calls `ring`, in the loop of asyncio that is running, when a wait takes too long.
-
-    Made for many short waits: to set it is to note a moment. The loop's timer behind it is moved
-    only when it goes off, or where it would go off too late. trio has nothing like it."""
-
-    def __init__(self, ring: Callable[[], object]) -> None:
-        self._loop: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
-        self._ring = ring
-        self._at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.rang = False
-
-    def set(self, seconds: float | None) -> None:
-        """Ring after that time, which is counted anew; None is never."""
-        if seconds is None:
-            self._at = None
-            return
-        self._at = at = self._loop.time() + seconds
-        if self._timer is None or at < self._timer.when():
-            self._start(at)
-
-    def clear(self) -> None:
-        """The wait is over. The timer stays for the next one."""
-        self._at = None
-
-    def stop(self) -> None:
-        """There will be no next one."""
-        self._at = None
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _start(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._go_off, at)
-
-    def _go_off(self, at: float) -> None:
-        self._timer = None
-        if self._at is not None and self._at > at:
-            self._start(self._at)
-        elif self._at is not None:
-            self.rang = True
-            self._ring()
