@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from sansio_moondream import HTTPRequest
 
+from ._http11._anyio import AnyioBackend
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ class AnyioTransport:
         max_idle: int = 10,
         idle_seconds: float = 15.0,
     ) -> None:
-        # With them come anyio, h11, ssl and the like: only where they are used.
-        from ._http11._anyio import AnyioBackend
+        # With them comes h11: only where it is used.
         from ._http11._async._engine import AsyncEngine
         from ._http11._route import parse_proxy
 

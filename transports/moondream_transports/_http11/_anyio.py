@@ -11,11 +11,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
@@ -24,6 +24,9 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 from moondream_transports._event_loop import close_soon, in_trio
 
 from ._readiness import LISTEN_BYTES, READ_BYTES, is_readable
+
+if TYPE_CHECKING:
+    import asyncio
 
 _SMALL = 16 * 1024  # the buffer of a socket takes that much, so no answer can come in between
 
@@ -145,7 +148,7 @@ class _Alarm:
     """
 
     def __init__(self, ring: Callable[[], object]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
         self._ring = ring
         self._at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
