@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moondream_transports import Timeouts
-from moondream_transports._http11._errors import map_connect_error, map_error
+from moondream_transports._http11._errors import map_error
 from moondream_transports.conformance._fault_server import (
     FaultServer,
     Peer,
@@ -137,5 +137,5 @@ def test_timeouts_of_the_system_are_errors_of_the_connection() -> None:
     """ETIMEDOUT is a TimeoutError, too, but no deadline of ours passed."""
     of_the_system = OSError(errno.ETIMEDOUT, "Connection timed out")
     assert isinstance(of_the_system, TimeoutError)
-    assert type(map_connect_error(of_the_system, TIMEOUTS)) is ConnectError
+    assert type(map_error(of_the_system, TIMEOUTS)) is ConnectError
     assert type(map_error(of_the_system)) is ConnectionLost

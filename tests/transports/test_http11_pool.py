@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import route
+from moondream_transports._http11._route import Route
 from moondream_transports.conformance._certificates import client_tls, server_tls
 from moondream_transports.conformance._fault_server import (
     FaultServer,
@@ -180,7 +180,7 @@ class TestPool:
 
 
 def test_a_pool_does_not_give_connections_to_another_process() -> None:
-    pool, way = Pool[str](2, 60), route("http://localhost/v1", None)
+    pool, way = Pool[str](2, 60), Route.to("http://localhost/v1", None)
     assert pool.keep(way, "of the parent") == []
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(os, "getpid", lambda: -1)

@@ -83,7 +83,7 @@ def moondream_network() -> Transport:
     """What `moondream_transport` records: a transport that reaches the network. Override it for one
     of your own.
     """
-    return UrllibTransport()
+    return UrllibTransport(max_idle=0)  # nobody here could close connections that are kept
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def moondream_async_network() -> AsyncTransport:
     """
     from ._anyio import AnyioTransport  # an extra
 
-    return AnyioTransport(max_idle=0)  # nobody here could close connections that are kept
+    return AnyioTransport(max_idle=0)  # as above
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from weakref import finalize
 
@@ -49,27 +48,22 @@ class UrllibTransport:
         idle_seconds: float = 15.0,
     ) -> None:
         # With them come h11, ssl and the like: only where they are used.
-        from ._http11 import _route
+        from ._http11._route import environment_proxy, parse_proxy
         from ._http11._sockets import SocketBackend
         from ._http11._sync._engine import Engine
 
-        self._environment_proxy = _route.environment_proxy
-        self._proxies = (
-            None
-            if proxies is None
-            else {
-                scheme: _route.parse_proxy(proxy)
-                for scheme, proxy in proxies.items()
-                if scheme in ("http", "https")
-            }
-        )
+        given = proxies or {}  # urllib has more keys, such as "no"
+        self._given = {s: parse_proxy(given[s]) for s in ("http", "https") if s in given}
+        self._environment_proxy = environment_proxy if proxies is None else None
         self._engine = Engine(SocketBackend(), ssl_context, max_idle, idle_seconds)
         finalize(self, self._engine.close)
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> HTTP11Stream:
         """As `Transport.send` says."""
-        given, scheme = self._proxies, request.url.partition(":")[0].lower()
-        proxy = self._environment_proxy(request) if given is None else given.get(scheme)
+        if self._environment_proxy is not None:
+            proxy = self._environment_proxy(request)
+        else:
+            proxy = self._given.get(request.url.partition(":")[0].lower())
         return self._engine.send(request, timeouts, proxy)
 
     def close(self) -> None:
@@ -79,10 +73,5 @@ class UrllibTransport:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()

@@ -23,7 +23,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from moondream_transports._event_loop import close_soon, in_trio
 
-from ._readiness import LISTEN_BYTES, READ_BYTES, is_readable
+from ._waiting import LISTEN_BYTES, READ_BYTES, is_readable
 
 if TYPE_CHECKING:
     import asyncio
@@ -81,7 +81,7 @@ class AnyioConnection:
             try:
                 return await self._stream.receive(READ_BYTES)
             finally:
-                self._alarm.clear()
+                self._alarm.set(None)
         except anyio.EndOfStream:
             return b""
         except AnyioBackend.errors as error:
@@ -95,22 +95,19 @@ class AnyioConnection:
         """As `AsyncConnection.write` says."""
         is_sent = False
 
-        async def send() -> None:
+        async def send(listening: anyio.CancelScope) -> None:
             nonlocal is_sent
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            with suppress(*AnyioBackend.errors):
                 await self._stream.send(cast(bytes, data))  # any bytes-like will do
                 is_sent = True
-
-        async def send_and_cancel(listening: anyio.CancelScope) -> None:
-            await send()
             listening.cancel()
 
         with anyio.fail_after(timeout):
             if len(data) <= _SMALL:
-                await send()
+                await send(anyio.CancelScope())
                 return is_sent
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(send_and_cancel, tasks.cancel_scope)
+                tasks.start_soon(send, tasks.cancel_scope)
                 with suppress(anyio.EndOfStream, *AnyioBackend.errors):
                     listened = 0  # listening begins before sending does
                     while listened < LISTEN_BYTES:
@@ -120,17 +117,18 @@ class AnyioConnection:
                             tasks.cancel_scope.cancel()
         return is_sent
 
-    async def is_readable(self) -> bool:
+    def is_readable(self) -> bool:
         """As `AsyncConnection.is_readable` says."""
-        if is_readable(self._stream.extra(SocketAttribute.raw_socket).fileno()):
-            return True
-        if isinstance(self._stream, TLSStream):
-            # It may hold bytes, or its end, that it read with those of the last response.
-            with anyio.move_on_after(0):
-                with suppress(anyio.EndOfStream, *AnyioBackend.errors):
-                    await self._stream.receive()
+        if (tls := self._stream.extra(TLSAttribute.ssl_object, None)) is not None:
+            try:
+                tls.read(1)  # it may hold bytes, or its end, that came with the last response
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
                 return True
-        return False
+            else:
+                return True
+        return is_readable(self._stream.extra(SocketAttribute.raw_socket).fileno())
 
     async def aclose(self) -> None:
         """As `AsyncConnection.aclose` says."""
@@ -155,17 +153,13 @@ class _Alarm:
         self.rang = False
 
     def set(self, seconds: float | None) -> None:
-        """Ring after that time, which is counted anew. None is never."""
+        """Ring after that time from now. None is never: the wait is over."""
         if seconds is None:
             self._at = None
             return
         self._at = at = self._loop.time() + seconds
         if self._timer is None or at < self._timer.when():
             self._start(at)
-
-    def clear(self) -> None:
-        """End the wait. The timer stays for the next one."""
-        self._at = None
 
     def stop(self) -> None:
         """End the last wait."""

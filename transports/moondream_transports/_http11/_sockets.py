@@ -18,8 +18,7 @@ from threading import RLock
 
 from moondream_transports._deadlines import after
 
-from ._deadline import remaining
-from ._readiness import LISTEN_BYTES, READ_BYTES, is_readable, ready
+from ._waiting import LISTEN_BYTES, READ_BYTES, is_readable, ready, remaining
 
 _WRITE_BYTES = 256 * 1024  # at once: TLS copies what it is given
 
@@ -108,8 +107,9 @@ class SocketConnection:
 
     def is_readable(self) -> bool:
         """As `Connection.is_readable` says."""
-        held = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
-        return bool(held) or is_readable(self._socket.fileno())
+        return is_readable(self._socket.fileno()) or (
+            isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+        )
 
     def close(self) -> None:
         """As `Connection.close` says."""

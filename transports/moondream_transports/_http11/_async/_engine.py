@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ssl
 
-from moondream_transports._http11._deadline import Deadline
-from moondream_transports._http11._errors import map_connect_error
+from moondream_transports._deadlines import after, sooner
+from moondream_transports._http11._errors import map_error
 from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import Proxy, Route, route
+from moondream_transports._http11._route import Proxy, Route
+from moondream_transports._http11._waiting import remaining
 from moondream_transports._transport import Timeouts
 from sansio_moondream import (
     ConnectError,
@@ -31,75 +32,61 @@ class AsyncEngine:
     """Sends requests over the connections of a backend, and keeps those that are idle."""
 
     def __init__(
-        self,
-        backend: AsyncBackend,
-        ssl_context: ssl.SSLContext | None,
-        max_idle: int,
-        idle_seconds: float,
+        self, backend: AsyncBackend, tls: ssl.SSLContext | None, max_idle: int, idle_seconds: float
     ) -> None:
         self._backend = backend
-        self._ssl_context = ssl_context
+        self._tls = tls
         self._pool = Pool[AsyncConnection](max_idle, idle_seconds)
 
     async def send(
         self, request: HTTPRequest, timeouts: Timeouts, proxy: Proxy | None
     ) -> AsyncHTTP11Stream:
         """Send a request by way of a proxy, if any, and wait for the head of the response."""
-        way = route(request.url, proxy)
-        exchange = way.exchange(request)
-        deadline = Deadline(timeouts)
+        route = Route.to(request.url, proxy)
+        exchange = route.exchange(request)
+        end = after(timeouts.total)
         try:
-            connection = await self._idle_connection(way) or await self._connect(
-                request.url, way, deadline
+            connection = await self._idle_connection(route) or await self._connect(
+                request.url, route, sooner(after(timeouts.connect), end)
             )
         except self._backend.errors as error:
-            raise map_connect_error(error, timeouts) from error
-        deadline.connected()
-        stream = AsyncHTTP11Stream(self._backend.errors, self._pool, way, connection, exchange)
+            raise map_error(error, timeouts) from error
+        stream = self._stream(route, connection, exchange)
         try:
-            await stream.open(deadline)
+            await stream.open(sooner(after(timeouts.first_event), end))
         except BaseException:
             await stream.aclose()
             raise
         return stream
 
     async def aclose(self) -> None:
-        """Close the idle connections. Those in use are closed when their exchanges end."""
+        """Close the idle connections, and keep none from now on."""
         for connection in self._pool.clear():
             await connection.aclose()
 
-    async def _idle_connection(self, way: Route) -> AsyncConnection | None:
+    async def _idle_connection(self, route: Route) -> AsyncConnection | None:
         for connection in self._pool.expired():
             await connection.aclose()
-        while (kept := self._pool.take(way)) is not None:
-            is_fit = False
-            try:
-                is_fit = not await kept.is_readable()
-            finally:  # also when the task is cancelled
-                if not is_fit:
-                    await kept.aclose()
-            if is_fit:
+        while (kept := self._pool.take(route)) is not None:
+            if not kept.is_readable():
                 return kept
+            await kept.aclose()
         return None
 
-    async def _connect(self, url: str, way: Route, deadline: Deadline) -> AsyncConnection:
-        connection = await self._backend.connect(*way.address, deadline.remaining())
+    async def _connect(self, url: str, route: Route, deadline: float | None) -> AsyncConnection:
+        connection = await self._backend.connect(*route.address, remaining(deadline))
         try:
-            if way.is_tls:
-                if way.proxy is not None:
-                    tunnel = HTTPRequest("CONNECT", url, way.proxy.headers, b"")
-                    await self._open_tunnel(connection, tunnel, way, deadline)
-                await self._start_tls(connection, way.host, deadline)
+            if route.is_tls and route.proxy is not None:
+                tunnel = HTTP11Exchange(HTTPRequest("CONNECT", url, route.proxy.headers, b""))
+                await self._open_tunnel(self._stream(route, connection, tunnel), deadline)
+            if route.is_tls:
+                await self._start_tls(connection, route.host, deadline)
         except BaseException:
             await connection.aclose()
             raise
         return connection
 
-    async def _open_tunnel(
-        self, connection: AsyncConnection, request: HTTPRequest, way: Route, deadline: Deadline
-    ) -> None:
-        exchange = HTTP11Exchange(request)
-        stream = AsyncHTTP11Stream(self._backend.errors, self._pool, way, connection, exchange)
+    async def _open_tunnel(self, stream: AsyncHTTP11Stream, deadline: float | None) -> None:
         try:
             await stream.open(deadline)
         except (ConnectionLost, RemoteProtocolError) as error:
@@ -107,13 +94,19 @@ class AsyncEngine:
         if not 200 <= stream.status_code < 300:
             raise ConnectError(f"the proxy refused to make a tunnel: {stream.status_code}")
 
-    async def _start_tls(self, connection: AsyncConnection, host: str, deadline: Deadline) -> None:
-        if self._ssl_context is None:
-            # Only now, and only once: it takes longer than a connection.
-            self._ssl_context = ssl.create_default_context()
-        protocol = await connection.start_tls(self._ssl_context, host, deadline.remaining())
+    async def _start_tls(
+        self, connection: AsyncConnection, host: str, deadline: float | None
+    ) -> None:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()  # once: it takes longer than a connection
+        protocol = await connection.start_tls(self._tls, host, remaining(deadline))
         if protocol not in (None, "http/1.1"):
             raise TLSError(
                 f"TLS negotiated {protocol} (ALPN), and this transport speaks HTTP/1.1: give it an "
                 "SSLContext of its own, not one that is shared with an HTTP/2 client"
             )
+
+    def _stream(
+        self, route: Route, connection: AsyncConnection, exchange: HTTP11Exchange
+    ) -> AsyncHTTP11Stream:
+        return AsyncHTTP11Stream(self._backend.errors, self._pool, route, connection, exchange)

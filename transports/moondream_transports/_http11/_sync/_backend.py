@@ -1,8 +1,8 @@
 # Generated from transports/moondream_transports/_http11/_async/_backend.py by `make generate`; do not edit.
 """What the HTTP/1.1 client needs from the network.
 
-Every method that waits takes a timeout in seconds, and raises the builtin TimeoutError after it.
-None waits for ever. After any exception the connection is only closed.
+Every method that waits takes a timeout in seconds (None is for ever), and raises the builtin
+TimeoutError after it. After any exception the connection is only closed.
 """
 
 from __future__ import annotations
@@ -28,22 +28,16 @@ class Connection(Protocol):
     def write(
         self, data: memoryview, received: Callable[[bytes], bool], timeout: float | None
     ) -> bool:
-        """Send `data`, and read while the network takes no more of it.
+        """Send `data`, and call `received` with what can be read meanwhile.
 
-        Args:
-            data: a view of the request. Its repr, which error reporters print, shows no secret.
-            received: is called with the bytes that were read, at most `LISTEN_BYTES` or one read
-                more. It returns True where the rest of `data` need not be sent.
-            timeout: for sending all of it.
-
-        Returns:
-            Whether all was sent. A connection that breaks is False, not an error: an answer may be
-            there to read all the same.
+        `data` is a view because error reporters print its repr, which shows no secret. Sending ends
+        early where `received` returns True. Returns whether all was sent: a connection that breaks
+        is no error, as an answer may be there to read all the same.
         """
         ...
 
     def is_readable(self) -> bool:
-        """Return whether bytes or the end of the stream can be read now."""
+        """Return whether bytes, or the end, could be read now. They may be lost by this."""
         ...
 
     def close(self) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import ssl
 
-from moondream_transports._http11._deadline import Deadline
-from moondream_transports._http11._errors import map_connect_error
+from moondream_transports._deadlines import after, sooner
+from moondream_transports._http11._errors import map_error
 from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import Proxy, Route, route
+from moondream_transports._http11._route import Proxy, Route
+from moondream_transports._http11._waiting import remaining
 from moondream_transports._transport import Timeouts
 from sansio_moondream import (
     ConnectError,
@@ -32,71 +33,59 @@ class Engine:
     """Sends requests over the connections of a backend, and keeps those that are idle."""
 
     def __init__(
-        self,
-        backend: Backend,
-        ssl_context: ssl.SSLContext | None,
-        max_idle: int,
-        idle_seconds: float,
+        self, backend: Backend, tls: ssl.SSLContext | None, max_idle: int, idle_seconds: float
     ) -> None:
         self._backend = backend
-        self._ssl_context = ssl_context
+        self._tls = tls
         self._pool = Pool[Connection](max_idle, idle_seconds)
 
     def send(self, request: HTTPRequest, timeouts: Timeouts, proxy: Proxy | None) -> HTTP11Stream:
         """Send a request by way of a proxy, if any, and wait for the head of the response."""
-        way = route(request.url, proxy)
-        exchange = way.exchange(request)
-        deadline = Deadline(timeouts)
+        route = Route.to(request.url, proxy)
+        exchange = route.exchange(request)
+        end = after(timeouts.total)
         try:
-            connection = self._idle_connection(way) or self._connect(request.url, way, deadline)
+            connection = self._idle_connection(route) or self._connect(
+                request.url, route, sooner(after(timeouts.connect), end)
+            )
         except self._backend.errors as error:
-            raise map_connect_error(error, timeouts) from error
-        deadline.connected()
-        stream = HTTP11Stream(self._backend.errors, self._pool, way, connection, exchange)
+            raise map_error(error, timeouts) from error
+        stream = self._stream(route, connection, exchange)
         try:
-            stream.open(deadline)
+            stream.open(sooner(after(timeouts.first_event), end))
         except BaseException:
             stream.close()
             raise
         return stream
 
     def close(self) -> None:
-        """Close the idle connections. Those in use are closed when their exchanges end."""
+        """Close the idle connections, and keep none from now on."""
         for connection in self._pool.clear():
             connection.close()
 
-    def _idle_connection(self, way: Route) -> Connection | None:
+    def _idle_connection(self, route: Route) -> Connection | None:
         for connection in self._pool.expired():
             connection.close()
-        while (kept := self._pool.take(way)) is not None:
-            is_fit = False
-            try:
-                is_fit = not kept.is_readable()
-            finally:  # also when the thread is cancelled
-                if not is_fit:
-                    kept.close()
-            if is_fit:
+        while (kept := self._pool.take(route)) is not None:
+            if not kept.is_readable():
                 return kept
+            kept.close()
         return None
 
-    def _connect(self, url: str, way: Route, deadline: Deadline) -> Connection:
-        connection = self._backend.connect(*way.address, deadline.remaining())
+    def _connect(self, url: str, route: Route, deadline: float | None) -> Connection:
+        connection = self._backend.connect(*route.address, remaining(deadline))
         try:
-            if way.is_tls:
-                if way.proxy is not None:
-                    tunnel = HTTPRequest("CONNECT", url, way.proxy.headers, b"")
-                    self._open_tunnel(connection, tunnel, way, deadline)
-                self._start_tls(connection, way.host, deadline)
+            if route.is_tls and route.proxy is not None:
+                tunnel = HTTP11Exchange(HTTPRequest("CONNECT", url, route.proxy.headers, b""))
+                self._open_tunnel(self._stream(route, connection, tunnel), deadline)
+            if route.is_tls:
+                self._start_tls(connection, route.host, deadline)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _open_tunnel(
-        self, connection: Connection, request: HTTPRequest, way: Route, deadline: Deadline
-    ) -> None:
-        exchange = HTTP11Exchange(request)
-        stream = HTTP11Stream(self._backend.errors, self._pool, way, connection, exchange)
+    def _open_tunnel(self, stream: HTTP11Stream, deadline: float | None) -> None:
         try:
             stream.open(deadline)
         except (ConnectionLost, RemoteProtocolError) as error:
@@ -104,13 +93,17 @@ class Engine:
         if not 200 <= stream.status_code < 300:
             raise ConnectError(f"the proxy refused to make a tunnel: {stream.status_code}")
 
-    def _start_tls(self, connection: Connection, host: str, deadline: Deadline) -> None:
-        if self._ssl_context is None:
-            # Only now, and only once: it takes longer than a connection.
-            self._ssl_context = ssl.create_default_context()
-        protocol = connection.start_tls(self._ssl_context, host, deadline.remaining())
+    def _start_tls(self, connection: Connection, host: str, deadline: float | None) -> None:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()  # once: it takes longer than a connection
+        protocol = connection.start_tls(self._tls, host, remaining(deadline))
         if protocol not in (None, "http/1.1"):
             raise TLSError(
                 f"TLS negotiated {protocol} (ALPN), and this transport speaks HTTP/1.1: give it an "
                 "SSLContext of its own, not one that is shared with an HTTP/2 client"
             )
+
+    def _stream(
+        self, route: Route, connection: Connection, exchange: HTTP11Exchange
+    ) -> HTTP11Stream:
+        return HTTP11Stream(self._backend.errors, self._pool, route, connection, exchange)

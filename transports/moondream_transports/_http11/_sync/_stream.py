@@ -13,18 +13,11 @@ from threading import Lock
 from time import monotonic
 
 from moondream_transports._deadlines import after
-from moondream_transports._http11._deadline import Deadline, remaining
 from moondream_transports._http11._errors import map_error
 from moondream_transports._http11._pool import Pool
 from moondream_transports._http11._route import Route
-from sansio_moondream import (
-    NEED_DATA,
-    Headers,
-    HTTP11Exchange,
-    MoondreamError,
-    ResponseHead,
-    Signal,
-)
+from moondream_transports._http11._waiting import remaining
+from sansio_moondream import NEED_DATA, Headers, HTTP11Exchange, MoondreamError, ResponseHead
 
 from ._backend import Connection
 
@@ -49,22 +42,22 @@ class HTTP11Stream:
         self._route = route
         self._connection = connection
         self._exchange = exchange
-        self._head: ResponseHead | bytes | Signal = NEED_DATA
+        self._head: object = NEED_DATA
         self._is_sent = False
         self._closing = Lock()  # taken once: `close` may be called by several
 
-    def open(self, deadline: Deadline) -> None:
+    def open(self, deadline: float | None) -> None:
         """Send the request, and wait for the head of the response."""
         try:
             self._is_sent = self._connection.write(
-                memoryview(self._exchange.data_to_send()), self._receive_early, deadline.remaining()
+                memoryview(self._exchange.data_to_send()), self._receive_early, remaining(deadline)
             )
         except self._errors as error:
             raise map_error(error) from error
         while self._head is NEED_DATA:
             self._head = self._exchange.next_event()
             if self._head is NEED_DATA:
-                self._receive(deadline.remaining())
+                self._receive(remaining(deadline))
         assert isinstance(self._head, ResponseHead)
         self.status_code, self.headers = self._head.status_code, self._head.headers
 
