@@ -61,8 +61,8 @@ def _replace(text: str, rules: list[tuple[str, str]]) -> str:
 
 def twin_of(source: Path) -> bytes:
     """The sync twin of one file, with its header."""
-    header = f"# Generated from {source.relative_to(HERE.parent).as_posix()} by `make generate`"
-    data = f"{header}; do not edit.\n{to_sync(source.read_text('utf-8'))}".encode()
+    header = f"# Generated from ../_async/{source.name} by `make generate`; do not edit.\n"
+    data = (header + to_sync(source.read_text("utf-8"))).encode()
     for options in (("check", "--fix-only", "--select=F401,I"), ("format",)):
         ruff = [sys.executable, "-m", "ruff", *options, "--quiet", f"--stdin-filename={source}"]
         data = subprocess.run([*ruff, "-"], input=data, stdout=subprocess.PIPE, check=True).stdout

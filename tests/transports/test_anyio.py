@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from moondream_transports import AnyioTransport, Timeouts
+from moondream_transports._http11._anyio import AnyioBackend
 from moondream_transports.conformance._fault_server import FaultServer, Peer
 from moondream_transports.conformance._faults import F1, answers, wait
 from moondream_transports.conformance._secrets import KEY
@@ -15,7 +16,7 @@ from sansio_moondream import Endpoint, HTTPRequest
 from tests.helpers import QUERY
 
 from .adapters import ADAPTERS, Adapter
-from .http11 import TEXT, WHOLE, ask, run
+from .http11 import TEXT, WHOLE, ask, run, until
 
 each_adapter = pytest.mark.parametrize(
     "adapter",
@@ -68,6 +69,26 @@ def test_cancelled_in_the_tls_handshake_and_in_a_tunnel(adapter: Adapter) -> Non
         run(adapter, main)
         run(adapter, main, proxy=f"http://localhost:{server.port}")
     assert server.connections == 2
+
+
+def test_bytes_that_come_with_the_timeout() -> None:
+    """They are returned, but their connection is being closed, and must not be used again."""
+    adapter = next(adapter for adapter in ADAPTERS if adapter.name == "anyio-asyncio")
+
+    async def main() -> None:
+        connection = await AnyioBackend().connect("localhost", server.port, 10)
+        await until(adapter, connection.is_readable)
+        # Both are due in the same step of the event loop, which looks at sockets first.
+        assert await connection.read(0) == b"late"
+        assert connection.is_readable()
+        await connection.aclose()
+
+    def script(peer: Peer) -> None:
+        peer.send(b"late")
+        peer.wait_until_closed()
+
+    with FaultServer(script) as server:
+        adapter.run(main)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class AsyncSample:
     async def aclose(self) -> None:
         raise StopAsyncIteration(f"{await self.name()}")
 '''
-TWIN = '''# Generated from transports/moondream_transports/_async/sample.py by `make generate`; do not edit.
+TWIN = '''# Generated from ../_async/sample.py by `make generate`; do not edit.
 """A client, for threads."""
 
 from sample._concurrency import sleep

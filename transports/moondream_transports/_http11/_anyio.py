@@ -119,6 +119,8 @@ class AnyioConnection:
 
     def is_readable(self) -> bool:
         """As `AsyncConnection.is_readable` says."""
+        if self._alarm is not None and self._alarm.rang:
+            return True  # it is being closed, though bytes came at the last moment
         if (tls := self._stream.extra(TLSAttribute.ssl_object, None)) is not None:
             try:
                 tls.read(1)  # it may hold bytes, or its end, that came with the last response

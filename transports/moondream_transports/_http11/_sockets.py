@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 from threading import RLock
+from typing import Any
 
 from moondream_transports._deadlines import after
 
@@ -37,19 +38,26 @@ class SocketBackend:
         failure = OSError("the name has no address")
         for number, (family, kind, protocol, _, address) in enumerate(found):
             left = remaining(deadline)
-            sock = socket.socket(family, kind, protocol)
+            share = None if left is None else left / (len(found) - number)
             try:
-                sock.settimeout(None if left is None else left / (len(found) - number))
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except BaseException as error:
-                sock.close()
-                if not isinstance(error, OSError):
-                    raise
+                return SocketConnection(_connected(family, kind, protocol, address, share))
+            except OSError as error:
                 failure = error
-            else:
-                return SocketConnection(sock)
         raise failure
+
+
+def _connected(
+    family: int, kind: int, protocol: int, address: Any, timeout: float | None
+) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class SocketConnection:

@@ -1,2 +1,2 @@
-# Generated from transports/moondream_transports/_http11/_async/__init__.py by `make generate`; do not edit.
+# Generated from ../_async/__init__.py by `make generate`; do not edit.
 """The source of the HTTP/1.1 client. The sync form is generated from it: `make generate`."""

@@ -1,4 +1,4 @@
-# Generated from transports/moondream_transports/_http11/_async/_engine.py by `make generate`; do not edit.
+# Generated from ../_async/_engine.py by `make generate`; do not edit.
 """An HTTP/1.1 client: it finds or makes a connection, and begins an exchange on it.
 
 1. There is no limit to how many connections are open at once, so nobody waits for a place.

@@ -1,4 +1,4 @@
-# Generated from transports/moondream_transports/_http11/_async/_stream.py by `make generate`; do not edit.
+# Generated from ../_async/_stream.py by `make generate`; do not edit.
 """One exchange on a connection.
 
 1. A server may answer before it has read the request, and close (413). So what it says is taken in
