@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moondream_transports import AnyioTransport, Timeouts
-from moondream_transports._http11._anyio import AnyioBackend
+from moondream_transports._http11.streams import AnyioBackend
 from moondream_transports.conformance._fault_server import FaultServer, Peer
 from moondream_transports.conformance._faults import F1, answers, wait
 from moondream_transports.conformance._secrets import KEY

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moondream_transports import Timeouts
-from moondream_transports._http11._errors import map_error
+from moondream_transports._http11.errors import map_error
 from moondream_transports.conformance._fault_server import (
     FaultServer,
     Peer,

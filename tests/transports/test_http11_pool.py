@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import Route
+from moondream_transports._http11.pool import Pool
+from moondream_transports._http11.route import Route
 from moondream_transports.conformance._certificates import client_tls, server_tls
 from moondream_transports.conformance._fault_server import (
     FaultServer,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ._anyio import AnyioTransport
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
     from ._fragmentation import BreakAt, Fragmentation
-    from ._http11._async._stream import AsyncHTTP11Stream
-    from ._http11._sync._stream import HTTP11Stream
+    from ._http11._async.stream import AsyncHTTP11Stream
+    from ._http11._sync.stream import HTTP11Stream
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._recording import (
         AsyncRecordingStream,
@@ -43,7 +43,7 @@ _MODULES = {
     "AiohttpTransport": "_aiohttp",
     "AnyioTransport": "_anyio",
     "AsyncClock": "_clock",
-    "AsyncHTTP11Stream": "_http11._async._stream",
+    "AsyncHTTP11Stream": "_http11._async.stream",
     "AsyncHttpxStream": "_httpx",
     "AsyncHttpxTransport": "_httpx",
     "AsyncRecordingStream": "_recording",
@@ -53,7 +53,7 @@ _MODULES = {
     "AsyncVirtualClock": "_clock",
     "Clock": "_clock",
     "Fragmentation": "_fragmentation",
-    "HTTP11Stream": "_http11._sync._stream",
+    "HTTP11Stream": "_http11._sync.stream",
     "HttpxStream": "_httpx",
     "HttpxTransport": "_httpx",
     "NoRecording": "_store",

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Self
 
 from sansio_moondream import HTTPRequest
 
-from ._http11._anyio import AnyioBackend
+from ._http11.streams import AnyioBackend
 from ._transport import Timeouts
 
 if TYPE_CHECKING:
     import ssl
 
-    from ._http11._async._stream import AsyncHTTP11Stream
+    from ._http11._async.stream import AsyncHTTP11Stream
 
 
 class AnyioTransport:
@@ -44,8 +44,8 @@ class AnyioTransport:
         idle_seconds: float = 15.0,
     ) -> None:
         # With them comes h11: only where it is used.
-        from ._http11._async._engine import AsyncEngine
-        from ._http11._route import parse_proxy
+        from ._http11._async.engine import AsyncEngine
+        from ._http11.route import parse_proxy
 
         self._proxy = None if proxy is None else parse_proxy(proxy)
         self._engine = AsyncEngine(AnyioBackend(), ssl_context, max_idle, idle_seconds)

@@ -19,7 +19,7 @@ from ._transport import Timeouts
 if TYPE_CHECKING:
     import ssl
 
-    from ._http11._sync._stream import HTTP11Stream
+    from ._http11._sync.stream import HTTP11Stream
 
 
 class UrllibTransport:
@@ -48,9 +48,9 @@ class UrllibTransport:
         idle_seconds: float = 15.0,
     ) -> None:
         # With them come h11, ssl and the like: only where they are used.
-        from ._http11._route import environment_proxy, parse_proxy
-        from ._http11._sockets import SocketBackend
-        from ._http11._sync._engine import Engine
+        from ._http11._sync.engine import Engine
+        from ._http11.route import environment_proxy, parse_proxy
+        from ._http11.sockets import SocketBackend
 
         given = proxies or {}  # urllib has more keys, such as "no"
         self._given = {s: parse_proxy(given[s]) for s in ("http", "https") if s in given}

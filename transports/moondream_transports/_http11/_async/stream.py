@@ -12,13 +12,13 @@ from threading import Lock
 from time import monotonic
 
 from moondream_transports._deadlines import after
-from moondream_transports._http11._errors import map_error
-from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import Route
-from moondream_transports._http11._waiting import remaining
+from moondream_transports._http11.errors import map_error
+from moondream_transports._http11.pool import Pool
+from moondream_transports._http11.route import Route
+from moondream_transports._http11.waiting import remaining
 from sansio_moondream import NEED_DATA, Headers, HTTP11Exchange, MoondreamError, ResponseHead
 
-from ._backend import AsyncConnection
+from .backend import AsyncConnection
 
 
 class AsyncHTTP11Stream:

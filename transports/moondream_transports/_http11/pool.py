@@ -16,7 +16,7 @@ from threading import RLock
 from time import monotonic
 from typing import Generic, TypeVar
 
-from ._route import Route
+from .route import Route
 
 C = TypeVar("C")
 

@@ -1,4 +1,4 @@
-# Generated from ../_async/_backend.py by `make generate`; do not edit.
+# Generated from ../_async/backend.py by `make generate`; do not edit.
 """What the HTTP/1.1 client needs from the network.
 
 Every method that waits takes a timeout in seconds (None is for ever), and raises the builtin

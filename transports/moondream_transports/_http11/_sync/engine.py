@@ -1,4 +1,4 @@
-# Generated from ../_async/_engine.py by `make generate`; do not edit.
+# Generated from ../_async/engine.py by `make generate`; do not edit.
 """An HTTP/1.1 client: it finds or makes a connection, and begins an exchange on it.
 
 1. There is no limit to how many connections are open at once, so nobody waits for a place.
@@ -11,10 +11,10 @@ from __future__ import annotations
 import ssl
 
 from moondream_transports._deadlines import after, sooner
-from moondream_transports._http11._errors import map_error
-from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import Proxy, Route
-from moondream_transports._http11._waiting import remaining
+from moondream_transports._http11.errors import map_error
+from moondream_transports._http11.pool import Pool
+from moondream_transports._http11.route import Proxy, Route
+from moondream_transports._http11.waiting import remaining
 from moondream_transports._transport import Timeouts
 from sansio_moondream import (
     ConnectError,
@@ -25,8 +25,8 @@ from sansio_moondream import (
     TLSError,
 )
 
-from ._backend import Backend, Connection
-from ._stream import HTTP11Stream
+from .backend import Backend, Connection
+from .stream import HTTP11Stream
 
 
 class Engine:

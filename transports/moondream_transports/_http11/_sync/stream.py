@@ -1,4 +1,4 @@
-# Generated from ../_async/_stream.py by `make generate`; do not edit.
+# Generated from ../_async/stream.py by `make generate`; do not edit.
 """One exchange on a connection.
 
 1. A server may answer before it has read the request, and close (413). So what it says is taken in
@@ -13,13 +13,13 @@ from threading import Lock
 from time import monotonic
 
 from moondream_transports._deadlines import after
-from moondream_transports._http11._errors import map_error
-from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import Route
-from moondream_transports._http11._waiting import remaining
+from moondream_transports._http11.errors import map_error
+from moondream_transports._http11.pool import Pool
+from moondream_transports._http11.route import Route
+from moondream_transports._http11.waiting import remaining
 from sansio_moondream import NEED_DATA, Headers, HTTP11Exchange, MoondreamError, ResponseHead
 
-from ._backend import Connection
+from .backend import Connection
 
 
 class HTTP11Stream:

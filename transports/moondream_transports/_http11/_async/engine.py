@@ -10,10 +10,10 @@ from __future__ import annotations
 import ssl
 
 from moondream_transports._deadlines import after, sooner
-from moondream_transports._http11._errors import map_error
-from moondream_transports._http11._pool import Pool
-from moondream_transports._http11._route import Proxy, Route
-from moondream_transports._http11._waiting import remaining
+from moondream_transports._http11.errors import map_error
+from moondream_transports._http11.pool import Pool
+from moondream_transports._http11.route import Proxy, Route
+from moondream_transports._http11.waiting import remaining
 from moondream_transports._transport import Timeouts
 from sansio_moondream import (
     ConnectError,
@@ -24,8 +24,8 @@ from sansio_moondream import (
     TLSError,
 )
 
-from ._backend import AsyncBackend, AsyncConnection
-from ._stream import AsyncHTTP11Stream
+from .backend import AsyncBackend, AsyncConnection
+from .stream import AsyncHTTP11Stream
 
 
 class AsyncEngine:

@@ -19,7 +19,7 @@ from typing import Any
 
 from moondream_transports._deadlines import after
 
-from ._waiting import LISTEN_BYTES, READ_BYTES, is_readable, ready, remaining
+from .waiting import LISTEN_BYTES, READ_BYTES, is_readable, ready, remaining
 
 _WRITE_BYTES = 256 * 1024  # at once: TLS copies what it is given
 

@@ -23,7 +23,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from moondream_transports._event_loop import close_soon, in_trio
 
-from ._waiting import LISTEN_BYTES, READ_BYTES, is_readable
+from .waiting import LISTEN_BYTES, READ_BYTES, is_readable
 
 if TYPE_CHECKING:
     import asyncio
