@@ -67,7 +67,7 @@ class Endpoint(Struct, frozen=True):
                     f"{what} has a character that HTTP does not allow in a header (a line end?)"
                 )
         has_key = key or any(name.lower() in SECRET_HEADERS for name, _ in headers)
-        is_private = parts.scheme == "https" or _is_loopback(parts.hostname or "")
+        is_private = parts.scheme == "https" or is_loopback(parts.hostname or "")
         if has_key and not is_private and not self.allow_insecure_key:
             raise ValueError(
                 f"a key would go to {parts.hostname} over plain http, where others can read it: "
@@ -139,7 +139,7 @@ def _split(url: str) -> SplitResult:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     name = host.removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
         return True

@@ -30,21 +30,14 @@ class Adapter(Backend):
 
     `factory(ssl_context=, proxy=)` is a context manager that gives a transport over a session of
     the test's own, and closes both; `own()` gives one that makes its session itself. `backend` is
-    sync, asyncio or trio. One that `pools` keeps connections."""
+    sync, asyncio or trio."""
 
     def __init__(
-        self,
-        name: str,
-        backend: str,
-        factory: Callable[..., Any],
-        kind: str = "",
-        *,
-        pools: bool = True,
+        self, name: str, backend: str, factory: Callable[..., Any], kind: str = ""
     ) -> None:
         super().__init__(backend, factory)
         self.name = name
         self.kind = kind
-        self.pools = pools
 
     def run(self, main: Callable[..., Coroutine[Any, Any, T]], *args: Any, debug: bool = True) -> T:
         """Run a test's coroutine to its end. It leaves no task behind."""
@@ -77,7 +70,7 @@ class Adapter(Backend):
         finally:
             if self.is_async:
                 await transport.aclose()
-            elif self.pools:
+            else:
                 transport.close()
 
 
@@ -99,9 +92,9 @@ def assert_no_key(error: object, *texts: str) -> None:
 def _urllib(
     ssl_context: ssl.SSLContext | None = None, proxy: str | None = None
 ) -> Iterator[transports.UrllibTransport]:
-    yield transports.UrllibTransport(
-        ssl_context=ssl_context, proxies={} if proxy is None else {"http": proxy, "https": proxy}
-    )
+    proxies = {} if proxy is None else {"http": proxy, "https": proxy}
+    with transports.UrllibTransport(ssl_context=ssl_context, proxies=proxies) as transport:
+        yield transport
 
 
 @cache
@@ -157,7 +150,7 @@ async def _anyio(
 
 
 ADAPTERS = [
-    Adapter("urllib", "sync", _urllib, "UrllibTransport", pools=False),
+    Adapter("urllib", "sync", _urllib, "UrllibTransport"),
     Adapter("httpx2", "sync", _httpx("httpx2"), "HttpxTransport"),
     Adapter("httpx", "sync", _httpx("httpx"), "HttpxTransport"),
     Adapter("httpx2-asyncio", "asyncio", _httpx_async("httpx2"), "AsyncHttpxTransport"),

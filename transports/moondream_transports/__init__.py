@@ -17,10 +17,11 @@ from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, T
 if TYPE_CHECKING:
     from ._aiohttp import AiohttpStream, AiohttpTransport
     from ._anyio import AnyioTransport
-    from ._anyio_stream import AnyioStream
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
+    from ._http11._async.stream import AsyncHTTP11Stream
+    from ._http11._sync.stream import HTTP11Stream
     from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
-    from ._urllib import UrllibStream, UrllibTransport
+    from ._urllib import UrllibTransport
     from .recording import (
         AsyncRecordingStream,
         AsyncRecordingTransport,
@@ -44,10 +45,11 @@ _EXTRAS = ("aiohttp", "anyio")
 _LAZY = {
     "_aiohttp": ("AiohttpStream", "AiohttpTransport"),
     "_anyio": ("AnyioTransport",),
-    "_anyio_stream": ("AnyioStream",),
     "_clock": ("AsyncClock", "AsyncVirtualClock", "Clock", "VirtualClock"),
+    "_http11._async.stream": ("AsyncHTTP11Stream",),
+    "_http11._sync.stream": ("HTTP11Stream",),
     "_httpx": ("AsyncHttpxStream", "AsyncHttpxTransport", "HttpxStream", "HttpxTransport"),
-    "_urllib": ("UrllibStream", "UrllibTransport"),
+    "_urllib": ("UrllibTransport",),
     "recording": (
         "AsyncRecordingStream",
         "AsyncRecordingTransport",
@@ -70,12 +72,12 @@ _MODULES = {name: module for module, names in _LAZY.items() for name in names}
 __all__ = [
     "AiohttpStream",
     "AiohttpTransport",
-    "AnyioStream",
     "AnyioTransport",
     "AsyncByteStream",
     "AsyncClient",
     "AsyncClientStream",
     "AsyncClock",
+    "AsyncHTTP11Stream",
     "AsyncHttpxStream",
     "AsyncHttpxTransport",
     "AsyncRecordingStream",
@@ -90,6 +92,7 @@ __all__ = [
     "ClientStream",
     "Clock",
     "Fragmentation",
+    "HTTP11Stream",
     "Hooks",
     "HttpxStream",
     "HttpxTransport",
@@ -103,7 +106,6 @@ __all__ = [
     "Timeline",
     "Timeouts",
     "Transport",
-    "UrllibStream",
     "UrllibTransport",
     "VirtualClock",
 ]

@@ -10,10 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import asyncio
+from typing import Any
 
 _closing: set[object] = set()  # asyncio holds its tasks only weakly
 
@@ -98,50 +95,3 @@ def async_close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
             task = loop.create_task(coroutine)
             _closing.add(task)
             task.add_done_callback(_closing.discard)
-
-
-class Alarm:
-    """Call `ring` in the running loop of asyncio when a wait takes too long.
-
-    It is made for many short waits: setting it only notes a moment. The timer of the loop is moved
-    only when it goes off, or where it would go off too late. trio has no such timer.
-    """
-
-    def __init__(self, ring: Callable[[], object]) -> None:
-        self._loop: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
-        self._ring = ring
-        self._at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.rang = False
-
-    def set(self, seconds: float | None) -> None:
-        """Ring after that time from now, or never for None."""
-        if seconds is None:
-            self._at = None
-            return
-        self._at = at = self._loop.time() + seconds
-        if self._timer is None or at < self._timer.when():
-            self._start(at)
-
-    def clear(self) -> None:
-        """End the wait. The timer stays for the next one."""
-        self._at = None
-
-    def stop(self) -> None:
-        """Cancel the timer: there is no next wait."""
-        self._at = None
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _start(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._go_off, at)
-
-    def _go_off(self, at: float) -> None:
-        self._timer = None
-        if self._at is not None and self._at > at:
-            self._start(self._at)
-        elif self._at is not None:
-            self.rang = True
-            self._ring()

@@ -9,7 +9,7 @@ def default_transport() -> Transport:
     """Return a transport that nobody has to close."""
     from moondream_transports import UrllibTransport
 
-    return UrllibTransport()
+    return UrllibTransport(max_idle=0)
 
 
 def async_default_transport() -> AsyncTransport:

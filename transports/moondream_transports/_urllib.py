@@ -1,16 +1,16 @@
 """A transport on the standard library alone.
 
-1. It goes through urllib.request for its proxies, and http.client for its connections. What they
-   lack is in `_urllib_connection.py`.
-2. urllib.request asks the server to close: each exchange has a connection of its own.
+1. Its proxies, and what goes past them, are urllib's (`urllib.request.getproxies`, `proxy_bypass`):
+   the variables of the environment, and the settings of macOS and Windows. The rest is `_http11`.
+2. A program may forget to close it: idle connections are closed with it, without a warning.
 3. Looking up a name cannot be interrupted: `Timeouts.connect` counts it, but acts only after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+from weakref import finalize
 
 from sansio_moondream import HTTPRequest
 
@@ -18,64 +18,60 @@ from ._transport import Timeouts
 
 if TYPE_CHECKING:
     import ssl
-    from urllib.request import OpenerDirector
 
-    from ._urllib_connection import Progress, Response
+    from ._http11._sync.stream import HTTP11Stream
 
 
 class UrllibTransport:
-    """Sends requests with urllib: nothing to install, one connection an exchange, nothing to close.
+    """Sends requests with sockets of the standard library: there is nothing to install. Use it in
+    `with`, or call `close()`, to close idle connections before it is forgotten.
 
-    `ssl_context` takes the place of `ssl.create_default_context()`; `proxies`, such as `{"https":
-    "http://proxy:3128"}`, that of the environment's (`{}`: none)."""
+    Args:
+        ssl_context: takes the place of `ssl.create_default_context()`.
+        proxies: such as `{"https": "http://user:password@proxy:3128"}`, takes the place of the
+            proxies and the `no_proxy` of the environment (`{}`: no proxy). Its keys are `http` and
+            `https`. Without it, requests to this machine go directly, and a key over plain http is
+            not sent to a proxy of the environment on another machine (LocalProtocolError).
+        max_idle: how many idle connections are kept for each server.
+        idle_seconds: how long.
+
+    Raises:
+        ValueError: A proxy is not an HTTP proxy.
+    """
 
     def __init__(
-        self, *, ssl_context: ssl.SSLContext | None = None, proxies: Mapping[str, str] | None = None
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        proxies: Mapping[str, str] | None = None,
+        max_idle: int = 10,
+        idle_seconds: float = 15.0,
     ) -> None:
-        self._ssl_context = ssl_context
-        self._proxies = proxies
-        self._opener: OpenerDirector | None = None
+        # With them come h11, ssl and the like: only where they are used.
+        from ._http11._sync.engine import Engine
+        from ._http11.route import environment_proxy, parse_proxy
+        from ._http11.sockets import SocketBackend
 
-    def send(self, request: HTTPRequest, timeouts: Timeouts) -> UrllibStream:
-        """As `Transport.send` says.
+        given = proxies or {}  # urllib has more keys, such as "no"
+        self._given = {s: parse_proxy(given[s]) for s in ("http", "https") if s in given}
+        self._environment_proxy = environment_proxy if proxies is None else None
+        self._engine = Engine(SocketBackend(), ssl_context, max_idle, idle_seconds)
+        finalize(self, self._engine.close)
 
-        Redirects are not followed, and an error status is a response like any other.
-        """
-        from . import (
-            # and with it ssl, h11 and the like: only where they are used
-            _urllib_connection as connection,
-        )
-
-        if self._opener is None:
-            self._opener = connection.make_opener(self._proxies, self._ssl_context)
-        progress = connection.Progress(request, timeouts)
-        return UrllibStream(connection.open_response(self._opener, request, progress), progress)
-
-
-class UrllibStream:
-    """A response of `UrllibTransport`."""
-
-    def __init__(self, response: Response, progress: Progress) -> None:
-        self._response = response
-        self._progress = progress
-        self._reading = Lock()
-        self.status_code = response.head.status_code
-        self.headers = response.head.headers
-        self.connected_at = progress.connected_at
-
-    def read(self, timeout: float | None) -> bytes:
-        """As `ByteStream.read` says."""
-        self._progress.wait_for(timeout)
-        with self._reading:
-            try:
-                return self._response.read()
-            except self._progress.errors as error:
-                raise self._progress.named(error)  # noqa: B904 - it has its cause
+    def send(self, request: HTTPRequest, timeouts: Timeouts) -> HTTP11Stream:
+        """As `Transport.send` says."""
+        if self._environment_proxy is not None:
+            proxy = self._environment_proxy(request)
+        else:
+            proxy = self._given.get(request.url.partition(":")[0].lower())
+        return self._engine.send(request, timeouts, proxy)
 
     def close(self) -> None:
-        """As `ByteStream.close` says. Called by another thread, it wakes a `read` that waits."""
-        self._progress.shutdown()
-        with (
-            self._reading
-        ):  # the system may give the socket's number to another, which the reader would then read
-            self._response.close()
+        """Close the idle connections. Those in use are closed when their exchanges end."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()

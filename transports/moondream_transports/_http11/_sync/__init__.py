@@ -1,0 +1,2 @@
+# Generated from ../_async/__init__.py by `make generate`; do not edit.
+"""The source of the HTTP/1.1 client. The sync form is generated from it: `make generate`."""

@@ -1,0 +1,109 @@
+# Generated from ../_async/engine.py by `make generate`; do not edit.
+"""An HTTP/1.1 client: it finds or makes a connection, and begins an exchange on it.
+
+1. There is no limit to how many connections are open at once, so nobody waits for a place.
+2. An idle connection should be silent. If anything can be read from it, even its end, it is closed.
+3. A request is sent once. If its idle connection breaks before any answer, that is ConnectionLost.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from moondream_transports._deadlines import after, earlier
+from moondream_transports._http11.errors import map_error
+from moondream_transports._http11.pool import Pool
+from moondream_transports._http11.route import Proxy, Route
+from moondream_transports._http11.waiting import remaining
+from moondream_transports._transport import Timeouts
+from sansio_moondream import (
+    ConnectError,
+    ConnectionLost,
+    HTTP11Exchange,
+    HTTPRequest,
+    RemoteProtocolError,
+    TLSError,
+)
+
+from .backend import Backend, Connection
+from .stream import HTTP11Stream
+
+
+class Engine:
+    """Sends requests over the connections of a backend, and keeps those that are idle."""
+
+    def __init__(
+        self, backend: Backend, tls: ssl.SSLContext | None, max_idle: int, idle_seconds: float
+    ) -> None:
+        self._backend = backend
+        self._tls = tls
+        self._pool = Pool[Connection](max_idle, idle_seconds)
+
+    def send(self, request: HTTPRequest, timeouts: Timeouts, proxy: Proxy | None) -> HTTP11Stream:
+        """Send a request by way of a proxy, if any, and wait for the head of the response."""
+        route = Route.to(request.url, proxy)
+        exchange = route.exchange(request)
+        end = after(timeouts.total)
+        try:
+            connection = self._idle_connection(route) or self._connect(
+                request.url, route, earlier(after(timeouts.connect), end)
+            )
+        except self._backend.errors as error:
+            raise map_error(error, timeouts) from error
+        stream = self._stream(route, connection, exchange)
+        try:
+            stream.open(earlier(after(timeouts.first_event), end))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def close(self) -> None:
+        """Close the idle connections, and keep none from now on."""
+        for connection in self._pool.clear():
+            connection.close()
+
+    def _idle_connection(self, route: Route) -> Connection | None:
+        for connection in self._pool.expired():
+            connection.close()
+        while (kept := self._pool.take(route)) is not None:
+            if not kept.is_readable():
+                return kept
+            kept.close()
+        return None
+
+    def _connect(self, url: str, route: Route, deadline: float | None) -> Connection:
+        connection = self._backend.connect(*route.address, remaining(deadline))
+        try:
+            if route.is_tls and route.proxy is not None:
+                tunnel = HTTP11Exchange(HTTPRequest("CONNECT", url, route.proxy.headers, b""))
+                self._open_tunnel(self._stream(route, connection, tunnel), deadline)
+            if route.is_tls:
+                self._start_tls(connection, route.host, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _open_tunnel(self, stream: HTTP11Stream, deadline: float | None) -> None:
+        try:
+            stream.open(deadline)
+        except (ConnectionLost, RemoteProtocolError) as error:
+            raise ConnectError(f"the proxy made no tunnel: {error}") from error
+        if not 200 <= stream.status_code < 300:
+            raise ConnectError(f"the proxy refused to make a tunnel: {stream.status_code}")
+
+    def _start_tls(self, connection: Connection, host: str, deadline: float | None) -> None:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()  # once: it takes longer than a connection
+        protocol = connection.start_tls(self._tls, host, remaining(deadline))
+        if protocol not in (None, "http/1.1"):
+            raise TLSError(
+                f"TLS negotiated {protocol} (ALPN), and this transport speaks HTTP/1.1: give it an "
+                "SSLContext of its own, not one that is shared with an HTTP/2 client"
+            )
+
+    def _stream(
+        self, route: Route, connection: Connection, exchange: HTTP11Exchange
+    ) -> HTTP11Stream:
+        return HTTP11Stream(self._backend.errors, self._pool, route, connection, exchange)
