@@ -68,7 +68,7 @@ class Endpoint(Struct, frozen=True):
         if (
             secret
             and parts.scheme == "http"
-            and not _is_loopback(parts.hostname or "")
+            and not is_loopback(parts.hostname or "")
             and not self.allow_insecure_key
         ):
             raise ValueError(
@@ -144,7 +144,7 @@ def _split(url: str) -> SplitResult:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     name = host.removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
         return True

@@ -14,12 +14,13 @@ from ._retries import RetryPolicy
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
 
 if TYPE_CHECKING:
-    from ._aiohttp import AiohttpStream, AiohttpTransport
+    from ._adapters.aiohttp import AiohttpStream, AiohttpTransport
+    from ._adapters.exceptions import map_exception
+    from ._adapters.httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._anyio import AnyioTransport
     from ._anyio_stream import AnyioStream
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
     from ._fragmentation import BreakAt, Fragmentation
-    from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._recording import (
         AsyncRecordingStream,
         AsyncRecordingTransport,
@@ -38,13 +39,13 @@ _EXTRAS = (
 # Transports are imported when they are first asked for: each needs a library of its own, which may
 # not be there.
 _MODULES = {
-    "AiohttpStream": "_aiohttp",
-    "AiohttpTransport": "_aiohttp",
+    "AiohttpStream": "_adapters.aiohttp",
+    "AiohttpTransport": "_adapters.aiohttp",
     "AnyioStream": "_anyio_stream",
     "AnyioTransport": "_anyio",
     "AsyncClock": "_clock",
-    "AsyncHttpxStream": "_httpx",
-    "AsyncHttpxTransport": "_httpx",
+    "AsyncHttpxStream": "_adapters.httpx",
+    "AsyncHttpxTransport": "_adapters.httpx",
     "AsyncRecordingStream": "_recording",
     "AsyncRecordingTransport": "_recording",
     "AsyncReplayStream": "_replay",
@@ -52,8 +53,8 @@ _MODULES = {
     "AsyncVirtualClock": "_clock",
     "Clock": "_clock",
     "Fragmentation": "_fragmentation",
-    "HttpxStream": "_httpx",
-    "HttpxTransport": "_httpx",
+    "HttpxStream": "_adapters.httpx",
+    "HttpxTransport": "_adapters.httpx",
     "NoRecording": "_store",
     "RecordingFolder": "_recording_files",
     "RecordingStream": "_recording",
@@ -64,6 +65,7 @@ _MODULES = {
     "UrllibStream": "_urllib",
     "UrllibTransport": "_urllib",
     "VirtualClock": "_clock",
+    "map_exception": "_adapters.exceptions",
 }
 
 __all__ = [
@@ -105,6 +107,7 @@ __all__ = [
     "UrllibStream",
     "UrllibTransport",
     "VirtualClock",
+    "map_exception",
 ]
 
 

@@ -1,0 +1,116 @@
+"""How a server is reached: directly or through a proxy, which proxy, with which first bytes.
+
+1. Plain http goes to the proxy itself, with the whole URL in the request. https goes through a
+   tunnel that the proxy makes (CONNECT). The password for the proxy is in no error and no repr.
+2. Programs often inherit a proxy of the environment without knowing of it. So loopback addresses
+   never go through it, and a key never goes to it in the clear, unless it is on this machine, too.
+3. A proxy that the program passes is the user's word: it is used for every request.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from sansio_moondream import ConnectError, HTTP11Exchange, HTTPRequest, LocalProtocolError
+from sansio_moondream._requests.endpoint import SECRET_HEADERS, is_loopback
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Proxy(Struct, frozen=True):
+    """An HTTP proxy, and the headers that it needs."""
+
+    host: str
+    port: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.host}:{self.port}>"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("host", self.host), ("port", self.port)]
+
+
+class Route(Struct, frozen=True):
+    """The way to one server. Requests with equal routes can share connections."""
+
+    is_tls: bool
+    host: str
+    port: int
+    proxy: Proxy | None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where to connect to."""
+        proxy = self.proxy
+        return (self.host, self.port) if proxy is None else (proxy.host, proxy.port)
+
+    def exchange(self, request: HTTPRequest) -> HTTP11Exchange:
+        """Begin an exchange. A proxy that gets plain http needs the whole URL."""
+        if self.is_tls or self.proxy is None:
+            return HTTP11Exchange(request)
+        headers = (*request.headers, *self.proxy.headers)
+        request = HTTPRequest(request.method, request.url, headers, request.body)
+        return HTTP11Exchange(request, absolute=True)
+
+
+def route(url: str, proxy: Proxy | None) -> Route:
+    """Return the way to the server of a URL. Raises LocalProtocolError for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        raise LocalProtocolError("the URL should be http(s)://host[:port]/path") from None
+    return Route(parts.scheme == "https", parts.hostname or "", port, proxy)
+
+
+def parse_proxy(url: str) -> Proxy:
+    """Parse `http://user:password@host:port`, where all but the host may be missing.
+
+    Raises:
+        ValueError: It is no such URL. The message does not show it.
+    """
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme == "http" and parts.hostname and parts.port != 0:
+            headers: tuple[tuple[str, str], ...] = ()
+            if parts.username is not None:
+                secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+                headers = (("Proxy-Authorization", f"Basic {b64encode(secret).decode()}"),)
+            return Proxy(parts.hostname, parts.port or _DEFAULT_PORTS["http"], headers)
+    except ValueError:
+        pass  # its message may show the password
+    raise ValueError("a proxy should be http://[user:password@]host[:port]")
+
+
+def environment_proxy(request: HTTPRequest) -> Proxy | None:
+    """Return the proxy that urllib finds in the environment, or in the settings of the system.
+
+    Raises:
+        ConnectError: It is not an HTTP proxy.
+        LocalProtocolError: A key would go to it over plain http.
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    way = route(request.url, None)
+    if is_loopback(way.host) or proxy_bypass(urlsplit(request.url).netloc.rpartition("@")[2]):
+        return None
+    scheme = "https" if way.is_tls else "http"
+    if (url := getproxies().get(scheme)) is None:
+        return None
+    variable = f"{scheme}_proxy"
+    try:
+        proxy = parse_proxy(url)
+    except ValueError as error:
+        raise ConnectError(f"{variable} of the environment cannot be used: {error}") from None
+    has_key = any(name.lower() in SECRET_HEADERS for name, _ in request.headers)
+    if has_key and not way.is_tls and not is_loopback(proxy.host):
+        raise LocalProtocolError(
+            f"a key would go to the proxy {proxy.host} ({variable} of the environment) over plain "
+            "http, for anybody on the way to read: use https, add the server to no_proxy, or pass "
+            "proxies={'http': ...} if this is meant"
+        )
+    return proxy
