@@ -85,14 +85,15 @@ class AiohttpTransport:
                 )
                 _check_head(response)
                 return AiohttpStream(response, body)
+        except _ERRORS as error:
+            body.abort()
+            connected = body.connected_at is not None
+            failure: BaseException = map_exception(error, connected=connected, timeouts=timeouts)
         except BaseException as error:  # noqa: BLE001 - it is raised below
             body.abort()
-            failure = error
-        # Here the error has no context, and no frames of aiohttp with the key in their locals.
-        if isinstance(failure, _ERRORS):
-            connected = body.connected_at is not None
-            raise map_exception(failure, connected=connected, timeouts=timeouts)
-        raise failure.with_traceback(None)
+            failure = error.with_traceback(None)
+        # Here it has no context, and no frames of aiohttp with the key in their locals.
+        raise failure
 
     def _borrowed(self) -> aiohttp.ClientSession:
         if self._borrowing is not None and not self._borrowing.closed:
