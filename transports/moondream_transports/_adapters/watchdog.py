@@ -5,16 +5,21 @@
    descriptor meanwhile and the system gives the number to another socket.
 2. It shuts the connection down only between `begin` and `end` of a wait, under the lock. So a
    connection that is back in its pool is never shut down.
-3. One thread watches over all waits of the process. It runs as long as there is one.
+3. One thread watches over all waits of the process. It starts with the first, and ends when it wakes
+   up at a deadline and there is none.
 """
 
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 from contextlib import suppress
 from math import inf
 from threading import Condition, Thread
 from time import monotonic
+
+_NO_LINGERING = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 _changed = Condition()  # its lock guards all that follows, and every Watch
 _waiting: set[Watch] = set()
@@ -87,7 +92,12 @@ class Watch:
     def _shut_down(self) -> None:
         if self._socket is not None:
             with suppress(OSError):  # the other end may have closed it
+                # When the library closes it, too, the other end is not waited for.
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
                 self._socket.shutdown(socket.SHUT_RDWR)
+                # Megabytes may have come already, which the library would decode for seconds.
+                while self._socket.recv(1024 * 1024):  # never waits after the shutdown
+                    pass
 
     def _close(self) -> None:
         ours, self._socket = self._socket, None
