@@ -125,13 +125,13 @@ def map_exception(
     for link in chain:
         if isinstance(link, MoondreamError):
             return link
-    known = [(link, kind) for link in chain if (kind := _kind_of(link)) is not None]
-    kind = known[0][1] if known else "lost"
+    known = [(link, found) for link in chain if (found := _kind_of(link)) is not None]
+    kind: _Kind = known[0][1] if known else "lost"
     telling = next((link for link, _ in reversed(known) if _text_of(link)), error)
-    found = _error(kind, chain, connected, timeouts, _describe(telling))
+    ours = _error(kind, chain, connected, timeouts, _describe(telling))
     _forget_frames(chain)
-    found.__cause__ = next((link for link in chain if not _holds_secrets(link)), None)
-    return found
+    ours.__cause__ = next((link for link in chain if not _holds_secrets(link)), None)
+    return ours
 
 
 def _error(
@@ -162,12 +162,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if id(link) not in seen:
             seen.add(id(link))
             yield link
-            wrapped = (
+            wrapped: tuple[object, ...] = (
                 link.__cause__,
                 getattr(link, "reason", None),  # urllib3, urllib
                 getattr(link, "os_error", None),  # aiohttp
                 *link.args,  # requests, and urllib3 again
-                *(link.exceptions if isinstance(link, BaseExceptionGroup) else ()),
+                *getattr(link, "exceptions", ()),  # a group: anyio has one for each address
             )
             todo += [cause for cause in wrapped if isinstance(cause, BaseException)]
 

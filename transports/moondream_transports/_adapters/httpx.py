@@ -100,7 +100,8 @@ class AsyncHttpxTransport:
         progress = AsyncProgress(library, timeouts)
         failure: Exception = TimeoutError()
         with progress.limited():
-            extensions = {"timeout": {}, "trace": progress.trace}  # an empty one sets no limit
+            # Without limits of its own: the scope ends what waits.
+            extensions: dict[str, Any] = {"timeout": {}, "trace": progress.trace}
             try:
                 built = build_request(library, request, extensions)
                 response = await client.send(
@@ -196,6 +197,7 @@ class AsyncHttpxStream(_AnyHttpxStream):
         self._progress = progress
         self._body: AsyncIterator[bytes] = aiter(response.stream)
         self._scope: Any = None  # of the read that waits
+        self._is_closed = False
 
     async def read(self, timeout: float | None) -> bytes:
         """As `AsyncByteStream.read` says."""
@@ -216,8 +218,6 @@ class AsyncHttpxStream(_AnyHttpxStream):
         if self._is_closed:
             raise ConnectionLost("closed while it was read")
         raise self._progress.failure(failure)
-
-    _is_closed = False
 
     async def aclose(self) -> None:
         """As `AsyncByteStream.aclose` says.
