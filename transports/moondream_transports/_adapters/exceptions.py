@@ -125,8 +125,10 @@ def map_exception(
     for link in chain:
         if isinstance(link, MoondreamError):
             return link
-    known = [(link, found) for link in chain if (found := _kind_of(link)) is not None]
-    kind: _Kind = known[0][1] if known else "lost"
+    known: list[tuple[BaseException, _Kind]] = [
+        (link, found) for link in chain if (found := _kind_of(link)) is not None
+    ]
+    kind = known[0][1] if known else "lost"
     telling = next((link for link, _ in reversed(known) if _text_of(link)), error)
     ours = _error(kind, chain, connected, timeouts, _describe(telling))
     _forget_frames(chain)

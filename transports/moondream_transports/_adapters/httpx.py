@@ -12,19 +12,17 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
 
 from moondream_transports._transport import Timeouts
 from sansio_moondream import ConnectionLost, HTTPRequest
 
 from .httpx_library import Clients, build_request, errors_of
-from .httpx_progress import AsyncProgress, Progress, SyncProgress, no_waiting
+from .httpx_progress import AsyncProgress, Progress, Sockets, SyncProgress, no_waiting
 
 if TYPE_CHECKING:
     import httpx
@@ -47,7 +45,7 @@ class HttpxTransport:
 
     def __init__(self, client: httpx2.Client | httpx.Client | None = None) -> None:
         self._clients = Clients(client, "Client")
-        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._sockets = Sockets()
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> HttpxStream:
         """As `Transport.send` says."""

@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from math import inf
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -33,6 +34,24 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
 _exchanges = count()
+
+
+class Sockets:
+    """The sockets of all connections that were made for a transport, as long as they live."""
+
+    def __init__(self) -> None:
+        self._known: WeakSet[socket.socket] = WeakSet()
+        self._lock = Lock()
+
+    def add(self, made: socket.socket) -> None:
+        """Add the socket of a new connection."""
+        with self._lock:
+            self._known.add(made)
+
+    def find(self, timeout: float) -> socket.socket | None:
+        """Return the socket that has this timeout."""
+        with self._lock:
+            return next((known for known in self._known if known.gettimeout() == timeout), None)
 
 
 class Progress:
@@ -74,12 +93,9 @@ class Progress:
 
 
 class SyncProgress(Progress, Mapping[str, float | None]):
-    """Ends waits by a `Watch`. It is itself the `timeout` extension, which says what is left.
+    """Ends waits by a `Watch`. It is itself the `timeout` extension, which says what is left."""
 
-    `sockets` has the sockets of all connections that were made for the transport.
-    """
-
-    def __init__(self, library: Any, timeouts: Timeouts, sockets: WeakSet[socket.socket]) -> None:
+    def __init__(self, library: Any, timeouts: Timeouts, sockets: Sockets) -> None:
         super().__init__(library, timeouts)
         self.watch = Watch()
         self.watch.begin(self.deadline)
@@ -106,9 +122,8 @@ class SyncProgress(Progress, Mapping[str, float | None]):
             self._is_stamping = not self.watch.is_attached
         elif self._is_stamping and event.endswith("send_request_headers.complete"):
             self._is_stamping = False
-            for known in [*self._sockets]:
-                if known.gettimeout() == self._stamp:
-                    self.watch.attach(known)
+            if (known := self._sockets.find(self._stamp)) is not None:
+                self.watch.attach(known)
         elif event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             made = info["return_value"].get_extra_info("socket")
             self._sockets.add(made)
