@@ -11,7 +11,7 @@ from importlib import import_module
 from threading import Lock
 from typing import Any, Self
 
-from moondream_transports._http11._route import Proxy, environment_proxy
+from moondream_transports._http11.route import Proxy, environment_proxy
 from sansio_moondream import HTTPRequest
 
 _CHUNK = 64 * 1024

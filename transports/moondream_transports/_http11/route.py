@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -42,6 +43,16 @@ class Route(Struct, frozen=True):
     port: int
     proxy: Proxy | None
 
+    @classmethod
+    def to(cls, url: str, proxy: Proxy | None) -> Self:
+        """Return the way to the server of a URL. Raises LocalProtocolError for what is no URL."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        except (ValueError, KeyError):
+            raise LocalProtocolError("the URL should be http(s)://host[:port]/path") from None
+        return cls(parts.scheme == "https", parts.hostname or "", port, proxy)
+
     @property
     def address(self) -> tuple[str, int]:
         """Where to connect to."""
@@ -57,21 +68,9 @@ class Route(Struct, frozen=True):
         return HTTP11Exchange(request, absolute=True)
 
 
-def route(url: str, proxy: Proxy | None) -> Route:
-    """Return the way to the server of a URL. Raises LocalProtocolError for what is no URL."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        raise LocalProtocolError("the URL should be http(s)://host[:port]/path") from None
-    return Route(parts.scheme == "https", parts.hostname or "", port, proxy)
-
-
 def parse_proxy(url: str) -> Proxy:
-    """Parse `http://user:password@host:port`, where all but the host may be missing.
-
-    Raises:
-        ValueError: It is no such URL. The message does not show it.
+    """Parse `http://user:password@host:port`, where all but the host may be missing. Raises
+    ValueError for what is no such URL, without showing it.
     """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -95,10 +94,10 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
     """
     from urllib.request import getproxies, proxy_bypass
 
-    way = route(request.url, None)
-    if is_loopback(way.host) or proxy_bypass(urlsplit(request.url).netloc.rpartition("@")[2]):
+    route = Route.to(request.url, None)
+    if is_loopback(route.host) or proxy_bypass(urlsplit(request.url).netloc.rpartition("@")[2]):
         return None
-    scheme = "https" if way.is_tls else "http"
+    scheme = "https" if route.is_tls else "http"
     if (url := getproxies().get(scheme)) is None:
         return None
     variable = f"{scheme}_proxy"
@@ -107,7 +106,7 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
     except ValueError as error:
         raise ConnectError(f"{variable} of the environment cannot be used: {error}") from None
     has_key = any(name.lower() in SECRET_HEADERS for name, _ in request.headers)
-    if has_key and not way.is_tls and not is_loopback(proxy.host):
+    if has_key and not route.is_tls and not is_loopback(proxy.host):
         raise LocalProtocolError(
             f"a key would go to the proxy {proxy.host} ({variable} of the environment) over plain "
             "http, for anybody on the way to read: use https, add the server to no_proxy, or pass "
