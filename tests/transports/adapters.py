@@ -137,8 +137,8 @@ async def _aiohttp(
 ) -> AsyncIterator[transports.AiohttpTransport]:
     library = pytest.importorskip("aiohttp")
     connector = library.TCPConnector(ssl=ssl_context or True)
-    async with library.ClientSession(connector=connector, proxy=proxy) as session:
-        yield transports.AiohttpTransport(session)
+    async with library.ClientSession(connector=connector) as session:
+        yield transports.AiohttpTransport(session, proxy=proxy)
 
 
 @asynccontextmanager

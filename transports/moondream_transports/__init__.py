@@ -15,12 +15,13 @@ from ._retries import RetryPolicy
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
 
 if TYPE_CHECKING:
-    from ._aiohttp import AiohttpStream, AiohttpTransport
+    from ._adapters.aiohttp import AiohttpStream, AiohttpTransport
+    from ._adapters.exceptions import map_exception
+    from ._adapters.httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._anyio import AnyioTransport
     from ._clock import AsyncClock, AsyncVirtualClock, Clock, VirtualClock
     from ._http11._async.stream import AsyncHTTP11Stream
     from ._http11._sync.stream import HTTP11Stream
-    from ._httpx import AsyncHttpxStream, AsyncHttpxTransport, HttpxStream, HttpxTransport
     from ._urllib import UrllibTransport
     from .recording import (
         AsyncRecordingStream,
@@ -43,12 +44,18 @@ if TYPE_CHECKING:
 _EXTRAS = ("aiohttp", "anyio")
 # These names are imported on first use: a transport needs a library that may not be installed.
 _LAZY = {
-    "_aiohttp": ("AiohttpStream", "AiohttpTransport"),
+    "_adapters.aiohttp": ("AiohttpStream", "AiohttpTransport"),
+    "_adapters.exceptions": ("map_exception",),
+    "_adapters.httpx": (
+        "AsyncHttpxStream",
+        "AsyncHttpxTransport",
+        "HttpxStream",
+        "HttpxTransport",
+    ),
     "_anyio": ("AnyioTransport",),
     "_clock": ("AsyncClock", "AsyncVirtualClock", "Clock", "VirtualClock"),
     "_http11._async.stream": ("AsyncHTTP11Stream",),
     "_http11._sync.stream": ("HTTP11Stream",),
-    "_httpx": ("AsyncHttpxStream", "AsyncHttpxTransport", "HttpxStream", "HttpxTransport"),
     "_urllib": ("UrllibTransport",),
     "recording": (
         "AsyncRecordingStream",
@@ -108,6 +115,7 @@ __all__ = [
     "Transport",
     "UrllibTransport",
     "VirtualClock",
+    "map_exception",
 ]
 
 

@@ -1,0 +1,1 @@
+"""Transports on HTTP libraries. They use only what the libraries document, and patch nothing."""

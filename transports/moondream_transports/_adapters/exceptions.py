@@ -1,0 +1,217 @@
+"""One mapping of the exceptions of HTTP libraries to ours. It imports none of the libraries.
+
+1. The class of an exception says what failed. The table has the documented classes. Of a class that
+   is not in it, its base classes are looked up.
+2. Some classes only wrap another exception (requests.ConnectionError, urllib3.MaxRetryError). They
+   are not in the table: the wrapped exception decides.
+3. It matters most whether the connection stood. Before that nothing was sent, so the request can be
+   sent again. The caller often knows. Otherwise the class decides; where that says nothing we assume
+   that the connection stood, since then nothing is sent (and billed) twice.
+4. Exceptions of aiohttp hold the headers of the request, key included. They are never the cause of
+   ours, only what they wrap is. The frames of all causes are dropped: their locals hold secrets, and
+   error reporters print locals.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import Literal
+
+from moondream_transports._transport import Timeouts
+from sansio_moondream import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    MoondreamError,
+    RemoteProtocolError,
+    TLSError,
+)
+
+_Kind = Literal["connect", "tls", "connect timeout", "timeout", "lost", "not http"]
+
+_CLASSES: dict[_Kind, dict[str, str]] = {
+    "connect": {
+        "aiohttp": "ClientConnectorError ClientHttpProxyError InvalidURL",
+        "anyio": "ConnectionFailed",
+        "builtins": "ConnectionRefusedError UnicodeError",  # UnicodeError: IDNA refuses the host
+        "httpx": "ConnectError InvalidURL ProxyError UnsupportedProtocol",
+        "requests": "InvalidProxyURL InvalidSchema InvalidURL MissingSchema ProxyError",
+        "socket": "gaierror",
+        "urllib3": "LocationParseError NewConnectionError ProxyError",
+    },
+    "tls": {
+        "aiohttp": "ClientSSLError ServerFingerprintMismatch",
+        "requests": "SSLError",
+        "ssl": "SSLCertVerificationError SSLError",
+        "urllib3": "SSLError",
+    },
+    "connect timeout": {
+        "aiohttp": "ConnectionTimeoutError",
+        "httpx": "ConnectTimeout PoolTimeout",
+        "requests": "ConnectTimeout",
+        "urllib3": "ConnectTimeoutError EmptyPoolError",
+    },
+    "timeout": {
+        "aiohttp": "ServerTimeoutError",
+        "builtins": "TimeoutError",
+        "httpx": "TimeoutException",
+        "requests": "Timeout",
+        "trio": "TooSlowError",
+        "urllib3": "TimeoutError",
+    },
+    "lost": {
+        "aiohttp": "ClientError ServerDisconnectedError",
+        "anyio": "BrokenResourceError ClosedResourceError EndOfStream",
+        "asyncio": "IncompleteReadError",
+        "builtins": "ConnectionError",
+        "h2": "H2Error",
+        "http": "IncompleteRead RemoteDisconnected",
+        "httpx": "TransportError",
+        "ssl": "SSLEOFError SSLZeroReturnError",
+        "trio": "BrokenResourceError ClosedResourceError",
+        "urllib3": "IncompleteRead",
+    },
+    "not http": {
+        "aiohttp": "ClientResponseError HttpProcessingError",
+        "h11": "RemoteProtocolError",
+        "http": "HTTPException",
+        "httpx": "DecodingError RemoteProtocolError",
+        "requests": "ContentDecodingError InvalidHeader",
+        "urllib3": "DecodeError InvalidChunkLength InvalidHeader",
+    },
+}
+_KINDS: dict[str, _Kind] = {
+    f"{library}.{name}": kind
+    for kind, libraries in _CLASSES.items()
+    for library, names in libraries.items()
+    for name in names.split()
+}
+# httpx has one class for what is not HTTP and for a connection that ended: only the text differs.
+_ENDED = (
+    "Server disconnected",
+    "peer closed connection",
+    "peer unexpectedly closed connection",
+    "<StreamReset",
+    "<ConnectionTerminated",
+)
+# What these say may quote a header of the request, or the password for a proxy.
+_QUIET = ("ClientConnectionError", "InvalidHeader", "InvalidProxyURL", "LocalProtocolError")
+_BEFORE = ("connect", "tls", "connect timeout")
+
+
+def map_exception(
+    error: Exception, *, connected: bool | None = None, timeouts: Timeouts | None = None
+) -> MoondreamError | TimeoutError:
+    """Return what a transport should raise for an exception of its HTTP library.
+
+    It knows the exceptions of httpx, httpx2, aiohttp, requests, urllib3, http.client, anyio, trio
+    and h2, and those of sockets and TLS. Raise the returned error behind the `except` block, where
+    the library's exception, which may hold the key, is not added to it as its context.
+
+    Args:
+        error: What the library raised. The frames are removed from it and from its causes.
+        connected: Whether the connection stood when it was raised. None: the class decides.
+        timeouts: What was given to `send`, for the message of ConnectTimeout.
+
+    Returns:
+        ConnectError, TLSError or ConnectTimeout where the connection did not stand; else
+        RemoteProtocolError for what is not HTTP, ConnectionLost, or the builtin TimeoutError, for
+        which the client knows which of its deadlines has passed. One of our own errors, also as a
+        cause, is returned as it is. The message has no header, body or URL of the request, and
+        quotes at most 200 characters of the library's.
+    """
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, MoondreamError):
+            return link
+    known: list[tuple[BaseException, _Kind]] = [
+        (link, found) for link in chain if (found := _kind_of(link)) is not None
+    ]
+    kind = known[0][1] if known else "lost"
+    telling = next((link for link, _ in reversed(known) if _text_of(link)), error)
+    ours = _error(kind, chain, connected, timeouts, _describe(telling))
+    _forget_frames(chain)
+    ours.__cause__ = next((link for link in chain if not _holds_secrets(link)), None)
+    return ours
+
+
+def _error(
+    kind: _Kind,
+    chain: list[BaseException],
+    connected: bool | None,
+    timeouts: Timeouts | None,
+    what: str,
+) -> MoondreamError | TimeoutError:
+    if kind in _BEFORE if connected is None else not connected:
+        if kind in ("timeout", "connect timeout"):
+            within = "in time" if timeouts is None else f"within {timeouts.connect:g} seconds"
+            return ConnectTimeout(f"no connection stood {within} (Timeouts.connect)")
+        is_tls = kind == "tls" or any(isinstance(link, ssl.SSLError) for link in chain)
+        return (TLSError if is_tls else ConnectError)(f"the connection could not be made: {what}")
+    if kind in ("timeout", "connect timeout"):
+        return TimeoutError("nothing came in time")
+    if kind == "not http":
+        return RemoteProtocolError(f"what came is not HTTP: {what}")
+    return ConnectionLost(f"the connection broke: {what}")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and what it was raised for."""
+    todo, seen = [error], set[int]()
+    while todo:
+        link = todo.pop(0)
+        if id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            wrapped: tuple[object, ...] = (
+                link.__cause__,
+                getattr(link, "reason", None),  # urllib3, urllib
+                getattr(link, "os_error", None),  # aiohttp
+                *link.args,  # requests, and urllib3 again
+                *getattr(link, "exceptions", ()),  # a group: anyio has one for each address
+            )
+            todo += [cause for cause in wrapped if isinstance(cause, BaseException)]
+
+
+def _kind_of(error: BaseException) -> _Kind | None:
+    if isinstance(error, Exception):
+        for kind in type(error).__mro__:
+            found = _KINDS.get(f"{_library_of(kind)}.{kind.__name__}")
+            if found == "not http" and str(error).startswith(_ENDED):
+                return "lost"
+            if found is not None:
+                return found
+    return None
+
+
+def _library_of(kind: type) -> str:
+    return kind.__module__.partition(".")[0].replace("httpx2", "httpx").removeprefix("_")
+
+
+def _text_of(error: BaseException) -> str:
+    """The first line of what an exception says: others may quote what was sent or what came."""
+    text = getattr(error, "message", error)
+    if type(error).__name__ in _QUIET:
+        return ""
+    if text is not error and not isinstance(text, str):
+        return ""  # aiohttp puts the part of a head there that came
+    return str(text).strip().partition("\n")[0][:200]
+
+
+def _describe(error: BaseException) -> str:
+    text, status = _text_of(error), getattr(error, "status", None)
+    said = f"{status} {text}" if isinstance(status, int) and status else text
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _holds_secrets(error: BaseException) -> bool:
+    return any(kind.__module__ == "aiohttp.client_exceptions" for kind in type(error).__mro__)
+
+
+def _forget_frames(chain: list[BaseException]) -> None:
+    links: list[BaseException | None] = [*chain]
+    for link in links:
+        if link is not None:
+            link.__traceback__ = None
+            links += [cause for cause in (link.__cause__, link.__context__) if cause not in links]

@@ -1,0 +1,236 @@
+"""Transports on httpx2, or on httpx 0.28: whichever made the client that is passed in.
+
+1. Only what the request says is sent, and `Host`: no headers, cookies, parameters, timeouts or auth
+   of the client, and no redirects. Its event hooks run, and see a request without its body. It keeps
+   cookies that it is sent, which are not sent by this.
+2. Bytes are taken undecoded, from the response's `stream`.
+3. Each wait has its own deadline: see `httpx_progress.py`.
+4. HTTP/2, if the client has it, is one connection for many exchanges. Leaving one early does not
+   close it, and the library does not tell the server. A sync wait that passes its deadline breaks
+   the others; close() by another thread waits for the read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from moondream_transports._transport import Timeouts
+from sansio_moondream import ConnectionLost, HTTPRequest
+
+from .httpx_library import Clients, build_request, errors_of
+from .httpx_progress import AsyncProgress, Progress, Sockets, SyncProgress, no_waiting
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+
+class HttpxTransport:
+    """Sends requests with a `Client` of httpx2 or httpx.
+
+    Args:
+        client: It is used as it is and not closed, proxies included. Without one, the transport
+            makes its own: requests to this machine go directly, and a key over plain http is not
+            sent to a proxy of the environment on another machine (LocalProtocolError). `close()`,
+            or the end of the transport's `with` block, closes those.
+
+    Raises:
+        ModuleNotFoundError: Neither library is installed.
+        TypeError: The client is of another kind.
+    """
+
+    def __init__(self, client: httpx2.Client | httpx.Client | None = None) -> None:
+        self._clients = Clients(client, "Client")
+        self._sockets = Sockets()
+
+    def send(self, request: HTTPRequest, timeouts: Timeouts) -> HttpxStream:
+        """As `Transport.send` says."""
+        client, library = self._clients.client_for(request), self._clients.library
+        progress = SyncProgress(library, timeouts, self._sockets)
+        try:
+            extensions = {"timeout": progress, "trace": progress.trace}
+            built = build_request(library, request, extensions)
+            response = client.send(built, stream=True, auth=library.Auth(), follow_redirects=False)
+        except BaseException as error:
+            progress.watch.close()
+            if not isinstance(error, progress.errors):
+                raise
+            failure = progress.failure(error)
+        else:
+            progress.watch.end()
+            built.stream.release()
+            return HttpxStream(response, progress, library)
+        raise failure
+
+    def close(self) -> None:
+        """Close the transport's own clients."""
+        for client in self._clients.take_own():
+            client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncHttpxTransport:
+    """As `HttpxTransport`, with an `AsyncClient`, on asyncio or trio.
+
+    `aclose()` or its `async with` block closes clients of its own.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient | httpx.AsyncClient | None = None) -> None:
+        self._clients = Clients(client, "AsyncClient")
+
+    async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncHttpxStream:
+        """As `AsyncTransport.send` says."""
+        client, library = self._clients.client_for(request), self._clients.library
+        progress = AsyncProgress(library, timeouts)
+        failure: Exception = TimeoutError()
+        with progress.limited():
+            # Without limits of its own: the scope ends what waits.
+            extensions: dict[str, Any] = {"timeout": {}, "trace": progress.trace}
+            try:
+                built = build_request(library, request, extensions)
+                response = await client.send(
+                    built, stream=True, auth=library.Auth(), follow_redirects=False
+                )
+            except BaseException as error:
+                await progress.close_dialled()
+                if not isinstance(error, progress.errors):
+                    raise
+                failure = error
+            else:
+                built.stream.release()
+                return AsyncHttpxStream(response, progress, library)
+        raise progress.failure(failure)
+
+    async def aclose(self) -> None:
+        """Close the transport's own clients."""
+        for client in self._clients.take_own():
+            await client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class _AnyHttpxStream:
+    def __init__(self, response: Any, progress: Progress, library: Any) -> None:
+        self.status_code: int = response.status_code
+        self.headers: list[tuple[bytes, bytes]] = response.headers.raw
+        self.connected_at = progress.connected_at
+        self._response = response
+        self._ended = False
+        self._is_http2 = response.extensions.get("http_version") == b"HTTP/2"
+        self._errors = errors_of(library, is_http2=self._is_http2)
+
+
+class HttpxStream(_AnyHttpxStream):
+    """A response of `HttpxTransport`."""
+
+    def __init__(self, response: Any, progress: SyncProgress, library: Any) -> None:
+        super().__init__(response, progress, library)
+        self._progress = progress
+        self._watch = progress.watch
+        self._body: Iterator[bytes] = iter(response.stream)
+        self._reading = Lock()
+        if not self._is_http2:
+            progress.read_body(response.extensions.get("network_stream"))
+
+    def read(self, timeout: float | None) -> bytes:
+        """As `ByteStream.read` says."""
+        with self._reading:
+            self._progress.wait_for(timeout)
+            self._watch.begin(self._progress.deadline)
+            fault: Exception | None = None
+            try:
+                for data in self._body:
+                    if data:  # over HTTP/2 the last chunk may be empty
+                        return data
+            except self._errors as error:
+                fault = error
+            finally:
+                self._watch.end()
+            if fault is not None or self._watch.has_expired or self._watch.is_shut:
+                raise self._progress.failure(fault)
+            self._ended = True
+            return b""
+
+    def close(self) -> None:
+        """As `ByteStream.close` says.
+
+        Called by another thread, it wakes a `read` that waits, over HTTP/1.1.
+        """
+        if not self._ended and not self._is_http2:
+            self._watch.shut_down()
+        with self._reading:  # the library cannot be closed under a reader
+            self._watch.close()
+            with suppress(*self._errors):
+                self._response.close()
+
+
+class AsyncHttpxStream(_AnyHttpxStream):
+    """A response of `AsyncHttpxTransport`."""
+
+    def __init__(self, response: Any, progress: AsyncProgress, library: Any) -> None:
+        super().__init__(response, progress, library)
+        self._progress = progress
+        self._body: AsyncIterator[bytes] = aiter(response.stream)
+        self._scope: Any = None  # of the read that waits
+        self._is_closed = False
+
+    async def read(self, timeout: float | None) -> bytes:
+        """As `AsyncByteStream.read` says."""
+        self._progress.wait_for(timeout)
+        failure: Exception = TimeoutError()
+        with self._progress.limited() as self._scope:
+            try:
+                async for data in self._body:
+                    if data:
+                        return data
+            except self._errors as error:
+                failure = error
+            else:
+                self._ended = True
+                return b""
+            finally:
+                self._scope = None
+        if self._is_closed:
+            raise ConnectionLost("closed while it was read")
+        raise self._progress.failure(failure)
+
+    async def aclose(self) -> None:
+        """As `AsyncByteStream.aclose` says.
+
+        Called by another task, it wakes a `read` that waits.
+        """
+        self._is_closed = True
+        try:
+            if self._scope is not None:
+                self._scope.cancel()
+            elif not self._ended:
+                # No generator of the library's stays open: each ends where it would wait.
+                with suppress(*self._errors), no_waiting():
+                    async for _ in self._body:
+                        pass
+        finally:
+            with suppress(*self._errors):
+                await self._response.aclose()
