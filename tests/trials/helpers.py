@@ -39,7 +39,7 @@ def broken(reason: str, raises: type[BaseException] = AssertionError) -> Any:
 
 
 def answer(peer: Peer) -> None:
-    """Builder each request of a connection with a whole stream."""
+    """Answer each request of a connection with a whole stream."""
     while True:
         peer.answer(head(), chunk(delta("A moon")), chunk(END), LAST_CHUNK)
 

@@ -170,12 +170,7 @@ def test_goaway_breaks_a_healthy_stream_of_the_library_alone(library: Any) -> No
     assert came == DELTAS[0]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the docs do not say that a graceful GOAWAY breaks streams of httpx over HTTP/2",
-)
-def test_goaway_is_not_in_the_docs() -> None:
+def test_goaway_is_in_the_docs() -> None:
     """Number 24."""
     assert "GOAWAY" in libraries_section()
 
@@ -250,20 +245,12 @@ def test_chunk_size_and_the_end(adapter: Adapter) -> None:
     assert (events, type(error)) == (EVENTS, ConnectionLost)
 
 
-@each([BY_NAME["aiohttp"]])
-def test_broken_off_by_h2o_on_aiohttp(adapter: Adapter) -> None:
-    """Number 25, where it is right already."""
-    with FaultServer(answers(*F1, BROKEN_OFF)) as server:
-        events, error = ask(adapter, server)
-    assert (events, type(error)) == (EVENTS, ConnectionLost)
-
-
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
     reason="the line end before the chunk size is taken for broken framing",
 )
-@each([adapter for adapter in ADAPTERS if adapter.name != "aiohttp"])
+@each(ADAPTERS)
 def test_broken_off_by_h2o_is_a_protocol_error(adapter: Adapter) -> None:
     """Number 25."""
     with FaultServer(answers(*F1, BROKEN_OFF)) as server:

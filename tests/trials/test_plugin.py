@@ -43,7 +43,7 @@ LARGE = " and another moon" * 20_000  # more than the disk of `FULL_DISK` takes
 
 
 def script(peer: Peer) -> None:
-    """Builder with a text that the question asks for."""
+    """Answer with a text that the question asks for."""
     _, body = peer.read_request()
     text = f"A moon{LARGE if b'large' in body else ''}"
     peer.send(head() + chunk(delta(text)) + chunk(END) + LAST_CHUNK)
