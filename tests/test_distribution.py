@@ -27,6 +27,8 @@ IN_SDIST = [
 ]
 NOT_IN_SDIST = ["node_modules/", "wheels/", ".venv/", "__pycache__/"]
 
+pytestmark = pytest.mark.slow
+
 SMOKE_TEST = r"""
 import sys
 from importlib.metadata import version
@@ -36,8 +38,6 @@ import moondream_tools
 import moondream_transports
 import sansio_moondream
 from sansio_moondream import Completed, QueryRequest, ResponseStream, TextDelta
-
-pytestmark = pytest.mark.slow
 
 for package in (sansio_moondream, moondream_transports, moondream_tools):
     assert package.__file__.startswith(sys.prefix), package.__file__
