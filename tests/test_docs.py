@@ -96,6 +96,14 @@ def port() -> Iterator[int]:
         thread.join()
 
 
+# Hypothesis complains of slow examples, and on a busy machine every example is slow.
+PATIENT_HYPOTHESIS = """\
+from hypothesis import HealthCheck, settings
+settings.register_profile("docs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("docs")
+"""
+
+
 def blocks(page: Path, not_run: Collection[str] = NOT_RUN) -> list[tuple[str, str]]:
     return [(kind, code) for kind, code in BLOCK.findall(page.read_text()) if kind not in not_run]
 
@@ -112,6 +120,8 @@ def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: 
     programs = [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
     code = "\n".join(programs).replace("localhost:2020", f"127.0.0.1:{port}")
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
+    if "from hypothesis import" in code:
+        code = PATIENT_HYPOTHESIS + code
     done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
 
