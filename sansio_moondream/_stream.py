@@ -268,9 +268,9 @@ class ResponseStream(Generic[R]):
                 )
             if self._body is None:
                 return
-            rest = b"" if self._inflater is None else self._inflater.end()
-            if not rest or not self._body.receive(rest, self._ready):
-                self._body.end(self._ready, fault)
+            if self._inflater is not None and (rest := self._inflater.end()):
+                self._body.receive(rest, self._ready)  # one byte, which completes nothing
+            self._body.end(self._ready, fault)
             self._move(Trigger.END_OF_ANSWER)
         except MoondreamError as error:
             self._fail(error)
