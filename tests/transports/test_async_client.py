@@ -1,4 +1,4 @@
-"""AsyncClient and AsyncClientStream over a transport that does what it is told, on both event
+"""AsyncClient and AsyncClientStream over a transport that plays a script, on both event
 loops.
 """
 
@@ -37,19 +37,19 @@ each_loop = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 EVENTS = [TextDelta("A"), TextDelta(" moon")]
 
 
-def client(told: FakeStream, timeouts: Timeouts | None = None) -> AsyncClient:
-    return AsyncClient(AsyncFakeStream(told), ENDPOINT, timeouts=timeouts)
+def client(transport: FakeStream, timeouts: Timeouts | None = None) -> AsyncClient:
+    return AsyncClient(AsyncFakeStream(transport), ENDPOINT, timeouts=timeouts)
 
 
 @each_loop
 class TestStream:
     def test_events_as_they_come(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = FakeStream(*WHOLE)
-            async with client(told).stream(QUERY, extra_body={"variant": "x"}) as stream:
-                assert told.requests == [QUERY.to_http(ENDPOINT, extra_body={"variant": "x"})]
+            transport = FakeStream(*WHOLE)
+            async with client(transport).stream(QUERY, extra_body={"variant": "x"}) as stream:
+                assert transport.requests == [QUERY.to_http(ENDPOINT, extra_body={"variant": "x"})]
                 assert await anext(stream) == EVENTS[0]
-                assert len(told.reads) == 1
+                assert len(transport.reads) == 1
                 assert stream.snapshot is not None and stream.snapshot.text == "A"
                 assert [event async for event in stream] == [
                     EVENTS[1],
@@ -57,7 +57,7 @@ class TestStream:
                 ]
                 assert [event async for event in stream] == []
             assert (await stream.result()).text == "A moon"
-            assert told.closed == 1
+            assert transport.closed == 1
 
         loop.run(main)
 
@@ -76,25 +76,25 @@ class TestStream:
 
     def test_text_that_is_left_early_leaves_nothing_open(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = FakeStream(*WHOLE)
-            async with client(told).stream(QUERY) as stream:
+            transport = FakeStream(*WHOLE)
+            async with client(transport).stream(QUERY) as stream:
                 async for text in stream.text():
                     assert text == "A"
                     break
-            assert told.closed == 1
+            assert transport.closed == 1
             gc.collect()
 
         loop.run(main)
 
     def test_send_and_shorthands(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = JSONFakeStream(b'{"answer": "A moon"}', b"")
-            assert (await client(told).send(QUERY)).text == "A moon"
-            assert told.requests == [QUERY.to_http(ENDPOINT, stream=False)]
-            told = JSONFakeStream(b'{"answer": "A"}', b"")
-            result: QueryResult = await client(told).query(question="Q", image=PIXEL.data)
+            transport = JSONFakeStream(b'{"answer": "A moon"}', b"")
+            assert (await client(transport).send(QUERY)).text == "A moon"
+            assert transport.requests == [QUERY.to_http(ENDPOINT, stream=False)]
+            transport = JSONFakeStream(b'{"answer": "A"}', b"")
+            result: QueryResult = await client(transport).query(question="Q", image=PIXEL.data)
             assert result.text == "A"
-            assert json.loads(told.requests[0].body) == {
+            assert json.loads(transport.requests[0].body) == {
                 "question": "Q",
                 "image_url": PIXEL.data_url,
                 "stream": False,
@@ -104,21 +104,21 @@ class TestStream:
 
     def test_faults(self, loop: Adapter) -> None:
         async def outcome(
-            told: FakeStream, timeouts: Timeouts | None = None
+            transport: FakeStream, timeouts: Timeouts | None = None
         ) -> tuple[list[Any], Any]:
             events: list[Any] = []
-            stream = client(told, timeouts).stream(QUERY)
+            stream = client(transport, timeouts).stream(QUERY)
             try:
                 async with stream:
                     async for event in stream:
                         events.append(event)
             except Exception as error:  # noqa: BLE001 - it is what the test is about
-                assert told.closed == (told.refuses is None)
+                assert transport.closed == (transport.refuses is None)
                 return events, error
             raise AssertionError("no fault")
 
         async def main() -> None:
-            for told, timeouts, count, kind in [
+            for transport, timeouts, count, kind in [
                 (FakeStream(refuses=ConnectError("no")), None, 0, ConnectError),
                 (FakeStream(refuses=TimeoutError()), None, 0, FirstEventTimeout),
                 (FakeStream(delta("A"), ConnectionLost("reset")), None, 1, ConnectionLost),
@@ -127,7 +127,7 @@ class TestStream:
                 (FakeStream(delta("A") + record({"error": "no"})), None, 1, APIError),
                 (FakeStream(delta("A"), ZeroDivisionError()), None, 1, ZeroDivisionError),
             ]:
-                events, error = await outcome(told, timeouts)
+                events, error = await outcome(transport, timeouts)
                 assert (events, type(error)) == (EVENTS[:count], kind)
                 if count and kind is not ZeroDivisionError:
                     assert error.partial.text == "A"
@@ -149,59 +149,59 @@ class TestStream:
 
     def test_the_end_of_the_body_is_waited_for_only_behind_the_answer(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = FakeStream(delta("A"), END, b"\n", b"")
-            async with client(told).stream(QUERY) as stream:
+            transport = FakeStream(delta("A"), END, b"\n", b"")
+            async with client(transport).stream(QUERY) as stream:
                 assert (await stream.result()).text == "A"
-                assert len(told.reads) == 2
-            assert told.steps == []
-            told = FakeStream(*WHOLE)
-            async with client(told).stream(QUERY) as stream:
+                assert len(transport.reads) == 2
+            assert transport.steps == []
+            transport = FakeStream(*WHOLE)
+            async with client(transport).stream(QUERY) as stream:
                 await anext(stream)
-            assert (len(told.reads), told.closed) == (1, 1)
+            assert (len(transport.reads), transport.closed) == (1, 1)
 
         loop.run(main)
 
     def test_a_forgotten_stream_warns_and_closes(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = FakeStream(*WHOLE)
-            stream = client(told).stream(QUERY)
+            transport = FakeStream(*WHOLE)
+            stream = client(transport).stream(QUERY)
             await stream.__aenter__()
             with pytest.warns(ResourceWarning, match="never closed") as warned:
                 del stream
             gc.collect()
             assert len(warned) == 1
-            await loop.until(lambda: told.closed == 1, "the stream to be closed")
+            await loop.until(lambda: transport.closed == 1, "the stream to be closed")
 
         loop.run(main)
 
     def test_cancellation_closes_and_passes(self, loop: Adapter) -> None:
         async def main() -> None:
-            told = FakeStream(delta("A"))
-            transport = AsyncFakeStream(told, hang=loop.forever)
+            transport = FakeStream(delta("A"))
+            hanging = AsyncFakeStream(transport, hang=loop.forever)
 
             async def read() -> None:
-                async with AsyncClient(transport, ENDPOINT).stream(QUERY) as stream:
+                async with AsyncClient(hanging, ENDPOINT).stream(QUERY) as stream:
                     async for _ in stream:
                         pass
 
             await loop.cancelled_after(0.02, read)
-            assert told.closed == 1
+            assert transport.closed == 1
 
         loop.run(main)
 
 
 def test_a_stream_that_outlives_its_loop_only_warns() -> None:
-    told = FakeStream(*WHOLE)
+    transport = FakeStream(*WHOLE)
 
     async def main() -> AsyncIterator[Any]:
-        stream = client(told).stream(QUERY)
+        stream = client(transport).stream(QUERY)
         await stream.__aenter__()
         return stream
 
     stream = LOOPS[0].run(main)
     with pytest.warns(ResourceWarning, match="never closed"):
         del stream
-    assert told.closed == 0
+    assert transport.closed == 0
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

@@ -1,4 +1,4 @@
-"""Client and ClientStream over a transport that does what it is told."""
+"""Client and ClientStream over a transport that plays a script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moondream_transports import Client, Timeouts, VirtualClock
+from moondream_transports import Client, Timeouts
 from sansio_moondream import (
     BBox,
     CaptionRequest,
@@ -39,23 +39,7 @@ from sansio_moondream import (
 )
 from tests.helpers import CAPTION, DETECT, END, PIXEL, POINT, QUERY, SEGMENT, delta, record
 
-from .fakes import ENDPOINT, WHOLE, FakeStream, JSONFakeStream, Step
-
-EVENTS = [TextDelta("A"), TextDelta(" moon")]
-
-
-class TimedTold(FakeStream):
-    """On whose clock the client's deadlines count."""
-
-    def __init__(self, *steps: Step, connected_at: float | None = None) -> None:
-        super().__init__(*steps, connected_at=connected_at)
-        self.clock = VirtualClock()
-
-
-def client(
-    transport: FakeStream, timeouts: Timeouts | None = None, limits: Limits | None = None
-) -> Client:
-    return Client(transport, ENDPOINT, timeouts=timeouts, limits=limits)
+from .fakes import ENDPOINT, EVENTS, WHOLE, FakeStream, JSONFakeStream, TimedFakeStream, client
 
 
 def test_events_as_they_come() -> None:
@@ -295,7 +279,7 @@ class TestDeadlines:
     def timeouts_seen(
         self, transport: FakeStream, timeouts: Timeouts
     ) -> tuple[type[MoondreamError], str]:
-        """Reads to the end, and gives the class and the words of the timeout that it comes to."""
+        """Read to the end. Return the class and the message of the timeout."""
         with pytest.raises(TimeoutError) as caught:
             client(transport, timeouts).stream(CAPTION).__enter__().result()
         assert isinstance(caught.value, MoondreamError)
@@ -304,35 +288,35 @@ class TestDeadlines:
         return type(caught.value), str(caught.value)
 
     def test_first_event(self) -> None:
-        kind, words = self.timeouts_seen(
+        kind, message = self.timeouts_seen(
             FakeStream(b": comment\n\n", TimeoutError()), Timeouts(first_event=3)
         )
-        assert (kind, "3 seconds" in words, "Timeouts.first_event" in words) == (
+        assert (kind, "3 seconds" in message, "Timeouts.first_event" in message) == (
             FirstEventTimeout,
             True,
             True,
         )
 
     def test_first_event_before_the_head(self) -> None:
-        kind, words = self.timeouts_seen(
+        kind, message = self.timeouts_seen(
             FakeStream(refuses=TimeoutError()), Timeouts(first_event=3)
         )
-        assert (kind, "3 seconds" in words) == (FirstEventTimeout, True)
+        assert (kind, "3 seconds" in message) == (FirstEventTimeout, True)
 
     def test_first_event_counts_from_the_connection(self) -> None:
-        transport = TimedTold(TimeoutError(), connected_at=-2)
+        transport = TimedFakeStream(TimeoutError(), connected_at=-2)
         self.timeouts_seen(transport, Timeouts(first_event=3))
         assert transport.reads == [1]
 
     def test_first_event_is_over_before_the_first_read(self) -> None:
-        transport = TimedTold(connected_at=-9)
+        transport = TimedFakeStream(connected_at=-9)
         assert self.timeouts_seen(transport, Timeouts(first_event=3))[0] is FirstEventTimeout
         assert transport.reads == []
 
     def test_idle(self) -> None:
         transport = FakeStream(delta("A"), b": comment\n\n", TimeoutError())
-        kind, words = self.timeouts_seen(transport, Timeouts(idle=3))
-        assert (kind, "3 seconds" in words) == (IdleTimeout, True)
+        kind, message = self.timeouts_seen(transport, Timeouts(idle=3))
+        assert (kind, "3 seconds" in message) == (IdleTimeout, True)
         assert transport.reads[1:] == [3, 3]
 
     def test_idle_in_the_body_of_an_error(self) -> None:
@@ -343,9 +327,9 @@ class TestDeadlines:
         assert transport.reads == [3, 3]
 
     def test_total(self) -> None:
-        transport = TimedTold(delta("A"), TimeoutError())
-        kind, words = self.timeouts_seen(transport, Timeouts(idle=5, total=4))
-        assert (kind, "4 seconds" in words) == (TotalTimeout, True)
+        transport = TimedFakeStream(delta("A"), TimeoutError())
+        kind, message = self.timeouts_seen(transport, Timeouts(idle=5, total=4))
+        assert (kind, "4 seconds" in message) == (TotalTimeout, True)
         assert transport.reads[1] == 4
 
     def test_total_is_over_before_a_read(self) -> None:
@@ -353,7 +337,7 @@ class TestDeadlines:
             transport.clock.sleep(5)
             return delta("A")
 
-        transport = TimedTold(late)
+        transport = TimedFakeStream(late)
         assert self.timeouts_seen(transport, Timeouts(total=5))[0] is TotalTimeout
         assert transport.reads == [5]
 
@@ -380,7 +364,7 @@ class TestDeadlines:
         assert transport.reads[:3] == [None] * 3
 
     def test_the_time_of_a_slow_reader_does_not_count(self) -> None:
-        transport = TimedTold(*WHOLE, connected_at=0)
+        transport = TimedFakeStream(*WHOLE, connected_at=0)
         with client(transport, Timeouts(first_event=3, idle=3)).stream(QUERY) as stream:
             transport.clock.sleep(5)
             assert next(stream) == EVENTS[0]

@@ -186,7 +186,7 @@ def test_client_is_left_as_it_is(library: Any) -> None:
 
 
 @each_library
-def test_request_body_is_let_go(library: Any) -> None:
+def test_request_body_is_released(library: Any) -> None:
     with (
         FaultServer(answers(*F1, then=wait)) as server,
         library.Client(trust_env=False, verify=TLS) as client,
@@ -308,7 +308,7 @@ def test_deadlines_on_a_kept_connection(library: Any, script: Callable[[Peer], N
             peer.answer(*WHOLE)
         script(peer)
 
-    quick = Timeouts(5, 5, 5, total=0.5)
+    short = Timeouts(5, 5, 5, total=0.5)
     with (
         FaultServer(first_whole) as server,
         library.Client(trust_env=False, verify=TLS) as client,
@@ -325,8 +325,8 @@ def test_deadlines_on_a_kept_connection(library: Any, script: Callable[[Peer], N
         outcomes = []
         for _ in range(3):  # one of the two has one more whole answer
             try:
-                hasty = Client(transport, Endpoint(url=server.url), timeouts=quick)
-                outcomes.append(hasty.send(QUERY).text)
+                impatient = Client(transport, Endpoint(url=server.url), timeouts=short)
+                outcomes.append(impatient.send(QUERY).text)
             except TotalTimeout:
                 outcomes.append("late")
             if server.connections > 2:
@@ -337,7 +337,7 @@ def test_deadlines_on_a_kept_connection(library: Any, script: Callable[[Peer], N
 
 def test_a_connection_of_another_exchange_is_not_shut_down() -> None:
     """One exchange passes its deadline while another one on the same client goes on."""
-    scripts = {b"slow": threading.Event(), b"hasty": threading.Event()}
+    scripts = {b"slow": threading.Event(), b"late": threading.Event()}
 
     def script(peer: Peer) -> None:
         peer.answer(*F1)
@@ -353,9 +353,9 @@ def test_a_connection_of_another_exchange_is_not_shut_down() -> None:
         endpoint = Endpoint(url=server.url)
         with Client(transport, endpoint).stream(QUERY) as slow:
             assert [next(slow) for _ in EVENTS] == EVENTS
-            hasty = Client(transport, endpoint, timeouts=Timeouts(idle=0.2))
+            impatient = Client(transport, endpoint, timeouts=Timeouts(idle=0.2))
             with pytest.raises(IdleTimeout):
-                hasty.send(QUERY)
+                impatient.send(QUERY)
             scripts[b"slow"].set()
             assert slow.result().text == TEXT
 
@@ -364,19 +364,19 @@ def test_a_connection_of_another_exchange_is_not_shut_down() -> None:
 @each_way
 def test_waiting_for_the_pool_counts_as_connecting(library: Any, run: Run | None) -> None:
     limits = library.Limits(max_connections=1)
-    quick = Timeouts(connect=1)  # the first has to connect within it
+    short = Timeouts(connect=1)  # the first has to connect within it
     with FaultServer(answers(*F1, then=wait)) as server:
         endpoint = Endpoint(url=server.url)
         if run is None:
             with library.Client(trust_env=False, verify=TLS, limits=limits) as client:
-                ours = Client(HttpxTransport(client), endpoint, timeouts=quick)
+                ours = Client(HttpxTransport(client), endpoint, timeouts=short)
                 with ours.stream(QUERY), pytest.raises(ConnectTimeout):
                     ours.send(QUERY)
             return
 
         async def main() -> None:
             async with library.AsyncClient(trust_env=False, verify=TLS, limits=limits) as client:
-                ours = AsyncClient(AsyncHttpxTransport(client), endpoint, timeouts=quick)
+                ours = AsyncClient(AsyncHttpxTransport(client), endpoint, timeouts=short)
                 async with ours.stream(QUERY):
                     with pytest.raises(ConnectTimeout):
                         await ours.send(QUERY)
@@ -389,20 +389,20 @@ def test_waiting_for_the_pool_counts_as_connecting(library: Any, run: Run | None
 @each_way
 def test_a_proxy_that_is_silent_is_no_connection(library: Any, run: Run | None) -> None:
     with FaultServer(answers(then=wait)) as server:
-        proxy, endpoint, quick = (
+        proxy, endpoint, short = (
             f"http://localhost:{server.port}",
             Endpoint(url="https://moondream.test/v1"),
             Timeouts(connect=0.2),
         )
         if run is None:
             with library.Client(proxy=proxy, verify=TLS) as client, pytest.raises(ConnectTimeout):
-                Client(HttpxTransport(client), endpoint, timeouts=quick).send(QUERY)
+                Client(HttpxTransport(client), endpoint, timeouts=short).send(QUERY)
             return
 
         async def main() -> None:
             async with library.AsyncClient(proxy=proxy, verify=TLS) as client:
                 with pytest.raises(ConnectTimeout):
-                    await AsyncClient(AsyncHttpxTransport(client), endpoint, timeouts=quick).send(
+                    await AsyncClient(AsyncHttpxTransport(client), endpoint, timeouts=short).send(
                         QUERY
                     )
 
@@ -737,13 +737,13 @@ def test_http2_async(run: Run) -> None:
         for library in (httpx2, httpx):
             async with library.AsyncClient(trust_env=False, verify=TLS, http2=True) as client:
                 transport, endpoint = AsyncHttpxTransport(client), Endpoint(url=url, api_key=KEY)
-                ours, hasty = (
+                ours, impatient = (
                     AsyncClient(transport, endpoint),
                     AsyncClient(transport, endpoint, timeouts=Timeouts(idle=0.1)),
                 )
                 async with ours.stream(QUERY) as stream:
                     assert await anext(stream) == EVENTS[0]
-                    async with hasty.stream(QUERY) as late:
+                    async with impatient.stream(QUERY) as late:
                         with pytest.raises(IdleTimeout):
                             await late.result()
                     async with ours.stream(QUERY) as left:

@@ -122,12 +122,12 @@ def test_whole_programs(backend: str) -> None:
     begun = "".join(f"{step}\n" for step in closed)
     assert errors.startswith(begun), errors
     *steps, at_exit = re.split(r"^left open .*\n", errors.removeprefix(begun), flags=re.MULTILINE)
-    for name, told in zip(names, steps, strict=True):
+    for name, shown in zip(names, steps, strict=True):
         if name not in (
             "httpx2-asyncio",
             "httpx-asyncio",
         ):  # asyncio reports that their nested generators end in any order
-            assert "Traceback" not in told
+            assert "Traceback" not in shown
     assert "Traceback" not in at_exit
 
 

@@ -38,10 +38,10 @@ StatusCode: Any = import_module("opentelemetry.trace").StatusCode
 
 SHIPPED = files("moondream_tools") / "recordings"
 RECORDINGS = {skill: Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes()) for skill in OWN}
-each_kind = pytest.mark.parametrize(
-    "kind",
+each_backend = pytest.mark.parametrize(
+    "backend",
     [Adapter(name, name, never) for name in ("sync", "asyncio", "trio")],
-    ids=lambda kind: kind.name,
+    ids=lambda backend: backend.name,
 )
 each_skill = pytest.mark.parametrize("skill", OWN)
 SECONDS = 1000.0  # in the place of any time
@@ -119,7 +119,7 @@ def about(skill: str, **more: Any) -> dict[str, Any]:
 
 
 def play(
-    kind: Adapter,
+    backend: Adapter,
     transport: Any,
     watch: Watch,
     request: Request[Any],
@@ -131,7 +131,7 @@ def play(
     """One exchange with the hooks; a fault of it is swallowed."""
 
     async def main() -> None:
-        client = kind.client(transport, ENDPOINT, hooks=watch.hooks, **options)
+        client = backend.client(transport, ENDPOINT, hooks=watch.hooks, **options)
         try:
             if not stream:
                 await client.send(request)
@@ -143,19 +143,19 @@ def play(
         except MoondreamError:
             pass
 
-    kind.run(main)
+    backend.run(main)
 
 
-def told(kind: Adapter, *args: Any, **kwargs: Any) -> Any:
+def fake(backend: Adapter, *args: Any, **kwargs: Any) -> Any:
     transport = FakeStream(*args, **kwargs)
-    return AsyncFakeStream(transport) if kind.is_async else transport
+    return AsyncFakeStream(transport) if backend.is_async else transport
 
 
-@each_kind
+@each_backend
 class TestSpans:
     @each_skill
-    def test_a_recording(self, kind: Adapter, skill: str, watch: Watch) -> None:
-        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)(
+    def test_a_recording(self, backend: Adapter, skill: str, watch: Watch) -> None:
+        transport = (AsyncReplayTransport if backend.is_async else ReplayTransport)(
             [RECORDINGS[skill]], speed=None, match=Match.SKILL
         )
         result = Client(
@@ -163,7 +163,7 @@ class TestSpans:
         ).send(REQUESTS[skill])
         metrics = result.metadata.metrics
         assert metrics is not None
-        play(kind, transport, watch, REQUESTS[skill])
+        play(backend, transport, watch, REQUESTS[skill])
         streamed = REQUESTS[skill].streams
         expected = about(
             skill,
@@ -197,10 +197,10 @@ class TestSpans:
             del points["gen_ai.client.operation.time_to_first_chunk"]
         assert watch.measured == points
 
-    def test_a_named_model(self, kind: Adapter, watch: Watch) -> None:
+    def test_a_named_model(self, backend: Adapter, watch: Watch) -> None:
         play(
-            kind,
-            told(kind, delta("A"), END, b""),
+            backend,
+            fake(backend, delta("A"), END, b""),
             watch,
             msgspec.structs.replace(QUERY, model="moon-1"),
         )
@@ -210,13 +210,13 @@ class TestSpans:
             (about("query", gen_ai__request__model="moon-1"), SECONDS)
         ]
 
-    def test_not_streamed(self, kind: Adapter, watch: Watch) -> None:
+    def test_not_streamed(self, backend: Adapter, watch: Watch) -> None:
         transport = JSONFakeStream(
             b'{"answer": "A", "request_id": "7", "metrics": {"output_tokens": 3}}', b""
         )
         play(
-            kind,
-            AsyncFakeStream(transport) if kind.is_async else transport,
+            backend,
+            AsyncFakeStream(transport) if backend.is_async else transport,
             watch,
             QUERY,
             stream=False,
@@ -254,14 +254,14 @@ class TestSpans:
     )
     def test_a_fault(
         self,
-        kind: Adapter,
+        backend: Adapter,
         watch: Watch,
         steps: tuple[bytes, ...],
         more: dict[str, Any],
         error: str,
         has: Any,
     ) -> None:
-        play(kind, told(kind, *steps, **more), watch, QUERY)
+        play(backend, fake(backend, *steps, **more), watch, QUERY)
         assert (
             watch.attributes
             == about("query") | {"gen_ai.request.stream": True, "error.type": error} | has
@@ -277,17 +277,17 @@ class TestSpans:
             (about("query", error__type=error), SECONDS)
         ]
 
-    def test_a_retry(self, kind: Adapter, watch: Watch) -> None:
+    def test_a_retry(self, backend: Adapter, watch: Watch) -> None:
         """One span for all attempts; what went wrong on the way is no error of it."""
         busy = Recording(
             RecordingHeader("POST", "/v1/query", (), {}, 503, (("retry-after", "0"),)),
             (),
             Ending(0),
         )
-        transport = (AsyncReplayTransport if kind.is_async else ReplayTransport)(
+        transport = (AsyncReplayTransport if backend.is_async else ReplayTransport)(
             [busy, RECORDINGS["query"]], speed=None, match=Match.SKILL
         )
-        play(kind, transport, watch, QUERY, retries=RetryPolicy(initial_backoff=0.001))
+        play(backend, transport, watch, QUERY, retries=RetryPolicy(initial_backoff=0.001))
         assert watch.attributes["http.request.resend_count"] == 1
         assert watch.attributes["http.response.status_code"] == 200
         assert "error.type" not in watch.attributes
@@ -296,8 +296,10 @@ class TestSpans:
         assert happened == [("retry", {"error.type": "ServerError"}), ("first event", {})]
         assert watch.measured["gen_ai.client.operation.duration"] == [(about("query"), SECONDS)]
 
-    def test_left_early(self, kind: Adapter, watch: Watch) -> None:
-        play(kind, told(kind, delta("A"), delta("B"), END, b""), watch, QUERY, leave_early=True)
+    def test_left_early(self, backend: Adapter, watch: Watch) -> None:
+        play(
+            backend, fake(backend, delta("A"), delta("B"), END, b""), watch, QUERY, leave_early=True
+        )
         assert watch.span.status.status_code is StatusCode.UNSET
         assert "gen_ai.response.finish_reasons" not in watch.attributes
         assert watch.measured["gen_ai.client.operation.duration"] == [(about("query"), SECONDS)]

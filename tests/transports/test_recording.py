@@ -51,11 +51,10 @@ from sansio_moondream import (
 from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Match, Recording, RecordingHeader
 from tests.helpers import END, PIXEL, QUERY, TRACES, Trace, delta
 
-from .adapters import ADAPTERS, Adapter
+from .adapters import ADAPTERS, SYNC_AND_ASYNC, Adapter
 
 LOCAL = Endpoint("http://localhost:2020/v1")
 HEAD = (("content-type", "text/event-stream"),)
-TWO = [adapter for adapter in ADAPTERS if adapter.name in ("urllib", "anyio-trio")]
 
 
 def recording_of(adapter: Adapter, transport: Any, save: Callable[[Recording], object]) -> Any:
@@ -90,7 +89,7 @@ def vars_of(result: Any) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize(
     ("fault", "adapter"),
-    list(zip(FAULTS, cycle(TWO), strict=False)),
+    list(zip(FAULTS, cycle(SYNC_AND_ASYNC), strict=False)),
     ids=[fault.id for fault in FAULTS],
 )
 def test_every_fault_is_recorded_and_replays_to_the_same(
@@ -170,8 +169,8 @@ HTTP = QUERY.to_http(LOCAL)
 
 
 def opened(*steps: Any) -> tuple[Any, FakeStream, list[Recording]]:
-    told, saved = FakeStream(*steps), list[Recording]()
-    return RecordingTransport(FakeTransport(told), saved.append).send(HTTP, Timeouts()), told, saved
+    fake, saved = FakeStream(*steps), list[Recording]()
+    return RecordingTransport(FakeTransport(fake), saved.append).send(HTTP, Timeouts()), fake, saved
 
 
 class TestNothingIsChanged:
@@ -196,14 +195,14 @@ class TestNothingIsChanged:
         ],
     )
     def test_errors(self, error: BaseException) -> None:
-        stream, told, saved = opened(b"A", error)
+        stream, fake, saved = opened(b"A", error)
         stream.read(None)
         with pytest.raises(type(error)) as caught:
             stream.read(None)
         assert caught.value is error
         assert len(saved) == 1
         stream.close()
-        assert told.calls[-1] == "close"
+        assert fake.calls[-1] == "close"
         assert len(saved) == 1
         with pytest.raises(type(error)) as caught:
             RecordingTransport(FakeTransport(error), saved.append).send(HTTP, Timeouts())
@@ -211,9 +210,9 @@ class TestNothingIsChanged:
         assert (saved[1].header.status_code, saved[1].ending.seconds) == (None, 0.5)
 
     def test_closing_that_fails(self) -> None:
-        stream, told, saved = opened()
-        told.close = lambda: told.read(None)  # type: ignore[method-assign, assignment]
-        told.steps = [RuntimeError("a bug")]
+        stream, fake, saved = opened()
+        fake.close = lambda: fake.read(None)  # type: ignore[method-assign, assignment]
+        fake.steps = [RuntimeError("a bug")]
         with pytest.raises(RuntimeError, match="a bug"):
             stream.close()
         assert saved[0].ending.fault == LEFT
@@ -298,8 +297,8 @@ class TestWhatIsKept:
         ]
 
     def test_closed_by_another_thread(self) -> None:
-        """Whoever ends it first, one recording is saved, and the reader gets what the transport
-        says.
+        """One recording is saved, whether the reader or the other thread ends the stream. The
+        reader gets what the transport returns.
         """
         reading, closed = threading.Event(), threading.Event()
 
@@ -359,12 +358,12 @@ PLANTED = {
     "cookie": "c00kie-s3cret-0123456789",
     "session": "s3ssion-s3cret-0123456789",
     "org": "0rg-s3cret-0123456789",
-    "told": 't0ld-"s3cret"-é-0123456789',
+    "extra": 'extra-"s3cret"-é-0123456789',
 }
 
 
 class TestPlantedSecrets:
-    """Every secret, in every place, in every cut: no recorded byte has one."""
+    """Every secret, in every place, in every fragmentation: no recorded byte has one."""
 
     def assert_none(self, *recordings: Recording) -> None:
         for recording in recordings:
@@ -376,12 +375,12 @@ class TestPlantedSecrets:
                 ]
             )
             for name, secret in PLANTED.items():
-                for spelled in (
+                for encoded in (
                     secret,
                     json.dumps(secret)[1:-1],
                     json.dumps(json.dumps(secret))[3:-3],
                 ):
-                    assert spelled.encode() not in raw, name
+                    assert encoded.encode() not in raw, name
             for marker in (b"0123456789", PIXEL.data_url.partition(",")[2].encode()):
                 assert marker not in raw
 
@@ -396,7 +395,7 @@ class TestPlantedSecrets:
             },
         )
         return endpoint, QueryRequest(
-            question=f"Is {PLANTED['key']} or {PLANTED['told']} my key?", image=PIXEL
+            question=f"Is {PLANTED['key']} or {PLANTED['extra']} my key?", image=PIXEL
         )
 
     def body(self) -> bytes:
@@ -436,7 +435,7 @@ class TestPlantedSecrets:
         recordings: list[Recording],
         body: bytes,
         fault: BreakAt | None,
-        cut: Any,
+        fragmentation: Any,
         headers: Any,
     ) -> None:
         endpoint, request = self.request(f"{LOCAL.url}/{PLANTED['key']}")
@@ -450,11 +449,11 @@ class TestPlantedSecrets:
             speed=None,
             match=Match.SKILL,
             break_at=fault,
-            fragmentation=cut,
+            fragmentation=fragmentation,
             seed=len(recordings),
         )
         client = Client(
-            RecordingTransport(replay, recordings.append, secrets=[PLANTED["told"]]), endpoint
+            RecordingTransport(replay, recordings.append, secrets=[PLANTED["extra"]]), endpoint
         )
         try:
             with client.stream(request) as stream:
@@ -463,7 +462,7 @@ class TestPlantedSecrets:
             pass
 
     @pytest.mark.parametrize(
-        "cut",
+        "fragmentation",
         [
             Fragmentation.WHOLE,
             Fragmentation.EACH_BYTE,
@@ -472,7 +471,7 @@ class TestPlantedSecrets:
         ],
         ids=str,
     )
-    def test_in_headers_bodies_and_error_texts(self, cut: Any) -> None:
+    def test_in_headers_bodies_and_error_texts(self, fragmentation: Any) -> None:
         recordings: list[Recording] = []
         secrets = " ".join(
             value for name, value in PLANTED.items() if name not in ("org", "session")
@@ -485,20 +484,24 @@ class TestPlantedSecrets:
         ):
             for after in (0, 10**6):
                 self.record(
-                    recordings, self.body(), BreakAt(error, after_bytes=after), cut, self.headers()
+                    recordings,
+                    self.body(),
+                    BreakAt(error, after_bytes=after),
+                    fragmentation,
+                    self.headers(),
                 )
                 self.record(
                     recordings,
                     packed,
                     BreakAt(error, after_bytes=after),
-                    cut,
+                    fragmentation,
                     [*self.headers(), ("Content-Encoding", "gzip")],
                 )
         self.record(
             recordings,
             self.body(),
             BreakAt(ConnectionLost(f"no connection for {secrets}")),
-            cut,
+            fragmentation,
             self.headers(),
         )
         self.assert_none(*recordings)
@@ -512,7 +515,7 @@ class TestPlantedSecrets:
             self.record(
                 recordings,
                 body,
-                BreakAt(ConnectionLost("cut"), after_bytes=after),
+                BreakAt(ConnectionLost("reset"), after_bytes=after),
                 Fragmentation.EACH_BYTE,
                 self.headers(),
             )
@@ -521,7 +524,7 @@ class TestPlantedSecrets:
             )
         self.assert_none(*recordings)
 
-    @pytest.mark.parametrize("adapter", TWO, ids=lambda adapter: adapter.name)
+    @pytest.mark.parametrize("adapter", SYNC_AND_ASYNC, ids=lambda adapter: adapter.name)
     def test_by_a_server(self, adapter: Adapter, tmp_path: Path) -> None:
         """The same over a real connection, into files."""
 
@@ -534,7 +537,7 @@ class TestPlantedSecrets:
             endpoint, request = self.request(server.url)
             async with adapter.transport() as transport:
                 kind = AsyncRecordingTransport if adapter.is_async else RecordingTransport
-                recording = kind(transport, RecordingFolder(tmp_path), secrets=[PLANTED["told"]])
+                recording = kind(transport, RecordingFolder(tmp_path), secrets=[PLANTED["extra"]])
                 async with adapter.client(recording, endpoint).stream(request) as stream:
                     texts = [event.text async for event in stream if isinstance(event, TextDelta)]
             assert PLANTED["key"] + " " in texts  # the client sees what came

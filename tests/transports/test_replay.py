@@ -1,6 +1,4 @@
-"""ReplayTransport and its async twin: as recorded, or faster, cut otherwise, broken on purpose, and
-never anything else.
-"""
+"""ReplayTransport and its async twin: pace, endings and matching."""
 
 from __future__ import annotations
 
@@ -63,7 +61,7 @@ from .adapters import Adapter, never
 
 ENDPOINT = Endpoint(url="http://localhost:2020/v1")
 HEAD = (("content-type", "text/event-stream"),)
-FOR_EVER = Timeouts(connect=None, first_event=None, idle=None, total=None)
+NO_TIMEOUTS = Timeouts(connect=None, first_event=None, idle=None, total=None)
 
 
 def asked(request: Any = QUERY, **options: Any) -> HTTPRequest:
@@ -111,7 +109,7 @@ class Played(ReplayTransport):
         self, request: Any = QUERY, into: list[tuple[float, bytes]] | None = None
     ) -> list[tuple[float, bytes]]:
         """Everything of an exchange, and when: seconds since the head."""
-        stream = self.send(asked(request), FOR_EVER)
+        stream = self.send(asked(request), NO_TIMEOUTS)
         began = self.now
         read = [] if into is None else into
         try:
@@ -167,8 +165,8 @@ class TestPace:
 
     def test_real_time(self) -> None:
         began = time.monotonic()
-        quick = recorded((0.01, delta("A")), (0.01, END), seconds=0.01)
-        assert outcome(Client(ReplayTransport([quick]), ENDPOINT), QUERY)[1] == ""
+        brief = recorded((0.01, delta("A")), (0.01, END), seconds=0.01)
+        assert outcome(Client(ReplayTransport([brief]), ENDPOINT), QUERY)[1] == ""
         assert time.monotonic() - began >= 0.03
 
     def test_what_is_left_of_a_wait_is_waited_for_next_time(self) -> None:
@@ -183,11 +181,14 @@ class TestPace:
 
 class TestEndings:
     @pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])
-    @pytest.mark.parametrize("cut", [Fragmentation.AS_RECORDED, Fragmentation.AT_RANDOM])
-    def test_captured_responses_as_they_were(self, trace: Trace, cut: Fragmentation) -> None:
+    @pytest.mark.parametrize("fragmentation", [Fragmentation.AS_RECORDED, Fragmentation.AT_RANDOM])
+    def test_captured_responses_as_they_were(
+        self, trace: Trace, fragmentation: Fragmentation
+    ) -> None:
         """Replayed, they come to what the decoder makes of the same bytes."""
         assert outcome(
-            Played([of_trace(trace)], fragmentation=cut, match=Match.SKILL).client, trace.request
+            Played([of_trace(trace)], fragmentation=fragmentation, match=Match.SKILL).client,
+            trace.request,
         ) == expected(trace)
 
     def test_faults(self) -> None:
@@ -323,11 +324,11 @@ class TestDeadlines:
         assert played.now == (5 if speed else 0)
 
     def test_silence_without_a_deadline(self) -> None:
-        played = Played([recorded(ending=Ending(3, "TimeoutError"))], timeouts=FOR_EVER)
+        played = Played([recorded(ending=Ending(3, "TimeoutError"))], timeouts=NO_TIMEOUTS)
         events, error = outcome(played.client, QUERY)
         assert (events, played.now) == ([], 3.5)
         assert error.startswith("ConnectionLost('the recording has only silence from here")
-        stream = played.send(asked(), FOR_EVER)
+        stream = played.send(asked(), NO_TIMEOUTS)
         for _ in range(2):
             with pytest.raises(TimeoutError):
                 stream.read(30)
@@ -410,7 +411,7 @@ class TestMatching:
 
 
 BODY = delta("A") + delta(" moon") + END
-CUT = recorded((1, BODY[:10]), (2, BODY[10:50]), (4, BODY[50:]), ending=Ending(8))
+THREE_CHUNKS = recorded((1, BODY[:10]), (2, BODY[10:50]), (4, BODY[50:]), ending=Ending(8))
 
 
 def sizes(played: list[tuple[float, bytes]]) -> list[int]:
@@ -420,36 +421,41 @@ def sizes(played: list[tuple[float, bytes]]) -> list[int]:
 class TestFragmentation:
     @pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])
     @pytest.mark.parametrize(
-        "cut", [*Fragmentation, (), (1, 2, 3), range(0, 10_000, 7), {5, 10_000_000, -1, 0}], ids=str
+        "fragmentation",
+        [*Fragmentation, (), (1, 2, 3), range(0, 10_000, 7), {5, 10_000_000, -1, 0}],
+        ids=str,
     )
-    def test_the_bytes_stay(self, trace: Trace, cut: Any) -> None:
+    def test_the_bytes_stay(self, trace: Trace, fragmentation: Any) -> None:
         recording = of_trace(Trace(**vars(trace) | {"ending": None}))
         assert (
             b"".join(
-                data for _, data in Played([recording], fragmentation=cut).chunks(trace.request)
+                data
+                for _, data in Played([recording], fragmentation=fragmentation).chunks(
+                    trace.request
+                )
             )
             == trace.body
         )
 
     def test_as_recorded(self) -> None:
-        assert Played([CUT]).chunks() == [(1, BODY[:10]), (3, BODY[10:50]), (7, BODY[50:])]
+        assert Played([THREE_CHUNKS]).chunks() == [(1, BODY[:10]), (3, BODY[10:50]), (7, BODY[50:])]
 
     def test_whole_comes_at_the_end(self) -> None:
-        assert Played([CUT], fragmentation=Fragmentation.WHOLE).chunks() == [(15, BODY)]
+        assert Played([THREE_CHUNKS], fragmentation=Fragmentation.WHOLE).chunks() == [(15, BODY)]
 
     def test_byte_by_byte_at_their_times(self) -> None:
         times = [1.0] * 10 + [3.0] * 40 + [7.0] * (len(BODY) - 50)
-        assert Played([CUT], fragmentation=Fragmentation.EACH_BYTE).chunks() == [
+        assert Played([THREE_CHUNKS], fragmentation=Fragmentation.EACH_BYTE).chunks() == [
             (now, BODY[at : at + 1]) for at, now in enumerate(times)
         ]
 
     def test_at_offsets(self) -> None:
-        assert Played([CUT], fragmentation=[60, 5]).chunks() == [
+        assert Played([THREE_CHUNKS], fragmentation=[60, 5]).chunks() == [
             (1, BODY[:5]),
             (7, BODY[5:60]),
             (15, BODY[60:]),
         ]
-        assert Played([CUT], fragmentation=[len(BODY)]).chunks() == [(7, BODY)]
+        assert Played([THREE_CHUNKS], fragmentation=[len(BODY)]).chunks() == [(7, BODY)]
 
     def test_at_random_the_same_seed_gives_the_same_run_to_the_byte(self) -> None:
         long = recorded((1, BODY * 1000), (1, BODY * 1000))
@@ -464,7 +470,7 @@ class TestFragmentation:
         assert runs[0] != runs[1]
         played = Played([long], fragmentation=Fragmentation.AT_RANDOM, seed=1)
         assert played.chunks() == runs[0][0]
-        assert played.chunks() != runs[0][0]  # each exchange of a run has cuts of its own
+        assert played.chunks() != runs[0][0]  # each exchange of a run has borders of its own
         # And on another day, in another process:
         assert sizes(runs[0][0])[:6] == [22, 152, 183, 25, 1, 89]
 
@@ -472,19 +478,21 @@ class TestFragmentation:
         broken = recorded(
             (1, BODY[:10]), (2, BODY[10:50]), ending=Ending(4, "ConnectionLost", "peer reset")
         )
-        for cut in Fragmentation:
+        for fragmentation in Fragmentation:
             read: list[tuple[float, bytes]] = []
             with pytest.raises(ConnectionLost, match="peer reset"):
-                Played([broken], fragmentation=cut).chunks(into=read)
+                Played([broken], fragmentation=fragmentation).chunks(into=read)
             assert b"".join(data for _, data in read) == BODY[:50]
 
 
 class TestFault:
     @pytest.mark.parametrize("after", range(len(BODY) + 2))
-    @pytest.mark.parametrize("cut", [Fragmentation.AS_RECORDED, Fragmentation.EACH_BYTE])
-    def test_at_a_byte(self, after: int, cut: Fragmentation) -> None:
+    @pytest.mark.parametrize("fragmentation", [Fragmentation.AS_RECORDED, Fragmentation.EACH_BYTE])
+    def test_at_a_byte(self, after: int, fragmentation: Fragmentation) -> None:
         fault = BreakAt(RemoteProtocolError("broken framing"), after_bytes=after)
-        seen = outcome(Played([CUT], break_at=fault, fragmentation=cut).client, QUERY)
+        seen = outcome(
+            Played([THREE_CHUNKS], break_at=fault, fragmentation=fragmentation).client, QUERY
+        )
         events, error, _ = run(QUERY, [BODY[:after]], ending=fault.error)
         assert seen == (events, "" if error is None else repr(error))
 
@@ -503,10 +511,10 @@ class TestFault:
         body = body.replace(b"\n", line_end)
         chunks = [(0.0, body[at : at + size]) for at in range(0, len(body), size)]
         for count, texts in enumerate([[], ["A"], ["A", " moon"], ["A", " moon", "."]]):
-            fault = BreakAt(ConnectionLost("cable cut"), after_events=count)
+            fault = BreakAt(ConnectionLost("cable unplugged"), after_events=count)
             events, error = outcome(Played([recorded(*chunks)], break_at=fault).client, QUERY)
             assert events == [TextDelta(text) for text in texts]
-            assert error.startswith("ConnectionLost('cable cut")
+            assert error.startswith("ConnectionLost('cable unplugged")
             read = b"".join(
                 data
                 for _, data in Played(
@@ -527,21 +535,23 @@ class TestFault:
     def test_at_an_event_is_at_its_byte(self) -> None:
         for count, offset in enumerate(record_ends(BODY), 1):
             read = Played(
-                [CUT],
+                [THREE_CHUNKS],
                 break_at=BreakAt(None, after_events=count),
                 fragmentation=Fragmentation.EACH_BYTE,
             ).chunks()
             assert len(read) == offset
 
     def test_instead_of_the_head(self) -> None:
-        played = Played([CUT, CUT], break_at=BreakAt(ConnectError("refused")))
+        played = Played([THREE_CHUNKS, THREE_CHUNKS], break_at=BreakAt(ConnectError("refused")))
         with pytest.raises(ConnectError, match="refused"):
             played.client.stream(QUERY).__enter__()
         assert played.now == 0.5
 
     def test_silence(self) -> None:
         played = Played(
-            [CUT], break_at=BreakAt(TimeoutError(), after_events=1), timeouts=Timeouts(idle=30)
+            [THREE_CHUNKS],
+            break_at=BreakAt(TimeoutError(), after_events=1),
+            timeouts=Timeouts(idle=30),
         )
         events, error = outcome(played.client, QUERY)
         assert (events, error[:11], played.now) == (
@@ -551,13 +561,16 @@ class TestFault:
         )
 
     def test_an_early_end(self) -> None:
-        events, error = outcome(Played([CUT], break_at=BreakAt(None, after_events=2)).client, QUERY)
+        events, error = outcome(
+            Played([THREE_CHUNKS], break_at=BreakAt(None, after_events=2)).client, QUERY
+        )
         assert (len(events), error[:16]) == (2, "IncompleteStream")
         assert issubclass(IncompleteStream, MoondreamError)
 
     def test_behind_the_end(self) -> None:
         assert (
-            Played([CUT], break_at=BreakAt(None, after_events=9)).chunks() == Played([CUT]).chunks()
+            Played([THREE_CHUNKS], break_at=BreakAt(None, after_events=9)).chunks()
+            == Played([THREE_CHUNKS]).chunks()
         )
 
     @pytest.mark.parametrize(
@@ -582,7 +595,7 @@ each_loop = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 
 @each_loop
 class TestAsync:
-    """AsyncReplayTransport has the same recordings, pace, cuts, faults and endings; only its
+    """AsyncReplayTransport has the same recordings, pace, fragmentation, breaks and endings; only its
     waiting is another.
     """
 
@@ -647,8 +660,8 @@ class TestAsync:
 
     def test_real_time_and_cancelling(self, loop: Adapter) -> None:
         async def main() -> None:
-            quick = recorded((0.001, delta("A")), (0.001, END), seconds=0.001)
-            async with AsyncClient(AsyncReplayTransport([quick]), ENDPOINT).stream(QUERY) as stream:
+            brief = recorded((0.001, delta("A")), (0.001, END), seconds=0.001)
+            async with AsyncClient(AsyncReplayTransport([brief]), ENDPOINT).stream(QUERY) as stream:
                 assert [type(event) async for event in stream] == [TextDelta, Completed]
             slow = AsyncReplayTransport([recorded((60, END), seconds=60)])
 
@@ -687,7 +700,7 @@ class TestFiles:
         ResourceWarning, which is an error here.
         """
         played = Played(folder)
-        stream = played.send(asked(), FOR_EVER)
+        stream = played.send(asked(), NO_TIMEOUTS)
         stream.read(None)
         stream.close()
         with pytest.raises(TimeoutError):
@@ -714,7 +727,7 @@ LINES = FILE.splitlines(keepends=True)
 
 class TestHostileFiles:
     @pytest.mark.parametrize(
-        ("content", "line_number", "words"),
+        ("content", "line_number", "message"),
         [
             ("", 1, "the recording is empty"),
             ("{", 1, "not JSON"),
@@ -727,21 +740,21 @@ class TestHostileFiles:
             ("x" * 20_000_000, 1, "longer than 16,777,216 bytes"),
             ("[" * 100_000, 1, "nests deeper than 64"),
         ],
-        ids=["empty", "half", "zeros", "version", "huge", "deep"],
+        ids=["empty", "incomplete", "zeros", "version", "huge", "deep"],
     )
     def test_a_broken_header_is_refused_at_once(
-        self, tmp_path: Path, content: str, line_number: int, words: str
+        self, tmp_path: Path, content: str, line_number: int, message: str
     ) -> None:
         path = tmp_path / "broken.jsonl"
         path.write_text(content)
         with pytest.raises(
-            RecordingError, match=f"broken.jsonl, line {line_number}: .*{words}"
+            RecordingError, match=f"broken.jsonl, line {line_number}: .*{message}"
         ) as caught:
             ReplayTransport(tmp_path)
         assert caught.value.line_number == line_number
 
     @pytest.mark.parametrize(
-        ("lines", "line_number", "words"),
+        ("lines", "line_number", "message"),
         [
             (LINES[:3], 4, "stops without its ending"),
             ([*LINES[:2], '[0, "t", "A\n'], 3, "not JSON"),
@@ -751,10 +764,10 @@ class TestHostileFiles:
             ([*LINES[:2], '[0, "x", "SystemExit"]\n'], 3, "the ending should be"),
             ([*LINES, '[0, "t", "A"]\n'], 6, "nothing should follow the ending"),
         ],
-        ids=["short", "half", "huge", "base64", "seconds", "ending", "more"],
+        ids=["short", "incomplete", "huge", "base64", "seconds", "ending", "more"],
     )
     def test_what_comes_before_is_played_then_it_is_refused(
-        self, tmp_path: Path, lines: list[str], line_number: int, words: str
+        self, tmp_path: Path, lines: list[str], line_number: int, message: str
     ) -> None:
         path = tmp_path / "broken.jsonl"
         path.write_text("".join(lines))
@@ -763,7 +776,7 @@ class TestHostileFiles:
         with stream:
             assert next(stream) == TextDelta("A")
             with pytest.raises(
-                RecordingError, match=f"broken.jsonl, line {line_number}: .*{words}"
+                RecordingError, match=f"broken.jsonl, line {line_number}: .*{message}"
             ) as caught:
                 list(stream)
         assert caught.value.line_number == line_number
@@ -817,8 +830,8 @@ class TestLargeFiles:
             tracemalloc.stop()
         assert peak < 500_000
 
-    @pytest.mark.parametrize("cut", [*Fragmentation, range(0, 1000, 7)], ids=str)
-    def test_work_is_linear(self, tmp_path: Path, cut: Any) -> None:
+    @pytest.mark.parametrize("fragmentation", [*Fragmentation, range(0, 1000, 7)], ids=str)
+    def test_work_is_linear(self, tmp_path: Path, fragmentation: Any) -> None:
         """Counted in calls of functions; what one call does is bounded by a chunk, or is a look at
         bytes that come once.
         """
@@ -833,7 +846,9 @@ class TestLargeFiles:
             path = self.write(tmp_path / f"{count}.jsonl", count)
             sys.setprofile(note)
             try:
-                self.play(path, fragmentation=cut, break_at=BreakAt(None, after_events=10**9))
+                self.play(
+                    path, fragmentation=fragmentation, break_at=BreakAt(None, after_events=10**9)
+                )
             finally:
                 sys.setprofile(None)
             return made
@@ -880,13 +895,13 @@ class TestRetries:
         loop.run(main)
 
 
-@pytest.mark.parametrize("cut", Fragmentation)
+@pytest.mark.parametrize("fragmentation", Fragmentation)
 def test_what_came_before_a_broken_line_is_given_out_first(
-    tmp_path: Path, cut: Fragmentation
+    tmp_path: Path, fragmentation: Fragmentation
 ) -> None:
     file = tmp_path / "broken.jsonl"
     file.write_bytes(b"\n".join(WHOLE.encode().split(b"\n")[:3]) + b"\nnot JSON\n")
-    stream = Played(file, fragmentation=cut).send(asked(), FOR_EVER)
+    stream = Played(file, fragmentation=fragmentation).send(asked(), NO_TIMEOUTS)
     expected, data = delta("A") + delta(" moon"), b""
     while len(data) < len(expected):
         data += stream.read(None)

@@ -70,26 +70,26 @@ from sansio_moondream import (
 )
 from tests.helpers import PIXEL, QUERY, delta, record
 
-from .adapters import ADAPTERS, Adapter, assert_no_key, each_adapter, never
+from .adapters import SYNC_AND_ASYNC, Adapter, assert_no_key, each_adapter, never
 from .fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream, JSONFakeStream
 
 EACH = [Adapter(name, name, never) for name in ("sync", "asyncio", "trio")]
-each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
-each_async_kind = pytest.mark.parametrize("kind", EACH[1:], ids=lambda kind: kind.name)
-QUICK = RetryPolicy(initial_backoff=0, max_backoff=0)
+each_backend = pytest.mark.parametrize("backend", EACH, ids=lambda backend: backend.name)
+each_async_backend = pytest.mark.parametrize("backend", EACH[1:], ids=lambda backend: backend.name)
+NO_BACKOFF = RetryPolicy(initial_backoff=0, max_backoff=0)
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 
 
-class Several:
+class ResponseSequence:
     """A transport that answers each attempt with the next of these."""
 
-    def __init__(self, *tolds: FakeStream, clock: Any = None) -> None:
+    def __init__(self, *responses: FakeStream, clock: Any = None) -> None:
         self.clock = clock
-        self.tolds = list(tolds)
+        self.responses = list(responses)
         self.begun: list[FakeStream] = []
 
     def next(self) -> FakeStream:
-        self.begun.append(self.tolds[len(self.begun)])
+        self.begun.append(self.responses[len(self.begun)])
         return self.begun[-1]
 
     def send(self, request: Any, timeouts: Timeouts) -> FakeStream:
@@ -97,21 +97,21 @@ class Several:
 
     @property
     def open(self) -> int:
-        return sum(told.refuses is None for told in self.begun) - sum(
-            bool(told.closed) for told in self.begun
+        return sum(response.refuses is None for response in self.begun) - sum(
+            bool(response.closed) for response in self.begun
         )
 
 
-class AsyncSeveral:
-    def __init__(self, several: Several) -> None:
-        self.several = several
+class AsyncResponseSequence:
+    def __init__(self, sequence: ResponseSequence) -> None:
+        self.sequence = sequence
 
     async def send(self, request: Any, timeouts: Timeouts) -> AsyncFakeStream:
-        return await AsyncFakeStream(self.several.next()).send(request, timeouts)
+        return await AsyncFakeStream(self.sequence.next()).send(request, timeouts)
 
 
 class Notes(Hooks):
-    """What the hooks were told, and the last timeline."""
+    """The calls of the hooks, and the last timeline."""
 
     def __init__(self) -> None:
         self.called: list[str] = []
@@ -138,19 +138,19 @@ class Notes(Hooks):
 
 
 class Run:
-    """One exchange of a kind of client over these responses: its events, its outcome, and how long
+    """One exchange of a client over these responses: its events, its outcome, and how long
     it waited between attempts.
     """
 
     def __init__(
         self,
-        kind: Adapter,
-        *tolds: FakeStream,
+        backend: Adapter,
+        *responses: FakeStream,
         before_wait: Callable[[], object] = lambda: None,
         clock: Any = None,
         **options: Any,
     ) -> None:
-        self.several = Several(*tolds, clock=clock or Clock())  # no real time passes
+        self.sequence = ResponseSequence(*responses, clock=clock or Clock())  # no real time passes
         self.notes = Notes()
         self.waits: list[float] = []
         self.events: list[Any] = []
@@ -158,7 +158,7 @@ class Run:
 
         def sleep(seconds: float) -> None:
             assert (
-                self.several.open == 0
+                self.sequence.open == 0
             )  # the connection of the attempt before is closed, or given back
             before_wait()
             self.waits.append(seconds)
@@ -167,9 +167,9 @@ class Run:
             sleep(seconds)
 
         async def main() -> None:
-            transport = AsyncSeveral(self.several) if kind.is_async else self.several
-            sleeping = sleep_async if kind.is_async else sleep
-            client = kind.client(
+            transport = AsyncResponseSequence(self.sequence) if backend.is_async else self.sequence
+            sleeping = sleep_async if backend.is_async else sleep
+            client = backend.client(
                 transport, ENDPOINT, **{"sleep": sleeping, "hooks": self.notes} | options
             )
             try:
@@ -183,25 +183,27 @@ class Run:
                     raise
 
         with suppress(KeyboardInterrupt):
-            kind.run(main)
-        assert self.several.open == 0
+            backend.run(main)
+        assert self.sequence.open == 0
         assert self.notes.called[0] == "start"
         assert [self.notes.called.count("start"), self.notes.called.count("end")] == [1, 1]
         assert self.notes.called[-1] == "end"
         assert self.notes.timeline is not None
         self.attempts = self.notes.timeline.attempts
-        assert self.attempts == len(self.several.begun)
+        assert self.attempts == len(self.sequence.begun)
 
 
 def http_error(
     status_code: int, retry_after: str | None = None, body: bytes = b'{"error": "no"}'
 ) -> FakeStream:
     """An error answer."""
-    told = JSONFakeStream(body, b"", status_code=status_code)
-    told.headers = (
-        [*told.headers, ("Retry-After", retry_after)] if retry_after is not None else told.headers
+    response = JSONFakeStream(body, b"", status_code=status_code)
+    response.headers = (
+        [*response.headers, ("Retry-After", retry_after)]
+        if retry_after is not None
+        else response.headers
     )
-    return told
+    return response
 
 
 def whole() -> FakeStream:
@@ -214,7 +216,7 @@ def refused() -> FakeStream:
 
 def busy(retry_after: str | None = None, status_code: int = 503) -> APIError:
     """The error of such an answer, as the core makes it."""
-    (attempt,) = Run(EACH[0], http_error(status_code, retry_after)).several.begun
+    (attempt,) = Run(EACH[0], http_error(status_code, retry_after)).sequence.begun
     assert attempt.closed == 1
     error = Run(EACH[0], http_error(status_code, retry_after)).outcome
     assert isinstance(error, APIError)
@@ -260,7 +262,7 @@ LASTING: list[MoondreamError] = [
 ]
 
 
-def named(error: MoondreamError) -> str:
+def describe(error: MoondreamError) -> str:
     return f"{type(error).__name__} {getattr(error, 'status_code', '')}"
 
 
@@ -273,14 +275,14 @@ def test_every_class_of_error_is_in_the_tables() -> None:
 
 
 class TestPolicy:
-    @pytest.mark.parametrize("error", PASSING, ids=named)
+    @pytest.mark.parametrize("error", PASSING, ids=describe)
     @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
     def test_a_fault_that_passes(self, error: MoondreamError, attempts: int) -> None:
         policy = RetryPolicy(max_attempts=attempts)
         waits = [policy.wait(error, attempt, NOW) for attempt in range(1, attempts + 2)]
         assert waits == [*[0.5, 1, 2, 4, 8, 8, 8, 8][: attempts - 1], None, None]
 
-    @pytest.mark.parametrize("error", LASTING, ids=named)
+    @pytest.mark.parametrize("error", LASTING, ids=describe)
     @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
     def test_a_fault_that_lasts(self, error: MoondreamError, attempts: int) -> None:
         policy = RetryPolicy(max_attempts=attempts)
@@ -408,7 +410,7 @@ class TestPolicy:
             RetryPolicy().max_attempts = 9  # type: ignore[misc]
 
     @pytest.mark.parametrize(
-        ("wrong", "words"),
+        ("wrong", "message"),
         [
             ({"max_attempts": 0}, "max_attempts should be 1 or more"),
             ({"initial_backoff": -1}, "initial_backoff should be a finite number of seconds"),
@@ -419,8 +421,8 @@ class TestPolicy:
             ({"jitter": float("nan")}, "jitter should be"),
         ],
     )
-    def test_values(self, wrong: dict[str, Any], words: str) -> None:
-        with pytest.raises(ValueError, match=words):
+    def test_values(self, wrong: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
             RetryPolicy(**wrong)
 
 
@@ -532,18 +534,18 @@ POLICIES = {
 }
 
 
-@each_kind
+@each_backend
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 class TestEachFault:
     @pytest.mark.parametrize("fault", BEFORE)
     def test_before_the_first_event(
-        self, kind: Adapter, policy: RetryPolicy | None, fault: str
+        self, backend: Adapter, policy: RetryPolicy | None, fault: str
     ) -> None:
         make, error, passes = BEFORE[fault]
         attempts = 1 if policy is None or not passes else policy.max_attempts
         # It lasts: the last fault is raised.
-        tolds = [make() for _ in range(attempts)]
-        run = Run(kind, *tolds, retries=policy)
+        responses = [make() for _ in range(attempts)]
+        run = Run(backend, *responses, retries=policy)
         assert (type(run.outcome), run.attempts, run.events) == (error, attempts, [])
         assert len(run.waits) == attempts - 1
         assert run.outcome.__context__ is None or not any(
@@ -554,12 +556,12 @@ class TestEachFault:
         )
         # It passes after each number of attempts: the answer is whole.
         for failing in range(1, attempts):
-            run = Run(kind, *(make() for _ in range(failing)), whole(), retries=policy)
+            run = Run(backend, *(make() for _ in range(failing)), whole(), retries=policy)
             assert isinstance(run.outcome, QueryResult), run.outcome
             assert (run.outcome.text, len(run.events), run.attempts) == ("A moon", 3, failing + 1)
             assert policy is not None
             assert (
-                run.several.begun[-1].steps == []
+                run.sequence.begun[-1].steps == []
             )  # to the end of the body, so that the connection can be used again
             assert run.waits == [
                 policy.wait(ConnectError(), attempt, 0) for attempt in range(1, failing + 1)
@@ -571,32 +573,36 @@ class TestEachFault:
     @pytest.mark.parametrize("fault", AFTER)
     @pytest.mark.parametrize("failing", [0, 1])
     def test_after_the_first_event(
-        self, kind: Adapter, policy: RetryPolicy | None, fault: str, failing: int
+        self, backend: Adapter, policy: RetryPolicy | None, fault: str, failing: int
     ) -> None:
         failing = 0 if policy is None else failing
         make, error = AFTER[fault]
-        run = Run(kind, *(http_error(503) for _ in range(failing)), make(), retries=policy)
+        run = Run(backend, *(http_error(503) for _ in range(failing)), make(), retries=policy)
         assert (type(run.outcome), run.attempts, len(run.events)) == (error, failing + 1, 1)
         assert run.outcome.partial.text == "A"
         assert not hasattr(run.outcome, "__notes__")
 
 
-@each_kind
+@each_backend
 class TestClient:
-    def test_the_request_is_the_same_each_time(self, kind: Adapter) -> None:
-        run = Run(kind, refused(), http_error(500), whole(), retries=RetryPolicy())
-        assert [told.requests for told in run.several.begun] == [[QUERY.to_http(ENDPOINT)]] * 3
+    def test_the_request_is_the_same_each_time(self, backend: Adapter) -> None:
+        run = Run(backend, refused(), http_error(500), whole(), retries=RetryPolicy())
+        assert [response.requests for response in run.sequence.begun] == [
+            [QUERY.to_http(ENDPOINT)]
+        ] * 3
 
-    def test_retry_after(self, kind: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_retry_after(self, backend: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("moondream_transports._exchange.time", lambda: NOW)
         date = format_datetime(datetime.fromtimestamp(NOW + 20, UTC), usegmt=True)
-        run = Run(kind, http_error(429, "7"), http_error(503, date), whole(), retries=RetryPolicy())
+        run = Run(
+            backend, http_error(429, "7"), http_error(503, date), whole(), retries=RetryPolicy()
+        )
         assert run.waits == [7, 20]
-        run = Run(kind, http_error(429, "61"), retries=RetryPolicy())
+        run = Run(backend, http_error(429, "61"), retries=RetryPolicy())
         assert (type(run.outcome), run.outcome.retry_after, run.waits) == (RateLimitError, 61, [])
 
-    def test_hooks_and_the_timeline(self, kind: Adapter) -> None:
-        run = Run(kind, refused(), http_error(503), whole(), retries=RetryPolicy())
+    def test_hooks_and_the_timeline(self, backend: Adapter) -> None:
+        run = Run(backend, refused(), http_error(503), whole(), retries=RetryPolicy())
         assert run.notes.called == [
             "start",
             "retry",
@@ -610,7 +616,7 @@ class TestClient:
         assert timeline is not None
         assert (timeline.attempts, timeline.status_code, timeline.error) == (3, 200, None)
         assert timeline.completed_at is not None
-        run = Run(kind, http_error(503), refused(), retries=RetryPolicy(max_attempts=2))
+        run = Run(backend, http_error(503), refused(), retries=RetryPolicy(max_attempts=2))
         timeline = run.notes.timeline
         assert timeline is not None
         assert (timeline.attempts, timeline.status_code, timeline.head_at, timeline.error) == (
@@ -620,9 +626,9 @@ class TestClient:
             run.outcome,
         )
 
-    def test_the_log(self, kind: Adapter, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_log(self, backend: Adapter, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "moondream_transports")
-        run = Run(kind, http_error(503), refused(), http_error(429, "61"), retries=RetryPolicy())
+        run = Run(backend, http_error(503), refused(), http_error(429, "61"), retries=RetryPolicy())
         lines = [
             (entry.levelname, entry.message)
             for entry in caplog.records
@@ -648,7 +654,7 @@ class TestClient:
         assert QUERY.question not in caplog.text
 
     def test_a_hook_that_raises_or_is_missing_does_no_harm(
-        self, kind: Adapter, caplog: pytest.LogCaptureFixture
+        self, backend: Adapter, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Broken(Notes):
             def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
@@ -665,31 +671,33 @@ class TestClient:
         for hooks in (Broken(), Old()):
 
             async def main(hooks: Any = hooks) -> None:
-                several = Several(refused(), whole())
-                client = kind.client(
-                    AsyncSeveral(several) if kind.is_async else several,
+                sequence = ResponseSequence(refused(), whole())
+                client = backend.client(
+                    AsyncResponseSequence(sequence) if backend.is_async else sequence,
                     ENDPOINT,
-                    retries=QUICK,
+                    retries=NO_BACKOFF,
                     hooks=hooks,
                 )
                 assert (await client.send(QUERY)).text == "A moon"
 
-            kind.run(main)
+            backend.run(main)
         assert caplog.text.count("a hook raised in on_retry; the exchange goes on") == 2
 
-    def test_send_and_shorthands(self, kind: Adapter) -> None:
+    def test_send_and_shorthands(self, backend: Adapter) -> None:
         async def main() -> None:
-            several = Several(refused(), http_error(502), whole(), refused(), whole())
-            client = kind.client(
-                AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK
+            sequence = ResponseSequence(refused(), http_error(502), whole(), refused(), whole())
+            client = backend.client(
+                AsyncResponseSequence(sequence) if backend.is_async else sequence,
+                ENDPOINT,
+                retries=NO_BACKOFF,
             )
             assert (await client.send(QUERY)).text == "A moon"
             assert (await client.query(question="?")).text == "A moon"
-            assert len(several.begun) == 5
+            assert len(sequence.begun) == 5
 
-        kind.run(main)
+        backend.run(main)
 
-    def test_a_subclass_has_rules_of_its_own(self, kind: Adapter) -> None:
+    def test_a_subclass_has_rules_of_its_own(self, backend: Adapter) -> None:
         class Bold(RetryPolicy, frozen=True):
             def wait(
                 self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
@@ -699,18 +707,18 @@ class TestClient:
                 return super().wait(error, attempt, now, random)
 
         run = Run(
-            kind,
+            backend,
             FakeStream(ConnectionLost("stale")),
             FakeStream(refuses=ConnectionLost("stale")),
             whole(),
             retries=Bold(),
         )
         assert (run.outcome.text, run.waits) == ("A moon", [3, 3])
-        run = Run(kind, FakeStream(delta("A"), ConnectionLost("reset")), retries=Bold())
+        run = Run(backend, FakeStream(delta("A"), ConnectionLost("reset")), retries=Bold())
         assert (type(run.outcome), run.waits) == (ConnectionLost, [])
 
     @pytest.mark.parametrize("where", ["before the head", "after the head"])
-    def test_what_is_no_fault_of_the_exchange_passes(self, kind: Adapter, where: str) -> None:
+    def test_what_is_no_fault_of_the_exchange_passes(self, backend: Adapter, where: str) -> None:
         class Greedy(RetryPolicy, frozen=True):
             def wait(
                 self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
@@ -719,17 +727,19 @@ class TestClient:
 
         bug = ZeroDivisionError()
         run = Run(
-            kind,
+            backend,
             FakeStream(refuses=bug) if where == "before the head" else FakeStream(bug),
             retries=Greedy(),
         )
         assert (run.outcome, run.waits) == (bug, [])
 
-    def test_an_error_of_the_user_is_none_to_retry(self, kind: Adapter) -> None:
+    def test_an_error_of_the_user_is_none_to_retry(self, backend: Adapter) -> None:
         async def main() -> None:
-            several = Several(refused(), whole())
-            client = kind.client(
-                AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK
+            sequence = ResponseSequence(refused(), whole())
+            client = backend.client(
+                AsyncResponseSequence(sequence) if backend.is_async else sequence,
+                ENDPOINT,
+                retries=NO_BACKOFF,
             )
             inner = ServerError("of another exchange", status_code=503)
             with pytest.raises(ServerError) as caught:
@@ -737,37 +747,37 @@ class TestClient:
                     raise inner
             assert caught.value is inner
             assert not hasattr(inner, "__notes__")
-            assert len(several.begun) == 2
+            assert len(sequence.begun) == 2
 
-        kind.run(main)
+        backend.run(main)
 
-    def test_a_bug_in_a_policy_leaves_nothing_open(self, kind: Adapter) -> None:
+    def test_a_bug_in_a_policy_leaves_nothing_open(self, backend: Adapter) -> None:
         class Broken(RetryPolicy, frozen=True):
             def wait(
                 self, error: MoondreamError, attempt: int, now: float, random: float = 1.0
             ) -> float | None:
                 raise ZeroDivisionError
 
-        for told in (refused(), http_error(503)):
-            run = Run(kind, told, retries=Broken())
+        for response in (refused(), http_error(503)):
+            run = Run(backend, response, retries=Broken())
             assert type(run.outcome) is ZeroDivisionError
 
-    def test_interrupted_while_it_waits(self, kind: Adapter) -> None:
+    def test_interrupted_while_it_waits(self, backend: Adapter) -> None:
         def interrupt() -> None:
             raise KeyboardInterrupt
 
-        for told in (refused(), http_error(503)):
-            run = Run(kind, told, before_wait=interrupt, retries=RetryPolicy())
+        for response in (refused(), http_error(503)):
+            run = Run(backend, response, before_wait=interrupt, retries=RetryPolicy())
             assert type(run.outcome) is KeyboardInterrupt
             assert run.notes.timeline is not None
             assert run.notes.timeline.error is run.outcome
             assert not hasattr(run.outcome, "__notes__")
 
-    def test_after_the_last_fault_it_is_over(self, kind: Adapter) -> None:
+    def test_after_the_last_fault_it_is_over(self, backend: Adapter) -> None:
         async def main() -> None:
-            several = Several(http_error(503), http_error(503), whole())
-            client = kind.client(
-                AsyncSeveral(several) if kind.is_async else several,
+            sequence = ResponseSequence(http_error(503), http_error(503), whole())
+            client = backend.client(
+                AsyncResponseSequence(sequence) if backend.is_async else sequence,
                 ENDPOINT,
                 retries=RetryPolicy(2, 0, 0),
             )
@@ -776,26 +786,28 @@ class TestClient:
                     with pytest.raises(ServerError) as caught:
                         await anext(stream)
                     assert caught.value.__notes__ == ["2 attempts were made (RetryPolicy)"]
-            assert len(several.begun) == 2
+            assert len(sequence.begun) == 2
 
-        kind.run(main)
+        backend.run(main)
 
-    def test_the_picture_is_let_go_at_the_first_event(self, kind: Adapter) -> None:
+    def test_the_picture_is_released_at_the_first_event(self, backend: Adapter) -> None:
         async def main() -> None:
-            several = Several(refused(), whole())
-            client = kind.client(
-                AsyncSeveral(several) if kind.is_async else several, ENDPOINT, retries=QUICK
+            sequence = ResponseSequence(refused(), whole())
+            client = backend.client(
+                AsyncResponseSequence(sequence) if backend.is_async else sequence,
+                ENDPOINT,
+                retries=NO_BACKOFF,
             )
             request = CaptionRequest(image=PIXEL)
             held = sys.getrefcount(request)
             async with client.stream(request) as stream:
                 assert sys.getrefcount(request) > held
                 await anext(stream)
-                several.begun.clear()
+                sequence.begun.clear()
                 gc.collect()
                 assert sys.getrefcount(request) == held
 
-        kind.run(main)
+        backend.run(main)
 
 
 class TestTotal:
@@ -808,20 +820,20 @@ class TestTotal:
     def test_each_attempt_is_given_what_is_left(self) -> None:
         clock = Clock()
         timeouts = Timeouts(connect=7, first_event=9, idle=3, total=20)
-        tolds = [http_error(503, "4"), http_error(503, "10"), whole()]
+        responses = [http_error(503, "4"), http_error(503, "10"), whole()]
         waits: list[float] = []
 
         def sleep(seconds: float) -> None:
             waits.append(seconds)
             clock.now += seconds
 
-        several = Several(*tolds, clock=clock)
+        sequence = ResponseSequence(*responses, clock=clock)
         client = EACH[0].client(
-            several, ENDPOINT, retries=RetryPolicy(), timeouts=timeouts, sleep=sleep
+            sequence, ENDPOINT, retries=RetryPolicy(), timeouts=timeouts, sleep=sleep
         )
         assert EACH[0].run(client.send, QUERY).text == "A moon"
         assert waits == [4, 10]
-        assert [told.timeouts for told in tolds] == [
+        assert [response.timeouts for response in responses] == [
             Timeouts(7, 9, 3, 20),
             Timeouts(7, 9, 3, 16),
             Timeouts(6, 6, 3, 6),
@@ -832,9 +844,9 @@ class TestTotal:
         slow = FakeStream(lambda: clock.passes(5, b""), status_code=503, connected_at=clock.now)
         last = whole()
         client = EACH[0].client(
-            Several(slow, last, clock=clock),
+            ResponseSequence(slow, last, clock=clock),
             ENDPOINT,
-            retries=QUICK,
+            retries=NO_BACKOFF,
             timeouts=Timeouts(first_event=6, total=None),
         )
         assert EACH[0].run(client.send, QUERY).text == "A moon"
@@ -905,7 +917,7 @@ class TestTotal:
                 clock.passes(seconds)
                 if what == "refused":
                     raise ConnectError("refused")
-                told = http_error(503, retry_after) if what in ("busy", "stalls") else whole()
+                response = http_error(503, retry_after) if what in ("busy", "stalls") else whole()
 
                 def read(timeout: float | None) -> bytes:
                     assert timeout is not None
@@ -915,10 +927,10 @@ class TestTotal:
                     clock.passes(seconds)
                     if what == "dribbles":
                         return b": wait\n\n"
-                    return FakeStream.read(told, timeout)
+                    return FakeStream.read(response, timeout)
 
-                told.read = read  # type: ignore[method-assign]
-                return told
+                response.read = read  # type: ignore[method-assign]
+                return response
 
         transport = Transport()
         waits: list[float] = []
@@ -958,7 +970,7 @@ LONG = RetryPolicy(initial_backoff=30, max_backoff=30)
 
 
 class Calls(Notes):
-    """Does something when a retry is told of."""
+    """Does something when a retry is reported."""
 
     def __init__(self, then: Callable[[], object]) -> None:
         super().__init__()
@@ -971,27 +983,33 @@ class Calls(Notes):
 
 @pytest.mark.parametrize("first", [refused, lambda: http_error(503)], ids=["opening", "reading"])
 class TestLeaving:
-    @each_async_kind
-    def test_cancelled(self, kind: Adapter, first: Callable[[], FakeStream]) -> None:
+    @each_async_backend
+    def test_cancelled(self, backend: Adapter, first: Callable[[], FakeStream]) -> None:
         async def main(cancel: Callable[[], object]) -> None:
             notes.then = cancel
-            client = kind.client(AsyncSeveral(several), ENDPOINT, retries=LONG, hooks=notes)
+            client = backend.client(
+                AsyncResponseSequence(sequence), ENDPOINT, retries=LONG, hooks=notes
+            )
             await client.send(QUERY)
 
         notes = Calls(lambda: None)
-        several = Several(first())
+        sequence = ResponseSequence(first())
         began = monotonic()
-        kind.run(kind.cancelled, main)
+        backend.run(backend.cancelled, main)
         assert monotonic() - began < 20
-        assert several.open == 0
+        assert sequence.open == 0
         assert (notes.called[-2:], notes.called.count("end")) == (["retry", "end"], 1)
         assert notes.timeline is not None
         assert not isinstance(notes.timeline.error, Exception)
 
-    @each_async_kind
-    def test_closed_by_another_task(self, kind: Adapter, first: Callable[[], FakeStream]) -> None:
+    @each_async_backend
+    def test_closed_by_another_task(
+        self, backend: Adapter, first: Callable[[], FakeStream]
+    ) -> None:
         async def main() -> None:
-            client = kind.client(AsyncSeveral(several), ENDPOINT, retries=LONG, hooks=notes)
+            client = backend.client(
+                AsyncResponseSequence(sequence), ENDPOINT, retries=LONG, hooks=notes
+            )
             stream = client.stream(QUERY)
 
             async def read() -> None:
@@ -1001,27 +1019,29 @@ class TestLeaving:
 
             async def close() -> None:
                 while not notes.retries:
-                    await kind.sleep(0.001)
+                    await backend.sleep(0.001)
                 await stream.aclose()
 
-            await kind.together(read, close)
+            await backend.together(read, close)
 
         notes = Notes()
-        several = Several(first())
+        sequence = ResponseSequence(first())
         began = monotonic()
-        kind.run(main)
+        backend.run(main)
         assert monotonic() - began < 20
-        assert several.open == 0
+        assert sequence.open == 0
         assert notes.called.count("end") == 1
 
     def test_closed_by_another_thread(self, first: Callable[[], FakeStream]) -> None:
-        several = Several(first())
-        told = threading.Event()
-        client = EACH[0].client(several, ENDPOINT, retries=LONG, hooks=(notes := Calls(told.set)))
+        sequence = ResponseSequence(first())
+        has_failed = threading.Event()
+        client = EACH[0].client(
+            sequence, ENDPOINT, retries=LONG, hooks=(notes := Calls(has_failed.set))
+        )
         stream = client.stream(QUERY).sync  # type: ignore[attr-defined]
 
         def close() -> None:
-            assert told.wait(20)
+            assert has_failed.wait(20)
             stream.close()
 
         closer = threading.Thread(target=close)
@@ -1031,12 +1051,12 @@ class TestLeaving:
             stream.result()
         closer.join()
         assert monotonic() - began < 20
-        assert several.open == 0
+        assert sequence.open == 0
         assert notes.called.count("end") == 1
 
-    @each_kind
+    @each_backend
     def test_closed_while_an_error_is_read(
-        self, kind: Adapter, first: Callable[[], FakeStream]
+        self, backend: Adapter, first: Callable[[], FakeStream]
     ) -> None:
         """What was read of it still says 503, but nobody wants another attempt."""
 
@@ -1050,26 +1070,26 @@ class TestLeaving:
                 async with stream:
                     await stream.result()
 
-        several = Several(first(), FakeStream(b"sorry", close, status_code=503), whole())
-        transport = AsyncSeveral(several) if kind.is_async else several
+        sequence = ResponseSequence(first(), FakeStream(b"sorry", close, status_code=503), whole())
+        transport = AsyncResponseSequence(sequence) if backend.is_async else sequence
         notes = Notes()
-        stream = kind.client(transport, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY)
-        kind.run(main)
-        assert len(several.begun) == 2
-        assert several.open == 0
+        stream = backend.client(transport, ENDPOINT, retries=NO_BACKOFF, hooks=notes).stream(QUERY)
+        backend.run(main)
+        assert len(sequence.begun) == 2
+        assert sequence.open == 0
         assert notes.called.count("end") == 1
 
-    @each_kind
+    @each_backend
     @pytest.mark.parametrize("when", ["before the wait", "in the next attempt"])
     def test_closed_by_the_program_itself(
-        self, kind: Adapter, first: Callable[[], FakeStream], when: str
+        self, backend: Adapter, first: Callable[[], FakeStream], when: str
     ) -> None:
         """So that a hook can stop what it sees being tried again."""
         second = whole()
-        several = Several(first(), second)
-        transport = AsyncSeveral(several) if kind.is_async else several
+        sequence = ResponseSequence(first(), second)
+        transport = AsyncResponseSequence(sequence) if backend.is_async else sequence
         notes = Calls(lambda: close() if when == "before the wait" else None)
-        stream = kind.client(transport, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY)
+        stream = backend.client(transport, ENDPOINT, retries=NO_BACKOFF, hooks=notes).stream(QUERY)
         send = second.send
 
         def close() -> None:
@@ -1086,9 +1106,9 @@ class TestLeaving:
                     await stream.result()
 
         second.send = send_and_close  # type: ignore[method-assign]
-        kind.run(main)
-        assert len(several.begun) == (1 if when == "before the wait" else 2)
-        assert several.open == 0
+        backend.run(main)
+        assert len(sequence.begun) == (1 if when == "before the wait" else 2)
+        assert sequence.open == 0
         assert notes.called.count("end") == 1
 
 
@@ -1109,9 +1129,9 @@ def test_closed_by_another_thread_that_is_not_done_with_it() -> None:
         assert closing.wait(20)
         raise ConnectionLost("closed while it was read")
 
-    several = Several(Slow(b"sorry", read, status_code=503), whole())
+    sequence = ResponseSequence(Slow(b"sorry", read, status_code=503), whole())
     notes = Notes()
-    stream = EACH[0].client(several, ENDPOINT, retries=QUICK, hooks=notes).stream(QUERY).sync  # type: ignore[attr-defined]
+    stream = EACH[0].client(sequence, ENDPOINT, retries=NO_BACKOFF, hooks=notes).stream(QUERY).sync  # type: ignore[attr-defined]
     closer = threading.Thread(target=stream.close)
     with pytest.raises(ServerError), stream:
         stream.result()
@@ -1179,7 +1199,7 @@ def until_served(server: FaultServer) -> None:
 
 @pytest.mark.parametrize(
     "adapter",
-    [d for d in ADAPTERS if d.name in ("urllib", "anyio-trio")],
+    SYNC_AND_ASYNC,
     ids=lambda adapter: adapter.name,
 )
 @pytest.mark.parametrize("fault", ERRORS, ids=lambda fault: fault.id)

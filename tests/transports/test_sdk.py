@@ -295,10 +295,10 @@ def test_faults_are_this_librarys(service: Any):
         next(ours(service).segment(IMAGE, "moon", stream=True))  # type: ignore[arg-type]
     service.answer = 200, delta("The") + delta(" moon")
     got: list[str] = []
-    with pytest.raises(IncompleteStream) as cut:
+    with pytest.raises(IncompleteStream) as caught:
         got.extend(ours(service).query(IMAGE, "?", stream=True)["answer"])
-    assert isinstance(cut.value.partial, QueryResult)
-    assert cut.value.partial.text == "The moon"
+    assert isinstance(caught.value.partial, QueryResult)
+    assert caught.value.partial.text == "The moon"
 
 
 @pytest.mark.parametrize("leave", ["close", "drop", "throw", "drop unbegun"])
@@ -327,7 +327,7 @@ def test_leaving_a_stream_closes_the_connection(service: Any, leave: str):
     assert "open" not in repr(stream)
 
 
-def test_what_is_refused_in_words(service: Any):
+def test_refusals_say_why(service: Any):
     with pytest.raises(ValueError, match="local=True loads a model"):
         md.vl(local=True, model="moondream3-preview")
     with pytest.raises(ValueError, match="question"):
