@@ -16,7 +16,7 @@ from sansio_moondream import Endpoint, HTTPRequest
 from tests.helpers import QUERY
 
 from .adapters import ADAPTERS, Adapter
-from .http11 import TEXT, WHOLE, ask, run, until
+from .http11.exchanges import TEXT, WHOLE, ask, run, until
 
 each_adapter = pytest.mark.parametrize(
     "adapter",
