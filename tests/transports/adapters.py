@@ -22,6 +22,8 @@ from moondream_transports.conformance._backend import Backend, run_without_a_loo
 from moondream_transports.conformance._secrets import leaks
 
 T = TypeVar("T")
+LONGEST_WAIT = 10.0
+"""In seconds. A test fails if it has to wait longer for something that surely happens."""
 
 
 class Adapter(Backend):

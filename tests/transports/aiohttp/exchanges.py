@@ -13,7 +13,6 @@ import pytest
 from moondream_transports import AiohttpTransport, AsyncClient
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
-    PATIENCE,
     FaultServer,
     Peer,
     Script,
@@ -29,6 +28,7 @@ from sansio_moondream import (
     HTTPRequest,
 )
 from tests.helpers import END
+from tests.transports.adapters import LONGEST_WAIT
 
 aiohttp = pytest.importorskip("aiohttp")
 WHOLE = answers(*F1, chunk(END), LAST_CHUNK)
@@ -42,7 +42,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
 
 async def until(is_so: Callable[[], object]) -> None:
     """Wait until the server has done it, and the event loop has seen what came of it."""
-    end = monotonic() + PATIENCE
+    end = monotonic() + LONGEST_WAIT
     while not is_so():
         assert monotonic() < end
         await asyncio.sleep(0.001)

@@ -59,9 +59,7 @@ class TestSlowConsumer:
             ):
                 events = [await anext(stream)]
                 server.saw_event()
-                await until(
-                    lambda: all_is_sent.is_set() if then is wait else not server.is_busy()
-                )  # nobody reads meanwhile
+                await until(lambda: not server.is_busy())  # nobody reads meanwhile
                 for _ in EVENTS[1:]:
                     events.append(await anext(stream))
                 assert events == EVENTS
@@ -71,10 +69,8 @@ class TestSlowConsumer:
         def script(peer: Peer) -> None:
             peer.answer(*segments)
             peer.wait_for_event()
-            all_is_sent.set()
             then(peer)
 
-        all_is_sent = threading.Event()
         with FaultServer(script) as server:
             run(main())
 
@@ -195,7 +191,7 @@ def test_back_pressure() -> None:
 
     def script(peer: Peer) -> None:
         peer.answer(PLAIN)
-        peer.sock.settimeout(0.5)
+        peer.sock.settimeout(1)
         with suppress(TimeoutError):
             while True:
                 peer.send(b"x" * 100_000)

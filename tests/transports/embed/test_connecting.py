@@ -121,7 +121,7 @@ class TestTLS:
 
 
 def say_goodbye(peer: Peer) -> None:
-    with suppress(OSError):  # the other side may close without
+    with suppress(OSError):  # the SDK may close without close_notify
         peer.sock.unwrap()  # type: ignore[attr-defined] # it is an SSLSocket
 
 

@@ -11,7 +11,6 @@ import pytest
 from moondream_transports import Client, UrllibTransport
 from moondream_transports.conformance._fault_cases import is_right
 from moondream_transports.conformance._fault_server import (
-    PATIENCE,
     FaultServer,
     Peer,
 )
@@ -32,18 +31,17 @@ from sansio_moondream import (
     RemoteProtocolError,
 )
 from tests.helpers import QUERY, TRACES, Trace
+from tests.transports.adapters import LONGEST_WAIT
 from tests.transports.embed.sdks import each_sdk, exchange
 
 CASES = [
     fault
     for fault in FAULTS
     if fault.limits is None  # the SDKs leave those of the core as they are
-    and not (
-        "comments" in fault.name and fault.error
-    )  # the SDKs limit each wait, but not the whole
-    and "by TCP"
-    # the server wants to send its last byte, and the SDKs close when the answer is whole
-    not in fault.name
+    # The SDKs limit each wait, but not the whole exchange.
+    and not ("comments" in fault.name and fault.error)
+    # This server sends its last byte late. The SDKs close when the answer is whole.
+    and "by TCP" not in fault.name
 ]
 
 
@@ -105,7 +103,7 @@ def test_a_server_that_does_not_read(sdk: str) -> None:
     """
 
     def script(peer: Peer) -> None:
-        has_given_up.wait(PATIENCE)
+        has_given_up.wait(LONGEST_WAIT)
 
     has_given_up = threading.Event()
     with FaultServer(script) as server:

@@ -13,7 +13,6 @@ import pytest
 from moondream_transports.conformance._certificates import client_tls, server_tls
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
-    PATIENCE,
     FaultServer,
     Peer,
     chunk,
@@ -31,6 +30,7 @@ from sansio_moondream import (
     QueryResult,
 )
 from tests.helpers import END, QUERY, delta
+from tests.transports.adapters import LONGEST_WAIT
 from tests.transports.embed.sdks import each_sdk
 
 
@@ -76,7 +76,7 @@ class TestAsyncio:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.to_thread(closed.wait, PATIENCE)
+            await asyncio.to_thread(closed.wait, LONGEST_WAIT)
             assert closed.is_set()
 
         def script(peer: Peer) -> None:
@@ -100,7 +100,7 @@ class TestAsyncio:
         def script(peer: Peer) -> None:
             peer.answer(head())
             for _ in range(count):
-                if not has_to_wait.is_set() and not select.select([], [peer.sock], [], 0.2)[1]:
+                if not has_to_wait.is_set() and not select.select([], [peer.sock], [], 1)[1]:
                     has_to_wait.set()
                 peer.send(part)
             assert has_to_wait.is_set(), "all was read, though nobody took it"
@@ -111,7 +111,7 @@ class TestAsyncio:
                 QUERY, Endpoint(url), ssl_context=client_tls() if is_tls else None
             ) as answer:
                 await anext(answer)
-                await asyncio.to_thread(has_to_wait.wait, PATIENCE)
+                await asyncio.to_thread(has_to_wait.wait, LONGEST_WAIT)
                 result: QueryResult = await answer.result()
                 return result
 

@@ -32,7 +32,7 @@ from sansio_moondream import (
     TLSError,
 )
 from tests.helpers import END, QUERY
-from tests.transports.adapters import Adapter, assert_no_key
+from tests.transports.adapters import LONGEST_WAIT, Adapter, assert_no_key
 
 from .exchanges import (
     TEXT,
@@ -63,7 +63,7 @@ def test_413_while_sending_with_tls(adapter: Adapter) -> None:
 
 @each_adapter
 def test_an_answer_that_begins_while_the_request_is_sent(adapter: Adapter) -> None:
-    """It is whole, and the request goes out whole; more than is read beforehand waits for its turn."""
+    """The answer and the request are both whole. The rest of the answer waits in the socket."""
     words = chunk(DELTAS[0]) * 5000
 
     async def main(transport: Any) -> None:
@@ -89,7 +89,7 @@ def test_an_answer_that_begins_while_the_request_is_sent(adapter: Adapter) -> No
 def test_tls_handshake_is_cut(
     adapter: Adapter, script: Script, error: type[MoondreamError]
 ) -> None:
-    def cut(peer: Peer) -> None:
+    def break_off(peer: Peer) -> None:
         peer.sock.recv(65536)
         script(peer)
 
@@ -100,7 +100,7 @@ def test_tls_handshake_is_cut(
             )
         assert caught.value.__cause__ is not None
 
-    with FaultServer(cut) as server:
+    with FaultServer(break_off) as server:
         run(adapter, main)
 
 
@@ -140,7 +140,7 @@ def test_413_from_a_server_that_reads_no_more(adapter: Adapter) -> None:
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         peer.sock.recv(1000)
         peer.send(sized(b"{}", status_code=413, kind="application/json"))
-        assert answered.wait(peer.server.patience)
+        assert answered.wait(LONGEST_WAIT)
 
     answered = threading.Event()
     with FaultServer(script) as server:

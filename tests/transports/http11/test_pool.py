@@ -137,7 +137,7 @@ class TestPool:
             run(adapter, main)
         assert (one.connections, other.connections) == (1, 1)
 
-    def test_keeps_as_many_as_it_is_told(self, adapter: Adapter) -> None:
+    def test_keeps_at_most_max_idle(self, adapter: Adapter) -> None:
         async def main(transport: Any) -> None:
             for _ in range(2):
                 streams = [

@@ -16,7 +16,6 @@ import pytest
 from moondream_transports import AsyncClient, AsyncHttpxTransport, Client, HttpxTransport, Timeouts
 from moondream_transports.conformance._certificates import server_tls
 from moondream_transports.conformance._fault_server import (
-    PATIENCE,
     FaultServer,
 )
 from moondream_transports.conformance._faults import (
@@ -29,6 +28,7 @@ from sansio_moondream import (
     IdleTimeout,
 )
 from tests.helpers import END, QUERY
+from tests.transports.adapters import LONGEST_WAIT
 from tests.transports.httpx.clients import (
     KEY,
     TEXT,
@@ -42,7 +42,10 @@ from tests.transports.httpx.clients import (
 
 
 def listens(port: int) -> bool:
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), PATIENCE):
+    with (
+        suppress(ConnectionRefusedError),
+        socket.create_connection(("127.0.0.1", port), LONGEST_WAIT),
+    ):
         return True
     return False
 
@@ -72,7 +75,7 @@ class HTTP2Server:
         )
         for data in DELTAS:
             await send({"type": "http.response.body", "body": data, "more_body": True})
-            if not await asyncio.to_thread(self.seen.acquire, timeout=PATIENCE):
+            if not await asyncio.to_thread(self.seen.acquire, timeout=LONGEST_WAIT):
                 return
         await send({"type": "http.response.body", "body": END, "more_body": False})
 
@@ -100,7 +103,7 @@ class HTTP2Server:
         thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
         thread.start()
         try:
-            end = monotonic() + PATIENCE
+            end = monotonic() + LONGEST_WAIT
             while not listens(unused.port):
                 assert monotonic() < end
             yield f"https://localhost:{unused.port}/v1"
@@ -139,7 +142,7 @@ def test_http2() -> None:
 
 @each_loop
 def test_http2_async(run: Run) -> None:
-    """Two at once on one connection: one is left, one passes its deadline; the other comes whole."""
+    """Three on one connection: one is left, one passes its deadline, the other one is whole."""
     server = HTTP2Server()
 
     async def main() -> None:

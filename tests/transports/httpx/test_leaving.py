@@ -27,6 +27,7 @@ from sansio_moondream import (
     Endpoint,
 )
 from tests.helpers import QUERY
+from tests.transports.adapters import LONGEST_WAIT
 from tests.transports.httpx.clients import (
     TEXT,
     TLS,
@@ -51,7 +52,7 @@ def test_closed_by_another_thread(library: Any, tls: bool) -> None:
     ):
         with Client(HttpxTransport(client), Endpoint(url=server.url)).stream(QUERY) as stream:
             assert [next(stream) for _ in EVENTS] == EVENTS
-            closing = threading.Timer(0.1, stream.close)
+            closing = threading.Timer(1, stream.close)  # by then the read waits
             closing.start()
             with pytest.raises(ConnectionLost):
                 next(stream)
@@ -74,7 +75,7 @@ def test_closed_by_another_task(library: Any, run: Run) -> None:
                     pass
 
                 async def close() -> None:
-                    await anyio.sleep(0.05)
+                    await anyio.wait_all_tasks_blocked()
                     await stream.aclose()
 
                 tasks.start_soon(close)
@@ -90,23 +91,33 @@ def test_closed_by_another_task(library: Any, run: Run) -> None:
 @each_loop
 @pytest.mark.parametrize("phase", ["connecting", "head", "upload", "body", "between"])
 def test_cancelled_scopes_leave_the_pool_whole(library: Any, run: Run, phase: str) -> None:
+    """The scope is cancelled when the exchange is in this phase, and waits."""
     anyio = import_module("anyio")
     body = b"A" * (20_000_000 if phase == "upload" else 2)
 
     def script(peer: Peer) -> None:
         if phase == "upload":
             peer.sock.recv(1000)
-            threading.Event().wait(0.3)
+        elif phase == "head":
+            peer.read_request()
         elif phase in ("body", "between"):
             peer.answer(*F1)
+        reached.set()
+        assert is_cancelled.wait(LONGEST_WAIT)  # without reading on
         peer.wait_until_closed()
+
+    async def cancel(scope: Any) -> None:
+        await anyio.to_thread.run_sync(reached.wait, LONGEST_WAIT)
+        await anyio.wait_all_tasks_blocked()
+        scope.cancel()
 
     async def main() -> None:
         async with library.AsyncClient(trust_env=False, verify=TLS) as client:
             request = QUERY.to_http(Endpoint(url=url))
             request = type(request)(request.method, request.url, request.headers, body)
             stream: Any = None
-            with anyio.move_on_after(0.15) as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(cancel, tasks.cancel_scope)
                 try:
                     stream = await AsyncHttpxTransport(client).send(request, Timeouts())
                     while phase == "body":
@@ -116,12 +127,14 @@ def test_cancelled_scopes_leave_the_pool_whole(library: Any, run: Run, phase: st
                 finally:
                     if stream is not None:
                         await stream.aclose()
-            assert scope.cancelled_caught
+            assert tasks.cancel_scope.cancelled_caught
+            is_cancelled.set()
             assert connections(client) == []
             if run is not trio.run:
                 await asyncio.sleep(0)
                 assert asyncio.all_tasks() == {asyncio.current_task()}
 
+    reached, is_cancelled = threading.Event(), threading.Event()
     with FaultServer(script) as server:
         url = server.url.replace("http:", "https:") if phase == "connecting" else server.url
         run(main)

@@ -97,7 +97,8 @@ class TestWhatItGives:
         reprs = [repr(fragmentation) for fragmentation in moondream_fragmentations(MOON)]
         assert reprs[0] == "<FragmentedRecording whole>"
         assert reprs[9].startswith(
-            '<FragmentedRecording split at 9, between b\'data: {"c\' and b\'hunk": "a \\xe6\\x9c\\x88"}\\n\\ndata: {'
+            "<FragmentedRecording split at 9, between b'data: {\"c' "
+            'and b\'hunk": "a \\xe6\\x9c\\x88"}\\n\\ndata: {'
         )
 
 
@@ -126,10 +127,10 @@ class TestTransports:
 
 
 class TestAddresses:
-    @pytest.mark.parametrize("cut", ["both", "chunks", "segments"])
-    def test_any_client(self, moondream_fragmentations: Fragmentations, cut: str):
+    @pytest.mark.parametrize("border", ["both", "chunks", "segments"])
+    def test_any_client(self, moondream_fragmentations: Fragmentations, border: str):
         for fragmentation in moondream_fragmentations(MOON, most=20):
-            client = Client(UrllibTransport(), Endpoint(fragmentation.url(cut)))  # type: ignore[arg-type]
+            client = Client(UrllibTransport(), Endpoint(fragmentation.url(border)))  # type: ignore[arg-type]
             with client.stream(QueryRequest(question="What is this?")) as stream:
                 assert stream.result().text == "a 月 rises"
                 assert stream.result().metadata.request_id == "7"
@@ -153,8 +154,8 @@ class TestAddresses:
         fragmentation = next(moondream_fragmentations(MOON))
         parts = urlsplit(fragmentation.url())
         with socket.create_connection((parts.hostname, parts.port)) as connection:
-            head = f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-            connection.sendall(head + b"3;x=y\r\nabc\r\n0\r\nTrailer: x\r\n\r\n")
+            head = f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            connection.sendall(head.encode() + b"3;x=y\r\nabc\r\n0\r\nTrailer: x\r\n\r\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         assert answer == b"".join(segments_of(MOON, [BODY], "both"))
 
@@ -184,9 +185,9 @@ class TestAddresses:
                 b"0\r\n\r\n",
             ],
         }
-        for cut in ("both", "chunks", "segments"):
-            assert list(segments_of(MOON, fragmentation.chunks, cut)) == segments[cut]
-            assert ask(fragmentation.url(cut)) == b"".join(segments[cut])
+        for border in ("both", "chunks", "segments"):
+            assert list(segments_of(MOON, fragmentation.chunks, border)) == segments[border]
+            assert ask(fragmentation.url(border)) == b"".join(segments[border])
 
 
 # --- Users' clients
@@ -195,7 +196,8 @@ RIGHT = {
     "chunks": """
         def text_of(fragmentation):
             stream = ResponseStream(REQUEST)
-            stream.receive_response(fragmentation.recording.header.status_code, fragmentation.recording.header.response_headers)
+            header = fragmentation.recording.header
+            stream.receive_response(header.status_code, header.response_headers)
             for chunk in fragmentation.chunks:
                 stream.receive_data(chunk)
             stream.receive_eof()
@@ -203,7 +205,8 @@ RIGHT = {
     """,
     "transport": """
         def text_of(fragmentation):
-            with Client(fragmentation.transport(), Endpoint("http://localhost:2020/v1")).stream(REQUEST) as stream:
+            client = Client(fragmentation.transport(), Endpoint("http://localhost:2020/v1"))
+            with client.stream(REQUEST) as stream:
                 return stream.result().text
     """,
     "address": """
@@ -215,16 +218,20 @@ RIGHT = {
 WRONG = {
     "it decodes each chunk for itself": """
         def text_of(fragmentation):
-            return texts("".join(chunk.decode(errors="replace") for chunk in fragmentation.chunks).encode().splitlines())
+            decoded = [chunk.decode(errors="replace") for chunk in fragmentation.chunks]
+            return texts("".join(decoded).encode().splitlines())
     """,
     "it takes lines from each chunk for itself": """
         def text_of(fragmentation):
-            return texts(line for chunk in fragmentation.chunks for line in chunk.splitlines() if line.endswith(b"}"))
+            lines = (line for chunk in fragmentation.chunks for line in chunk.splitlines())
+            return texts(line for line in lines if line.endswith(b"}"))
     """,
     "it takes lines from each read for itself": """
         def text_of(fragmentation):
             with urlopen(fragmentation.url(), data=b"{}") as response:
-                return texts(line for chunk in iter(response.read1, b"") for line in chunk.splitlines() if line.endswith(b"}"))
+                chunks = iter(response.read1, b"")
+                lines = (line for chunk in chunks for line in chunk.splitlines())
+                return texts(line for line in lines if line.endswith(b"}"))
     """,
 }
 TEST = """
@@ -237,9 +244,10 @@ TEST = """
     REQUEST = QueryRequest(question="What is this?")
 
     def texts(lines):
-        return "".join(json.loads(line[6:]).get("chunk", "") for line in lines if line.startswith(b"data: "))
+        messages = [json.loads(line[6:]) for line in lines if line.startswith(b"data: ")]
+        return "".join(message.get("chunk", "") for message in messages)
 
-    def test_the_cutting_does_not_matter(moondream_fragmentations):
+    def test_the_fragmentation_does_not_matter(moondream_fragmentations):
         for fragmentation in moondream_fragmentations("moon.jsonl"):
             assert text_of(fragmentation) == "a 月 rises"
 """
@@ -268,19 +276,23 @@ def test_a_right_client_passes(run_tests: RunTests, client: str):
 @pytest.mark.parametrize(
     ("client", "offset"), [*zip(WRONG, (FIRST.index("月".encode()) + 1, 1, 1), strict=True)]
 )
-def test_a_wrong_client_fails_and_is_told_where(run_tests: RunTests, client: str, offset: int):
+def test_a_wrong_client_fails_with_the_offset(run_tests: RunTests, client: str, offset: int):
     result = run_tests(WRONG[client])
     result.assert_outcomes(failed=1)
     assert (
-        f"moondream_fragmentations: it was <FragmentedRecording split at {offset}, between {BODY[:offset]!r} and "
-        in result.stdout.str()
+        f"moondream_fragmentations: it was <FragmentedRecording split at {offset}, "
+        f"between {BODY[:offset]!r} and " in result.stdout.str()
     )
 
 
 def test_a_failure_after_them_all_names_none(run_tests: RunTests):
     result = run_tests(
         RIGHT["chunks"]
-        + "\n        def test_other(moondream_fragmentations):\n            list(moondream_fragmentations('moon.jsonl')); assert 0\n"
+        + """
+        def test_other(moondream_fragmentations):
+            list(moondream_fragmentations('moon.jsonl'))
+            assert 0
+"""
     )
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.no_fnmatch_line("*it was*")

@@ -42,9 +42,7 @@ from tests.transports.replay.recordings import (
 
 @each_loop
 class TestAsync:
-    """AsyncReplayTransport has the same recordings, pace, fragmentation, breaks and endings; only its
-    waiting is another.
-    """
+    """AsyncReplayTransport differs from ReplayTransport only in how it waits."""
 
     def test_captured_responses_as_they_were(self, loop: Adapter) -> None:
         async def main() -> None:

@@ -173,7 +173,8 @@ class TestMatching:
         with pytest.raises(NoRecording) as caught:
             Played([WHOLE], match=Match.ANY_IMAGE).chunks(other)
         assert str(caught.value) == (
-            "no recording answers POST /v1/query (match: any-image); the nearest is <Recording POST /v1/query: 200, 3 chunks, eof>, where"
+            "no recording answers POST /v1/query (match: any-image); "
+            "the nearest is <Recording POST /v1/query: 200, 3 chunks, eof>, where"
             "\n  question: recorded 'What is in this image?', asked 'Why?'"
         )
 

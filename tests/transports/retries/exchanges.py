@@ -1,4 +1,4 @@
-"""Fake exchanges for the tests of retries: several responses, one after the other, without waiting."""
+"""Fake exchanges with retries: one response after the other, without waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the clients do around retries: the request, hooks, logs, and errors that are no reason to retry."""
+"""What clients do around retries: requests, hooks, logs, and errors that are not retried."""
 
 from __future__ import annotations
 
@@ -97,10 +97,9 @@ class TestClient:
         ]
         level, retry = lines[2]
         assert level == "INFO"
-        wait = f"{run.waits[0]:.3f} s"
-        assert (
-            retry
-            == f"retry: query at {ENDPOINT.url}/query, attempt 1 failed (ServerError, status 503), the next in {wait}"
+        assert retry == (
+            f"retry: query at {ENDPOINT.url}/query, attempt 1 failed (ServerError, status 503), "
+            f"the next in {run.waits[0]:.3f} s"
         )
         assert_no_key(run.outcome, caplog.text, repr(run.notes.timeline), str(run.notes.timeline))
         assert run.outcome.__notes__ == ["3 attempts were made (RetryPolicy)"]

@@ -13,7 +13,7 @@ import pytest
 
 from moondream_transports import RetryPolicy
 from moondream_transports.conformance._fault_cases import exchange
-from moondream_transports.conformance._fault_server import PATIENCE, FaultServer, Peer
+from moondream_transports.conformance._fault_server import FaultServer, Peer
 from moondream_transports.conformance._faults import (
     FAULTS,
     LARGE,
@@ -29,7 +29,13 @@ from sansio_moondream import (
     RateLimitError,
 )
 from tests.helpers import QUERY, record
-from tests.transports.adapters import SYNC_AND_ASYNC, Adapter, assert_no_key, each_adapter
+from tests.transports.adapters import (
+    LONGEST_WAIT,
+    SYNC_AND_ASYNC,
+    Adapter,
+    assert_no_key,
+    each_adapter,
+)
 from tests.transports.retries.exchanges import NOW, Calls
 
 ERRORS = [fault for fault in FAULTS if fault.error]
@@ -44,7 +50,7 @@ def passes(fault: HTTPFault) -> bool:
 
 def until_served(server: FaultServer) -> None:
     """Every connection so far is closed: what a pool still holds of them, it can see to be dead."""
-    end = monotonic() + PATIENCE
+    end = monotonic() + LONGEST_WAIT
     while server.is_busy():
         assert monotonic() < end
         time.sleep(0.001)

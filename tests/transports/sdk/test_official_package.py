@@ -1,4 +1,4 @@
-"""Each method of the official package and of ours on the same server: the same requests and outputs."""
+"""Each method of the official package and of ours: the same requests, the same outputs."""
 
 from __future__ import annotations
 
