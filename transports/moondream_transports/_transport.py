@@ -101,8 +101,8 @@ class Transport(Protocol):
         """Send `request` and wait for the head of its response.
 
         Observe `connect` and `first_event`. Neither is longer than `total`, which counts from this
-        call. Observe `total` too if the HTTP library allows it. The errors are listed at the top of this
-        module.
+        call. Observe `total` too if the HTTP library allows it. The errors are listed at the top
+        of this module.
         """
         ...
 

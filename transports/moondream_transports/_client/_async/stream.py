@@ -123,8 +123,8 @@ class AsyncClientStream(Generic[R]):
             try:
                 for ready in exchange.ready:
                     return ready
-                # `receive` decodes at once: without events in `ready` more data is needed. So one call
-                # of `next_event` a chunk is enough.
+                # `receive` decodes at once, so without events in `ready` more data is needed. One
+                # call of `next_event` for each chunk is enough.
                 is_reading = (
                     self._connection is not None and exchange.decoder.state is State.READING_EVENTS
                 )
