@@ -54,7 +54,7 @@ SUITES = (
     ),
     Suite(
         sources=(f"{TRANSPORTS}/_exchange.py", f"{TRANSPORTS}/_retries.py"),
-        tests=("tests/transports/test_*.py",),
+        tests=("tests/transports/**/test_*.py",),
     ),
 )
 # Libraries that are imported once for all runs. None of them may start a thread.

@@ -1,9 +1,8 @@
-"""Every transport of ours, driven alike: a test is written once, as a coroutine, and runs over all
-of them.
+"""Run one test over every transport: the test is one coroutine, and an `Adapter` runs it.
 
-A `Adapter` is what the conformance kit calls a backend, and runs the test's coroutine: on its event
-loop, or, where the client is a sync one, step by step without any, as then nothing in it ever
-waits."""
+An async `Adapter` runs the coroutine on its event loop. A sync one steps through it without a loop,
+since nothing in it ever waits.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +22,20 @@ from moondream_transports.conformance._backend import Backend, run_without_a_loo
 from moondream_transports.conformance._secrets import leaks
 
 T = TypeVar("T")
+LONGEST_WAIT = 10.0
+"""In seconds. A test fails if it has to wait longer for something that surely happens."""
 
 
 class Adapter(Backend):
-    """One way to a server.
+    """A transport, and the backend that its tests run on.
 
-    `factory(ssl_context=, proxy=)` is a context manager that gives a transport over a session of
-    the test's own, and closes both; `own()` gives one that makes its session itself. `backend` is
-    sync, asyncio or trio."""
+    Args:
+        name: the id in the names of tests.
+        backend: sync, asyncio or trio.
+        factory: `factory(ssl_context=, proxy=)` is a context manager. It gives a transport over a
+            session of the test, and closes both.
+        kind: the name of the class in `moondream_transports`, for `own()`.
+    """
 
     def __init__(
         self, name: str, backend: str, factory: Callable[..., Any], kind: str = ""
@@ -49,9 +54,8 @@ class Adapter(Backend):
             return outcome
 
         async def watched() -> T:
-            asyncio.get_running_loop().slow_callback_duration = (
-                10  # the machine is slow, not the library
-            )
+            # Under load the machine is slow, not the library.
+            asyncio.get_running_loop().slow_callback_duration = 10
             try:
                 return await main(*args)
             finally:
@@ -63,7 +67,7 @@ class Adapter(Backend):
 
     @asynccontextmanager
     async def own(self) -> AsyncIterator[Any]:
-        """A transport that was told nothing."""
+        """A transport with its default arguments."""
         transport = getattr(transports, self.kind)()
         try:
             yield transport
@@ -78,13 +82,13 @@ class Adapter(Backend):
 async def never(
     ssl_context: ssl.SSLContext | None = None, proxy: str | None = None
 ) -> AsyncIterator[Any]:
-    """For a adapter whose tests bring a transport of their own."""
+    """The factory of an adapter whose tests make their transports themselves."""
     raise AssertionError("this adapter has no transport")
     yield
 
 
 def assert_no_key(error: object, *texts: str) -> None:
-    """The key is in none of it; the tests themselves know it."""
+    """The key is in none of it. We ignore the frames of the tests, which know it."""
     assert leaks(error, *texts, knowing=str(Path(__file__).parent)) == []
 
 
@@ -99,7 +103,7 @@ def _urllib(
 
 @cache
 def _default_context() -> ssl.SSLContext:
-    """Made once: it takes longer than most tests."""
+    """Cached, since it takes longer than most tests."""
     return ssl.create_default_context()
 
 
@@ -161,3 +165,5 @@ ADAPTERS = [
     Adapter("anyio-trio", "trio", _anyio, "AnyioTransport"),
 ]
 each_adapter = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
+SYNC_AND_ASYNC = [adapter for adapter in ADAPTERS if adapter.name in ("urllib", "anyio-trio")]
+"""One transport of each, for tests that are long or do not depend on the library."""

@@ -46,7 +46,7 @@ async def serve(events: int, pause: float) -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=2000)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201
     async with server:
-        await asyncio.to_thread(sys.stdin.read)  # until whoever started it closes the pipe
+        await asyncio.to_thread(sys.stdin.read)  # until the parent process closes the pipe
 
 
 if __name__ == "__main__":

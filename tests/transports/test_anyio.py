@@ -1,8 +1,9 @@
-"""What only AnyioTransport has; the rest is in `test_http11.py`, and in the tests of all transports."""
+"""What only AnyioTransport has. The rest is in `http11/`, and in the tests of all transports."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from sansio_moondream import Endpoint, HTTPRequest
 from tests.helpers import QUERY
 
 from .adapters import ADAPTERS, Adapter
-from .http11 import TEXT, WHOLE, ask, run, until
+from .http11.exchanges import TEXT, WHOLE, ask, run, until
 
 each_adapter = pytest.mark.parametrize(
     "adapter",
@@ -32,16 +33,16 @@ def request_to(server: FaultServer, scheme: str) -> HTTPRequest:
 @each_adapter
 def test_the_pool_is_whole_after_cancellations(adapter: Adapter) -> None:
     async def main(transport: AnyioTransport) -> None:
-        async def read() -> None:
+        async def read(cancel: Callable[[], object]) -> None:
             stream = await transport.send(request_to(server, "http"), Timeouts())
             try:
-                while True:
-                    await stream.read(5)
+                while await stream.read(5):
+                    cancel()
             finally:
                 await stream.aclose()
 
         assert await ask(adapter, transport, server) == TEXT
-        await adapter.cancelled_after(0.1, read)
+        await adapter.cancelled(read)
         assert [await ask(adapter, transport, server) for _ in range(3)] == [TEXT] * 3
 
     def script(peer: Peer) -> None:
@@ -62,7 +63,7 @@ def test_the_pool_is_whole_after_cancellations(adapter: Adapter) -> None:
 def test_cancelled_in_the_tls_handshake_and_in_a_tunnel(adapter: Adapter) -> None:
     async def main(transport: AnyioTransport) -> None:
         await adapter.cancelled_after(
-            0.1, lambda: transport.send(request_to(server, "https"), Timeouts())
+            1, lambda: transport.send(request_to(server, "https"), Timeouts())
         )
 
     with FaultServer(wait) as server:

@@ -105,7 +105,7 @@ def mapped(ask: Ask, url: str, seconds: float = 5) -> Exception:
         (answers(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n"), RemoteProtocolError, "BadStatusLine"),
         (lambda peer: (peer.read_request(), peer.reset()), ConnectionLost, "reset"),
     ],
-    ids=["closed", "short", "cut chunk", "banner", "reset"],
+    ids=["closed", "short", "incomplete chunk", "banner", "reset"],
 )
 def test_faults(
     ask: Ask, script: Callable[[Peer], None], kind: type[MoondreamError], said: str

@@ -26,7 +26,7 @@ from .adapters import Adapter, never
 from .fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream, JSONFakeStream
 
 EACH = [Adapter(name, name, never) for name in ("sync", "asyncio", "trio")]
-each_kind = pytest.mark.parametrize("kind", EACH, ids=lambda kind: kind.name)
+each_backend = pytest.mark.parametrize("backend", EACH, ids=lambda backend: backend.name)
 
 
 class Notes(Hooks):
@@ -53,13 +53,13 @@ class Notes(Hooks):
 
 
 def watched(
-    kind: Adapter, told: FakeStream, hooks: Hooks, leave_early: bool = False
+    backend: Adapter, transport: FakeStream, hooks: Hooks, leave_early: bool = False
 ) -> BaseException | None:
     """One exchange with these hooks; gives what it raised."""
 
     async def main() -> BaseException | None:
-        client = kind.client(
-            AsyncFakeStream(told) if kind.is_async else told, ENDPOINT, hooks=hooks
+        client = backend.client(
+            AsyncFakeStream(transport) if backend.is_async else transport, ENDPOINT, hooks=hooks
         )
         try:
             async with client.stream(QUERY) as stream:
@@ -70,18 +70,18 @@ def watched(
             return error
         return None
 
-    return kind.run(main)
+    return backend.run(main)
 
 
-@each_kind
+@each_backend
 class TestHooks:
-    def test_a_whole_answer(self, kind: Adapter) -> None:
+    def test_a_whole_answer(self, backend: Adapter) -> None:
         notes = Notes()
         connected_at = monotonic()
-        told = FakeStream(
+        transport = FakeStream(
             record({"chunk": "A", "request_id": "7"}), END, b"", connected_at=connected_at
         )
-        assert watched(kind, told, notes) is None
+        assert watched(backend, transport, notes) is None
         assert notes.called == ["start", "head", "first event", "end"]
         seen = notes.timelines[0]
         assert all(timeline is seen for timeline in notes.timelines)
@@ -106,7 +106,7 @@ class TestHooks:
         assert seen.metadata.request_id == "7"
 
     @pytest.mark.parametrize(
-        ("told", "called", "error"),
+        ("transport", "called", "error"),
         [
             (FakeStream(refuses=ConnectError("no")), ["start", "end"], ConnectError),
             (FakeStream(ConnectionLost("reset")), ["start", "head", "end"], ConnectionLost),
@@ -125,11 +125,13 @@ class TestHooks:
         ids=["refused", "lost", "cut short", "error status", "a bug"],
     )
     def test_an_exchange_that_fails(
-        self, kind: Adapter, told: FakeStream, called: list[str], error: type[Exception]
+        self, backend: Adapter, transport: FakeStream, called: list[str], error: type[Exception]
     ) -> None:
         notes = Notes()
-        again = FakeStream(*told.steps, status_code=told.status_code, refuses=told.refuses)
-        raised = watched(kind, again, notes)
+        again = FakeStream(
+            *transport.steps, status_code=transport.status_code, refuses=transport.refuses
+        )
+        raised = watched(backend, again, notes)
         assert notes.called == called
         assert type(raised) is error
         assert notes.timelines[-1].error is raised
@@ -142,17 +144,17 @@ class TestHooks:
         ids=["streamed", "whole", "a skill that does not stream"],
     )
     def test_how_it_was_asked(
-        self, kind: Adapter, request_: Request[Any], streams: bool, streamed: bool
+        self, backend: Adapter, request_: Request[Any], streams: bool, streamed: bool
     ) -> None:
         notes = Notes()
         asked = msgspec.structs.replace(request_, model="moon-1")
 
         async def main() -> None:
-            told = JSONFakeStream(
+            transport = JSONFakeStream(
                 b'{"answer": "A", "objects": [], "metrics": {"output_tokens": 3}}', b""
             )
-            client = kind.client(
-                AsyncFakeStream(told) if kind.is_async else told, ENDPOINT, hooks=notes
+            client = backend.client(
+                AsyncFakeStream(transport) if backend.is_async else transport, ENDPOINT, hooks=notes
             )
             if streams:
                 async with client.stream(asked) as stream:
@@ -160,15 +162,15 @@ class TestHooks:
             else:
                 await client.send(asked)
 
-        kind.run(main)
+        backend.run(main)
         seen = notes.timelines[-1]
         assert (seen.model, seen.streamed) == ("moon-1", streamed)
         assert seen.metadata is not None
         assert seen.metadata.metrics == Metrics(output_tokens=3)
 
-    def test_left_early(self, kind: Adapter) -> None:
+    def test_left_early(self, backend: Adapter) -> None:
         notes = Notes()
-        watched(kind, FakeStream(*WHOLE), notes, leave_early=True)
+        watched(backend, FakeStream(*WHOLE), notes, leave_early=True)
         assert notes.called == ["start", "head", "first event", "end"]
         assert (
             notes.timelines[-1].completed_at,
@@ -176,35 +178,35 @@ class TestHooks:
             notes.timelines[-1].metadata,
         ) == (None, None, None)
 
-    def test_what_a_hook_keeps_for_an_exchange_goes_with_it(self, kind: Adapter) -> None:
+    def test_what_a_hook_keeps_for_an_exchange_goes_with_it(self, backend: Adapter) -> None:
         class Keeping(Hooks):
             def on_start(self, timeline: Timeline) -> None:
                 kept[timeline] = "what is mine"
 
         kept: WeakKeyDictionary[Timeline, str] = WeakKeyDictionary()
-        watched(kind, FakeStream(*WHOLE), Keeping())
+        watched(backend, FakeStream(*WHOLE), Keeping())
         gc.collect()
         assert not kept
 
     def test_a_hook_that_raises_does_no_harm(
-        self, kind: Adapter, caplog: pytest.LogCaptureFixture
+        self, backend: Adapter, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Broken(Hooks):
             def on_head(self, timeline: Timeline) -> None:
                 raise ZeroDivisionError
 
-        assert watched(kind, FakeStream(*WHOLE), Broken()) is None
+        assert watched(backend, FakeStream(*WHOLE), Broken()) is None
         assert [
             (entry.levelname, entry.message)
             for entry in caplog.records
             if entry.name == "moondream_transports"
         ] == [("ERROR", "a hook raised in on_head; the exchange goes on")]
 
-    def test_the_log(self, kind: Adapter, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_log(self, backend: Adapter, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "moondream_transports")
-        watched(kind, FakeStream(*WHOLE), Hooks())
-        watched(kind, FakeStream(ConnectionLost("reset")), Hooks())
-        watched(kind, FakeStream(*WHOLE), Hooks(), leave_early=True)
+        watched(backend, FakeStream(*WHOLE), Hooks())
+        watched(backend, FakeStream(ConnectionLost("reset")), Hooks())
+        watched(backend, FakeStream(*WHOLE), Hooks(), leave_early=True)
         lines = [entry.message for entry in caplog.records if entry.name == "moondream_transports"]
         assert [line.partition(":")[0] for line in lines] == [
             *("start", "head", "first_event", "end"),

@@ -33,7 +33,7 @@ from sansio_moondream.recording import Chunk, Ending, Match, Recording, Recordin
 from tests.helpers import END, LOCAL, QUERY, delta
 from tests.transports.adapters import ADAPTERS
 from tests.transports.fakes import ENDPOINT, WHOLE, FakeStream
-from tests.transports.test_pytest_plugin import ONE, Project, answer
+from tests.transports.pytest_plugin.projects import ONE, Project, answer
 
 pytest_plugins = ["pytester"]
 

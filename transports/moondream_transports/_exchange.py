@@ -74,7 +74,7 @@ class Exchange(Generic[R]):
         now: Callable[[], float] = monotonic,
     ) -> None:
         self.decoder = ResponseStream(request, limits)
-        self.ready: Iterator[Event] = iter(())  # decoded events: most arrive with others
+        self.ready: Iterator[Event] = iter(())  # the events that are decoded and not taken
         self._to_send: tuple[Request[R], Endpoint, bool, Mapping[str, Any] | None] | None
         self._to_send = (request, endpoint, stream, extra_body)
         self._deadlines = Deadlines(timeouts, now)
@@ -105,6 +105,94 @@ class Exchange(Generic[R]):
         timeouts = self._deadlines.start()
         self._notify("start")
         return http_request, timeouts
+
+    def receive_head(
+        self, status_code: int, headers: HeaderTypes, connected_at: float | None
+    ) -> None:
+        """Take the head that `Transport.send` returned."""
+        timeline = self.timeline
+        timeline.head_at, timeline.status_code = self._now(), status_code
+        timeline.connected_at = connected_at
+        if connected_at is not None:
+            self._deadlines.count_head(timeline.head_at - connected_at)
+        parsed = Headers(headers)
+        self.decoder.receive_response(status_code, parsed)
+        if _has_two_ends(parsed):
+            self.decoder.receive_error(
+                RemoteProtocolError(
+                    "the head of the response gives its body two different ends"
+                    " (RFC 9112, section 6.3)"
+                )
+            )
+        self.ready = self.decoder.events()
+        self._notify("head")
+
+    def read_timeout(self) -> float | None:
+        """Return the seconds that the next read may take. None is no limit.
+
+        Raises the builtin TimeoutError if no time is left.
+        """
+        is_error = self.decoder.state is State.READING_ERROR
+        return self._deadlines.read_timeout(first_event=not self._had_event and not is_error)
+
+    def receive(self, data: bytes) -> None:
+        """Take the bytes that `ByteStream.read` returned."""
+        if not self._had_event:
+            self._deadlines.count_read()
+        if data:
+            self.decoder.receive_data(data)
+        else:
+            self._body_ended = True
+            self.decoder.receive_eof()
+
+    def receive_error(self, error: Exception) -> None:
+        """Take the error of `Transport.send`, `read_timeout` or `ByteStream.read`.
+
+        `next_event` raises it after the events that arrived before it.
+        """
+        error = self._deadlines.error_for(error)
+        _forget_frames(error)
+        self.decoder.receive_error(error)
+
+    def next_event(self) -> Event | Signal:
+        """Return what `ResponseStream.next_event` does. Call it when `ready` is exhausted."""
+        self.ready = self.decoder.events()
+        for event in self.ready:
+            if not self._had_event:
+                self._had_event = True
+                self._to_send = None
+                self.timeline.first_event_at = self._now()
+                self._notify("first_event")
+            if self.decoder.state is State.COMPLETED:
+                self._note_completion()
+            return event
+        return FINISHED if self.decoder.state is State.COMPLETED else NEED_DATA
+
+    def drain_timeout(self, received: int = 0) -> float | None:
+        """Return the seconds to wait for the rest of the body, or None to stop.
+
+        `received` is how many bytes of it the last read gave.
+        """
+        timeout = self._deadlines.drain_timeout(received)
+        return None if self._body_ended else timeout
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the exchange: its connection was closed or returned. Further calls do nothing.
+
+        `error` is what was raised, if anything was.
+        """
+        timeline = self.timeline
+        if timeline.ended_at is not None:
+            return
+        self._to_send = None
+        is_failed = self.decoder.state is State.FAILED and not self._had_event
+        if self.decoder.state is State.COMPLETED:
+            self._note_completion()
+        elif is_failed and self._attempt > 1 and isinstance(error, MoondreamError):
+            error.add_note(f"{self._attempt} attempts were made (RetryPolicy)")
+        timeline.ended_at, timeline.error = self._now(), error
+        timeline.request_id = self.decoder.request_id
+        self._notify("end")
 
     def retry_delay(self, error: BaseException) -> float | None:
         """Return the seconds to wait before `retry`, or None if `error` is final."""
@@ -141,94 +229,6 @@ class Exchange(Generic[R]):
         self.timeline.attempts = self._attempt
         self.timeline.connected_at = self.timeline.head_at = self.timeline.status_code = None
         return http_request, timeouts
-
-    def receive_head(
-        self, status_code: int, headers: HeaderTypes, connected_at: float | None
-    ) -> None:
-        """Take the head that `Transport.send` returned."""
-        timeline = self.timeline
-        timeline.head_at, timeline.status_code = self._now(), status_code
-        timeline.connected_at = connected_at
-        if connected_at is not None:
-            self._deadlines.count_head(timeline.head_at - connected_at)
-        parsed = Headers(headers)
-        self.decoder.receive_response(status_code, parsed)
-        if _has_two_ends(parsed):
-            self.decoder.receive_error(
-                RemoteProtocolError(
-                    "the head of the response gives its body two different ends"
-                    " (RFC 9112, section 6.3)"
-                )
-            )
-        self.ready = self.decoder.events()
-        self._notify("head")
-
-    def next_event(self) -> Event | Signal:
-        """Return what `ResponseStream.next_event` does. Call it when `ready` is exhausted."""
-        self.ready = self.decoder.events()
-        for event in self.ready:
-            if not self._had_event:
-                self._had_event = True
-                self._to_send = None
-                self.timeline.first_event_at = self._now()
-                self._notify("first_event")
-            if self.decoder.state is State.COMPLETED:
-                self._note_completion()
-            return event
-        return FINISHED if self.decoder.state is State.COMPLETED else NEED_DATA
-
-    def read_timeout(self) -> float | None:
-        """Return the seconds that the next read may take. None is no limit.
-
-        Raises the builtin TimeoutError if no time is left.
-        """
-        is_error = self.decoder.state is State.READING_ERROR
-        return self._deadlines.read_timeout(first_event=not self._had_event and not is_error)
-
-    def receive(self, data: bytes) -> None:
-        """Take the bytes that `ByteStream.read` returned."""
-        if not self._had_event:
-            self._deadlines.count_read()
-        if data:
-            self.decoder.receive_data(data)
-        else:
-            self._body_ended = True
-            self.decoder.receive_eof()
-
-    def receive_error(self, error: Exception) -> None:
-        """Take the error of `Transport.send`, `read_timeout` or `ByteStream.read`.
-
-        `next_event` raises it after the events that arrived before it.
-        """
-        error = self._deadlines.error_for(error)
-        _forget_frames(error)
-        self.decoder.receive_error(error)
-
-    def drain_timeout(self, received: int = 0) -> float | None:
-        """Return the seconds to wait for the rest of the body, or None to stop.
-
-        `received` is how many bytes of it the last read gave.
-        """
-        timeout = self._deadlines.drain_timeout(received)
-        return None if self._body_ended else timeout
-
-    def close(self, error: BaseException | None = None) -> None:
-        """End the exchange: its connection was closed or returned. Further calls do nothing.
-
-        `error` is what was raised, if anything was.
-        """
-        timeline = self.timeline
-        if timeline.ended_at is not None:
-            return
-        self._to_send = None
-        is_failed = self.decoder.state is State.FAILED and not self._had_event
-        if self.decoder.state is State.COMPLETED:
-            self._note_completion()
-        elif is_failed and self._attempt > 1 and isinstance(error, MoondreamError):
-            error.add_note(f"{self._attempt} attempts were made (RetryPolicy)")
-        timeline.ended_at, timeline.error = self._now(), error
-        timeline.request_id = self.decoder.request_id
-        self._notify("end")
 
     def _note_completion(self) -> None:
         if self.timeline.completed_at is None:

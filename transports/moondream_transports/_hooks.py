@@ -75,7 +75,7 @@ class Hooks:
 
     The client calls each method in the thread or task of the exchange, at most once an exchange.
     Only `on_head` and `on_retry` are called once for each attempt. The exchange waits for a hook,
-    so it should be quick. An error of a hook is logged, and does not end the exchange.
+    so it should return soon. An error of a hook is logged, and does not end the exchange.
     """
 
     def on_start(self, timeline: Timeline) -> None:

@@ -1,4 +1,4 @@
-"""The contract of a transport, and the timeouts that it heeds.
+"""The contract of a transport, and its timeouts.
 
 A transport sends one `HTTPRequest` and returns the body of the response as it arrives. It knows
 nothing of the protocol inside: it does not follow redirects, decompress, retry, or raise for an
@@ -100,9 +100,9 @@ class Transport(Protocol):
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> ByteStream:
         """Send `request` and wait for the head of its response.
 
-        Heed `connect` and `first_event`. Neither is longer than `total`, which counts from this
-        call: heed it too if the HTTP library allows it. The errors are listed at the top of this
-        module.
+        Observe `connect` and `first_event`. Neither is longer than `total`, which counts from this
+        call. Observe `total` too if the HTTP library allows it. The errors are listed at the top
+        of this module.
         """
         ...
 

@@ -1,13 +1,13 @@
 """A transport on aiohttp, for asyncio.
 
-1. Of a user's session it takes the connector (connections, TLS, limits) and the tracing. Requests
-   leave by a session of our own on that connector, so only what they say is sent, and `Host`: no
-   headers, cookies, auth, proxies, timeouts or middlewares of the user's session, and nothing of a
-   .netrc. Without a session there is a connector of our own, without limits.
-2. One deadline holds until the connection stands, which is when aiohttp asks for the request's
-   body; another one from then on.
-3. aiohttp forgets bytes that were not read when it notices a fault: docs/transports.md has what
-   that costs.
+1. We use the connector (connections, TLS, limits) and the tracing of the user's session. Requests
+   are sent by a session of our own on that connector. So they have nothing but their own fields and
+   `Host`: no headers, cookies, auth, proxies, timeouts or middlewares of the user's session, and
+   nothing of a .netrc. Without a session we make a connector of our own, without limits.
+2. aiohttp asks for the body of a request when the connection is made. Until then the deadline of
+   the connection counts, and from then on the one of the first event.
+3. When aiohttp notices a fault, it drops the bytes that were not read. docs/transports.md describes
+   the consequences.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
+from moondream_transports._deadlines import earlier
 from moondream_transports._transport import Timeouts
 from sansio_moondream import HTTPRequest, LocalProtocolError, RemoteProtocolError, TLSError
 
@@ -39,40 +40,41 @@ _KNOWN_LIMITS = {
     for name, limit in _LIMITS.items()
     if name in signature(aiohttp.ClientSession).parameters
 }
-# Where the chunked framing is broken, aiohttp closes the connection, and a reader waits for ever.
-_LOOK_AFTER = 1.0  # seconds: so we look whether it is closed
+# If the chunked framing is broken, aiohttp closes the connection without waking the reader. So we
+# look whether it is closed.
+_LOOK_EVERY = 1.0  # seconds
 # RuntimeError: the session is closed meanwhile. ValueError: IDNA refuses the host.
 _ERRORS = (aiohttp.ClientError, OSError, RuntimeError, ValueError, RemoteProtocolError)
 
 
 class AiohttpTransport:
-    """Sends requests with aiohttp.
+    """Send requests with aiohttp.
 
     Args:
-        session: Its connections are used, and not closed. Without one, `aclose()` or the end of the
-            transport's `async with` block closes the connections.
-        proxy: Such as `http://user:password@proxy:3128`, for all requests. A proxy of the session
+        session: the transport uses its connections, and does not close them. Without a session,
+            `aclose()` or the end of the transport's `async with` block closes the connections.
+        proxy: for all requests, such as `http://user:password@proxy:3128`. A proxy of the session
             or of the environment is not used.
     """
 
     def __init__(
         self, session: aiohttp.ClientSession | None = None, *, proxy: str | None = None
     ) -> None:
-        self._session = session
+        self._user_session = session
         self._proxy = proxy
-        # Made when first used, as they need a running event loop:
-        self._own: aiohttp.BaseConnector | None = None
-        self._borrowing: aiohttp.ClientSession | None = None  # on the user's connector, or our own
+        # Both need a running event loop, so they are made by the first request.
+        self._own_connector: aiohttp.BaseConnector | None = None  # without a user's session
+        self._own_session: aiohttp.ClientSession | None = None  # sends the requests
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AiohttpStream:
-        """As `AsyncTransport.send` says."""
+        """Do as `AsyncTransport.send`."""
         now = asyncio.get_running_loop().time
-        end = _sooner(None, timeouts.total, now())
-        deadline = asyncio.timeout_at(_sooner(end, timeouts.connect, now()))
-        body = _Body(
-            request.body, lambda: deadline.reschedule(_sooner(end, timeouts.first_event, now()))
+        end = _deadline(None, timeouts.total, now())
+        deadline = asyncio.timeout_at(_deadline(end, timeouts.connect, now()))
+        body = _RequestBody(
+            request.body, lambda: deadline.reschedule(_deadline(end, timeouts.first_event, now()))
         )
-        session = self._borrowed()
+        session = self._open_session()
         try:
             async with deadline:
                 response = await session.request(
@@ -92,23 +94,23 @@ class AiohttpTransport:
         except BaseException as error:  # noqa: BLE001 - it is raised below
             body.abort()
             failure = error.with_traceback(None)
-        # Here it has no context, and no frames of aiohttp with the key in their locals.
+        # Raised here, it has no context, and no frames of aiohttp with the key in their locals.
         raise failure
 
-    def _borrowed(self) -> aiohttp.ClientSession:
-        if self._borrowing is not None and not self._borrowing.closed:
-            return self._borrowing
-        user, options = self._session, _KNOWN_LIMITS.copy()
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._own_session is not None and not self._own_session.closed:
+            return self._own_session
+        user, options = self._user_session, _KNOWN_LIMITS.copy()
         if user is None:
-            if self._own is None or self._own.closed:
-                self._own = aiohttp.TCPConnector(limit=0)
-            connector: aiohttp.BaseConnector | None = self._own
+            if self._own_connector is None or self._own_connector.closed:
+                self._own_connector = aiohttp.TCPConnector(limit=0)
+            connector: aiohttp.BaseConnector | None = self._own_connector
         else:
             connector = user.connector
             options["trace_configs"] = user.trace_configs
         if connector is None or connector.closed:
             raise LocalProtocolError("the aiohttp session of this transport is closed")
-        self._borrowing = aiohttp.ClientSession(
+        self._own_session = aiohttp.ClientSession(
             connector=connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -117,22 +119,22 @@ class AiohttpTransport:
             auto_decompress=False,
             **options,
         )
-        return self._borrowing
+        return self._own_session
 
     async def aclose(self) -> None:
         """Close the connections, if they are the transport's own."""
-        own, self._own = self._own, None
-        self._give_back()
-        if own is not None:
-            await own.close()
+        connector, self._own_connector = self._own_connector, None
+        self._detach_session()
+        if connector is not None:
+            await connector.close()
 
-    def _give_back(self) -> None:
-        borrowing, self._borrowing = self._borrowing, None
-        if borrowing is not None:
-            borrowing.detach()  # from the connector, which stays open
+    def _detach_session(self) -> None:
+        session, self._own_session = self._own_session, None
+        if session is not None:
+            session.detach()  # from the connector, which stays open
 
     def __del__(self) -> None:
-        self._give_back()  # aiohttp would complain that it was not closed
+        self._detach_session()  # aiohttp would complain that it was not closed
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,15 +151,15 @@ class AiohttpTransport:
 class AiohttpStream:
     """A response of `AiohttpTransport`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, body: _Body) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, request_body: _RequestBody) -> None:
         self.status_code = response.status
         self.headers = response.raw_headers
-        self.connected_at = body.connected_at
+        self.connected_at = request_body.connected_at
         self._response = response
-        self._request_body = body
+        self._request_body = request_body
 
     async def read(self, timeout: float | None) -> bytes:
-        """As `AsyncByteStream.read` says."""
+        """Do as `ByteStream.read`."""
         try:
             return await self._next(timeout)
         except _ERRORS as error:
@@ -166,13 +168,13 @@ class AiohttpStream:
 
     async def _next(self, timeout: float | None) -> bytes:
         content, now = self._response.content, asyncio.get_running_loop().time
-        end = _sooner(None, timeout, now())
+        end = _deadline(None, timeout, now())
         while True:
             try:
-                async with asyncio.timeout_at(_sooner(end, _LOOK_AFTER, now())):
+                async with asyncio.timeout_at(_deadline(end, _LOOK_EVERY, now())):
                     return await content.readany()
             except TimeoutError:
-                if data := content.read_nowait():  # it came while the event loop was busy
+                if data := content.read_nowait():  # it arrived while the event loop was busy
                     return data
                 if self._request_body.is_closing:
                     raise ConnectionResetError("broken chunked framing") from None
@@ -180,17 +182,14 @@ class AiohttpStream:
                     raise
 
     async def aclose(self) -> None:
-        """As `AsyncByteStream.aclose` says.
-
-        Called by another task, it wakes a `read` that waits.
-        """
-        if self._response.connection is not None:  # else it was given back at the end of the body
+        """Do as `AsyncByteStream.aclose`. Wake a `read` that waits in another task."""
+        if self._response.connection is not None:  # else it is in the pool again
             self._request_body.abort()
         self._response.close()
 
 
-class _Body(aiohttp.Payload):
-    """The body of a request. When it is asked for, the connection stands."""
+class _RequestBody(aiohttp.Payload):
+    """The body of a request. aiohttp asks for it when the connection is made."""
 
     def __init__(self, data: bytes, on_connected: Callable[[], None]) -> None:
         super().__init__(b"")
@@ -222,7 +221,7 @@ class _Body(aiohttp.Payload):
         return self._transport is not None and self._transport.is_closing()
 
     def abort(self) -> None:
-        """Close the connection at once: aiohttp would first wait until all of it is sent."""
+        """Close the connection at once. aiohttp would first send the rest of the body."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -238,7 +237,7 @@ def _check_protocol(transport: asyncio.WriteTransport | None) -> None:
 
 
 def _check_head(response: aiohttp.ClientResponse) -> None:
-    """Refuse what aiohttp lets pass."""
+    """Refuse heads that aiohttp accepts, and that this library refuses on every transport."""
     size = sum(len(name) + len(value) for name, value in response.raw_headers)
     fault = None
     if size > _MAX_HEAD:
@@ -250,7 +249,6 @@ def _check_head(response: aiohttp.ClientResponse) -> None:
         raise RemoteProtocolError(f"the head of the response is refused: {fault}")
 
 
-def _sooner(end: float | None, seconds: float | None, now: float) -> float | None:
-    """The moment of the loop's clock that comes first: the end, or so many seconds from now."""
-    moments = (end, None if seconds is None else now + seconds)
-    return min((moment for moment in moments if moment is not None), default=None)
+def _deadline(end: float | None, seconds: float | None, now: float) -> float | None:
+    """Return the earlier of `end` and `seconds` from now, on the clock of the event loop."""
+    return earlier(end, None if seconds is None else now + seconds)

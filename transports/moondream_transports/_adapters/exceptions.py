@@ -4,12 +4,12 @@
    is not in it, its base classes are looked up.
 2. Some classes only wrap another exception (requests.ConnectionError, urllib3.MaxRetryError). They
    are not in the table: the wrapped exception decides.
-3. It matters most whether the connection stood. Before that nothing was sent, so the request can be
-   sent again. The caller often knows. Otherwise the class decides; where that says nothing we assume
-   that the connection stood, since then nothing is sent (and billed) twice.
-4. Exceptions of aiohttp hold the headers of the request, key included. They are never the cause of
-   ours, only what they wrap is. The frames of all causes are dropped: their locals hold secrets, and
-   error reporters print locals.
+3. It matters most whether the connection was made. Before that nothing was sent, so the request
+   can be sent again. The caller often knows. Otherwise the class decides. If the class does not say
+   it, we assume that the connection was made, so that no request is sent (and billed) twice.
+4. Exceptions of aiohttp hold the headers of the request, key included. Only what they wrap becomes
+   the cause of our error. We drop the frames of all causes: their locals hold secrets, and error
+   reporters print locals.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def map_exception(
         (link, found) for link in chain if (found := _kind_of(link)) is not None
     ]
     kind = known[0][1] if known else "lost"
-    telling = next((link for link, _ in reversed(known) if _text_of(link)), error)
-    ours = _error(kind, chain, connected, timeouts, _describe(telling))
+    described = next((link for link, _ in reversed(known) if _text_of(link)), error)
+    ours = _error(kind, chain, connected, timeouts, _describe(described))
     _forget_frames(chain)
     ours.__cause__ = next((link for link in chain if not _holds_secrets(link)), None)
     return ours

@@ -1,13 +1,13 @@
 """Transports on httpx2, or on httpx 0.28: whichever made the client that is passed in.
 
-1. Only what the request says is sent, and `Host`: no headers, cookies, parameters, timeouts or auth
-   of the client, and no redirects. Its event hooks run, and see a request without its body. It keeps
-   cookies that it is sent, which are not sent by this.
-2. Bytes are taken undecoded, from the response's `stream`.
+1. We send what the request has, and `Host`. We send no headers, cookies, parameters or auth of the
+   client, use none of its timeouts, and follow no redirects. The client's event hooks run, and see
+   a request without its body. The client keeps the cookies of responses. We do not send them.
+2. We read the undecoded bytes from the response's `stream`.
 3. Each wait has its own deadline: see `httpx_progress.py`.
-4. HTTP/2, if the client has it, is one connection for many exchanges. Leaving one early does not
-   close it, and the library does not tell the server. A sync wait that passes its deadline breaks
-   the others; close() by another thread waits for the read.
+4. With HTTP/2 many exchanges share one connection. Leaving one early does not close it, and the
+   library does not notify the server. A sync wait that passes its deadline breaks the other
+   exchanges. close() by another thread waits for the read.
 """
 
 from __future__ import annotations

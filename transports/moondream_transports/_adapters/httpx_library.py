@@ -32,7 +32,7 @@ class Clients:
     def client_for(self, request: HTTPRequest) -> Any:
         """Return the client that sends the request.
 
-        Raises LocalProtocolError where a key would go to a proxy of the environment over plain http.
+        Raises LocalProtocolError if a key would go to a proxy of the environment in plain text.
         """
         if self._given is not None:
             return self._given

@@ -1,13 +1,13 @@
-"""How far an exchange on httpx is, and until when it may wait.
+"""How far an exchange on httpx is, and the deadline of its current wait.
 
-1. The library reports by its `trace` extension. The connection stands when the head of a request
-   that is no CONNECT to a proxy is about to be sent.
-2. The async library is ended by a cancel scope, the sync one by a `Watch` on its connection. Before
-   there is a connection, and wherever the library asks, the `timeout` extension says what is left.
-3. Nothing documented says which connection of the pool the sync library takes. But it sets the
-   timeout of a step on the socket. So the head of a request on an unknown connection is written with
-   a timeout that no other exchange has, and the socket that has it then is the one. A connection
-   that the program made for requests of its own is known only from the head of the response on.
+1. The library reports its steps to our `trace` extension. A connection is made when the head of a
+   request is about to be sent on it, other than CONNECT to a proxy.
+2. A cancel scope ends a wait of the async library, a `Watch` on the connection one of the sync
+   library. Before there is a connection, the `timeout` extension has the seconds that are left.
+3. The sync library documents no way to learn which connection of its pool it takes. But it sets
+   the timeout of a step on the socket. So we write the head of a request on an unknown connection
+   with a timeout that no other exchange has, and look for the socket that has this timeout. If the
+   program made the connection for its own requests, we know it only after the response's head.
 """
 
 from __future__ import annotations

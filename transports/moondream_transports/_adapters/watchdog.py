@@ -1,12 +1,12 @@
-"""Ends the waits of a library that cannot be told when to end them.
+"""Ends the waits of a library that has no deadlines for them.
 
 1. A `Watch` belongs to one exchange. It has a descriptor of its own for the exchange's connection
    (`socket.fromfd`), so what it shuts down is that connection, even if the library closes its own
    descriptor meanwhile and the system gives the number to another socket.
 2. It shuts the connection down only between `begin` and `end` of a wait, under the lock. So a
    connection that is back in its pool is never shut down.
-3. One thread watches over all waits of the process. It starts with the first, and ends when it wakes
-   up at a deadline and there is none.
+3. One thread watches over all waits of the process. It starts with the first wait. It ends when it
+   wakes up at a deadline and no wait is left.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Watch:
             _waiting.discard(self)
 
     def shut_down(self) -> None:
-        """Shut the connection down now: whoever waits for it is woken."""
+        """Shut the connection down now. This wakes a thread that reads from it."""
         with _changed:
             self.is_shut = True
             self._shut_down()

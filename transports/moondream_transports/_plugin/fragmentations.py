@@ -30,7 +30,7 @@ class FragmentedRecording:
     """A recording whose body arrives in other chunks.
 
     Attributes:
-        name: `"whole"`, `"cut at 17"` (after 17 bytes), or `"byte by byte"`.
+        name: `"whole"`, `"split at 17"` (after 17 bytes), or `"byte by byte"`.
         chunks: of the body. None of them is empty.
         recording: the recording with these chunks.
     """
@@ -83,11 +83,11 @@ class Fragmentations:
     def __call__(
         self, recording: Recording | str | PathLike[str], most: int | None = 250
     ) -> Iterator[FragmentedRecording]:
-        """Iterate over the fragmentations: whole, cut in two, and byte by byte.
+        """Iterate over the fragmentations: whole, split in two, and byte by byte.
 
         Args:
             recording: a `Recording`, or the path of its file.
-            most: how many offsets of a long body are cut at. They are line ends, places inside
+            most: how many offsets to split a long body at. They are line ends, places inside
                 characters, and evenly spaced ones. None is all offsets.
 
         Raises RecordingError for a file that is not a recording, and OSError.

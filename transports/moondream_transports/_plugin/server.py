@@ -1,6 +1,6 @@
 """A server on loopback that sends recorded bodies in given chunks, for any HTTP client.
 
-1. HTTP chunks and TCP segments are cut separately. A `Border` says which of the two follow the
+1. HTTP chunks and TCP segments are divided separately. A `Border` says which of the two follow the
    given chunks; see `segments_of`.
 2. Segments are written one by one, with a short pause between them and without Nagle's algorithm.
    The client's system may still join segments if the client reads slowly. It never joins HTTP

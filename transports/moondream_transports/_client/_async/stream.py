@@ -123,7 +123,8 @@ class AsyncClientStream(Generic[R]):
             try:
                 for ready in exchange.ready:
                     return ready
-                # While the body is read, an empty `ready` means that all data is decoded.
+                # `receive` decodes at once, so without events in `ready` more data is needed. One
+                # call of `next_event` for each chunk is enough.
                 is_reading = (
                     self._connection is not None and exchange.decoder.state is State.READING_EVENTS
                 )

@@ -1,4 +1,4 @@
-"""What tells the time and sleeps."""
+"""Clocks: they have the time, and sleep."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # Generated from ../_async/clock.py by `make generate`; do not edit.
-"""What tells the time and sleeps."""
+"""Clocks: they have the time, and sleep."""
 
 from __future__ import annotations
 

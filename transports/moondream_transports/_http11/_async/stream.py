@@ -1,9 +1,9 @@
 """One exchange on a connection.
 
-1. A server may answer before it has read the request, and close (413). So what it says is taken in
-   while a request is sent, and a request that does not go out is no error: we look for the answer.
-2. One read gives all that came, however many chunks of the HTTP framing that is.
-3. At its end the connection goes back to the pool if both sides are done with it.
+1. A server may answer and close before it has read the request (413). So we read while we send. If
+   the request cannot be sent, that is not yet an error: we look for the answer first.
+2. One read returns all bytes that have arrived, from any number of chunks of the HTTP framing.
+3. At its end the connection goes back to the pool if client and server are done with it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class ReplayTransport:
         seed: of the random fragmentation.
         break_at: where the replay breaks, and with which error.
         once: plays each recording once.
-        clock: tells the time and sleeps. A client with this transport counts its deadlines on it.
+        clock: has the time, and sleeps. A client with this transport counts its deadlines on it.
 
     Raises ValueError for a speed that is not above 0, RecordingError for a file that is not a
     recording, and OSError. An error in a later line of a file is raised when it is played.

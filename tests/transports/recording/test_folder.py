@@ -1,0 +1,146 @@
+"""RecordingFolder: the names of the files, and how they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moondream_transports import (
+    Client,
+    RecordingFolder,
+    RecordingTransport,
+    ReplayTransport,
+    UrllibTransport,
+)
+from moondream_transports.conformance._fault_server import (
+    LAST_CHUNK,
+    FaultServer,
+    Peer,
+    chunk,
+    head,
+)
+from sansio_moondream import (
+    Endpoint,
+)
+from sansio_moondream.recording import Ending, Recording, RecordingHeader
+from tests.helpers import END, QUERY, delta
+from tests.transports.recording.transports import LOCAL
+
+
+class TestRecordingFolder:
+    def saved(self, path: str = "/v1/query") -> Recording:
+        return Recording(RecordingHeader("POST", path), (), Ending(0, "ConnectError", path))
+
+    def test_names(self, tmp_path: Path) -> None:
+        folder = RecordingFolder(tmp_path / "new" / "folder")
+        names = [
+            folder(self.saved(path)).name for path in ("/v1/query", "/v1/caption", "/v1/query")
+        ]
+        assert names == ["001-query.jsonl", "002-caption.jsonl", "003-query.jsonl"]
+        (tmp_path / "new" / "folder" / "notes.jsonl").write_text("")
+        assert RecordingFolder(tmp_path / "new" / "folder")(self.saved()).name == "004-query.jsonl"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            f"/v1/{name}"
+            for name in (
+                "..",
+                ".",
+                "",
+                "../../x",
+                "a\\..\\b",
+                "C:",
+                "\0",
+                "%2e%2e%2fx",
+                "ü💥",
+                "q" * 999,
+                "-rf",
+                "con",
+            )
+        ],
+    )
+    def test_names_are_safe(self, tmp_path: Path, path: str) -> None:
+        inside = tmp_path / "inside"
+        recording = self.saved(path)
+        written = RecordingFolder(inside)(recording)
+        assert written.parent == inside
+        assert re.fullmatch(r"001-[A-Za-z0-9_-]{1,80}\.jsonl", written.name)
+        assert list(tmp_path.rglob("*")) == [inside, written]
+        assert Recording.decode(written.read_bytes()) == recording
+
+    @pytest.mark.parametrize("links", [True, False])
+    def test_a_name_that_is_taken_meanwhile(
+        self, tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By another program, between the look and the writing; on a file system with links, and on
+        one without.
+        """
+        link = os.link
+
+        def taken(source: Any, target: Any) -> None:
+            if str(target).endswith("001-query.jsonl"):
+                Path(target).write_text("another's")
+            if not links:
+                raise PermissionError("no links here")
+            link(source, target)
+
+        monkeypatch.setattr(os, "link", taken)
+        assert RecordingFolder(tmp_path)(self.saved()).name == "002-query.jsonl"
+        assert (tmp_path / "001-query.jsonl").read_text() == "another's"
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "001-query.jsonl",
+            "002-query.jsonl",
+        ]
+
+    def test_they_are_played_by_their_numbers(self, tmp_path: Path) -> None:
+        for name in ("999-query", "1000-query", "notes", "1001-query", "002-query"):
+            (tmp_path / f"{name}.jsonl").write_bytes(self.saved().encode())
+        names = [path.stem for path in ReplayTransport(tmp_path).unused if isinstance(path, Path)]
+        assert names == ["notes", "002-query", "999-query", "1000-query", "1001-query"]
+        assert RecordingFolder(tmp_path)(self.saved()).name == "1002-query.jsonl"
+
+    def test_threads(self, tmp_path: Path) -> None:
+        folder = RecordingFolder(tmp_path)
+        threads = [
+            threading.Thread(target=lambda: [folder(self.saved()) for _ in range(10)])
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            f"{number:03}-query.jsonl" for number in range(1, 41)
+        ]
+
+    def test_nothing_is_left_where_writing_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(path: Path, data: bytes) -> int:
+            path.touch()
+            raise OSError("the disk is full")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="disk is full"):
+            RecordingFolder(tmp_path)(self.saved())
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_replays(self, tmp_path: Path) -> None:
+        def answer(peer: Peer) -> None:
+            peer.answer(head(), chunk(delta("A")), chunk(END), LAST_CHUNK)
+
+        with FaultServer(answer) as server:
+            client = Client(
+                RecordingTransport(UrllibTransport(proxies={}), RecordingFolder(tmp_path)),
+                Endpoint(server.url),
+            )
+            with client.stream(QUERY) as stream:
+                live = list(stream)
+        with Client(ReplayTransport(tmp_path, speed=None), LOCAL).stream(QUERY) as stream:
+            assert list(stream) == live
