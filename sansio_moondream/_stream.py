@@ -184,7 +184,7 @@ class ResponseStream(Generic[R]):
         if self._inflater is not None:
             data, fault = self._inflater.feed(data)
         try:
-            if data and self._body.receive(data, self._ready):
+            if data and self._body.receive(data, self._ready):  # True: the answer is complete
                 self._move(Trigger.END_OF_ANSWER)
             elif fault is not None:
                 self._body.end(self._ready, fault)
@@ -222,8 +222,9 @@ class ResponseStream(Generic[R]):
             MoondreamError: Another error that `receive_error` received.
         """
         if self._ready:
-            # A list's iterator is the fastest there is. It also gives what is appended to its list,
-            # until it has come to the end once.
+            # We return the iterator of a list: no generator is as fast, and it does not lose events
+            # if it is left early. It gives what is appended to its list later, too, but not after
+            # it has come to the end once: then we make a new one. length_hint tells which it is.
             if length_hint(self._iterator):
                 self._batch += self._ready
             else:

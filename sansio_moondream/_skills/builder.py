@@ -29,7 +29,7 @@ from sansio_moondream._unicode import ends_in_high_surrogate, well_formed
 
 from .fields import Fields, flag, numbers
 
-METADATA = frozenset(
+SHARED_FIELDS = frozenset(
     {
         "completed",
         "chunk",
@@ -98,9 +98,9 @@ class Builder(ABC, Generic[R]):
 
     DONE: ClassVar[bytes | None] = None
     """The data of the record that ends a stream, where that record is not JSON."""
-    _KNOWN: ClassVar[frozenset[str]]
+    _MEANINGFUL: ClassVar[frozenset[str]]
     """A message with none of these fields becomes `Unknown`."""
-    _READ: ClassVar[frozenset[str]]
+    _NOT_EXTRA: ClassVar[frozenset[str]]
     """All other fields of the last message become `Metadata.extra`."""
 
     def __init__(self, headers: Headers, limits: Limits) -> None:
@@ -164,7 +164,7 @@ class Builder(ABC, Generic[R]):
         return None
 
     def _is_unknown(self, fields: Fields) -> bool:
-        return self._KNOWN.isdisjoint(fields)
+        return self._MEANINGFUL.isdisjoint(fields)
 
     def _unknown(self, fields: Fields) -> list[Event]:
         return [Unknown(well_formed(fields))] if self._is_unknown(fields) else []
@@ -185,7 +185,7 @@ class Builder(ABC, Generic[R]):
             self._metadata = msgspec.structs.replace(self._metadata, **changes)
 
     def _complete(self, fields: Fields) -> Completed:
-        extra = {name: value for name, value in fields.items() if name not in self._READ}
+        extra = {name: value for name, value in fields.items() if name not in self._NOT_EXTRA}
         self._metadata = msgspec.structs.replace(
             self._metadata, extra=well_formed(extra), deltas_match=self._deltas_match()
         )

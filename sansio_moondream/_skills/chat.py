@@ -37,8 +37,8 @@ from .fields import Contradiction, Fields, kind_of, numbers, read_reasoning, str
 
 class ChatBuilder(Builder[ChatResult]):
     DONE = b"[DONE]"
-    _KNOWN = frozenset({"choices", "usage"})
-    _READ = frozenset({"id", "object", "choices", "usage"})
+    _MEANINGFUL = frozenset({"choices", "usage"})
+    _NOT_EXTRA = frozenset({"id", "object", "choices", "usage"})
 
     def __init__(self, headers: Headers, limits: Limits) -> None:
         super().__init__(headers, limits)

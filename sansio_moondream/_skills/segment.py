@@ -6,13 +6,13 @@ from sansio_moondream._events import Event, PathChunk
 from sansio_moondream._geometry import BBox
 from sansio_moondream._results import Metadata, SegmentResult
 
-from .builder import METADATA, Builder
+from .builder import SHARED_FIELDS, Builder
 from .fields import Contradiction, Fields, optional_box, string, token_index
 
 
 class SegmentBuilder(Builder[SegmentResult]):
-    _KNOWN = frozenset({"bbox", "chunk", "completed", "stats", "_stats"})
-    _READ = METADATA | {"type", "path", "bbox", "parse_error"}
+    _MEANINGFUL = frozenset({"bbox", "chunk", "completed", "stats", "_stats"})
+    _NOT_EXTRA = SHARED_FIELDS | {"type", "path", "bbox", "parse_error"}
 
     _bbox: BBox | None = None
     _path: str | None = None

@@ -9,13 +9,13 @@ from sansio_moondream._events import Event
 from sansio_moondream._geometry import BBox, Point
 from sansio_moondream._results import DetectResult, Metadata, PointResult
 
-from .builder import METADATA, Builder
+from .builder import SHARED_FIELDS, Builder
 from .fields import Fields, list_of
 
 
 class DetectBuilder(Builder[DetectResult]):
-    _KNOWN = frozenset({"stats", "_stats"})
-    _READ = METADATA | {"objects"}
+    _MEANINGFUL = frozenset({"stats", "_stats"})
+    _NOT_EXTRA = SHARED_FIELDS | {"objects"}
 
     _objects: tuple[BBox, ...] = ()
 
@@ -29,8 +29,8 @@ class DetectBuilder(Builder[DetectResult]):
 
 
 class PointBuilder(Builder[PointResult]):
-    _KNOWN = frozenset({"stats", "_stats"})
-    _READ = METADATA | {"points"}
+    _MEANINGFUL = frozenset({"stats", "_stats"})
+    _NOT_EXTRA = SHARED_FIELDS | {"points"}
 
     _points: tuple[Point, ...] = ()
 

@@ -11,14 +11,14 @@ from typing import ClassVar
 from sansio_moondream._events import Completed, Event, TextDelta
 from sansio_moondream._results import CaptionResult, Metadata, QueryResult, R, Reasoning
 
-from .builder import METADATA, Builder
+from .builder import SHARED_FIELDS, Builder
 from .fields import Contradiction, Fields, read_reasoning, string, token_index
 
 
 class TextBuilder(Builder[R]):
     """What query and caption share."""
 
-    _KNOWN = frozenset({"chunk", "text", "completed", "stats", "_stats"})
+    _MEANINGFUL = frozenset({"chunk", "text", "completed", "stats", "_stats"})
     _WHOLE: ClassVar[str]
     """The field that carries the whole text."""
 
@@ -50,7 +50,7 @@ class TextBuilder(Builder[R]):
 
 class QueryBuilder(TextBuilder[QueryResult]):
     _WHOLE = "answer"
-    _READ = METADATA | {"text", "answer"}
+    _NOT_EXTRA = SHARED_FIELDS | {"text", "answer"}
 
     _reasoning: Reasoning | None = None
 
@@ -71,7 +71,7 @@ class QueryBuilder(TextBuilder[QueryResult]):
 
 class CaptionBuilder(TextBuilder[CaptionResult]):
     _WHOLE = "caption"
-    _READ = METADATA | {"text", "caption"}
+    _NOT_EXTRA = SHARED_FIELDS | {"text", "caption"}
 
     def _result(self, metadata: Metadata, *, partial: bool = False) -> CaptionResult:
         return CaptionResult(self._text(), metadata, partial)

@@ -14,8 +14,9 @@ Both paths must give the same events and the same result for every message that 
 While the slow path holds a surrogate, the fast path takes nothing, since the next text may complete
 a character. Text must fit into `Deltas.budget`; then it needs no exact count.
 
-Tests are in the order of their cost: `in` with a number is one call of memchr, and methods with one
-argument are faster than slices.
+Tests are in the order of their cost. `10 in data` (is there an LF?) and `13 in data` (a CR?) are one
+call of memchr each, and methods with one argument are faster than slices. The events' hidden fields
+`_completed` and `_text` are explained in `_events.py`.
 """
 
 from __future__ import annotations
@@ -53,160 +54,6 @@ def slow_path_only() -> Generator[None, None, None]:
         yield
     finally:
         _enabled.reset(token)
-
-
-def event_stream_body(builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> Body:
-    """Return a decoder of an event stream, with the fast path if the skill has one."""
-    slow_path = EventStreamBody(builder, error_of, limits)
-    decoders = decoders_for(builder, limits) if _enabled.get() else None
-    return FastPath(slow_path, builder, decoders, limits) if decoders else slow_path
-
-
-class FastPath:
-    """Decode ordinary messages, and give all else to `slow_path`."""
-
-    def __init__(
-        self, slow_path: EventStreamBody, builder: Builder[Any], decoders: Decoders, limits: Limits
-    ) -> None:
-        self._slow_path = slow_path
-        self._parser = slow_path.parser
-        self._deltas = builder.deltas
-        self._decode, self._other_decode = decoders
-        self._max_record_bytes = limits.max_record_bytes
-        self._open = True  # False while the slow path is inside a record, or holds a surrogate
-        self._held: list[bytes] = []  # chunks of an unfinished record
-        self._held_size = 0
-
-    def receive(self, data: bytes, out: list[Event]) -> bool:
-        if not self._open:
-            return self._refuse(data, out)
-        if self._held:
-            if 10 not in data and 13 not in data:
-                return self._hold(data, out)
-            return self._receive_records(self._take_held() + data, out)
-        # Most servers send one record in a chunk.
-        size = len(data)
-        payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
-        if len(payload) != size - 8 or 10 in payload or 13 in payload:
-            del payload  # it may be megabytes
-            return self._receive_records(data, out)
-        deltas = self._deltas
-        if size > deltas.budget or size > self._max_record_bytes:
-            return self._refuse(data, out)
-        del data
-        try:
-            event = self._decode(payload)
-        except ValueError:
-            self._change_dialect()
-            return self._read(payload, out)
-        if event._completed:
-            return self._read(payload, out)
-        self._parser.at_start = False
-        deltas.budget -= size
-        deltas.parts.append(event._text)
-        out.append(event)
-        return False
-
-    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
-        if self._held:
-            self._refuse(self._take_held(), out)
-        self._slow_path.end(out, fault)
-
-    def _receive_records(self, data: bytes, out: list[Event]) -> bool:
-        if 13 in data:
-            return self._refuse(data, out)
-        records, border, rest = data.rpartition(b"\n\n")
-        if 10 in rest[:-1]:
-            return self._refuse(data, out)
-        if border:
-            payloads = records[6:].split(b"\n\ndata: ")
-            if not self._are_ordinary(records, payloads):
-                return self._refuse(data, out)
-            if self._read_all(payloads, out):
-                return True
-        return self._hold(rest, out) if rest else False
-
-    def _are_ordinary(self, records: bytes, payloads: list[bytes]) -> bool:
-        limit = self._max_record_bytes
-        return (
-            records.startswith(b"data: ")
-            and 10 not in b"".join(payloads)
-            and len(records) <= self._deltas.budget
-            and (len(records) <= limit or max(map(len, payloads)) <= limit - 6)
-        )
-
-    def _read_all(self, payloads: list[bytes], out: list[Event]) -> bool:
-        self._parser.at_start = False
-        unread = iter(payloads)
-        done = refusals = 0
-        while done < len(payloads):
-            if refusals < _MAX_REFUSALS and self._open:
-                read = self._decode_ordinary(unread, out)
-                done += read
-                refusals = 1 if read else refusals + 1
-                if done == len(payloads):
-                    break
-            else:
-                next(unread)
-            if self._read(payloads[done], out):
-                return True
-            done += 1
-        return False
-
-    def _decode_ordinary(self, payloads: Iterator[bytes], out: list[Event]) -> int:
-        """Decode messages up to the first that is refused, and return their number.
-
-        The refused one is taken off `payloads` as well.
-        """
-        events: list[Any] = []
-        try:
-            events.extend(map(self._decode, payloads))
-        except ValueError:
-            self._change_dialect()
-        texts = [event._text for event in events if not event._completed]
-        if len(texts) < len(events):
-            # The slow path will complete the answer with that message: those after it are ignored.
-            events = list(takewhile(lambda event: not event._completed, events))
-            texts = texts[: len(events)]
-        if not events:
-            return 0
-        text = "".join(texts)
-        self._deltas.parts.append(text)
-        self._deltas.budget -= len(text) if text.isascii() else len(text.encode())
-        out += events
-        return len(events)
-
-    def _change_dialect(self) -> None:
-        # A server keeps to its dialect. If it is not this one, it may be the other.
-        self._decode, self._other_decode = self._other_decode, self._decode
-
-    def _hold(self, data: bytes, out: list[Event]) -> bool:
-        if not self._open:
-            return self._refuse(data, out)
-        self._held.append(data)
-        self._held_size += len(data)
-        if self._held_size > _MAX_HELD or self._held_size > self._max_record_bytes:
-            return self._refuse(self._take_held(), out)
-        return False
-
-    def _take_held(self) -> bytes:
-        data = b"".join(self._held)
-        self._held.clear()
-        self._held_size = 0
-        return data
-
-    def _refuse(self, data: bytes, out: list[Event]) -> bool:
-        """Give bytes to the slow path."""
-        complete = self._slow_path.receive(data, out)
-        self._open = self._parser.between_records and not self._deltas.surrogate
-        return complete
-
-    def _read(self, payload: bytes, out: list[Event]) -> bool:
-        """Give a message to the slow path."""
-        self._parser.at_start = False
-        complete = self._slow_path.read(payload, out)
-        self._open = not self._deltas.surrogate
-        return complete
 
 
 Decode: TypeAlias = Callable[[bytes], Any]
@@ -296,3 +143,157 @@ def _chat_decoder(builder: Builder[Any]) -> Decode:
         return TextDelta(chunk.choices[0].delta.content)
 
     return decode
+
+
+def event_stream_body(builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> Body:
+    """Return the slow path, with the fast path in front of it if the skill has one."""
+    slow_path = EventStreamBody(builder, error_of, limits)
+    decoders = decoders_for(builder, limits) if _enabled.get() else None
+    return FastPath(slow_path, builder, decoders, limits) if decoders else slow_path
+
+
+class FastPath:
+    """Decode ordinary messages, and give all else to `slow_path`."""
+
+    def __init__(
+        self, slow_path: EventStreamBody, builder: Builder[Any], decoders: Decoders, limits: Limits
+    ) -> None:
+        self._slow_path = slow_path
+        self._parser = slow_path.parser
+        self._deltas = builder.deltas
+        self._decode, self._other_decode = decoders
+        self._max_record_bytes = limits.max_record_bytes
+        self._may_take = True  # False while the slow path is in a record or holds a surrogate
+        self._held: list[bytes] = []  # chunks of an unfinished record
+        self._held_size = 0
+
+    def receive(self, data: bytes, out: list[Event]) -> bool:
+        if not self._may_take:
+            return self._give_bytes(data, out)
+        if self._held:
+            if 10 not in data and 13 not in data:
+                return self._hold(data, out)
+            return self._receive_records(self._take_held() + data, out)
+        # Most servers send one record in a chunk.
+        size = len(data)
+        payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
+        if len(payload) != size - 8 or 10 in payload or 13 in payload:
+            del payload  # it may be megabytes
+            return self._receive_records(data, out)
+        deltas = self._deltas
+        if size > deltas.budget or size > self._max_record_bytes:
+            return self._give_bytes(data, out)
+        del data
+        try:
+            event = self._decode(payload)
+        except ValueError:
+            self._change_dialect()
+            return self._give_message(payload, out)
+        if event._completed:
+            return self._give_message(payload, out)
+        self._parser.at_start = False
+        deltas.budget -= size
+        deltas.parts.append(event._text)
+        out.append(event)
+        return False
+
+    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
+        if self._held:
+            self._give_bytes(self._take_held(), out)
+        self._slow_path.end(out, fault)
+
+    def _receive_records(self, data: bytes, out: list[Event]) -> bool:
+        if 13 in data:
+            return self._give_bytes(data, out)
+        records, border, rest = data.rpartition(b"\n\n")
+        if 10 in rest[:-1]:
+            return self._give_bytes(data, out)
+        if border:
+            payloads = records[6:].split(b"\n\ndata: ")
+            if not self._are_ordinary(records, payloads):
+                return self._give_bytes(data, out)
+            if self._read_all(payloads, out):
+                return True
+        return self._hold(rest, out) if rest else False
+
+    def _are_ordinary(self, records: bytes, payloads: list[bytes]) -> bool:
+        limit = self._max_record_bytes
+        return (
+            records.startswith(b"data: ")
+            and 10 not in b"".join(payloads)
+            and len(records) <= self._deltas.budget
+            and (len(records) <= limit or max(map(len, payloads)) <= limit - 6)
+        )
+
+    def _read_all(self, payloads: list[bytes], out: list[Event]) -> bool:
+        self._parser.at_start = False
+        unread = iter(payloads)
+        done = refusals = 0
+        while done < len(payloads):
+            if refusals < _MAX_REFUSALS and self._may_take:
+                read = self._decode_ordinary(unread, out)
+                done += read
+                refusals = 1 if read else refusals + 1
+                if done == len(payloads):
+                    break
+            else:
+                next(unread)
+            if self._give_message(payloads[done], out):
+                return True
+            done += 1
+        return False
+
+    def _decode_ordinary(self, payloads: Iterator[bytes], out: list[Event]) -> int:
+        """Decode messages up to the first that is refused, and return their number.
+
+        The refused one is taken off `payloads` as well.
+        """
+        events: list[Any] = []
+        try:
+            events.extend(map(self._decode, payloads))
+        except ValueError:
+            self._change_dialect()
+        texts = [event._text for event in events if not event._completed]
+        if len(texts) < len(events):
+            # The slow path will complete the answer with that message: those after it are ignored.
+            events = list(takewhile(lambda event: not event._completed, events))
+            texts = texts[: len(events)]
+        if not events:
+            return 0
+        text = "".join(texts)
+        self._deltas.parts.append(text)
+        self._deltas.budget -= len(text) if text.isascii() else len(text.encode())
+        out += events
+        return len(events)
+
+    def _change_dialect(self) -> None:
+        # A server keeps to its dialect. If it is not this one, it may be the other.
+        self._decode, self._other_decode = self._other_decode, self._decode
+
+    def _hold(self, data: bytes, out: list[Event]) -> bool:
+        if not self._may_take:
+            return self._give_bytes(data, out)
+        self._held.append(data)
+        self._held_size += len(data)
+        if self._held_size > _MAX_HELD or self._held_size > self._max_record_bytes:
+            return self._give_bytes(self._take_held(), out)
+        return False
+
+    def _take_held(self) -> bytes:
+        data = b"".join(self._held)
+        self._held.clear()
+        self._held_size = 0
+        return data
+
+    def _give_bytes(self, data: bytes, out: list[Event]) -> bool:
+        """Give bytes to the slow path."""
+        complete = self._slow_path.receive(data, out)
+        self._may_take = self._parser.between_records and not self._deltas.surrogate
+        return complete
+
+    def _give_message(self, payload: bytes, out: list[Event]) -> bool:
+        """Give a message to the slow path."""
+        self._parser.at_start = False
+        complete = self._slow_path.read(payload, out)
+        self._may_take = not self._deltas.surrogate
+        return complete
