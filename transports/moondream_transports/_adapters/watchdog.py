@@ -121,7 +121,7 @@ def _watch() -> None:
 
 
 def _forget_parent() -> None:
-    global _changed, _wakes_at, _thread  # noqa: PLW0603
+    global _changed, _wakes_at, _thread
     _waiting.clear()
     _changed, _wakes_at, _thread = Condition(), inf, None
 
