@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +12,7 @@ from time import monotonic
 
 import pytest
 
+from moondream_transports._adapters import watchdog
 from moondream_transports._adapters.watchdog import Watch
 
 from .adapters import LONGEST_WAIT
@@ -118,4 +121,31 @@ def test_thread_ends_with_the_last_wait(pair: tuple[socket.socket, socket.socket
     thread.join(LONGEST_WAIT)
     assert not thread.is_alive()
     assert watch.has_expired
+    watch.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_process_ends_no_wait_of_its_parent(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = pair
+    watch = Watch()
+    watch.attach(one)
+    watch.begin(monotonic() + 3600)
+    if not (child := os.fork()):
+        try:
+            monkeypatch.setattr(watchdog, "monotonic", lambda: monotonic() + 7200)
+            mine = socket.socketpair()
+            mine[0].settimeout(PATIENCE)
+            own = Watch()
+            own.attach(mine[0])
+            own.begin(monotonic())
+            os._exit(0 if mine[0].recv(1) == b"" else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not watch.has_expired
+    other.send(b"x")
+    assert one.recv(1) == b"x"
     watch.close()

@@ -7,10 +7,13 @@
    connection that is back in its pool is never shut down.
 3. One thread watches over all waits of the process. It starts with the first wait. It ends when it
    wakes up at a deadline and no wait is left.
+4. A forked process begins with no waits and a lock of its own. A copy of its parent's wait would
+   never be ended there, and its deadline would shut down the connection of the parent.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
@@ -60,7 +63,7 @@ class Watch:
                 _waiting.discard(self)
                 return
             _waiting.add(self)
-            if _thread is None or not _thread.is_alive():  # it is not alive in a forked process
+            if _thread is None:
                 _thread = Thread(target=_watch, name="moondream watchdog", daemon=True)
                 _thread.start()
             elif self.deadline < _wakes_at:
@@ -115,3 +118,13 @@ def _watch() -> None:
             _wakes_at = min((watch.deadline for watch in _waiting), default=now)
             _changed.wait(_wakes_at - now)
         _wakes_at, _thread = inf, None
+
+
+def _forget_parent() -> None:
+    global _changed, _wakes_at, _thread
+    _waiting.clear()
+    _changed, _wakes_at, _thread = Condition(), inf, None
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget_parent)
