@@ -451,6 +451,16 @@ class TestFragmentation:
         ]
         assert Played([CUT], fragmentation=[len(BODY)]).chunks() == [(7, BODY)]
 
+    def test_chunks_of_a_size(self) -> None:
+        assert Played([CUT], fragmentation=60).chunks() == [
+            (7, BODY[:60]),
+            (7, BODY[60:120]),
+            (15, BODY[120:]),
+        ]
+        for size in (0, -1):
+            with pytest.raises(ValueError, match="size of the chunks should be above 0"):
+                ReplayTransport([CUT], fragmentation=size)
+
     def test_at_random_the_same_seed_gives_the_same_run_to_the_byte(self) -> None:
         long = recorded((1, BODY * 1000), (1, BODY * 1000))
         runs = [
