@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class Program:
@@ -60,7 +60,7 @@ class Program:
                 lambda: [
                     line for line in self.lines[after:] if all(word in line for word in words)
                 ],
-                PATIENCE,
+                TIMEOUT,
             )
         assert found, (words, self.lines)
         return found[0]
@@ -72,8 +72,8 @@ class Program:
 
     def ended(self) -> tuple[int, str]:
         """Wait until it ends by itself; its exit status and its log. May repeat."""
-        status = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        status = self.process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()

@@ -171,8 +171,8 @@ class TestAgainstAServer:
             ran = run("query", image, "What?", "--endpoint", server.url)
         assert (ran.status, ran.out) == (Exit.INCOMPLETE, TEXT + "\n")
         assert (
-            ran.err
-            == "moondream-stream: incomplete answer: the server closed the connection before the end of the body\n"
+            ran.err == "moondream-stream: incomplete answer: "
+            "the server closed the connection before the end of the body\n"
         )
 
     def test_silence(self, run: Any, image: str) -> None:
@@ -216,8 +216,8 @@ class TestReplay:
         assert ran.out.startswith("The image shows a crescent moon")
         assert ran.out.endswith("“月の光” next to 🌙 and 👩\u200d🚀.\n")
         assert (
-            ran.err
-            == "42 tokens · the first after 530 ms · decoded in 2470 ms · finish reason stop · request 31\n"
+            ran.err == "42 tokens · the first after 530 ms · decoded in 2470 ms · "
+            "finish reason stop · request 31\n"
         )
 
     def test_segment(self, run: Any, image: str) -> None:
@@ -317,9 +317,9 @@ class TestReplay:
         )
         assert ran.out == "wro\ufffdg\nright\n"
         assert ran.err.splitlines() == [
-            "The server damaged characters while it streamed this. Whole, it reads:",
+            "The server damaged characters of this stream. The complete text is:",
             "Reasoning: because",
-            "5 tokens · 12.3 a second · finish reason length (cut off where max_tokens says)",
+            "5 tokens · 12.3 a second · finish reason length (max_tokens reached)",
         ]
 
     def test_no_path(self, run: Any, image: str, tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ class TestReplay:
         assert (ran.status, ran.out, ran.err) == (
             Exit.OK,
             "path          \n",
-            "The model wrote no valid path: no M\n",
+            "The model wrote an invalid path: no M\n",
         )
 
     def test_the_beginning_of_a_whole_answer(self, run: Any, image: str, tmp_path: Path) -> None:
@@ -423,8 +423,8 @@ class TestUsage:
             ([], "COMMAND"),
             (["sing"], "invalid choice"),
             (["query"], "IMAGE"),
-            (["query", "IMAGE"], "say what to ask, once"),
-            (["query", "IMAGE", "What?", "--question", "Who?"], "say what to ask, once"),
+            (["query", "IMAGE"], "give the question once"),
+            (["query", "IMAGE", "What?", "--question", "Who?"], "give the question once"),
             (["query", "IMAGE", ""], "question should be text"),
             (["query", "IMAGE", "What?", "--temperature", "-1"], "temperature should be"),
             (["query", "IMAGE", "What?", "--max-tokens", "few"], "invalid int"),
@@ -510,7 +510,7 @@ class TestDemo:
     def test_the_overlay_lies_on_the_moon(self, run: Any, tmp_path: Path) -> None:
         ran = run("demo", "--speed", "max", "--overlay", tmp_path / "moon-overlay.png")
         assert (ran.status, ran.err) == (Exit.OK, "")
-        assert f"drawn on its picture in {tmp_path / 'moon-overlay.png'}" in ran.out
+        assert f"drawn on the picture: {tmp_path / 'moon-overlay.png'}" in ran.out
         with (
             Image.open(tmp_path / "moon-overlay.png") as overlay,
             Image.open(str(SHIPPED / "moon.png")) as moon,

@@ -53,7 +53,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import LEFT, Match, Recording
 from tests.helpers import END, LOCAL, OWN, PIXEL, QUERY, delta, record
-from tests.tools.programs import PATIENCE, Program, running
+from tests.tools.programs import TIMEOUT, Program, running
 
 KEY = "planted-key-7f3a"
 
@@ -68,7 +68,7 @@ class Recorded:
 
     def new(self, count: int = 1) -> list[Recording]:
         """So many recordings that were not there before; waits for them."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while len(found := sorted(set(self.folder.glob("*.jsonl")) - self.names)) < count:
             assert time.monotonic() < until, (found, self.program.lines)
             time.sleep(0.01)
@@ -79,7 +79,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Program]:
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         yield program
 
 
@@ -208,7 +208,7 @@ class TestPassingOn:
     def test_the_very_bytes(self, upstream: Program, proxy: Recorded) -> None:
         for headers in (
             [],
-            ["X-Moondream-Cut: 50"],
+            ["X-Moondream-Fragmentation: 50"],
             ["X-Moondream-Fault: gzip"],
             ["X-Moondream-Fault: 401"],
         ):
@@ -422,7 +422,7 @@ class TestEndings:
             ("garbage@2", ConnectionLost, "RemoteProtocolError"),
         ],
     )
-    def test_faults_are_passed_on_and_recorded(
+    def test_faults_are_forwarded_and_recorded(
         self,
         upstream: Program,
         proxy: Recorded,
@@ -433,7 +433,7 @@ class TestEndings:
         direct = asked(upstream, QUERY, X_Moondream_Fault=fault)
         through = asked(proxy.program, QUERY, X_Moondream_Fault=fault)
         assert (through[0], type(through[1])) == (direct[0], error)
-        # What is no HTTP cannot be passed on as it is: it reaches the client as a cut.
+        # Bytes that are not HTTP are not forwarded. The client gets a closed connection.
         assert type(direct[1]) is (
             RemoteProtocolError if ending == "RemoteProtocolError" else error
         )
@@ -451,7 +451,7 @@ class TestEndings:
         (recording,) = proxy.new()
         assert "reset" in recording.ending.message
 
-    def test_a_body_of_known_length_that_is_cut(self, scripted: Scripted) -> None:
+    def test_a_body_that_is_shorter_than_its_length(self, scripted: Scripted) -> None:
         SCRIPT.append(answers(sized(WHOLE_BODY, length=len(WHOLE_BODY) + 7)))
         with pytest.raises(http.client.IncompleteRead) as caught:
             http_request(scripted.program, "POST", "/v1/query", "{}")
@@ -469,7 +469,7 @@ class TestEndings:
 
         def script(peer: Peer) -> None:
             peer.answer(*F1)
-            gone.put(peer.is_closed_within(PATIENCE))
+            gone.put(peer.is_closed_within(TIMEOUT))
 
         SCRIPT.append(script)
         with client(scripted.program).stream(QUERY) as stream:
@@ -477,7 +477,7 @@ class TestEndings:
                 next(stream)
         (recording,) = scripted.recorded.new()
         scripted.program.wait_for_line("the client left")
-        assert gone.get(timeout=PATIENCE)
+        assert gone.get(timeout=TIMEOUT)
         assert (b"".join(chunk.data for chunk in recording.chunks), recording.ending.fault) == (
             b"".join(DELTAS),
             "left",
@@ -491,29 +491,29 @@ class TestEndings:
             peer.read_request()
             peer.send(b"HTTP/1.1 ")
             has_begun.set()
-            gone.put(peer.is_closed_within(PATIENCE))
+            gone.put(peer.is_closed_within(TIMEOUT))
 
         SCRIPT.append(script)
         with socket.create_connection(
             ("127.0.0.1", scripted.program.port), timeout=20
         ) as connection:
             connection.sendall(post())
-            assert has_begun.wait(PATIENCE)
+            assert has_begun.wait(TIMEOUT)
         (recording,) = scripted.recorded.new()
         assert (recording.header.status_code, recording.ending.fault) == (None, "left")
-        assert gone.get(timeout=PATIENCE)
+        assert gone.get(timeout=TIMEOUT)
 
     def test_secrets_in_an_answer(self, scripted: Scripted) -> None:
         """The client gets them; the recording has as many stars."""
         body = (
             record({"chunk": f"your key is {KEY}", "completed": False, "org_id": "a349504c"}) + END
         )
-        cut = body.index(KEY.encode()) + 5
+        middle = body.index(KEY.encode()) + 5
         SCRIPT.append(
             answers(
                 head(headers=[("Content-Type", "text/event-stream"), ("Set-Cookie", "a=b")]),
-                body[:cut],
-                body[cut:],
+                body[:middle],
+                body[middle:],
             )
         )
         status, fields, received = http_request(
@@ -530,14 +530,14 @@ class TestEndings:
         """With its picture, and keys in places of their own."""
         payload = PIXEL.data_url.partition(",")[2]
         asked = json.dumps({"image_url": payload, "question": f"Hi ![x]({PIXEL.data_url})"})
-        told = json.dumps({"detail": f"neither {KEY} nor in-the-query", "input": asked}).encode()
+        answer = json.dumps({"detail": f"neither {KEY} nor in-the-query", "input": asked}).encode()
         SCRIPT.append(
-            answers(head(422, [("Content-Type", "application/json")]), told[:90], told[90:])
+            answers(head(422, [("Content-Type", "application/json")]), answer[:90], answer[90:])
         )
         path = "/v1/query?api_key=in-the-query"
         assert http_request(scripted.program, "POST", path, asked, X_API_Key=KEY)[::2] == (
             422,
-            told,
+            answer,
         )
         (recording,) = scripted.recorded.new()
         assert (
@@ -550,7 +550,7 @@ class TestEndings:
         assert not any(
             secret in written for secret in (payload[:40], payload[-40:], KEY, "in-the-query")
         )
-        assert sum(len(chunk.data) for chunk in recording.chunks) == len(told)
+        assert sum(len(chunk.data) for chunk in recording.chunks) == len(answer)
 
     def test_an_own_folder_that_is_gone(self, upstream: Program, tmp_path: Path) -> None:
         """The exchange goes on; the log says that nothing was kept."""
@@ -607,13 +607,13 @@ class TestUpstream:
 
 
 class TestTheProgram:
-    def test_what_is_cut_off_is_recorded(self, upstream: Program, tmp_path: Path) -> None:
+    def test_an_aborted_exchange_is_recorded(self, upstream: Program, tmp_path: Path) -> None:
         with running("record", "--upstream", upstream.url, "--to", tmp_path) as program:
             with client(program, X_Moondream_Fault="stall@2").stream(QUERY) as stream:
                 next(stream)
                 next(stream)
                 program.process.send_signal(signal.SIGINT)
-                program.wait_for_line("1 under way may end")
+                program.wait_for_line("exchanges still running: 1;")
                 status, log = program.stopped(signal.SIGINT)
             assert (status, "Traceback" in log) == (Exit.INTERRUPTED, False)
         (path,) = tmp_path.glob("*.jsonl")
@@ -641,7 +641,10 @@ class TestTheProgram:
         assert (out, words in err, "secret" in err) == ("", True, False)
 
     def test_without_the_extra(self, tmp_path: Path) -> None:
-        code = "import sys; sys.modules['anyio'] = None; from moondream_tools.cli import main; sys.exit(main(sys.argv[1:]))"
+        code = (
+            "import sys; sys.modules['anyio'] = None; "
+            "from moondream_tools.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
         command = [
             sys.executable,
             "-c",

@@ -1,5 +1,5 @@
-"""`moondream-stream serve`: run as a program, asked by our own client, by HTTP as it stands in the
-standard, and byte by byte.
+"""`moondream-stream serve`: run as a program, and asked by our client, by http.client, and byte by
+byte.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from moondream_tools._convert import retell
+from moondream_tools._convert import convert
 from moondream_tools.cli import Exit, main
 from moondream_transports import Client, Timeouts, UrllibTransport
 from sansio_moondream import (
@@ -62,7 +62,7 @@ DIALECTS = [dialect for dialect in Dialect if dialect is not Dialect.CHAT]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Program]:
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         yield program
 
 
@@ -201,17 +201,19 @@ class TestAnswers:
         assert last == Completed(result)
         assert result.metadata.request_id == "35"
 
-    def test_cut_into_chunks(self, server: Program) -> None:
-        _, _, chunks = raw(server, post(BODY, "X-Moondream-Cut: 100")).partition(b"\r\n\r\n")
+    def test_fragmentation(self, server: Program) -> None:
+        _, _, chunks = raw(server, post(BODY, "X-Moondream-Fragmentation: 100")).partition(
+            b"\r\n\r\n"
+        )
         body = b"".join(part.data for part in RECORDED["query"].chunks)
         parts = [body[at : at + 100] for at in range(0, len(body), 100)]
         assert chunks == b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
-        assert asked(server, QUERY, Cut="1") == asked(server, QUERY)
+        assert asked(server, QUERY, Fragmentation="1") == asked(server, QUERY)
 
-    def test_pace(self, server: Program) -> None:
+    def test_speed(self, server: Program) -> None:
         recorded = RECORDED["detect"]
         began = time.monotonic()
-        client(server, Pace="1").send(DETECT)
+        client(server, Speed="1").send(DETECT)
         assert (
             time.monotonic() - began
             > recorded.header.seconds + sum(chunk.seconds for chunk in recorded.chunks) - 0.01
@@ -219,7 +221,7 @@ class TestAnswers:
 
     def test_a_client_that_leaves(self, server: Program) -> None:
         so_far = len(server.lines)
-        with client(server, Pace="1").stream(QUERY):
+        with client(server, Speed="1").stream(QUERY):
             pass
         assert "query.jsonl" in server.wait_for_line("the client left", after=so_far)
 
@@ -415,13 +417,8 @@ class TestRefusals:
             server, path="/v1/chat/completions", X_Moondream_Dialect="cloud"
         )
         assert (status, json.loads(body)["error"]["type"]) == (404, "not_found_error")
-        assert (
-            b"chats are recorded, but not served"
-            in http_request(server, path="/v1/chat/completions")[2]
-        )
-        server.wait_for_line(
-            "/v1/chat/completions 404", "chats are recorded, but not served", after=so_far
-        )
+        assert b"chats are not served" in http_request(server, path="/v1/chat/completions")[2]
+        server.wait_for_line("/v1/chat/completions 404", "chats are not served", after=so_far)
 
     def test_a_picture_that_is_too_large(self, server: Program) -> None:
         body = json.dumps(
@@ -431,8 +428,9 @@ class TestRefusals:
         assert (status, b"10,485,760 are allowed" in answer) == (413, True)
 
     def test_a_body_that_is_too_large(self, server: Program) -> None:
-        announced = f"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {33 * 1024 * 1024}\r\n\r\n".encode()
-        answer = raw(server, announced + bytes(33 * 1024 * 1024))
+        size = 33 * 1024 * 1024
+        head = f"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+        answer = raw(server, head.encode() + bytes(size))
         assert answer.startswith(b"HTTP/1.1 413 ")
 
     @pytest.mark.parametrize(
@@ -440,8 +438,8 @@ class TestRefusals:
         [
             ("Dialect", "french"),
             ("Match", "none"),
-            ("Pace", "0"),
-            ("Cut", "-1"),
+            ("Speed", "0"),
+            ("Fragmentation", "-1"),
             ("Fault", "flood"),
             ("Fault", "bom@3"),
         ],
@@ -453,7 +451,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("header", "value"),
-        [("Cut", "9" * 5000), ("Fault", "9" * 5000), ("Fault", "close@" + "9" * 5000)],
+        [("Fragmentation", "9" * 5000), ("Fault", "9" * 5000), ("Fault", "close@" + "9" * 5000)],
     )
     def test_numbers_of_thousands_of_digits(self, server: Program, header: str, value: str) -> None:
         _, error = asked(server, QUERY, **{header: value})
@@ -483,9 +481,9 @@ class TestFaults:
             ("error@5", 5, ServerError, "out of memory"),
             ("json-error", 0, ServerError, "out of memory"),
             ("no-head", 0, ConnectionLost, ""),
-            ("401", 0, AuthenticationError, "made up, as fault 401"),
-            ("429", 0, RateLimitError, "made up"),
-            ("503", 0, ServerError, "made up"),
+            ("401", 0, AuthenticationError, "simulated fault 401"),
+            ("429", 0, RateLimitError, "simulated fault"),
+            ("503", 0, ServerError, "simulated fault"),
         ],
     )
     def test_in_a_stream(
@@ -510,11 +508,11 @@ class TestFaults:
         assert (len(events), type(error)) == (1, RemoteProtocolError)
 
     @pytest.mark.parametrize("fault", ["keep-alive", "no-space", "cr", "bom", "gzip"])
-    def test_spellings_that_are_no_faults(self, server: Program, fault: str) -> None:
-        plain, spelled = http_request(server), http_request(server, X_Moondream_Fault=fault)
-        assert plain[2] != spelled[2]
+    def test_variants_that_are_valid(self, server: Program, fault: str) -> None:
+        plain, changed = http_request(server), http_request(server, X_Moondream_Fault=fault)
+        assert plain[2] != changed[2]
         if fault == "gzip":
-            assert gzip.decompress(spelled[2]) == plain[2]
+            assert gzip.decompress(changed[2]) == plain[2]
         events, result = asked(server, QUERY, Fault=fault)
         assert (events[:-1], result.text) == (
             asked(server, QUERY)[0][:-1],
@@ -547,7 +545,15 @@ class TestFaults:
 
     def test_by_option(self) -> None:
         with running(
-            "serve", "--pace", "max", "--fault", "error@2", "--dialect", "station", "--cut", "7"
+            "serve",
+            "--speed",
+            "max",
+            "--fault",
+            "error@2",
+            "--dialect",
+            "station",
+            "--fragmentation",
+            "7",
         ) as server:
             events, error = asked(server, QUERY)
         assert ([type(event) for event in events], type(error)) == (
@@ -644,9 +650,9 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("left")
     for name, kind, body in [
         ("whole", "text/event-stream", delta("a") + END),
-        ("cut", "text/event-stream", delta("a")),
+        ("incomplete", "text/event-stream", delta("a")),
         ("whole JSON", "application/json", b'{"answer": "a"}'),
-        ("cut JSON", "application/json", b'{"answer": "a'),
+        ("incomplete JSON", "application/json", b'{"answer": "a'),
     ]:
         header = RecordingHeader(
             "POST",
@@ -665,7 +671,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield program
 
 
-@pytest.mark.parametrize("name", ["whole", "cut", "whole JSON", "cut JSON"])
+@pytest.mark.parametrize("name", ["whole", "incomplete", "whole JSON", "incomplete JSON"])
 @pytest.mark.parametrize("dialect", ["", "engine"])
 def test_what_was_whole_when_its_client_left_ends_well(
     left: Program, name: str, dialect: str
@@ -693,8 +699,8 @@ def test_the_wait_before_an_error_in_a_stream_counts_once(tmp_path: Path) -> Non
         (("content-type", "text/event-stream"),),
     )
     recording = Recording(header, (Chunk(0, delta("a")), Chunk(1.5, error)), Ending(0))
-    told = retell(recording, skill="query", stream=True, dialect=Dialect.CLOUD)
-    assert sum(chunk.seconds for chunk in told.chunks) + told.ending.seconds == 1.5
+    converted = convert(recording, skill="query", stream=True, dialect=Dialect.CLOUD)
+    assert sum(chunk.seconds for chunk in converted.chunks) + converted.ending.seconds == 1.5
 
 
 class TestHTTP:
@@ -817,7 +823,7 @@ class TestWhoMayAsk:
             "--dialect",
             "cloud",
         ]
-        with running("serve", "--pace", "max", *arguments) as server:
+        with running("serve", "--speed", "max", *arguments) as server:
             assert (
                 http_request(server, Origin="https://moon.example", X_Moondream_Auth="planted-key")[
                     0
@@ -842,44 +848,44 @@ class TestWhoMayAsk:
         assert "planted" not in log
 
     def test_another_address_takes_any_host_but_no_other_pages(self) -> None:
-        with running("serve", "--host", "0.0.0.0", "--pace", "max") as server:
+        with running("serve", "--host", "0.0.0.0", "--speed", "max") as server:
             assert http_request(server, Host="moon.example:80")[0] == 200
             assert http_request(server, Origin="http://moon.example")[0] == 403
 
     def test_all(self) -> None:
-        with running("serve", "--allow-origin", "*", "--pace", "max") as server:
+        with running("serve", "--allow-origin", "*", "--speed", "max") as server:
             assert http_request(server, Origin="null")[1]["access-control-allow-origin"] == "null"
 
 
 class TestTheProgram:
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_lets_answers_end(self, how: signal.Signals) -> None:
-        with running("serve", "--pace", "2") as server:
+        with running("serve", "--speed", "2") as server:
             with (
                 socket.create_connection(("127.0.0.1", server.port)),
                 client(server).stream(QUERY) as stream,
             ):
                 next(stream)
                 server.process.send_signal(how)
-                server.wait_for_line("1 under way may end")
+                server.wait_for_line("exchanges still running: 1;")
                 with pytest.raises(OSError, match="refused"):
                     socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
                 assert len(list(stream)) > 5
                 assert stream.result().text
             assert server.ended()[0] == Exit.OK
 
-    def test_a_second_signal_cuts_them(self) -> None:
+    def test_a_second_signal_aborts_them(self) -> None:
         with running("serve", "--fault", "stall@1") as server:
             with client(server).stream(QUERY) as stream:
                 next(stream)
                 server.process.send_signal(signal.SIGTERM)
-                server.wait_for_line("1 under way may end")
+                server.wait_for_line("exchanges still running: 1;")
                 status, log = server.stopped(signal.SIGTERM)
                 with pytest.raises(ConnectionLost):
                     next(stream)
             assert status == Exit.INTERRUPTED
             assert "200, 74 bytes" in log
-            assert ", cut (query.jsonl, fault stall)" in log
+            assert ", aborted (query.jsonl, fault stall)" in log
 
     @pytest.mark.parametrize("half_closed", [False, True])
     def test_a_second_signal_ends_it_though_a_client_does_not_read(
@@ -909,7 +915,7 @@ class TestTheProgram:
                 server.wait_for_line("the client left")
             server.process.send_signal(signal.SIGINT)
             if not half_closed:
-                server.wait_for_line("1 under way may end")
+                server.wait_for_line("exchanges still running: 1;")
             assert (
                 server.stopped(signal.SIGTERM)[0] == Exit.INTERRUPTED
             )  # another signal, since two of a kind can merge
@@ -923,7 +929,7 @@ class TestTheProgram:
             word in shown
             for word in (
                 "X-Moondream-Fault",
-                "X-Moondream-Pace",
+                "X-Moondream-Speed",
                 "truncate",
                 "keep-alive",
                 "Retry-After",
@@ -933,16 +939,16 @@ class TestTheProgram:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["{tmp}/none"], "none is no folder with recordings"),
+            (["{tmp}/none"], "none is not a folder with recordings"),
             (["{tmp}"], "moondream-stream record --upstream URL --to"),
             (["{tmp}/broken"], "worse/one.jsonl: line 1:"),
             (
                 ["--dialect", "french"],
                 "the dialect should be one of engine, cloud, station, demo, not 'french'",
             ),
-            (["--pace", "0"], "a pace should be a number above 0"),
-            (["--fault", "close@x"], "behind the @ of a fault should be a number"),
-            (["--cut", "0"], "a number of bytes above 0"),
+            (["--speed", "0"], "the speed should be a number above 0"),
+            (["--fault", "close@x"], "should be followed by a number"),
+            (["--fragmentation", "0"], "a number of bytes above 0"),
             (["--port", "{taken}"], "in use"),
             (["--port", "70000"], "a number from 0 to 65535, not '70000'"),
             (["--port", "-1"], "a number from 0 to 65535, not '-1'"),
@@ -973,7 +979,7 @@ class TestTheProgram:
 
 
 def test_recordings_of_what_is_no_answer(tmp_path: Path) -> None:
-    """They are played as they are, or as far as they can be told: no request breaks the server."""
+    """They are played as recorded, or as far as they can be decoded. The server goes on."""
     header = RecordingHeader(
         "POST", "/v1/query", (), {"question": "?"}, 200, (("content-type", "text/html"),)
     )
@@ -981,4 +987,6 @@ def test_recordings_of_what_is_no_answer(tmp_path: Path) -> None:
     with running("serve", tmp_path) as server:
         assert http_request(server, body='{"question": "?"}')[2] == b"<html>"
         assert isinstance(asked(server, QUERY)[1], IncompleteStream)
-        assert isinstance(asked(server, QUERY, Dialect="cloud", Cut="1")[1], IncompleteStream)
+        assert isinstance(
+            asked(server, QUERY, Dialect="cloud", Fragmentation="1")[1], IncompleteStream
+        )

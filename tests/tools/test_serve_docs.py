@@ -80,10 +80,10 @@ def client_table(url: str) -> str:
         "this project": ours,
     }
     calls = [f"{CALL} | {fault}" for fault in FAULTS]
-    told = [witness(url, calls) for witness in clients.values()]
+    seen = [witness(url, calls) for witness in clients.values()]
     rows = [["fault", *clients], ["---"] * (len(clients) + 1)]
     rows += [
-        [f"`{fault}`", *(outcome(one[call]) for one in told)]
+        [f"`{fault}`", *(outcome(one[call]) for one in seen)]
         for fault, call in zip(FAULTS, calls, strict=True)
     ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
@@ -114,7 +114,7 @@ def with_client_table(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Program]:
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         yield program
 
 
@@ -208,8 +208,8 @@ def test_the_samples_that_cannot_run(serve: Program, image: Path) -> None:
     ran = node(segment, image, serve)
     assert "stream is not async iterable" in ran.stderr
     assert "stream is not async iterable" in PAGE.read_text()
-    told = official_python(serve.url, ["query"])["query"]
-    assert "request_id" not in told.result
+    answers = official_python(serve.url, ["query"])["query"]
+    assert "request_id" not in answers.result
     assert ours(serve.url, ["query"])["query"].result.metadata.request_id
 
 
@@ -227,7 +227,7 @@ def test_the_commands_of_both_servers(serve: Program, tmp_path: Path) -> None:
     with running(*record) as proxy:
         assert text_of(proxy) == text_of(serve)
     assert [path.name for path in (tmp_path / "recordings").iterdir()] == ["001-query.jsonl"]
-    with running(again[0], tmp_path / again[1], "--pace", "max") as server:
+    with running(again[0], tmp_path / again[1], "--speed", "max") as server:
         assert text_of(server) == text_of(serve)
     assert blocks("sh", "moondream-stream serve\n")
 
@@ -244,5 +244,5 @@ def test_the_options_are_those_of_the_program(capsys: pytest.CaptureFixture[str]
 
 if __name__ == "__main__":
     PAGE.write_text(with_fault_table())
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         PAGE.write_text(with_client_table(program.url))

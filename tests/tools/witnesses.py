@@ -128,14 +128,14 @@ def need_node() -> str:
 
 def ours(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
     """This project's client, for comparison: its results as the official clients have them."""
-    told: dict[str, Seen] = {}
+    answers: dict[str, Seen] = {}
     for asked in calls:
         call, _, fault = asked.partition(" | ")
         headers = {"X-Moondream-Fault": fault} if fault else {}
-        told[asked] = _ask(
+        answers[asked] = _ask(
             Client(UrllibTransport(proxies={}), Endpoint(endpoint, headers=headers)), call
         )
-    return told
+    return answers
 
 
 def _ask(client: Client, call: str) -> Seen:
@@ -174,6 +174,6 @@ def _run(command: list[str], endpoint: str, calls: Sequence[str]) -> dict[str, S
         env=environment,
     )
     assert ran.returncode == 0, ran.stderr
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert [one["call"] for one in told] == list(calls)
-    return {one["call"]: Seen(one.get("chunks"), one.get("result"), one["error"]) for one in told}
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [one["call"] for one in lines] == list(calls)
+    return {one["call"]: Seen(one.get("chunks"), one.get("result"), one["error"]) for one in lines}
