@@ -53,7 +53,7 @@ SILENT = "and no error"
 
 
 def fault_table() -> str:
-    """What `serve --help` says of faults."""
+    """Return the faults of `serve --help` as rows of a table."""
     with redirect_stdout(io.StringIO()) as shown:
         main(["serve", "--help"])
     return "".join(
@@ -73,7 +73,7 @@ def outcome(seen: Seen) -> str:
 
 
 def client_table(url: str) -> str:
-    """Every fault by every client, measured now."""
+    """Return what each client makes of each fault, measured now."""
     clients: dict[str, Witness] = {
         f"official Python {version('moondream')}": official_python,
         "official Node 0.2.0": official_node,
@@ -96,9 +96,7 @@ def page_with(begin: str, end: str, new: str) -> str:
 
 
 def with_fault_table() -> str:
-    """The page; its table's first two lines stand before the mark, so that they are where the eye
-    looks for them.
-    """
+    """Return the page with the table of faults."""
     head = "| fault | what happens |\n| --- | --- |\n"
     text = PAGE.read_text()
     before, _, rest = text.partition(head)
@@ -183,7 +181,7 @@ def test_the_python_sample(serve: Program, image: Path) -> None:
 
 
 def node(code: str, image: Path, serve: Program) -> subprocess.CompletedProcess[str]:
-    """Run as a program that lies beside the package."""
+    """Run a program of Node, with the official package."""
     code = code.replace("localhost:2020", f"127.0.0.1:{serve.port}").replace("moon.jpg", str(image))
     command = [need_node(), "--input-type=module", "-e", code]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=NODE)
@@ -196,7 +194,7 @@ def test_the_node_sample(serve: Program, image: Path) -> None:
 
 
 def test_the_samples_that_cannot_run(serve: Program, image: Path) -> None:
-    """Not here, nor anywhere: the reason is in their own packages."""
+    """The official packages cannot run these samples on any server."""
     segment = """
         import { vl } from 'moondream';
         import fs from 'fs';

@@ -48,7 +48,7 @@ def server(request: pytest.FixtureRequest, serve: Program) -> Iterator[Program]:
 
 
 def check(witness: Witness, url: str) -> None:
-    """Every call gives what ours gives."""
+    """Each call must return the same as our client."""
     got, expected = witness(url, CALLS), ours(url)
     for call in CALLS:
         seen, right = got[call], expected[call]
@@ -82,9 +82,7 @@ def test_against_serve(witness: Witness, server: Program) -> None:
 
 @pytest.mark.slow
 def test_in_chunks_of_a_byte() -> None:
-    """Not the Node client: it decodes each chunk for itself, so that a character which TCP cuts
-    becomes U+FFFD.
-    """
+    """The Node client decodes each chunk by itself, so this test leaves it out."""
     with running("serve", "--speed", "max", "--fragmentation", "1") as server:
         check(official_python, server.url)
 
@@ -114,7 +112,7 @@ def test_through_record(witness: Witness, serve: Program, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not there")
 class TestCurl:
-    """The documentation's command, with only the host changed."""
+    """The command of the documentation works with another host."""
 
     IMAGE = (
         "/9j//gAQTGF2YzYxLjE5LjEwMQD/2wBDAAg+Pkk+SVVVVVVVVWRdZGhoaGRkZGRoaGhwcHCDg4NwcHBoaHBwfHyDg4+Tj4eHg4eTk5ubm7q6srLZ2eD/////xABZ"

@@ -29,6 +29,7 @@ from moondream_transports import (
     Timeouts,
     VirtualClock,
 )
+from moondream_transports.replay import play
 from sansio_moondream import (
     Completed,
     ConnectError,
@@ -460,6 +461,13 @@ class TestFragmentation:
         for size in (0, -1):
             with pytest.raises(ValueError, match="size of the chunks should be above 0"):
                 ReplayTransport([CUT], fragmentation=size)
+
+    def test_one_recording_by_itself(self) -> None:
+        player = play(CUT, 2.0, fragmentation=60)
+        assert player.wait(None) == 0.25
+        assert player.head()[0] == 200
+        played = [(player.wait(None), player.read()) for _ in range(4)]
+        assert played == [(3.5, BODY[:60]), (0.0, BODY[60:120]), (4.0, BODY[120:]), (0.0, b"")]
 
     def test_at_random_the_same_seed_gives_the_same_run_to_the_byte(self) -> None:
         long = recorded((1, BODY * 1000), (1, BODY * 1000))

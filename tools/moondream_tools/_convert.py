@@ -1,11 +1,11 @@
 """Convert recordings to the form that a client asks for: streamed or whole, in a dialect.
 
-1. A recording in that form stays as it is, byte for byte, unless a dialect is given.
+1. A recording in that form is not changed by a byte, unless a dialect is given.
 2. Otherwise it is decoded as far as possible, and encoded again. Times are kept: an event comes at
    the time of its last byte, and a whole answer at the time of the end of the stream.
 3. The ending is kept too. A stream that broke becomes, as a whole answer, a connection that closes
-   without one. An error inside a stream becomes an error as JSON. An error in place of an answer
-   stays as it is, with any status.
+   without one. An error inside a stream becomes an error as JSON. An error in place of an answer is
+   not changed, with any status.
 4. If the client left after a complete answer, the ending becomes a proper end.
 """
 

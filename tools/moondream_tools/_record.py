@@ -1,8 +1,8 @@
 """A recording proxy: how `moondream-stream record` answers.
 
-1. A request goes on to the server with its path, and the response comes back chunk by chunk, as
-   received. We remove headers for a single connection in both directions, and the codings that
-   cannot be recorded from what a client accepts.
+1. A request is forwarded with its path. The response is forwarded chunk by chunk, as received. We
+   remove headers for a single connection in both directions. From the codings that a client
+   accepts, we remove those that cannot be recorded.
 2. An exchange that breaks on one side breaks on the other. If the client leaves, the connection to
    the server is closed at once. If the connection to the server ends early or is reset, so is the
    client's. If there is no connection at all, the answer is 502.
