@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Make the recordings that ship with the command line from captured responses: python
-tools/make_recordings.py
+"""Make the recordings of the command line from captured responses: python tools/make_recordings.py
 
-The captured responses (tests/data/traces) have the servers' own framing, field names and pauses,
-and made-up texts. Here the HTTP framing is taken off, the pauses are stretched to a pace that one
-can watch, and texts that are long for the sake of strange characters are cut before those. The
-outline is bent to that of the moon in the picture, number by number. What the server says of itself
-in its last message is changed to fit."""
+The captured responses (tests/data/traces) have the framing, the field names and the pauses of the
+servers, and made-up texts. We remove the HTTP framing, and stretch the pauses so that a person can
+follow. Texts end before their test characters. The outline gets the coordinates of the moon in the
+picture, number by number. The metadata of the last message is changed to fit.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +37,8 @@ RECORDINGS = ROOT / "tools" / "moondream_tools" / "recordings"
 MOON = encode_image((RECORDINGS / "moon.png").read_bytes())
 ENDPOINT = Endpoint(headers={"User-Agent": "sansio-moondream"})
 
-# The moon in moon.png, in pixels: a disc without another disc. Each is x and y of its centre, and
-# its radius.
+# The moon in moon.png is a disc without another disc. Each has x and y of its centre and a radius,
+# in pixels.
 MOON_SIZE = 96
 DISC, SHADOW = (48.1, 46.1, 36.1), (66.9, 35.2, 33.5)
 
@@ -47,7 +46,7 @@ Timed = list[tuple[float, bytes]]  # seconds since the request, and a chunk of t
 
 
 def read_trace(name: str) -> tuple[int, list[tuple[bytes, bytes]], Timed]:
-    """Status, headers, and the chunks of the body with the times at which they came."""
+    """Return the status, the headers, and the chunks of the body with their times."""
     trace = json.loads((TRACES / f"{name}.json").read_text())
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method="POST", target="/", headers=[("host", "localhost")]))
@@ -67,8 +66,8 @@ def read_trace(name: str) -> tuple[int, list[tuple[bytes, bytes]], Timed]:
     return response.status_code, list(response.headers), chunks
 
 
-def cut_text(chunks: Timed, after: str, last: str) -> Timed:
-    """End a text behind the chunk `after`, with an end-of-stream message that carries `last`."""
+def shorten_text(chunks: Timed, after: str, last: str) -> Timed:
+    """End a text after the chunk `after`, with an end-of-stream message that has `last`."""
     messages = [json.loads(chunk.removeprefix(b"data: ")) for _, chunk in chunks]
     count = 1 + [message["chunk"] for message in messages].index(after)
     end = messages[-1] | {"chunk": last}
@@ -79,16 +78,17 @@ def cut_text(chunks: Timed, after: str, last: str) -> Timed:
 
 
 def around_the_moon(share: float) -> tuple[float, float]:
-    """A point of the moon's outline, in fractions of the picture; from one horn along the disc to
-    the other, and back along the shadow.
+    """Return a point of the moon's outline, in fractions of the picture.
+
+    The outline goes from one horn along the disc to the other horn, and back along the shadow.
+    `share` is the position on this way, from 0 to 1.
     """
     (x, y, r), (sx, sy, sr) = DISC, SHADOW
     between = math.dist((x, y), (sx, sy))
     towards = math.atan2(sy - y, sx - x)
-    wide = math.acos(
-        (between**2 + r**2 - sr**2) / (2 * between * r)
-    )  # from the line between the centres to a horn, seen from the disc
-    narrow = math.acos((between**2 + sr**2 - r**2) / (2 * between * sr))  # and from the shadow
+    # The angles between the line of the centres and a horn, at the disc and at the shadow.
+    wide = math.acos((between**2 + r**2 - sr**2) / (2 * between * r))
+    narrow = math.acos((between**2 + sr**2 - r**2) / (2 * between * sr))
     if share < 0.6:
         angle, radius = towards + wide + (math.tau - 2 * wide) * share / 0.6, r
     else:
@@ -102,8 +102,13 @@ def around_the_moon(share: float) -> tuple[float, float]:
 
 
 def bend(path: str, box: dict[str, float], decimals: int, number: str) -> str:
-    """The same path command by command and number by number, but around the moon; `number` is how
-    one is formatted.
+    """Return a path with the same commands, with coordinates around the moon.
+
+    Args:
+        path: the captured path.
+        box: the box that the coordinates are relative to.
+        decimals: of the coordinates.
+        number: the format of a coordinate.
     """
     coordinates = re.findall(r"[0-9.]+", path)
     count = len(coordinates) // 2
@@ -120,7 +125,7 @@ def bend(path: str, box: dict[str, float], decimals: int, number: str) -> str:
 
 
 def fit_to_the_moon(chunks: Timed) -> Timed:
-    """A segmentation in the same chunks, with the outline of the moon in the picture."""
+    """Return a segmentation in the same chunks, with the outline of the moon in the picture."""
     messages = [json.loads(chunk.removeprefix(b"data: ")) for _, chunk in chunks]
     first, *deltas, last = messages
     edges = [around_the_moon(i / 1000) for i in range(1001)]
@@ -141,8 +146,9 @@ def fit_to_the_moon(chunks: Timed) -> Timed:
 
 
 def slow_down(chunks: Timed, seconds: float) -> Timed:
-    """Stretch the times so that the last chunk comes after `seconds`, and what the last message
-    says of time accordingly.
+    """Stretch the times so that the last chunk comes after `seconds`.
+
+    The times in the metadata of the last message are stretched too.
     """
     factor = seconds / chunks[-1][0]
     *before, (end, last) = [(when * factor, chunk) for when, chunk in chunks]
@@ -154,7 +160,7 @@ def slow_down(chunks: Timed, seconds: float) -> Timed:
         name: round(value * share, 1) if name.endswith("_ms") else value
         for name, value in metrics.items()
     }
-    compact = None if prefix else (",", ":")  # as the server writes each of them
+    compact = None if prefix else (",", ":")  # as the server writes streams and whole answers
     return [
         *before,
         (
@@ -181,7 +187,7 @@ def recording(
 
 
 def make() -> dict[str, Recording]:
-    """All recordings, by the name of their file."""
+    """Return all recordings, by the names of their files."""
     made: dict[str, Recording] = {}
     streamed: list[tuple[str, Request[Any], float, tuple[str, str] | None]] = [
         (
@@ -200,10 +206,10 @@ def make() -> dict[str, Recording]:
         ("detect-whole", DetectRequest(image=MOON, object="moon"), 0.4, None),
         ("point-whole", PointRequest(image=MOON, object="moon"), 0.4, None),
     ]
-    for name, request, seconds, cut in streamed:
+    for name, request, seconds, ending in streamed:
         status_code, headers, chunks = read_trace(f"engine-{name}")
-        if cut is not None:
-            chunks = cut_text(chunks, *cut)
+        if ending is not None:
+            chunks = shorten_text(chunks, *ending)
         if name == "segment":
             chunks = fit_to_the_moon(chunks)
         made[request.skill] = recording(request, status_code, headers, slow_down(chunks, seconds))

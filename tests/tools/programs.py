@@ -1,6 +1,4 @@
-"""The servers of the command line, run as programs: their address is on the first line, and they
-stop on a signal.
-"""
+"""Run the servers of the command line as programs."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class Program:
@@ -54,26 +52,26 @@ class Program:
         return int(self.origin.rpartition(":")[2])
 
     def wait_for_line(self, *words: str, after: int = 0) -> str:
-        """The first line of the log, after so many, that has these words in it; waits for it."""
+        """Wait for a line of the log, after the first `after`, that contains all `words`."""
         with self._changed:
             found = self._changed.wait_for(
                 lambda: [
                     line for line in self.lines[after:] if all(word in line for word in words)
                 ],
-                PATIENCE,
+                TIMEOUT,
             )
         assert found, (words, self.lines)
         return found[0]
 
     def stopped(self, how: int = signal.SIGTERM) -> tuple[int, str]:
-        """Stop it by a signal; its exit status and its log."""
+        """Stop the program by a signal. Returns its exit status and its log."""
         self.process.send_signal(how)
         return self.ended()
 
     def ended(self) -> tuple[int, str]:
-        """Wait until it ends by itself; its exit status and its log. May repeat."""
-        status = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        """Wait for the end of the program. Returns its exit status and its log."""
+        status = self.process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
@@ -89,9 +87,9 @@ class Program:
 
 @contextmanager
 def running(*arguments: object, **environment: str) -> Iterator[Program]:
-    """Run it while the block lasts.
+    """Run a program inside a block.
 
-    It has to stop cleanly, with nothing on standard error but its log.
+    It must stop properly, with nothing but its log on standard error.
     """
     program = Program(arguments, environment)
     try:
@@ -104,7 +102,7 @@ def running(*arguments: object, **environment: str) -> Iterator[Program]:
 
 
 def write(folder: Path, name: str, data: bytes) -> Path:
-    """A file in a folder."""
+    """Write a file to a folder. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
     return folder

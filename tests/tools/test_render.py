@@ -1,6 +1,6 @@
 """How a chat is shown: the command line asks for none, but shows whatever event comes.
 
-The other skills are in test_cli.py.
+The other skills are in `test_cli_replay.py`.
 """
 
 from __future__ import annotations

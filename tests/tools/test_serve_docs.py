@@ -53,7 +53,7 @@ SILENT = "and no error"
 
 
 def fault_table() -> str:
-    """What `serve --help` says of faults."""
+    """Return the faults of `serve --help` as rows of a table."""
     with redirect_stdout(io.StringIO()) as shown:
         main(["serve", "--help"])
     return "".join(
@@ -73,17 +73,17 @@ def outcome(seen: Seen) -> str:
 
 
 def client_table(url: str) -> str:
-    """Every fault by every client, measured now."""
+    """Return what each client makes of each fault, measured now."""
     clients: dict[str, Witness] = {
         f"official Python {version('moondream')}": official_python,
         "official Node 0.2.0": official_node,
         "this project": ours,
     }
     calls = [f"{CALL} | {fault}" for fault in FAULTS]
-    told = [witness(url, calls) for witness in clients.values()]
+    seen = [witness(url, calls) for witness in clients.values()]
     rows = [["fault", *clients], ["---"] * (len(clients) + 1)]
     rows += [
-        [f"`{fault}`", *(outcome(one[call]) for one in told)]
+        [f"`{fault}`", *(outcome(one[call]) for one in seen)]
         for fault, call in zip(FAULTS, calls, strict=True)
     ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
@@ -96,9 +96,7 @@ def page_with(begin: str, end: str, new: str) -> str:
 
 
 def with_fault_table() -> str:
-    """The page; its table's first two lines stand before the mark, so that they are where the eye
-    looks for them.
-    """
+    """Return the page with the table of faults."""
     head = "| fault | what happens |\n| --- | --- |\n"
     text = PAGE.read_text()
     before, _, rest = text.partition(head)
@@ -114,7 +112,7 @@ def with_client_table(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Program]:
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         yield program
 
 
@@ -183,7 +181,7 @@ def test_the_python_sample(serve: Program, image: Path) -> None:
 
 
 def node(code: str, image: Path, serve: Program) -> subprocess.CompletedProcess[str]:
-    """Run as a program that lies beside the package."""
+    """Run a program of Node, with the official package."""
     code = code.replace("localhost:2020", f"127.0.0.1:{serve.port}").replace("moon.jpg", str(image))
     command = [need_node(), "--input-type=module", "-e", code]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=NODE)
@@ -196,7 +194,7 @@ def test_the_node_sample(serve: Program, image: Path) -> None:
 
 
 def test_the_samples_that_cannot_run(serve: Program, image: Path) -> None:
-    """Not here, nor anywhere: the reason is in their own packages."""
+    """The official packages cannot run these samples on any server."""
     segment = """
         import { vl } from 'moondream';
         import fs from 'fs';
@@ -208,8 +206,8 @@ def test_the_samples_that_cannot_run(serve: Program, image: Path) -> None:
     ran = node(segment, image, serve)
     assert "stream is not async iterable" in ran.stderr
     assert "stream is not async iterable" in PAGE.read_text()
-    told = official_python(serve.url, ["query"])["query"]
-    assert "request_id" not in told.result
+    answers = official_python(serve.url, ["query"])["query"]
+    assert "request_id" not in answers.result
     assert ours(serve.url, ["query"])["query"].result.metadata.request_id
 
 
@@ -227,7 +225,7 @@ def test_the_commands_of_both_servers(serve: Program, tmp_path: Path) -> None:
     with running(*record) as proxy:
         assert text_of(proxy) == text_of(serve)
     assert [path.name for path in (tmp_path / "recordings").iterdir()] == ["001-query.jsonl"]
-    with running(again[0], tmp_path / again[1], "--pace", "max") as server:
+    with running(again[0], tmp_path / again[1], "--speed", "max") as server:
         assert text_of(server) == text_of(serve)
     assert blocks("sh", "moondream-stream serve\n")
 
@@ -244,5 +242,5 @@ def test_the_options_are_those_of_the_program(capsys: pytest.CaptureFixture[str]
 
 if __name__ == "__main__":
     PAGE.write_text(with_fault_table())
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         PAGE.write_text(with_client_table(program.url))

@@ -34,7 +34,7 @@ WITNESSES = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Program]:
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         yield program
 
 
@@ -43,21 +43,21 @@ def server(request: pytest.FixtureRequest, serve: Program) -> Iterator[Program]:
     if request.param == "as recorded":
         yield serve
         return
-    with running("serve", "--pace", "max", "--dialect", request.param) as program:
+    with running("serve", "--speed", "max", "--dialect", request.param) as program:
         yield program
 
 
 def check(witness: Witness, url: str) -> None:
-    """Every call gives what ours gives."""
-    told, expected = witness(url, CALLS), ours(url)
+    """Each call must return the same as our client."""
+    got, expected = witness(url, CALLS), ours(url)
     for call in CALLS:
-        seen, right = told[call], expected[call]
+        seen, right = got[call], expected[call]
         assert seen.error is None, (call, seen)
         if call in STREAMED:
             assert seen.text == "".join(right.chunks or []) != "", call
         else:
             check_whole(seen, asdict(right.result))
-    *_, last = told["segment, streamed"].chunks or []
+    *_, last = got["segment, streamed"].chunks or []
     assert (last["path"], last["completed"]) == (expected["segment, streamed"].result.path, True)
 
 
@@ -82,10 +82,8 @@ def test_against_serve(witness: Witness, server: Program) -> None:
 
 @pytest.mark.slow
 def test_in_chunks_of_a_byte() -> None:
-    """Not the Node client: it decodes each chunk for itself, so that a character which TCP cuts
-    becomes U+FFFD.
-    """
-    with running("serve", "--pace", "max", "--cut", "1") as server:
+    """The Node client decodes each chunk by itself, so this test leaves it out."""
+    with running("serve", "--speed", "max", "--fragmentation", "1") as server:
         check(official_python, server.url)
 
 
@@ -108,13 +106,13 @@ def test_through_record(witness: Witness, serve: Program, tmp_path: Path) -> Non
     }
     assert len(agents) == 2
     # And what was recorded of the official client serves it again.
-    with running("serve", tmp_path, "--pace", "max", "--match", "exact") as again:
+    with running("serve", tmp_path, "--speed", "max", "--match", "exact") as again:
         check(witness, again.url)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not there")
 class TestCurl:
-    """The documentation's command, with only the host changed."""
+    """The command of the documentation works with another host."""
 
     IMAGE = (
         "/9j//gAQTGF2YzYxLjE5LjEwMQD/2wBDAAg+Pkk+SVVVVVVVVWRdZGhoaGRkZGRoaGhwcHCDg4NwcHBoaHBwfHyDg4+Tj4eHg4eTk5ubm7q6srLZ2eD/////xABZ"

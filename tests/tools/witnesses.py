@@ -45,7 +45,7 @@ _QUESTION = "What is in this image?"
 
 @dataclass
 class Seen:
-    """What came of one call."""
+    """The outcome of one call."""
 
     chunks: list[Any] | None = None
     result: Any = None
@@ -53,7 +53,7 @@ class Seen:
 
     @property
     def text(self) -> str:
-        """All text that a stream gave out."""
+        """The text of a stream."""
         return "".join(
             str(chunk.get("chunk", "") if isinstance(chunk, dict) else chunk)
             for chunk in self.chunks or []
@@ -102,7 +102,7 @@ for asked in calls:
 
 
 def official_python(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
-    """`moondream` from PyPI, as a program."""
+    """Run `moondream` from PyPI as a program."""
     pytest.importorskip(
         "moondream",
         reason="the official Python client is installed by `make`",
@@ -112,12 +112,12 @@ def official_python(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Se
 
 
 def official_node(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
-    """`moondream` from npm, as a program."""
+    """Run `moondream` from npm as a program."""
     return _run([need_node(), str(NODE / "witness.mjs")], endpoint, calls)
 
 
 def need_node() -> str:
-    """The path of node, if the official client is installed for it; else the test is skipped."""
+    """Return the path of node. Without the official client for it, skip the test."""
     node = shutil.which("node")
     if (
         node is None or not (NODE / "node_modules" / ".stamp").exists()
@@ -127,15 +127,15 @@ def need_node() -> str:
 
 
 def ours(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
-    """This project's client, for comparison: its results as the official clients have them."""
-    told: dict[str, Seen] = {}
+    """Run our client. Its results have the form of the official clients'."""
+    answers: dict[str, Seen] = {}
     for asked in calls:
         call, _, fault = asked.partition(" | ")
         headers = {"X-Moondream-Fault": fault} if fault else {}
-        told[asked] = _ask(
+        answers[asked] = _ask(
             Client(UrllibTransport(proxies={}), Endpoint(endpoint, headers=headers)), call
         )
-    return told
+    return answers
 
 
 def _ask(client: Client, call: str) -> Seen:
@@ -174,6 +174,6 @@ def _run(command: list[str], endpoint: str, calls: Sequence[str]) -> dict[str, S
         env=environment,
     )
     assert ran.returncode == 0, ran.stderr
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert [one["call"] for one in told] == list(calls)
-    return {one["call"]: Seen(one.get("chunks"), one.get("result"), one["error"]) for one in told}
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [one["call"] for one in lines] == list(calls)
+    return {one["call"]: Seen(one.get("chunks"), one.get("result"), one["error"]) for one in lines}

@@ -18,7 +18,7 @@ from moondream_transports.conformance._fault_server import (
     head,
 )
 from tests.helpers import END, PIXEL, delta, record
-from tests.tools.programs import PATIENCE, running
+from tests.tools.programs import TIMEOUT, running
 
 DAMAGED = "A moon \ufffd\ufffd over"
 RIGHT = "A moon 🌙 over"
@@ -50,7 +50,7 @@ def redirected(tmp_path: Path, *rest: bytes) -> tuple[bytes, bytes]:
         assert process.stdout is not None
         early = process.stdout.read(len("A moon "))
         server.saw_event()
-        late, _ = process.communicate(timeout=PATIENCE)
+        late, _ = process.communicate(timeout=TIMEOUT)
     assert early is not None
     return early, late
 
@@ -87,8 +87,8 @@ def test_redirected_text_is_all_there(tmp_path: Path, rest: tuple[bytes, ...]) -
 )
 def test_http2_preface_is_logged_as_a_wrong_host() -> None:
     """Number 26."""
-    with running("serve", "--pace", "max") as server:
-        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as sock:
+    with running("serve", "--speed", "max") as server:
+        with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as sock:
             sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
             while sock.recv(65536):
                 pass

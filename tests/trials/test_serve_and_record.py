@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Program]:
-    with running("serve", "--pace", "max") as program:
+    with running("serve", "--speed", "max") as program:
         yield program
 
 

@@ -1,3 +1,3 @@
-"""Programs for people: the command line `moondream-stream`, see `moondream_tools.cli`."""
+"""Programs of this project: the command line `moondream-stream`. See `moondream_tools.cli`."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""The arguments of the command line, and what they ask for."""
+"""The arguments of the command line, and the request and the client that they describe."""
 
 from __future__ import annotations
 
@@ -29,28 +29,29 @@ from ._server_commands import add_server_commands, typed
 
 PROGRAM = "moondream-stream"
 _EPILOG = """\
-The key is read from MOONDREAM_API_KEY. IMAGE is a file, or - for standard input. The answer goes to standard output, all else to
-standard error; control characters in it are spelled out (--json has it exactly).
+The key is read from MOONDREAM_API_KEY. IMAGE is a file, or - for standard input. The answer goes
+to standard output, everything else to standard error. Control characters of the answer are shown
+as escapes; --json has the exact text.
 
-exit status: 0 whole answer, 2 wrong usage, 3 refused by the server, 4 incomplete (what arrived is shown), 5 no answer at all
-(unreachable, or silent), 130 interrupted
+exit status: 0 complete answer, 2 wrong usage, 3 refused by the server, 4 incomplete answer (what
+arrived is shown), 5 no answer (unreachable, or silent), 130 interrupted
 """
 _TIMEOUTS = {
-    "connect": "until the connection stands",
-    "first-event": "from then until the first event",
-    "idle": "without a single byte, after that",
-    "total": "for all of it",
+    "connect": "for the connection",
+    "first-event": "after that for the first event",
+    "idle": "after that for each next byte",
+    "total": "in total",
 }
 
 
 class UsageError(Exception):
-    """What was asked for cannot be tried; says what to do."""
+    """The arguments cannot be used. The message says what to do."""
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         PROGRAM,
-        description="Ask Moondream about a picture, and see the answer while it is made. Unofficial.",
+        description="Ask Moondream about a picture, and see the answer as it arrives. Unofficial.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,44 +61,44 @@ def make_parser() -> argparse.ArgumentParser:
     query = _add_skill(skills, "query", "ask a question about a picture")
     query.add_argument("question", nargs="?", metavar="QUESTION", help="the question")
     query.add_argument(
-        "--question", dest="question_option", metavar="QUESTION", help="the same, by name"
+        "--question", dest="question_option", metavar="QUESTION", help="the question, as an option"
     )
     query.add_argument(
         "--reasoning",
         action="store_true",
         default=None,
-        help="ask for the way to the answer (the cloud: with --no-stream)",
+        help="ask for the reasoning too (the cloud needs --no-stream)",
     )
     caption = _add_skill(skills, "caption", "describe a picture")
     caption.add_argument(
-        "--length", choices=["short", "normal", "long"], help="how long the description is to be"
+        "--length", choices=["short", "normal", "long"], help="the length of the description"
     )
     for skill, about in (
-        ("segment", "outline an object, named in words"),
+        ("segment", "outline an object that you describe"),
         ("detect", "find the boxes of all objects of a kind"),
         ("point", "find the centres of all objects of a kind"),
     ):
         _add_skill(skills, skill, about).add_argument(
-            "object", metavar="OBJECT", help="what to look for, in words"
+            "object", metavar="OBJECT", help="a description of the object"
         )
 
     demo = skills.add_parser(
         "demo",
-        help="play recorded answers; needs no server",
-        description="Play recorded answers; needs no server.",
+        help="play recorded answers, without a server",
+        description="Play recorded answers, without a server.",
     )
     _add_speed(demo)
     demo.add_argument(
         "--overlay",
         metavar="FILE",
-        help="draw the segmentation on its picture, as a PNG (needs Pillow, which comes with [cli])",
+        help="draw the segmentation on its picture, as a PNG (needs Pillow from [cli])",
     )
     add_server_commands(skills)
     return parser
 
 
 def make_request(arguments: argparse.Namespace) -> Request[Any]:
-    """The request that the arguments describe. Raises UsageError, ValueError, OSError."""
+    """Return the request of the arguments. Raises UsageError, ValueError or OSError."""
     about: dict[str, Any] = {
         "image": read_image(arguments.image),
         "model": arguments.model,
@@ -107,7 +108,7 @@ def make_request(arguments: argparse.Namespace) -> Request[Any]:
         case "query":
             if (arguments.question is None) == (arguments.question_option is None):
                 raise UsageError(
-                    "say what to ask, once: as the argument behind the image, or with --question"
+                    "give the question once: as the argument after the image, or with --question"
                 )
             return QueryRequest(
                 question=arguments.question or arguments.question_option or "",
@@ -125,11 +126,12 @@ def make_request(arguments: argparse.Namespace) -> Request[Any]:
 
 
 def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
-    """The client that the arguments describe. Raises UsageError, ValueError, OSError."""
+    """Return the client of the arguments. Raises UsageError, ValueError or OSError."""
     if not (arguments.replay or arguments.endpoint or api_key):
         raise UsageError(
-            "no server to ask. Set MOONDREAM_API_KEY for the service in the cloud, name a server of your own with --endpoint "
-            "http://localhost:2020/v1, or play a recording with --replay FILE. To see how it looks: moondream-stream demo"
+            "no server to ask. Set MOONDREAM_API_KEY for the cloud service, give the address of "
+            "your own server with --endpoint http://localhost:2020/v1, or play a recording with "
+            "--replay FILE. For a first look: moondream-stream demo"
         )
     transport: Transport
     if arguments.replay:
@@ -157,9 +159,10 @@ def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
 
 
 def read_image(name: str) -> EncodedImage:
-    """A picture from a file or standard input.
+    """Read a picture from a file or from standard input.
 
-    What the service does not take as it is becomes a JPEG, by Pillow.
+    Pillow converts a format that the service does not accept to JPEG. Raises UsageError, ValueError
+    or OSError.
     """
     data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     try:
@@ -185,12 +188,12 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
     server.add_argument(
         "--endpoint",
         metavar="URL",
-        help="the server's address, up to and without the skill (default: the cloud's)",
+        help="the server's address, without the name of the skill (default: the cloud's)",
     )
     server.add_argument(
         "--allow-insecure-key",
         action="store_true",
-        help="send the key over plain http, for anybody on the way to read",
+        help="send the key over plain http, where others on the network can read it",
     )
     server.add_argument(
         "--replay", metavar="FILE", help="play a recording instead of asking a server"
@@ -204,30 +207,34 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
             help=f"how long to wait {meaning}",
         )
     answer = parser.add_argument_group("answer")
+    answer.add_argument("--json", action="store_true", help="print each event as a line of JSON")
     answer.add_argument(
-        "--json", action="store_true", help="one JSON object for each event, a line each"
+        "--no-stream", action="store_true", help="ask for an answer that is not streamed"
     )
-    answer.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
     answer.add_argument("--model", help="a model or finetune (moondream3-preview/FINETUNE@STEP)")
     answer.add_argument(
         "--temperature",
         type=float,
         metavar="NUMBER",
-        help="how much chance there is in the choice of words, from 0",
+        help="randomness in the choice of words, from 0",
     )
     answer.add_argument(
         "--top-p",
         type=float,
         metavar="NUMBER",
-        help="choose from the likeliest words of this share, up to 1",
+        help="choose from the most likely words up to this share, at most 1",
     )
-    answer.add_argument("--max-tokens", type=int, metavar="COUNT", help="cut the answer off there")
-    answer.add_argument("--max-objects", type=int, metavar="COUNT", help="find no more than that")
+    answer.add_argument(
+        "--max-tokens", type=int, metavar="COUNT", help="the maximum length of the answer"
+    )
+    answer.add_argument(
+        "--max-objects", type=int, metavar="COUNT", help="the maximum number of objects"
+    )
     return parser
 
 
 def _add_speed(parser: Any) -> None:
-    about = "play a recording N times as fast as it was, or as fast as it goes (max)"
+    about = "play recordings N times as fast as recorded, or at once (max)"
     parser.add_argument("--speed", type=typed(parse_speed), default=1.0, metavar="N", help=about)
 
 

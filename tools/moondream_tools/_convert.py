@@ -1,22 +1,20 @@
-"""Recordings as a client asked for them: streamed or whole, in a dialect, in other chunks.
-Recordings in, recordings out.
+"""Convert recordings to the form that a client asks for: streamed or whole, in a dialect.
 
-1. What was recorded in the form that is asked for is left as it is, byte for byte, unless a dialect
-   is named.
-2. Else it is decoded, as far as it goes, and encoded again. Times are kept: an event comes when its
-   last byte came, and a whole answer when the stream would have ended.
-3. How a recording ends is kept too. A stream that was cut is, as a whole answer, a connection that
-   closes without one; an error that came inside a stream is an error's JSON. Errors in place of an
-   answer, whatever their status, are left as they are.
-4. Where a client left, but only when the answer was whole, the answer ends well: whatever the
-client did not wait for is not missed."""
+1. A recording in that form is not changed by a byte, unless a dialect is given.
+2. Otherwise it is decoded as far as possible, and encoded again. Times are kept: an event comes at
+   the time of its last byte, and a whole answer at the time of the end of the stream.
+3. The ending is kept too. A stream that broke becomes, as a whole answer, a connection that closes
+   without one. An error inside a stream becomes an error as JSON. An error in place of an answer is
+   not changed, with any status.
+4. If the client left after a complete answer, the ending becomes a proper end.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import accumulate
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -44,88 +42,78 @@ from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Recording, endi
 from ._refusals import JSON
 
 EVENT_STREAM = "text/event-stream"
-_ABOUT_THE_BODY = frozenset({"content-type", "content-length", "content-encoding"})
+_BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"})
 
 
-def retell(recording: Recording, *, skill: str, stream: bool, dialect: Dialect | None) -> Recording:
-    """The recording of an answer of that skill, streamed or whole, and in the dialect if one is
-    named.
+def convert(
+    recording: Recording, *, skill: str, stream: bool, dialect: Dialect | None
+) -> Recording:
+    """Return the recording of an answer of `skill`, streamed or whole.
+
+    Args:
+        recording: of an answer.
+        skill: decides how the answer is decoded.
+        stream: True for a stream, False for a whole answer.
+        dialect: of the new recording. None keeps a recording that is in the right form.
     """
     status_code = recording.header.status_code
     if status_code is None or status_code >= 300:
         return recording
     if recording.ending.fault == LEFT:
-        recording = _with_its_end(recording, skill)
-    if dialect is None and stream in (is_stream(recording), _asked_to_stream(recording)):
+        recording = _with_proper_end(recording, skill)
+    if dialect is None and stream in (is_stream(recording), _asks_for_stream(recording)):
         return recording
-    told = _Told(recording, _request(skill))
-    if told.is_refusal:
+    decoded = _Decoded(recording, _request(skill))
+    if decoded.is_refusal:
         return recording
     dialect = dialect or Dialect.ENGINE
-    return told.streamed(dialect) if stream else told.whole(dialect)
+    return decoded.streamed(dialect) if stream else decoded.whole(dialect)
 
 
 def is_stream(recording: Recording) -> bool:
-    """Whether it is an event stream by its head."""
-    return (
-        Headers(recording.header.response_headers)
-        .get("content-type", "")
-        .lower()
-        .startswith(EVENT_STREAM)
-    )
-
-
-def _with_its_end(recording: Recording, skill: str) -> Recording:
-    """A recording that its client left: with a clean end if the answer was whole by then, else as
-    it is.
-    """
-    ended = replace(recording, ending=Ending(recording.ending.seconds))
-    return ended if _Told(ended, _request(skill)).is_whole else recording
-
-
-def _asked_to_stream(recording: Recording) -> bool:
-    """Whether the recorded request asked for a stream, which a server may still answer with JSON."""
-    body = recording.header.request_body
-    return isinstance(body, dict) and cast("dict[str, Any]", body).get("stream") is True
-
-
-def cut_into(recording: Recording, size: int) -> Recording:
-    """The same bytes in chunks of `size` bytes, which may come from several of the old ones; each
-    comes when its last byte came.
-    """
-    body = b"".join(chunk.data for chunk in recording.chunks)
-    came: list[float] = []  # when, for each byte
-    for now, chunk in zip(
-        accumulate(chunk.seconds for chunk in recording.chunks), recording.chunks, strict=True
-    ):
-        came += [now] * len(chunk.data)
-    chunks: list[Chunk] = []
-    before = 0.0
-    for start in range(0, len(body), size):
-        data = body[start : start + size]
-        now = came[start + len(data) - 1]
-        chunks.append(Chunk(max(now - before, 0.0), data))
-        before = now
-    return Recording(recording.header, tuple(chunks), recording.ending)
+    """Return whether the recorded head is that of an event stream."""
+    headers = Headers(recording.header.response_headers)
+    return headers.get("content-type", "").lower().startswith(EVENT_STREAM)
 
 
 def with_body(
     recording: Recording,
-    kind: str,
-    chunks: list[Chunk],
+    content_type: str,
+    chunks: Sequence[Chunk],
     ending: Ending,
     seconds: float | None = None,
 ) -> Recording:
-    """The recording with another body, and a head that fits it."""
-    kept = [field for field in recording.header.response_headers if field[0] not in _ABOUT_THE_BODY]
-    header = replace(recording.header, response_headers=(*kept, ("content-type", kind)))
+    """Return the recording with another body, and with headers that fit this body.
+
+    `seconds` is the new time of the head.
+    """
+    kept = [field for field in recording.header.response_headers if field[0] not in _BODY_HEADERS]
+    header = replace(recording.header, response_headers=(*kept, ("content-type", content_type)))
     if seconds is not None:
         header = replace(header, seconds=seconds)
     return Recording(header, tuple(chunks), ending)
 
 
-class _Told:
-    """What a recording says: the events of each chunk, and how they ended."""
+def without_head(recording: Recording, ending: Ending) -> Recording:
+    """Return the recording of an exchange that ended before the head of a response."""
+    header = replace(recording.header, status_code=None, response_headers=(), seconds=0.0)
+    return Recording(header, (), ending)
+
+
+def _with_proper_end(recording: Recording, skill: str) -> Recording:
+    """Return a recording that its client left with a proper end, if the answer was complete."""
+    ended = replace(recording, ending=Ending(recording.ending.seconds))
+    return ended if _Decoded(ended, _request(skill)).is_complete else recording
+
+
+def _asks_for_stream(recording: Recording) -> bool:
+    """Return whether the recorded request asks for a stream. The answer may still be JSON."""
+    body = recording.header.request_body
+    return isinstance(body, dict) and cast("dict[str, Any]", body).get("stream") is True
+
+
+class _Decoded:
+    """The content of a recording: the events of each chunk, and the result or the error."""
 
     def __init__(self, recording: Recording, request: Request[Any]) -> None:
         self._recording = recording
@@ -138,20 +126,20 @@ class _Told:
             )
             for chunk in recording.chunks:
                 stream.receive_data(chunk.data)
-                self._take(chunk.seconds, stream)
-            if (fault := ending_error(recording.ending)) is not None:
-                stream.receive_error(fault)
+                self._take_events(chunk.seconds, stream)
+            if (error := ending_error(recording.ending)) is not None:
+                stream.receive_error(error)
             else:
                 stream.receive_eof()
-            self._take(recording.ending.seconds, stream)
+            self._take_events(recording.ending.seconds, stream)
         except MoondreamError as error:
             self._error = error
         self._result = None if self._error is not None else stream.result()
-        self.is_whole = stream.state is State.COMPLETED
+        self.is_complete = stream.state is State.COMPLETED
 
     @property
     def is_refusal(self) -> bool:
-        """Whether it is an error as JSON, in a 200."""
+        """True for an error as JSON in a 200."""
         return isinstance(self._error, APIError) and not is_stream(self._recording)
 
     def streamed(self, dialect: Dialect) -> Recording:
@@ -165,55 +153,44 @@ class _Told:
         if isinstance(self._error, APIError):
             chunks.append(Chunk(waited, b"data: " + _error_body(self._error) + b"\n\n"))
             waited = 0.0
-        return with_body(
-            self._recording, f"{EVENT_STREAM}; charset=utf-8", chunks, self._ending(waited)
-        )
+        content_type = f"{EVENT_STREAM}; charset=utf-8"
+        return with_body(self._recording, content_type, chunks, self._ending(waited))
 
     def whole(self, dialect: Dialect) -> Recording:
         seconds = self._recording.header.seconds + sum(seconds for seconds, _ in self._events)
         if self._result is not None:
-            return with_body(
-                self._recording,
-                JSON,
-                [Chunk(0, encode_result(self._result, dialect))],
-                Ending(0),
-                seconds,
-            )
-        if isinstance(self._error, APIError):
-            return with_body(
-                self._recording, JSON, [Chunk(0, _error_body(self._error))], Ending(0), seconds
-            )
-        ending = self._ending(seconds)
-        cut = (
-            ending
-            if ending.fault != EOF
-            else Ending(seconds, "ConnectionLost", "the recorded stream has no end")
-        )
-        return Recording(
-            replace(self._recording.header, status_code=None, response_headers=(), seconds=0.0),
-            (),
-            cut,
-        )
+            body = encode_result(self._result, dialect)
+        elif isinstance(self._error, APIError):
+            body = _error_body(self._error)
+        else:
+            ending = self._ending(seconds)
+            if ending.fault == EOF:
+                ending = Ending(seconds, "ConnectionLost", "the recorded stream has no end")
+            return without_head(self._recording, ending)
+        return with_body(self._recording, JSON, [Chunk(0, body)], Ending(0), seconds)
 
-    def _take(self, seconds: float, stream: ResponseStream[Any]) -> None:
+    def _take_events(self, seconds: float, stream: ResponseStream[Any]) -> None:
         events: list[Event] = []
         self._events.append((seconds, events))
-        events.extend(stream.events())
+        events.extend(stream.events())  # those before an error are kept
 
-    def _ending(self, waited: float) -> Ending:
-        return replace(self._recording.ending, seconds=max(waited, 0.0))
+    def _ending(self, seconds: float) -> Ending:
+        return replace(self._recording.ending, seconds=max(seconds, 0.0))
 
 
 def _error_body(error: APIError) -> bytes:
-    about = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    return json.dumps({"error": about}).encode()
+    fields = {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
+    return json.dumps({"error": fields}).encode()
 
 
 @cache
 def _request(skill: str) -> Request[Any]:
-    """A request of that skill: answers are decoded by what was asked, and only the skill matters
-    there.
-    """
+    """Return a request of `skill`. Decoding depends on nothing else of the request."""
     moon = encode_image((files("moondream_tools") / "recordings" / "moon.png").read_bytes())
     requests: list[Request[Any]] = [
         QueryRequest(question="?"),

@@ -1,6 +1,4 @@
-"""The demo: the main job on recordings that ship with the program, through the client and the
-decoder that read a real server.
-"""
+"""The demo: the recordings of this program, through the client and the decoder for real servers."""
 
 from __future__ import annotations
 
@@ -31,11 +29,12 @@ from ._render import TextOutput
 from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line, safe
 
 _RECORDINGS = files("moondream_tools") / "recordings"
-# pixels a side; an outline has no size of its own, so it fits a picture that was made larger
+# In pixels a side. An outline has no size in pixels, so it fits the enlarged picture too.
 _OVERLAY_SIZE = 480
 _ABOUT = (
-    "Five answers, played from recordings that ship with this program. They are made up, in the service's format: no server, no "
-    "network, no key. What reads them is what would read a real server: the same client, the same decoder."
+    "Five answers, played from recordings of this program: no server, no network, no key. The "
+    "answers are made up, in the service's format. The client and the decoder are those for real "
+    "servers."
 )
 _NEXT = """\
 Next:  moondream-stream query photo.jpg "What is in this image?"
@@ -44,10 +43,14 @@ Next:  moondream-stream query photo.jpg "What is in this image?"
 
 
 def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> None:
-    """Play every recording, at `speed` times its pace, or at once (None). The segmentation is drawn
-    into the file `overlay`.
+    """Play every recording.
 
-    Raises UsageError where that cannot be.
+    Args:
+        out: shows the answers.
+        speed: how many times as fast as recorded, or None to play at once.
+        overlay: the name of a PNG file for the segmentation on its picture, or None.
+
+    Raises UsageError if the overlay cannot be drawn or written.
     """
     picture = (_RECORDINGS / "moon.png").read_bytes()
     moon = encode_image(picture)
@@ -64,11 +67,10 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
     ]
     client = Client(ReplayTransport(recordings, speed), Endpoint())
     out.line(fill(_ABOUT, out.width - 1))
-    for request, words in requests:
+    for request, arguments in requests:
         out.line()
-        out.line(
-            f"{out.styled('$', DIM)} {out.styled(f'moondream-stream {request.skill} moon.png {words}', BOLD)}"
-        )
+        command = f"moondream-stream {request.skill} moon.png {arguments}"
+        out.line(f"{out.styled('$', DIM)} {out.styled(command, BOLD)}")
         output = TextOutput(out, out, brief=True)
         with client.stream(request) as stream:
             for event in stream:
@@ -77,7 +79,7 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
             _show(result, out)
         if overlay is not None and isinstance(result, SegmentResult):
             _write_overlay(result, picture, overlay)
-            out.line(f"drawn on its picture in {safe(overlay)}")
+            out.line(f"drawn on the picture: {safe(overlay)}")
     out.line()
     out.line(_NEXT)
 
@@ -86,7 +88,7 @@ def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
     try:
         from PIL import Image, ImageOps
     except ImportError:
-        raise UsageError("drawing needs Pillow, which comes with sansio-moondream[cli]") from None
+        raise UsageError("drawing needs Pillow: pip install 'sansio-moondream[cli]'") from None
     with Image.open(io.BytesIO(picture)) as image:
         drawn = result.overlay(
             ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime"
@@ -98,7 +100,7 @@ def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
 
 
 def _show(result: Result, out: Terminal) -> None:
-    """The typed result, a field a line: shortened, but for what came beside the answer."""
+    """Show a result, one field a line. The metadata is complete, other fields are shortened."""
     lines = [f"{type(result).__name__}("]
     for name, value in asdict(result).items():
         if name == "metadata":

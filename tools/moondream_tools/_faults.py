@@ -1,8 +1,9 @@
-"""What `serve` can do to an answer on purpose: faults of servers and networks, and spellings that
-the standard allows.
+"""What `serve` can do to an answer: faults of servers and networks, and variants that the standard
+allows.
 
-A fault is named `KIND`; one that happens inside the body also `KIND@N`, for after N chunks of it
-(without: in its middle)."""
+A fault is written as `KIND`. One inside the body may be written as `KIND@N`: after N chunks of the
+recording. Without `@N` it is in the middle.
+"""
 
 from __future__ import annotations
 
@@ -15,49 +16,56 @@ from msgspec.structs import replace
 
 from sansio_moondream.recording import EOF, Chunk, Ending, Recording
 
-from ._convert import is_stream, with_body
+from ._convert import is_stream, with_body, without_head
 from ._refusals import JSON, error_fields
 
 _OUT_OF_MEMORY = "the model ran out of memory"
 
 FAULTS: dict[str, str] = {
-    "close": "the connection is closed, without the end that HTTP has for a body",
-    "reset": "the connection is reset, as by a machine that crashed",
+    "close": "the connection is closed before the end of the body",
+    "reset": "the connection is reset (RST), as by a machine that crashed",
     "stall": "nothing more comes, and the connection stays open",
-    "truncate": "the body ends as HTTP says it should, without an end-of-stream message",
-    "garbage": "what comes next is no HTTP",
-    "no-head": "the connection is closed before the head of an answer",
+    "truncate": "the body ends properly, but without an end-of-stream message",
+    "garbage": "the next bytes are not HTTP",
+    "no-head": "the connection is closed before the head of the answer",
     "error": "an error message comes inside the stream",
     "json-error": "the answer is 200 with an error as JSON",
-    "400 to 599": "the answer has that status, and an error as JSON; with 429 and 503 goes Retry-After",
-    "keep-alive": "an event without data comes: no fault by the standard, as are all that follow",
-    "no-space": "no space stands after `data:`",
+    "400 to 599": (
+        "the answer has that status, and an error as JSON; 429 and 503 come with Retry-After"
+    ),
+    "keep-alive": "a record without data comes; this and all that follow are valid",
+    "no-space": "no space follows `data:`",
     "cr": "lines end in CR",
     "bom": "the stream begins with a byte order mark",
-    "gzip": "the body is compressed, each chunk for itself",
+    "gzip": "the body is compressed, and flushed after each chunk",
 }
 
 
-_MAX_DIGITS = 12  # int() refuses thousands of them in words of its own
+_MAX_DIGITS = 12  # int() has a limit and a message of its own for thousands of digits
 
 
 class HTTPFault(Struct, frozen=True):
-    """One of FAULTS, or a status code. Make one of text with `parse`."""
+    """A fault of an answer.
+
+    Attributes:
+        kind: one of FAULTS, or a status code.
+        after: number of chunks before a fault inside the body, or None for the middle.
+    """
 
     kind: str
     after: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> HTTPFault:
-        """Raises ValueError."""
+        """Read a fault from a text. Raises ValueError."""
         kind, at, count = text.strip().partition("@")
         if at and not (count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS):
             raise ValueError(
-                f"behind the @ of a fault should be a number of chunks, not {count[:20]!r}"
+                f"the @ of a fault should be followed by a number of chunks, not {count[:20]!r}"
             )
         if at and kind not in _INSIDE:
             raise ValueError(
-                f"only {', '.join(_INSIDE)} happen after a number of chunks, and not {kind[:20]!r}"
+                f"only {', '.join(_INSIDE)} can have a number of chunks, not {kind[:20]!r}"
             )
         if kind not in FAULTS and not (
             len(kind) == 3 and kind.isascii() and kind.isdigit() and 400 <= int(kind) <= 599
@@ -65,18 +73,19 @@ class HTTPFault(Struct, frozen=True):
             raise ValueError(f"a fault should be one of {', '.join(FAULTS)}, not {kind[:20]!r}")
         return cls(kind, int(count) if at else None)
 
-    def applied(self, recording: Recording) -> Recording:
-        """The recording with this fault in it."""
+    def apply(self, recording: Recording) -> Recording:
+        """Return the recording with this fault in it."""
         if self.kind.isdigit():
             return _status(recording, int(self.kind))
         if self.kind in _INSIDE:
             return _INSIDE[self.kind](recording, _first(recording, self.after))
-        if self.kind in _SPELLINGS and not (is_stream(recording) and recording.chunks):
+        if self.kind in _VARIANTS and not (is_stream(recording) and recording.chunks):
             return recording
-        return (_OF_ALL | _SPELLINGS)[self.kind](recording)
+        return (_WHOLE | _VARIANTS)[self.kind](recording)
 
 
 def _first(recording: Recording, after: int | None) -> tuple[Chunk, ...]:
+    """Return the chunks before a fault: `after` of them, or half of them."""
     chunks = recording.chunks
     if after is not None:
         return chunks[:after]
@@ -85,7 +94,7 @@ def _first(recording: Recording, after: int | None) -> tuple[Chunk, ...]:
     return chunks[: len(chunks) // 2]
 
 
-def _ended(fault: str, message: str = "") -> Callable[[Recording, tuple[Chunk, ...]], Recording]:
+def _break(fault: str, message: str = "") -> Callable[[Recording, tuple[Chunk, ...]], Recording]:
     return lambda recording, first: Recording(recording.header, first, Ending(0, fault, message))
 
 
@@ -108,24 +117,23 @@ def _json_error(recording: Recording) -> Recording:
 
 
 def _status(recording: Recording, status_code: int) -> Recording:
-    told = with_body(
+    changed = with_body(
         recording,
         JSON,
-        [Chunk(0, _error_body(status_code, f"made up, as fault {status_code}"))],
+        [Chunk(0, _error_body(status_code, f"simulated fault {status_code}"))],
         Ending(0),
     )
     more = (("retry-after", "1"),) if status_code in (429, 503) else ()
     header = replace(
-        told.header,
+        changed.header,
         status_code=status_code,
-        response_headers=(*told.header.response_headers, *more),
+        response_headers=(*changed.header.response_headers, *more),
     )
-    return replace(told, header=header)
+    return replace(changed, header=header)
 
 
 def _no_head(recording: Recording) -> Recording:
-    header = replace(recording.header, status_code=None, response_headers=(), seconds=0.0)
-    return Recording(header, (), Ending(0, "ConnectionLost", "closed before the head"))
+    return without_head(recording, Ending(0, "ConnectionLost", "closed before the head"))
 
 
 def _gzip(recording: Recording) -> Recording:
@@ -158,8 +166,8 @@ def _bom(recording: Recording) -> Recording:
     return replace(recording, chunks=(replace(first, data=b"\xef\xbb\xbf" + first.data), *others))
 
 
-def _respelled(old: bytes, new: bytes) -> Callable[[Recording], Recording]:
-    def respelled(recording: Recording) -> Recording:
+def _replaced(old: bytes, new: bytes) -> Callable[[Recording], Recording]:
+    def apply(recording: Recording) -> Recording:
         return replace(
             recording,
             chunks=tuple(
@@ -167,7 +175,7 @@ def _respelled(old: bytes, new: bytes) -> Callable[[Recording], Recording]:
             ),
         )
 
-    return respelled
+    return apply
 
 
 def _error_body(status_code: int, message: str) -> bytes:
@@ -175,21 +183,21 @@ def _error_body(status_code: int, message: str) -> bytes:
 
 
 _INSIDE: dict[str, Callable[[Recording, tuple[Chunk, ...]], Recording]] = {
-    "close": _ended("ConnectionLost"),
-    "reset": _ended("ConnectionLost", "reset"),
-    "stall": _ended("IdleTimeout"),
-    "garbage": _ended("RemoteProtocolError"),
+    "close": _break("ConnectionLost"),
+    "reset": _break("ConnectionLost", "reset"),
+    "stall": _break("IdleTimeout"),
+    "garbage": _break("RemoteProtocolError"),
     "truncate": _truncate,
     "error": _error,
 }
-_OF_ALL: dict[str, Callable[[Recording], Recording]] = {
+_WHOLE: dict[str, Callable[[Recording], Recording]] = {
     "no-head": _no_head,
     "json-error": _json_error,
     "gzip": _gzip,
 }
-_SPELLINGS: dict[str, Callable[[Recording], Recording]] = {  # of event streams
+_VARIANTS: dict[str, Callable[[Recording], Recording]] = {  # of event streams
     "keep-alive": _keep_alive,
-    "no-space": _respelled(b"data: ", b"data:"),
-    "cr": _respelled(b"\n", b"\r"),
+    "no-space": _replaced(b"data: ", b"data:"),
+    "cr": _replaced(b"\n", b"\r"),
     "bom": _bom,
 }

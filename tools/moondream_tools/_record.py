@@ -1,16 +1,15 @@
-"""A recording proxy: what `moondream-stream record` does with a request.
+"""A recording proxy: how `moondream-stream record` answers.
 
-1. A request goes on to the server with its path as it is, so an address has to change only in its
-   host. What comes back is passed on chunk by chunk, as it comes, undecoded. Headers that are for
-   the next machine only are left out, on both ways, and of the codings that a client takes those
-   that cannot be recorded.
-2. An exchange that breaks on one side is broken on the other: a client that leaves closes the
-   connection to the server at once; where the server's connection ends early, or is reset, so does
-   the client's. No connection at all is 502.
-3. Each exchange has a connection of its own: one that was kept could be dead, and the client would
-   see a fault that no server made.
-4. The recording is written when the exchange is over, whole or not, and before a chunked answer
-   gets its end. Only where the disk fails is there none; the exchange goes on, and the log says so.
+1. A request is forwarded with its path. The response is forwarded chunk by chunk, as received. We
+   remove headers for a single connection in both directions. From the codings that a client
+   accepts, we remove those that cannot be recorded.
+2. An exchange that breaks on one side breaks on the other. If the client leaves, the connection to
+   the server is closed at once. If the connection to the server ends early or is reset, so is the
+   client's. If there is no connection at all, the answer is 502.
+3. Each exchange has its own connection. A kept connection could be dead, and the client would see
+   an error that the server did not make.
+4. A recording is written at the end of its exchange, complete or not, and before the end of a
+   chunked answer is sent. If the disk fails, the exchange goes on and the log says so.
 """
 
 from __future__ import annotations
@@ -32,25 +31,28 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import Recorder
 
-from ._http_server import ClientLeft, Exchange, end_to_end
+from ._exchange import ClientLeft, Exchange, end_to_end
 
-_PATIENCE = Timeouts(
-    first_event=None, idle=None, total=None
-)  # how long to wait is for the client to say
-_NOT_PASSED_ON = frozenset({"host", "content-length", "expect"})
+# The client decides how long it waits.
+_NO_TIMEOUTS = Timeouts(first_event=None, idle=None, total=None)
+_NOT_FORWARDED = frozenset({"host", "content-length", "expect"})
 _CODINGS = frozenset({"identity", "gzip", "x-gzip", "deflate"})
 
 
 class Proxy:
-    """The handler of the server: passes requests on to `origin`, such as
-    `https://api.moondream.ai`, and records into `folder`.
+    """The handler of the server.
 
-    Raises OSError for a folder that cannot be made.
+    Args:
+        origin: of the server that answers, such as `https://api.moondream.ai`.
+        folder: for the recordings.
+        transport: sends the requests.
+
+    Raises OSError if the folder cannot be created.
     """
 
     def __init__(self, origin: str, folder: Path, transport: AsyncTransport) -> None:
         self._origin = origin
-        folder.mkdir(parents=True, exist_ok=True)  # now, so that it is said now if it cannot be
+        folder.mkdir(parents=True, exist_ok=True)  # raises now, not at the first exchange
         self._folder = RecordingFolder(folder)
         self._transport = transport
 
@@ -58,26 +60,19 @@ class Proxy:
         if exchange.request.method == "CONNECT":
             await exchange.answer(
                 501,
-                b"this proxy has one server, and makes no tunnels",
+                b"this proxy has a single server, and opens no tunnels",
                 [("content-type", "text/plain")],
             )
             return
         request = self._request(exchange)
-        began = time.monotonic()
+        now = time.monotonic()
+        recorder = _ExchangeRecorder(
+            exchange, await _start_recorder(exchange, request, now), self._folder
+        )
         try:
-            recorder = await asyncio.to_thread(
-                Recorder, request, now=began
-            )  # a large picture takes a while to describe
-        except ValueError:
-            recorder, exchange.note = (
-                None,
-                f"not recorded: the request {'has a body that is not JSON' if request.body else 'has no body'}",
-            )
-        tape = _Tape(exchange, recorder, self._folder)
-        try:
-            stream = await self._transport.send(request, _PATIENCE)
+            stream = await self._transport.send(request, _NO_TIMEOUTS)
         except (TransportError, RemoteProtocolError) as error:
-            await tape.end(error)
+            await recorder.save(error)
             await exchange.answer(
                 502,
                 f"{type(error).__name__}: {error}".encode(),
@@ -85,56 +80,56 @@ class Proxy:
             )
             return
         except ConnectionLost as error:
-            await tape.end(error)
-            exchange.cut(reset=_is_reset(error))
+            await recorder.save(error)
+            exchange.abort(reset=_is_reset(error))
             return
         except BaseException as left:
-            await tape.end(left)
+            await recorder.save(left)
             raise
         try:
             headers = Headers(stream.headers)
-            tape.response(stream.status_code, headers)
+            recorder.receive_response(stream.status_code, headers)
             await exchange.start(stream.status_code, end_to_end(headers.multi_items()))
             while data := await stream.read(None):
-                tape.data(data)
+                recorder.receive_data(data)
                 await exchange.send(data)
         except MoondreamError as error:
-            await tape.end(error)
-            exchange.cut(reset=_is_reset(error))
+            await recorder.save(error)
+            exchange.abort(reset=_is_reset(error))
         except BaseException as left:
-            await stream.aclose()  # at once: writing may take its time
-            await tape.end(left)
+            await stream.aclose()  # before the write, which can be slow
+            await recorder.save(left)
             raise
         else:
-            if "content-length" in headers:  # the client has all of it, and may leave
+            if "content-length" in headers:  # the client has the whole body, and may leave
                 await exchange.end()
-            await tape.end(None)
+            await recorder.save(None)
             if exchange.is_open:
                 await exchange.end()
         finally:
             await stream.aclose()
 
     def _request(self, exchange: Exchange) -> HTTPRequest:
+        """Return the request for the server."""
         headers: list[tuple[str, str]] = []
         for name, value in end_to_end(exchange.request.headers):
             if name.lower() == "accept-encoding":
-                codings = [coding.strip() for coding in value.split(",")]
                 value = (
-                    ", ".join(
-                        coding
-                        for coding in codings
-                        if coding.partition(";")[0].strip().lower() in _CODINGS
-                    )
+                    ", ".join(filter(_is_recordable, map(str.strip, value.split(","))))
                     or "identity"
                 )
-            if name.lower() not in _NOT_PASSED_ON:
+            if name.lower() not in _NOT_FORWARDED:
                 headers.append((name, value))
         target = exchange.request.url.split("/", 3)[3]
         return replace(exchange.request, url=f"{self._origin}/{target}", headers=tuple(headers))
 
 
-class _Tape:
-    """The recording of one exchange while it runs, if it can be recorded."""
+class _ExchangeRecorder:
+    """Record one exchange. Without a recorder it records nothing.
+
+    We do not use `AsyncRecordingTransport`: it describes the request and saves the recording in the
+    event loop. A large picture or a slow disk would delay the other exchanges.
+    """
 
     def __init__(
         self, exchange: Exchange, recorder: Recorder | None, folder: RecordingFolder
@@ -143,46 +138,61 @@ class _Tape:
         self._recorder = recorder
         self._folder = folder
 
-    def response(self, status_code: int, headers: Headers) -> None:
+    def receive_response(self, status_code: int, headers: Headers) -> None:
+        """Record the head of the response."""
         if self._recorder is not None:
             self._recorder.receive_response(status_code, headers, time.monotonic())
 
-    def data(self, chunk: bytes) -> None:
+    def receive_data(self, chunk: bytes) -> None:
+        """Record a chunk of the body."""
         if self._recorder is not None:
             self._recorder.receive_data(chunk, time.monotonic())
 
-    async def end(self, fault: BaseException | None) -> None:
-        """Write the recording: whole if there was no fault."""
+    async def save(self, error: BaseException | None) -> None:
+        """Write the recording. `error` ended the exchange; None is the end of the body."""
         if self._recorder is None:
             return
         recorder, now = self._recorder, time.monotonic()
 
         def write() -> str:
-            if fault is None:
+            if error is None:
                 recording = recorder.receive_eof(now)
+            elif isinstance(error, ClientLeft):
+                recording = recorder.leave(now)
             else:
-                recording = (
-                    recorder.leave(now)
-                    if isinstance(fault, ClientLeft)
-                    else recorder.receive_error(fault, now)
-                )
+                recording = recorder.receive_error(error, now)
             return self._folder(recording).name
 
-        writing = asyncio.get_running_loop().run_in_executor(
-            None, write
-        )  # no task, which could be cancelled
-        left: asyncio.CancelledError | None = None
+        # An executor's future is not a task: nobody can cancel the write.
+        writing = asyncio.get_running_loop().run_in_executor(None, write)
+        cancelled: asyncio.CancelledError | None = None
         while not writing.done():
             try:
                 await asyncio.wait([writing])
-            except asyncio.CancelledError as cancelled:  # whoever leaves now has to wait
-                left = cancelled
-        error = writing.exception()
-        self._exchange.note = writing.result() if error is None else f"not recorded: {error}"
-        if left is not None:
-            raise left
+            except asyncio.CancelledError as caught:  # raised again after the write
+                cancelled = caught
+        failure = writing.exception()
+        self._exchange.note = writing.result() if failure is None else f"not recorded: {failure}"
+        if cancelled is not None:
+            raise cancelled
+
+
+async def _start_recorder(exchange: Exchange, request: HTTPRequest, now: float) -> Recorder | None:
+    """Return a recorder for a request. None for a body that is not JSON; the log says so."""
+    try:
+        # In a thread: a large picture takes a while to describe.
+        return await asyncio.to_thread(Recorder, request, now=now)
+    except ValueError:
+        reason = "a body that is not JSON" if request.body else "no body"
+        exchange.note = f"not recorded: the request has {reason}"
+        return None
+
+
+def _is_recordable(coding: str) -> bool:
+    """Return whether a recorder can decode a coding of an Accept-Encoding header."""
+    return coding.partition(";")[0].strip().lower() in _CODINGS
 
 
 def _is_reset(error: MoondreamError) -> bool:
-    """Whether the connection broke, rather than being closed too early."""
+    """Return whether the connection broke. Otherwise the server closed it too early."""
     return error.__cause__ is not None

@@ -1,9 +1,10 @@
-"""What the service refuses, and how each dialect says so.
+"""The errors of the service, in each dialect.
 
-The rules and their words are the engine's, from its source: what a field has to be, in which order
-fields are looked at. How the cloud spells an error is documented as an object of message, type,
-param and code; the station answers every error with status 200. A picture is asked for wherever the
-documentation does, which for detect, point and segment the engine alone does not do."""
+The rules, their order and their messages are those of the engine's source. The cloud documents an
+error as an object of message, type, param and code. The station answers every error with status
+200. An image is required as documented. For detect, point and segment the engine alone does not
+require it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from typing import Any, cast
 from sansio_moondream import Dialect
 
 JSON = "application/json"
-MAX_IMAGE_BYTES = 10 * 1024 * 1024  # the service's own limit, of the picture itself
+MAX_IMAGE_BYTES = 10 * 1024 * 1024  # the service's limit, for the decoded picture
 SKILLS = ("query", "caption", "segment", "detect", "point")
 _TEXT = {"query": "question", "segment": "object", "detect": "object", "point": "object"}
 _TYPES = {
@@ -32,8 +33,13 @@ _TYPES = {
 
 
 class Refusal(Exception):
-    """Why a request is refused: `str()` of it is for the client. `plain`: the engine says it as
-    text.
+    """A request is refused.
+
+    Args:
+        status_code: of the answer.
+        message: for the client.
+        param: the field that is wrong, or None.
+        plain: the engine sends this error as plain text.
     """
 
     def __init__(
@@ -45,7 +51,7 @@ class Refusal(Exception):
         self._plain = plain
 
     def answer(self, dialect: Dialect | None) -> tuple[int, str, bytes]:
-        """Status, content type and body."""
+        """Return the status, the content type and the body."""
         if dialect is Dialect.STATION:
             return 200, JSON, _json({"error": str(self)})
         if dialect in (Dialect.CLOUD, Dialect.DEMO):
@@ -60,7 +66,7 @@ class Refusal(Exception):
 
 
 def error_fields(status_code: int, message: str, param: str | None = None) -> dict[str, Any]:
-    """What the cloud says of an error."""
+    """Return the fields of an error of the cloud."""
     return {
         "message": message,
         "type": _TYPES.get(status_code, "server_error"),
@@ -70,9 +76,10 @@ def error_fields(status_code: int, message: str, param: str | None = None) -> di
 
 
 def read_request(skill: str, body: bytes, *, reasons_in_streams: bool) -> dict[str, Any]:
-    """The fields of a request for that skill.
+    """Return the fields of a request for `skill`.
 
-    Raises Refusal for one that the service would not take.
+    `reasons_in_streams` allows reasoning in a stream. Raises Refusal for a request that the service
+    refuses.
     """
     try:
         value = json.loads(body)
@@ -122,8 +129,8 @@ def _check_image(value: object, *, required: bool) -> None:
         )
 
 
-def _check(right: bool, param: str, message: str) -> None:
-    if not right:
+def _check(is_valid: bool, param: str, message: str) -> None:
+    if not is_valid:
         raise Refusal(400, message, param)
 
 

@@ -1,6 +1,6 @@
-"""Answers for people and for programs: as text while they come, or as one JSON object an event.
+"""Show answers to people and to programs: as text while it arrives, or as JSON.
 
-Both write to stdout only what the server answered; notes about it go where the caller says.
+Standard output gets only the answer of the server. Notes about the answer go elsewhere.
 """
 
 from __future__ import annotations
@@ -32,18 +32,22 @@ from ._terminal import DIM, Terminal, on_one_line, safe
 
 
 class Output(Protocol):
-    """Where the events of one answer go."""
+    """A way to show the events of one answer."""
 
-    def event(self, event: Event) -> None: ...
+    def event(self, event: Event) -> None:
+        """Show an event."""
+        ...
 
     def fault(self, partial: Result | None) -> None:
-        """No more events come: the answer broke off, and this is what there is of it."""
+        """Show the rest of an answer that broke. No more events follow."""
         ...
 
 
 class JSONOutput:
-    """One JSON object a line for each event, in ASCII; the answer's end is `{"event": "completed",
-    "result": ...}`.
+    """Print each event as a line of JSON, in ASCII.
+
+    The last line of a complete answer is `{"event": "completed", "result": ...}`. Its result has no
+    field `partial`: a partial result is never printed.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -53,11 +57,11 @@ class JSONOutput:
         print(json.dumps(event_fields(event)), file=self._stream, flush=True)
 
     def fault(self, partial: Result | None) -> None:
-        """The events that came were written already."""
+        """Do nothing. All events are printed already."""
 
 
 def event_fields(event: Event) -> dict[str, Any]:
-    """An event as JSON has it."""
+    """Return the fields of an event for JSON."""
     match event:
         case TextDelta():
             return {"event": "text_delta", "text": event.text, "token_index": event.token_index}
@@ -76,10 +80,9 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 def _result_fields(result: Result) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(
-        result, enc_hook=lambda _: None
-    )  # that is the headers: no part of the answer
-    del fields["partial"]  # what is printed is complete
+    # The hook drops the HTTP headers. They are not part of the answer.
+    fields: dict[str, Any] = msgspec.to_builtins(result, enc_hook=lambda _: None)
+    del fields["partial"]
     fields["metadata"] = {
         name: value for name, value in fields["metadata"].items() if value not in (None, {})
     }
@@ -87,11 +90,13 @@ def _result_fields(result: Result) -> dict[str, Any]:
 
 
 class TextOutput:
-    """Text and paths as they come, boxes and points as lines, and at the end a note on what it
-    took.
+    """Show text and paths as they arrive, boxes and points as lines, and a note at the end.
 
-    With `brief`, a path is a line that shows how it grows, and in the end its beginning and its
-    end."""
+    Args:
+        out: gets the answer.
+        notes: gets notes about the answer.
+        brief: shows a path on one line that is redrawn, and at the end only its two ends.
+    """
 
     def __init__(self, out: Terminal, notes: Terminal, *, brief: bool = False) -> None:
         self._out = out
@@ -108,7 +113,7 @@ class TextOutput:
             case BBox():
                 self._out.labelled("coarse box", _box(event))
             case PathChunk():
-                self._grow_path(event.data)
+                self._add_to_path(event.data)
             case Completed():
                 self._end_path()
                 self._complete(event.result)
@@ -131,7 +136,7 @@ class TextOutput:
                 if result.bbox is not None:
                     self._out.labelled("box", _box(result.bbox))
                 if result.parse_error is not None:
-                    self._note(f"The model wrote no valid path: {safe(result.parse_error)}")
+                    self._note(f"The model wrote an invalid path: {safe(result.parse_error)}")
                 self._out.labelled("path", self._fit(result.path))
             case DetectResult():
                 for box in result.objects:
@@ -148,12 +153,12 @@ class TextOutput:
             self._out.write(safe(result.text))
         self._out.end_line()
         if result.metadata.deltas_match is False:
-            self._note("The server damaged characters while it streamed this. Whole, it reads:")
+            self._note("The server damaged characters of this stream. The complete text is:")
             self._out.line(safe(result.text))
         if not isinstance(result, CaptionResult) and result.reasoning is not None:
             self._note(f"Reasoning: {safe(result.reasoning.text)}")
 
-    def _grow_path(self, data: str) -> None:
+    def _add_to_path(self, data: str) -> None:
         self._path.append(data)
         if self._brief:
             self._out.redraw(
@@ -182,26 +187,26 @@ class TextOutput:
 
 
 def describe(metadata: Metadata) -> str:
-    """What the server says of the answer, on a line; empty where it says nothing."""
-    said: list[str] = []
+    """Return the metadata of an answer as one line, or an empty text."""
+    items: list[str] = []
     metrics, stats = metadata.metrics, metadata.stats
     if metrics is not None:
-        said += _said(metrics.output_tokens, "{} tokens")
-        said += _said(metrics.ttft_ms, "the first after {:.0f} ms")
-        said += _said(metrics.decode_time_ms, "decoded in {:.0f} ms")
+        items += _items(metrics.output_tokens, "{} tokens")
+        items += _items(metrics.ttft_ms, "the first after {:.0f} ms")
+        items += _items(metrics.decode_time_ms, "decoded in {:.0f} ms")
     if metadata.usage is not None:
-        said += _said(metadata.usage.completion_tokens, "{} tokens")
+        items += _items(metadata.usage.completion_tokens, "{} tokens")
     if stats is not None:
-        said += _said(stats.tokens, "{} tokens")
-        said += _said(stats.tokens_per_sec, "{:.1f} a second")
-    said += _said(metadata.finish_reason, "finish reason {}")
+        items += _items(stats.tokens, "{} tokens")
+        items += _items(stats.tokens_per_sec, "{:.1f} a second")
+    items += _items(metadata.finish_reason, "finish reason {}")
     if metadata.finish_reason == "length":
-        said[-1] += " (cut off where max_tokens says)"
-    said += _said(metadata.request_id, "request {}")
-    return safe(" · ".join(said))
+        items[-1] += " (max_tokens reached)"
+    items += _items(metadata.request_id, "request {}")
+    return safe(" · ".join(items))
 
 
-def _said(value: object, words: str) -> list[str]:
+def _items(value: object, words: str) -> list[str]:
     return [] if value is None else [words.format(value)]
 
 

@@ -1,12 +1,11 @@
-"""A server as a program: its address on standard output, a line for each exchange on standard
-error, an orderly end on signals.
+"""Run a server as a program until a signal stops it.
 
-1. The first line of standard output is the address to send requests to; nothing else is written
-   there.
-2. Lines of the log hold the path, without what stands behind a `?`, and no header: no key is in
-   them.
-3. The first signal lets the exchanges under way end, for so many seconds; the second, or the end of
-that time, cuts them."""
+1. The first line of standard output is the address for requests. Nothing else is written there.
+2. Standard error gets a line for each exchange, with the path but no query string and no header. So
+   it has no keys.
+3. After the first signal, the current exchanges have some seconds to end. The second signal, or the
+   end of this time, aborts them.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +15,9 @@ import sys
 import time
 from contextlib import suppress
 
+from ._exchange import Exchange
 from ._guard import Guard
-from ._http_server import Exchange, Handler, HTTPServer
+from ._http_server import Handler, HTTPServer
 from ._terminal import safe
 
 GRACE_SECONDS = 10.0
@@ -28,7 +28,18 @@ async def run_server(
 ) -> bool:
     """Serve until a signal comes.
 
-    True if all exchanges could end. Raises OSError where the address cannot be had.
+    Args:
+        handler: answers the requests.
+        guard: decides which requests are accepted.
+        host: the address to listen on.
+        port: the port to listen on, or 0 for any.
+        path: is added to the printed address.
+        about: the first line of the log.
+
+    Returns:
+        True if all exchanges ended, False if some were aborted.
+
+    Raises OSError if the address is not available.
     """
     server = HTTPServer(handler, guard, _log)
     port = await server.start(host, port)
@@ -36,24 +47,24 @@ async def run_server(
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows: Ctrl+C raises KeyboardInterrupt there
             asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    print(
-        f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True
-    )  # from now on it may be stopped, too
-    _say(about)
+    # The signal handlers are installed first: a reader of this line may send a signal.
+    print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+    _write(about)
     await signals.get()
     stopping = asyncio.create_task(server.stop())
-    await asyncio.sleep(0)  # so that it has begun when this is said
-    if count := server.under_way:
-        _say(
-            f"{count} under way may end within {GRACE_SECONDS:g} seconds; once more to cut them off"
+    await asyncio.sleep(0)  # the listener is closed before the next line of the log
+    if count := server.current:
+        _write(
+            f"exchanges still running: {count}; they have {GRACE_SECONDS:g} seconds to end; "
+            "a second signal aborts them"
         )
-    insisting = asyncio.create_task(signals.get())
+    second_signal = asyncio.create_task(signals.get())
     await asyncio.wait(
-        [stopping, insisting], timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        [stopping, second_signal], timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
     )
-    insisting.cancel()
+    second_signal.cancel()
     ended = stopping.done()
-    server.cut_off()
+    server.abort()
     await stopping
     return ended
 
@@ -61,13 +72,16 @@ async def run_server(
 def _log(exchange: Exchange) -> None:
     seconds = time.monotonic() - exchange.began_at
     status = exchange.status_code or "no answer"
-    ending = ", the client left" if exchange.client_left else ", cut" if exchange.is_cut else ""
+    ending = (
+        ", the client left" if exchange.client_left else ", aborted" if exchange.is_aborted else ""
+    )
     note = f" ({exchange.note})" if exchange.note else ""
-    _say(
-        f"{exchange.request.method} {exchange.path} {status}, {exchange.bytes_sent:,} bytes in {seconds:.3f} s{ending}{note}"
+    _write(
+        f"{exchange.request.method} {exchange.path} {status}, "
+        f"{exchange.bytes_sent:,} bytes in {seconds:.3f} s{ending}{note}"
     )
 
 
-def _say(text: str) -> None:
-    with suppress(BrokenPipeError):  # nobody reads the log
+def _write(text: str) -> None:
+    with suppress(BrokenPipeError):  # the log has no reader
         print(safe(text).replace("\n", " "), file=sys.stderr, flush=True)

@@ -1,25 +1,23 @@
-"""The service's wire format on this machine, from recordings: what `moondream-stream serve`
-answers.
+"""The answers of `moondream-stream serve`: the service's wire format, from recordings.
 
-1. A request is looked at as the service does it: the key, the path, the body; what is wrong there
-   is answered in the service's own words.
-2. It is answered with the recording that is most like it: the same request, else the same with
-   another picture, else any of the skill. `--match` says how far down this goes. One that was
-   recorded in the form that is asked for (streamed or whole) comes first; equals take turns.
-3. The recording is told anew where the client wants another form or dialect (`_convert.py`), is
-   given its fault (`_faults.py`), cut into other chunks, and played (`_player.py`).
-4. What the options say, a request's headers of the same names can say otherwise, for itself: see
-`_serve_options.py`."""
+1. A request is checked as the service does it: the key, the path, the body. An error is answered
+   with the service's own messages.
+2. The most similar recording answers: one of the same request, else one of the same request with
+   another picture, else any of the skill. `--match` limits this. A recording in the form that is
+   asked for (streamed or whole) is preferred. Equal ones take turns.
+3. The recording is converted to another form or dialect if necessary (`_convert.py`), gets its
+   fault (`_faults.py`), and is played (`_play.py`).
+4. Headers of a request replace options for this request: see `_serve_options.py`.
+"""
 
 from __future__ import annotations
 
 import hmac
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from moondream_transports.replay import Store
 from sansio_moondream import Dialect, Headers
 from sansio_moondream.recording import (
     Match,
@@ -27,13 +25,12 @@ from sansio_moondream.recording import (
     Recording,
     RecordingError,
     RecordingHeader,
-    find_matches,
 )
 
-from ._convert import cut_into, retell
+from ._convert import convert
+from ._exchange import Exchange, Field
 from ._guard import Guard
-from ._http_server import Exchange, Field
-from ._player import play
+from ._play import send_recording
 from ._refusals import JSON, SKILLS, Refusal, read_request
 from ._serve_options import Options
 
@@ -41,12 +38,12 @@ _HEALTH = ("/health", "/healthz")
 
 
 def load_recordings(folder: Path) -> dict[str, Recording]:
-    """The recordings of a folder and those below it, by their names in it.
+    """Return the recordings of a folder and of the folders in it, by their names.
 
-    Raises ValueError where there are none, or one is broken.
+    Raises ValueError if there are none, or if one is broken.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder with recordings")
+        raise ValueError(f"{folder} is not a folder with recordings")
     recordings: dict[str, Recording] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         name = path.relative_to(folder).as_posix()
@@ -56,14 +53,20 @@ def load_recordings(folder: Path) -> dict[str, Recording]:
             raise ValueError(f"{name}: {error}") from error
     if not recordings:
         raise ValueError(
-            f"{folder} has no recordings (*.jsonl); make some with: moondream-stream record --upstream URL --to {folder}"
+            f"{folder} has no recordings (*.jsonl); make some with: "
+            f"moondream-stream record --upstream URL --to {folder}"
         )
     return recordings
 
 
 class Service:
-    """The handler of the server: answers from `recordings`; with `api_key`, only requests that
-    carry it.
+    """The handler of the server.
+
+    Args:
+        recordings: by their names.
+        options: for requests without headers of their own.
+        guard: decides which web pages may read an answer.
+        api_key: the key that requests need, or None.
     """
 
     def __init__(
@@ -73,7 +76,8 @@ class Service:
         guard: Guard,
         api_key: str | None = None,
     ) -> None:
-        self._store = _Shelf(recordings)
+        self._recordings = tuple(recordings.items())
+        self._store = Store(recordings.values())
         self._options = options
         self._guard = guard
         self._api_key = api_key
@@ -100,23 +104,25 @@ class Service:
                 status_code, body, [("content-type", kind), *allow, *cross_origin]
             )
         else:
-            await play(exchange, recording, options.speed, cross_origin)
+            await send_recording(
+                exchange, recording, options.speed, options.fragmentation, cross_origin
+            )
 
     def _overridden(self, headers: Headers) -> Options:
-        """The options for a request with these headers. Raises Refusal."""
+        """Return the options for a request with these headers. Raises Refusal."""
         try:
             return self._options.overridden(headers)
         except ValueError as error:
             raise Refusal(400, str(error)) from error
 
     def _answer(self, exchange: Exchange, options: Options) -> Recording:
-        """The recording to play. Raises Refusal."""
+        """Return the recording to play. Raises Refusal."""
         prefix, _, skill = exchange.path.rpartition("/")
         if prefix != "/v1" or skill not in SKILLS:
             if exchange.path == "/v1/chat/completions":
                 raise Refusal(
                     404,
-                    "chats are recorded, but not served: only ReplayTransport plays their recordings",
+                    "chats are not served: ReplayTransport plays recordings of chats",
                     plain=True,
                 )
             unknown = (
@@ -134,18 +140,34 @@ class Service:
             asked = RecordingHeader.of(
                 exchange.request, secrets=[self._api_key] if self._api_key else []
             )
-        except ValueError:  # nested too deeply, say
+        except ValueError:  # it nests too deeply, for example
             raise Refusal(400, "Invalid JSON body") from None
         stream = bool(fields.get("stream")) and skill not in ("detect", "point")
-        name, recording = self._store.find(asked, options.match)
+        name, recording = self._find(asked, options.match)
         exchange.note = name if options.fault is None else f"{name}, fault {options.fault.kind}"
-        told = retell(recording, skill=skill, stream=stream, dialect=options.dialect)
+        answer = convert(recording, skill=skill, stream=stream, dialect=options.dialect)
         if options.fault is not None:
-            told = options.fault.applied(told)
-        return told if options.cut is None else cut_into(told, options.cut)
+            answer = options.fault.apply(answer)
+        return answer
+
+    def _find(self, asked: RecordingHeader, least: Match) -> tuple[str, Recording]:
+        """Return the name and the recording for a request, by rule 2. Raises Refusal."""
+        matches = Matches(())
+        for level in Match:
+            for form in (asked, _other_form(asked)):
+                index, matches = self._store.choose(form, level)
+                if index is not None:
+                    return self._recordings[index]
+            if level is least:
+                break
+        message = f"no recording answers {asked.method} {asked.path}"
+        if matches.nearest is not None:
+            name, _ = self._recordings[matches.nearest]
+            message += f"; the nearest, {name}, differs: {'; '.join(matches.differences)}"
+        raise Refusal(404, message)
 
     def _cross_origin(self, headers: Headers) -> list[Field]:
-        """What lets the page that asks read the answer. Pages that may not were refused before."""
+        """Return the headers that let a web page read the answer, if the guard allows the page."""
         origin = headers.get("origin")
         if origin is None or not self._guard.allows(origin):
             return []
@@ -157,7 +179,7 @@ class Service:
 
 
 async def _allow(exchange: Exchange, cross_origin: list[Field]) -> None:
-    """Builder a browser that asks beforehand what a page may send."""
+    """Answer a preflight request of a browser."""
     asked = exchange.headers.get("access-control-request-headers", "")
     fields = [
         ("access-control-allow-methods", "POST, GET"),
@@ -179,31 +201,7 @@ def _has_key(headers: Headers, key: str) -> bool:
     return hmac.compare_digest(given.encode(), key.encode())
 
 
-class _Shelf:
-    def __init__(self, recordings: dict[str, Recording]) -> None:
-        self._recordings: Sequence[tuple[str, Recording]] = list(recordings.items())
-        self._headers = [recording.header for recording in recordings.values()]
-        self._turns: Counter[tuple[int, ...]] = Counter()
-
-    def find(self, asked: RecordingHeader, loosest: Match) -> tuple[str, Recording]:
-        """The recording that answers, by rule 2, and its name. Raises Refusal."""
-        matches = Matches(())
-        for level in Match:
-            for form in (asked, _other_form(asked)):
-                matches = find_matches(form, self._headers, level)
-                if matches.found:
-                    turn = self._turns[matches.found]
-                    self._turns[matches.found] += 1
-                    return self._recordings[matches.found[turn % len(matches.found)]]
-            if level is loosest:
-                break
-        words = f"no recording answers {asked.method} {asked.path}"
-        if matches.nearest is not None:
-            words += f"; the nearest, {self._recordings[matches.nearest][0]}, differs: {'; '.join(matches.differences)}"
-        raise Refusal(404, words)
-
-
 def _other_form(asked: RecordingHeader) -> RecordingHeader:
-    """The same request, for a stream where it is for a whole answer, and the other way round."""
+    """Return the same request for a whole answer in place of a stream, or the reverse."""
     body = asked.request_body
     return replace(asked, request_body=body | {"stream": not body.get("stream")})

@@ -1,6 +1,4 @@
-"""How `moondream-stream serve` answers: what the command line says, and what a request's own
-headers say otherwise.
-"""
+"""The options of `moondream-stream serve`, and the headers that replace them for one request."""
 
 from __future__ import annotations
 
@@ -10,25 +8,26 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from moondream_transports.replay import AnyFragmentation, Fragmentation
 from sansio_moondream import Dialect, Headers
 from sansio_moondream.recording import Match
 
 from ._faults import HTTPFault
 
-_MAX_DIGITS = 12  # int() refuses thousands of them in words of its own
+_MAX_DIGITS = 12  # int() has a limit and a message of its own for thousands of digits
 
 
 class Options(Struct, frozen=True):
-    """How requests are answered; see the command line's help."""
+    """How requests are answered. The help of the command line describes each."""
 
     dialect: Dialect | None = None
     match: Match = Match.SKILL
     speed: float | None = 1.0
-    cut: int | None = None
+    fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED
     fault: HTTPFault | None = None
 
     def overridden(self, headers: Headers) -> Options:
-        """These, with what the request's own headers say. Raises ValueError."""
+        """Return these options with those in the headers of a request. Raises ValueError."""
         given = {
             name: parse(value)
             for header, (name, parse) in OVERRIDES.items()
@@ -38,7 +37,7 @@ class Options(Struct, frozen=True):
 
 
 def parse_speed(text: str) -> float | None:
-    """A pace. Raises ValueError."""
+    """Read a speed: a number, or `max` for None. Raises ValueError."""
     if text == "max":
         return None
     try:
@@ -46,12 +45,12 @@ def parse_speed(text: str) -> float | None:
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):
-        raise ValueError(f"a pace should be a number above 0, or max, not {text[:20]!r}")
+        raise ValueError(f"the speed should be a number above 0, or max, not {text[:20]!r}")
     return speed
 
 
-def parse_cut(text: str) -> int:
-    """A number of bytes. Raises ValueError."""
+def parse_fragmentation(text: str) -> int:
+    """Read the size of chunks in bytes. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) > 0):
         raise ValueError(
             f"the size of chunks should be a number of bytes above 0, not {text[:20]!r}"
@@ -59,13 +58,12 @@ def parse_cut(text: str) -> int:
     return int(text)
 
 
-DIALECTS = {
-    dialect.value: dialect for dialect in Dialect if dialect is not Dialect.CHAT
-}  # chats are not served
+# Chats are not served.
+DIALECTS = {dialect.value: dialect for dialect in Dialect if dialect is not Dialect.CHAT}
 
 
 def parse_dialect(text: str) -> Dialect:
-    """One of DIALECTS, by its name. Raises ValueError."""
+    """Read the name of one of DIALECTS. Raises ValueError."""
     if text not in DIALECTS:
         raise ValueError(f"the dialect should be one of {', '.join(DIALECTS)}, not {text[:20]!r}")
     return DIALECTS[text]
@@ -74,7 +72,7 @@ def parse_dialect(text: str) -> Dialect:
 OVERRIDES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "x-moondream-dialect": ("dialect", parse_dialect),
     "x-moondream-match": ("match", Match),
-    "x-moondream-pace": ("speed", parse_speed),
-    "x-moondream-cut": ("cut", parse_cut),
+    "x-moondream-speed": ("speed", parse_speed),
+    "x-moondream-fragmentation": ("fragmentation", parse_fragmentation),
     "x-moondream-fault": ("fault", HTTPFault.parse),
 }

@@ -1,51 +1,66 @@
-"""`moondream-stream serve` and `moondream-stream record`: their arguments, and what they ask for."""
+"""The arguments of `moondream-stream serve` and `moondream-stream record`, and their programs."""
 
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from moondream_transports.replay import Fragmentation
 from sansio_moondream import Endpoint
 from sansio_moondream.recording import Match
 
 from ._faults import FAULTS, HTTPFault
-from ._serve_options import DIALECTS, OVERRIDES, Options, parse_cut, parse_dialect, parse_speed
+from ._serve_options import (
+    DIALECTS,
+    OVERRIDES,
+    Options,
+    parse_dialect,
+    parse_fragmentation,
+    parse_speed,
+)
 
 COMMANDS = ("serve", "record")
 _LOOPBACK = "127.0.0.1"
-_SERVE_PORT = 2020  # the station's own, so that its users need not change an address
+_SERVE_PORT = 2020  # the station's: its users need no other address
 _RECORD_PORT = 2021
+_OUTPUT = """\
+The first line of standard output is the address{0}. Standard error gets
+a line for each exchange.
+"""
+_EXIT_STATUS = """\
+exit status: 0 a signal stopped the program, and all exchanges ended; 130 a signal stopped it,
+and some exchanges were aborted; 2 wrong usage
+"""
 _SERVE_EPILOG = f"""\
-The first line of standard output is the address, up to and without the skill's name. A line for each exchange goes to standard error.
+{_OUTPUT.format(", without the name of the skill")}
+Chats (POST /v1/chat/completions) are not served: ReplayTransport plays recordings of chats.
 
-Chats (POST /v1/chat/completions) are not served: recordings of them are played by ReplayTransport only.
-
-For one request, each of these headers says otherwise than its option: {", ".join(name.title() for name in OVERRIDES)}.
+These headers of a request replace the options for this request:
+{textwrap.fill(", ".join(name.title() for name in OVERRIDES), 90)}
 
 faults:
 {chr(10).join(f"  {kind:<11} {about}" for kind, about in FAULTS.items())}
 
-exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, and some were cut; 2 wrong usage
-"""
-_RECORD_EPILOG = """\
-The first line of standard output is the address to use in place of the server's. A line for each exchange goes to standard error.
+{_EXIT_STATUS}"""
+_RECORD_EPILOG = f"""\
+{_OUTPUT.format(" that replaces the server's")}
+The browser decides by the server's headers what a web page may read. They are forwarded without
+a change. A page of --allow-origin may send requests, but it cannot read what the server does
+not allow.
 
-What a page may read of an answer is for its browser to say, by the headers of the server, which are passed on as they are: a page that
---allow-origin lets in may ask, but cannot read what the server does not allow it to.
-
-exit status: 0 stopped by a signal, when all exchanges had ended; 130 stopped, and some were cut; 2 wrong usage
-"""
+{_EXIT_STATUS}"""
 
 
 def add_server_commands(commands: Any) -> None:
-    """The parsers of both."""
+    """Add the parsers of both commands."""
     serve: argparse.ArgumentParser = commands.add_parser(
         "serve",
         help="answer like the service, from recordings",
-        description="Builder like the service, from recordings: any client can be pointed at it.",
+        description="Answer like the service, from recordings. Every client can use it.",
         epilog=_SERVE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,7 +68,7 @@ def add_server_commands(commands: Any) -> None:
         "folder",
         nargs="?",
         metavar="FOLDER",
-        help="where the recordings are (default: those that ship with this program)",
+        help="the folder of the recordings (default: those of this program)",
     )
     serve.add_argument(
         "--dialect",
@@ -66,36 +81,41 @@ def add_server_commands(commands: Any) -> None:
         type=typed(Match),
         default=Match.SKILL,
         metavar="LEVEL",
-        help=f"how alike a request and a recorded one have to be: {_names(Match)} (default: skill)",
+        help=f"how similar a recorded request has to be: {_names(Match)} (default: skill)",
     )
     serve.add_argument(
-        "--pace",
         "--speed",
-        dest="speed",
         type=typed(parse_speed),
         default=1.0,
         metavar="N",
-        help="answer N times as fast as it was recorded, or as fast as it goes (max)",
+        help="answer N times as fast as recorded, or at once (max)",
     )
     serve.add_argument(
-        "--cut", type=typed(parse_cut), metavar="BYTES", help="send bodies in chunks of that size"
+        "--fragmentation",
+        type=typed(parse_fragmentation),
+        default=Fragmentation.AS_RECORDED,
+        metavar="BYTES",
+        help="cut bodies into chunks of this size (default: as recorded)",
     )
     serve.add_argument(
         "--fault",
         type=typed(HTTPFault.parse),
         metavar="KIND[@N]",
-        help="spoil each answer, see below",
+        help="give each answer this fault, see below",
     )
     serve.add_argument(
         "--api-key",
         metavar="KEY",
-        help="answer 401 to requests without this key (do not use a real one)",
+        help="answer 401 to requests without this key (do not use a real key)",
     )
     _add_address(serve, _SERVE_PORT)
     record: argparse.ArgumentParser = commands.add_parser(
         "record",
-        help="pass requests on to a server, and record what it answers",
-        description="Pass requests of any client on to a server, and record what it answers: no keys, no pictures.",
+        help="forward requests to a server, and record the answers",
+        description=(
+            "Forward the requests of any client to a server, and record the answers: "
+            "no keys, no pictures."
+        ),
         epilog=_RECORD_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -106,18 +126,19 @@ def add_server_commands(commands: Any) -> None:
         help="the server's address, such as https://api.moondream.ai/v1",
     )
     record.add_argument(
-        "--to", required=True, metavar="FOLDER", help="where the recordings go, a file each"
+        "--to", required=True, metavar="FOLDER", help="the folder for the recordings, one file each"
     )
     _add_address(record, _RECORD_PORT)
 
 
 def run_server_command(arguments: argparse.Namespace) -> bool:
-    """Serve until a signal comes;
+    """Serve until a signal comes.
 
-    True if all exchanges could end. Raises ValueError, OSError, and ImportError for a missing
+    Returns True if all exchanges ended. Raises ValueError, OSError, and ImportError for a missing
     extra.
     """
-    import asyncio  # and the servers: whoever asks a question need not wait for them to be imported
+    # The other commands need neither asyncio nor the servers. Their import is slow.
+    import asyncio
 
     return asyncio.run(_serve(arguments) if arguments.skill == "serve" else _record(arguments))
 
@@ -132,10 +153,15 @@ async def _serve(arguments: argparse.Namespace) -> bool:
         folder = Path(arguments.folder) if arguments.folder else shipped
         recordings = load_recordings(folder)
     options = Options(
-        arguments.dialect, arguments.match, arguments.speed, arguments.cut, arguments.fault
+        arguments.dialect,
+        arguments.match,
+        arguments.speed,
+        arguments.fragmentation,
+        arguments.fault,
     )
     service = Service(recordings, options, guard, arguments.api_key)
-    about = f"{len(recordings)} recordings of {folder if arguments.folder else 'this program'}; Ctrl+C stops"
+    source = folder if arguments.folder else "this program"
+    about = f"{len(recordings)} recordings of {source}; Ctrl+C stops"
     return await run_server(service, guard, arguments.host, arguments.port, "/v1", about)
 
 
@@ -151,7 +177,7 @@ async def _record(arguments: argparse.Namespace) -> bool:
     async with AnyioTransport(max_idle=0) as transport:
         proxy = Proxy(f"{scheme}://{host}", Path(arguments.to), transport)
         guard = Guard(arguments.host, arguments.allow_origin)
-        about = f"passing on to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
+        about = f"forwarding to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
         return await run_server(proxy, guard, arguments.host, arguments.port, slash + path, about)
 
 
@@ -161,25 +187,25 @@ def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
         "--host",
         type=typed(_host),
         default=_LOOPBACK,
-        help="the address to listen on (default: %(default)s: for this machine only)",
+        help="the address to listen on (default: %(default)s, for this machine only)",
     )
     address.add_argument(
         "--port",
         type=typed(_port),
         default=port,
-        help="the port to listen on, 0 for any that is free (default: %(default)s)",
+        help="the port to listen on, 0 for any free port (default: %(default)s)",
     )
     address.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="let web pages of that origin ask, * for all (default: those of this machine); may repeat",
+        help="accept web pages of this origin, * for all (default: this machine); may be repeated",
     )
 
 
 def _host(text: str) -> str:
-    if not text:  # asyncio takes it for all interfaces
+    if not text:  # asyncio would listen on all interfaces
         raise ValueError(
             "the host should be a name or an address; 0.0.0.0 is every address of this machine"
         )
@@ -197,7 +223,7 @@ def _names(kinds: Any) -> str:
 
 
 def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """For argparse, which shows the words of no other error."""
+    """Return a parser for argparse, which shows only messages of ArgumentTypeError."""
 
     def parsed(text: str) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""What is shown to people: nothing that a server sends may steer their terminal."""
+"""Write to a terminal. No text of a server can control it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import shutil
 import unicodedata
 from typing import Final, TextIO
 
-# C0 and C1 controls but for tab and newline, DEL, and what moves or hides text: marks of direction,
-# line separators, the BOM.
-_STEERING = re.compile(
+# C0 and C1 controls without tab and newline, DEL, and characters that move or hide text: marks of
+# direction, line separators, the BOM.
+_CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
 
@@ -21,14 +21,12 @@ LABEL: Final = 14
 
 
 def safe(text: str) -> str:
-    """The text with everything that would act on a terminal spelled out (ESC as \\x1b); tabs and
-    newlines stay.
-    """
-    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+    """Return the text with control characters as escapes (ESC as \\x1b). Tabs and newlines stay."""
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def on_one_line(text: str, columns: int) -> str:
-    """The text on a line of at most so many columns, its middle left out where it is longer."""
+    """Return the text as one line. The middle of a text wider than `columns` is left out."""
     line = safe(" ".join(text.split()))
     if _columns(line) <= columns:
         return line
@@ -41,13 +39,14 @@ def on_one_line(text: str, columns: int) -> str:
 
 
 def _columns(text: str) -> int:
-    """How wide a terminal shows it: what is wide in East Asia, emoji included, takes two columns."""
+    """Return the width on a terminal. Wide East Asian characters and emoji take two columns."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 class Terminal:
-    """A text stream, and what can be done with it: styles and redrawing only where it is a terminal
-    (and NO_COLOR is not set).
+    """Write lines to a text stream.
+
+    Only a terminal gets redrawn lines, and styles unless NO_COLOR is set.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -58,43 +57,43 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """Columns to fill, for people to read: not more than 120, whatever there is."""
+        """The number of columns for text, at most 120."""
         return min(shutil.get_terminal_size().columns, 120) if self.is_live else 100
 
     def styled(self, text: str, style: str) -> str:
+        """Return the text in a style, if the terminal has styles."""
         return f"\x1b[{style}m{text}\x1b[0m" if self._has_styles else text
 
     def write(self, text: str) -> None:
-        """Show text at once."""
+        """Write text, and flush it."""
         if text:
             self._stream.write(text)
             self._stream.flush()
             self._column_is_zero = text.endswith("\n")
 
     def line(self, text: str = "") -> None:
-        """Show a line, on a line of its own."""
+        """Write a line, after the end of the current line."""
         self.end_line()
         self.write(text + "\n")
 
     def end_line(self) -> None:
+        """End the current line, if it has text."""
         if not self._column_is_zero:
             self.write("\n")
 
     def labelled(self, label: str, text: str = "", *, end: str = "\n") -> None:
-        """Show a line with a label before it."""
+        """Write a line that begins with a label."""
         self.end_line()
         self.write(f"{self.styled(label.ljust(LABEL), DIM)}{text}{end}")
 
     def redraw(self, label: str, text: str) -> None:
-        """Show a labelled line in place of the one that is being shown; only to people who look on,
-        and not too wide for them.
-        """
+        """Replace the current line of a terminal by a labelled line, cut to its width."""
         if self.is_live:
-            room = self.width - LABEL - 1
-            self.write(f"\r{self.styled(label.ljust(LABEL), DIM)}{text[:room].ljust(room)}")
+            columns = self.width - LABEL - 1
+            self.write(f"\r{self.styled(label.ljust(LABEL), DIM)}{text[:columns].ljust(columns)}")
 
     def restart_line(self) -> None:
-        """Write over the line that was redrawn."""
+        """Go back to the beginning of the line that was redrawn."""
         if self.is_live:
             self._stream.write("\r")
             self._column_is_zero = True

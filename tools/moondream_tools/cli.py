@@ -1,6 +1,6 @@
 """The command line: `moondream-stream`.
 
-What arrived goes to standard output, what went wrong to standard error.
+The answer goes to standard output, errors go to standard error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ._terminal import Terminal, safe
 
 
 class Exit(IntEnum):
-    """Exit statuses. Those above 128 are what a shell gives for the signals of the same meaning."""
+    """Exit statuses. Those above 128 are a shell's for the same signals."""
 
     OK = 0
     USAGE = 2
@@ -40,7 +40,7 @@ class Exit(IntEnum):
     BROKEN_PIPE = 141
 
 
-_FAULTS: dict[type[MoondreamError], tuple[Exit, str]] = {
+_ERRORS: dict[type[MoondreamError], tuple[Exit, str]] = {
     APIError: (Exit.REFUSED, "refused"),
     TransportError: (Exit.UNREACHABLE, "no answer"),
     IncompleteStream: (Exit.INCOMPLETE, "incomplete answer"),
@@ -49,25 +49,24 @@ _FAULTS: dict[type[MoondreamError], tuple[Exit, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, and give its exit status.
+    """Run the command line. Returns its exit status.
 
-    Nothing is raised for what can go wrong outside the program.
+    No error from outside the program is raised.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # spell out what its encoding lacks, instead of failing on it
+            # A character that the encoding lacks becomes an escape, not an error.
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(argv)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return Exit.BROKEN_PIPE
     except KeyboardInterrupt:
         if sys.stdout.isatty():
-            print()  # the answer may have broken off in the middle of a line
-        _say("interrupted")
+            print()  # the answer may have stopped in the middle of a line
+        _print_error("interrupted")
         return Exit.INTERRUPTED
     return status
 
@@ -75,27 +74,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = make_parser().parse_args(argv)
-    except SystemExit as done:  # argparse has said what is wrong, or helped
+    except SystemExit as done:  # argparse has printed a message
         return Exit.OK if not done.code else Exit.USAGE
     out = Terminal(sys.stdout)
     if arguments.skill == "demo":
         try:
             run_demo(out, arguments.speed, arguments.overlay)
         except UsageError as error:
-            _say(str(error))
+            _print_error(str(error))
             return Exit.USAGE
         return Exit.OK
     if arguments.skill in COMMANDS:
         try:
             return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED
         except (ValueError, OSError, ImportError) as error:
-            _say(str(error))
+            _print_error(str(error))
             return Exit.USAGE
     try:
         client = make_client(arguments, os.environ.get("MOONDREAM_API_KEY"))
         request = make_request(arguments)
     except (UsageError, ValueError, OSError) as error:
-        _say(str(error))
+        _print_error(str(error))
         return Exit.USAGE
     output: Output = (
         JSONOutput(sys.stdout) if arguments.json else TextOutput(out, Terminal(sys.stderr))
@@ -108,22 +107,22 @@ def _run(argv: Sequence[str] | None) -> int:
             for event in stream:
                 output.event(event)
     except NoRecording as error:
-        _say(str(error))
+        _print_error(str(error))
         return Exit.USAGE
-    except tuple(_FAULTS) as error:
+    except tuple(_ERRORS) as error:
         output.fault(error.partial)
         return _report(error)
     return Exit.OK
 
 
 def _report(error: MoondreamError) -> int:
-    status, words = next(outcome for kind, outcome in _FAULTS.items() if isinstance(error, kind))
-    known = "" if error.request_id is None else f" (request {error.request_id})"
-    _say(f"{words}: {error}{known}")
+    status, summary = next(outcome for kind, outcome in _ERRORS.items() if isinstance(error, kind))
+    request_id = "" if error.request_id is None else f" (request {error.request_id})"
+    _print_error(f"{summary}: {error}{request_id}")
     return status
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     print(f"{PROGRAM}: {safe(text)}", file=sys.stderr)
 
 

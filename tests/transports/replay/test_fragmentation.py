@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from moondream_transports import (
-    Fragmentation,
-)
+from moondream_transports import Fragmentation, ReplayTransport
+from moondream_transports.replay import play
 from sansio_moondream import (
     ConnectionLost,
 )
@@ -61,6 +60,23 @@ class TestFragmentation:
             (15, BODY[60:]),
         ]
         assert Played([THREE_CHUNKS], fragmentation=[len(BODY)]).chunks() == [(7, BODY)]
+
+    def test_chunks_of_a_size(self) -> None:
+        assert Played([THREE_CHUNKS], fragmentation=60).chunks() == [
+            (7, BODY[:60]),
+            (7, BODY[60:120]),
+            (15, BODY[120:]),
+        ]
+        for size in (0, -1):
+            with pytest.raises(ValueError, match="size of the chunks should be above 0"):
+                ReplayTransport([THREE_CHUNKS], fragmentation=size)
+
+    def test_one_recording_by_itself(self) -> None:
+        player = play(THREE_CHUNKS, 2.0, fragmentation=60)
+        assert player.wait(None) == 0.25
+        assert player.head()[0] == 200
+        played = [(player.wait(None), player.read()) for _ in range(4)]
+        assert played == [(3.5, BODY[:60]), (0.0, BODY[60:120]), (4.0, BODY[120:]), (0.0, b"")]
 
     def test_at_random_the_same_seed_gives_the_same_run_to_the_byte(self) -> None:
         long = recorded((1, BODY * 1000), (1, BODY * 1000))

@@ -3,12 +3,13 @@
 from sansio_moondream.testing import BreakAt
 
 from ._async.transport import AsyncReplayStream, AsyncReplayTransport
-from ._fragmentation import Fragmentation
+from ._fragmentation import AnyFragmentation, Fragmentation
 from ._player import Player
-from ._store import NoRecording, Source, Store
+from ._store import NoRecording, Source, Store, play
 from ._sync.transport import ReplayStream, ReplayTransport
 
 __all__ = [
+    "AnyFragmentation",
     "AsyncReplayStream",
     "AsyncReplayTransport",
     "BreakAt",
@@ -19,4 +20,5 @@ __all__ = [
     "ReplayTransport",
     "Source",
     "Store",
+    "play",
 ]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 from itertools import chain, pairwise, repeat
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -20,7 +21,9 @@ _MAX_RANDOM_SIZE = 4096  # exclusive, in bytes
 
 
 class Fragmentation(Enum):
-    """Where a replayed body is cut into chunks. A collection of offsets can be given instead.
+    """Where a replayed body is cut into chunks.
+
+    A size of the chunks in bytes, or a collection of offsets, can be given instead.
 
     Attributes:
         AS_RECORDED: into the recorded chunks.
@@ -34,6 +37,9 @@ class Fragmentation(Enum):
     WHOLE = "whole"
     EACH_BYTE = "each-byte"
     AT_RANDOM = "at-random"
+
+
+AnyFragmentation: TypeAlias = Fragmentation | int | Collection[int]
 
 
 class End(Struct, frozen=True):
@@ -67,11 +73,16 @@ def break_lines(lines: Iterable[Chunk | End], break_at: BreakAt) -> Iterator[Chu
             return
 
 
-def chunk_sizes(
-    fragmentation: Fragmentation | Collection[int], seed: int, number: int
-) -> Iterator[int] | None:
-    """Return the sizes of the chunks for exchange `number` of a run. None keeps the chunks."""
+def chunk_sizes(fragmentation: AnyFragmentation, seed: int, number: int) -> Iterator[int] | None:
+    """Return the sizes of the chunks for exchange `number` of a run. None keeps the chunks.
+
+    Raises ValueError for a size that is not above 0.
+    """
     match fragmentation:
+        case int(size):
+            if size < 1:
+                raise ValueError(f"the size of the chunks should be above 0, not {size}")
+            return repeat(size)
         case Fragmentation.AS_RECORDED:
             return None
         case Fragmentation.WHOLE:
@@ -90,7 +101,10 @@ def chunk_sizes(
 
 
 def fragment_lines(lines: Iterable[Chunk | End], sizes: Iterator[int]) -> Iterator[Chunk | End]:
-    """Yield the same bytes in chunks of other sizes, each at the time of its last byte."""
+    """Yield the same bytes in chunks of other sizes, each at the time of its last byte.
+
+    A last chunk that is smaller than its size comes at the time of the end.
+    """
     held = bytearray()
     seconds = 0.0
     size = next(sizes)

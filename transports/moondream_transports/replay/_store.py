@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias, cast
@@ -15,6 +16,7 @@ from sansio_moondream.recording import (
     Ending,
     Line,
     Match,
+    Matches,
     Recording,
     RecordingHeader,
     find_matches,
@@ -22,6 +24,7 @@ from sansio_moondream.recording import (
 from sansio_moondream.testing import BreakAt
 
 from ._fragmentation import (
+    AnyFragmentation,
     End,
     Fragmentation,
     break_lines,
@@ -50,15 +53,16 @@ class Store:
     def __init__(
         self,
         recordings: Iterable[Source] | AnyPath,
-        speed: float | None,
-        match: Match,
-        fragmentation: Fragmentation | Collection[int],
-        seed: int,
-        break_at: BreakAt | None,
-        once: bool,
+        speed: float | None = 1.0,
+        match: Match = Match.EXACT,
+        fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED,
+        seed: int = 0,
+        break_at: BreakAt | None = None,
+        once: bool = False,
     ) -> None:
         if speed is not None and not speed > 0:
             raise ValueError(f"speed should be above 0, or None to play at once, not {speed!r}")
+        chunk_sizes(fragmentation, seed, 0)  # raises now, not at the first request
         self._speed = speed
         self._match = match
         self._fragmentation = fragmentation
@@ -74,6 +78,7 @@ class Store:
         self._headers = [_header(source) for source in self._sources]
         self._lock = Lock()
         self._played: Counter[int] = Counter()
+        self._numbers = count()
         self.misses: list[NoRecording] = []
 
     @property
@@ -86,17 +91,34 @@ class Store:
     def answer(self, request: HTTPRequest) -> Player:
         """Return a player of the recording that answers a request. Raises NoRecording."""
         asked = RecordingHeader.of(request)
-        with self._lock:
-            place = self._choose(asked)
-            number = self._played.total()
-            self._played[place] += 1
-        return self._play(self._sources[place], number)
+        index, matches = self.choose(asked, self._match)
+        if index is None:
+            raise self._miss(asked, matches)
+        return play(
+            self._sources[index],
+            self._speed,
+            fragmentation=self._fragmentation,
+            seed=self._seed,
+            number=next(self._numbers),
+            break_at=self._break_at,
+        )
 
-    def _choose(self, asked: RecordingHeader) -> int:
-        matches = find_matches(asked, self._headers, self._match)
-        left = [place for place in matches.found if not (self._once and self._played[place])]
-        if left:
-            return min(left, key=self._played.__getitem__)  # they take turns
+    def choose(self, asked: RecordingHeader, match: Match) -> tuple[int | None, Matches]:
+        """Choose a recording for a request. Recordings that match take turns.
+
+        Returns:
+            The index of the recording, or None, and all that match.
+        """
+        matches = find_matches(asked, self._headers, match)
+        with self._lock:
+            left = [index for index in matches.found if not (self._once and self._played[index])]
+            if not left:
+                return None, matches
+            index = min(left, key=self._played.__getitem__)
+            self._played[index] += 1
+            return index, matches
+
+    def _miss(self, asked: RecordingHeader, matches: Matches) -> NoRecording:
         message = f"no recording answers {asked.method} {asked.path} (match: {self._match.value})"
         if matches.found:
             number = len(matches.found)
@@ -109,20 +131,39 @@ class Store:
             message += "\n  ".join([f"; the nearest is {name}, where", *matches.differences])
         miss = NoRecording(message)
         self.misses.append(miss)
-        raise miss
+        return miss
 
-    def _play(self, source: Recording | Path, number: int) -> Player:
-        file = _lines(source)
-        header = cast("RecordingHeader", next(file))
-        lines = end_lines(cast("Iterator[Chunk | Ending]", file))
-        if self._break_at is not None and self._break_at.before_head:
-            lines = iter((End(header.seconds, self._break_at.error),))
-            header = RecordingHeader(header.method, header.path)
-        elif self._break_at is not None:
-            lines = break_lines(lines, self._break_at)
-        if (sizes := chunk_sizes(self._fragmentation, self._seed, number)) is not None:
-            lines = fragment_lines(lines, sizes)
-        return Player(header, lines, self._speed, file.close)
+
+def play(
+    source: Recording | Path,
+    speed: float | None = 1.0,
+    *,
+    fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED,
+    seed: int = 0,
+    number: int = 0,
+    break_at: BreakAt | None = None,
+) -> Player:
+    """Return a player of one recording.
+
+    Args:
+        source: the recording, or its file.
+        speed: how many times as fast as recorded, or None to play at once.
+        fragmentation: where the body is cut into chunks.
+        seed: of the random fragmentation.
+        number: of the exchange in a run. Each has a random fragmentation of its own.
+        break_at: where the replay breaks, and with which error.
+    """
+    file = _lines(source)
+    header = cast("RecordingHeader", next(file))
+    lines = end_lines(cast("Iterator[Chunk | Ending]", file))
+    if break_at is not None and break_at.before_head:
+        lines = iter((End(header.seconds, break_at.error),))
+        header = RecordingHeader(header.method, header.path)
+    elif break_at is not None:
+        lines = break_lines(lines, break_at)
+    if (sizes := chunk_sizes(fragmentation, seed, number)) is not None:
+        lines = fragment_lines(lines, sizes)
+    return Player(header, lines, speed, file.close)
 
 
 def _lines(source: Recording | Path) -> Generator[Line, None, None]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from moondream_transports._clock import AsyncClock, AsyncRealClock
 from moondream_transports._transport import Timeouts
 from moondream_transports.recording._files import AnyPath
-from moondream_transports.replay._fragmentation import Fragmentation
+from moondream_transports.replay._fragmentation import AnyFragmentation, Fragmentation
 from moondream_transports.replay._player import Player
 from moondream_transports.replay._store import NoRecording, Source, Store
 from sansio_moondream import HTTPRequest
@@ -25,14 +25,15 @@ class AsyncReplayTransport:
         speed: how many times as fast as recorded, or None to play at once.
         match: how similar a request has to be to the recorded one. If several recordings match,
             they take turns.
-        fragmentation: where the body is cut into chunks. Offsets can be given instead.
+        fragmentation: where the body is cut into chunks. A size in bytes, or offsets, can be given
+            instead.
         seed: of the random fragmentation.
         break_at: where the replay breaks, and with which error.
         once: plays each recording once.
         clock: has the time, and sleeps. A client with this transport counts its deadlines on it.
 
-    Raises ValueError for a speed that is not above 0, RecordingError for a file that is not a
-    recording, and OSError. An error in a later line of a file is raised when it is played.
+    Raises ValueError for a speed or a size that is not above 0, RecordingError for a file that is
+    not a recording, and OSError. An error in a later line of a file is raised when it is played.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class AsyncReplayTransport:
         speed: float | None = 1.0,
         *,
         match: Match = Match.EXACT,
-        fragmentation: Fragmentation | Collection[int] = Fragmentation.AS_RECORDED,
+        fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED,
         seed: int = 0,
         break_at: BreakAt | None = None,
         once: bool = False,

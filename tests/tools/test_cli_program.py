@@ -1,0 +1,151 @@
+"""The demo, and the command line as a program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageChops
+
+from moondream_tools.cli import Exit
+from moondream_transports.conformance._fault_server import (
+    LAST_CHUNK,
+    FaultServer,
+    Peer,
+    chunk,
+    head,
+)
+from moondream_transports.conformance._faults import EVENTS, F1
+from tests.helpers import END
+from tests.tools.command_line import SHIPPED, TEXT, in_a_terminal, program
+
+
+class TestDemo:
+    def test_at_once(self, run: Any) -> None:
+        ran = run("demo", "--speed", "max")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert "made up, in the service's format" in " ".join(ran.out.split())
+        assert "\x1b" not in ran.out
+        assert "\r" not in ran.out
+        lines = ran.out.splitlines()
+        for skill in ("query", "caption", "segment", "detect", "point"):
+            assert any(line.startswith(f"$ moondream-stream {skill} moon.png") for line in lines)
+            assert f"{skill.capitalize()}Result(" in lines
+        for shown in (
+            "coarse box ",
+            "coarse path ",
+            "box ",
+            "path ",
+            "point ",
+            "42 tokens",
+            "    bbox=BBox(",
+        ):
+            assert any(line.startswith(shown) for line in lines), shown
+        assert max(map(len, lines)) < 200
+
+    def test_the_overlay_lies_on_the_moon(self, run: Any, tmp_path: Path) -> None:
+        ran = run("demo", "--speed", "max", "--overlay", tmp_path / "moon-overlay.png")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert f"drawn on the picture: {tmp_path / 'moon-overlay.png'}" in ran.out
+        with (
+            Image.open(tmp_path / "moon-overlay.png") as overlay,
+            Image.open(str(SHIPPED / "moon.png")) as moon,
+        ):
+            assert (overlay.format, overlay.size) == ("PNG", (480, 480))
+            red, green, _ = overlay.convert("RGB").resize(moon.size).split()
+            drawn = ImageChops.subtract(green, red).point(lambda value: 255 * (value > 60))
+            lit = moon.convert("L").point(lambda value: 255 * (value > 107))
+        assert ImageChops.difference(drawn, lit).histogram()[255] < 0.05 * lit.histogram()[255]
+
+    @pytest.mark.parametrize(
+        ("hidden", "name", "words"),
+        [(True, "moon.png", "needs Pillow"), (False, "no-folder/moon.png", "no-folder")],
+    )
+    def test_an_overlay_that_cannot_be(
+        self,
+        run: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        hidden: bool,
+        name: str,
+        words: str,
+    ) -> None:
+        if hidden:
+            monkeypatch.setitem(sys.modules, "PIL", None)
+        ran = run("demo", "--speed", "max", "--overlay", tmp_path / name)
+        assert ran.status == Exit.USAGE
+        assert words in ran.err
+
+    @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+    def test_in_a_terminal(self, environment: dict[str, str]) -> None:
+        shown = in_a_terminal(
+            program("demo", "--speed", "200"), {"TERM": "xterm", "COLUMNS": "80"} | environment
+        )
+        assert ("\x1b[" in shown) is (environment == {})
+        assert ("\rcoarse path" in shown.replace("\x1b[2m", "")) is (
+            environment != {"TERM": "dumb"}
+        )
+        assert "“月の光” next to 🌙" in shown
+
+
+class TestAsAProgram:
+    def test_a_run(self, image: str) -> None:
+        command = program(
+            "query", image, "What?", "--replay", str(SHIPPED / "query.jsonl"), "--speed", "max"
+        )
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        )
+        assert done.returncode == Exit.OK, done.stderr
+        assert "\\u201c\\u6708\\u306e\\u5149\\u201d next to \\U0001f319" in done.stdout
+
+    @pytest.mark.usefixtures("interruptible")
+    def test_interrupted(self, image: str) -> None:
+        def script(peer: Peer) -> None:
+            peer.answer(*F1)
+            assert process.stdout is not None
+            assert process.stdout.read(len(TEXT)) == TEXT
+            process.send_signal(signal.SIGINT)
+            peer.wait_until_closed()
+
+        with FaultServer(script) as server:
+            command = program("query", image, "What?", "--endpoint", server.url)
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ) as process:
+                assert process.stderr is not None
+                assert process.stderr.read() == "moondream-stream: interrupted\n"
+        assert process.returncode == Exit.INTERRUPTED
+
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_whoever_reads_has_seen_enough(self, image: str, options: list[str]) -> None:
+        gone = threading.Event()
+
+        def script(peer: Peer) -> None:
+            peer.answer(head(), *F1[1:2])
+            assert gone.wait(10)
+            for segment in (*F1[2:], chunk(END), LAST_CHUNK):
+                peer.send(segment)
+
+        with FaultServer(script) as server:
+            command = program("query", image, "What?", "--endpoint", server.url, *options)
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                process.stdout.read(1)
+                process.stdout.close()
+                gone.set()
+                assert process.stderr.read() == b""
+        assert process.returncode == Exit.BROKEN_PIPE
+        assert len(EVENTS) > 1

@@ -1,0 +1,217 @@
+"""The command line with a recording, and its pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moondream_tools.cli import Exit
+from sansio_moondream.recording import Ending
+from tests.helpers import END, PIXEL, delta, record
+from tests.tools.command_line import SHIPPED, Ran, replayed
+
+
+class TestReplay:
+    def test_text(self, run: Any, image: str) -> None:
+        ran = run("query", image, "What?", "--replay", SHIPPED / "query.jsonl", "--speed", "max")
+        assert ran.status == Exit.OK
+        assert ran.out.startswith("The image shows a crescent moon")
+        assert ran.out.endswith("“月の光” next to 🌙 and 👩\u200d🚀.\n")
+        assert (
+            ran.err == "42 tokens · the first after 530 ms · decoded in 2470 ms · "
+            "finish reason stop · request 31\n"
+        )
+
+    def test_segment(self, run: Any, image: str) -> None:
+        ran = run(
+            "segment", image, "moon", "--replay", SHIPPED / "segment.jsonl", "--speed", "1000"
+        )
+        lines = ran.out.splitlines()
+        assert lines[0] == "coarse box    x 0.120 to 0.830  y 0.090 to 0.870"
+        assert lines[1].startswith("coarse path   M 0.97 0.78 L 0.96 0.79")
+        assert lines[2] == "box           x 0.125 to 0.808  y 0.106 to 0.856"
+        assert lines[3].startswith("path          M1.000,.788C")
+        assert lines[3].endswith(".995,.790,1.000,.788z")
+        assert len(lines) == 4
+
+    def test_detect_and_point(self, run: Any, image: str) -> None:
+        ran = run("detect", image, "moon", "--replay", SHIPPED / "detect.jsonl", "--speed", "max")
+        assert ran.out.splitlines()[1] == "box           x 0.650 to 0.750  y 0.450 to 0.750"
+        ran = run("point", image, "moon", "--replay", SHIPPED / "point.jsonl", "--speed", "max")
+        assert ran.out.splitlines() == [
+            "point         x 0.300  y 0.400",
+            "point         x 0.700  y 0.600",
+        ]
+
+    def test_json(self, run: Any, image: str) -> None:
+        ran = run(
+            "segment",
+            image,
+            "moon",
+            "--json",
+            "--replay",
+            SHIPPED / "segment.jsonl",
+            "--speed",
+            "max",
+        )
+        events = [json.loads(line) for line in ran.out.splitlines()]
+        assert events[0] == {
+            "event": "bbox",
+            "x_min": 0.12,
+            "y_min": 0.09,
+            "x_max": 0.83,
+            "y_max": 0.87,
+        }
+        assert events[1] == {"event": "path_chunk", "data": "M 0.97 0.78", "token_index": 5}
+        end = events[-1]["result"]
+        assert end.keys() == {"path", "bbox", "parse_error", "metadata"}
+        assert events[-1]["event"] == "completed"
+        assert end["bbox"] == {"x_min": 0.125, "y_min": 0.1059, "x_max": 0.808, "y_max": 0.8562}
+        assert end["metadata"] | {"metrics": None} == {
+            "request_id": "37",
+            "finish_reason": "stop",
+            "metrics": None,
+        }
+        assert (len(events), ran.err) == (202, "")
+
+    def test_json_is_ascii_and_has_every_event(self, run: Any, image: str, tmp_path: Path) -> None:
+        recording = replayed(
+            tmp_path,
+            record({"chunk": "月\x1b\x9b"}),
+            record({"new": "kind"}),
+            ending=Ending(0, "ConnectionLost", "reset"),
+        )
+        ran = run("query", image, "What?", "--json", "--replay", recording)
+        assert ran.out.isascii()
+        assert [json.loads(line) for line in ran.out.splitlines()] == [
+            {"event": "text_delta", "text": "月\x1b\x9b", "token_index": None},
+            {"event": "unknown", "data": {"new": "kind"}},
+        ]
+        assert (ran.status, ran.err) == (
+            Exit.INCOMPLETE,
+            "moondream-stream: incomplete answer: reset\n",
+        )
+
+    def test_no_answer_may_steer_the_terminal(self, run: Any, image: str, tmp_path: Path) -> None:
+        recording = replayed(
+            tmp_path, delta("\x1b]0;owned\x07A\r\x9b2J\u202eB\n\tC\ufeff\x7f"), END
+        )
+        assert run("query", image, "What?", "--replay", recording).out == (
+            "\\x1b]0;owned\\x07A\\r\\x9b2J\\u202eB\n\tC\\ufeff\\x7f\n"
+        )
+
+    def test_what_the_server_says_beside_the_answer(
+        self, run: Any, image: str, tmp_path: Path
+    ) -> None:
+        end = {
+            "completed": True,
+            "answer": "right",
+            "reasoning": {"text": "because"},
+            "finish_reason": "length",
+            "stats": {"tokens": 5, "tokens_per_sec": 12.34},
+        }
+        ran = run(
+            "query",
+            image,
+            "What?",
+            "--replay",
+            replayed(tmp_path, delta("wro\ufffdg"), record({"new": 1}), record(end)),
+        )
+        assert ran.out == "wro\ufffdg\nright\n"
+        assert ran.err.splitlines() == [
+            "The server damaged characters of this stream. The complete text is:",
+            "Reasoning: because",
+            "5 tokens · 12.3 a second · finish reason length (max_tokens reached)",
+        ]
+
+    def test_no_path(self, run: Any, image: str, tmp_path: Path) -> None:
+        recording = replayed(
+            tmp_path,
+            record({"completed": True, "path": "", "parse_error": "no M"}),
+            skill="segment",
+        )
+        ran = run("segment", image, "moon", "--replay", recording)
+        assert (ran.status, ran.out, ran.err) == (
+            Exit.OK,
+            "path          \n",
+            "The model wrote an invalid path: no M\n",
+        )
+
+    def test_the_beginning_of_a_whole_answer(self, run: Any, image: str, tmp_path: Path) -> None:
+        """A server that streams though it was asked not to, and dies."""
+        recording = replayed(
+            tmp_path, delta("The moon"), ending=Ending(0, "ConnectionLost", "reset")
+        )
+        ran = run("query", image, "What?", "--no-stream", "--replay", recording)
+        assert (ran.status, ran.out) == (Exit.INCOMPLETE, "The moon\n")
+
+    def test_the_beginning_of_an_outline(self, run: Any, image: str, tmp_path: Path) -> None:
+        recording = replayed(
+            tmp_path, record({"type": "path_delta", "chunk": "M 0 0"}), skill="segment"
+        )
+        ran = run("segment", image, "moon", "--replay", recording)
+        assert (ran.status, ran.out) == (Exit.INCOMPLETE, "coarse path   M 0 0\n")
+
+    def test_a_recording_of_another_skill(self, run: Any, image: str) -> None:
+        ran = run("caption", image, "--replay", SHIPPED / "query.jsonl")
+        assert (ran.status, ran.out) == (Exit.USAGE, "")
+        assert "path: recorded '/v1/query', asked '/v1/caption'" in ran.err
+
+
+class TestImages:
+    def query(self, run: Any, name: str) -> Ran:
+        ran: Ran = run(
+            "query", name, "What?", "--replay", SHIPPED / "query.jsonl", "--speed", "max"
+        )
+        return ran
+
+    def test_standard_input(self, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PIXEL.data)))
+        assert self.query(run, "-").status == Exit.OK
+
+    def test_no_such_file(self, run: Any) -> None:
+        ran = self.query(run, "no-such-file.jpg")
+        assert (ran.status, ran.out) == (Exit.USAGE, "")
+        assert "no-such-file.jpg" in ran.err
+
+    def test_a_format_that_pillow_reads(self, run: Any, tmp_path: Path) -> None:
+        pillow = pytest.importorskip("PIL.Image", reason="other formats are read by Pillow")
+        name = tmp_path / "pixel.bmp"
+        pillow.new("RGB", (1, 1)).save(name)
+        assert self.query(run, str(name)).status == Exit.OK
+
+    def test_a_bomb(self, run: Any, tmp_path: Path) -> None:
+        pytest.importorskip("PIL.Image", reason="bitmaps are read by Pillow")
+        name = tmp_path / "bomb.bmp"
+        name.write_bytes(
+            b"BM"
+            + bytes(8)
+            + (54).to_bytes(4, "little")
+            + (40).to_bytes(4, "little")
+            + (99_999).to_bytes(4, "little") * 2
+            + b"\1\0\x18\0"
+            + bytes(24)
+        )
+        ran = self.query(run, str(name))
+        assert ran.status == Exit.USAGE
+        assert "pixels" in ran.err
+
+    def test_no_picture(self, run: Any, tmp_path: Path) -> None:
+        name = tmp_path / "notes.txt"
+        name.write_text("no picture")
+        assert self.query(run, str(name)).status == Exit.USAGE
+
+    def test_without_pillow(
+        self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "PIL", None)
+        name = tmp_path / "notes.txt"
+        name.write_text("no picture")
+        ran = self.query(run, str(name))
+        assert ran.status == Exit.USAGE
+        assert "sansio-moondream[cli]" in ran.err

@@ -1,0 +1,74 @@
+"""Play a recording as the answer to a client: its head, its chunks in their time, its ending."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from math import inf
+
+from moondream_transports.replay import AnyFragmentation, Fragmentation, play
+from sansio_moondream import MoondreamError, RemoteProtocolError
+from sansio_moondream.recording import EOF, Recording
+
+from ._convert import is_stream
+from ._exchange import Exchange, Field, end_to_end
+
+_NOT_HTTP = b"zz\r\nthis is no chunk\r\n"
+
+
+async def send_recording(
+    exchange: Exchange,
+    recording: Recording,
+    speed: float | None = 1.0,
+    fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED,
+    headers: Iterable[Field] = (),
+) -> None:
+    """Answer with a recording.
+
+    Recorded silence lasts until the client leaves. A recorded reset is a reset. Another broken
+    connection is closed.
+
+    Args:
+        exchange: the exchange to answer.
+        recording: the answer.
+        speed: how many times as fast as recorded, or None to answer at once.
+        fragmentation: where the body is cut into chunks.
+        headers: are added to the recorded head.
+    """
+    player = play(recording, speed, fragmentation=fragmentation)
+    due = time.monotonic()
+
+    async def wait() -> None:
+        nonlocal due
+        due += player.wait(inf)  # from the last due time: delays must not add up
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    try:
+        await wait()
+        status_code, _ = player.head()
+        await exchange.start(status_code, [*_fields(recording), *headers])
+        await wait()
+        while data := player.read():
+            await exchange.send(data)
+            await wait()
+        await exchange.end()
+    except TimeoutError:  # a deadline of the recorded client ended a silence
+        await asyncio.Event().wait()
+    except MoondreamError as error:
+        if isinstance(error, RemoteProtocolError) and exchange.status_code is not None:
+            await exchange.send_unframed(_NOT_HTTP)
+        exchange.abort(reset="reset" in str(error).lower())
+
+
+def _fields(recording: Recording) -> list[Field]:
+    """Return the recorded headers with framing that fits.
+
+    A stream, and a body that breaks without a recorded length, are chunked.
+    """
+    fields = end_to_end(recording.header.response_headers)
+    others = [(name, value) for name, value in fields if name != "content-length"]
+    if recording.ending.fault == EOF:
+        length = sum(len(chunk.data) for chunk in recording.chunks)
+        return others if is_stream(recording) else [*others, ("content-length", str(length))]
+    return others if recording.ending.fault == "RemoteProtocolError" else fields
