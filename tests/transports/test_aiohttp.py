@@ -22,7 +22,7 @@ from moondream_transports.conformance._certificates import client_tls, server_tl
 from moondream_transports.conformance._fault_server import (
     EVENT_STREAM,
     LAST_CHUNK,
-    PATIENCE,
+    TIMEOUT,
     FaultServer,
     Peer,
     Script,
@@ -30,10 +30,10 @@ from moondream_transports.conformance._fault_server import (
     head,
 )
 from moondream_transports.conformance._faults import (
+    CLOSE_DELIMITED,
     DELTAS,
     EVENTS,
     F1,
-    PLAIN,
     WHOLE_BODY,
     answers,
     sized,
@@ -68,7 +68,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
 
 async def until(is_so: Callable[[], object]) -> None:
     """Wait until the server has done it, and the event loop has seen what came of it."""
-    end = monotonic() + PATIENCE
+    end = monotonic() + TIMEOUT
     while not is_so():
         assert monotonic() < end
         await asyncio.sleep(0.001)
@@ -119,7 +119,7 @@ class TestOwnership:
                 for stream in streams:
                     await stream.aclose()
 
-        with FaultServer(answers(head(), then=wait), patience=60) as server:
+        with FaultServer(answers(head(), then=wait), timeout=60) as server:
             run(main())
 
     def test_session_passed_in_stays_as_it_is(self) -> None:
@@ -379,12 +379,12 @@ class TestDeadlines:
                 began = monotonic()
                 with pytest.raises(TimeoutError) as caught:
                     await stream.read(0.1)
-                assert 0.09 < monotonic() - began < PATIENCE / 2
+                assert 0.09 < monotonic() - began < TIMEOUT / 2
                 assert not isinstance(caught.value, MoondreamError)
                 await stream.aclose()
 
         def script(peer: Peer) -> None:
-            peer.answer(PLAIN)
+            peer.answer(CLOSE_DELIMITED)
             peer.send(DELTAS[0])
             for data in DELTAS[1:3]:
                 peer.wait_for_event()
@@ -401,7 +401,7 @@ class TestDeadlines:
 
                 async def block() -> None:
                     server.saw_event()
-                    assert sent.wait(PATIENCE)
+                    assert sent.wait(TIMEOUT)
                     time.sleep(0.15)  # noqa: ASYNC251 - it is what is tested
 
                 blocking = asyncio.create_task(block())  # runs as soon as the read waits
@@ -411,7 +411,7 @@ class TestDeadlines:
                 await stream.aclose()
 
         def script(peer: Peer) -> None:
-            peer.answer(PLAIN)
+            peer.answer(CLOSE_DELIMITED)
             peer.wait_for_event()
             peer.send(DELTAS[0])
             sent.set()
@@ -429,7 +429,7 @@ class TestDeadlines:
                 began = monotonic()
                 with pytest.raises(ConnectTimeout):
                     await transport.send(request_to(server.url), Timeouts(connect=0.1))
-                assert 0.09 < monotonic() - began < PATIENCE / 2
+                assert 0.09 < monotonic() - began < TIMEOUT / 2
                 second = asyncio.create_task(transport.send(request_to(server.url), Timeouts()))
                 await asyncio.sleep(0.05)
                 assert not second.done()
@@ -448,7 +448,7 @@ class TestDeadlines:
                     await transport.send(
                         request_to(server.url), Timeouts(connect=5, first_event=0.2)
                     )
-                assert 0.19 < monotonic() - began < PATIENCE / 2
+                assert 0.19 < monotonic() - began < TIMEOUT / 2
                 assert type(caught.value) is TimeoutError
                 assert_no_key(caught.value)
 
@@ -512,7 +512,7 @@ def test_back_pressure() -> None:
             await stream.aclose()
 
     def script(peer: Peer) -> None:
-        peer.answer(PLAIN)
+        peer.answer(CLOSE_DELIMITED)
         peer.sock.settimeout(0.5)
         with suppress(TimeoutError):
             while True:

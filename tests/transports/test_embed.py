@@ -18,10 +18,10 @@ import pytest
 
 from moondream_transports import Client, UrllibTransport
 from moondream_transports.conformance._certificates import client_tls, server_tls
-from moondream_transports.conformance._fault_cases import is_right
+from moondream_transports.conformance._fault_cases import FAULTS, is_right
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
-    PATIENCE,
+    TIMEOUT,
     FaultServer,
     Peer,
     chunk,
@@ -29,12 +29,11 @@ from moondream_transports.conformance._fault_server import (
     nobody_accepts,
 )
 from moondream_transports.conformance._faults import (
+    CLOSE_DELIMITED,
     DELTAS,
     EVENTS,
     F1,
-    FAULTS,
     LARGE,
-    PLAIN,
     WHOLE_BODY,
     WORDS,
     HTTPFault,
@@ -71,24 +70,28 @@ CASES = [
     fault
     for fault in FAULTS
     if fault.limits is None  # the SDKs leave those of the core as they are
-    and not (
-        "comments" in fault.name and fault.error
-    )  # the SDKs limit each wait, but not the whole
-    and "by TCP"
-    # the server wants to send its last byte, and the SDKs close when the answer is whole
-    not in fault.name
+    # The SDKs limit each wait, but not the whole.
+    and not ("comments" in fault.name and fault.error)
+    # The server wants to send its last byte, and the SDKs close when the answer is whole.
+    and "in TCP segments" not in fault.name
 ]
 
 # What the guide says of libraries, and is not mended there.
 LIMITS_OF_LIBRARIES: dict[tuple[str, str], type[MoondreamError] | None] = {
     (
-        "5: closes in the middle of the status line",
+        "5: server closes in the middle of the status line",
         "moon_http",
     ): RemoteProtocolError,  # status 20, it says
-    ("5: closes in the middle of the head", "moon_http"): RemoteProtocolError,  # text/ev, it says
-    ("31: 100 and 103 before the head", "moon_http"): ConnectionLost,
-    ("31: 200 header fields", "moon_http"): RemoteProtocolError,
-    ("34: space before a colon", "moon_http"): None,  # so it has no length, and is read to its end
+    (
+        "5: server closes in the middle of the head",
+        "moon_http",
+    ): RemoteProtocolError,  # text/ev, it says
+    ("31: server sends 100 and 103 before the head", "moon_http"): ConnectionLost,
+    ("31: server sends 200 header fields", "moon_http"): RemoteProtocolError,
+    (
+        "34: server sends a space before the colon of Content-Length",
+        "moon_http",
+    ): None,  # so it has no length, and is read to its end
 }
 
 
@@ -147,7 +150,7 @@ class TestTheSameAsEveryTransport:
             error = LIMITS_OF_LIBRARIES[fault.id, sdk]
             fault = replace(fault, error=error, about={}, events=0 if error else len(EVENTS))
         with FaultServer(fault.script) as server:
-            request = LARGE if fault.case in (35, 36) else QUERY
+            request = fault.request
             timeout = fault.timeouts.idle and max(fault.timeouts.idle, 1)  # for connecting, too
             events, outcome = exchange(sdk, server.url, request, server.saw_event, timeout=timeout)
         assert is_right(fault, events, outcome), (events, outcome)
@@ -184,7 +187,7 @@ def test_a_server_that_does_not_read(sdk: str) -> None:
     """
 
     def script(peer: Peer) -> None:
-        has_given_up.wait(PATIENCE)
+        has_given_up.wait(TIMEOUT)
 
     has_given_up = threading.Event()
     with FaultServer(script) as server:
@@ -253,11 +256,11 @@ class TestTLS:
 
     def test_a_body_that_ends_with_close_notify(self, sdk: str) -> None:
         """It ended as HTTP says it should, and yet is not whole."""
-        outcome = self.ends(sdk, answers(PLAIN, *DELTAS, then=say_goodbye))
+        outcome = self.ends(sdk, answers(CLOSE_DELIMITED, *DELTAS, then=say_goodbye))
         assert (type(outcome), outcome.partial.text) == (IncompleteStream, TEXT)
 
     def test_a_body_that_ends_without(self, sdk: str) -> None:
-        outcome = self.ends(sdk, answers(PLAIN, *DELTAS))
+        outcome = self.ends(sdk, answers(CLOSE_DELIMITED, *DELTAS))
         assert (type(outcome), outcome.partial.text) == (
             ConnectionLost if sdk == "moon_socket" else IncompleteStream,
             TEXT,
@@ -267,7 +270,9 @@ class TestTLS:
         "length", [True, False], ids=["of a length", "until the connection closes"]
     )
     def test_a_whole_answer_that_ends_without(self, sdk: str, length: bool) -> None:
-        outcome = self.ends(sdk, answers(sized(WHOLE_BODY) if length else PLAIN + WHOLE_BODY))
+        outcome = self.ends(
+            sdk, answers(sized(WHOLE_BODY) if length else CLOSE_DELIMITED + WHOLE_BODY)
+        )
         assert isinstance(outcome, QueryResult)
         assert outcome.text == TEXT
 
@@ -319,7 +324,7 @@ class TestAsyncio:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.to_thread(closed.wait, PATIENCE)
+            await asyncio.to_thread(closed.wait, TIMEOUT)
             assert closed.is_set()
 
         def script(peer: Peer) -> None:
@@ -354,7 +359,7 @@ class TestAsyncio:
                 QUERY, Endpoint(url), ssl_context=client_tls() if is_tls else None
             ) as answer:
                 await anext(answer)
-                await asyncio.to_thread(has_to_wait.wait, PATIENCE)
+                await asyncio.to_thread(has_to_wait.wait, TIMEOUT)
                 result: QueryResult = await answer.result()
                 return result
 

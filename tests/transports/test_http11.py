@@ -140,7 +140,7 @@ def test_413_from_a_server_that_reads_no_more(adapter: Adapter) -> None:
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         peer.sock.recv(1000)
         peer.send(sized(b"{}", status_code=413, kind="application/json"))
-        assert answered.wait(peer.server.patience)
+        assert answered.wait(peer.server.timeout)
 
     answered = threading.Event()
     with FaultServer(script) as server:

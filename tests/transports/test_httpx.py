@@ -22,7 +22,7 @@ from moondream_transports import AsyncClient, AsyncHttpxTransport, Client, Httpx
 from moondream_transports.conformance._certificates import client_tls, server_tls
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
-    PATIENCE,
+    TIMEOUT,
     FaultServer,
     Peer,
     chunk,
@@ -66,7 +66,7 @@ Run = Callable[[Callable[[], Awaitable[None]]], object]
 
 
 def listens(port: int) -> bool:
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), PATIENCE):
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), TIMEOUT):
         return True
     return False
 
@@ -663,7 +663,7 @@ class HTTP2Server:
         )
         for data in DELTAS:
             await send({"type": "http.response.body", "body": data, "more_body": True})
-            if not await asyncio.to_thread(self.seen.acquire, timeout=PATIENCE):
+            if not await asyncio.to_thread(self.seen.acquire, timeout=TIMEOUT):
                 return
         await send({"type": "http.response.body", "body": END, "more_body": False})
 
@@ -691,7 +691,7 @@ class HTTP2Server:
         thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
         thread.start()
         try:
-            end = monotonic() + PATIENCE
+            end = monotonic() + TIMEOUT
             while not listens(unused.port):
                 assert monotonic() < end
             yield f"https://localhost:{unused.port}/v1"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from moondream_transports.conformance._fault_server import PATIENCE, FaultServer, Peer, Script
+from moondream_transports.conformance._fault_server import TIMEOUT, FaultServer, Peer, Script
 from moondream_transports.conformance._faults import EVENTS, F1, answers, wait
 from sansio_moondream import Endpoint
 from tests.helpers import QUERY
@@ -39,7 +39,7 @@ def serving(script: Script = SILENT) -> Iterator[FaultServer]:
         yield server
         left_at = monotonic()
         stack.close()
-        assert monotonic() - left_at < PATIENCE / 2
+        assert monotonic() - left_at < TIMEOUT / 2
 
 
 def run(adapter: Adapter, main: Callable[[Any], Awaitable[None]], server: FaultServer) -> None:

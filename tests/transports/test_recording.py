@@ -28,7 +28,7 @@ from moondream_transports import (
     UrllibTransport,
     VirtualClock,
 )
-from moondream_transports.conformance._fault_cases import exchange
+from moondream_transports.conformance._fault_cases import FAULTS, exchange
 from moondream_transports.conformance._fault_server import (
     CHUNKED,
     LAST_CHUNK,
@@ -37,7 +37,7 @@ from moondream_transports.conformance._fault_server import (
     chunk,
     head,
 )
-from moondream_transports.conformance._faults import FAULTS, LARGE, HTTPFault
+from moondream_transports.conformance._faults import HTTPFault
 from moondream_transports.conformance._secrets import KEY
 from sansio_moondream import (
     ConnectionLost,
@@ -99,7 +99,7 @@ def test_every_fault_is_recorded_and_replays_to_the_same(
     saved: list[Recording] = []
 
     async def live(server: FaultServer) -> Any:
-        request = LARGE if fault.case in (35, 36) else QUERY
+        request = fault.request
         async with adapter.transport() as transport:
             seen = await exchange(
                 adapter,
