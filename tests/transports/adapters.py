@@ -1,7 +1,7 @@
 """Every transport of ours, driven alike: a test is written once, as a coroutine, and runs over all
 of them.
 
-A `Adapter` is what the conformance kit calls a backend, and runs the test's coroutine: on its event
+A `Adapter` is what the conformance suite calls a backend, and runs the test's coroutine: on its event
 loop, or, where the client is a sync one, step by step without any, as then nothing in it ever
 waits."""
 

@@ -132,7 +132,7 @@ class LetsErrorsOfTheLibraryOut(Good):
 
 class HasABug(Good):
     def send(self, request, timeouts):
-        return self.x
+        return request.nowhere
 
 
 class HasNoRepr:

@@ -289,11 +289,21 @@ class TestReport:
         with pytest.raises(TransportFailed) as caught:
             check_transport(broken.HasABug, only=self.CASE)
         (failed,) = caught.value.report
-        assert failed.seen.endswith(
-            "builtins.AttributeError: 'HasABug' object has no attribute 'x'"
-        )
-        assert failed.frames[-1].endswith("HasABug.send: return self.x")
+        assert failed.seen.endswith("'HTTPRequest' object has no attribute 'nowhere'")
+        assert failed.frames[-1].endswith("HasABug.send: return request.nowhere")
         assert KEY not in str(caught.value)
+
+    def test_an_error_of_ours_has_frames_though_the_client_removes_them(self):
+        case = "contract: read raises the builtin TimeoutError in time"
+        with pytest.raises(TransportFailed) as caught:
+            check_transport(broken.NamesTheTimeout, only=case)
+        (*_, raises) = caught.value.report[case].frames
+        assert raises.endswith('raise IdleTimeout("nothing came") from error')
+        with pytest.raises(TransportFailed) as caught:
+            check_transport(broken.TellsTheKey, only="1: *")
+        (*_, raises) = caught.value.report["1: server refuses the connection"].frames
+        assert "broken.py" in raises
+        assert "TellsTheKey.send: raise ConnectError(" in raises
 
     def test_a_repr_that_raises_hides_nothing(self):
         with pytest.raises(TransportFailed) as caught:
@@ -469,7 +479,10 @@ def factory(ssl_context=None):
 
 print(check_transport(factory, only=["4: *", "8: *"]))
 """
-WITHOUT_TRUSTME = "trustme, which makes the certificates, is not installed: pip install 'sansio-moondream[testing]'"
+WITHOUT_TRUSTME = (
+    "trustme, which makes the certificates, is not installed:"
+    " pip install 'sansio-moondream[testing]'"
+)
 
 
 @pytest.mark.parametrize("has_trustme", [True, False])

@@ -27,6 +27,7 @@ from . import _certificates as certificates
 from ._expect import Need, Unexpected, describe
 from ._fault_server import TIMEOUT, FaultServer, Script
 from ._frames import frames_of, package_of
+from ._observed import AsyncObservedTransport, ObservedTransport
 from ._secrets import KEY
 from ._sync_as_async import BytesAsAsync, ClientAsAsync
 
@@ -79,11 +80,11 @@ class Backend:
         return _Opened(self.factory(**options), self._packages)
 
     def keep_frames(self, error: BaseException) -> None:
-        """Keep for the report where the transport raised this error."""
-        self.frames = frames_of(error, self._packages)
+        """Keep for the report where the transport raised this error, if that can be seen."""
+        self.frames = frames_of(error, self._packages) or self.frames
 
     def caught(self, error: Exception) -> Exception:
-        """Return an error of the transport without its frames, which are kept for the report.
+        """Return an error of the transport without its frames. They are kept for the report.
 
         The frames refer to the error, and to all that it passed through. That cycle would hide
         who closes a socket.
@@ -136,10 +137,13 @@ class Backend:
         return cast(AsyncClient, ClientAsAsync(Client(transport, endpoint, **options)))
 
     def asks(self, transport: Any, url: str, **options: Any) -> AsyncClient:
-        """Return a client whose endpoint has the API key, though the server is without TLS."""
-        return self.client(
-            transport, Endpoint(url=url, api_key=KEY, allow_insecure_key=True), **options
-        )
+        """Return a client whose endpoint has the API key, though the server is without TLS.
+
+        The frames of the transport's errors are kept for the report.
+        """
+        observed = AsyncObservedTransport if self.is_async else ObservedTransport
+        endpoint = Endpoint(url=url, api_key=KEY, allow_insecure_key=True)
+        return self.client(observed(transport, self.keep_frames), endpoint, **options)
 
     async def send(self, transport: Any, request: HTTPRequest, timeouts: Timeouts) -> Any:
         """Call `send` of the transport. The stream that it returns looks like an async one."""
@@ -274,7 +278,7 @@ class _Opened(AbstractAsyncContextManager[Any]):
             self._stack.push_async_callback(transport.aclose)
         elif hasattr(transport, "close"):
             self._stack.callback(transport.close)
-        self._packages.add(package_of(type(transport)))
+        self._packages.add(package_of(transport))
         return transport
 
     async def __aexit__(self, *error: Any) -> bool | None:

@@ -19,7 +19,7 @@ _CALLERS = ("conformance", "_client", "_exchange")  # what calls the transport u
 
 
 def package_of(made_by: object) -> str:
-    """Return the name of the top-level package of a factory, or of a transport's class."""
+    """Return the name of the top-level package of a factory, or of a transport."""
     while isinstance(made_by, partial):
         made_by = cast("partial[object]", made_by).func
     return str(getattr(made_by, "__module__", "")).partition(".")[0]
