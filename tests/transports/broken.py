@@ -1,6 +1,6 @@
 """Transports with one fault each, as people write them, around a good one.
 
-The conformance kit has to find every one.
+The conformance suite has to find every one.
 """
 
 from __future__ import annotations
@@ -128,6 +128,25 @@ class LetsErrorsOfTheLibraryOut(Good):
                 return self.inner.read(timeout)
             except ConnectionLost as error:
                 raise ConnectionResetError("the library's own words") from error
+
+
+class HasABug(Good):
+    def send(self, request, timeouts):
+        return request.nowhere
+
+
+class HasNoRepr:
+    def __repr__(self):
+        raise RuntimeError("this repr raises")
+
+
+class HasLocalsWithoutRepr(Good):
+    words = ""
+
+    def send(self, request, timeouts):
+        for _connection in (HasNoRepr(),):
+            for _words in (self.words,):
+                raise LookupError("the real fault")
 
 
 class FollowsRedirects(Good):

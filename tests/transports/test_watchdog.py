@@ -137,7 +137,7 @@ def test_forked_process_ends_no_wait_of_its_parent(
         try:
             monkeypatch.setattr(watchdog, "monotonic", lambda: monotonic() + 7200)
             mine = socket.socketpair()
-            mine[0].settimeout(PATIENCE)
+            mine[0].settimeout(LONGEST_WAIT)
             own = Watch()
             own.attach(mine[0])
             own.begin(monotonic())

@@ -77,6 +77,6 @@ def test_the_total_time_ends_a_head_that_never_ends(adapter: Adapter, name: str)
                 return error
         return None
 
-    with FaultServer(HEADS[name], patience=2 * WATCHDOG) as server:
+    with FaultServer(HEADS[name], timeout=2 * WATCHDOG) as server:
         error = adapter.run(main, server)
     assert isinstance(error, TimeoutError | RemoteProtocolError), error  # a flood may be refused

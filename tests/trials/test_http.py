@@ -226,12 +226,7 @@ def test_banner_is_waited_behind(adapter: Adapter, then: Any) -> None:
     assert (events, type(error)) == ([], FirstEventTimeout if then is wait else ConnectionLost)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the docs name only garbage without a line end, and no case of the kit has a banner",
-)
-def test_banner_is_no_declared_limit() -> None:
+def test_banner_is_a_declared_limit() -> None:
     """Number 25: "httpx declared"."""
     assert any("banner" in case.id for case in CASES)
     assert "blank line" in libraries_section()

@@ -20,10 +20,10 @@ from moondream_transports.conformance._fault_server import (
     head,
 )
 from moondream_transports.conformance._faults import (
+    CLOSE_DELIMITED,
     DELTAS,
     EVENTS,
     F1,
-    PLAIN,
     WHOLE_BODY,
     answers,
     sized,
@@ -190,7 +190,7 @@ def test_back_pressure() -> None:
             await stream.aclose()
 
     def script(peer: Peer) -> None:
-        peer.answer(PLAIN)
+        peer.answer(CLOSE_DELIMITED)
         peer.sock.settimeout(1)
         with suppress(TimeoutError):
             while True:

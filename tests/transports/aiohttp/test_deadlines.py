@@ -16,8 +16,8 @@ from moondream_transports.conformance._fault_server import (
     head,
 )
 from moondream_transports.conformance._faults import (
+    CLOSE_DELIMITED,
     DELTAS,
-    PLAIN,
     answers,
     wait,
 )
@@ -50,7 +50,7 @@ class TestDeadlines:
                 await stream.aclose()
 
         def script(peer: Peer) -> None:
-            peer.answer(PLAIN)
+            peer.answer(CLOSE_DELIMITED)
             peer.send(DELTAS[0])
             for data in DELTAS[1:3]:
                 peer.wait_for_event()
@@ -77,7 +77,7 @@ class TestDeadlines:
                 await stream.aclose()
 
         def script(peer: Peer) -> None:
-            peer.answer(PLAIN)
+            peer.answer(CLOSE_DELIMITED)
             peer.wait_for_event()
             peer.send(DELTAS[0])
             sent.set()

@@ -55,7 +55,7 @@ class TestOwnership:
                 for stream in streams:
                     await stream.aclose()
 
-        with FaultServer(answers(head(), then=wait), patience=60) as server:
+        with FaultServer(answers(head(), then=wait), timeout=60) as server:
             run(main())
 
     def test_session_passed_in_stays_as_it_is(self) -> None:

@@ -18,11 +18,11 @@ from moondream_transports.conformance._fault_server import (
     nobody_accepts,
 )
 from moondream_transports.conformance._faults import (
+    CLOSE_DELIMITED,
     DELTAS,
     EVENTS,
     F1,
     LARGE,
-    PLAIN,
     WHOLE_BODY,
     answers,
     sized,
@@ -101,11 +101,11 @@ class TestTLS:
 
     def test_a_body_that_ends_with_close_notify(self, sdk: str) -> None:
         """It ended as HTTP says it should, and yet is not whole."""
-        outcome = self.ends(sdk, answers(PLAIN, *DELTAS, then=say_goodbye))
+        outcome = self.ends(sdk, answers(CLOSE_DELIMITED, *DELTAS, then=say_goodbye))
         assert (type(outcome), outcome.partial.text) == (IncompleteStream, TEXT)
 
     def test_a_body_that_ends_without(self, sdk: str) -> None:
-        outcome = self.ends(sdk, answers(PLAIN, *DELTAS))
+        outcome = self.ends(sdk, answers(CLOSE_DELIMITED, *DELTAS))
         assert (type(outcome), outcome.partial.text) == (
             ConnectionLost if sdk == "moon_socket" else IncompleteStream,
             TEXT,
@@ -115,7 +115,9 @@ class TestTLS:
         "length", [True, False], ids=["of a length", "until the connection closes"]
     )
     def test_a_whole_answer_that_ends_without(self, sdk: str, length: bool) -> None:
-        outcome = self.ends(sdk, answers(sized(WHOLE_BODY) if length else PLAIN + WHOLE_BODY))
+        outcome = self.ends(
+            sdk, answers(sized(WHOLE_BODY) if length else CLOSE_DELIMITED + WHOLE_BODY)
+        )
         assert isinstance(outcome, QueryResult)
         assert outcome.text == TEXT
 

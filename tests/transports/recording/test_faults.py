@@ -14,17 +14,16 @@ from moondream_transports import (
     ReplayTransport,
     VirtualClock,
 )
-from moondream_transports.conformance._fault_cases import exchange
+from moondream_transports.conformance._fault_cases import FAULTS, exchange
 from moondream_transports.conformance._fault_server import (
     FaultServer,
 )
-from moondream_transports.conformance._faults import FAULTS, LARGE, HTTPFault
+from moondream_transports.conformance._faults import HTTPFault
 from moondream_transports.conformance._secrets import KEY
 from sansio_moondream import (
     Result,
 )
 from sansio_moondream.recording import Recording
-from tests.helpers import QUERY
 from tests.transports.adapters import SYNC_AND_ASYNC, Adapter
 from tests.transports.recording.transports import recording_of
 
@@ -66,7 +65,7 @@ def test_every_fault_is_recorded_and_replays_to_the_same(
     saved: list[Recording] = []
 
     async def live(server: FaultServer) -> Any:
-        request = LARGE if fault.case in (35, 36) else QUERY
+        request = fault.request
         async with adapter.transport() as transport:
             seen = await exchange(
                 adapter,

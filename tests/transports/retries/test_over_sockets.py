@@ -12,17 +12,9 @@ from time import monotonic
 import pytest
 
 from moondream_transports import RetryPolicy
-from moondream_transports.conformance._fault_cases import exchange
+from moondream_transports.conformance._fault_cases import FAULTS, exchange
 from moondream_transports.conformance._fault_server import FaultServer, Peer
-from moondream_transports.conformance._faults import (
-    FAULTS,
-    LARGE,
-    WHOLE_BODY,
-    WORDS,
-    HTTPFault,
-    answers,
-    sized,
-)
+from moondream_transports.conformance._faults import WHOLE_BODY, WORDS, HTTPFault, answers, sized
 from moondream_transports.conformance._secrets import KEY
 from sansio_moondream import (
     Endpoint,
@@ -80,7 +72,7 @@ def test_every_fault(
         sleep(seconds)
 
     async def main() -> None:
-        request = LARGE if fault.case in (35, 36) else QUERY
+        request = fault.request
         async with adapter.transport() as transport:
             events, outcome = await exchange(
                 adapter,
@@ -100,9 +92,7 @@ def test_every_fault(
     with FaultServer(fault.script) as server:
         adapter.run(main)
     assert server.connections == 1 + passes(fault)
-    asked = {"19: Retry-After: 7": 7, "19: Retry-After: Wed, 21 Oct 2026 07:28:00 GMT": 30}.get(
-        fault.id, 0.5
-    )
+    asked = fault.about.get("retry_after", 0.5)
     assert waits == ([pytest.approx(asked)] if passes(fault) else [])
 
 

@@ -1,8 +1,10 @@
-"""Examine a transport of your own: `check_transport` and `check_async_transport` run a server with
-every fault against it.
+"""The conformance suite: prove that a transport of your own is right.
 
-They need no pytest. Certificates for the cases on TLS are made by trustme (extra `testing`);
-without it these cases are not checked, and the report says so. See docs/write-a-transport.md."""
+`check_transport` and `check_async_transport` run a transport against a server on loopback that has
+every fault. They need no pytest. Certificates for the cases with TLS are made by trustme (extra
+`testing`). Without it these cases are not checked, and the report says so. The guide is
+docs/write-a-transport.md.
+"""
 
 from ._case import Case
 from ._check import ASYNC_CASES, CASES, check_async_transport, check_transport

@@ -1,12 +1,11 @@
-"""A transport, sync or async, driven alike: a check is written once, as a coroutine, and runs for
-both.
+"""A sync or async transport, driven in one way: each check is written once, as a coroutine.
 
-1. A `Backend` opens transports, wraps a client around them, and knows how to wait, to cancel and to
-   run two things at once there.
-2. With a sync transport nothing in such a coroutine ever waits, so it runs step by step without an
-   event loop.
-3. With an async one it runs in the loop that is there, asyncio's or trio's. It must not block it: a
-   connection is often closed by the loop a step after it was told to.
+1. A `Backend` opens transports, puts a client on top of them, and knows how to wait, to cancel and
+   to run two things at once on that backend.
+2. With a sync transport nothing in such a coroutine waits, so it runs to its end without an event
+   loop.
+3. With an async transport it runs in the event loop of the caller, asyncio's or trio's, and never
+   blocks it: the loop often closes a connection one step after it was asked to.
 """
 
 from __future__ import annotations
@@ -16,51 +15,60 @@ import inspect
 import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from moondream_transports import AsyncClient, Client, ClientStream, Timeouts
-from sansio_moondream import Endpoint, Event, HTTPRequest, Request
+from moondream_transports import AsyncClient, Client, Timeouts
+from sansio_moondream import Endpoint, HTTPRequest
 
 from . import _certificates as certificates
-from ._case import Need, Unexpected, in_words
-from ._fault_server import PATIENCE, FaultServer, Script
+from ._expect import Need, Unexpected, describe
+from ._fault_server import TIMEOUT, FaultServer, Script
+from ._frames import frames_of, package_of
+from ._observed import AsyncObservedTransport, ObservedTransport
 from ._secrets import KEY
+from ._sync_as_async import BytesAsAsync, ClientAsAsync
 
 T = TypeVar("T")
 
 
 class Backend:
-    """One way to make transports, and what their checks need.
+    """What the checks of one kind of transport need.
 
-    `backend` is sync, asyncio or trio.
+    Attributes:
+        backend: sync, asyncio or trio.
+        factory: Makes the transports.
+        timeout: Seconds after which a waiting check has failed.
+        at_once: Seconds after which what has to happen at once has failed: machines may be busy.
+        frames: The last frames of the transport's code in the last error that it raised.
     """
 
-    def __init__(
-        self, backend: str, factory: Callable[..., Any], patience: float = PATIENCE
-    ) -> None:
+    def __init__(self, backend: str, factory: Callable[..., Any], timeout: float = TIMEOUT) -> None:
         self.backend = backend
         self.factory = factory
-        self.patience = patience
-        self.at_once = min(
-            5.0, patience / 2
-        )  # seconds within which a connection is closed, at the latest: machines may be busy
+        self.timeout = timeout
+        self.at_once = min(5.0, timeout / 2)
+        self.frames: tuple[str, ...] = ()
+        self._packages = {package_of(factory)}
 
     @property
     def is_async(self) -> bool:
         return self.backend != "sync"
 
     def takes(self, *names: str) -> str | None:
-        """The first of these keyword arguments that the factory has."""
+        """Return the first of these keyword arguments that the factory takes."""
         parameters = inspect.signature(self.factory).parameters
         return next((name for name in names if name in parameters), None)
 
     def lacks(self, need: Need) -> str | None:
-        """Why what needs this cannot be checked, if it cannot."""
+        """Return the reason if a case with this need cannot be checked."""
         if need == "certificates" and not certificates.can_be_made():
-            return "trustme, which makes the certificates, is not installed: pip install 'sansio-moondream[testing]'"
+            return (
+                "trustme, which makes the certificates, is not installed:"
+                " pip install 'sansio-moondream[testing]'"
+            )
         if need == "trust" and self.takes("ssl_context", "ca_file") is None:
             return "the factory takes neither ssl_context= nor ca_file="
         if need == "proxy" and self.takes("proxy") is None:
@@ -68,11 +76,24 @@ class Backend:
         return None
 
     def transport(self, **options: Any) -> AbstractAsyncContextManager[Any]:
-        """A new transport, closed at the end of the block."""
-        return _Opened(self.factory(**options))
+        """Return a context manager that gives a new transport, and closes it at its end."""
+        return _Opened(self.factory(**options), self._packages)
+
+    def keep_frames(self, error: BaseException) -> None:
+        """Keep for the report where the transport raised this error, if that can be seen."""
+        self.frames = frames_of(error, self._packages) or self.frames
+
+    def caught(self, error: Exception) -> Exception:
+        """Return an error of the transport without its frames. They are kept for the report.
+
+        The frames refer to the error, and to all that it passed through. That cycle would hide
+        who closes a socket.
+        """
+        self.keep_frames(error)
+        return error.with_traceback(None)
 
     def trusting(self) -> dict[str, str | ssl.SSLContext]:
-        """Options of a transport that trusts our certificates, and no others."""
+        """Return the options of a transport that trusts our certificates, and no others."""
         if self.takes("ssl_context"):
             return {"ssl_context": certificates.client_tls()}
         return {"ca_file": certificates.ca_file()}
@@ -81,28 +102,26 @@ class Backend:
     async def server(
         self, script: Script, *, ssl_context: ssl.SSLContext | None = None
     ) -> AsyncGenerator[FaultServer, None]:
-        """A server that does this. What the checks in the block raise knows what the server did."""
-        with FaultServer(script, ssl_context=ssl_context, patience=self.patience) as server:
+        """Run a server with this script. What the block raises gets the server's transcript."""
+        with FaultServer(script, ssl_context=ssl_context, timeout=self.timeout) as server:
             try:
                 try:
                     yield server
                 finally:
                     server.stop_listening()
-                    await self._until_idle(server, self.patience)
+                    await self._until_idle(server, self.timeout)
                 server.raise_failure()
             except Unexpected as failure:
                 raise Unexpected(
-                    failure.expected, failure.came, failure.server or str(server.transcript)
+                    failure.expected, failure.seen, failure.server or str(server.transcript)
                 ) from failure.__cause__
             except Exception as failure:
                 raise Unexpected(
-                    "no error here", in_words(failure), str(server.transcript)
+                    "no error here", describe(failure), str(server.transcript)
                 ) from failure
 
-    async def over(self, server: FaultServer) -> None:
-        """All that was done with the server is over: its connections are closed, though the
-        transport is not. Else raise Unexpected.
-        """
+    async def expect_closed(self, server: FaultServer) -> None:
+        """Raise Unexpected unless all connections are closed soon, while the transport is open."""
         await self._until_idle(server, self.at_once)
         server.raise_failure()
 
@@ -112,53 +131,54 @@ class Backend:
             await self.sleep(0.001)
 
     def client(self, transport: Any, endpoint: Endpoint, **options: Any) -> AsyncClient:
-        """An AsyncClient, or a Client that looks like one."""
+        """Return an AsyncClient, or a Client that looks like one."""
         if self.is_async:
             return AsyncClient(transport, endpoint, **options)
-        return cast(AsyncClient, _AsyncLooking(Client(transport, endpoint, **options)))
+        return cast(AsyncClient, ClientAsAsync(Client(transport, endpoint, **options)))
 
     def asks(self, transport: Any, url: str, **options: Any) -> AsyncClient:
-        """The same for an endpoint that has a key, though it is a server without TLS."""
-        return self.client(
-            transport, Endpoint(url=url, api_key=KEY, allow_insecure_key=True), **options
-        )
+        """Return a client whose endpoint has the API key, though the server is without TLS.
+
+        The frames of the transport's errors are kept for the report.
+        """
+        observed = AsyncObservedTransport if self.is_async else ObservedTransport
+        endpoint = Endpoint(url=url, api_key=KEY, allow_insecure_key=True)
+        return self.client(observed(transport, self.keep_frames), endpoint, **options)
 
     async def send(self, transport: Any, request: HTTPRequest, timeouts: Timeouts) -> Any:
-        """`Transport.send`, without a client: a stream with `read` and `aclose` to be awaited."""
+        """Call `send` of the transport. The stream that it returns looks like an async one."""
         stream = transport.send(request, timeouts)
-        return await stream if self.is_async else _AsyncLookingBytes(stream)
+        return await stream if self.is_async else BytesAsAsync(stream)
 
     async def sleep(self, seconds: float) -> None:
-        """Let the event loop run, where there is one."""
+        """Sleep, and let the event loop run if there is one."""
         if self.backend == "sync":
-            time.sleep(seconds)  # noqa: ASYNC251 - there is no loop that it could block
+            time.sleep(seconds)  # noqa: ASYNC251 - there is no event loop
         elif self.backend == "asyncio":
             await asyncio.sleep(seconds)
         else:
             await _trio().sleep(seconds)
 
     async def forever(self) -> None:
-        """Until cancelled."""
-        await self.sleep(10 * PATIENCE)
+        """Wait until cancelled."""
+        await self.sleep(10 * TIMEOUT)
 
     async def until(self, is_so: Callable[[], object], expected: str) -> None:
-        """Wait until it is so. Raises Unexpected if it is not, at once."""
+        """Wait for a condition. Raise Unexpected if it is not met soon."""
         end = monotonic() + self.at_once
         while not is_so():
             if monotonic() > end:
-                raise Unexpected(expected, f"nothing of the kind within {self.at_once:g} seconds")
+                raise Unexpected(expected, f"not within {self.at_once:g} seconds")
             await self.sleep(0.001)
 
     def tasks(self) -> set[Any]:
-        """The other tasks of the event loop; of asyncio, as trio has none that are nobody's."""
+        """Return the other tasks of asyncio's event loop. In trio every task has an owner."""
         return (
             asyncio.all_tasks() - {asyncio.current_task()} if self.backend == "asyncio" else set()
         )
 
     async def cancelled_after(self, seconds: float, main: Callable[[], Awaitable[object]]) -> None:
-        """Run it in a task that is cancelled after a while; what comes out then must be the
-        cancellation.
-        """
+        """Run `main` in a task, and cancel it after a while. The cancellation must come out."""
 
         async def main_and_cancel(cancel: Callable[[], object]) -> None:
             if self.backend == "asyncio":
@@ -173,16 +193,13 @@ class Backend:
         await self.cancelled(main_and_cancel)
 
     async def cancelled(self, main: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
-        """Run it in a task that cancels itself by what it is given; what comes out must be the
-        cancellation.
-        """
+        """Run `main` in a task. It calls its argument to cancel itself; that must come out."""
         error: BaseException | None = None
         if self.backend == "trio":
             with _trio().CancelScope() as scope:
                 try:
                     await main(scope.cancel)
-                # whatever a transport makes of it, it is told
-                except Exception as caught:  # noqa: BLE001
+                except Exception as caught:  # noqa: BLE001 - any error of a transport is reported
                     error = caught
             if scope.cancelled_caught:
                 return
@@ -203,12 +220,11 @@ class Backend:
             error = task.exception()
         if isinstance(error, Unexpected):
             raise error
-        raise Unexpected(
-            "the cancellation to come out", "none" if error is None else in_words(error)
-        )
+        seen = "none" if error is None else describe(error)
+        raise Unexpected("the cancellation to come out", seen) from error
 
     async def all_of(self, mains: Iterable[Callable[[], Awaitable[object]]]) -> None:
-        """Run all at once."""
+        """Run all of them at the same time."""
         if self.backend == "trio":
             async with _trio().open_nursery() as nursery:
                 for main in mains:
@@ -219,7 +235,7 @@ class Backend:
     async def together(
         self, first: Callable[[], Awaitable[object]], then: Callable[[], Awaitable[object]]
     ) -> None:
-        """Run both, the second one when the first waits."""
+        """Run both. The second one starts when the first one waits."""
 
         async def later() -> None:
             await self.sleep(0.05)
@@ -233,7 +249,7 @@ def _trio() -> Any:
 
 
 def run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run what never waits."""
+    """Run a coroutine that never waits to its end."""
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -242,84 +258,28 @@ def run_without_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class _Opened(AbstractAsyncContextManager[Any]):
-    """Whatever a factory makes, opened and closed as it asks to be.
+    """Open and close what a factory has made, in the way that it has.
 
-    No generator: where one is left open inside another, loops complain.
+    A class, as event loops complain of a generator that is left open inside another one.
     """
 
-    def __init__(self, made: Any) -> None:
+    def __init__(self, made: Any, packages: set[str]) -> None:
         self._made = made
+        self._packages = packages
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Any:
-        if hasattr(self._made, "__aenter__"):
-            return await self._stack.enter_async_context(self._made)
-        if hasattr(self._made, "__enter__"):
-            return self._stack.enter_context(self._made)
-        if hasattr(self._made, "aclose"):
-            self._stack.push_async_callback(self._made.aclose)
-        elif hasattr(self._made, "close"):
-            self._stack.callback(self._made.close)
-        return self._made
+        transport = self._made
+        if hasattr(transport, "__aenter__"):
+            transport = await self._stack.enter_async_context(transport)
+        elif hasattr(transport, "__enter__"):
+            transport = self._stack.enter_context(transport)
+        elif hasattr(transport, "aclose"):
+            self._stack.push_async_callback(transport.aclose)
+        elif hasattr(transport, "close"):
+            self._stack.callback(transport.close)
+        self._packages.add(package_of(transport))
+        return transport
 
     async def __aexit__(self, *error: Any) -> bool | None:
         return await self._stack.__aexit__(*error)
-
-
-class _AsyncLooking:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def stream(self, request: Request[Any], **options: Any) -> _AsyncLookingStream:
-        return _AsyncLookingStream(self._client.stream(request, **options))
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return getattr(self._client, name)(*args, **kwargs)
-
-        return call
-
-
-class _AsyncLookingStream:
-    def __init__(self, stream: ClientStream[Any]) -> None:
-        self.sync = stream
-
-    @property
-    def snapshot(self) -> Any:
-        return self.sync.snapshot
-
-    async def result(self) -> Any:
-        return self.sync.result()
-
-    async def aclose(self) -> None:
-        self.sync.close()
-
-    async def __aenter__(self) -> _AsyncLookingStream:
-        self.sync.__enter__()
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        self.sync.__exit__(*error)
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            return next(self.sync)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-
-class _AsyncLookingBytes:
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    async def read(self, timeout: float | None) -> bytes:
-        return cast(bytes, self._stream.read(timeout))
-
-    async def aclose(self) -> None:
-        self._stream.close()

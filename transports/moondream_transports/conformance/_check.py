@@ -1,5 +1,7 @@
-"""Run the cases, and watch meanwhile what no case asks for: sockets and tasks that stay, warnings,
-and the key in a log.
+"""Run the cases on a transport.
+
+Every case is also watched for what no single case is about: sockets and tasks that are left,
+warnings, and the API key in a log.
 """
 
 from __future__ import annotations
@@ -8,114 +10,168 @@ import logging
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from time import monotonic
 
 from moondream_transports import AsyncTransport, Transport
 from moondream_transports._concurrency import in_trio
 
 from ._backend import Backend, run_without_a_loop
-from ._case import Case, Unexpected, in_words, shortened
+from ._case import Case
 from ._connecting_cases import connecting_cases
 from ._contract_cases import contract_cases
 from ._descriptors import open_sockets
+from ._expect import Unexpected, describe, shortened
 from ._fault_cases import fault_cases
-from ._fault_server import PATIENCE
+from ._fault_server import TIMEOUT
 from ._http_cases import http_cases
 from ._leaving_cases import leaving_cases
+from ._progress import progress
 from ._report import CaseReport, Report, TransportFailed, Verdict
-from ._secrets import KEY, logged
+from ._reuse_cases import reuse_cases
+from ._secrets import KEY, logged, masked
 
 Factory = Callable[..., Transport | AbstractContextManager[Transport]]
 AsyncFactory = Callable[..., AsyncTransport | AbstractAsyncContextManager[AsyncTransport]]
 
-CASES: Sequence[Case] = (
-    *contract_cases(),
-    *connecting_cases(),
-    *fault_cases(),
-    *http_cases(),
-    *leaving_cases(is_async=False),
-)
-"""What `check_transport` checks."""
 
-ASYNC_CASES: Sequence[Case] = (
-    *contract_cases(),
-    *connecting_cases(),
-    *fault_cases(),
-    *http_cases(),
-    *leaving_cases(is_async=True),
-)
-"""What `check_async_transport` checks."""
+def _all_cases(is_async: bool) -> tuple[Case, ...]:
+    return (
+        *contract_cases(),
+        *connecting_cases(),
+        *fault_cases(),
+        *http_cases(),
+        *reuse_cases(),
+        *leaving_cases(is_async),
+    )
+
+
+CASES: Sequence[Case] = _all_cases(is_async=False)
+"""The cases of `check_transport`."""
+
+ASYNC_CASES: Sequence[Case] = _all_cases(is_async=True)
+"""The cases of `check_async_transport`."""
 
 
 def check_transport(
     factory: Factory,
     *,
     known_failures: Mapping[str, str] | None = None,
-    only: Iterable[str] | None = None,
-    patience: float = PATIENCE,
+    only: str | Iterable[str] | None = None,
+    timeout: float = TIMEOUT,
 ) -> Report:
-    """Examine a `Transport`: every fault, and every point of the contract.
+    """Check a `Transport` against every fault, and against every point of the contract.
 
-    `factory` makes a new transport, or a context manager of one, for each case. It should be closed
-    with its `with` block, or by `close()` if it has that. Where the factory has these keyword
-    arguments, they are used for the cases that need them: `proxy`, the URL of an HTTP proxy; and
-    either `ssl_context`, or `ca_file`, the path of a PEM file, with whom to trust instead of the
-    system's authorities.
+    A terminal on stderr shows the progress in one line.
 
-    `known_failures` has the cases that a library cannot be made to pass, by their id, each with the
-    reason. `only` has the ids of the cases to check, instead of all. After `patience` seconds the
-    server hangs up on a transport that hangs.
+    Args:
+        factory: Makes a new transport, or a context manager of one, for each case. A transport is
+            closed by its `with` block, or by `close()` if it has that method. The cases that need
+            it pass keyword arguments, if the factory takes them: `proxy`, the URL of an HTTP
+            proxy; and `ssl_context`, or `ca_file`, the path of a PEM file, with the authorities
+            to trust instead of the system's.
+        known_failures: The ids of the cases that the HTTP library cannot pass, each with the
+            reason. These cases run too. One that passes gets `Verdict.STALE`.
+        only: The cases to run: ids, or globs such as "8: *".
+        timeout: Seconds after which the server closes the connection of a transport that hangs.
 
-    Returns a `Report` of all cases. Raises TransportFailed, an AssertionError, with what was sent,
-    expected and seen in each case that failed. A case that was declared and passed does not fail:
-    see `Verdict.STALE`. Raises ValueError for ids that are no cases."""
-    chosen = _chosen(CASES, known_failures, only)
-    return run_without_a_loop(
-        _check(Backend("sync", factory, patience), chosen, known_failures or {})
-    )
+    Returns:
+        The outcome of every case.
+
+    Raises:
+        TransportFailed: Cases failed. It is an AssertionError, and its message says for each what
+            the server did, what was expected, what was seen, and where the transport raised it.
+        TypeError: `factory` is a transport instead of a factory.
+        ValueError: No case has this id, or a known failure has no reason.
+    """
+    _require_factory(factory, "check_transport")
+    chosen = _chosen(CASES, known_failures or {}, only)
+    backend = Backend("sync", factory, timeout)
+    return run_without_a_loop(_check(backend, chosen, known_failures or {}))
 
 
 async def check_async_transport(
     factory: AsyncFactory,
     *,
     known_failures: Mapping[str, str] | None = None,
-    only: Iterable[str] | None = None,
-    patience: float = PATIENCE,
+    only: str | Iterable[str] | None = None,
+    timeout: float = TIMEOUT,
 ) -> Report:
-    """Examine an `AsyncTransport`, in the event loop that is running: asyncio or trio. All as in
-    `check_transport`.
+    """Check an `AsyncTransport` in the running event loop, of asyncio or trio.
 
-    The factory's context manager, if it makes one, is to be used with `async with`; without one,
-    `aclose()` is called."""
-    chosen = _chosen(ASYNC_CASES, known_failures, only)
-    return await _check(
-        Backend("trio" if in_trio() else "asyncio", factory, patience), chosen, known_failures or {}
+    Args:
+        factory: As in `check_transport`. A transport is closed by its `async with` block, or by
+            `aclose()` if it has that method.
+        known_failures: As in `check_transport`.
+        only: As in `check_transport`.
+        timeout: As in `check_transport`.
+
+    Returns:
+        The outcome of every case.
+
+    Raises:
+        TransportFailed: As in `check_transport`. So are TypeError and ValueError.
+    """
+    _require_factory(factory, "check_async_transport")
+    chosen = _chosen(ASYNC_CASES, known_failures or {}, only)
+    backend = Backend("trio" if in_trio() else "asyncio", factory, timeout)
+    return await _check(backend, chosen, known_failures or {})
+
+
+def _require_factory(factory: object, function: str) -> None:
+    if callable(factory) and (isinstance(factory, type) or not hasattr(factory, "send")):
+        return
+    name = type(factory).__name__
+    raise TypeError(
+        f"{function} needs a factory that makes a new transport for each case, such as a class or"
+        f" a function; this is an instance of {name}: use {function}(lambda: {name}(...))"
     )
 
 
 def _chosen(
-    cases: Sequence[Case], known_failures: Mapping[str, str] | None, only: Iterable[str] | None
+    cases: Sequence[Case], known_failures: Mapping[str, str], only: str | Iterable[str] | None
 ) -> list[Case]:
-    wanted = None if only is None else list(only)
-    known = {case.id for case in cases}
-    for name in [*(known_failures or {}), *(wanted or [])]:
-        if name not in known:
-            raise ValueError(
-                f"there is no case {name!r}; their ids are in {'CASES' if cases is CASES else 'ASYNC_CASES'}"
-            )
-    for name, reason in (known_failures or {}).items():
+    where = "CASES" if cases is CASES else "ASYNC_CASES"
+    ids = [case.id for case in cases]
+    for name, reason in known_failures.items():
+        if name not in ids:
+            raise ValueError(_unknown(name, ids, where))
         if not reason:
-            raise ValueError(f"known_failures should say why the case {name!r} cannot be told")
-    return [case for case in cases if wanted is None or case.id in wanted]
+            raise ValueError(f"known_failures should say why the case {name!r} fails")
+    if only is None:
+        return list(cases)
+    chosen: set[str] = set()
+    for pattern in [only] if isinstance(only, str) else only:
+        matches = {name for name in ids if name == pattern or fnmatchcase(name, pattern)}
+        if not matches:
+            raise ValueError(_unknown(pattern, ids, where))
+        chosen |= matches
+    return [case for case in cases if case.id in chosen]
+
+
+def _unknown(name: str, ids: list[str], where: str) -> str:
+    near = (
+        [known for known in ids if known.startswith(f"{name}:")]
+        or [known for known in ids if name.lower() in known.lower()]
+        or get_close_matches(name, ids)
+    )
+    hint = f"did you mean {' or '.join(map(repr, near[:3]))}? " if near else ""
+    return f"there is no case {name!r}; {hint}{where} has all ids"
 
 
 async def _check(
-    backend: Backend, cases: Iterable[Case], known_failures: Mapping[str, str]
+    backend: Backend, cases: Sequence[Case], known_failures: Mapping[str, str]
 ) -> Report:
-    report = Report(
-        tuple([await _report_of(case, backend, known_failures.get(case.id)) for case in cases])
-    )
-    if report.of(Verdict.FAILED):
+    reports: list[CaseReport] = []
+    failed = 0
+    with progress(len(cases)) as show:
+        for case in cases:
+            show(case.id, failed)
+            reports.append(await _report_of(case, backend, known_failures.get(case.id)))
+            failed += reports[-1].verdict is Verdict.FAILED
+    report = Report(tuple(reports))
+    if failed:
         raise TransportFailed(report)
     return report
 
@@ -124,18 +180,24 @@ async def _report_of(case: Case, backend: Backend, declared: str | None) -> Case
     for reason in map(backend.lacks, case.needs):
         if reason is not None:
             return CaseReport(case.id, Verdict.NOT_CHECKED, reason)
+    backend.frames = ()
     try:
-        told = await _watched(case.check, backend)
+        remark = await _watched(case.check, backend)
     except Unexpected as failure:
-        verdict = Verdict.FAILED if declared is None else Verdict.KNOWN_FAILURE
+        if failure.__cause__ is not None:
+            backend.keep_frames(failure.__cause__)
         return CaseReport(
-            case.id, verdict, declared or "", failure.expected, failure.came, failure.server
+            case.id,
+            Verdict.FAILED if declared is None else Verdict.KNOWN_FAILURE,
+            declared or "",
+            masked(failure.expected),
+            masked(failure.seen),
+            masked(failure.server),
+            backend.frames,
         )
-    return (
-        CaseReport(case.id, Verdict.PASSED, told or "")
-        if declared is None
-        else CaseReport(case.id, Verdict.STALE, declared)
-    )
+    if declared is None:
+        return CaseReport(case.id, Verdict.PASSED, remark or "")
+    return CaseReport(case.id, Verdict.STALE, declared)
 
 
 async def _watched(
@@ -143,38 +205,37 @@ async def _watched(
 ) -> str | None:
     sockets, tasks = open_sockets(), backend.tasks()
     with warnings.catch_warnings(record=True) as warned, logged() as log:
-        for category in (
-            ResourceWarning,
-            RuntimeWarning,
-        ):  # something was left open, or never awaited
+        # Something was left open, or never awaited.
+        for category in (ResourceWarning, RuntimeWarning):
             warnings.simplefilter("always", category)
         try:
-            told = await check(backend)
+            remark = await check(backend)
         except Unexpected:
             raise
         except Exception as error:
-            raise Unexpected("no error here", in_words(error)) from error
+            raise Unexpected("no error here", describe(error)) from error
         finally:
             await _until_nothing_is_left(backend, sockets, tasks)
     if left := open_sockets() - sockets:
-        raise Unexpected(
-            "every socket to be closed when the transport is", f"{len(left)} still open"
-        )
+        expected = "every socket to be closed when the transport is"
+        raise Unexpected(expected, f"{len(left)} still open")
     if left := backend.tasks() - tasks:
         raise Unexpected("no task to be left when the transport is closed", shortened(left))
     for warning in warned:
         if issubclass(warning.category, ResourceWarning | RuntimeWarning):
             raise Unexpected("no warning", f"{warning.category.__name__}: {warning.message}")
+    _check_log(log)
+    return remark
+
+
+def _check_log(log: Iterable[logging.LogRecord]) -> None:
     for record in log:
         text = logging.Formatter().format(record)
         if KEY in text:
-            raise Unexpected(
-                "the API key not to be in any log",
-                f"it in a record of {record.name!r}: {shortened(text)}",
-            )
+            seen = f"it in a record of {record.name!r}: {shortened(text)}"
+            raise Unexpected("the API key not to be in any log", seen)
         if record.name == "asyncio" and record.levelno >= logging.ERROR:
-            raise Unexpected("nothing for the event loop to complain of", shortened(text))
-    return told
+            raise Unexpected("no error in the log of the event loop", shortened(text))
 
 
 async def _until_nothing_is_left(

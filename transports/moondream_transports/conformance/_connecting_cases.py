@@ -1,4 +1,4 @@
-"""Rows 1 to 4: no connection, names, TLS, proxies."""
+"""Rows 1 to 4 of the table of faults: connections, names, TLS, proxies."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from sansio_moondream import (
 )
 
 from ._backend import Backend
-from ._case import Case, Need, expect, in_words
+from ._case import Case
 from ._certificates import server_tls
+from ._expect import Need, describe, expect
 from ._fault_cases import answer
 from ._fault_server import FaultServer, Peer, Script, head, nobody_accepts
 from ._faults import F1, TEXT, WHOLE_BODY, answers, sized, wait
@@ -33,37 +34,43 @@ _TLS: tuple[Need, ...] = ("certificates", "trust")
 
 
 def connecting_cases() -> Iterator[Case]:
-    """Rows 1 to 4, and what of later cases goes through TLS or a proxy."""
-    yield Case("1: refused", _refused)
-    yield Case("2: name does not resolve", _name_does_not_resolve)
-    yield Case("2: name that cannot be looked up", _name_that_cannot_be)
-    yield Case("3: connecting hangs", _hangs)
-    yield Case("3: TLS handshake is never answered", _handshake_is_never_answered)
-    yield Case("3: the total time ends the wait for a head", _total_ends_the_wait)
-    yield Case("3: waits for ever if told to", _waits_for_ever)
-    yield Case("4: TLS, whole", _tls_whole, _TLS)
+    """Rows 1 to 4, and one fault in TLS."""
+    yield Case("1: server refuses the connection", _refused)
+    yield Case("2: name of the server does not resolve", _name_does_not_resolve)
+    yield Case("2: name of the server has a label of 64 characters", _name_that_cannot_be)
+    yield Case("3: server never accepts the connection", _hangs)
+    yield Case("3: server never answers the TLS handshake", _handshake_is_never_answered)
+    yield Case("3: server sends no head within the total timeout", _total_ends_the_wait)
+    yield Case("3: server answers a request without timeouts", _waits_for_ever)
+    yield Case("4: server answers over TLS", _tls_whole, _TLS)
     yield Case(
-        "4: certificate is not trusted", partial(_certificate, "not trusted"), ("certificates",)
+        "4: server has a certificate that is not trusted",
+        partial(_certificate, "not trusted"),
+        ("certificates",),
     )
-    yield Case("4: certificate has the wrong name", partial(_certificate, "wrong name"), _TLS)
-    yield Case("4: certificate has expired", partial(_certificate, "expired"), _TLS)
+    yield Case(
+        "4: server has a certificate for another name", partial(_certificate, "another name"), _TLS
+    )
+    yield Case(
+        "4: server has a certificate that has expired", partial(_certificate, "expired"), _TLS
+    )
     yield Case("4: server speaks HTTP instead of TLS", _speaks_http)
-    yield Case("7: FIN between chunks, in TLS", _cut_in_tls, _TLS)
-    yield Case("proxy: plain", _plain_proxy, ("proxy",))
-    yield Case("proxy: tunnel", _tunnel, ("proxy", *_TLS))
+    yield Case("7: server closes between two chunks, over TLS", _cut_in_tls, _TLS)
+    yield Case("proxy: forwards a plain request", _plain_proxy, ("proxy",))
+    yield Case("proxy: opens a tunnel for TLS", _tunnel, ("proxy", *_TLS))
     refusals: dict[str, Script] = {
-        "refuses": lambda peer: peer.answer(head(407, ())),
-        "answers garbage": lambda peer: peer.answer(b"SSH-2.0\r\n\r\n"),
-        "closes": lambda peer: peer.answer(),
+        "refuses to open a tunnel": lambda peer: peer.answer(head(407, ())),
+        "answers CONNECT with garbage": lambda peer: peer.answer(b"SSH-2.0\r\n\r\n"),
+        "closes instead of opening a tunnel": lambda peer: peer.answer(),
     }
     for what, script in refusals.items():
-        yield Case(f"proxy: {what}, no tunnel", partial(_no_tunnel, script), ("proxy",))
-    yield Case("proxy: is not there", _no_proxy, ("proxy",))
+        yield Case(f"proxy: {what}", partial(_no_tunnel, script), ("proxy",))
+    yield Case("proxy: refuses the connection", _no_proxy, ("proxy",))
 
 
 def _expect_error(outcome: Any, *errors: type[Exception]) -> None:
     expect(
-        type(outcome) in errors, " or ".join(error.__name__ for error in errors), in_words(outcome)
+        type(outcome) in errors, " or ".join(error.__name__ for error in errors), describe(outcome)
     )
 
 
@@ -71,13 +78,13 @@ def _expect_whole(outcome: Any) -> None:
     expect(
         isinstance(outcome, QueryResult) and outcome.text == TEXT,
         f"the whole answer {TEXT!r}",
-        in_words(outcome),
+        describe(outcome),
     )
 
 
 def _free_port() -> int:
     with FaultServer(answers()) as server:
-        return server.port  # where nobody listens any more
+        return server.port  # nobody listens there after this
 
 
 async def _refused(backend: Backend) -> None:
@@ -107,12 +114,12 @@ async def _name_that_cannot_be(backend: Backend) -> None:
     async with backend.transport() as transport:
         outcome = await answer(
             backend, transport, f"http://{'x' * 64}.invalid/v1"
-        )  # a part of a name has 63 characters at most
+        )  # 63 are allowed
     _expect_error(outcome, ConnectError)
 
 
 async def _hangs(backend: Backend) -> None:
-    with nobody_accepts(backend.patience) as url:
+    with nobody_accepts(backend.timeout) as url:
         async with backend.transport() as transport:
             _expect_error(
                 await answer(backend, transport, url, timeouts=Timeouts(connect=0.2)),
@@ -120,7 +127,7 @@ async def _hangs(backend: Backend) -> None:
             )
             outcome = await answer(backend, transport, url, timeouts=Timeouts(total=0.2))
     _expect_error(outcome, TotalTimeout)
-    expect("0.2 seconds" in str(outcome), "TotalTimeout that says 0.2 seconds", in_words(outcome))
+    expect("0.2 seconds" in str(outcome), "TotalTimeout that says 0.2 seconds", describe(outcome))
 
 
 async def _handshake_is_never_answered(backend: Backend) -> None:
@@ -132,7 +139,7 @@ async def _handshake_is_never_answered(backend: Backend) -> None:
             timeouts=Timeouts(connect=0.2),
         )
         _expect_error(outcome, ConnectTimeout)
-        await backend.over(server)
+        await backend.expect_closed(server)
 
 
 async def _total_ends_the_wait(backend: Backend) -> None:
@@ -140,7 +147,7 @@ async def _total_ends_the_wait(backend: Backend) -> None:
         _expect_error(
             await answer(backend, transport, server.url, timeouts=Timeouts(total=0.2)), TotalTimeout
         )
-        await backend.over(server)
+        await backend.expect_closed(server)
 
 
 async def _waits_for_ever(backend: Backend) -> None:
@@ -162,7 +169,7 @@ async def _certificate(fault: str, backend: Backend) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     contexts: dict[str, Callable[[], ssl.SSLContext]] = {
         "not trusted": lambda: server_tls("localhost"),
-        "wrong name": lambda: server_tls("other.test"),
+        "another name": lambda: server_tls("other.test"),
         "expired": lambda: server_tls(
             "localhost", not_before=yesterday - timedelta(days=1), not_after=yesterday
         ),
@@ -176,8 +183,8 @@ async def _certificate(fault: str, backend: Backend) -> None:
         _expect_error(outcome, TLSError)
         expect(
             "certificate" in str(outcome).lower(),
-            "TLSError that speaks of the certificate",
-            in_words(outcome),
+            "TLSError that names the certificate",
+            describe(outcome),
         )
 
 
@@ -221,7 +228,7 @@ async def _plain_proxy(backend: Backend) -> None:
         expect(
             heads[0].startswith(b"POST http://moondream.test/v1/query HTTP/1.1\r\n")
             and b"proxy-authorization: basic " in heads[0].lower(),
-            "the proxy to be asked for http://moondream.test/v1/query, with Proxy-Authorization",
+            "POST http://moondream.test/v1/query with Proxy-Authorization",
             repr(heads[0]),
         )
 
@@ -250,7 +257,7 @@ async def _tunnel(backend: Backend) -> None:
             asked.startswith(b"CONNECT moondream.test:443 ")
             and b"proxy-authorization" in asked.lower()
             and KEY.encode() not in asked,
-            "the proxy to be asked for a tunnel to moondream.test:443, with Proxy-Authorization and without our key",
+            "CONNECT moondream.test:443 with Proxy-Authorization and without our key",
             repr(asked),
         )
         expect(

@@ -1,6 +1,4 @@
-"""What is asked of a transport itself, without a client on top: the contract in `_transport.py`,
-point by point.
-"""
+"""The contract in `_transport.py`, point by point, without a client on top of the transport."""
 
 from __future__ import annotations
 
@@ -14,24 +12,25 @@ from moondream_transports import Timeouts
 from sansio_moondream import Endpoint, Headers, HTTPRequest, MoondreamError
 
 from ._backend import Backend
-from ._case import Case, Unexpected, expect, in_words, shortened
+from ._case import Case
+from ._expect import Unexpected, describe, expect, shortened
 from ._fault_server import FaultServer, Peer, Script
 from ._faults import F1, QUERY, WHOLE_BODY, answers, sized, wait
 from ._secrets import KEY
 
-_SHORT = 0.1  # seconds, of a wait that is to end
-_ENOUGH = 1.0  # of one that is not, on a busy machine either
-_LONGER = 1.25
+# Seconds. A deadline that is to pass, one that is not to pass on a busy machine, and longer.
+_SHORT, _ENOUGH, _LONGER = 0.1, 1.0, 1.25
 
 
 def contract_cases() -> Iterator[Case]:
-    yield Case("contract: status code and headers", _head)
-    yield Case("contract: read gives the body undecoded, then b''", _undecoded)
+    """The cases of the contract."""
+    yield Case("contract: the stream has the status code and the headers", _head)
+    yield Case("contract: read returns the body undecoded, then b''", _undecoded)
     yield Case("contract: read raises the builtin TimeoutError in time", _read_times_out)
     yield Case("contract: each read has a timeout of its own", _each_read_has_its_own)
     yield Case("contract: send raises the builtin TimeoutError in time", _send_times_out)
-    yield Case("contract: connect is over when the connection stands", _connect_is_over)
-    yield Case("contract: close may repeat", _close_may_repeat)
+    yield Case("contract: the connect timeout ends when the connection stands", _connect_ends)
+    yield Case("contract: close may be called twice", _close_twice)
 
 
 def _asked(server: FaultServer) -> HTTPRequest:
@@ -42,12 +41,12 @@ def _asked(server: FaultServer) -> HTTPRequest:
 async def _sent(
     backend: Backend, script: Script, timeouts: Timeouts | None = None, expected: str = "a response"
 ) -> AsyncGenerator[Any, None]:
-    """The stream of a response, closed at the end of the block."""
+    """Give the stream of a response. It is closed at the end of the block."""
     async with backend.server(script) as server, backend.transport() as transport:
         try:
             stream = await backend.send(transport, _asked(server), timeouts or Timeouts())
         except Exception as error:
-            raise Unexpected(expected, in_words(error)) from error
+            raise Unexpected(expected, describe(error)) from error
         try:
             yield stream
         except BaseException:
@@ -55,7 +54,7 @@ async def _sent(
                 await stream.aclose()
             raise
         await stream.aclose()
-        await backend.over(server)
+        await backend.expect_closed(server)
 
 
 async def _head(backend: Backend) -> None:
@@ -86,20 +85,20 @@ async def _head(backend: Backend) -> None:
 async def _undecoded(backend: Backend) -> None:
     body = gzip.compress(WHOLE_BODY)
     async with _sent(backend, answers(sized(body, Content_Encoding="gzip"))) as stream:
-        came = b""
-        while data := await stream.read(backend.patience):
-            came += data
+        received = b""
+        while data := await stream.read(backend.timeout):
+            received += data
     expect(
-        came == body,
+        received == body,
         f"the {len(body)} bytes of the body as they were sent: {shortened(body)}",
-        f"{len(came)} bytes: {shortened(came)}",
+        f"{len(received)} bytes: {shortened(received)}",
     )
 
 
 async def _read_all_of_f1(backend: Backend, stream: Any) -> None:
-    came, last = b"", F1[-1].split(b"\r\n")[1]
-    while not came.endswith(last):
-        came += await stream.read(backend.patience)
+    received, last = b"", F1[-1].split(b"\r\n")[1]
+    while not received.endswith(last):
+        received += await stream.read(backend.timeout)
 
 
 async def _read_times_out(backend: Backend) -> None:
@@ -108,8 +107,8 @@ async def _read_times_out(backend: Backend) -> None:
         began = monotonic()
         try:
             outcome: object = await stream.read(_SHORT)
-        except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
-            outcome = error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - any error of a transport is reported
+            outcome = backend.caught(error)
         _expect_timeout(backend, outcome, f"read({_SHORT})", monotonic() - began)
 
 
@@ -120,26 +119,29 @@ async def _send_times_out(backend: Backend) -> None:
             outcome: object = await backend.send(
                 transport, _asked(server), Timeouts(first_event=_SHORT)
             )
-        except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
-            outcome = error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - any error of a transport is reported
+            outcome = backend.caught(error)
         _expect_timeout(
             backend, outcome, f"send with a first_event of {_SHORT}", monotonic() - began
         )
-        await backend.over(server)
+        await backend.expect_closed(server)
 
 
 def _expect_timeout(backend: Backend, outcome: object, where: str, took: float) -> None:
-    expected = f"the builtin TimeoutError of {where}, after that time: which deadline it was, only the client knows, and names it"
+    expected = (
+        f"the builtin TimeoutError of {where}, after that time:"
+        " only the client knows which deadline it was"
+    )
     right = isinstance(outcome, TimeoutError) and not isinstance(outcome, MoondreamError)
     expect(
         right and _SHORT / 2 < took < backend.at_once,
         expected,
-        f"{in_words(outcome)}, after {took:.2f} seconds",
+        f"{describe(outcome)}, after {took:.2f} seconds",
     )
 
 
 async def _each_read_has_its_own(backend: Backend) -> None:
-    """Not the one of the head, nor the one of the read before."""
+    """It is not the timeout of the head, nor that of the read before."""
 
     def script(peer: Peer) -> None:
         peer.answer(*F1)
@@ -149,36 +151,39 @@ async def _each_read_has_its_own(backend: Backend) -> None:
     async with _sent(backend, script, Timeouts(first_event=_ENOUGH, idle=_SHORT)) as stream:
         await _read_all_of_f1(backend, stream)
         try:
-            came = await stream.read(backend.patience)
+            received = await stream.read(backend.timeout)
         except Exception as error:
-            words = f"{in_words(error)}, though read was given {backend.patience:g} seconds"
+            words = f"{describe(error)}, though read was given {backend.timeout:g} seconds"
             raise Unexpected(
-                f"read({backend.patience:g}) to wait that long, whatever `timeouts` says", words
+                f"read({backend.timeout:g}) to wait that long, whatever `timeouts` says", words
             ) from error
-        expect(came == b"", "b'', the end of the body", repr(came))
+        expect(received == b"", "b'', the end of the body", repr(received))
 
 
-async def _connect_is_over(backend: Backend) -> None:
+async def _connect_ends(backend: Backend) -> None:
     def script(peer: Peer) -> None:
         peer.read_request()
         peer.is_closed_within(_LONGER)
         peer.send(sized(WHOLE_BODY))
 
-    expected = f"an answer that comes after {_LONGER} seconds: `connect` ({_ENOUGH:g}) is over when the connection stands"
+    expected = (
+        f"an answer that comes after {_LONGER} seconds:"
+        f" `connect` ({_ENOUGH:g}) ends when the connection stands"
+    )
     async with _sent(backend, script, Timeouts(connect=_ENOUGH), expected):
         pass
 
 
-async def _close_may_repeat(backend: Backend) -> None:
+async def _close_twice(backend: Backend) -> None:
     for reads in (0, 1):
         async with _sent(backend, answers(*F1, then=wait)) as stream:
             for _ in range(reads):
-                await stream.read(backend.patience)
+                await stream.read(backend.timeout)
             for turn in ("first", "second"):
                 try:
                     await stream.aclose()
                 except Exception as error:
                     raise Unexpected(
                         "close to raise nothing, and to do nothing when repeated",
-                        f"{in_words(error)}, the {turn} time",
+                        f"{describe(error)}, the {turn} time",
                     ) from error

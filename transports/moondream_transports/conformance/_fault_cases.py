@@ -1,6 +1,4 @@
-"""The faults as cases: one exchange with a server that does it, and whether what came is what had
-to come.
-"""
+"""The faults as cases: one exchange with a server that has the fault, and its outcome."""
 
 from __future__ import annotations
 
@@ -11,17 +9,24 @@ from typing import Any
 
 from sansio_moondream import Completed, Event, MoondreamError, QueryResult, Request, TextDelta
 
+from ._answer_faults import answer_faults
 from ._backend import Backend
-from ._case import Case, Unexpected, expect, in_words, shortened
+from ._case import Case
+from ._connection_faults import connection_faults
+from ._expect import Unexpected, describe, expect, safe_repr, shortened
 from ._fault_server import FaultServer
-from ._faults import EVENTS, FAULTS, LARGE, QUERY, TEXT, HTTPFault
+from ._faults import EVENTS, QUERY, TEXT, HTTPFault
 from ._secrets import leaks
 
-IN_TIME = 8.0  # seconds: more than any deadline of a case, and less than it takes without one
+# Seconds: more than any deadline of a case, and less than an exchange takes without a deadline.
+IN_TIME = 8.0
+
+
+FAULTS = [*connection_faults(), *answer_faults()]
 
 
 def fault_cases() -> Iterator[Case]:
-    """Rows 5 to 36."""
+    """Rows 5 to 36 of the table of faults."""
     for fault in FAULTS:
         yield Case(fault.id, partial(_check, fault))
 
@@ -29,9 +34,10 @@ def fault_cases() -> Iterator[Case]:
 async def exchange(
     backend: Backend, transport: Any, server: FaultServer, request: Request[Any], **options: Any
 ) -> tuple[list[Event], Any]:
-    """All events of one exchange, and its result or the error that ended it.
+    """Return all events of one exchange, and its result or the error that ended it.
 
-    Raises Unexpected if that shows the key.
+    Raises:
+        Unexpected: Something of it shows the API key.
     """
     events: list[Event] = []
     outcome: Any
@@ -41,57 +47,53 @@ async def exchange(
                 events.append(event)
                 server.saw_event()
             outcome = await stream.result()
-    except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
+    except Exception as error:  # noqa: BLE001 - any error of a transport is reported
         outcome = error
-    return events, _told(outcome, repr(transport), repr(events))
+    return events, _without_key(backend, outcome, safe_repr(transport), safe_repr(events))
 
 
 async def answer(backend: Backend, transport: Any, url: str, **options: Any) -> Any:
-    """The result of one exchange, or the error that ended it.
+    """Return the result of one exchange, or the error that ended it.
 
-    Raises Unexpected if that shows the key.
+    Raises:
+        Unexpected: Something of it shows the API key.
     """
     outcome: Any
     try:
         outcome = await backend.asks(transport, url, **options).send(QUERY)
-    except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
+    except Exception as error:  # noqa: BLE001 - any error of a transport is reported
         outcome = error
-    return _told(outcome, repr(transport))
+    return _without_key(backend, outcome, safe_repr(transport))
 
 
-def _told(outcome: Any, *texts: str) -> Any:
-    for text in leaks(outcome, *texts):
-        raise Unexpected(
-            "the API key to show nowhere: in no error, none of its causes, no repr", shortened(text)
-        )
-    if isinstance(outcome, BaseException):
-        # its frames hold it, and what it went through: a ring, which would hide who closes a socket
-        outcome.__traceback__ = None
+def _without_key(backend: Backend, outcome: Any, *texts: str) -> Any:
+    leaking = leaks(outcome, *texts)
+    if isinstance(outcome, Exception):
+        backend.caught(outcome)
+    for text in leaking:
+        expected = "the API key to show nowhere: in no error, none of its causes, no repr"
+        raise Unexpected(expected, shortened(text))
     return outcome
 
 
 async def _check(fault: HTTPFault, backend: Backend) -> None:
-    request = LARGE if fault.case in (35, 36) else QUERY
     async with backend.server(fault.script) as server, backend.transport() as transport:
         began = monotonic()
         events, outcome = await exchange(
-            backend, transport, server, request, timeouts=fault.timeouts, limits=fault.limits
+            backend, transport, server, fault.request, timeouts=fault.timeouts, limits=fault.limits
         )
         took = monotonic() - began
-        expected, came = _expected(fault), _in_words(fault, events, outcome)
-        expect(is_right(fault, events, outcome), expected, came)
-        expect(took < IN_TIME, f"{expected}, in time", f"{came}, after {took:.1f} seconds")
+        expected, seen = _expected(fault), _seen(fault, events, outcome)
+        expect(is_right(fault, events, outcome), expected, seen)
+        expect(took < IN_TIME, f"{expected}, in time", f"{seen}, after {took:.1f} seconds")
         if not fault.keeps:
-            await backend.over(server)
-    expect(
-        server.connections == 1,
-        "the request to be sent once, on one connection",
-        f"{server.connections} connections",
-    )
+            await backend.expect_closed(server)
+    expected = "the request to be sent once, on one connection"
+    expect(server.connections == 1, expected, f"{server.connections} connections")
 
 
 def is_right(fault: HTTPFault, events: list[Event], outcome: Any) -> bool:
-    """Whether that is what the case asks for."""
+    """Return whether the outcome is the one that the fault must have."""
     if fault.error is None:
         whole = [TextDelta(fault.text)] if fault.text is not None else EVENTS[: fault.events]
         return (
@@ -103,12 +105,9 @@ def is_right(fault: HTTPFault, events: list[Event], outcome: Any) -> bool:
         getattr(outcome, name) != value for name, value in fault.about.items()
     ):
         return False
-    beyond = events[fault.events :]  # of text without end, as much as the limit allows
-    if events[: fault.events] != EVENTS[: fault.events] or (
-        beyond and "text beyond" not in fault.name
-    ):
+    if events != EVENTS[: fault.events]:
         return False
-    return not fault.events or _partial(outcome) == TEXT + _text(beyond)
+    return not fault.events or _partial(outcome) == TEXT
 
 
 def _text(events: list[Event] | list[TextDelta]) -> str:
@@ -131,20 +130,18 @@ def _expected(fault: HTTPFault) -> str:
     return f"{_counted(fault.events)}, then {fault.error.__name__}{about}{partial}"
 
 
-def _in_words(fault: HTTPFault, events: list[Event], outcome: Any) -> str:
+def _seen(fault: HTTPFault, events: list[Event], outcome: Any) -> str:
     texts = [event for event in events if not isinstance(event, Completed)]
     wrong = "" if texts == EVENTS[: len(texts)] else f" ({shortened(texts)})"
+    seen = f"{_counted(len(texts))}{wrong}, then {describe(outcome)}"
     if not isinstance(outcome, BaseException):
-        return f"{_counted(len(texts))}{wrong}, then {in_words(outcome)}"
+        return seen
     about = "".join(
         f"; its {name} is {shortened(getattr(outcome, name, None), 60)}" for name in fault.about
     )
-    partial = (
-        f"; the text in its .partial is {shortened(_partial(outcome), 60)}"
-        if isinstance(outcome, MoondreamError)
-        else ""
-    )
-    return f"{_counted(len(texts))}{wrong}, then {in_words(outcome)}{about}{partial if fault.events else ''}"
+    if fault.events and isinstance(outcome, MoondreamError):
+        about += f"; the text in its .partial is {shortened(_partial(outcome), 60)}"
+    return f"{seen}{about}"
 
 
 def _counted(events: int) -> str:

@@ -1,11 +1,11 @@
-"""A server on loopback that does to a connection what a script says, segment by segment.
+"""A server on loopback that runs a script on each connection.
 
-1. A script is called with a `Peer` for each connection, in a thread of its own, so it needs no
-   event loop of the client's.
-2. Nothing here sleeps: what has to wait, waits for the client, and no longer than the server's
-   patience. Then it hangs up, so that a client that would wait for ever is let go.
-3. What the scripts do is kept in a `Transcript`, shortened, to be told where a check fails.
-4. Leaving the server's block waits for the scripts to end and raises what went wrong in them.
+1. A script is called with a `Peer` for each connection, in a thread of its own. It needs no event
+   loop.
+2. Nothing here sleeps. A script waits for the client, at most for the server's timeout. Then the
+   server closes the connection, so that a client without a deadline does not hang.
+3. A `Transcript` keeps what the scripts do, shortened, for the message of a failed check.
+4. The end of the server's block waits for the scripts, and raises what went wrong in them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import struct
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Self
 
-from ._case import Unexpected
+from ._expect import Unexpected
+from ._transcript import Transcript
 
-PATIENCE = 10.0  # seconds after which a check that waits has failed
+TIMEOUT = 10.0  # seconds after which a waiting check has failed
 
 Headers = Iterable[tuple[str, str]]
 EVENT_STREAM = (("Content-Type", "text/event-stream"),)
@@ -31,80 +31,21 @@ CHUNKED = (*EVENT_STREAM, ("Transfer-Encoding", "chunked"))
 
 
 def head(status_code: int = 200, headers: Headers = CHUNKED) -> bytes:
-    """A response's head. The reason is left empty, as HTTP allows."""
+    """Return the head of a response. Its reason is empty, as HTTP allows."""
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return f"HTTP/1.1 {status_code} \r\n{fields}\r\n".encode("latin-1")
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body."""
+    """Return one chunk of a chunked body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-@dataclass
-class _Sent:
-    """Bytes that were sent one after the other: how many, in how many segments, and of them the
-    first and the last ones.
-    """
-
-    connection: int
-    start: bytes = b""
-    end: bytes = b""
-    size: int = 0
-    segments: int = 0
-
-    def add(self, data: bytes) -> None:
-        self.start = (self.start + data[:100])[:100]
-        self.end = (self.end + data[-40:])[-40:]
-        self.size += len(data)
-        self.segments += 1
-
-    def __str__(self) -> str:
-        apart = f" in {self.segments:,} segments" if self.segments > 1 else ""
-        if self.size <= len(self.start):
-            return f"sent {self.start!r}{apart}"
-        return f"sent {self.size:,} bytes{apart}: {self.start!r} … {self.end!r}"
-
-
-class Transcript:
-    """What a server did, in words."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[int, str] | _Sent] = []
-        self._lock = threading.Lock()
-
-    def add(self, connection: int, step: str) -> None:
-        with self._lock:
-            self._steps.append((connection, step))
-
-    def sent(self, connection: int, data: bytes) -> None:
-        with self._lock:
-            last = self._steps[-1] if self._steps else None
-            if not isinstance(last, _Sent) or last.connection != connection:
-                last = _Sent(connection)
-                self._steps.append(last)
-            last.add(data)
-
-    def __str__(self) -> str:
-        with self._lock:
-            steps = [
-                (step.connection, str(step)) if isinstance(step, _Sent) else step
-                for step in self._steps
-            ]
-        told, last = "", 1
-        for connection, step in steps:
-            told += (
-                f"{'; ' * bool(told)}{f'(connection {connection}) ' * (connection != last)}{step}"
-            )
-            last = connection
-        return told or "saw no connection"
-
-
 class Peer:
-    """One accepted connection, as a script sees it: the `number`th of its server."""
+    """One accepted connection, as a script sees it. `number` counts the server's connections."""
 
     def __init__(self, server: FaultServer, sock: socket.socket, number: int) -> None:
         self.server = server
@@ -112,17 +53,18 @@ class Peer:
         self.number = number
 
     def inside(self, sock: socket.socket) -> Peer:
-        """The same connection within a tunnel."""
+        """Return the same connection inside a tunnel."""
         return Peer(self.server, sock, self.number)
 
     def read_request(self) -> tuple[bytes, bytes]:
-        """Head and body of a request that has a Content-Length.
+        """Return head and body of a request with a Content-Length.
 
-        ConnectionAbortedError where the client closes instead of asking.
+        Raises:
+            ConnectionAbortedError: The client closed before it sent a request.
         """
         data = bytearray(self._recv())
         if not data:
-            raise ConnectionAbortedError("the client had nothing more to ask")
+            raise ConnectionAbortedError("the client sent no further request")
         while b"\r\n\r\n" not in data:
             data += self._recv_more()
         request_head, _, body = data.partition(b"\r\n\r\n")
@@ -132,11 +74,11 @@ class Peer:
                 length = int(line.partition(b":")[2])
         while len(body) < length:
             body += self._recv_more()
-        self._tell(f"read a request of {len(request_head) + 4 + len(body):,} bytes")
+        self._note(f"read a request of {len(request_head) + 4 + len(body):,} bytes")
         return bytes(request_head), bytes(body)
 
     def answer(self, *segments: bytes) -> None:
-        """Read the request, then send each segment at once, as one TCP segment where it fits."""
+        """Read the request, then send each segment with one call."""
         self.read_request()
         for segment in segments:
             self.send(segment)
@@ -146,20 +88,18 @@ class Peer:
         self.sock.sendall(data)
 
     def wait_for_event(self) -> None:
-        """Go on only when the check has got one more event out of the client: see
-        `FaultServer.saw_event`.
-        """
-        if not self.server.seen.acquire(timeout=self.server.patience):
+        """Wait until the check has one more event from the client: see `FaultServer.saw_event`."""
+        if not self.server.seen.acquire(timeout=self.server.timeout):
             raise Unexpected(
                 "each event to be out before the next byte is sent",
-                "the client did not give out the event that was sent",
+                "the client did not yield the event that was sent",
             )
 
     def send_for_ever(self, data: bytes, every: float = 0.0) -> None:
-        """Send the same at that pace, in seconds, until the client closes."""
+        """Send the same, every so many seconds, until the client closes."""
         self.send(data)
-        self._tell("sent the same again and again")
-        end = monotonic() + self.server.patience
+        self._note("sent the same again and again")
+        end = monotonic() + self.server.timeout
         with suppress(ConnectionError):
             while not (every and self.is_closed_within(every)):
                 self.sock.sendall(data)
@@ -167,13 +107,13 @@ class Peer:
                     raise _not_closed()
 
     def wait_until_closed(self) -> None:
-        """Say nothing more until the client has closed."""
-        self._tell("waited for the client to close")
-        if not self.is_closed_within(self.server.patience):
+        """Send nothing more until the client has closed."""
+        self._note("waited for the client to close")
+        if not self.is_closed_within(self.server.timeout):
             raise _not_closed()
 
     def is_closed_within(self, seconds: float) -> bool:
-        """Wait that long for the client to close."""
+        """Wait for the client to close. Return whether it has."""
         self.sock.settimeout(seconds)
         try:
             while self._recv():
@@ -183,11 +123,11 @@ class Peer:
         except (ConnectionError, ssl.SSLError):
             return True
         finally:
-            self.sock.settimeout(self.server.patience)
+            self.sock.settimeout(self.server.timeout)
         return True
 
     def read_until_closed(self) -> int:
-        """Read until the client closes, and say how many bytes came."""
+        """Read until the client closes. Return the number of bytes."""
         count = 0
         with suppress(ConnectionError):
             while data := self._recv():
@@ -196,7 +136,7 @@ class Peer:
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""
-        self._tell("reset the connection")
+        self._note("reset the connection")
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
@@ -208,13 +148,13 @@ class Peer:
             raise Unexpected("a whole request", "the client closed in the middle of it")
         return data
 
-    def _tell(self, step: str) -> None:
+    def _note(self, step: str) -> None:
         self.server.transcript.add(self.number, step)
 
 
 def _not_closed() -> Unexpected:
     return Unexpected(
-        "the connection to be closed as soon as it is left",
+        "the connection to be closed as soon as the stream is left",
         "the client did not close its connection",
     )
 
@@ -223,9 +163,9 @@ Script = Callable[[Peer], None]
 
 
 class FaultServer:
-    """Runs `script` for each connection while its `with` block lasts.
+    """Run `script` on each connection until the end of the `with` block.
 
-    It waits for a client for `patience` seconds.
+    A script waits for its client for `timeout` seconds.
     """
 
     def __init__(
@@ -233,24 +173,24 @@ class FaultServer:
         script: Script,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._script = script
         self._ssl_context = ssl_context
         self._threads: list[threading.Thread] = []
         self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
-        self.patience = patience
+        self.timeout = timeout
         self.seen = threading.Semaphore(0)
         self.transcript = Transcript()
         self.connections = 0
         self._is_stopping = False
 
     def saw_event(self) -> None:
-        """Tell scripts that wait for it that an event came out of the client."""
+        """Notify the scripts that an event came out of the client."""
         self.seen.release()
 
     def is_busy(self) -> bool:
-        """Whether a script has not come to its end yet."""
+        """Return whether a script still runs."""
         return any(thread.is_alive() for thread in self._threads)
 
     @property
@@ -267,23 +207,23 @@ class FaultServer:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self.stop_listening()
         for thread in self._threads:
-            thread.join(self.patience)
+            thread.join(self.timeout)
         if kind is None:
             self.raise_failure()
 
     def stop_listening(self) -> None:
-        """Take no more connections. May repeat."""
+        """Accept no more connections. May be called again."""
         if not self._is_stopping:
             self._is_stopping = True
             with suppress(OSError):
                 socket.create_connection(
-                    ("127.0.0.1", self.port), self.patience
+                    ("127.0.0.1", self.port), self.timeout
                 ).close()  # wakes accept() on every system
-            self._accepting.join(self.patience)
+            self._accepting.join(self.timeout)
             self._listener.close()
 
     def raise_failure(self) -> None:
-        """Raise what went wrong in the scripts, if anything did."""
+        """Raise what went wrong in a script, if anything did."""
         if not self._failures.empty():
             raise self._failures.get()
         if self.is_busy():
@@ -305,24 +245,24 @@ class FaultServer:
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         try:
-            sock.settimeout(self.patience)
+            sock.settimeout(self.timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._ssl_context is not None:
                 try:
                     sock = self._ssl_context.wrap_socket(sock, server_side=True)
-                except OSError:  # the client did not like the certificate, and said so
+                except OSError:  # the client refused the certificate
                     self.transcript.add(number, "did not finish its TLS handshake")
                     return
             try:
                 self._script(Peer(self, sock, number))
                 if sock.fileno() >= 0:  # else the script has closed it
                     self.transcript.add(number, "closed")
-            except ConnectionError:  # a client may leave when it has what it wants
+            except ConnectionError:  # a client may close when it has the whole answer
                 self.transcript.add(number, "saw that the client had closed")
         except Exception as failure:  # noqa: BLE001 - raised where the server's block ends
             self.transcript.add(
                 number,
-                f"gave up, as {failure.came if isinstance(failure, Unexpected) else repr(failure)}",
+                f"gave up: {failure.seen if isinstance(failure, Unexpected) else repr(failure)}",
             )
             self._failures.put(failure)
         finally:
@@ -330,15 +270,15 @@ class FaultServer:
 
 
 @contextmanager
-def nobody_accepts(patience: float = PATIENCE) -> Generator[str, None, None]:
-    """The address of a server to which connecting takes for ever; `patience` seconds, to be exact."""
+def nobody_accepts(timeout: float = TIMEOUT) -> Generator[str, None, None]:
+    """Give the URL of a server to which connecting hangs, for `timeout` seconds."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
         for _ in range(4):  # when the backlog is full, further SYNs are dropped
             full = stack.enter_context(socket.socket())
             full.setblocking(False)
             full.connect_ex(listener.getsockname())
-        letting_go = threading.Timer(patience, listener.close)
-        letting_go.daemon = True
-        letting_go.start()
-        stack.callback(letting_go.cancel)
+        closing = threading.Timer(timeout, listener.close)
+        closing.daemon = True
+        closing.start()
+        stack.callback(closing.cancel)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"

@@ -1,4 +1,4 @@
-"""However a stream is left, its connection is closed at once, and nothing hangs."""
+"""Every way to leave a stream closes its connection at once, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 from sansio_moondream import ConnectionLost, Endpoint, IncompleteStream
 
 from ._backend import Backend
-from ._case import Case, Unexpected, expect, in_words, shortened
+from ._case import Case
+from ._expect import Unexpected, describe, expect, shortened
 from ._fault_cases import exchange
 from ._fault_server import LAST_CHUNK, Peer, Script, chunk, nobody_accepts
 from ._faults import END, EVENTS, F1, LARGE, QUERY, TEXT, answers, wait
@@ -24,17 +25,17 @@ _Main = Callable[[Backend, Any], Awaitable[None]]  # with a client
 def leaving_cases(is_async: bool) -> Iterator[Case]:
     """The cases on leaving a stream early.
 
-    Only a sync one is closed by another thread; only an async one is cancelled.
+    Only a sync stream is closed by another thread. Only an async stream is cancelled.
     """
     whole_but_open = answers(*F1, chunk(END), then=wait)
-    yield _case("early, many times", _early)
+    yield _case("after one event, twelve times", _early)
     for error in (ZeroDivisionError, KeyboardInterrupt, SystemExit):
-        yield _case(f"by {error.__name__}", partial(_by_an_exception, error))
-    yield _case("by closing it inside", _by_closing)
-    yield _case("after the end of stream, which nobody waits for", _after_the_end, whole_but_open)
-    yield Case("leaving: early, and going on", _and_going_on)
+        yield _case(f"by {error.__name__} inside the block", partial(_by_an_exception, error))
+    yield _case("by closing it inside the block", _by_closing)
+    yield _case("after the end of stream, while the body is open", _after_the_end, whole_but_open)
+    yield Case("leaving: after one event, then another exchange", _and_going_on)
     if not is_async:
-        yield Case("leaving: closed by another thread", _closed_by_another_thread)
+        yield Case("leaving: another thread closes the stream", _closed_by_another_thread)
         return
     yield Case("cancelled: while connecting", _cancelled_while_connecting)
     for what, script in {
@@ -44,26 +45,29 @@ def leaving_cases(is_async: bool) -> Iterator[Case]:
         yield _case(f"while waiting for {what}", _cancelled_before_the_head, script, "cancelled")
     yield Case("cancelled: while sending the request", _cancelled_while_sending)
     yield _case("while reading", _cancelled_while_reading, SILENT, "cancelled")
-    early_then_whole: Script = lambda peer: (SILENT if peer.number == 1 else whole_but_open)(peer)  # noqa: E731
+
+    def early_then_whole(peer: Peer) -> None:
+        (SILENT if peer.number == 1 else whole_but_open)(peer)
+
     yield _case("while closing", _cancelled_while_closing, early_then_whole, "cancelled")
-    yield _case("closed by another task", _closed_by_another_task)
+    yield _case("another task closes the stream", _closed_by_another_task)
 
 
 def _case(name: str, main: _Main, script: Script = SILENT, kind: str = "leaving") -> Case:
-    """One whose connections the server must have seen closed before the transport is."""
+    """Return a case in which the connections must be closed before the transport is."""
 
     async def check(backend: Backend) -> None:
         async with backend.server(script) as server, backend.transport() as transport:
             await main(backend, backend.asks(transport, server.url))
-            await backend.over(server)
+            await backend.expect_closed(server)
 
     return Case(f"{kind}: {name}", check)
 
 
 async def _take(stream: Any, count: int) -> None:
     for event in EVENTS[:count]:
-        came = await anext(stream)
-        expect(came == event, repr(event), shortened(came))
+        received = await anext(stream)
+        expect(received == event, repr(event), shortened(received))
 
 
 async def _early(backend: Backend, client: Any) -> None:
@@ -105,7 +109,7 @@ def _expect_at_once(backend: Backend, began: float, what: str) -> None:
 
 
 async def _and_going_on(backend: Backend) -> None:
-    """What was left early does no harm to the next exchange of the same transport."""
+    """A stream that was left early does no harm to the next exchange of the transport."""
     scripts = iter([SILENT, SILENT, answers(*F1, chunk(END), LAST_CHUNK)])
 
     def script(peer: Peer) -> None:
@@ -116,7 +120,7 @@ async def _and_going_on(backend: Backend) -> None:
             async with backend.asks(transport, server.url).stream(QUERY) as stream:
                 await _take(stream, 1)
         _, outcome = await exchange(backend, transport, server, QUERY)
-        expect(getattr(outcome, "text", None) == TEXT, f"the answer {TEXT!r}", in_words(outcome))
+        expect(getattr(outcome, "text", None) == TEXT, f"the answer {TEXT!r}", describe(outcome))
 
 
 async def _closed_by_another_thread(backend: Backend) -> None:
@@ -135,32 +139,31 @@ async def _closed_by_another_thread(backend: Backend) -> None:
         async with backend.asks(transport, server.url).stream(QUERY) as stream:
             streams.append(stream)
             for event in EVENTS:
-                came = await anext(stream)
-                expect(came == event, repr(event), shortened(came))
+                received = await anext(stream)
+                expect(received == event, repr(event), shortened(received))
                 server.saw_event()
             began = monotonic()
             await _expect_closed(stream)
             _expect_at_once(
                 backend, began, "ConnectionLost, when another thread closes the stream,"
             )
-            closing[0].join(backend.patience)
-        await backend.over(server)
+            closing[0].join(backend.timeout)
+        await backend.expect_closed(server)
 
 
 async def _expect_closed(stream: Any, *errors: type[Exception]) -> None:
+    expected = "ConnectionLost in the reader, when another thread or task closes the stream"
     try:
-        came = repr(await anext(stream))
-    except Exception as error:  # noqa: BLE001 - whatever a transport lets out, it is told
+        event = await anext(stream)
+    except Exception as error:
         if isinstance(error, (ConnectionLost, *errors)):
             return
-        came = in_words(error)
-    raise Unexpected(
-        "ConnectionLost in who was reading, when somebody else closes the stream", came
-    )
+        raise Unexpected(expected, describe(error)) from error
+    raise Unexpected(expected, repr(event))
 
 
 async def _cancelled_while_connecting(backend: Backend) -> None:
-    with nobody_accepts(backend.patience) as url:
+    with nobody_accepts(backend.timeout) as url:
         async with backend.transport() as transport:
             began = monotonic()
             await backend.cancelled_after(
@@ -181,7 +184,7 @@ async def _cancelled_while_sending(backend: Backend) -> None:
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         peer.sock.recv(1)
         begun.set()
-        cancelled.wait(backend.patience)
+        cancelled.wait(backend.timeout)
         rest.append(peer.read_until_closed())
 
     async with backend.server(script) as server, backend.transport() as transport:
@@ -197,7 +200,7 @@ async def _cancelled_while_sending(backend: Backend) -> None:
 
         await backend.cancelled(send)
         cancelled.set()
-        await backend.over(server)
+        await backend.expect_closed(server)
         size = len(LARGE.to_http(Endpoint()).body)
         expect(
             rest[0] < size,
@@ -217,9 +220,7 @@ async def _cancelled_while_reading(backend: Backend, client: Any) -> None:
 
 
 async def _cancelled_while_closing(backend: Backend, client: Any) -> None:
-    """The cancellation is there when the block is left: early, or whole, where it meets the wait
-    for the end of the body.
-    """
+    """Cancel when the block is left: early, or in the wait for the end of the body."""
     for request_whole in (False, True):
 
         async def leave(cancel: Callable[[], object], whole: bool = request_whole) -> None:

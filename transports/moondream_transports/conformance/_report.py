@@ -1,4 +1,4 @@
-"""What an examination came to, for people and for programs."""
+"""The outcome of a check, for people and for programs."""
 
 from __future__ import annotations
 
@@ -8,56 +8,65 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """What became of a case."""
+    """The outcome of a case."""
 
     PASSED = "passed"
     FAILED = "failed"
-    KNOWN_FAILURE = "cannot tell"  # it was declared so, and failed
-    STALE = "passed, though declared otherwise"  # so the declaration can go
-    NOT_CHECKED = "not checked"  # the reason says what there would have to be
+    KNOWN_FAILURE = "known failure"  # declared, and failed
+    STALE = "passed, though declared as a known failure"  # the declaration can be removed
+    NOT_CHECKED = "not checked"  # the reason says what is missing
 
 
 @dataclass(frozen=True)
 class CaseReport:
-    """What became of one case.
+    """The outcome of one case.
 
     Attributes:
-        id: as in `CASES` or `ASYNC_CASES`.
-        verdict: passed or not.
-        reason: why it cannot be told, or was not checked; of a case that passed what is worth
-            telling, else "".
-        expected, came, server: where it did not pass: what was expected, what came, and what the
-            server did; else "".
+        id: As in `CASES` or `ASYNC_CASES`.
+        verdict: Whether the case passed.
+        reason: Why it is a known failure, or was not checked. For a case that passed a remark, or
+            "".
+        expected: What was expected, if the case did not pass, else "". So are the next three.
+        seen: What was seen instead.
+        server: What the server did.
+        frames: The last frames of the transport's own code in the last error that it raised, each
+            as "file:line, function: source". Empty if it raised none.
     """
 
     id: str
     verdict: Verdict
     reason: str = ""
     expected: str = ""
-    came: str = ""
+    seen: str = ""
     server: str = ""
+    frames: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        words = {"the server": self.server, "expected": self.expected, "came": self.came}
-        told = "".join(f"\n    {name:10}  {text}" for name, text in words.items() if text)
-        return f"{self.verdict.value.upper()}  {self.id}{f' ({self.reason})' if self.reason else ''}{told}"
+        rows = [("the server", self.server), ("expected", self.expected), ("seen", self.seen)]
+        rows += [("last error" * (at == 0), frame) for at, frame in enumerate(self.frames)]
+        reason = f" ({self.reason})" if self.reason else ""
+        lines = [f"    {name:10}  {text}" for name, text in rows if text]
+        return "\n".join([f"{self.verdict.value.upper()}  {self.id}{reason}", *lines])
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of each case, in their order.
+    """The outcome of every case, in order.
 
-    Print it: it has the figures, and all but what simply passed.
+    Its text has the counts, and all cases but those that passed without a remark.
     """
 
     cases: tuple[CaseReport, ...]
 
     def of(self, *verdicts: Verdict) -> list[CaseReport]:
-        """The cases that this became of."""
+        """Return the cases with one of these verdicts."""
         return [case for case in self.cases if case.verdict in verdicts]
 
     def __getitem__(self, id: str) -> CaseReport:
-        return next(case for case in self if case.id == id)
+        for case in self.cases:
+            if case.id == id:
+                return case
+        raise KeyError(id)
 
     def __iter__(self) -> Iterator[CaseReport]:
         return iter(self.cases)
@@ -76,17 +85,17 @@ class Report:
             Verdict.NOT_CHECKED,
             Verdict.PASSED,
         )
-        told = [
+        shown = [
             str(case)
             for verdict in order
             for case in self.of(verdict)
             if verdict is not Verdict.PASSED or case.reason
         ]
-        return "\n".join([f"{len(self)} cases: {', '.join(counts) or 'none'}", *told])
+        return "\n".join([f"{len(self)} cases: {', '.join(counts) or 'none'}", *shown])
 
 
 class TransportFailed(AssertionError):
-    """At least one case failed. Its message has all that did, in words; `report` has everything."""
+    """At least one case failed. The message describes those; `report` has all cases."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(report)

@@ -1,21 +1,31 @@
-"""Where a secret could show: everything that an error, its causes and a log say of themselves."""
+"""Search for the API key wherever it could show: errors, their causes and frames, and logs."""
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
+from ._expect import safe_repr, safe_str
+
 KEY = "key-that-must-not-leak"
+_FORMS = (KEY, base64.b64encode(f"user:{KEY}".encode()).decode())
 
 
-def said_by(error: BaseException | None, knowing: str) -> Iterator[str]:
-    """All texts of an error and of what it came from: as error reporters print them, with the
-    locals of every frame.
+def masked(text: str) -> str:
+    """Return the text without the key, plain or as the password for a proxy."""
+    for form in _FORMS:
+        text = text.replace(form, "***")
+    return text
 
-    Files in the folder `knowing` may know the key.
+
+def _texts_of(error: BaseException | None, knowing: str) -> Iterator[str]:
+    """Yield all texts of an error and its causes, with the locals of every frame.
+
+    Error reporters print these. Files in the folder `knowing` may know the key.
     """
     seen: set[int] = set()
     todo = [error]
@@ -24,19 +34,24 @@ def said_by(error: BaseException | None, knowing: str) -> Iterator[str]:
         if link is None or id(link) in seen:
             continue
         seen.add(id(link))
-        for frame in traceback.StackSummary.extract(
-            traceback.walk_tb(link.__traceback__), capture_locals=True
-        ):
-            if not frame.filename.startswith(knowing):
-                yield f"{frame.filename}:{frame.lineno}: {frame.locals}"
-        yield f"{link!r} {link} {link.args!r} {vars(link)!r} {getattr(link, '__notes__', '')}"
+        for frame, number in traceback.walk_tb(link.__traceback__):
+            name = frame.f_code.co_filename
+            if not name.startswith(knowing):
+                values = (f"{key}={safe_repr(value)}" for key, value in frame.f_locals.items())
+                yield f"{name}:{number}: {', '.join(values)}"
+        notes = safe_repr(getattr(link, "__notes__", ""))
+        said = (safe_repr(link), safe_str(link), safe_repr(link.args), safe_repr(vars(link)), notes)
+        yield " ".join(said)
         todo += [link.__cause__, link.__context__]
 
 
 def leaks(error: object, *texts: str, knowing: str = os.path.dirname(__file__)) -> list[str]:
-    """Those of all these texts that have the key in them; by themselves, the checks know it."""
-    said = said_by(error, knowing) if isinstance(error, BaseException) else ()
-    return [text for text in (*said, *texts) if KEY in text]
+    """Return those texts that have the key in them: the error's own ones, and `texts`.
+
+    Files in the folder `knowing` are left out, as the checks themselves know the key.
+    """
+    own = _texts_of(error, knowing) if isinstance(error, BaseException) else ()
+    return [text for text in (*own, *texts) if KEY in text]
 
 
 class _Kept(logging.Handler):
@@ -50,19 +65,18 @@ class _Kept(logging.Handler):
 
 @contextmanager
 def logged() -> Generator[list[logging.LogRecord], None, None]:
-    """All that is logged meanwhile, at any level that is not turned off, by whichever logger hands
-    it on.
+    """Collect every log record that reaches the root logger, at any level.
 
-    The other handlers go on telling what they told before, and no more.
+    Meanwhile the other handlers get the records that they would get otherwise, and no more.
     """
     kept, root = _Kept(), logging.getLogger()
     level, others = root.level, list(root.handlers)
 
-    def was_told(record: logging.LogRecord) -> bool:
+    def is_usual(record: logging.LogRecord) -> bool:
         return record.levelno >= level
 
     for handler in others:
-        handler.addFilter(was_told)
+        handler.addFilter(is_usual)
     root.addHandler(kept)
     root.setLevel(logging.DEBUG)
     try:
@@ -71,4 +85,4 @@ def logged() -> Generator[list[logging.LogRecord], None, None]:
         root.setLevel(level)
         root.removeHandler(kept)
         for handler in others:
-            handler.removeFilter(was_told)
+            handler.removeFilter(is_usual)
