@@ -50,7 +50,7 @@ SUITES = (
     Suite(
         sources=("sansio_moondream/**/*.py",),
         tests=("tests/core/test_*.py",),
-        but=("sansio_moondream/testing/**/*.py", "tests/core/test_strategies.py"),  # test helpers
+        but=("sansio_moondream/testing/**/*.py", "tests/core/test_strategies*.py"),  # test helpers
     ),
     Suite(
         sources=(f"{TRANSPORTS}/_exchange.py", f"{TRANSPORTS}/_retries.py"),
