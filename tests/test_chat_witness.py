@@ -69,7 +69,10 @@ SOUND = {
     ],
     "raw UTF-8": [
         A,
-        'data: {"id":"chatcmpl-7","choices":[{"index":0,"delta":{"content":" Mond über 🌙."}}]}\n\n'.encode(),
+        (
+            'data: {"id":"chatcmpl-7","choices":[{"index":0,"delta":{"content":" Mond über '
+            '🌙."}}]}\n\n'
+        ).encode(),
         STOP,
         DONE,
     ],

@@ -36,7 +36,10 @@ def modules_after(statement: str) -> frozenset[str]:
 
     Without `site`: whatever .pth files a machine has would import modules of their own and hide
     what we do."""
-    program = f"import sys; sys.path[:] = {sys.path!r}; {statement}; names = list(sys.modules); import json; print(json.dumps(names))"
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; {statement}; names = list(sys.modules); "
+        "import json; print(json.dumps(names))"
+    )
     run = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program],
         capture_output=True,
@@ -103,7 +106,8 @@ def test_what_draws_comes_when_something_is_drawn() -> None:
         "import sansio_moondream; sansio_moondream.SegmentResult('M0 0')"
     )
     loaded = modules_after(
-        "import sansio_moondream; sansio_moondream.SegmentResult('M0 0', sansio_moondream.BBox(0, 0, 1, 1)).svg((1, 1))"
+        "import sansio_moondream; sansio_moondream.SegmentResult('M0 0', "
+        "sansio_moondream.BBox(0, 0, 1, 1)).svg((1, 1))"
     )
     assert drawing & loaded == {
         f"sansio_moondream.{name}" for name in ("_paths", "_polygons", "_outline")
@@ -129,5 +133,6 @@ def test_a_transport_whose_library_is_missing_says_what_to_install(transport: st
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(
-        f"{transport} needs {library}, which is not installed: pip install 'sansio-moondream[{library}]'"
+        f"{transport} needs {library}, which is not installed: pip install "
+        f"'sansio-moondream[{library}]'"
     )

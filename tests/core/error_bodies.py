@@ -63,7 +63,10 @@ HTML = b"""<!DOCTYPE html>
 # Each body with its message, type, code, param and request id.
 BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, str | None]]] = {
     "object": (
-        b'{"error": {"message": "No.", "type": "rate_limit_error", "param": "image_url", "code": "slow"}}',
+        (
+            b'{"error": {"message": "No.", "type": "rate_limit_error", "param": "image_url", '
+            b'"code": "slow"}}'
+        ),
         ("No.", "rate_limit_error", "slow", "image_url", None),
     ),
     "object, nulls": (
@@ -75,7 +78,10 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
         ("No.", None, "42", None, None),
     ),
     "object, fields of wrong types": (
-        b'{"error": {"message": "No.", "type": ["x"], "code": {}, "param": 1.5}, "request_id": false}',
+        (
+            b'{"error": {"message": "No.", "type": ["x"], "code": {}, "param": 1.5}, '
+            b'"request_id": false}'
+        ),
         ("No.", None, None, None, None),
     ),
     "object, request ids": (
@@ -120,11 +126,17 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
     "detail, object": (b'{"detail": {"message": "No."}}', ("No.", None, None, None, None)),
     "message": (b'{"message": "No.", "request_id": "9"}', ("No.", None, None, None, "9")),
     "validation": (
-        b'{"detail": [{"type": "missing", "loc": ["body", "question"], "msg": "Missing"}, {"loc": ["body", 0], "msg": "Is no number"}]}',
+        (
+            b'{"detail": [{"type": "missing", "loc": ["body", "question"], "msg": "Missing"}, '
+            b'{"loc": ["body", 0], "msg": "Is no number"}]}'
+        ),
         ("body.question: Missing; body.0: Is no number", None, None, None, None),
     ),
     "validation, odd": (
-        b'{"detail": [{"loc": 5, "msg": "a"}, {"loc": "body", "msg": "b"}, {"msg": "c"}, {"loc": [], "msg": "d"}, "e", 7, null]}',
+        (
+            b'{"detail": [{"loc": 5, "msg": "a"}, {"loc": "body", "msg": "b"}, {"msg": "c"}, '
+            b'{"loc": [], "msg": "d"}, "e", 7, null]}'
+        ),
         ("a; b; c; d; e", None, None, None, None),
     ),
     "validation, none": (b'{"detail": []}', (NONE, None, None, None, None)),

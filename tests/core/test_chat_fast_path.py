@@ -58,7 +58,10 @@ ODD = [
         choices=[{"index": 0, "delta": {"content": "x"}}, {"index": 1, "delta": {"content": "y"}}],
     ),
     chunk(None, choices=[]),
-    b'data: {"choices": [{"delta": {"content": "x", "content": "y"}}], "choices": [{"delta": {"content": "z"}}]}\n\n',
+    (
+        b'data: {"choices": [{"delta": {"content": "x", "content": "y"}}], "choices": '
+        b'[{"delta": {"content": "z"}}]}\n\n'
+    ),
     b'data: {"choices": [{"delta": {"content": "\xff"}}]}\n\n',
     b'data: {"model": "\xff", "choices": [{"delta": {"content": "x"}}]}\n\n',
     b'data: {"model": "\\ud83c", "choices": [{"delta": {"content": "x"}}]}\n\n',

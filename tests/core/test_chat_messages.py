@@ -197,7 +197,10 @@ class TestMessages:
             (
                 {"messages": "Hi"},
                 ValueError,
-                "^messages should be a list of ChatMessages, or of mappings in OpenAI's form, not 'Hi'$",
+                (
+                    "^messages should be a list of ChatMessages, or of mappings in OpenAI's "
+                    "form, not 'Hi'$"
+                ),
             ),
             (
                 {"messages": {"role": "user"}},

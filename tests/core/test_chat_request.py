@@ -104,9 +104,9 @@ class TestValues:
         request = ChatRequest(
             messages=[big] * 50, reasoning=True, settings=Settings(top_p=1), model="m"
         )
-        assert (
-            repr(request)
-            == f"ChatRequest(settings=Settings(top_p=1), model='m', reasoning=True, messages=(<49 before>, {big!r}))"
+        assert repr(request) == (
+            "ChatRequest(settings=Settings(top_p=1), model='m', reasoning=True, "
+            f"messages=(<49 before>, {big!r}))"
         )
         assert len(repr(request.to_http(LOCAL))) < 300
 

@@ -125,7 +125,10 @@ class TestWhole:
 
     @pytest.mark.parametrize("status_code", [200, 429])
     def test_errors(self, status_code: int):
-        body = b'{"error": {"message": "No.", "type": "rate_limit_error", "param": "messages", "code": "slow"}}'
+        body = (
+            b'{"error": {"message": "No.", "type": "rate_limit_error", "param": "messages", '
+            b'"code": "slow"}}'
+        )
         error = check_fragmentations(CHAT, body, headers=JSON, status_code=status_code).error
         assert type(error) is RateLimitError
         assert (error.message, error.type, error.param, error.code) == (

@@ -68,7 +68,10 @@ class TestURL:
         ],
     )
     def test_bad(self, url: str, shown: str):
-        expected = f"url should be http(s)://host[:port]/path in ASCII, without user, query, fragment and spaces, not {shown}"
+        expected = (
+            "url should be http(s)://host[:port]/path in ASCII, without user, query, fragment "
+            f"and spaces, not {shown}"
+        )
         with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
             Endpoint(url)
 

@@ -57,7 +57,8 @@ def test_without_a_length_the_body_ends_with_the_connection(start: bytes):
 
 def test_the_head():
     seen = check(
-        b"HTTP/1.1 429 Slow Down\r\nRetry-After: 7\r\nX-A: b\xff\r\nx-a:  c \t\r\nContent-Length: 0\r\n\r\n"
+        b"HTTP/1.1 429 Slow Down\r\nRetry-After: 7\r\nX-A: b\xff\r\nx-a:  c \t\r\n"
+        b"Content-Length: 0\r\n\r\n"
     ).head
     assert seen == ResponseHead(
         429,

@@ -21,7 +21,10 @@ def sent(request: HTTPRequest, **options: Any) -> bytes:
 
 def test_the_request_is_sent_whole_and_once():
     exchange = HTTP11Exchange(POST)
-    expected = b"POST /v1/query HTTP/1.1\r\nHost: localhost:2020\r\nContent-Length: 2\r\nAccept: */*\r\n\r\n{}"
+    expected = (
+        b"POST /v1/query HTTP/1.1\r\nHost: localhost:2020\r\nContent-Length: 2\r\n"
+        b"Accept: */*\r\n\r\n{}"
+    )
     assert exchange.data_to_send() == expected
     assert exchange.data_to_send() == b""
 
@@ -36,7 +39,8 @@ def test_headers_go_as_given_and_none_is_added_that_is_there():
         ("X-Empty", ""),
     )
     assert sent(HTTPRequest("PUT", "https://example.org", headers, b"{}")) == (
-        b"PUT / HTTP/1.1\r\nhOsT: other\r\nX-Two: 1\r\nX-Two: 2\r\ncontent-LENGTH: 2\r\nX-Latin: \xe9\r\nX-Empty: \r\n\r\n{}"
+        b"PUT / HTTP/1.1\r\nhOsT: other\r\nX-Two: 1\r\nX-Two: 2\r\ncontent-LENGTH: 2\r\n"
+        b"X-Latin: \xe9\r\nX-Empty: \r\n\r\n{}"
     )
 
 
@@ -90,7 +94,9 @@ def test_targets(url: str, target: str, host: str, absolute: str):
 )
 def test_connect_names_host_and_port(url: str, authority: str):
     request = HTTPRequest("CONNECT", url, (("Proxy-Authorization", "Basic x"),), b"")
-    expected = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic x\r\n\r\n".encode()
+    expected = (
+        f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic x\r\n\r\n"
+    ).encode()
     assert sent(request) == expected == sent(request, absolute=True)
 
 

@@ -136,7 +136,10 @@ class TestJPEG:
     def test_more_than_a_jpeg_holds(self, size: tuple[int, int], capfd: pytest.CaptureFixture[str]):
         with pytest.raises(
             ValueError,
-            match=f"the picture has {size[0]} x {size[1]} pixels, and a JPEG has at most 65,500 a side",
+            match=(
+                f"the picture has {size[0]} x {size[1]} pixels, and a JPEG has at most 65,500 a "
+                "side"
+            ),
         ):
             encode_image(Image.new("L", size))
         assert capfd.readouterr() == ("", "")

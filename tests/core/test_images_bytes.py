@@ -54,7 +54,10 @@ class TestBytes:
     def test_of_other_formats(self, format: str):
         with pytest.raises(
             ValueError,
-            match=r"should be a JPEG, PNG, WebP or GIF; its bytes begin b'.*'\. Open other formats with Pillow",
+            match=(
+                r"should be a JPEG, PNG, WebP or GIF; its bytes begin b'.*'\. Open other "
+                "formats with Pillow"
+            ),
         ):
             encode_image(saved(four_corners(), format))
 
@@ -239,7 +242,10 @@ def test_without_pillow():
 
 
 def test_pillow_is_imported_only_for_its_own_images():
-    program = "import sys; import sansio_moondream as s; s.encode_image(b'GIF89a'); print('PIL' in sys.modules)"
+    program = (
+        "import sys; import sansio_moondream as s; s.encode_image(b'GIF89a'); print('PIL' in "
+        "sys.modules)"
+    )
     root = Path(sansio_moondream.__file__).parent.parent
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, cwd=root

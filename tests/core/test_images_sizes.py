@@ -32,7 +32,10 @@ class TestBombs:
 
     def test_refused_before_decoding(self):
         image = Image.open(io.BytesIO(self.header_only(1000, 1000)))
-        words = "the picture has 1000 x 1000 pixels, more than 999,999: a decompression bomb, or too large to send"
+        words = (
+            "the picture has 1000 x 1000 pixels, more than 999,999: a decompression bomb, or "
+            "too large to send"
+        )
         with pytest.raises(ValueError, match=words):
             encode_image(image, max_pixels=999_999)
         with pytest.raises(OSError, match="truncated|unrecognized data stream"):
@@ -162,7 +165,10 @@ class TestLimits:
         assert len(encode_image(b"GIF89a".ljust(most, b"\0")).data) == most
         with pytest.raises(
             ValueError,
-            match="the picture has 10,485,761 bytes, and the service takes at most 10,485,760: make it smaller",
+            match=(
+                "the picture has 10,485,761 bytes, and the service takes at most 10,485,760: "
+                "make it smaller"
+            ),
         ):
             encode_image(b"GIF89a".ljust(most + 1, b"\0"))
 

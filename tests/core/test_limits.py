@@ -158,7 +158,9 @@ def test_a_long_error_body_is_cut_short_and_does_not_wait_for_its_end():
 class TestDepth:
     def nested(self, depth: int, inside: str = "", *, brackets: str = "[]") -> bytes:
         opening, closing = ('{"a":', "}") if brackets == "{}" else tuple(brackets)
-        return f'data: {{"chunk": "x", "note": {opening * depth}{inside or 1}{closing * depth}}}\n\n'.encode()
+        return (
+            f'data: {{"chunk": "x", "note": {opening * depth}{inside or 1}{closing * depth}}}\n\n'
+        ).encode()
 
     @pytest.mark.parametrize("brackets", ["[]", "{}"])
     def test_to_the_limit_and_not_beyond(self, brackets: str):

@@ -286,6 +286,9 @@ def test_without_pillow_it_says_what_to_install_and_the_rest_works(monkeypatch: 
     assert SQUARE.path in SQUARE.svg((4, 4))
     with pytest.raises(
         ModuleNotFoundError,
-        match=r"this needs Pillow, which is not installed: pip install 'sansio-moondream\[images\]'",
+        match=(
+            "this needs Pillow, which is not installed: pip install "
+            r"'sansio-moondream\[images\]'"
+        ),
     ):
         SQUARE.mask((4, 4))

@@ -70,7 +70,10 @@ fragments = st.one_of(
             b'data: {"type": "path_delta", "chunk": "M 0 0"}\n\n',
             b'data: {"type": "bbox", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}}\n\n',
             b"data: [DONE]\n\n",
-            b'data: {"id": "7", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]}\n\n'
+            (
+                b'data: {"id": "7", "choices": [{"index": 0, "delta": {"content": "a"}, '
+                b'"finish_reason": null}]}\n\n'
+            )
             * 2,
             b'data: {"choices": [{"delta": {"content": "a\\ud83c", "reasoning": "\\udf19"}}]}\n\n',
             b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n',

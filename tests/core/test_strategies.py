@@ -172,7 +172,6 @@ def test_without_hypothesis(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ModuleNotFoundError) as caught:
         importlib.import_module(name)
-    assert (
-        str(caught.value)
-        == f"{name} needs hypothesis, which is not installed: pip install 'sansio-moondream[testing]'"
+    assert str(caught.value) == (
+        f"{name} needs hypothesis, which is not installed: pip install 'sansio-moondream[testing]'"
     )

@@ -79,9 +79,9 @@ class TestStreamsShrink:
     def test_to_one_delta(self):
         response = smallest(strategies.streams(), has(TextDelta))
         assert response.request == QueryRequest(question="0")
-        assert (
-            response.data
-            == b'data: {"chunk": "0", "completed": false}\n\ndata: {"chunk": "", "completed": true, "answer": "0"}\n\n'
+        assert response.data == (
+            b'data: {"chunk": "0", "completed": false}\n\n'
+            b'data: {"chunk": "", "completed": true, "answer": "0"}\n\n'
         )
 
     def test_to_deltas_that_are_damaged(self):

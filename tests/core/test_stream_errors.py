@@ -66,7 +66,8 @@ class TestErrors:
     def test_they_say_what_was_seen_in_short(self):
         outcome = run(QUERY, [b'data: {"chunk": 5, "note": "' + b"x" * 5000 + b'"}\n\n'])
         assert str(outcome.error).startswith(
-            'the server sent a message in which "chunk" should be text, not a number: {"chunk": 5, "note"'
+            'the server sent a message in which "chunk" should be text, not a number: '
+            '{"chunk": 5, "note"'
         )
         assert len(str(outcome.error)) < 400
 

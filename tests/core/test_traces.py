@@ -29,7 +29,8 @@ from sansio_moondream.testing import run
 from tests.core.traces import BY_NAME
 
 TEXT = (
-    "The image shows a crescent moon against a black background. The moon is rendered in shades of gray, appearing as a smooth, "
+    "The image shows a crescent moon against a black background. The moon is rendered in "
+    "shades of gray, appearing as a smooth, "
     "curved shape. A sign reads “月の光” next to 🌙 and 👩\u200d🚀; café naïve, Ω≈1.5 "
     '"C:\\tmp"\u2028Line\u2029two\x85three\x0bfour\x0cfive\ndata: x\n\nEnd\t.\r\n\ufeff.'
 )
