@@ -15,8 +15,6 @@ from typing import Any, TypeAlias
 from stream_server import LAST_CHUNK, WORK
 
 QUESTION = "?"
-
-
 CHUNK = 64 * 1024
 
 
@@ -27,14 +25,8 @@ Opened: TypeAlias = Callable[[str], AbstractAsyncContextManager[Ask]]
 
 
 BODY = json.dumps({"question": QUESTION, "stream": True}).encode()
-
-
 HEADERS = {"Content-Type": "application/json"}
-
-
 BODY_BYTES = sum(map(len, WORK.records))
-
-
 READ_TIMEOUT = 120.0
 
 

@@ -25,8 +25,6 @@ openai = pytest.importorskip("openai", reason="needs openai, which `make` instal
 
 
 DONE = b"data: [DONE]\n\n"
-
-
 USED = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
 
 
@@ -42,11 +40,7 @@ def chunk(delta: dict[str, Any], finish_reason: str | None = None, **fields: Any
 
 
 START, STOP = chunk({"role": "assistant", "content": ""}), chunk({}, "stop")
-
-
 A, MOON = chunk({"content": "Ein"}), chunk({"content": " Mond über 🌙."})
-
-
 BILL = chunk({}, choices=[], usage=USED)
 
 

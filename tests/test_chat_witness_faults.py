@@ -18,8 +18,6 @@ from tests.chat_witness import BILL, DONE, START, STOP, A, by_openai, by_us, chu
 from tests.helpers import record
 
 ERROR = record({"error": {"message": "out of memory", "type": "server_error"}})
-
-
 BUSY = json.dumps({"error": {"message": "slow down", "type": "rate_limit_error"}}).encode()
 
 

@@ -9,8 +9,6 @@ from sansio_moondream import ChatRequest
 from tests.helpers import LOCAL, PIXEL
 
 URL = PIXEL.data_url
-
-
 TEXT, IMAGE = {"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": URL}}
 
 

@@ -15,8 +15,6 @@ from sansio_moondream.testing import (
 from tests.helpers import record
 
 JSON = (("content-type", "application/json"),)
-
-
 DONE = b"data: [DONE]\n\n"
 
 
@@ -45,8 +43,6 @@ def text(content: str) -> bytes:
 
 
 USED = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
-
-
 USAGE = Usage(740, 3, 743)
 
 

@@ -13,14 +13,8 @@ from sansio_moondream import (
 from tests.helpers import TRACES
 
 BY_NAME = {trace.name: trace for trace in TRACES}
-
-
 BOX = BBox(0.1, 0.2, 0.3, 0.4)
-
-
 ENGINE, CLOUD, STATION, DEMO = Dialect.ENGINE, Dialect.CLOUD, Dialect.STATION, Dialect.DEMO
-
-
 MOONDREAMS = [ENGINE, CLOUD, STATION, DEMO]
 
 

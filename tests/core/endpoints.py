@@ -5,8 +5,6 @@ from __future__ import annotations
 from sansio_moondream import Endpoint, QueryRequest
 
 KEY = "SECRET-4f1c"
-
-
 QUERY = QueryRequest(question="?")
 
 

@@ -48,8 +48,6 @@ CLASSES: dict[int, type[APIError]] = {
 
 
 NONE = "(it gave no reason)"
-
-
 HTML = b"""<!DOCTYPE html>
 <html>
 <head><TITLE lang="en">

@@ -21,23 +21,11 @@ from tests.helpers import chunked, delta
 
 CONNECT = HTTPRequest("CONNECT", "https://example.org", (), b"")
 POST = HTTPRequest("POST", "http://localhost:2020/v1/query", (("Accept", "*/*"),), b"{}")
-
-
 OK = b"HTTP/1.1 200 OK\r\n"
-
-
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
 EVENTS = OK + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
 FIVE = b"".join(map(delta, "abcde"))
-
-
 CUT_HEAD = "the server closed the connection before the head of a response was whole"
-
-
 CUT_BODY = "the server closed the connection before the end of the body"
 
 
@@ -179,8 +167,6 @@ BODIES = {
 
 
 NOT = "the server sent what is not HTTP/1.1: "
-
-
 SECRET = b"session=secret"
 
 

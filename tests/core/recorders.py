@@ -14,8 +14,6 @@ from sansio_moondream.testing import EVENT_STREAM, Outcome, run
 from tests.helpers import QUERY
 
 KEY = "md-key-0123456789/abcdef"
-
-
 HTTP = QUERY.to_http(Endpoint("http://localhost:2020/v1", api_key=KEY))
 
 

@@ -18,7 +18,8 @@ from sansio_moondream import (
 
 MOON_FILE = """\
 {"recording": 1, "request": {"method": "POST", "path": "/v1/query", \
-"headers": [["accept", "text/event-stream"]], "body": {"question": "What?"}}, "response": {"seconds": 0.25, "status_code": 200, \
+"headers": [["accept", "text/event-stream"]], "body": {"question": "What?"}}, \
+"response": {"seconds": 0.25, "status_code": 200, \
 "headers": [["content-type", "text/event-stream"]]}}
 [0.052, "t", "data: {\\"chunk\\": \\" 月🌙\\"}\\n\\n"]
 [0.01, "b", "gIE="]

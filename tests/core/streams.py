@@ -16,8 +16,6 @@ from tests.helpers import (
 )
 
 A, B = TextDelta("a", 1), TextDelta("b", 2)
-
-
 AB = delta("a", 1) + delta("b", 2)
 
 

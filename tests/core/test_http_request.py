@@ -8,20 +8,11 @@ import pytest
 
 from sansio_moondream import (
     CaptionRequest,
-    EncodedImage,
     Endpoint,
     HTTPRequest,
 )
-from tests.core.requests import LOCAL
+from tests.core.requests import BIG, LOCAL
 from tests.helpers import REQUESTS
-
-BIG = EncodedImage("data:image/jpeg;base64," + "A" * 10_000_000)
-
-
-TEXT = "text that is not blank and has no lone surrogates"
-
-
-IMAGE = r"an EncodedImage, as encode_image\(...\) makes it"
 
 
 class TestHTTPRequest:

@@ -26,8 +26,6 @@ def lines_of_text() -> st.SearchStrategy[str]:
 
 
 SECONDS = st.floats(0, 1e6).map(lambda seconds: round(seconds, 6))
-
-
 PAIRS = st.lists(st.tuples(lines_of_text(), lines_of_text()), max_size=3).map(tuple)
 
 

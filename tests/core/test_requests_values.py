@@ -11,22 +11,16 @@ import pytest
 from sansio_moondream import (
     CaptionRequest,
     DetectRequest,
-    EncodedImage,
     PointRequest,
     QueryRequest,
     Request,
     SegmentRequest,
     Settings,
 )
-from tests.core.requests import LOCAL, body_of
+from tests.core.requests import BIG, LOCAL, body_of
 from tests.helpers import PIXEL, REQUESTS
 
-BIG = EncodedImage("data:image/jpeg;base64," + "A" * 10_000_000)
-
-
 TEXT = "text that is not blank and has no lone surrogates"
-
-
 IMAGE = r"an EncodedImage, as encode_image\(...\) makes it"
 
 
