@@ -31,7 +31,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 def floor() -> Run:
-    """The JSON decoding alone, on payloads already cut out; the text is not even put together."""
+    """The JSON decoding alone, on payloads that are already extracted. The text is not joined."""
     decode = msgspec.json.Decoder(_Message).decode
 
     def run(work: Work, _: list[bytes]) -> None:

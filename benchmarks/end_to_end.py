@@ -1,7 +1,7 @@
 """What does a stream cost from the socket to the event? Prints processor time an event, memory a
 stream, and time to import.
 
-    python benchmarks/end_to_end.py [--quick] [--rounds N] [--streams N] [--only NAME ...] [--json]
+    python benchmarks/end_to_end.py [--short] [--rounds N] [--streams N] [--only NAME ...] [--json]
 
 Speed: a server on raw sockets, in a process of its own, sends the same answers to every candidate,
 one stream after the other, in three ways. "each": every event in a TCP write of its own, after a
@@ -69,7 +69,7 @@ def child(*arguments: str) -> Any:
     environment = {
         **os.environ,
         "no_proxy": "127.0.0.1",
-    }  # for the official package; the others are told not to look
+    }  # for the official package; the others ignore proxies of the environment
     try:
         done = subprocess.run(
             [sys.executable, *arguments],
@@ -138,17 +138,17 @@ def main() -> None:
         "ours always runs too"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="few streams and rounds: a look, not a measurement"
+        "--short", action="store_true", help="few streams and rounds: a look, not a measurement"
     )
     parser.add_argument(
         "--rounds",
         type=int,
-        help="of speed and memory (default 5; 2 with --quick); imports take three times as many",
+        help="of speed and memory (default 5; 2 with --short); imports take three times as many",
     )
     parser.add_argument(
         "--streams",
         type=int,
-        help=f"of {EVENTS} events in each round (default 200; 20 with --quick)",
+        help=f"of {EVENTS} events in each round (default 200; 20 with --short)",
     )
     parser.add_argument(
         "--pause",
@@ -167,8 +167,8 @@ def main() -> None:
         parser.add_argument(option, help=argparse.SUPPRESS)
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    rounds: int = args.rounds or (2 if args.quick else 5)
-    streams: int = args.streams or (20 if args.quick else 200)
+    rounds: int = args.rounds or (2 if args.short else 5)
+    streams: int = args.streams or (20 if args.short else 200)
     if args.candidate:
         return run_candidate(args.candidate, args.url, streams, args.memory)
 

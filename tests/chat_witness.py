@@ -69,7 +69,7 @@ def chunks(
 
 
 def by_us(sent: list[bytes], request: ChatRequest = CHAT, stream: bool = True) -> Said:
-    """What this library makes of it; text and reasoning are from the events."""
+    """Read the answer with this library. Text and reasoning are from the events."""
     events: list[Event] = []
     result: Any = None
     error: MoondreamError | None = None
@@ -88,14 +88,16 @@ def by_us(sent: list[bytes], request: ChatRequest = CHAT, stream: bool = True) -
     reasoning = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     if isinstance(result, ChatResult):
         assert not stream or result.text == text
-        told = "" if result.reasoning is None else result.reasoning.text
-        assert not stream or told == reasoning
-        return Said(result.text, told, result.metadata.finish_reason, result.metadata.usage, error)
+        thought = "" if result.reasoning is None else result.reasoning.text
+        assert not stream or thought == reasoning
+        return Said(
+            result.text, thought, result.metadata.finish_reason, result.metadata.usage, error
+        )
     return Said(text, reasoning, error=error)
 
 
 def by_openai(sent: list[bytes], stream: bool = True) -> Said:
-    """What the package makes of it, asked by its own `chat.completions.create`."""
+    """Read the answer with the package, by its `chat.completions.create`."""
     text, reasoning, finish_reason, usage, error = "", "", None, None, None
     with (
         OneAnswer(sent) as server,

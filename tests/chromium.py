@@ -38,7 +38,7 @@ svg {{ position: absolute; display: block; overflow: visible; mix-blend-mode: sc
 
 
 def in_css(result: SegmentResult) -> str:
-    """The path in the position that docs/pictures.md gives in CSS."""
+    """Return the path as SVG in the position that docs/pictures.md gives in CSS."""
     box = result.bbox
     assert box is not None
     place = (
@@ -52,7 +52,7 @@ def in_css(result: SegmentResult) -> str:
 
 
 def draw(elements: list[str], folder: Path) -> list[Image.Image]:
-    """What Chromium makes of each `<svg>` element, in mode L; files go into `folder`."""
+    """Return a picture of mode L that Chromium draws for each `<svg>`. Files go into `folder`."""
     assert PROGRAM is not None
     page = f"<!doctype html><style>{_STYLE}</style>"
     for tile in range(0, len(elements), 3):
@@ -90,7 +90,7 @@ def inside(mask: Image.Image, threshold: float = 0.5) -> Image.Image:
 
 
 def overlap(one: Image.Image, other: Image.Image) -> float:
-    """Intersection over union of what is inside."""
+    """Return the intersection over union of the pixels inside."""
     one, other = inside(one), inside(other)
     return (
         ImageChops.darker(one, other).histogram()[255]

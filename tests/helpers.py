@@ -50,23 +50,23 @@ REQUESTS: dict[str, Request[Any]] = {
     request.skill: request for request in (QUERY, CAPTION, SEGMENT, DETECT, POINT, CHAT)
 }
 OWN = {skill: request for skill, request in REQUESTS.items() if skill != "chat"}
-"""Those whose answers are in Moondream's own form, streams and all."""
+"""The skills with answers in the form of Moondream."""
 PAIRS = [
     (skill, dialect)
     for skill in REQUESTS
     for dialect in Dialect
     if (skill == "chat") == (dialect is Dialect.CHAT)
 ]
-"""Each skill with each dialect that has it."""
+"""Each skill with each of its dialects."""
 
 
 def record(message: object) -> bytes:
-    """One record as the servers write it."""
+    """Encode one record as the servers write it."""
     return b"data: " + json.dumps(message).encode() + b"\n\n"
 
 
 def delta(text: str, token_index: int | None = None) -> bytes:
-    """An ordinary record of the engine dialect."""
+    """Encode one usual record of the engine dialect."""
     return record({"chunk": text, "completed": False, "token_index": token_index})
 
 
@@ -139,11 +139,12 @@ def check_fragmentations(
     headers: Any = EVENT_STREAM,
     limits: Limits | None = None,
 ) -> Outcome:
-    """As `testing.check_fragmentations`, and then with the same body in each framing of HTTP/1.1,
-    through a `SocketStream`.
+    """Do the same as `testing.check_fragmentations`, and read the same body in each framing of
+    HTTP/1.1 through a `SocketStream`.
 
-    A long body is cut at its line ends, inside its characters, and here and there: byte by byte it
-    meets every other border too."""
+    Fragments of a long body end at its line ends, inside its characters, and at a few other
+    offsets. Reading it byte by byte meets all other borders.
+    """
     outcome = testing.check_fragmentations(
         request,
         data,
@@ -201,7 +202,7 @@ def framings(
 
 
 def head(status_code: int, headers: Iterable[Field]) -> bytes:
-    """The head of a response."""
+    """Encode the head of a response."""
     lines = [
         f"HTTP/1.1 {status_code} Some Words",
         *(f"{name}: {value}" for name, value in headers),

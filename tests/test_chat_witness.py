@@ -148,7 +148,7 @@ def ask_openai(endpoint: str) -> str:
 
 
 def ask_moondream(endpoint: str) -> str:
-    """With the official client of the service."""
+    """Send a chat with the official client of the service."""
     client = pytest.importorskip("moondream", reason="needs moondream, which `make` installs").vl(
         api_key="KEY", endpoint=endpoint
     )

@@ -22,7 +22,7 @@ BUSY = json.dumps({"error": {"message": "slow down", "type": "rate_limit_error"}
 
 
 class HTTPFault(NamedTuple):
-    """What is sent; the class of our error, and of the package's (None: it says nothing)."""
+    """The bytes that are sent, and the error classes of both clients. None is no error."""
 
     sent: list[bytes]
     ours: type[MoondreamError]

@@ -1,4 +1,4 @@
-"""The layers hold: the core imports no I/O, whoever brings it in, and nobody imports upward."""
+"""The core imports no I/O, also not through other modules, and no layer imports one above it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IO_MODULES = frozenset({
 
 
 def modules_after(statement: str) -> frozenset[str]:
-    """What is in sys.modules of a new interpreter after one statement.
+    """Return the names in sys.modules of a new interpreter after one statement.
 
     Without `site`: whatever .pth files a machine has would import modules of their own and hide
     what we do."""

@@ -19,14 +19,14 @@ DONE = b"data: [DONE]\n\n"
 
 
 def chunk(delta: dict[str, Any] | None, finish_reason: str | None = None, **fields: Any) -> bytes:
-    """One record, as short as a server may write it: the fragmentations below are many."""
+    """Encode one record in the shortest form that a server may write."""
     return record(
         {"id": "7", "choices": [{"delta": delta, "finish_reason": finish_reason}]} | fields
     )
 
 
 def openai(delta: dict[str, Any], finish_reason: str | None = None, **fields: Any) -> bytes:
-    """One record with all that OpenAI's own servers write."""
+    """Encode one record with all fields that OpenAI's servers write."""
     about: dict[str, Any] = {
         "object": "chat.completion.chunk",
         "created": 1786000000,

@@ -111,7 +111,7 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
     "text twice": (b'{"error": "No.", "detail": "No."}', ("No.", None, None, None, None)),
     "raw UTF-8": ('{"error": "月が見えない"}'.encode(), ("月が見えない", None, None, None, None)),
     "byte order mark": (b'\xef\xbb\xbf{"error": "No."}', ("No.", None, None, None, None)),
-    "half a surrogate": (
+    "a lone surrogate": (
         b'{"error": "No \\ud83c."}',
         ("No \N{REPLACEMENT CHARACTER}.", None, None, None, None),
     ),
@@ -146,7 +146,7 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
     "JSON null": (b"null", (NONE, None, None, None, None)),
     "JSON number": (b"7", (NONE, None, None, None, None)),
     "JSON object of something else": (b'{"status": "down"}', (NONE, None, None, None, None)),
-    "JSON cut short": (b'{"error": "No', ('{"error": "No', None, None, None, None)),
+    "truncated JSON": (b'{"error": "No', ('{"error": "No', None, None, None, None)),
     "JSON too deep": (
         b'{"error": ' + b"[" * 100,
         ('{"error": ' + "[" * 100, None, None, None, None),

@@ -25,12 +25,12 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 EVENTS = OK + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 FIVE = b"".join(map(delta, "abcde"))
-CUT_HEAD = "the server closed the connection before the head of a response was whole"
-CUT_BODY = "the server closed the connection before the end of the body"
+NO_WHOLE_HEAD = "the server closed the connection before the head of a response was whole"
+NO_WHOLE_BODY = "the server closed the connection before the end of the body"
 
 
 class Read(NamedTuple):
-    """What came out of an exchange."""
+    """The head, the body and the error of an exchange."""
 
     head: ResponseHead | None
     body: bytes
@@ -101,7 +101,7 @@ def read(
 
 
 def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read:
-    """In every fragmentation, or in some, if it is long."""
+    """Read in every fragmentation, or in some of them if the input is long."""
     whole = read([raw], eof=eof, request=request)
     fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw, max_offsets=120)
     if len(raw) > 1000:
@@ -186,7 +186,7 @@ MALFORMED = {
     ),
     "status of two digits": (b"HTTP/1.1 20 OK\r\n\r\n", NOT + "illegal status line"),
     "status of four digits": (b"HTTP/1.1 2000 OK\r\n\r\n", NOT + "illegal status line"),
-    "status in words": (b"HTTP/1.1 OK %s\r\n\r\n" % SECRET, NOT + "illegal status line"),
+    "status as text": (b"HTTP/1.1 OK %s\r\n\r\n" % SECRET, NOT + "illegal status line"),
     "status below 100": (
         b"HTTP/1.1 099 OK\r\n\r\n",
         NOT + "InformationalResponse status_code should be in range [100, 200), not 99",

@@ -17,7 +17,7 @@ def saved(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def four_corners(size: int = 32) -> Image.Image:
-    """Red, green / blue, white; large enough that JPEG's blocks do not mix them, and not square."""
+    """Draw red and green above blue and white, large enough that blocks of JPEG do not mix them."""
     image = Image.new("RGB", (2 * size, 4 * size), RED)
     image.paste(GREEN, (size, 0, 2 * size, 2 * size))
     image.paste(BLUE, (0, 2 * size, size, 4 * size))

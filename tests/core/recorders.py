@@ -27,7 +27,7 @@ def recorded(
     error: BaseException | None = None,
     status_code: int = 200,
 ) -> Recording:
-    """A chunk a second, and the end a second later."""
+    """Record one chunk a second, and the end a second later."""
     made = recorder()
     made.receive_response(status_code, headers, 101)
     now = 101

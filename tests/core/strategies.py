@@ -25,7 +25,7 @@ each_dialect = pytest.mark.parametrize("dialect", Dialect)
 
 
 def smallest(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -> T:
-    """What a test shrinks to that fails where the condition holds."""
+    """Return the simplest example for which the condition holds."""
     return find(
         values,
         condition,

@@ -33,7 +33,7 @@ class TestLongBodies:
         assert error.body == '{"error": "' + ("No. " * 498)[:-3] + "…"
         assert len(error.body) == 2001
 
-    def test_an_endless_one_is_cut_at_the_limit(self):
+    def test_an_endless_one_is_truncated_at_the_limit(self):
         stream = ResponseStream(QUERY, Limits(max_error_body_bytes=1000))
         stream.receive_response(500)
         fed = 0
@@ -52,7 +52,7 @@ class TestLongBodies:
         body = b"<title>Busy</title>" + bytes(64 * 1024)
         assert answer(503, body).message == "Busy"
 
-    def test_json_that_the_limit_cuts_is_text(self):
+    def test_json_that_the_limit_truncates_is_text(self):
         body = b'{"error": "a long story"}'
         assert (
             answer(500, body, limits=Limits(max_error_body_bytes=len(body))).message
@@ -64,9 +64,9 @@ class TestLongBodies:
         )
 
     def test_one_that_stalls_ends_in_its_status_all_the_same(self):
-        error = answer(500, b'{"error": "half', ending=IdleTimeout("no byte for 10 s"))
+        error = answer(500, b'{"error": "trunc', ending=IdleTimeout("no byte for 10 s"))
         assert type(error) is ServerError
-        assert error.message == '{"error": "half'
+        assert error.message == '{"error": "trunc'
         assert isinstance(error.__cause__, IdleTimeout)
 
     @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ class TestCompressed:
             is AuthenticationError
         )
 
-    def test_a_bomb_is_cut_as_any_long_body_is(self):
+    def test_a_bomb_is_truncated_as_any_long_body_is(self):
         error = answer(503, gzip.compress(b"Busy. " * 5_000_000), {"content-encoding": "gzip"})
         assert (type(error), error.body[:12], len(error.body)) == (
             ServerError,

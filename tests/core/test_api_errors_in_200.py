@@ -57,7 +57,7 @@ BY_TYPE: dict[str, type[APIError]] = {
 IN_A_200 = [
     name
     for name, (body, _) in BODIES.items()
-    if body.lstrip(b"\xef\xbb\xbf\r\n ").startswith(b'{"error": ') and "cut" not in name
+    if body.lstrip(b"\xef\xbb\xbf\r\n ").startswith(b'{"error": ') and "truncated" not in name
 ]
 
 

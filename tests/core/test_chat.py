@@ -111,9 +111,7 @@ class TestStreams:
         "details", [7, ["x"], {"grounding": 5}, {"grounding": [{}]}, {"grounding": None}]
     )
     def test_grounding_in_another_form(self, details: Any):
-        """It is let go beside a reasoning, as that is an event; alone it is Unknown, and in a whole
-        answer it is kept.
-        """
+        """Ignore it beside a reasoning. Alone it is Unknown, and a whole answer keeps it."""
         outcome = run(
             CHAT,
             [
@@ -153,7 +151,7 @@ class TestStreams:
         assert run(CHAT, [body], headers=JSON).snapshot.metadata.extra == {"reasoning": reasoning}
 
     def test_choices_without_a_delta_and_messages_without_choices(self):
-        """As Azure's content filters send them, before, between and behind."""
+        """The content filters of Azure send these before, between and after the others."""
         odd = [
             record({"id": "", "choices": [], "prompt_filter_results": [{}]}),
             record({"id": "", "choices": [{"index": 0}], "usage": None}),
@@ -196,7 +194,7 @@ class TestStreams:
     @pytest.mark.parametrize(
         "seen", [{}, [], "many", {"prompt_tokens": "740", "completion_tokens": 1.5}]
     )
-    def test_usage_in_another_form_is_let_go(self, seen: Any):
+    def test_usage_in_another_form_is_ignored(self, seen: Any):
         expected = Usage() if isinstance(seen, dict) else None
         assert (
             run(

@@ -36,7 +36,7 @@ LOST = ConnectionLost("gone")
 
 
 class TestEnd:
-    """What makes a stream whole: the finish reason, and then `[DONE]` or the end of the body."""
+    """A stream is complete with the finish reason, and `[DONE]` or the end of the body."""
 
     @pytest.mark.parametrize(
         "end",
@@ -80,7 +80,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("end", [b"", BILL, b"data: [DON"])
     def test_a_lost_connection_after_a_finish_reason_is_a_fault(self, end: bytes):
-        """The server had not ended the stream.
+        """The server did not end the stream.
 
         All that came is in the partial, the finish reason too.
         """
@@ -98,7 +98,7 @@ class TestEnd:
         "before", [b"", START, text("A"), text("A") + BILL, text("A") + chunk({}, "")]
     )
     def test_done_without_a_finish_reason_is_incomplete(self, before: bytes):
-        """A gateway says so, too, when the server behind it has died."""
+        """A gateway also sends this when the server behind it has died."""
         for end in (DONE, DONE.strip(), DONE + STOP):
             outcome = check_fragmentations(CHAT, before + end, ending=LOST)
             assert type(outcome.error) is IncompleteStream
@@ -133,7 +133,7 @@ class TestEnd:
         assert type(run(CHAT, [text("A") + STOP + b"event: error\n" + DONE]).error) is APIError
 
     @pytest.mark.parametrize("ending", [None, LOST])
-    def test_cut_at_every_byte(self, ending: Any):
+    def test_broken_at_every_byte(self, ending: Any):
         """Whole only where the stream ended: behind `[DONE]`, or behind a record that the finish
         reason or the usage ends.
         """
@@ -163,9 +163,7 @@ class TestEnd:
 
 @settings(max_examples=50)
 @given(st.data(), strategies.events("chat", Dialect.CHAT))
-def test_a_stream_cut_anywhere_is_whole_or_says_that_it_is_not(
-    data: st.DataObject, events: list[Any]
-):
+def test_a_stream_broken_anywhere_is_complete_or_incomplete(data: st.DataObject, events: list[Any]):
     encoded = encode_events(events, Dialect.CHAT)
     body, ending = data.draw(strategies.breaks(encoded, [LOST])).apply(encoded)
     outcome = run(CHAT, [body], ending=ending)

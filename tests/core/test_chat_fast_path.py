@@ -14,7 +14,7 @@ from sansio_moondream.testing import (
 from tests.core.chats import DONE, START, STOP, chunk, openai, text
 from tests.helpers import CHAT
 
-NO_LANE = Limits(max_record_bytes=60_000)
+NO_FAST_PATH = Limits(max_record_bytes=60_000)
 
 
 ODD = [
@@ -71,13 +71,13 @@ ODD = [
 ]
 
 
-class TestFastLane:
-    """What it takes comes to the same as without it."""
+class TestFastPath:
+    """The fast path gives the same outcome as the slow path."""
 
     @pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd[6:90].decode("latin-1"))
     def test_an_odd_record_among_ordinary_ones(self, odd: bytes):
         for body in (text("A") * 3 + odd * 5 + text("B") * 3 + STOP + DONE, odd + text("A") * 2):
-            expected = run(CHAT, [body], limits=NO_LANE)
+            expected = run(CHAT, [body], limits=NO_FAST_PATH)
             for chunks in (
                 [body],
                 [part + b"\n\n" for part in body.split(b"\n\n")[:-1]],

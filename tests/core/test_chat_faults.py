@@ -89,8 +89,8 @@ class TestContradictions:
             assert outcome.error.request_id == "7"
 
 
-class TestHalves:
-    """Of characters: servers cut text by UTF-16 units."""
+class TestSurrogates:
+    """Some servers split text by UTF-16 units."""
 
     @pytest.mark.parametrize("name", ["content", "reasoning"])
     def test_they_are_joined(self, name: str):
@@ -160,7 +160,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
     def test_of_depth(self, depth: int):
-        """An ordinary chunk is four deep; the fast lane never decodes what the limit forbids."""
+        """A usual chunk is four deep. The fast path never decodes what the limit forbids."""
         outcome = check_fragmentations(
             CHAT, text("A") * 3 + STOP + DONE, limits=Limits(max_json_depth=depth)
         )
@@ -168,7 +168,7 @@ class TestLimits:
         assert len(outcome.events) == (0 if depth < 4 else 4)
 
     def test_of_depth_after_a_shallow_first_message(self):
-        """The fast lane is open by then, as the id of the answer is known."""
+        """The fast path is in use by then, as the id of the answer is known."""
         body = record({"id": "c-1", "choices": []}) + chunk({"content": "A"}, id="c-1") * 3
         outcome = check_fragmentations(CHAT, body, limits=Limits(max_json_depth=3))
         assert type(outcome.error) is LimitExceeded

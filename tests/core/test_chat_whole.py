@@ -65,7 +65,7 @@ class TestWhole:
         ]
 
     def test_an_answer_to_a_stream_may_be_one(self):
-        """And the same as one with its `[DONE]`."""
+        """The outcome is that of a body with its `[DONE]`."""
         whole = run(
             CHAT, [self.answer({"role": "assistant", "content": "A"})], headers=JSON
         ).snapshot
@@ -96,7 +96,7 @@ class TestWhole:
         assert outcome.snapshot.metadata.extra == {"tool_calls": calls, "model": "m"}
 
     def test_no_finish_reason(self):
-        """One JSON object that is whole cannot have been cut."""
+        """One complete JSON object cannot have been truncated."""
         body = json.dumps({"choices": [{"message": {"content": "A"}}]}).encode()
         assert run(CHAT, [body], headers=JSON).snapshot == ChatResult(
             "A", None, Metadata(headers=Headers(JSON))
@@ -138,7 +138,7 @@ class TestWhole:
             "slow",
         )
 
-    def test_a_chunk_where_a_stream_was_cut_to_json(self):
+    def test_a_chunk_of_a_stream_as_the_whole_body(self):
         assert (
             type(run(CHAT, [self.answer({"content": "A"})[:-1]], headers=JSON).error)
             is IncompleteStream

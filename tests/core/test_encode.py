@@ -37,7 +37,7 @@ def messages(events: list[Event], dialect: Dialect) -> list[Any]:
 
 
 class TestAgainstCapturedStreams:
-    """Decoded, and encoded again: the very bytes of the server."""
+    """Decoding and encoding give the bytes of the server."""
 
     @pytest.mark.parametrize(
         ("name", "dialect"),
@@ -55,7 +55,7 @@ class TestAgainstCapturedStreams:
 
     @pytest.mark.parametrize("name", ["engine-query", "engine-query-split-utf8"])
     def test_a_last_message_with_text_becomes_two(self, name: str):
-        """Nothing in the events tells that the last text came with the end."""
+        """The events do not say that the last text came with the end."""
         trace = BY_NAME[name]
         *events, last, end = run(trace.request, [trace.body], headers=trace.headers).events
         *ordinary, final, nothing = trace.body.split(b"\n\n")

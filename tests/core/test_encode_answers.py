@@ -78,7 +78,7 @@ class TestChat:
         assert (done, nothing) == (b"data: [DONE]", b"")
 
     def test_what_is_not_there(self):
-        """But the finish reason, without which the stream would not be whole."""
+        """Only the finish reason is written, as the stream is incomplete without it."""
         body = encode_events(
             [Completed(ChatResult("", Reasoning(""), Metadata(extra={"model": "m"})))], Dialect.CHAT
         )
@@ -120,7 +120,7 @@ class TestChat:
 
 
 class TestWholeAnswers:
-    """`encode_result`: an answer that was not streamed."""
+    """`encode_result` writes an answer that was not streamed."""
 
     @pytest.mark.parametrize(
         ("name", "dialect"),
@@ -143,7 +143,7 @@ class TestWholeAnswers:
         assert json.loads(encode_result(result)) == json.loads(trace.body)
 
     def test_what_a_dialect_says_beside_the_answer(self):
-        told = {
+        expected = {
             dialect: json.loads(encode_result(CaptionResult("A moon.", ABOUT), dialect))
             for dialect in MOONDREAMS
         }
@@ -154,7 +154,7 @@ class TestWholeAnswers:
         }
         station = {"_stats": {"tokens": 43, "duration": 0.25}}
         both = {"caption": "A moon.", "org_id": "7"}
-        assert told == {
+        assert expected == {
             ENGINE: engine | both,
             CLOUD: engine | both,
             STATION: station | both,
@@ -217,7 +217,7 @@ class TestWholeAnswers:
 
 
 class TestUndone:
-    """What is seldom drawn; test_properties.py undoes the rest."""
+    """These events are seldom drawn. test_properties.py decodes all others."""
 
     @pytest.mark.parametrize("dialect", [STATION, DEMO])
     def test_stats_without_a_number(self, dialect: Dialect):

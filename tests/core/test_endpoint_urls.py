@@ -128,7 +128,7 @@ class TestHeaders:
         assert hash(endpoint) == hash(Endpoint(headers={"X-Org": "7"}))
 
     def test_blanks_around_values_are_no_part_of_them(self):
-        """RFC 9110, section 5.5; h11 would refuse to send them."""
+        """See RFC 9110, section 5.5. h11 refuses to send these too."""
         assert headers_of(Endpoint(headers={"X-Org": " 7\t"}))["X-Org"] == "7"
 
     @pytest.mark.parametrize(

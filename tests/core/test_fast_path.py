@@ -38,7 +38,7 @@ def by_slow_path(request: Request[Any], chunks: list[bytes], **about: Any) -> An
 
 
 class Watched(EventStreamBody):
-    """The slow path, which notes the bytes and messages that it is given."""
+    """A slow path that records the bytes and messages that it is given."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -57,7 +57,7 @@ class Watched(EventStreamBody):
 def watched(
     chunks: list[bytes], skill: str = "query", limits: Limits | None = None
 ) -> tuple[list[Event], Watched]:
-    """Decode `chunks` by the fast path; return the events, and what the slow path was given."""
+    """Decode `chunks` by the fast path. Return the events, and the slow path with its records."""
     headers, limits = Headers({"x-request-id": "r"}), limits or Limits()
     builder = BUILDERS[skill](headers, limits)
     slow_path = Watched(builder, partial(api_error, 200, headers, limits), limits)
@@ -123,12 +123,12 @@ def test_after_other_bytes_it_goes_on():
 
 
 def test_while_a_surrogate_waits_it_takes_nothing():
-    half = b'data: {"chunk": "\\ud83c"}\n\n'
-    for chunks in ([half, delta("a"), delta("b")], [half + delta("a") + delta("b")]):
+    surrogate = b'data: {"chunk": "\\ud83c"}\n\n'
+    for chunks in ([surrogate, delta("a"), delta("b")], [surrogate + delta("a") + delta("b")]):
         events, slow_path = watched(chunks)
         assert events == [TextDelta("\ufffda"), TextDelta("b")]
         assert slow_path.received + slow_path.read_ != []
-        assert half[6:-2] in slow_path.read_
+        assert surrogate[6:-2] in slow_path.read_
 
 
 def test_after_three_refusals_it_tries_no_more_in_that_chunk():

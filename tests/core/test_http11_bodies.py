@@ -14,7 +14,17 @@ from sansio_moondream import (
     RemoteProtocolError,
     ResponseHead,
 )
-from tests.core.http11 import BODIES, CHUNKED, CONNECT, CUT_BODY, CUT_HEAD, OK, POST, check, read
+from tests.core.http11 import (
+    BODIES,
+    CHUNKED,
+    CONNECT,
+    NO_WHOLE_BODY,
+    NO_WHOLE_HEAD,
+    OK,
+    POST,
+    check,
+    read,
+)
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -24,7 +34,7 @@ def test_bodies_end_by_themselves(name: str):
     assert (seen.body, seen.error, seen.finished, seen.reusable) == (body, None, True, True)
     short = check(raw[:-1], eof=True)
     assert type(short.error) is ConnectionLost
-    assert str(short.error) == (CUT_BODY if short.head is not None else CUT_HEAD)
+    assert str(short.error) == (NO_WHOLE_BODY if short.head is not None else NO_WHOLE_HEAD)
     assert body.startswith(short.body)
 
 
@@ -34,7 +44,7 @@ def test_no_byte_may_be_missing(name: str):
     for length in range(0, len(raw), 1 if len(raw) < 400 else 61):
         seen = read([raw[:length]], eof=True)
         assert (type(seen.error), seen.finished) == (ConnectionLost, False)
-        assert str(seen.error) == (CUT_BODY if seen.head is not None else CUT_HEAD)
+        assert str(seen.error) == (NO_WHOLE_BODY if seen.head is not None else NO_WHOLE_HEAD)
         assert body.startswith(seen.body)
         assert not read([raw[:length]]).finished
 

@@ -12,7 +12,7 @@ from sansio_moondream import (
 )
 from sansio_moondream._wire.http11 import MAX_HEAD_BYTES
 from sansio_moondream.testing import each_byte
-from tests.core.http11 import BODIES, CHUNKED, CUT_BODY, CUT_HEAD, FIVE, OK, check, read
+from tests.core.http11 import BODIES, CHUNKED, FIVE, NO_WHOLE_BODY, NO_WHOLE_HEAD, OK, check, read
 from tests.helpers import chunked
 
 
@@ -35,7 +35,7 @@ def test_heads_together_have_a_limit(start: bytes):
         seen = check(more + b"ab") if len(more) < 100_000 else read([more])
         assert (type(seen.error), str(seen.error), seen.head) == (RemoteProtocolError, words, None)
     endless = padded(start + OK + b"A: ", b"", MAX_HEAD_BYTES - 1)
-    assert (check(endless).error, str(check(endless, eof=True).error)) == (None, CUT_HEAD)
+    assert (check(endless).error, str(check(endless, eof=True).error)) == (None, NO_WHOLE_HEAD)
 
 
 def test_many_1xx_heads_are_too_many():
@@ -66,7 +66,7 @@ def test_a_chunks_size_line_has_a_limit_wherever_it_begins(before: int):
             True,
         )
     waiting = start + padded(b"4;", b"", MAX_HEAD_BYTES)
-    assert (check(waiting).error, str(check(waiting, eof=True).error)) == (None, CUT_BODY)
+    assert (check(waiting).error, str(check(waiting, eof=True).error)) == (None, NO_WHOLE_BODY)
 
 
 def test_trailers_have_a_limit():

@@ -21,7 +21,7 @@ from tests.helpers import END, QUERY, chunked, run_socket
     st.lists(st.integers(1, 40), min_size=1, max_size=5),
     st.sampled_from(["chunks", "length", "close"]),
 )
-def test_any_body_in_any_framing_and_cutting_comes_back(
+def test_any_body_in_any_framing_and_fragmentation_comes_back(
     data: st.DataObject, body: bytes, sizes: list[int], framing: str
 ):
     match framing:

@@ -142,7 +142,7 @@ def test_data_after_the_end_is_out_of_order_and_changes_nothing(raw: bytes):
 
 
 def comes(exchange: HTTP11Exchange) -> object:
-    """The next event, or the error in its place."""
+    """Return the next event, or the error that is raised in its place."""
     try:
         return exchange.next_event()
     except MoondreamError as error:
@@ -163,7 +163,7 @@ def test_errors_are_raised_again_the_same_and_can_be_pickled():
         assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))
 
 
-def test_data_after_an_error_is_let_go():
+def test_data_after_an_error_is_dropped():
     exchange = HTTP11Exchange(POST)
     exchange.receive_data(b"garbage")
     with pytest.raises(RemoteProtocolError) as first:

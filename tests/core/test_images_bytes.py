@@ -38,8 +38,8 @@ class TestBytes:
         )
 
     @pytest.mark.parametrize("format", MEDIA_TYPES)
-    def test_cut_anywhere_behind_what_tells_the_format(self, format: str):
-        """Whether a picture is whole is the server's to say."""
+    def test_truncated_anywhere_after_its_signature(self, format: str):
+        """Only the server decides whether a picture is complete."""
         data = saved(four_corners(), format)
         tells = {"JPEG": 3, "PNG": 8, "GIF": 6, "WEBP": 12}[format]
         for end in range(tells, 64):
@@ -154,7 +154,7 @@ class TestDataURLs:
 
 
 class TestOtherThings:
-    """Reading is the caller's, and the error says so."""
+    """The caller has to read the file, and the error says so."""
 
     def test_paths_and_files(self, tmp_path: Path):
         path = tmp_path / "moon.gif"

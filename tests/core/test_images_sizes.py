@@ -63,7 +63,7 @@ SIZES = [(1, 1), (7, 300), (300, 7), (255, 256), (1023, 3)]
 
 
 class TestSizes:
-    """Read from the first bytes alone, and seen by where `max_pixels` begins to refuse."""
+    """The size is read from the first bytes. The tests find it by the limit `max_pixels`."""
 
     def check(self, data: bytes, size: tuple[int, int]) -> None:
         assert Image.open(io.BytesIO(data)).size == size

@@ -76,7 +76,7 @@ def test_several_gzip_members():
 
 @pytest.mark.parametrize("rest", [b"\0" * 40, b"junk", b"\x00\x1f\x8b"])
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_what_follows_the_compressed_data_is_let_go(rest: bytes, coding: str):
+def test_what_follows_the_compressed_data_is_dropped(rest: bytes, coding: str):
     outcome = check(PACKERS[coding](delta("one")) + rest, coding)
     assert texts(outcome) == ["one"]
     assert type(outcome.error) is IncompleteStream
@@ -98,7 +98,7 @@ def test_broken_in_the_middle_gives_what_came_before():
     assert "the server sent a broken gzip body" in str(outcome.error)
 
 
-def test_data_after_a_broken_body_is_let_go():
+def test_data_after_a_broken_body_is_dropped():
     stream = ResponseStream(QUERY)
     stream.receive_response(200, [*EVENT_STREAM, ("content-encoding", "gzip")])
     stream.receive_data(gzip.compress(delta("one"))[:-8] + b"\x00" * 8)
@@ -121,7 +121,7 @@ def test_a_broken_checksum_of_a_json_body_is_one():
     assert type(outcome.error) is RemoteProtocolError
 
 
-def test_cut_short():
+def test_truncated():
     packed = gzip.compress(BODY)
     for length in range(len(packed)):
         outcome = run(

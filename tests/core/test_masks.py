@@ -65,7 +65,7 @@ class TestMask:
         assert star.getpixel((50, 50)) == 255
 
     @pytest.mark.parametrize("antialias", [True, False])
-    def test_what_is_outside_the_picture_is_cut_off(self, antialias: bool):
+    def test_what_is_outside_the_picture_is_clipped(self, antialias: bool):
         inside = (
             rectangle(-1e9, -1e9, 2, 1),
             rectangle(3, -5, 1e9, 2),
@@ -133,7 +133,7 @@ polygon_lists = st.lists(st.lists(points, min_size=3, max_size=7).map(tuple), ma
 
 
 def winding(polygons: list[Polygon], x: float, y: float) -> int:
-    """How often the polygons go around a point: the plain definition, by a ray to the left."""
+    """Count how often the polygons go around a point, by a ray to the left."""
     turns = 0
     for polygon in polygons:
         for (ax, ay), (bx, by) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
@@ -167,8 +167,8 @@ def test_the_share_of_a_pixel_is_that_of_the_points_in_it(polygons: list[Polygon
             for j in range(4)
             for i in range(25)
         )
-        # 25 points along each of the four lines of a row miss at most a half of the last one at
-        # each border.
+        # Each of the four lines of a pixel has 25 points. At each border of a polygon, at most
+        # 0.5 points of a line are counted wrongly.
         assert abs(mask[y][x] - 2.55 * inside) <= 2.55 * 14 * sum(map(len, polygons)) / 3
 
 
@@ -201,7 +201,7 @@ _commands = st.tuples(
 def test_curves_beyond_the_picture_fill_the_same_of_it(
     drawn: list[tuple[str, list[float], bool, bool]],
 ):
-    """As chords, as many as if all of it were looked at."""
+    """The number of chords is that of the whole path."""
     commands = [Command("M", (1.0, 1.0))]
     for letter, values, large, sweep in drawn:
         arguments = (
@@ -217,7 +217,7 @@ def test_curves_beyond_the_picture_fill_the_same_of_it(
 
 
 def test_a_path_far_outside_is_cheap_and_one_through_the_picture_is_refused():
-    """Some 18 kB of text, whose chords would be 1.5 million points."""
+    """The text has 18 kB, and its chords would have 1.5 million points."""
     curves = "q9e9 9e9 0 0" * 1500
     (polygon,) = SegmentResult("M2 2" + curves, BBox(0, 0, 1, 1)).polygons((640, 480))
     assert len(polygon) == 1501

@@ -108,7 +108,7 @@ class TestCommands:
         assert parse_path("M" + "0" * 999 + "1 2") == [Command("M", (1.0, 2.0))]
 
 
-class TestGrowing:
+class TestPartial:
     def test_a_number_waits_for_what_follows_it(self):
         path = PathParser()
         seen = []

@@ -20,7 +20,7 @@ thousandths = st.integers(-1500, 2500)
 
 @st.composite
 def drawings(draw: st.DrawFn) -> list[tuple[str, tuple[int, ...]]]:
-    """Commands in absolute coordinates, in thousandths."""
+    """Draw commands in absolute coordinates, in thousandths."""
     out: list[tuple[str, tuple[int, ...]]] = []
     for letter in ["M", *draw(st.lists(st.sampled_from("MLHVCSQTAZ"), max_size=8))]:
         if letter == "A":
@@ -99,7 +99,7 @@ def spell_number(thousandths: int, rng: Random) -> str:
     return sign + rng.choice([plain, compact, compact, f"{size}e-3", f"{size}E-03"])
 
 
-cuts = st.lists(st.integers(0, 400), max_size=12)
+offset_lists = st.lists(st.integers(0, 400), max_size=12)
 
 
 scraps = st.lists(
@@ -137,7 +137,7 @@ texts = (
 )
 
 
-def grown(chunks: list[str]) -> tuple[list[Command], Any]:
+def read(chunks: list[str]) -> tuple[list[Command], Any]:
     path = PathParser()
     try:
         for chunk in chunks:
@@ -148,7 +148,7 @@ def grown(chunks: list[str]) -> tuple[list[Command], Any]:
     return path.commands, None
 
 
-@given(texts, cuts)
+@given(texts, offset_lists)
 @example("M0E0E0:", [4])  # the second E is no exponent: the number before it has ended
 def test_splitting_changes_nothing(text: str, offsets: list[int]):
     chunks = [
@@ -156,12 +156,12 @@ def test_splitting_changes_nothing(text: str, offsets: list[int]):
         for chunk in at_offsets(text.encode("utf-32-le"), [4 * offset for offset in offsets])
     ]
     assert "".join(chunks) == text
-    assert grown(chunks) == grown([text]) == grown(list(text))
+    assert read(chunks) == read([text]) == read(list(text))
 
 
 @given(texts)
 def test_at_every_moment_it_is_a_path_that_only_gets_longer(text: str):
-    whole, error = grown([text])
+    whole, error = read([text])
     path, before = PathParser(), 0
     polygons: tuple[Polygon, ...] = ()
     for i, character in enumerate(text[: None if error is None else error[1]]):
@@ -170,21 +170,21 @@ def test_at_every_moment_it_is_a_path_that_only_gets_longer(text: str):
         before = path.position
         assert path.commands == whole[: len(path.commands)]
         assert parse_path(text[: path.position]) == path.commands
-        polygons = check_grown(polygons, flatten(path.commands))
-    check_grown(polygons, flatten(whole))
+        polygons = check_extended(polygons, flatten(path.commands))
+    check_extended(polygons, flatten(whole))
 
 
-def check_grown(before: tuple[Polygon, ...], now: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
+def check_extended(before: tuple[Polygon, ...], now: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
     if before:
-        *done, growing = before
+        *done, last = before
         assert list(now[: len(done)]) == done
-        assert now[len(done)][: len(growing)] == growing
+        assert now[len(done)][: len(last)] == last
     return now
 
 
 @given(texts)
 def test_before_a_fault_all_is_well(text: str):
-    commands, error = grown([text])
+    commands, error = read([text])
     if error is not None:
         beginning = PathParser()
         beginning.append(text[: error[1]])

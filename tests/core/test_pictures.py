@@ -30,7 +30,7 @@ from tests.helpers import SEGMENT, TRACES, record
 WHITE, RED, GREEN, BLUE, BLACK = (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
 
 
-class TestGrowing:
+class TestPartial:
     def test_its_snapshots_only_get_longer(self):
         trace = next(trace for trace in TRACES if trace.name == "engine-segment")
         stream = ResponseStream(SEGMENT)
@@ -56,11 +56,11 @@ class TestGrowing:
         assert not result.partial
         assert result.path.startswith("M.941")
 
-    def test_cut_in_the_middle_of_a_number(self):
+    def test_broken_in_the_middle_of_a_number(self):
         stream = ResponseStream(SEGMENT)
         stream.receive_response(200, EVENT_STREAM)
         drawn: list[Any] = []
-        grown = ""
+        svg = ""
         for message in (
             {"chunk": "M0 0 1"},
             {"chunk": " 0 L 0.5"},
@@ -74,9 +74,9 @@ class TestGrowing:
             assert stream.snapshot is not None
             drawn.append(stream.snapshot.polygons((10, 10)))
             assert stream.snapshot.mask((10, 10)).size == (10, 10)
-            grown = stream.snapshot.svg((10, 10))
+            svg = stream.snapshot.svg((10, 10))
         assert drawn == [(), (), (), (), (), (((0, 0), (10, 0), (5, 5)),)]
-        assert ' d="M0 0 1 0 L 0.5 0.5z"' in grown
+        assert ' d="M0 0 1 0 L 0.5 0.5z"' in svg
 
     def test_what_an_error_has(self):
         stream = ResponseStream(SEGMENT)
@@ -135,9 +135,9 @@ class TestSVG:
     def test_nothing_gets_into_the_markup_unread(self):
         with pytest.raises(PathError, match="at character 4"):
             SegmentResult('M0 0"/><script>alert(1)</script>', SQUARE.bbox).svg((8, 4))
-        grown = SegmentResult("M0 0 1 1 -", SQUARE.bbox, partial=True).svg((8, 4))
+        svg = SegmentResult("M0 0 1 1 -", SQUARE.bbox, partial=True).svg((8, 4))
         assert re.fullmatch(
-            r'[^"]* d="M0 0 1 1"/></svg>', grown[grown.index(" scale") :].replace('"', "", 1)
+            r'[^"]* d="M0 0 1 1"/></svg>', svg[svg.index(" scale") :].replace('"', "", 1)
         )
 
 

@@ -141,7 +141,7 @@ class TestPolygons:
     def test_what_is_beyond_the_picture_is_a_chord(
         self, text: str, is_beyond: bool, scale: tuple[int, int], offset: tuple[int, int]
     ):
-        """In a picture of 4 x 3, larger, and turned around."""
+        """The picture has 4 x 3 pixels, is larger, or is mirrored."""
         size = (4 * abs(scale[0]), 3 * abs(scale[1]))
         (whole,) = flatten(parse_path(text + "l1 1"), scale=scale, offset=offset)
         assert len(whole) > 5
@@ -152,7 +152,7 @@ class TestPolygons:
 
 
 def area(polygon: Polygon) -> float:
-    """Positive where it runs clockwise on the screen, on which y goes down."""
+    """Return the signed area. It is positive for clockwise polygons, as y points down."""
     return (
         sum(
             ax * by - bx * ay
@@ -163,7 +163,7 @@ def area(polygon: Polygon) -> float:
 
 
 def _distance(point: tuple[float, float], a: tuple[float, float], b: tuple[float, float]) -> float:
-    """From a point to the line between two."""
+    """Return the distance between a point and a line segment."""
     length = math.dist(a, b) ** 2
     share = (
         ((point[0] - a[0]) * (b[0] - a[0]) + (point[1] - a[1]) * (b[1] - a[1])) / length

@@ -91,7 +91,7 @@ def test_errors_before_the_head(error: BaseException, ending: Ending) -> None:
 
 
 class ReadError(ConnectionLost):
-    """As a transport may have its own."""
+    """A transport may have error classes of its own."""
 
 
 def test_an_error_is_named_as_its_nearest_known_kind() -> None:

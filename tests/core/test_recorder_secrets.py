@@ -38,13 +38,13 @@ class TestSecrets:
             assert recording.header.response_headers == (("x-request-id", "for " + "*" * len(KEY)),)
             assert sum(len(chunk.data) for chunk in recording.chunks) == len(body)
 
-    @pytest.mark.parametrize("cut", range(4, len(KEY)))
-    def test_a_secret_that_the_end_cuts_off(self, cut: int) -> None:
-        assert recorded([b"no such key: ", KEY[:cut].encode()]).chunks[1].data == b"*" * cut
-        error = ConnectionLost(f"it began with '{KEY[:cut]}…', and then {KEY[:cut]}")
+    @pytest.mark.parametrize("split", range(4, len(KEY)))
+    def test_a_secret_that_the_end_truncates(self, split: int) -> None:
+        assert recorded([b"no such key: ", KEY[:split].encode()]).chunks[1].data == b"*" * split
+        error = ConnectionLost(f"it began with '{KEY[:split]}…', and then {KEY[:split]}")
         assert (
             recorded([], error=error).ending.message
-            == f"it began with '{'*' * cut}…', and then {'*' * cut}"
+            == f"it began with '{'*' * split}…', and then {'*' * split}"
         )
 
     def test_error_texts(self) -> None:
@@ -52,7 +52,7 @@ class TestSecrets:
             recorded([], error=OSError(f"key {KEY}")).ending.message
             == f"OSError: key {'*' * len(KEY)}"
         )
-        secret = recorder(["told"]).receive_error(ConnectError(f"told {KEY}"), 101)
+        secret = recorder(["word"]).receive_error(ConnectError(f"word {KEY}"), 101)
         assert secret.ending.message == f"**** {'*' * len(KEY)}"
 
     @pytest.mark.parametrize(
@@ -125,27 +125,25 @@ class TestSecrets:
 
 
 class TestEchoes:
-    """Servers send back what they refuse: FastAPI's 422 has the whole `input`."""
+    """Some servers send back the refused values. The 422 of FastAPI has the whole `input`."""
 
     HEIC = b64encode(
         b"\x00\x00\x00\x18ftypheic" + bytes(range(255, 0, -1))
     ).decode()  # of no known format
 
     def echoed(self, image_url: Any, echo: str) -> list[bytes]:
-        """The body of the answer as it is recorded, in two chunks: one for each place where it can
-        be cut.
-        """
+        """Return the recorded body of the answer, split in two chunks at each possible offset."""
         http = HTTPRequest(
             "POST", "http://h/v1/query", (), json.dumps({"image_url": image_url}).encode()
         )
         seen: list[bytes] = []
-        for cut in range(1, len(echo), 7):
+        for split in range(1, len(echo), 7):
             made = recorder(request=http)
             made.receive_response(422, (), 101)
-            made.receive_data(echo[:cut].encode(), 101)
-            made.receive_data(echo[cut:].encode(), 101)
+            made.receive_data(echo[:split].encode(), 101)
+            made.receive_data(echo[split:].encode(), 101)
             chunks = made.receive_eof(102).chunks
-            assert [len(chunk.data) for chunk in chunks] == [cut, len(echo) - cut]
+            assert [len(chunk.data) for chunk in chunks] == [split, len(echo) - split]
             seen.append(b"".join(chunk.data for chunk in chunks))
         return seen
 
@@ -172,7 +170,7 @@ class TestEchoes:
                         assert seen[11:start].decode() == before
                         assert set(seen[start : start + len(sent) - 6]) == {
                             ord("*")
-                        }  # "\\u00" may be left of what is cut
+                        }  # "\\u00" of a split escape may be left
                         assert seen.endswith(b'", "loc": ["body"]}')
 
     def test_a_picture_in_lines(self) -> None:
@@ -216,8 +214,8 @@ class TestCompressed:
     def test_secrets_in_it_are_found(self) -> None:
         body = f'{{"error": "no such key: {KEY}"}}'.encode()
         packed = gzip.compress(body)
-        for cut in range(1, len(packed)):
-            recording = recorded([packed[:cut], packed[cut:]], {"content-encoding": "gzip"})
+        for split in range(1, len(packed)):
+            recording = recorded([packed[:split], packed[split:]], {"content-encoding": "gzip"})
             assert b"".join(chunk.data for chunk in recording.chunks) == body.replace(
                 KEY.encode(), b"*" * len(KEY)
             )

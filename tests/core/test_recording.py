@@ -178,7 +178,7 @@ class TestReader:
         with pytest.raises(RecordingError, match="line 2: without a response, only the error"):
             Recording.decode(encode_line(NO_HEAD) + encode_line(line))
 
-    def test_cut_short(self) -> None:
+    def test_truncated(self) -> None:
         lines = MOON_FILE.splitlines(keepends=True)
         for count in range(1, len(lines)):
             with pytest.raises(
@@ -189,12 +189,12 @@ class TestReader:
         with pytest.raises(RecordingError, match="line 1: the recording is empty"):
             Recording.decode(b"")
 
-    @pytest.mark.parametrize("cut", range(1, 40))
-    def test_cut_in_a_line(self, cut: int) -> None:
+    @pytest.mark.parametrize("missing", range(1, 40))
+    def test_truncated_in_a_line(self, missing: int) -> None:
         with pytest.raises(RecordingError):
-            Recording.decode(MOON_FILE.encode()[: -cut - 1])
+            Recording.decode(MOON_FILE.encode()[: -missing - 1])
 
-    def test_half_characters_become_replacement_characters(self) -> None:
+    def test_incomplete_characters_become_replacement_characters(self) -> None:
         reader = RecordingReader()
         reader.receive_line(encode_line(HEADER))
         assert reader.receive_line(b'[0, "t", "A\\ud83c"]') == Chunk(0, "A\ufffd".encode())

@@ -37,7 +37,7 @@ ENDPOINT = Endpoint(
 
 
 def asked(body: Any) -> Any:
-    """What of a request's body is recorded."""
+    """Return the recorded body of a request."""
     return RecordingHeader.of(
         HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode())
     ).request_body
@@ -122,7 +122,7 @@ class TestHeaderOfAnExchange:
         ],
     )
     def test_pictures_that_are_none(self, url: str, described: dict[str, Any]) -> None:
-        """Whatever is in a data URL may be somebody's picture."""
+        """Every data URL may hold a private picture."""
         body = json.dumps({"messages": [{"content": [{"image_url": {"url": url}}]}]}).encode()
         header = RecordingHeader.of(HTTPRequest("POST", "http://h/v1/chat/completions", (), body))
         seen = header.request_body["messages"][0]["content"][0]["image_url"]["url"]
@@ -182,7 +182,7 @@ class TestHeaderOfAnExchange:
         assert asked(text) == mask_text(text) == text
 
     def test_a_large_picture(self) -> None:
-        """Thirteen megabytes as sent: what is not linear would take minutes."""
+        """The body has 13 MB. Quadratic work would take minutes."""
         payload = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 38_000).decode()
         assert asked(payload)["bytes"] == asked(f"data:;base64,{payload}")["bytes"] == 9_728_004
         assert len(asked(f"See {payload} or data:;base64,{payload}!")) < 400

@@ -229,7 +229,7 @@ class TestLimit:
         )
 
     def test_of_a_record_that_comes_in_one_chunk(self):
-        """The limit is so large that the fast path is on."""
+        """The limit is large enough for the fast path."""
         limits = Limits(max_record_bytes=64 * 1024)
         for beyond in (0, 1):
             text = "x" * (64 * 1024 - len(delta("")) + 2 + beyond)

@@ -39,10 +39,10 @@ class TestMasking:
     def test_organisation_ids(self, body: str, masked: str) -> None:
         assert mask_text(body) == masked
         data = body.encode()
-        for cut in range(1, len(data)):
-            one, other = mask_chunks([data[:cut], data[cut:]])
+        for split in range(1, len(data)):
+            one, other = mask_chunks([data[:split], data[split:]])
             assert (one + other).decode() == masked
-            assert len(one) == cut
+            assert len(one) == split
 
     @given(st.lists(st.binary(max_size=9)), st.binary(min_size=1, max_size=9))
     def test_borders_stay(self, chunks: list[bytes], noise: bytes) -> None:
@@ -65,17 +65,17 @@ class TestMasking:
         assert mask_text("key1 key1-2 key", ["key1", "", "key1-2"]) == "**** ****** key"
 
     def test_secrets_that_every_body_has_somewhere(self) -> None:
-        """They would spoil it: with the key "k", no "chunk" would be left."""
+        """Masking the key "k" would destroy every "chunk"."""
         body = b'data: {"chunk": "key"}'
         assert mask_chunks([body], ["k", "dat", "key"]) == (body,)
         assert mask_text("abc abcd", ["abc", "abcd"]) == "abc ****"
 
     def test_a_text_that_happens_to_end_as_a_secret_begins(self) -> None:
-        """Nothing cuts it off, unlike a body or an error's message."""
+        """No limit truncates it, unlike a body or the message of an error."""
         assert mask_text("is this a Bear", ["Bearer x"]) == "is this a Bear"
 
     def test_it_is_linear(self) -> None:
-        """Shapes on which a careless expression would take minutes."""
+        """On these inputs a pattern that backtracks would take minutes."""
         for hostile in (
             b"\\" * 500_000,
             b'org_id"' * 80_000,

@@ -104,7 +104,7 @@ class TestBody:
         assert body_of(request_) == body
 
     def test_bytes(self):
-        """Written as servers with the strictest JSON readers take it: UTF-8, no blanks, no NaN."""
+        """The body is JSON for strict readers: UTF-8, without spaces and NaN."""
         request = QueryRequest(question='a "月"\n', settings=Settings(temperature=0))
         expected = '{"question":"a \\"月\\"\\n","settings":{"temperature":0},"stream":true}'
         assert request.to_http(LOCAL).body == expected.encode()
@@ -142,7 +142,7 @@ class TestBody:
             QueryRequest(question="?").to_http(LOCAL, extra_body={"x": object()})
 
     def test_subclasses_of_what_json_has(self):
-        """As NumPy's numbers and string enumerations are."""
+        """Numbers of NumPy and enumerations of strings are such subclasses."""
 
         class Fraction(float):
             pass

@@ -37,9 +37,9 @@ class TestBadValues:
             ),
             (
                 QueryRequest,
-                {"question": "half \ud83c"},
+                {"question": "lone \ud83c"},
                 ValueError,
-                rf"^question should be {TEXT}, not 'half \\ud83c'$",
+                rf"^question should be {TEXT}, not 'lone \\ud83c'$",
             ),
             (
                 QueryRequest,

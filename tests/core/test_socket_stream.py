@@ -24,7 +24,7 @@ from sansio_moondream import (
     TextDelta,
 )
 from sansio_moondream.testing import each_byte, every_fragmentation
-from tests.core.http11 import CUT_BODY, CUT_HEAD, EVENTS, FIVE, NOT, OK
+from tests.core.http11 import EVENTS, FIVE, NO_WHOLE_BODY, NO_WHOLE_HEAD, NOT, OK
 from tests.helpers import END, LOCAL, QUERY, chunked, delta, head, run_socket
 
 
@@ -69,15 +69,20 @@ def test_each_event_is_out_with_its_last_byte():
 
 
 FAULTS = {
-    "5: nothing": (b"", [], ConnectionLost, CUT_HEAD),
-    "5: half a head": (EVENTS[:40], [], ConnectionLost, CUT_HEAD),
-    "7: between chunks": (EVENTS + chunked(FIVE, last=False), 5, ConnectionLost, CUT_BODY),
-    "7: inside a chunk": (EVENTS + b"%x\r\n" % (len(FIVE) + 1) + FIVE, 5, ConnectionLost, CUT_BODY),
+    "5: nothing": (b"", [], ConnectionLost, NO_WHOLE_HEAD),
+    "5: a partial head": (EVENTS[:40], [], ConnectionLost, NO_WHOLE_HEAD),
+    "7: between chunks": (EVENTS + chunked(FIVE, last=False), 5, ConnectionLost, NO_WHOLE_BODY),
+    "7: inside a chunk": (
+        EVENTS + b"%x\r\n" % (len(FIVE) + 1) + FIVE,
+        5,
+        ConnectionLost,
+        NO_WHOLE_BODY,
+    ),
     "9: short of its length": (
         head(200, [("Content-Type", "text/event-stream"), ("Content-Length", "9999")]) + FIVE,
         5,
         ConnectionLost,
-        CUT_BODY,
+        NO_WHOLE_BODY,
     ),
     "10: until close": (
         head(200, [("Content-Type", "text/event-stream")]) + FIVE,
@@ -90,7 +95,7 @@ FAULTS = {
     "15: garbage": (EVENTS + chunked(FIVE + END, last=False) + b"garbage\r\n", 6, None, None),
     "15: a second response": (EVENTS + chunked(FIVE + END) + EVENTS, 6, None, None),
     "15: more events": (EVENTS + chunked(FIVE + END + FIVE), 6, None, None),
-    "15: cut after it": (EVENTS + chunked(FIVE + END, last=False), 6, None, None),
+    "15: broken after it": (EVENTS + chunked(FIVE + END, last=False), 6, None, None),
     "16: no blank line": (EVENTS + chunked(FIVE + END[:-2]), 6, None, None),
     "29: br": (
         head(200, [("Content-Encoding", "br"), ("Content-Length", "2")]) + b"ab",

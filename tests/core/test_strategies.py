@@ -50,7 +50,7 @@ def assert_drawn(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -
 
 @cache
 def drawn(made: Callable[[], st.SearchStrategy[Any]]) -> list[Any]:
-    """Some hundred examples."""
+    """Return a list of some hundred examples."""
     examples: list[Any] = []
 
     @settings(max_examples=300, database=None, phases=[Phase.generate])

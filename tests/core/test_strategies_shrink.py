@@ -153,9 +153,10 @@ class TestOtherResponsesShrink:
 
 
 class TestBreakingShrinks:
-    def test_a_cutting_that_splits_a_character(self):
-        """As in a client that decodes each chunk for itself: one cut, in the first character that
-        is longer than a byte.
+    def test_a_fragmentation_that_splits_a_character(self):
+        """Break a client that decodes each chunk alone.
+
+        The simplest example has one border, inside the first character of two bytes or more.
         """
 
         def breaks(chunks: list[bytes]) -> bool:
@@ -165,12 +166,12 @@ class TestBreakingShrinks:
             MOON, [MOON.index("月".encode()) + 1]
         )
 
-    def test_a_cutting_of_three_chunks(self):
+    def test_a_fragmentation_of_three_chunks(self):
         assert smallest(
             strategies.fragmentations(MOON), lambda chunks: len(chunks) >= 3
         ) == at_offsets(MOON, [1, 2])
 
-    def test_no_cutting_at_all(self):
+    def test_no_fragmentation_at_all(self):
         assert smallest(strategies.fragmentations(MOON), lambda chunks: True) == [MOON]
 
     def test_a_fault_behind_an_event(self):
@@ -196,8 +197,9 @@ class TestBreakingShrinks:
 
 
 def test_a_failing_property_shrinks_in_all_its_parts():
-    """A client that takes the lines of each chunk for itself: the smallest stream, and the one cut
-    on which it loses text.
+    """Break a client that takes the lines of each chunk alone.
+
+    The simplest example is the shortest stream with the one border at which text is lost.
     """
 
     def text_of(chunks: list[bytes]) -> str:
@@ -213,7 +215,7 @@ def test_a_failing_property_shrinks_in_all_its_parts():
 
     @settings(max_examples=50, database=None)
     @given(st.data(), strategies.events("caption", Dialect.STATION))
-    def the_cutting_does_not_matter(data: st.DataObject, events: list[Event]) -> None:
+    def the_fragmentation_does_not_matter(data: st.DataObject, events: list[Event]) -> None:
         body = encode_events(events, Dialect.STATION)
         chunks = data.draw(strategies.fragmentations(body))
         if text_of(chunks) != text_of([body]):
@@ -221,5 +223,5 @@ def test_a_failing_property_shrinks_in_all_its_parts():
             raise AssertionError
 
     with pytest.raises(AssertionError):
-        the_cutting_does_not_matter()
+        the_fragmentation_does_not_matter()
     assert failed[-1] == [b"d", b'ata: {"chunk": "0"}\n\ndata: {"completed": true}\n\n']

@@ -157,7 +157,7 @@ class TestJSON:
             b'{"a": ["}"',
         ],
     )
-    def test_cut_short(self, body: bytes):
+    def test_truncated(self, body: bytes):
         assert type(self.run(body).error) is IncompleteStream
         lost = self.run(body, ending=OSError("reset")).error
         assert type(lost) is ConnectionLost

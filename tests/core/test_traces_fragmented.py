@@ -35,7 +35,7 @@ def short(body: bytes) -> bytes:
 
 
 def fine(data: bytes) -> list[bytes]:
-    """Byte by byte; long data in small fragments instead."""
+    """Fragment byte by byte, or into small fragments if the data is long."""
     return each_byte(data) if len(data) < 4000 else at_offsets(data, range(0, len(data), 61))
 
 
@@ -54,7 +54,7 @@ def test_every_fragmentation(trace: Trace):
 
 
 @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
-def test_every_cutting_of_the_socket_bytes(trace: Trace):
+def test_every_fragmentation_of_the_socket_bytes(trace: Trace):
     raw = b"".join(trace.raw)
     lost = (
         ConnectionLost("the server closed the connection before the end of the body")
@@ -89,7 +89,7 @@ def test_every_cutting_of_the_socket_bytes(trace: Trace):
 
 
 def chunk_borders(raw: bytes, start: int) -> list[int]:
-    """Where lines of the chunked framing end, and some more line ends."""
+    """Return the offsets of line ends, those of the chunked framing among them."""
     return [start, *(found.end() for found in re.finditer(rb"\r\n", raw) if found.end() > start)]
 
 
@@ -101,28 +101,30 @@ def test_socket_bytes_that_end_anywhere_are_a_lost_connection_or_the_answer(trac
     for offset in sorted(
         {*range(0, end_of_head + 1, 7), *range(0, len(raw), max(len(raw) // 15, 1))}
     ):
-        cut = run_socket(trace.request, [raw[:offset]])
+        broken = run_socket(trace.request, [raw[:offset]])
         assert (
-            cut.key
+            broken.key
             == run_socket(
                 trace.request, at_offsets(raw[:offset], range(0, offset, max(3, offset // 300)))
             ).key
         )
-        assert cut.events == whole.events[: len(cut.events)]
+        assert broken.events == whole.events[: len(broken.events)]
         if offset < end_of_head:
-            assert type(cut.error) is ConnectionLost
-            assert cut.snapshot is None
+            assert type(broken.error) is ConnectionLost
+            assert broken.snapshot is None
         elif (
-            trace.status_code == 200 and cut.error is not None and type(whole.error) is not APIError
+            trace.status_code == 200
+            and broken.error is not None
+            and type(whole.error) is not APIError
         ):
-            assert type(cut.error) is ConnectionLost
-            assert cut.error.partial == cut.snapshot
+            assert type(broken.error) is ConnectionLost
+            assert broken.error.partial == broken.snapshot
         elif trace.status_code != 200:
-            assert type(cut.error) is type(whole.error)
+            assert type(broken.error) is type(whole.error)
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_cut_anywhere_it_is_incomplete_until_the_last_byte_of_its_last_payload(name: str):
+def test_a_broken_stream_is_incomplete_until_the_last_byte_of_its_last_payload(name: str):
     trace = BY_NAME[name]
     body = short(trace.body)
     whole = run(trace.request, [body], headers=trace.headers)
@@ -158,7 +160,7 @@ def test_cut_anywhere_it_is_incomplete_until_the_last_byte_of_its_last_payload(n
         )
 
 
-def test_a_cut_stream_is_the_same_in_every_cutting_too():
+def test_a_broken_stream_is_the_same_in_every_fragmentation():
     trace = BY_NAME["station-caption"]
     for offset in range(0, len(trace.body), 31):
         whole = run(trace.request, [trace.body[:offset]], headers=trace.headers)
