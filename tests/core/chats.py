@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sansio_moondream import (
-    Headers,
-    Metadata,
-    Usage,
-)
-from sansio_moondream.testing import (
-    EVENT_STREAM,
-)
+from sansio_moondream import Headers, Metadata, Usage
+from sansio_moondream.testing import EVENT_STREAM
 from tests.helpers import record
 
 JSON = (("content-type", "application/json"),)

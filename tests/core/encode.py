@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from sansio_moondream import (
-    BBox,
-    Dialect,
-    Headers,
-    Metadata,
-    Metrics,
-    Stats,
-)
+from sansio_moondream import BBox, Dialect, Headers, Metadata, Metrics, Stats
 from tests.helpers import TRACES
 
 BY_NAME = {trace.name: trace for trace in TRACES}

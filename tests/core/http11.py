@@ -51,8 +51,9 @@ def read(
     pull: bool = True,
     joined: bool = False,
 ) -> Read:
-    """Feed an exchange, pulling after each chunk or only at the end, each chunk of the body or all
-    that are there.
+    """Feed an exchange, and return what it gives.
+
+    Pull events after each chunk or only at the end, and body chunks one by one or all at once.
     """
     exchange = HTTP11Exchange(request)
     exchange.data_to_send()

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sansio_moondream import (
-    Endpoint,
-    HTTPRequest,
-)
+from sansio_moondream import Endpoint, HTTPRequest
 from sansio_moondream.recording import Recorder, Recording, ending_error
 from sansio_moondream.testing import EVENT_STREAM, Outcome, run
 from tests.helpers import QUERY

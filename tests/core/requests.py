@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sansio_moondream import (
-    EncodedImage,
-    Endpoint,
-    Request,
-)
+from sansio_moondream import EncodedImage, Endpoint, Request
 
 BIG = EncodedImage("data:image/jpeg;base64," + "A" * 10_000_000)
 LOCAL = Endpoint("http://localhost:2020/v1")

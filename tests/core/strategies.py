@@ -9,18 +9,12 @@ import pytest
 from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
 
-from sansio_moondream import (
-    Dialect,
-)
+from sansio_moondream import Dialect
 from sansio_moondream.testing import Response
 from tests.helpers import REQUESTS
 
 T = TypeVar("T")
-
-
 each_skill = pytest.mark.parametrize("skill", sorted(REQUESTS))
-
-
 each_dialect = pytest.mark.parametrize("dialect", Dialect)
 
 

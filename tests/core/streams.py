@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sansio_moondream import (
-    QueryResult,
-    ResponseStream,
-    TextDelta,
-)
+from sansio_moondream import QueryResult, ResponseStream, TextDelta
 from sansio_moondream.testing import EVENT_STREAM
-from tests.helpers import (
-    QUERY,
-    delta,
-)
+from tests.helpers import QUERY, delta
 
 A, B = TextDelta("a", 1), TextDelta("b", 2)
 AB = delta("a", 1) + delta("b", 2)

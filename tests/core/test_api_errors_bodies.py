@@ -25,7 +25,7 @@ from tests.helpers import QUERY, check_fragmentations, record
 
 
 class TestLongBodies:
-    """Row 18."""
+    """Check row 18 of the table of faults of the conformance suite."""
 
     def test_message_and_body_are_shortened(self):
         error = answer(500, json.dumps({"error": "No. " * 10_000}).encode())
@@ -87,8 +87,9 @@ class TestLongBodies:
         ],
     )
     def test_reading_one_takes_no_longer_than_it_is_long(self, chunk: bytes):
-        """With regular expressions that look from every bracket to the end, some of these took
-        seconds.
+        """Guard against patterns that search from every bracket to the end.
+
+        Some of these bodies took seconds with such a pattern.
         """
         body = (chunk * (64 * 1024 // len(chunk) + 1))[: 64 * 1024]
         begin = time.process_time()
@@ -133,7 +134,7 @@ class TestCompressed:
 
 
 class TestRetryAfter:
-    """Row 19."""
+    """Check row 19 of the table of faults of the conformance suite."""
 
     @pytest.mark.parametrize(
         ("value", "seconds"),

@@ -71,7 +71,10 @@ IN_A_200.remove("invalid UTF-8 in JSON")
 
 
 class TestJSONInA200:
-    """Row 21. The status says nothing, so the server's type decides."""
+    """Check row 21 of the table of faults of the conformance suite.
+
+    The status says nothing here, so the error type of the server decides.
+    """
 
     @pytest.mark.parametrize("name", IN_A_200)
     def test_every_shape(self, name: str):
@@ -148,7 +151,7 @@ FIVE = b"".join(delta(text) for text in ("The ", "moon ", "is ", "a ", "moon"))
 
 
 class TestInsideAStream:
-    """Row 23."""
+    """Check row 23 of the table of faults of the conformance suite."""
 
     def check(self, data: bytes) -> APIError:
         outcome = check_fragmentations(

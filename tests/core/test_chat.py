@@ -19,11 +19,7 @@ from sansio_moondream import (
     Unknown,
     Usage,
 )
-from sansio_moondream.testing import (
-    EVENT_STREAM,
-    check_fragmentations,
-    run,
-)
+from sansio_moondream.testing import EVENT_STREAM, check_fragmentations, run
 from tests.core.chats import DONE, JSON, START, STOP, USAGE, USED, about, chunk, openai, text
 from tests.helpers import CHAT, QUERY, record
 from tests.helpers import check_fragmentations as check_framings

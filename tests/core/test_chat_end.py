@@ -80,10 +80,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("end", [b"", BILL, b"data: [DON"])
     def test_a_lost_connection_after_a_finish_reason_is_a_fault(self, end: bytes):
-        """The server did not end the stream.
-
-        All that came is in the partial, the finish reason too.
-        """
+        """The server did not end the stream. The partial result has all fields that came."""
         outcome = check_fragmentations(CHAT, text("A") + STOP + end, ending=LOST)
         assert type(outcome.error) is ConnectionLost
         assert (outcome.snapshot.text, outcome.snapshot.metadata.finish_reason) == ("A", "stop")
@@ -134,9 +131,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("ending", [None, LOST])
     def test_broken_at_every_byte(self, ending: Any):
-        """Whole only where the stream ended: behind `[DONE]`, or behind a record that the finish
-        reason or the usage ends.
-        """
+        """A stream is complete at its end: after `[DONE]`, or after the finish reason or the usage."""
         before = START + chunk({"reasoning": "Look."}) + text("A") + text(" moon.")
         body = before + STOP + BILL + DONE
         whole = run(CHAT, [body])

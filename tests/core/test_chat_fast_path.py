@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_moondream import (
-    Limits,
-)
-from sansio_moondream.testing import (
-    each_byte,
-    run,
-)
+from sansio_moondream import Limits
+from sansio_moondream.testing import each_byte, run
 from tests.core.chats import DONE, START, STOP, chunk, openai, text
 from tests.helpers import CHAT
 

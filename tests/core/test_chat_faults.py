@@ -22,11 +22,7 @@ from sansio_moondream import (
     TextDelta,
     Unknown,
 )
-from sansio_moondream.testing import (
-    EVENT_STREAM,
-    check_fragmentations,
-    run,
-)
+from sansio_moondream.testing import EVENT_STREAM, check_fragmentations, run
 from tests.core.chats import DONE, JSON, START, STOP, chunk, text
 from tests.helpers import CHAT, record
 

@@ -20,10 +20,7 @@ from sansio_moondream import (
     RemoteProtocolError,
     TextDelta,
 )
-from sansio_moondream.testing import (
-    check_fragmentations,
-    run,
-)
+from sansio_moondream.testing import check_fragmentations, run
 from tests.core.chats import BILL, DONE, JSON, STOP, USAGE, USED, text
 from tests.helpers import CHAT
 

@@ -69,9 +69,7 @@ class TestAgainstCapturedStreams:
         )
 
     def test_a_refined_outline_that_failed(self):
-        """Only the box of the last message is written in another order: the coarse one is in it
-        again.
-        """
+        """Only the last message differs: it repeats the coarse box in another order."""
         trace = BY_NAME["engine-segment-parse-error"]
         events = run(trace.request, [trace.body], headers=trace.headers).events
         *records, final = encode_events(events).removesuffix(b"\n\n").split(b"\n\n")

@@ -1,6 +1,4 @@
-"""The tree of errors: what each `except` catches, and that nothing is lost on the way to another
-process.
-"""
+"""The tree of errors: what each `except` catches, and errors that cross processes."""
 
 from __future__ import annotations
 

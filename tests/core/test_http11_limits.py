@@ -7,9 +7,7 @@ from typing import Any
 import h11
 import pytest
 
-from sansio_moondream import (
-    RemoteProtocolError,
-)
+from sansio_moondream import RemoteProtocolError
 from sansio_moondream._wire.http11 import MAX_HEAD_BYTES
 from sansio_moondream.testing import each_byte
 from tests.core.http11 import BODIES, CHUNKED, FIVE, NO_WHOLE_BODY, NO_WHOLE_HEAD, OK, check, read

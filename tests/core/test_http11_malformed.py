@@ -6,10 +6,7 @@ import traceback
 
 import pytest
 
-from sansio_moondream import (
-    HTTPRequest,
-    RemoteProtocolError,
-)
+from sansio_moondream import HTTPRequest, RemoteProtocolError
 from tests.core.http11 import CHUNKED, MALFORMED, NOT, SECRET, check
 from tests.helpers import chunked
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sansio_moondream import (
-    ConnectionLost,
-    RemoteProtocolError,
-)
+from sansio_moondream import ConnectionLost, RemoteProtocolError
 from sansio_moondream.testing import strategies
 from tests.core.http11 import CHUNKED, EVENTS, OK, read
 from tests.helpers import END, QUERY, chunked, run_socket

@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from sansio_moondream import (
-    HTTP11Exchange,
-    HTTPRequest,
-    LocalProtocolError,
-)
+from sansio_moondream import HTTP11Exchange, HTTPRequest, LocalProtocolError
 from tests.core.http11 import POST
 
 

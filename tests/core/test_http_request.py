@@ -6,11 +6,7 @@ import pickle
 
 import pytest
 
-from sansio_moondream import (
-    CaptionRequest,
-    Endpoint,
-    HTTPRequest,
-)
+from sansio_moondream import CaptionRequest, Endpoint, HTTPRequest
 from tests.core.requests import BIG, LOCAL
 from tests.helpers import REQUESTS
 

@@ -16,8 +16,9 @@ from tests.core.pillow import GREEN, RED, saved
 
 
 class TestBombs:
-    """A picture that Pillow has only opened: its header promises what the file does not have, so
-    decoding it would fail.
+    """Pillow only opens such a picture.
+
+    Decoding would fail, as the file lacks the pixels that its header promises.
     """
 
     def header_only(self, width: int, height: int) -> bytes:
@@ -109,7 +110,7 @@ class TestSizes:
         self.check(saved(image, format, **options), size)
 
     def test_every_kind_of_webp_was_among_them(self):
-        """RFC 9649: simple lossy, simple lossless, extended."""
+        """See RFC 9649: simple lossy, simple lossless, extended."""
         image = Image.new("RGBA", (4, 4), (1, 2, 3, 4))
         kinds = {
             saved(image.convert("RGB"), "WEBP")[12:16],
@@ -141,8 +142,9 @@ class TestSizes:
 
     @pytest.mark.parametrize("marker", range(0xC0, 0xD0))
     def test_every_kind_of_jpeg_frame(self, marker: int):
-        """ITU-T T.81, table B.1: of the markers in this row, three begin no frame, and the size
-        comes behind them.
+        """Three of these markers begin no frame, and the size comes after them.
+
+        See ITU-T T.81, table B.1.
         """
         frame = bytes((0xFF, marker)) + struct.pack(">HBHH", 11, 8, 90, 70)
         other = b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 50, 60)
@@ -153,7 +155,7 @@ class TestSizes:
             encode_image(b"\xff\xd8" + frame + padding + other + padding, max_pixels=1)
 
     def test_fill_bytes_before_a_jpeg_marker(self):
-        """ITU-T T.81, B.1.1.2."""
+        """See ITU-T T.81, B.1.1.2."""
         data = saved(Image.new("L", (7, 9)), "JPEG")
         at = data.index(b"\xff\xc0")
         self.check(data[:at] + b"\xff" * 5 + data[at:], (7, 9))

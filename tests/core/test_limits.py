@@ -1,5 +1,6 @@
-"""Every buffer has a limit, and it is met in every fragmentation at the same place
-(`max_record_bytes` of lines: test_records.py).
+"""Every buffer has a limit, which is exceeded at the same byte in every fragmentation.
+
+test_records.py tests `max_record_bytes` of lines.
 """
 
 from __future__ import annotations

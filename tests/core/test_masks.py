@@ -10,10 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from sansio_moondream import (
-    BBox,
-    SegmentResult,
-)
+from sansio_moondream import BBox, SegmentResult
 from sansio_moondream.images import draw_mask
 from sansio_moondream.paths import MAX_POINTS, Command, PathError, Polygon, flatten
 from tests.core.pictures import BROKEN, SQUARE
@@ -44,17 +41,15 @@ class TestMask:
         assert rows(mask) == [[255, 255, 255, 0]] * 2
 
     def test_without_antialias_the_middle_decides(self):
-        """The left and the top side are inside, the right and the bottom one are not: neighbours
-        share no pixel.
-        """
+        """Left and top edges are inside, right and bottom edges are not. Neighbours share no pixel."""
         mask = draw_mask([rectangle(0.5, 0.5, 1.5, 1.5)], (3, 3), antialias=False)
         assert rows(mask) == [[255, 0, 0], [0, 0, 0], [0, 0, 0]]
 
     @pytest.mark.parametrize(("back", "inside"), [(False, 255), (True, 0)])
     def test_the_rule_is_nonzero(self, back: bool, inside: int):
-        """A hole runs the other way.
+        """A hole runs in the other direction than its outline.
 
-        What runs the same way twice is no hole, as it would be by the rule even-odd.
+        A polygon in the same direction is filled. By the rule even-odd it would be a hole.
         """
         mask = draw_mask([rectangle(0, 0, 9, 9), rectangle(3, 3, 6, 6, back=back)], (9, 9))
         assert mask.getpixel((4, 4)) == inside

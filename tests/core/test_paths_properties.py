@@ -44,8 +44,9 @@ def drawings(draw: st.DrawFn) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def spell(drawing: list[tuple[str, tuple[int, ...]]], seed: int) -> str:
-    """One way of many to write it: absolute or relative, spaced or compact, letters repeated or
-    not.
+    """Write commands in one of many spellings.
+
+    They are absolute or relative, spaced or compact, with or without repeated letters.
     """
     rng = Random(seed)
     x = y = start_x = start_y = 0

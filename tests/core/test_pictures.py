@@ -182,8 +182,9 @@ class TestOverlayAndCutout:
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     def test_a_picture_is_turned_as_the_server_saw_it(self, orientation: int):
-        """Saved as a camera does, and opened again: the outline is on the white square, whichever
-        way the camera was held.
+        """Save a picture as a camera does, and open it again.
+
+        The outline is on the white square for each orientation of the camera.
         """
         picture = Image.new("RGB", (64, 32), BLACK)
         picture.paste(WHITE, (16, 16, 48, 32))

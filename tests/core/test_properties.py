@@ -1,5 +1,6 @@
-"""What holds for any stream: fragmentation changes nothing, encoding is undone by decoding, and a
-stream is whole or says it is not.
+"""Properties of any stream.
+
+Fragmentation changes nothing, decoding undoes encoding, and a broken stream loses nothing.
 """
 
 from __future__ import annotations

@@ -10,11 +10,7 @@ from typing import Any
 
 import pytest
 
-from sansio_moondream import (
-    ConnectError,
-    ConnectionLost,
-    HTTPRequest,
-)
+from sansio_moondream import ConnectError, ConnectionLost, HTTPRequest
 from sansio_moondream.recording import EOF, Chunk, Ending, Recording
 from sansio_moondream.testing import EVENT_STREAM, run
 from tests.core.recorders import KEY, recorded, recorder, replayed

@@ -8,9 +8,7 @@ import pickle
 
 import pytest
 
-from sansio_moondream import (
-    MoondreamError,
-)
+from sansio_moondream import MoondreamError
 from sansio_moondream.recording import (
     EOF,
     Chunk,

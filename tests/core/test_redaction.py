@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_moondream.recording import (
-    mask_chunks,
-    mask_text,
-)
+from sansio_moondream.recording import mask_chunks, mask_text
 from tests.core.recordings import KEY
 
 

@@ -15,14 +15,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sansio_moondream import (
-    APIError,
-    BBox,
-    Dialect,
-    RateLimitError,
-    Settings,
-    Unknown,
-)
+from sansio_moondream import APIError, BBox, Dialect, RateLimitError, Settings, Unknown
 from sansio_moondream.testing import Response, strategies
 from tests.core.strategies import T, each_dialect, each_skill, has, smallest
 
@@ -37,9 +30,9 @@ def test_pictures_are_whole(media_type: str):
 
 @cache
 def assert_drawn(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -> None:
-    """It comes up. How soon is a matter of chance, and of what else is loaded:
+    """Assert that an example with this condition is drawn.
 
-    Hypothesis picks up the constants that it sees.
+    The number of tries depends on chance, and on the constants in loaded modules.
     """
     find(
         values,

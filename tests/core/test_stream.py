@@ -23,14 +23,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.testing import EVENT_STREAM, each_byte, run
 from tests.core.streams import AB, A, B, drain, opened
-from tests.helpers import (
-    END,
-    QUERY,
-    REQUESTS,
-    SEGMENT,
-    delta,
-    record,
-)
+from tests.helpers import END, QUERY, REQUESTS, SEGMENT, delta, record
 
 
 class TestPulling:

@@ -19,13 +19,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.testing import each_byte, run
 from tests.core.streams import AB
-from tests.helpers import (
-    DETECT,
-    END,
-    QUERY,
-    SEGMENT,
-    record,
-)
+from tests.helpers import DETECT, END, QUERY, SEGMENT, record
 
 
 class TestHead:

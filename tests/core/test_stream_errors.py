@@ -27,14 +27,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.testing import EVENT_STREAM, run
 from tests.core.streams import AB, A, B, drain, opened
-from tests.helpers import (
-    DETECT,
-    END,
-    QUERY,
-    SEGMENT,
-    delta,
-    record,
-)
+from tests.helpers import DETECT, END, QUERY, SEGMENT, delta, record
 
 
 class TestErrors:

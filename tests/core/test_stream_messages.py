@@ -19,15 +19,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.testing import each_byte, run
 from tests.core.streams import AB, A, B
-from tests.helpers import (
-    DETECT,
-    END,
-    QUERY,
-    SEGMENT,
-    check_fragmentations,
-    delta,
-    record,
-)
+from tests.helpers import DETECT, END, QUERY, SEGMENT, check_fragmentations, delta, record
 
 
 class TestInStreamErrors:
