@@ -75,9 +75,7 @@ END = record({"chunk": "", "completed": True})
 
 @dataclass(frozen=True)
 class Trace:
-    """A captured response (see tests/data/traces/README.md) with the HTTP framing taken off, as an
-    HTTP client does.
-    """
+    """A captured response without the framing of HTTP. See tests/data/traces/README.md."""
 
     name: str
     request: Request[Any]
@@ -188,8 +186,10 @@ Field = tuple[str, str]
 def framings(
     data: bytes, status_code: int, headers: list[Field], *, whole: bool
 ) -> Iterator[tuple[str, list[Field], bytes, bytes]]:
-    """The body as HTTP/1.1 sends it: name, header fields that were added, head, framed body. If it
-    is not `whole`, its end is left out.
+    """Encode a body in each framing of HTTP/1.1.
+
+    Each has a name, the header fields that it adds, the head, and the framed body. If the body is
+    not `whole`, its end is missing.
     """
     if status_code < 200 or status_code in (204, 304):
         return
@@ -215,9 +215,7 @@ def head(status_code: int, headers: Iterable[Field]) -> bytes:
 def chunked(
     data: bytes, sizes: Iterable[int] = (1, 2, 3, 5, 8, 13, 21, 64), *, last: bool = True
 ) -> bytes:
-    """The body in chunks of these sizes, over and over, their size lines spelled in the ways that
-    there are.
-    """
+    """Encode a body in chunks of these sizes, repeated, with size lines in several spellings."""
     out, at = b"", 0
     spellings = cycle((b"%x\r\n", b"%X;name=value\r\n", b"00%x\r\n"))
     for size in cycle(sizes):
@@ -237,7 +235,7 @@ def run_socket(
     eof: bool = True,
     limits: Limits | None = None,
 ) -> Outcome:
-    """As `testing.run`, with the bytes of a socket.
+    """Do the same as `testing.run`, with the bytes of a socket.
 
     Without `eof` the socket stays open at the end.
     """

@@ -131,7 +131,10 @@ class TestEnd:
 
     @pytest.mark.parametrize("ending", [None, LOST])
     def test_broken_at_every_byte(self, ending: Any):
-        """A stream is complete at its end: after `[DONE]`, or after the finish reason or the usage."""
+        """A stream is complete at its end.
+
+        That is after `[DONE]`, or after the record with the finish reason or with the usage.
+        """
         before = START + chunk({"reasoning": "Look."}) + text("A") + text(" moon.")
         body = before + STOP + BILL + DONE
         whole = run(CHAT, [body])

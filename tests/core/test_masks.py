@@ -41,7 +41,10 @@ class TestMask:
         assert rows(mask) == [[255, 255, 255, 0]] * 2
 
     def test_without_antialias_the_middle_decides(self):
-        """Left and top edges are inside, right and bottom edges are not. Neighbours share no pixel."""
+        """Left and top edges are inside, right and bottom edges are not.
+
+        So neighbours share no pixel.
+        """
         mask = draw_mask([rectangle(0.5, 0.5, 1.5, 1.5)], (3, 3), antialias=False)
         assert rows(mask) == [[255, 0, 0], [0, 0, 0], [0, 0, 0]]
 

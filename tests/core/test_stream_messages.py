@@ -93,8 +93,9 @@ def test_segment_messages():
 
 
 class TestOddMessages:
-    """Among ordinary messages, which take the fast path, odd ones come to the same in any
-    fragmentation (see test_fast_path.py as well).
+    """Unusual messages among those of the fast path give the same in any fragmentation.
+
+    See test_fast_path.py too.
     """
 
     @pytest.mark.parametrize(
