@@ -97,22 +97,12 @@ def test_h11_comes_with_what_needs_it(name: str) -> None:
     assert not IO_MODULES & loaded
 
 
-def test_what_draws_comes_when_something_is_drawn() -> None:
-    drawing = {
-        f"sansio_moondream.{name}"
-        for name in ("paths", "images", "_paths", "_polygons", "_outline", "_fill", "_draw")
-    }
-    assert not drawing & modules_after(
-        "import sansio_moondream; sansio_moondream.SegmentResult('M0 0')"
-    )
-    loaded = modules_after(
-        "import sansio_moondream; sansio_moondream.SegmentResult('M0 0', "
-        "sansio_moondream.BBox(0, 0, 1, 1)).svg((1, 1))"
-    )
-    assert drawing & loaded == {
-        f"sansio_moondream.{name}" for name in ("_paths", "_polygons", "_outline")
-    }
+def test_pillow_is_imported_when_pixels_are_drawn() -> None:
+    result = "import sansio_moondream as s; r = s.SegmentResult('M0 0H1V1z', s.BBox(0, 0, 1, 1))"
+    loaded = modules_after(f"{result}; r.svg((1, 1))")
+    assert "PIL" not in loaded
     assert not IO_MODULES & loaded
+    assert "PIL" in modules_after(f"{result}; r.mask((1, 1))")
 
 
 def test_imports_go_only_downward() -> None:

@@ -102,11 +102,11 @@ class TestValues:
             == "ChatRequest(messages=(ChatMessage('user', 'Hi'),))"
         )
         request = ChatRequest(
-            messages=[big] * 50, reasoning=True, settings=Settings(top_p=1), model="m"
+            messages=[big] * 5, reasoning=True, settings=Settings(top_p=1), model="m"
         )
         assert repr(request) == (
             "ChatRequest(settings=Settings(top_p=1), model='m', reasoning=True, "
-            f"messages=(<49 before>, {big!r}))"
+            f"messages=(<4 before>, {big!r}))"
         )
         assert len(repr(request.to_http(LOCAL))) < 300
 

@@ -72,21 +72,21 @@ class TestMasking:
         assert mask_text("is this a Bear", ["Bearer x"]) == "is this a Bear"
 
     def test_it_is_linear(self) -> None:
-        """On these inputs a pattern that backtracks would take minutes."""
+        """A pattern that backtracks takes many seconds on these inputs."""
         for hostile in (
-            b"\\" * 500_000,
-            b'org_id"' * 80_000,
-            b'org_id": "' + b"\\" * 500_001,
-            b'org_id"' + b" data:" * 90_000,
+            b"\\" * 200_000,
+            b'org_id"' * 30_000,
+            b'org_id": "' + b"\\" * 200_001,
+            b'org_id"' + b" data:" * 35_000,
         ):
             assert len(mask_chunks([hostile])[0]) == len(hostile)
         for hostile in (
-            b";base64," * 60_000,
-            b";base64," + b"\\" * 500_000,
-            b";base64," + b"\n" * 500_000,
-            b"/9j" * 200_000,
-            b"/9j" + b"\\" * 500_000,
-            b"/" * 500_000,
-            b"\\" * 500_000 + b"/",
+            b";base64," * 25_000,
+            b";base64," + b"\\" * 200_000,
+            b";base64," + b"\n" * 200_000,
+            b"/9j" * 80_000,
+            b"/9j" + b"\\" * 200_000,
+            b"/" * 200_000,
+            b"\\" * 200_000 + b"/",
         ):
             assert len(mask_chunks([hostile], pictures=["/" * 32, "+" * 32])[0]) == len(hostile)
