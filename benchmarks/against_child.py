@@ -44,12 +44,12 @@ def main() -> None:
         raise SystemExit(f"the package of {checkout} was expected, not {package.__file__}")
     run = import_module("candidates").sansio_moondream()
     chunks = {
-        f"{name}, {fragmentation}": (work, cut(work))
+        f"{name}, {fragmentation}": (work, fragments(work))
         for name, work in WORKS.items()
-        for fragmentation, cut in FRAGMENTATIONS.items()
+        for fragmentation, fragments in FRAGMENTATIONS.items()
     }
-    for work, cut in chunks.values():  # imports and caches, before anything counts
-        run(work, cut)
+    for work, fragments in chunks.values():  # imports and caches, before anything counts
+        run(work, fragments)
     gc.collect()
     gc.freeze()
     print("ready", flush=True)

@@ -31,7 +31,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 def floor() -> Run:
-    """The JSON decoding alone, on payloads already cut out; the text is not even put together."""
+    """The JSON decoding alone, on payloads that are already extracted. The text is not joined."""
     decode = msgspec.json.Decoder(_Message).decode
 
     def run(work: Work, _: list[bytes]) -> None:
@@ -176,7 +176,7 @@ class _Chunks(io.RawIOBase):
 
 
 def _check(messages: Iterable[dict[str, Any]], work: Work) -> None:
-    """What a user of a peer writes: take every message, gather the text, and see that it is whole."""
+    """Do what a user of a peer does: take every message, and gather the complete text."""
     chunks: list[str] = []
     count = 0
     message: dict[str, Any] = {}
@@ -203,7 +203,7 @@ ALL: dict[str, Callable[[], Run]] = {FLOOR: floor, OURS: sansio_moondream, **PEE
 
 
 def load(names: Iterable[str]) -> tuple[dict[str, Run], dict[str, str]]:
-    """The functions of those that are installed, and of every one its version or why it is missing."""
+    """Return the installed candidates, and the version of each or the reason why it is missing."""
     runs: dict[str, Run] = {}
     notes: dict[str, str] = {}
     for name in names:

@@ -1,7 +1,7 @@
 """How fast is decoding? Prints ns an event and the ratio to the floor and to the fastest peer, from
 one run.
 
-    python benchmarks/decode.py [--quick] [--rounds N] [--only NAME ...] [--json]
+    python benchmarks/decode.py [--short] [--rounds N] [--only NAME ...] [--json]
     python benchmarks/decode.py --against REVISION [--rounds N] [--only NAME ...] [--json]
 
 In each round every candidate decodes the same chunks once, in an order shuffled from a fixed seed,
@@ -86,7 +86,7 @@ def linear(runs: dict[str, Run], tries: int) -> dict[str, Linear]:
     found: dict[str, Linear] = {}
     for name, run in runs.items():
         if name == FLOOR:
-            continue  # it gets its payloads cut out
+            continue  # its payloads are extracted before
         size = LONG_RECORD
         if least_of(1, run, size) * 12**2 > MOST_SECONDS:  # were it quadratic
             size //= 12
@@ -103,10 +103,10 @@ def least_of(tries: int, run: Run, size: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast is decoding?")
     parser.add_argument(
-        "--rounds", type=int, help="how often each candidate runs (default 15; 3 with --quick)"
+        "--rounds", type=int, help="how often each candidate runs (default 15; 3 with --short)"
     )
     parser.add_argument(
-        "--quick",
+        "--short",
         action="store_true",
         help="a tenth of the work and fewer rounds: a look, not a measurement",
     )
@@ -133,8 +133,8 @@ def main() -> None:
         return [name for name in names if name in args.only] or names
 
     runs, notes = candidates.load(dict.fromkeys([FLOOR, *chosen(candidates.ALL)]))
-    scale = 10 if args.quick else 1
-    rounds: int = args.rounds or (3 if args.quick else 15)
+    scale = 10 if args.short else 1
+    rounds: int = args.rounds or (3 if args.short else 15)
     all_works = {
         "query": (works.query(20_000 // scale), works.query(2_000 // scale)),
         "documented": (works.documented(20_000 // scale), works.documented(2_000 // scale)),
@@ -162,7 +162,7 @@ def main() -> None:
         chosen(FRAGMENTATIONS),
         rounds,
     )
-    lengths = linear(runs, 1 if args.quick else 3) if "linear" in wanted else {}
+    lengths = linear(runs, 1 if args.short else 3) if "linear" in wanted else {}
     if args.json:
         print(as_json(cells, lengths, notes, rounds))
     else:

@@ -65,7 +65,8 @@ def hairy() -> SegmentResult:
         for radius, at in ((0.25 + long, angle + wide / 2), (0.25, angle + wide)):
             x, y = 0.5 + radius * math.cos(at), 0.5 + radius * math.sin(at)
             parts.append(
-                f"Q{x + rng.uniform(-0.02, 0.02):.3f},{y + rng.uniform(-0.02, 0.02):.3f},{x:.3f},{y:.3f}"
+                f"Q{x + rng.uniform(-0.02, 0.02):.3f},{y + rng.uniform(-0.02, 0.02):.3f},"
+                f"{x:.3f},{y:.3f}"
             )
     return SegmentResult("".join([*parts, "z"]), BBox(0.1, 0.05, 0.9, 0.95))
 
@@ -257,7 +258,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         seen = chromium.draw([chromium.in_css(result) for result in IN_CSS], Path(folder))
     print(
-        f"\n{len(seen)} random shapes of {chromium.SIZE} pixels: intersection over union with Chromium"
+        f"\n{len(seen)} random shapes of {chromium.SIZE} pixels: intersection over union "
+        "with Chromium"
     )
     print(f"{'':>36} {'least':>8} {'mean':>8} {'< 0.99':>8}")
     for name, draw in present.items():

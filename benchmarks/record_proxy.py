@@ -135,7 +135,7 @@ def main() -> None:
                 server.terminate()
     assert recorded == arguments.streams, f"{recorded} recordings of {arguments.streams} streams"
     added = statistics.median(through - straight for straight, through in pairs)
-    told = {
+    figures = {
         "streams": arguments.streams,
         "direct_ms": statistics.median(straight for straight, _ in pairs),
         "through_record_ms": statistics.median(through for _, through in pairs),
@@ -143,9 +143,9 @@ def main() -> None:
         "most_added_ms": max(through - straight for straight, through in pairs),
     }
     if arguments.json:
-        print(json.dumps(told))
+        print(json.dumps(figures))
         return
-    for name, value in told.items():
+    for name, value in figures.items():
         print(f"{name:18} {value:8.3f}" if isinstance(value, float) else f"{name:18} {value:8}")
     print(f"target: at most {TARGET_MS:g} ms added: {'met' if added <= TARGET_MS else 'MISSED'}")
 

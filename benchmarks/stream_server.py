@@ -86,7 +86,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def serve(pause: float) -> None:
-    """Print the port, and answer until whoever started it closes the pipe.
+    """Print the port, and answer requests until the parent closes the pipe.
 
     A thread for each connection.
     """

@@ -1,6 +1,4 @@
-"""What the candidates decode: event streams in the service's format, and the ways they are cut into
-chunks.
-"""
+"""The event streams that the candidates decode, and their fragmentations."""
 
 from __future__ import annotations
 
@@ -143,11 +141,11 @@ def _encoded(messages: list[dict[str, Any]]) -> list[bytes]:
 
 
 def in_chunks_of(size: int) -> Callable[[Work], list[bytes]]:
-    def cut(work: Work) -> list[bytes]:
+    def fragments(work: Work) -> list[bytes]:
         body = b"".join(work.records)
         return [body[i : i + size] for i in range(0, len(body), size)]
 
-    return cut
+    return fragments
 
 
 FRAGMENTATIONS: dict[str, Callable[[Work], list[bytes]]] = {

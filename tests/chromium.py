@@ -30,22 +30,29 @@ _OPTIONS = [
 _COLORS = ("red", "green", "blue")
 _STYLE = f"""
 body {{ margin: 0; background: black }}
-div {{ position: absolute; width: {SIZE}px; height: {SIZE}px; overflow: hidden; isolation: isolate }}
+div {{ position: absolute; width: {SIZE}px; height: {SIZE}px }}
+div {{ overflow: hidden; isolation: isolate }}
 svg {{ position: absolute; display: block; overflow: visible; mix-blend-mode: screen }}
 .red {{ fill: #f00 }} .green {{ fill: #0f0 }} .blue {{ fill: #00f }}
 """
 
 
 def in_css(result: SegmentResult) -> str:
-    """The path in the position that docs/pictures.md gives in CSS."""
+    """Return the path as SVG in the position that docs/pictures.md gives in CSS."""
     box = result.bbox
     assert box is not None
-    place = f"left: {box.x_min:%}; top: {box.y_min:%}; width: {box.x_max - box.x_min:%}; height: {box.y_max - box.y_min:%}"
-    return f'<svg viewBox="0 0 1 1" preserveAspectRatio="none" style="{place}"><path d="{result.path}"/></svg>'
+    place = (
+        f"left: {box.x_min:%}; top: {box.y_min:%}; "
+        f"width: {box.x_max - box.x_min:%}; height: {box.y_max - box.y_min:%}"
+    )
+    return (
+        f'<svg viewBox="0 0 1 1" preserveAspectRatio="none" style="{place}">'
+        f'<path d="{result.path}"/></svg>'
+    )
 
 
 def draw(elements: list[str], folder: Path) -> list[Image.Image]:
-    """What Chromium makes of each `<svg>` element, in mode L; files go into `folder`."""
+    """Return a picture of mode L that Chromium draws for each `<svg>`. Files go into `folder`."""
     assert PROGRAM is not None
     page = f"<!doctype html><style>{_STYLE}</style>"
     for tile in range(0, len(elements), 3):
@@ -83,7 +90,7 @@ def inside(mask: Image.Image, threshold: float = 0.5) -> Image.Image:
 
 
 def overlap(one: Image.Image, other: Image.Image) -> float:
-    """Intersection over union of what is inside."""
+    """Return the intersection over union of the pixels inside."""
     one, other = inside(one), inside(other)
     return (
         ImageChops.darker(one, other).histogram()[255]

@@ -15,7 +15,7 @@ NAME = re.compile(r"# (\w+\.py)\n")
 
 
 def write_files(page: Path, folder: Path) -> list[Path]:
-    """Write the files of a page into a folder; where they are then."""
+    """Write the files of a page into a folder, and return their paths."""
     written: list[Path] = []
     for kind, code in BLOCK.findall(page.read_text()):
         if kind == "python" and (name := NAME.match(code)):

@@ -50,23 +50,23 @@ REQUESTS: dict[str, Request[Any]] = {
     request.skill: request for request in (QUERY, CAPTION, SEGMENT, DETECT, POINT, CHAT)
 }
 OWN = {skill: request for skill, request in REQUESTS.items() if skill != "chat"}
-"""Those whose answers are in Moondream's own form, streams and all."""
+"""The skills with answers in the form of Moondream."""
 PAIRS = [
     (skill, dialect)
     for skill in REQUESTS
     for dialect in Dialect
     if (skill == "chat") == (dialect is Dialect.CHAT)
 ]
-"""Each skill with each dialect that has it."""
+"""Each skill with each of its dialects."""
 
 
 def record(message: object) -> bytes:
-    """One record as the servers write it."""
+    """Encode one record as the servers write it."""
     return b"data: " + json.dumps(message).encode() + b"\n\n"
 
 
 def delta(text: str, token_index: int | None = None) -> bytes:
-    """An ordinary record of the engine dialect."""
+    """Encode one usual record of the engine dialect."""
     return record({"chunk": text, "completed": False, "token_index": token_index})
 
 
@@ -75,9 +75,7 @@ END = record({"chunk": "", "completed": True})
 
 @dataclass(frozen=True)
 class Trace:
-    """A captured response (see tests/data/traces/README.md) with the HTTP framing taken off, as an
-    HTTP client does.
-    """
+    """A captured response without the framing of HTTP. See tests/data/traces/README.md."""
 
     name: str
     request: Request[Any]
@@ -139,11 +137,12 @@ def check_fragmentations(
     headers: Any = EVENT_STREAM,
     limits: Limits | None = None,
 ) -> Outcome:
-    """As `testing.check_fragmentations`, and then with the same body in each framing of HTTP/1.1,
-    through a `SocketStream`.
+    """Do the same as `testing.check_fragmentations`, and read the same body in each framing of
+    HTTP/1.1 through a `SocketStream`.
 
-    A long body is cut at its line ends, inside its characters, and here and there: byte by byte it
-    meets every other border too."""
+    Fragments of a long body end at its line ends, inside its characters, and at a few other
+    offsets. Reading it byte by byte meets all other borders.
+    """
     outcome = testing.check_fragmentations(
         request,
         data,
@@ -187,8 +186,10 @@ Field = tuple[str, str]
 def framings(
     data: bytes, status_code: int, headers: list[Field], *, whole: bool
 ) -> Iterator[tuple[str, list[Field], bytes, bytes]]:
-    """The body as HTTP/1.1 sends it: name, header fields that were added, head, framed body. If it
-    is not `whole`, its end is left out.
+    """Encode a body in each framing of HTTP/1.1.
+
+    Each has a name, the header fields that it adds, the head, and the framed body. If the body is
+    not `whole`, its end is missing.
     """
     if status_code < 200 or status_code in (204, 304):
         return
@@ -201,7 +202,7 @@ def framings(
 
 
 def head(status_code: int, headers: Iterable[Field]) -> bytes:
-    """The head of a response."""
+    """Encode the head of a response."""
     lines = [
         f"HTTP/1.1 {status_code} Some Words",
         *(f"{name}: {value}" for name, value in headers),
@@ -214,9 +215,7 @@ def head(status_code: int, headers: Iterable[Field]) -> bytes:
 def chunked(
     data: bytes, sizes: Iterable[int] = (1, 2, 3, 5, 8, 13, 21, 64), *, last: bool = True
 ) -> bytes:
-    """The body in chunks of these sizes, over and over, their size lines spelled in the ways that
-    there are.
-    """
+    """Encode a body in chunks of these sizes, repeated, with size lines in several spellings."""
     out, at = b"", 0
     spellings = cycle((b"%x\r\n", b"%X;name=value\r\n", b"00%x\r\n"))
     for size in cycle(sizes):
@@ -236,7 +235,7 @@ def run_socket(
     eof: bool = True,
     limits: Limits | None = None,
 ) -> Outcome:
-    """As `testing.run`, with the bytes of a socket.
+    """Do the same as `testing.run`, with the bytes of a socket.
 
     Without `eof` the socket stays open at the end.
     """

@@ -93,7 +93,7 @@ def anthropic(endpoint: str, took: Took) -> None:
 
 
 def _take(events: Iterable[Any], took: Took) -> None:
-    """What a careful user of a plain decoder writes: an event without data says nothing."""
+    """Read as a careful user of a plain decoder does. Events without data are ignored."""
     for event in events:
         if event.data.strip() and (chunk := json.loads(event.data).get("chunk")):
             took(chunk)
@@ -118,16 +118,17 @@ class OneAnswer:
     """A server on loopback that reads one request, sends the given bytes chunk by chunk, and closes
     the connection.
 
-    With `in_step` it waits, after the head and the first chunk of the body, until `took` is called;
-    `was_late` says that it was not. `asked` is what the request had: its first line, its headers
-    with names in lower case, its body."""
+    With `in_step` it waits for a call of `took` after the head and the first chunk of the body.
+    `was_late` says that `took` was not called before the deadline. `asked` is the request: its
+    first line, its headers with names in lower case, and its body.
+    """
 
-    def __init__(self, chunks: list[bytes], in_step: bool = False, patience: float = 3.0) -> None:
+    def __init__(self, chunks: list[bytes], in_step: bool = False, deadline: float = 3.0) -> None:
         self.was_late = False
         self.asked: tuple[str, dict[str, str], bytes] | None = None
         self._chunks = chunks
         self._wait_after = 2 if in_step else len(chunks)
-        self._patience = patience
+        self._deadline = deadline
         self._taken = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(10)
@@ -152,7 +153,7 @@ class OneAnswer:
             for chunk in self._chunks[: self._wait_after]:
                 connection.sendall(chunk)
             if self._chunks[self._wait_after :]:
-                self.was_late = not self._taken.wait(self._patience)
+                self.was_late = not self._taken.wait(self._deadline)
                 for chunk in self._chunks[self._wait_after :]:
                     connection.sendall(chunk)
 

@@ -1,20 +1,26 @@
-"""Random outlines with every path command, arcs and holes, for comparison with other programs: the
-same ones for the same seed.
+"""Random outlines with every path command, arcs and holes, for comparison with other programs.
+
+The same seed gives the same outlines.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from random import Random
 
 from sansio_moondream import BBox, SegmentResult
 
 
-def random_path(rng: Random) -> str:
-    """An outline that goes around the middle of the unit square, every corner reached by a command
-    drawn by lot, and up to three holes.
+def _near(rng: Random, x: float, y: float) -> str:
+    return f"{x + rng.uniform(-0.1, 0.1):.3f},{y + rng.uniform(-0.1, 0.1):.3f} "
 
-    A hole that runs the same way as the outline is none, by the rule `nonzero`.
+
+def random_path(rng: Random) -> str:
+    """Draw an outline around the middle of the unit square, and up to three holes.
+
+    Each corner is reached by a random command. A hole that runs in the direction of the outline
+    is filled, by the rule `nonzero`.
     """
     corners = rng.randint(5, 12)
     angles = [math.tau * (i + rng.uniform(-0.3, 0.3)) / corners for i in range(corners)]
@@ -35,9 +41,7 @@ def random_path(rng: Random) -> str:
         if letter in "Vv":
             end_x = x
 
-        def near() -> str:
-            return f"{(x + end_x) / 2 + rng.uniform(-0.1, 0.1) - left:.3f},{(y + end_y) / 2 + rng.uniform(-0.1, 0.1) - top:.3f} "  # noqa: B023
-
+        near = partial(_near, rng, (x + end_x) / 2 - left, (y + end_y) / 2 - top)
         end = f"{end_x - left:.3f} {end_y - top:.3f}"
         match letter.upper():
             case "H":
@@ -51,7 +55,8 @@ def random_path(rng: Random) -> str:
             case "A":
                 radii = f"{rng.uniform(0.05, 0.3):.3f} {rng.uniform(0.05, 0.3):.3f}"
                 parts.append(
-                    f"{letter}{radii} {rng.randint(-90, 90)} {rng.randint(0, 1)} {rng.randint(0, 1)} {end}"
+                    f"{letter}{radii} {rng.randint(-90, 90)} {rng.randint(0, 1)} "
+                    f"{rng.randint(0, 1)} {end}"
                 )
             case _:
                 parts.append(f"{letter}{end}")
@@ -65,15 +70,16 @@ def random_path(rng: Random) -> str:
             rng.randint(0, 1),
         )
         parts.append(
-            f"M{x - r:.3f} {y:.3f}a{r:.3f} {r:.3f} 0 1 {sweep} {2 * r:.3f} 0 {r:.3f} {r:.3f} 0 1 {sweep} {-2 * r:.3f} 0z"
+            f"M{x - r:.3f} {y:.3f}a{r:.3f} {r:.3f} 0 1 {sweep} {2 * r:.3f} 0 {r:.3f} "
+            f"{r:.3f} 0 1 {sweep} {-2 * r:.3f} 0z"
         )
     return "".join(parts)
 
 
 def random_segment(rng: Random, size: int | None = None) -> SegmentResult:
-    """A random outline in a box that takes half of the picture's width and height at least.
+    """Draw an outline in a box of at least 50 % of the width and height of the picture.
 
-    With `size`, its edges are whole pixels.
+    With `size`, the edges of the box are whole pixels.
     """
     edges = []
     for _ in range(2):

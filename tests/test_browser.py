@@ -25,7 +25,7 @@ AS_SVG = [random_segment(_rng) for _ in range(20)]
 
 
 def tiny(rng: Random) -> SegmentResult:
-    """In a box of at most six pixels, that begins anywhere in one."""
+    """Draw in a box of at most six pixels, at any offset inside a pixel."""
     x, y = rng.random(), rng.random()
     return SegmentResult(
         random_path(rng), BBox(x, y, x + rng.uniform(0.3, 6) / SIZE, y + rng.uniform(0.3, 6) / SIZE)
@@ -37,7 +37,7 @@ TINY = [tiny(_rng) for _ in range(20)]
 
 @dataclass(frozen=True)
 class Drawn:
-    """What Chromium made of each, in mode L."""
+    """Return the picture of mode L that Chromium drew for each result."""
 
     in_css: list[Image.Image]
     as_svg: list[Image.Image]
@@ -75,7 +75,7 @@ def test_the_svg_document_is_the_same_shape(drawn: Drawn):
 
 def test_borders_are_as_smooth_as_a_browsers(drawn: Drawn):
     """The share of a pixel is that of the browser to less than a tenth on the average, and never
-    half a pixel away.
+    0.5 pixels away.
     """
     for result, seen in zip(AS_SVG, drawn.as_svg, strict=True):
         difference = ImageChops.difference(result.mask((SIZE, SIZE)), seen)
@@ -88,7 +88,7 @@ def test_borders_are_as_smooth_as_a_browsers(drawn: Drawn):
 
 
 def test_tiny_boxes_are_right_to_the_pixel(drawn: Drawn):
-    """All that one draws is on, or right beside, what the other draws."""
+    """Each pixel that one program draws is at most one pixel from those of the other."""
     some = 0
     for result, seen in zip(TINY, drawn.tiny, strict=True):
         ours, theirs = inside(result.mask((SIZE, SIZE)), 0.1), inside(seen, 0.1)
@@ -101,7 +101,7 @@ def test_tiny_boxes_are_right_to_the_pixel(drawn: Drawn):
 
 
 def test_the_documentations_sample_draws_it_elsewhere(drawn: Drawn):
-    """It draws the path in the unit square of the picture, not of the box."""
+    """Draw the path in the unit square of the picture, not of the box."""
     overlaps = [
         overlap(replace(result, bbox=BBox(0, 0, 1, 1)).mask((SIZE, SIZE)), seen)
         for result, seen in zip(IN_CSS, drawn.in_css, strict=True)

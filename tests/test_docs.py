@@ -196,7 +196,7 @@ def test_the_index_has_every_page():
 
 
 def script(name: str) -> Any:
-    """A program of docs, as a module."""
+    """Import a program of the docs as a module."""
     spec = util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,7 @@ def test_does_not_fit():
 def test_settles():
     settle(True)  # a mutant of this never ends
 """
+FAILED = r"these fail without a mutant: test_tiny\.py \((\.mutants/\w+\.log)\)\n"
 SURVIVORS = [
     ("return 0 <= size <= limit", "return -1 <= size <= limit"),
     ("return 0 <= size <= limit", "return 0 < size <= limit"),
@@ -176,4 +178,5 @@ class TestRun:
             file.write("\ndef test_wrong():\n    assert fits(10)\n")
         ran = self.run(folder, [])
         assert ran.returncode == 1
-        assert ran.stderr == "these fail without a mutant: test_tiny.py\n"
+        assert (found := re.fullmatch(FAILED, ran.stderr)) is not None
+        assert "assert fits(10)" in (folder / found[1]).read_text("utf-8")

@@ -55,7 +55,7 @@ ERROR = {"error": {"message": "out of memory", "type": "server_error"}}
 
 @dataclass(frozen=True)
 class Row:
-    """What a server sends, and what is right.
+    """The bytes that a server sends, and the correct answer.
 
     Attributes:
         body: the HTTP chunks of the body.
@@ -137,7 +137,7 @@ ROWS = [
         judged=MOONDREAM,
     ),
     Row(
-        "character cut by UTF-16 halves, one in each of two chunks",
+        "character split into UTF-16 surrogates, one in each of two chunks",
         [delta("Mond \ud83c"), delta("\udf19"), END],
         "Mond \N{CRESCENT MOON}",
         judged=MOONDREAM,
@@ -163,7 +163,7 @@ ROWS = [
 
 
 def outcome(ask: Ask, row: Row) -> str:
-    """What a client makes of a row: "right", or in a few words what else."""
+    """Return "right", or a few words on what a client does with a row."""
     chunks: list[object] = []
     whole: str | None = None
     raised: Exception | None = None
@@ -207,12 +207,12 @@ def column(client: str) -> list[str]:
 
 
 def table() -> str:
-    """All rows by all clients, measured now.
+    """Measure all rows with all clients.
 
     The clients run side by side, so that nobody waits for those that are late.
     """
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as pool:
-        patch.setenv("no_proxy", "127.0.0.1")  # for moondream; the others are told not to look
+        patch.setenv("no_proxy", "127.0.0.1")  # for moondream; the others ignore the environment
         columns = list(pool.map(column, CLIENTS))
     names = [name if name == OURS else f"{name} {version(name)}" for name in CLIENTS]
     rows = [[row.name, *cells] for row, cells in zip(ROWS, zip(*columns, strict=True), strict=True)]
@@ -224,7 +224,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def page_with_table(page: str, new: str) -> str:
-    """`page` with what is between the two marks replaced."""
+    """Return `page` with new text between the two marks."""
     before, _, rest = page.partition(BEGIN_MARK)
     _, _, after = rest.partition(END_MARK)
     return f"{before}{BEGIN_MARK}\n{new}\n{END_MARK}{after}"

@@ -1,8 +1,7 @@
-"""mypy and pyright, both strict, understand the public names: what is right passes, the guides too,
-and what is wrong does not.
+"""The public names under mypy and pyright, both strict.
 
-`make lint` runs both over tests/typing, where no ignored line may be without its error, and then
-these tests.
+Right programs and the guides pass, and each wrong line is an error. `make lint` runs both over
+tests/typing, where each ignored line has to have its error, and then these tests.
 """
 
 from __future__ import annotations
@@ -47,9 +46,7 @@ def test_the_guides_pass(tmp_path: Path):
 
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_every_wrong_line_is_an_error_and_no_other(checker: str, tmp_path: Path):
-    """The same without the comments: so the checkers do look at these files, and at every line of
-    them.
-    """
+    """Remove the comments, and expect an error on each of their lines and on no other."""
     source = (FILES / "wrong.py").read_text()
     (tmp_path / "naked.py").write_text(IGNORE.sub("", source))
     _, said = check(checker, tmp_path / "naked.py")

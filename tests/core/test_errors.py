@@ -1,6 +1,4 @@
-"""The tree of errors: what each `except` catches, and that nothing is lost on the way to another
-process.
-"""
+"""The tree of errors: what each `except` catches, and errors that cross processes."""
 
 from __future__ import annotations
 
@@ -182,7 +180,7 @@ def test_str_of_an_api_error(about: dict[str, Any], expected: str):
 
 
 class TestExcept:
-    """As in programs that use this library."""
+    """These are handlers as programs write them."""
 
     def stream(
         self,
@@ -230,7 +228,7 @@ class TestExcept:
         assert not isinstance(make(class_), ConnectionError)
         assert make(class_).errno is None  # type: ignore[attr-defined]
 
-    def test_no_answer_and_half_an_answer_are_told_apart(self):
+    def test_no_answer_and_a_partial_answer_differ(self):
         assert not issubclass(ConnectTimeout, IncompleteStream)
         assert not issubclass(IdleTimeout, TransportError)
         assert not issubclass(ConnectionLost, OSError)

@@ -89,7 +89,7 @@ def test_repr(event: Event, expected: str):
 
 
 def test_a_decoded_event_is_as_one_made_by_hand():
-    """Inside it is what the JSON decoder made, with a guard field that nobody needs to know of."""
+    """It holds the object of the JSON decoder, which has a guard field."""
     for seen, made in [
         (decoded({"chunk": "a", "completed": False, "token_index": 2})[0], TextDelta("a", 2)),
         (decoded({"chunk": "a"})[0], TextDelta("a")),
@@ -126,7 +126,7 @@ def test_an_end_is_never_handed_out_as_a_delta():
 
 
 def test_matchable():
-    def told(event: Event) -> object:
+    def matched(event: Event) -> object:
         match event:
             case TextDelta(text) | ReasoningDelta(text):
                 return text
@@ -141,7 +141,7 @@ def test_matchable():
             case _:
                 return None
 
-    assert [told(event) for event in EVENTS] == [
+    assert [matched(event) for event in EVENTS] == [
         " moon",
         "Look: ",
         (0.1, 0.2, 0.3, 0.4),
@@ -149,7 +149,7 @@ def test_matchable():
         "A moon.",
         "mood",
     ]
-    assert told(PathChunk("M", 8)) is None
+    assert matched(PathChunk("M", 8)) is None
 
 
 def test_a_union_for_isinstance():

@@ -127,7 +127,7 @@ def test_a_broken_checksum_of_a_json_body_is_one():
     assert type(outcome.error) is RemoteProtocolError
 
 
-def test_cut_short():
+def test_truncated():
     packed = gzip.compress(BODY)
     for length in range(len(packed)):
         outcome = run(

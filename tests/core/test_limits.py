@@ -1,5 +1,6 @@
-"""Every buffer has a limit, and it is met in every fragmentation at the same place
-(`max_record_bytes` of lines: test_records.py).
+"""Every buffer has a limit, which is exceeded at the same byte in every fragmentation.
+
+test_records.py tests `max_record_bytes` of lines.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def test_path_chunks_count_as_text():
     assert type(outcome.error) is LimitExceeded
 
 
-def test_a_held_half_counts_when_it_is_a_character():
+def test_a_held_surrogate_counts_when_it_is_a_character():
     data = b'data: {"chunk": "a\\ud83c"}\n\ndata: {"chunk": "\\udf19"}\n\n' + END
     assert (
         check_fragmentations(QUERY, data, limits=Limits(max_text_bytes=5)).snapshot.text
@@ -142,7 +143,7 @@ class TestBlanksBeforeABodyThatTheHeadDoesNotName:
                 check_fragmentations(QUERY, body, headers={}, limits=Limits(max_record_bytes=limit))
 
 
-def test_a_long_error_body_is_cut_short_and_does_not_wait_for_its_end():
+def test_a_long_error_body_is_truncated_and_does_not_wait_for_its_end():
     outcome = check_fragmentations(
         QUERY, b"no such thing", status_code=404, headers={}, limits=Limits(max_error_body_bytes=7)
     )
@@ -158,7 +159,9 @@ def test_a_long_error_body_is_cut_short_and_does_not_wait_for_its_end():
 class TestDepth:
     def nested(self, depth: int, inside: str = "", *, brackets: str = "[]") -> bytes:
         opening, closing = ('{"a":', "}") if brackets == "{}" else tuple(brackets)
-        return f'data: {{"chunk": "x", "note": {opening * depth}{inside or 1}{closing * depth}}}\n\n'.encode()
+        return (
+            f'data: {{"chunk": "x", "note": {opening * depth}{inside or 1}{closing * depth}}}\n\n'
+        ).encode()
 
     @pytest.mark.parametrize("brackets", ["[]", "{}"])
     def test_to_the_limit_and_not_beyond(self, brackets: str):
@@ -181,7 +184,7 @@ class TestDepth:
         )
 
     def test_siblings_at_the_limit(self):
-        """More brackets than the limit, so that they are counted by depth."""
+        """There are more brackets than the limit allows, so the decoder counts their depth."""
         assert check_fragmentations(QUERY, self.nested(62, "[],[]") + END).error is None
         assert (
             type(check_fragmentations(QUERY, self.nested(63, "[],[]") + END).error) is LimitExceeded

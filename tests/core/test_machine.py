@@ -1,6 +1,4 @@
-"""The whole public surface of `ResponseStream` in any order, against a model that knows nothing but
-the rules.
-"""
+"""The public calls of `ResponseStream` in any order, against a model of its rules."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ ERRORS = [OSError("reset"), MoondreamError("from the transport")]
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """What was fed is remembered; what comes out must be what one `run` over the same bytes gives,
-    in the same order.
-    """
+    """Remember the input, and expect the events that one `run` over the same bytes gives."""
 
     @initialize(
         skill=st.sampled_from(sorted(REQUESTS)),

@@ -1,5 +1,6 @@
-"""What holds for any stream: fragmentation changes nothing, encoding is undone by decoding, and a
-stream is whole or says it is not.
+"""Properties of any stream.
+
+Fragmentation changes nothing, decoding undoes encoding, and a broken stream loses nothing.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ fragments = st.one_of(
             b'data: {"type": "path_delta", "chunk": "M 0 0"}\n\n',
             b'data: {"type": "bbox", "bbox": {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}}\n\n',
             b"data: [DONE]\n\n",
-            b'data: {"id": "7", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]}\n\n'
+            (
+                b'data: {"id": "7", "choices": [{"index": 0, "delta": {"content": "a"}, '
+                b'"finish_reason": null}]}\n\n'
+            )
             * 2,
             b'data: {"choices": [{"delta": {"content": "a\\ud83c", "reasoning": "\\udf19"}}]}\n\n',
             b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n',
@@ -138,7 +142,7 @@ def test_a_response_comes_to_what_it_holds_however_it_is_spelled(
 
 
 def said(error: Exception | None) -> Any:
-    """All that an error says, but for what it saw and what came before it."""
+    """Return the fields of an error, without its snapshot and its cause."""
     return (
         None
         if error is None
@@ -160,7 +164,7 @@ def test_decoding_undoes_encoding(data: st.DataObject, pair: tuple[str, Dialect]
 @given(
     st.data(), st.sampled_from([pair for pair in PAIRS if pair[0] != "chat"])
 )  # whose end takes two: see test_chat.py
-def test_a_stream_cut_short_is_never_whole_and_loses_nothing(
+def test_a_broken_stream_is_never_complete_and_loses_nothing(
     data: st.DataObject, pair: tuple[str, Dialect]
 ):
     skill, dialect = pair
@@ -210,13 +214,13 @@ def test_compressed_bodies_in_any_fragmentation(
 
 
 @given(st.lists(st.text(alphabet="a\U0001f319é\n", min_size=1, max_size=4), max_size=8), st.data())
-def test_text_cut_between_the_halves_of_a_character_is_whole(parts: list[str], data: st.DataObject):
-    # As a server does that cuts its text by UTF-16 units: each chunk is escaped for itself.
+def test_text_split_between_surrogates_is_joined(parts: list[str], data: st.DataObject):
+    # Some servers split text by UTF-16 units, and escape each chunk alone.
     units = "".join(parts).encode("utf-16-le")
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(units) // 2), max_size=6)))
+    offsets = sorted(data.draw(st.lists(st.integers(0, len(units) // 2), max_size=6)))
     chunks = [
         units[2 * start : 2 * end].decode("utf-16-le", "surrogatepass")
-        for start, end in zip([0, *cuts], [*cuts, len(units) // 2], strict=True)
+        for start, end in zip([0, *offsets], [*offsets, len(units) // 2], strict=True)
     ]
     body = b"".join(record({"chunk": chunk}) for chunk in chunks) + record(
         {"completed": True, "answer": "".join(parts)}

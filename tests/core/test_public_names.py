@@ -39,7 +39,7 @@ CLASSES = {name: value for name, value in OBJECTS.items() if inspect.isclass(val
 
 
 def order(name: str) -> tuple[int, str]:
-    """Constants, classes, the rest: as ruff sorts them."""
+    """Sort as ruff does: constants, classes, all others."""
     return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
 
 

@@ -40,8 +40,8 @@ def test_line_ends(end: bytes):
 
 def test_mixed_line_ends():
     data = (
-        b'data: {"chunk": "a"}\r\n\ndata: {"chunk": "b"}\n\r\ndata: {"chunk": "c"}\r\rdata: {"chunk": "d"}\n\r'
-        + END
+        b'data: {"chunk": "a"}\r\n\ndata: {"chunk": "b"}\n\r\n'
+        b'data: {"chunk": "c"}\r\rdata: {"chunk": "d"}\n\r' + END
     )
     outcome = check(data)
     assert (texts(outcome), outcome.error) == (["a", "b", "c", "d"], None)
@@ -201,8 +201,8 @@ class TestLimit:
         assert texts(outcome) == ["abcdefgh"]
         assert type(outcome.error) is LimitExceeded
         assert (
-            f"a line of the event stream that is longer than Limits.max_record_bytes ({longest - 1} bytes)"
-            in str(outcome.error)
+            "a line of the event stream that is longer than Limits.max_record_bytes "
+            f"({longest - 1} bytes)" in str(outcome.error)
         )
 
     def test_of_joined_data(self):
@@ -229,7 +229,7 @@ class TestLimit:
         )
 
     def test_of_a_record_that_comes_in_one_chunk(self):
-        """The limit is so large that the fast path is on."""
+        """The limit is large enough for the fast path."""
         limits = Limits(max_record_bytes=64 * 1024)
         for beyond in (0, 1):
             text = "x" * (64 * 1024 - len(delta("")) + 2 + beyond)

@@ -134,8 +134,10 @@ def test_empty_ones_share_nothing():
 class TestRepr:
     def test_metadata_leaves_out_what_may_be_secret(self):
         assert repr(METADATA) == (
-            "Metadata(request_id='31', finish_reason='length', metrics=Metrics(input_tokens=740, ttft_ms=40.5), "
-            "stats=Stats(tokens=43, duration=0.25), usage=Usage(prompt_tokens=740, completion_tokens=3, total_tokens=743), "
+            "Metadata(request_id='31', finish_reason='length', "
+            "metrics=Metrics(input_tokens=740, ttft_ms=40.5), "
+            "stats=Stats(tokens=43, duration=0.25), usage=Usage(prompt_tokens=740, "
+            "completion_tokens=3, total_tokens=743), "
             "deltas_match=False)"
         )
         assert repr(Metadata()) == "Metadata()"
@@ -163,13 +165,16 @@ class TestRepr:
     def test_a_long_path_is_shortened(self):
         path = "M 0 0" + " L 1 1" * 50_000
         assert repr(SegmentResult(path)) == (
-            f"SegmentResult(path={path[:60] + '… (300005 characters)'!r}, bbox=None, parse_error=None, metadata=Metadata())"
+            f"SegmentResult(path={path[:60] + '… (300005 characters)'!r}, bbox=None, "
+            "parse_error=None, metadata=Metadata())"
         )
         assert repr(SegmentResult(path[:60], BOX, "why")) == (
-            f"SegmentResult(path={path[:60]!r}, bbox={BOX!r}, parse_error='why', metadata=Metadata())"
+            f"SegmentResult(path={path[:60]!r}, bbox={BOX!r}, parse_error='why', "
+            "metadata=Metadata())"
         )
         assert repr(SegmentResult("M 0", partial=True)) == (
-            "SegmentResult(path='M 0', bbox=None, parse_error=None, metadata=Metadata(), partial=True)"
+            "SegmentResult(path='M 0', bbox=None, parse_error=None, metadata=Metadata(), "
+            "partial=True)"
         )
 
 

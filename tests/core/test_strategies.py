@@ -1,266 +1,23 @@
-"""The strategies: all that there is can be drawn, what is drawn is valid, and what fails shrinks to
-what matters.
-
-What they draw is right, too: test_properties.py holds each response against what comes out of it.
-"""
+"""The strategies: everything that exists is drawn, and can be chosen."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import sys
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sansio_moondream import (
-    APIError,
-    BBox,
-    Completed,
-    ConnectionLost,
-    Dialect,
-    Event,
-    PathChunk,
-    QueryRequest,
-    RateLimitError,
-    Result,
-    SegmentRequest,
-    Settings,
-    TextDelta,
-    Unknown,
-    encode_events,
-)
-from sansio_moondream.testing import BreakAt, Response, at_offsets, run, strategies
-from tests.helpers import REQUESTS
-
-T = TypeVar("T")
-MOON = 'data: {"chunk": "月é"}\n\ndata: {"completed": true}\n\n'.encode()
-each_skill = pytest.mark.parametrize("skill", sorted(REQUESTS))
-each_dialect = pytest.mark.parametrize("dialect", Dialect)
-
-
-def smallest(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -> T:
-    """What a test shrinks to that fails where the condition holds."""
-    return find(
-        values,
-        condition,
-        settings=settings(max_examples=200, phases=[Phase.generate, Phase.shrink]),
-    )
-
-
-def completed(response: Response) -> Result:
-    end = response.events[-1]
-    assert isinstance(end, Completed)
-    return end.result
-
-
-def has(*kinds: type) -> Callable[[Response], bool]:
-    return lambda response: all(
-        any(isinstance(event, kind) for event in response.events) for kind in kinds
-    )
-
-
-# --- What they shrink to
-
-
-class TestRequestsShrink:
-    def test_to_a_question(self):
-        assert smallest(strategies.requests(), lambda request: True) == QueryRequest(question="0")
-
-    @each_skill
-    def test_to_what_the_skill_needs(self, skill: str):
-        request = smallest(strategies.requests(skill), lambda request: True)
-        assert request.skill == skill
-        assert {
-            name for name in request.__struct_fields__ if getattr(request, name) is not None
-        } <= {
-            "question",
-            "image",
-            "object",
-            "messages",
-        }
-
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
-            ("reasoning", False),
-            ("settings", Settings()),
-            ("model", "moondream3-preview"),
-            ("spatial_refs", ()),
-        ],
-    )
-    def test_to_the_one_field_that_matters(self, field: str, value: Any):
-        request = smallest(
-            strategies.requests("query"), lambda request: getattr(request, field) is not None
-        )
-        assert request == QueryRequest(question="0", **{field: value})
-
-
-@pytest.mark.slow
-class TestStreamsShrink:
-    def test_to_the_end_of_a_query_of_the_engine(self):
-        assert (
-            smallest(strategies.streams(), lambda response: True).data
-            == b'data: {"chunk": "", "completed": true, "answer": ""}\n\n'
-        )
-
-    def test_to_one_delta(self):
-        response = smallest(strategies.streams(), has(TextDelta))
-        assert response.request == QueryRequest(question="0")
-        assert (
-            response.data
-            == b'data: {"chunk": "0", "completed": false}\n\ndata: {"chunk": "", "completed": true, "answer": "0"}\n\n'
-        )
-
-    def test_to_deltas_that_are_damaged(self):
-        response = smallest(
-            strategies.streams("query"),
-            lambda found: completed(found).metadata.deltas_match is False,
-        )
-        deltas = "".join(event.text for event in response.events if isinstance(event, TextDelta))
-        assert {deltas, getattr(completed(response), "text", None)} == {"", "0"}
-
-    def test_to_one_chunk_of_an_outline(self):
-        response = smallest(strategies.streams(), has(PathChunk))
-        assert isinstance(response.request, SegmentRequest)
-        assert [type(event) for event in response.events] == [PathChunk, Completed]
-
-    @each_dialect
-    def test_to_two_deltas_of_a_dialect(self, dialect: Dialect):
-        skill = "chat" if dialect is Dialect.CHAT else "caption"
-        response = smallest(
-            strategies.streams(skill, dialect), lambda response: len(response.events) >= 3
-        )
-        assert [event.text for event in response.events[:2] if isinstance(event, TextDelta)] == [
-            "0",
-            "0",
-        ]
-        assert response.data == encode_events(response.events, dialect)
-
-    def test_to_the_spelling_that_matters(self):
-        assert smallest(strategies.streams(), lambda response: b"\r" in response.data).data == (
-            b'data: {"chunk": "", "completed": true, "answer": ""}\r\n\r\n'
-        )
-        assert smallest(strategies.streams(), lambda response: b"data:{" in response.data).data == (
-            b'data:{"chunk": "", "completed": true, "answer": ""}\n\n'
-        )
-
-    def test_to_text_in_the_last_message(self):
-        response = smallest(
-            strategies.streams("query", Dialect.ENGINE),
-            lambda response: has(TextDelta)(response) and response.data.count(b"\n\n") == 1,
-        )
-        assert response.data == b'data: {"chunk": "0", "completed": true, "answer": "0"}\n\n'
-
-
-@pytest.mark.slow
-class TestOtherResponsesShrink:
-    def test_whole_answers(self):
-        assert smallest(strategies.whole_answers(), lambda response: True).data == b'{"answer": ""}'
-        assert smallest(
-            strategies.whole_answers("detect"), lambda response: b"y_max" in response.data
-        ).data == (b'{"objects": [{"x_min": 0.0, "y_min": 0.0, "x_max": 0.0, "y_max": 0.0}]}')
-
-    def test_errors(self):
-        response = smallest(strategies.error_answers(), lambda response: True)
-        assert (response.status_code, response.data) == (200, b'{"error": "0"}')
-
-    def test_an_error_with_a_wait(self):
-        response = smallest(
-            strategies.error_answers(),
-            lambda response: response.error is not None and response.error.retry_after == 7,
-        )
-        assert (response.status_code, response.headers[1:]) == (400, (("Retry-After", "7"),))
-        assert response.data == b'{"error": "0"}'
-
-    def test_an_error_amid_a_stream(self):
-        response = smallest(strategies.error_answers(), has(TextDelta))
-        assert (
-            response.data == b'data: {"chunk": "0", "completed": false}\n\ndata: {"error": "0"}\n\n'
-        )
-
-
-class TestBreakingShrinks:
-    def test_a_cutting_that_splits_a_character(self):
-        """As in a client that decodes each chunk for itself: one cut, in the first character that
-        is longer than a byte.
-        """
-
-        def breaks(chunks: list[bytes]) -> bool:
-            return "\ufffd" in "".join(chunk.decode(errors="replace") for chunk in chunks)
-
-        assert smallest(strategies.fragmentations(MOON), breaks) == at_offsets(
-            MOON, [MOON.index("月".encode()) + 1]
-        )
-
-    def test_a_cutting_of_three_chunks(self):
-        assert smallest(
-            strategies.fragmentations(MOON), lambda chunks: len(chunks) >= 3
-        ) == at_offsets(MOON, [1, 2])
-
-    def test_no_cutting_at_all(self):
-        assert smallest(strategies.fragmentations(MOON), lambda chunks: True) == [MOON]
-
-    def test_a_fault_behind_an_event(self):
-        """It strikes as soon as it can: a message that is whole counts without its line end, but
-        only where it is the last.
-        """
-
-        def fault_behind_an_event(fault: BreakAt) -> bool:
-            body, ending = fault.apply(MOON)
-            return bool(run(REQUESTS["query"], [body], ending=ending).events)
-
-        found = smallest(strategies.breaks(MOON), fault_behind_an_event)
-        assert found == BreakAt(None, after_bytes=MOON.index(b"\n\n"))
-
-    def test_a_fault_of_a_kind(self):
-        fault = smallest(
-            strategies.breaks(MOON), lambda fault: isinstance(fault.error, ConnectionLost)
-        )
-        assert fault.after_bytes == 0
-
-    def test_limits(self):
-        assert smallest(strategies.limits(), lambda limits: True).max_record_bytes == 1
-
-
-def test_a_failing_property_shrinks_in_all_its_parts():
-    """A client that takes the lines of each chunk for itself: the smallest stream, and the one cut
-    on which it loses text.
-    """
-
-    def text_of(chunks: list[bytes]) -> str:
-        lines = [
-            line
-            for chunk in chunks
-            for line in chunk.split(b"\n")
-            if line.startswith(b'data: {"chunk"') and line.endswith(b"}")
-        ]
-        return "".join(json.loads(line[6:])["chunk"] for line in lines)
-
-    failed: list[list[bytes]] = []
-
-    @settings(max_examples=50, database=None)
-    @given(st.data(), strategies.events("caption", Dialect.STATION))
-    def the_cutting_does_not_matter(data: st.DataObject, events: list[Event]) -> None:
-        body = encode_events(events, Dialect.STATION)
-        chunks = data.draw(strategies.fragmentations(body))
-        if text_of(chunks) != text_of([body]):
-            failed.append(chunks)
-            raise AssertionError
-
-    with pytest.raises(AssertionError):
-        the_cutting_does_not_matter()
-    assert failed[-1] == [b"d", b'ata: {"chunk": "0"}\n\ndata: {"completed": true}\n\n']
-
-
-# --- What they draw
+from sansio_moondream import APIError, BBox, Dialect, RateLimitError, Settings, Unknown
+from sansio_moondream.testing import Response, strategies
+from tests.core.strategies import T, each_dialect, each_skill, has, smallest
 
 
 @pytest.mark.parametrize("media_type", ["image/gif", "image/jpeg", "image/png", "image/webp"])
@@ -273,9 +30,9 @@ def test_pictures_are_whole(media_type: str):
 
 @cache
 def assert_drawn(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -> None:
-    """It comes up. How soon is a matter of chance, and of what else is loaded:
+    """Assert that an example with this condition is drawn.
 
-    Hypothesis picks up the constants that it sees.
+    The number of tries depends on chance, and on the constants in loaded modules.
     """
     find(
         values,
@@ -286,7 +43,7 @@ def assert_drawn(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -
 
 @cache
 def drawn(made: Callable[[], st.SearchStrategy[Any]]) -> list[Any]:
-    """Some hundred examples."""
+    """Return a list of some hundred examples."""
     examples: list[Any] = []
 
     @settings(max_examples=300, database=None, phases=[Phase.generate])
@@ -384,9 +141,6 @@ def test_errors_have_everything(sight: str):
     assert_drawn(strategies.error_answers(), ERRORS[sight])
 
 
-# --- What they refuse
-
-
 @pytest.mark.parametrize(
     "made",
     [
@@ -411,7 +165,6 @@ def test_without_hypothesis(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ModuleNotFoundError) as caught:
         importlib.import_module(name)
-    assert (
-        str(caught.value)
-        == f"{name} needs hypothesis, which is not installed: pip install 'sansio-moondream[testing]'"
+    assert str(caught.value) == (
+        f"{name} needs hypothesis, which is not installed: pip install 'sansio-moondream[testing]'"
     )

@@ -40,11 +40,11 @@ def test_fragmentations():
 
 
 @given(st.binary(max_size=30))
-def test_every_cutting_has_all_the_bytes(data: bytes):
+def test_every_fragmentation_has_all_the_bytes(data: bytes):
     assert all(b"".join(chunks) == data for _, chunks in every_fragmentation(data))
 
 
-def test_some_of_the_cuttings_of_long_data():
+def test_some_of_the_fragmentations_of_long_data():
     data = (delta("x" * 100) + "月\r\n".encode()) * 9
     names = [name for name, _ in every_fragmentation(data, max_offsets=120)]
     assert [*names[:1], *names[-2:]] == [name for name, _ in every_fragmentation(b"")]

@@ -1,10 +1,8 @@
-"""Every captured response, in every fragmentation, comes to what the server meant."""
+"""Every captured response gives what its server sent."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -16,7 +14,6 @@ from sansio_moondream import (
     Completed,
     ConnectionLost,
     DetectResult,
-    IncompleteStream,
     Metrics,
     NotFoundError,
     PathChunk,
@@ -28,33 +25,15 @@ from sansio_moondream import (
     Stats,
     TextDelta,
 )
-from sansio_moondream.testing import BreakAt, at_offsets, each_byte, record_ends, run
-from tests.helpers import TRACES, Trace, check_fragmentations, run_socket
+from sansio_moondream.testing import run
+from tests.core.traces import BY_NAME
 
 TEXT = (
-    "The image shows a crescent moon against a black background. The moon is rendered in shades of gray, appearing as a smooth, "
+    "The image shows a crescent moon against a black background. The moon is rendered in "
+    "shades of gray, appearing as a smooth, "
     "curved shape. A sign reads “月の光” next to 🌙 and 👩\u200d🚀; café naïve, Ω≈1.5 "
     '"C:\\tmp"\u2028Line\u2029two\x85three\x0bfour\x0cfive\ndata: x\n\nEnd\t.\r\n\ufeff.'
 )
-BY_NAME = {trace.name: trace for trace in TRACES}
-STREAMS = [
-    trace.name
-    for trace in TRACES
-    if trace.status_code == 200 and trace.ending is None and b"data: " in trace.body[:6]
-]
-
-
-def short(body: bytes) -> bytes:
-    """A long stream without most of its records, for tests that take time with the square of the
-    length.
-    """
-    records = body.split(b"\n\n")
-    return body if len(records) < 20 else b"\n\n".join([*records[:8], *records[-4:]])
-
-
-def fine(data: bytes) -> list[bytes]:
-    """Byte by byte; long data in small fragments instead."""
-    return each_byte(data) if len(data) < 4000 else at_offsets(data, range(0, len(data), 61))
 
 
 def outcome(name: str):
@@ -66,88 +45,6 @@ def outcome(name: str):
         headers=trace.headers,
         ending=trace.ending,
     )
-
-
-@pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
-def test_every_fragmentation(trace: Trace):
-    about: dict[str, Any] = {
-        "status_code": trace.status_code,
-        "headers": trace.headers,
-        "ending": trace.ending,
-    }
-    check_fragmentations(trace.request, short(trace.body), **about)
-    whole = run(trace.request, [trace.body], **about)
-    borders = [end + shift for end in record_ends(trace.body) for shift in (-2, -1, 0, 1)]
-    for chunks in (trace.chunks, fine(trace.body), at_offsets(trace.body, borders)):
-        assert run(trace.request, chunks, **about).key == whole.key
-
-
-@pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
-def test_every_cutting_of_the_socket_bytes(trace: Trace):
-    raw = b"".join(trace.raw)
-    lost = (
-        ConnectionLost("the server closed the connection before the end of the body")
-        if trace.ending
-        else None
-    )
-    expected = run(
-        trace.request,
-        [trace.body],
-        status_code=trace.status_code,
-        headers=trace.headers,
-        ending=lost,
-    ).key
-    end_of_head = raw.index(b"\r\n\r\n") + 4
-    borders = [
-        border + shift for border in chunk_borders(raw, end_of_head) for shift in (-2, -1, 0, 1, 2)
-    ]
-    offsets = sorted(
-        {*range(1, end_of_head + 3, 1 if len(raw) < 4000 else 13), *borders[:30], *borders[-30:]}
-    )
-    for chunks in [
-        [raw],
-        trace.raw,
-        fine(raw),
-        at_offsets(raw, borders),
-        *(at_offsets(raw, [at]) for at in offsets),
-    ]:
-        assert run_socket(trace.request, chunks).key == expected
-    if trace.ending is None:  # then nobody has to wait for the connection to close
-        for chunks in ([raw], trace.raw, fine(raw)):
-            assert run_socket(trace.request, chunks, eof=False).key == expected
-
-
-def chunk_borders(raw: bytes, start: int) -> list[int]:
-    """Where lines of the chunked framing end, and some more line ends."""
-    return [start, *(found.end() for found in re.finditer(rb"\r\n", raw) if found.end() > start)]
-
-
-@pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
-def test_socket_bytes_that_end_anywhere_are_a_lost_connection_or_the_answer(trace: Trace):
-    raw = b"".join(trace.raw)
-    end_of_head = raw.index(b"\r\n\r\n") + 4
-    whole = run_socket(trace.request, [raw])
-    for offset in sorted(
-        {*range(0, end_of_head + 1, 7), *range(0, len(raw), max(len(raw) // 15, 1))}
-    ):
-        cut = run_socket(trace.request, [raw[:offset]])
-        assert (
-            cut.key
-            == run_socket(
-                trace.request, at_offsets(raw[:offset], range(0, offset, max(3, offset // 300)))
-            ).key
-        )
-        assert cut.events == whole.events[: len(cut.events)]
-        if offset < end_of_head:
-            assert type(cut.error) is ConnectionLost
-            assert cut.snapshot is None
-        elif (
-            trace.status_code == 200 and cut.error is not None and type(whole.error) is not APIError
-        ):
-            assert type(cut.error) is ConnectionLost
-            assert cut.error.partial == cut.snapshot
-        elif trace.status_code != 200:
-            assert type(cut.error) is type(whole.error)
 
 
 def test_engine_query():
@@ -305,50 +202,3 @@ def test_a_segmentation_that_dies_leaves_box_and_coarse_path():
     assert error.partial.path == "".join(
         event.data for event in events if isinstance(event, PathChunk)
     )
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_cut_anywhere_it_is_incomplete_until_the_last_byte_of_its_last_payload(name: str):
-    trace = BY_NAME[name]
-    body = short(trace.body)
-    whole = run(trace.request, [body], headers=trace.headers)
-    assert whole.error is None
-    needed = len(body.rstrip(b"\n"))
-    stats = name.startswith(
-        "station"
-    )  # its next to last record, the only one that ends in two braces, makes no event
-    ends = {end + shift for end in record_ends(body) for shift in (-3, -2, -1, 0)}
-    for offset in sorted({*ends, *range(0, len(body), 5)} - {len(body)}):
-        data, ending = BreakAt(None, after_bytes=offset).apply(body)
-        events, error, partial = run(trace.request, [data], headers=trace.headers, ending=ending)
-        if offset >= needed:
-            assert (events, error) == (whole.events, None)
-            continue
-        assert type(error) is IncompleteStream
-        assert events == whole.events[: len(events)]
-        assert error.partial == partial
-        chunks = [
-            event.text if isinstance(event, TextDelta) else event.data
-            for event in events
-            if isinstance(event, TextDelta | PathChunk)
-        ]
-        assert (partial.path if isinstance(partial, SegmentResult) else partial.text) == "".join(
-            chunks
-        )
-        # Nothing that arrived is missing: a record counts as soon as the last byte of its payload
-        # is there.
-        assert (
-            len(events)
-            == sum(end - 2 <= offset for end in record_ends(body))
-            - body[: offset + 2].count(b"}}\n\n") * stats
-        )
-
-
-def test_a_cut_stream_is_the_same_in_every_cutting_too():
-    trace = BY_NAME["station-caption"]
-    for offset in range(0, len(trace.body), 31):
-        whole = run(trace.request, [trace.body[:offset]], headers=trace.headers)
-        assert (
-            run(trace.request, each_byte(trace.body[:offset]), headers=trace.headers).key
-            == whole.key
-        )

@@ -32,6 +32,7 @@ from hypothesis import HealthCheck, Phase, settings
 MEMORY = 4 << 30
 START_SECONDS = 60.0  # to import and collect one test file
 EXAMPLES = 25
+PASSED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 Batches = list[tuple[str, dict[str, float]]]  # a test file, and seconds by test
 OUTSIDE = ""  # the context of lines that run while no test does: at import, in test parameters
 
@@ -79,19 +80,26 @@ def _kill(pid: int) -> None:
 
 
 def record(file: str, sources: list[str], target: Path) -> int:
-    """Run one test file. If it passes, write what each test executes and its time."""
+    """Run one test file. If it passes, write what each test executes and its time.
+
+    What pytest prints goes to a log beside the target.
+    """
+    with target.with_suffix(".log").open("w", encoding="utf-8") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     tracer = coverage.Coverage(data_file=None, config_file=False, include=sources)
     recorder = _Recorder(tracer)
     tracer.start()
     code = _pytest(file, recorder)
     tracer.stop()
+    sys.stdout.flush()
     data = tracer.get_data()
     lines = {path: data.contexts_by_lineno(os.path.abspath(path)) for path in sources}
-    if code == pytest.ExitCode.OK:
+    if code in PASSED:
         written = target.with_suffix(".part")
         written.write_text(json.dumps({"seconds": recorder.seconds, "lines": lines}), "utf-8")
         written.replace(target)
-    return code
+    return 0 if code in PASSED else 1
 
 
 def judge(path: str, code: CodeType | None, batches: Batches, slack: float) -> int:
@@ -107,7 +115,7 @@ def judge(path: str, code: CodeType | None, batches: Batches, slack: float) -> i
         sys.meta_path.insert(0, _Planter(os.path.abspath(path), code))
     for file, seconds in batches:
         ended = _pytest(file, _Chooser(seconds, slack))
-        if ended not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if ended not in PASSED:
             return 1
     return 0
 
@@ -124,7 +132,7 @@ def _pytest(file: str, plugin: object) -> int:
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    options = ["-x", "-q", "--tb=no", "--assert=plain", "--hypothesis-profile=mutants"]
+    options = ["-x", "-q", "--tb=short", "--assert=plain", "--hypothesis-profile=mutants"]
     unloaded = [f"-pno:{name}" for name in ("cacheprovider", "faulthandler", "xdist", "pytest_cov")]
     _watch(START_SECONDS)
     return pytest.main([*options, *unloaded, file], plugins=[plugin])

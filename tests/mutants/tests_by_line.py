@@ -86,5 +86,6 @@ def map_tests(sources: list[str], files: list[str], jobs: int) -> TestsByLine:
     tasks = [partial(record, file, sources, cached[file]) for file in missing]
     failed = [missing[index] for index, code in forked(tasks, jobs) if code]
     if failed:
-        raise SystemExit(f"these fail without a mutant: {', '.join(failed)}")
+        logs = [f"{file} ({cached[file].with_suffix('.log')})" for file in failed]
+        raise SystemExit(f"these fail without a mutant: {', '.join(logs)}")
     return TestsByLine({file: json.loads(path.read_text("utf-8")) for file, path in cached.items()})

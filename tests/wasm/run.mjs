@@ -12,16 +12,17 @@ import { fileURLToPath } from "node:url";
 
 // The decode tests: they import only sansio_moondream and what wheels/ holds. Tests that need a process, a socket, a thread or
 // Pillow have no place here: there is none of these under WebAssembly.
-const DECODE_TESTS = [
-  "tests/wasm/probe.py",
-  ...["records", "stream", "traces", "properties", "machine", "inflate", "limits", "api_errors", "encode", "events", "chat", "chat_request"].map(
-    (name) => `tests/core/test_${name}.py`,
-  ),
-];
+const DECODE_TESTS =
+  /^test_(records|stream|traces|properties|machine|inflate|limits|api_errors|encode|events|chat)(_\w+)?\.py$/;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
 const wheelsDir = join(here, "wheels");
+
+function decodeTests() {
+  const names = readdirSync(join(root, "tests", "core")).filter((name) => DECODE_TESTS.test(name));
+  return ["tests/wasm/probe.py", ...names.sort().map((name) => `tests/core/${name}`)];
+}
 
 async function main(given) {
   if (!existsSync(join(here, "node_modules", "pyodide")) || !existsSync(wheelsDir)) {
@@ -39,7 +40,7 @@ async function main(given) {
   }
   pyodide.mountNodeFS("/repo", root);
 
-  const args = given.length > 0 ? given : DECODE_TESTS.filter((path) => existsSync(join(root, path)));
+  const args = given.length > 0 ? given : decodeTests();
   pyodide.globals.set("args", pyodide.toPy(args));
   return await pyodide.runPythonAsync(`
 import os, sys

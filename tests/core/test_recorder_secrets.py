@@ -1,0 +1,264 @@
+"""`Recorder`: no secret reaches a recording, compressed or not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from base64 import b64encode, encodebytes
+from typing import Any
+
+import pytest
+
+from sansio_moondream import ConnectError, ConnectionLost, HTTPRequest
+from sansio_moondream.recording import EOF, Chunk, Ending, Recording
+from sansio_moondream.testing import EVENT_STREAM, run
+from tests.core.recorders import KEY, recorded, recorder, replayed
+from tests.helpers import END, PIXEL, QUERY, delta
+
+BODY = delta("A") + delta(" moon") + END
+
+
+class TestSecrets:
+    def test_the_key_of_the_request_needs_no_saying(self) -> None:
+        body = f'data: {{"error": "no such key: {KEY}", "why": "{KEY}"}}\n\n'.replace(
+            "/", "\\/", 1
+        ).encode()
+        for size in (1, 5, len(body)):
+            recording = recorded(
+                [body[at : at + size] for at in range(0, len(body), size)],
+                {"X-Request-Id": f"for {KEY}"},
+            )
+            seen = recording.encode() + b"".join(chunk.data for chunk in recording.chunks)
+            assert b"0123456789" not in seen
+            assert recording.header.response_headers == (("x-request-id", "for " + "*" * len(KEY)),)
+            assert sum(len(chunk.data) for chunk in recording.chunks) == len(body)
+
+    @pytest.mark.parametrize("split", range(4, len(KEY)))
+    def test_a_secret_that_the_end_truncates(self, split: int) -> None:
+        assert recorded([b"no such key: ", KEY[:split].encode()]).chunks[1].data == b"*" * split
+        error = ConnectionLost(f"it began with '{KEY[:split]}…', and then {KEY[:split]}")
+        assert (
+            recorded([], error=error).ending.message
+            == f"it began with '{'*' * split}…', and then {'*' * split}"
+        )
+
+    def test_error_texts(self) -> None:
+        assert (
+            recorded([], error=OSError(f"key {KEY}")).ending.message
+            == f"OSError: key {'*' * len(KEY)}"
+        )
+        secret = recorder(["word"]).receive_error(ConnectError(f"word {KEY}"), 101)
+        assert secret.ending.message == f"**** {'*' * len(KEY)}"
+
+    @pytest.mark.parametrize(
+        ("header", "secrets"),
+        [
+            (("Authorization", "Bearer b-e-a-r-e-r"), ["Bearer b-e-a-r-e-r", "b-e-a-r-e-r"]),
+            (("authorization", "b-e-a-r-e-r "), ["b-e-a-r-e-r"]),
+            (("Proxy-Authorization", "Basic dTpw"), ["dTpw"]),
+            (
+                ("Cookie", "theme=dark; session=c00kie-c00kie"),
+                ["session=c00kie-c00kie", "c00kie-c00kie"],
+            ),
+            (("Cookie", " "), []),
+            (("X-API-Key", "planted"), ["planted"]),
+            (("apikey", "planted"), ["planted"]),
+            (("Ocp-Apim-Subscription-Key", "planted"), ["planted"]),
+            (("X-Access-Token", "Token planted"), ["Token planted", "planted"]),
+            (("X-Client-Secret", "planted"), ["planted"]),
+            (("X-Auth", "planted"), ["planted"]),
+        ],
+    )
+    def test_headers_that_are_secret(self, header: tuple[str, str], secrets: list[str]) -> None:
+        made = recorder(request=HTTPRequest("POST", "http://h/v1/query", (header,), b"{}"))
+        made.receive_response(200, (), 101)
+        for secret in secrets:
+            made.receive_data(secret.encode(), 102)
+        made.receive_data(b"dark", 102)
+        *chunks, dark = made.receive_eof(103).chunks
+        assert [set(chunk.data) for chunk in chunks] == [{ord("*")}] * len(secrets)
+        assert dark.data == b"dark"
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "api_key=pl%2Fnt+d",
+            "a=1&apikey=pl/nt%20d#f",
+            "access_token=pl/nt+d",
+            "?key=pl%2Fnt%20d",
+            "api%5Fkey=pl/nt+d",
+            "auth=pl/nt%20d",
+        ],
+    )
+    def test_secrets_in_the_query(self, query: str) -> None:
+        url = f"http://h/v1/query?{query}".replace("??", "?")
+        made = recorder(request=HTTPRequest("POST", url, (), b'{"question": "pl/nt d"}'))
+        made.receive_response(401, (), 101)
+        made.receive_data(f'{{"detail": "no pl/nt d", "url": "{url}"}}'.encode(), 102)
+        recording = made.receive_eof(103)
+        assert b"pl/nt" not in recording.encode()
+        assert b"nt+d" not in recording.encode()
+        assert b"pl%2F" not in recording.encode()
+        assert recording.header.request_body == {"question": "*******"}
+
+    @pytest.mark.parametrize(
+        ("url", "header"),
+        [
+            ("http://h/v1/query?max_tokens=planted&token=&b", ("X-Author", "planted")),
+            ("http://h/planted", (":authority", "planted")),
+            ("http://h/v1/query#api_key=planted", ("X-Monkey", "planted")),
+            ("http://h/v1/query?token=null", ("X-Auth-Needed", "true")),
+            ("http://h/v1/query?token=k", ("X-Api-Key", "key")),
+        ],
+    )
+    def test_what_is_no_secret(self, url: str, header: tuple[str, str]) -> None:
+        made = recorder(request=HTTPRequest("POST", url, (header,), b"{}"))
+        made.receive_response(200, (), 101)
+        body = b'{"author": "planted", "key": [true, null]}'
+        made.receive_data(body, 102)
+        assert made.receive_eof(103).chunks == (Chunk(1, body),)
+
+
+class TestEchoes:
+    """Some servers send back the refused values. The 422 of FastAPI has the whole `input`."""
+
+    HEIC = b64encode(
+        b"\x00\x00\x00\x18ftypheic" + bytes(range(255, 0, -1))
+    ).decode()  # of no known format
+
+    def echoed(self, image_url: Any, echo: str) -> list[bytes]:
+        """Return the recorded body of the answer, split in two chunks at each possible offset."""
+        http = HTTPRequest(
+            "POST", "http://h/v1/query", (), json.dumps({"image_url": image_url}).encode()
+        )
+        seen: list[bytes] = []
+        for split in range(1, len(echo), 7):
+            made = recorder(request=http)
+            made.receive_response(422, (), 101)
+            made.receive_data(echo[:split].encode(), 101)
+            made.receive_data(echo[split:].encode(), 101)
+            chunks = made.receive_eof(102).chunks
+            assert [len(chunk.data) for chunk in chunks] == [split, len(echo) - split]
+            seen.append(b"".join(chunk.data for chunk in chunks))
+        return seen
+
+    @pytest.mark.parametrize(
+        "spelt", [{}, {"/": "\\/"}, {"+": "\\u002B"}, {"/": "\\\\\\/", "=": "\\u003d"}], ids=str
+    )
+    @pytest.mark.parametrize(
+        "payload",
+        [b64encode(b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1))).decode(), HEIC],
+        ids=["JPEG", "HEIC"],
+    )
+    def test_a_picture_that_is_sent_back(self, payload: str, spelt: dict[str, str]) -> None:
+        def spelled(text: str) -> str:
+            return "".join(spelt.get(character, character) for character in text)
+
+        url = f"data:image/jpeg;base64,{payload}"
+        for image_url in (url, [None, 1, {"url": url}]):
+            for sent in (spelled(payload), spelled(payload)[:100]):
+                for before in (spelled("data:image/jpeg;base64,"), ""):
+                    for seen in self.echoed(
+                        image_url, f'{{"input": "{before}{sent}", "loc": ["body"]}}'
+                    ):
+                        start = 11 + len(before)
+                        assert seen[11:start].decode() == before
+                        assert set(seen[start : start + len(sent) - 6]) == {
+                            ord("*")
+                        }  # "\\u00" of a split escape may be left
+                        assert seen.endswith(b'", "loc": ["body"]}')
+
+    def test_a_picture_in_lines(self) -> None:
+        lines = encodebytes(b"\x89PNG\r\n\x1a\n" + bytes(range(180))).decode()
+        body = json.dumps({"input": lines, "why": "no"})
+        for seen in self.echoed(lines, body):
+            assert seen.decode() == json.dumps(
+                {"input": "*" * (len(json.dumps(lines)) - 4), "why": "no"}
+            ).replace('**",', '**\\n",')
+
+    def test_events_behind_a_picture_stay(self) -> None:
+        body = f"data: {PIXEL.data_url}\n\n{delta('A').decode()}"
+        for seen in self.echoed(None, body):
+            assert seen.endswith(b"**\n\n" + delta("A"))
+
+
+class TestCompressed:
+    @pytest.mark.parametrize("size", [1, 7, 1000])
+    @pytest.mark.parametrize(
+        ("coding", "packed"),
+        [
+            ("gzip", gzip.compress(BODY)),
+            ("x-gzip", gzip.compress(BODY)),
+            ("Deflate", zlib.compress(BODY)),
+        ],
+        ids=["gzip", "x-gzip", "Deflate"],
+    )
+    def test_it_is_recorded_inflated(self, coding: str, packed: bytes, size: int) -> None:
+        headers = [
+            *EVENT_STREAM,
+            ("Content-Encoding", coding),
+            ("Content-Length", str(len(packed))),
+        ]
+        recording = recorded(
+            [packed[at : at + size] for at in range(0, len(packed), size)], headers
+        )
+        assert recording.header.response_headers == EVENT_STREAM
+        assert b"".join(chunk.data for chunk in recording.chunks) == BODY
+        assert replayed(recording).key == run(QUERY, [BODY]).key
+
+    def test_secrets_in_it_are_found(self) -> None:
+        body = f'{{"error": "no such key: {KEY}"}}'.encode()
+        packed = gzip.compress(body)
+        for split in range(1, len(packed)):
+            recording = recorded([packed[:split], packed[split:]], {"content-encoding": "gzip"})
+            assert b"".join(chunk.data for chunk in recording.chunks) == body.replace(
+                KEY.encode(), b"*" * len(KEY)
+            )
+
+    @pytest.mark.parametrize("body", [BODY, b"d"])
+    def test_a_body_that_was_inflated_before(self, body: bytes) -> None:
+        recording = recorded(
+            [body], [*EVENT_STREAM, ("content-encoding", "gzip"), ("content-length", "3")]
+        )
+        assert b"".join(chunk.data for chunk in recording.chunks) == body
+        assert recording.header.response_headers == EVENT_STREAM
+
+    @pytest.mark.parametrize(
+        "packed",
+        [
+            gzip.compress(delta("A"))[:-8] + bytes(8),
+            gzip.compress(delta("one") + b": " + b"x" * 3_000_000),
+            zlib.compress(BODY),
+        ],
+        ids=["broken", "bomb", "other"],
+    )
+    def test_what_cannot_be_inflated_ends_as_it_does_in_the_decoder(self, packed: bytes) -> None:
+        headers = [*EVENT_STREAM, ("content-encoding", "gzip")]
+        live = run(QUERY, [packed, b"more"], headers=headers)
+        recording = recorded([packed, b"more"], headers)
+        assert live.error is not None
+        assert (recording.ending.fault, recording.ending.message) == (
+            type(live.error).__name__,
+            str(live.error),
+        )
+        assert Recording.decode(recording.encode()) == recording
+        again = replayed(recording)
+        assert (again.events, str(again.error)) == (live.events, str(live.error))
+
+    def test_other_codings(self) -> None:
+        headers = (*EVENT_STREAM, ("content-encoding", "br"))
+        recording = recorded([b"\x00", b"\x01"], headers)
+        assert (recording.header.response_headers, recording.chunks) == (headers, ())
+        assert recording.ending == Ending(
+            1,
+            "RemoteProtocolError",
+            "the body is not recorded: secrets cannot be found in the coding 'br'",
+        )
+        assert recorded([], headers).ending == Ending(1, EOF)
+        assert str(replayed(recording).error) == str(run(QUERY, [], headers=headers).error)
+
+    def test_no_coding(self) -> None:
+        headers = (*EVENT_STREAM, ("content-encoding", "identity"))
+        recording = recorded([BODY], headers)
+        assert (recording.header.response_headers, recording.chunks) == (headers, (Chunk(1, BODY),))
