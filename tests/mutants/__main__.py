@@ -54,12 +54,8 @@ SUITES = (
     ),
     Suite(
         sources=(f"{TRANSPORTS}/_exchange.py", f"{TRANSPORTS}/_retries.py"),
-<<<<<<< ours
         tests=("tests/transports/**/test_*.py",),
-=======
-        tests=("tests/transports/test_*.py",),
-        but=("tests/transports/test_pytest_*.py",),  # they run another pytest in the process
->>>>>>> theirs
+        but=("tests/transports/pytest_plugin/test_*.py",),  # they run another pytest in the process
     ),
 )
 # Libraries that are imported once for all runs. None of them may start a thread.
