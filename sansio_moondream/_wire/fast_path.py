@@ -14,9 +14,9 @@ Both paths must give the same events and the same result for every message that 
 While the slow path holds a surrogate, the fast path takes nothing, since the next text may complete
 a character. Text must fit into `Deltas.budget`; then it needs no exact count.
 
-Tests are in the order of their cost. `10 in data` (is there an LF?) and `13 in data` (a CR?) are one
-call of memchr each, and methods with one argument are faster than slices. The events' hidden fields
-`_completed` and `_text` are explained in `_events.py`.
+Tests are in the order of their cost. `10 in data` (is there an LF?) and `13 in data` (a CR?) are
+one call of memchr each, and methods with one argument are faster than slices. The events' hidden
+fields `_completed` and `_text` are explained in `_events.py`.
 """
 
 from __future__ import annotations
