@@ -54,6 +54,7 @@ def sansio_moondream() -> Run:
     requests = {
         "query": package.QueryRequest(question="?"),
         "segment": package.SegmentRequest(image=package.encode_image(png), object="moon"),
+        "chat": package.ChatRequest(messages=[package.ChatMessage("user", "?")]),
     }
 
     def run(work: Work, chunks: list[bytes]) -> None:

@@ -27,17 +27,18 @@ _PHRASES = (
 class Work:
     """One event stream, and what must come out of it."""
 
-    skill: str  # "query" or "segment"
+    skill: str  # "query", "segment" or "chat"
     payloads: list[bytes] = field(repr=False)
     text: str = field(repr=False)  # all chunks joined
     whole_field: str  # the field of the last message that carries the whole result
     whole: str | None = field(repr=False)  # None: it carries none
     # that this library makes of it: a last message with text gives two, its text and Completed
     events: int
+    line_end: bytes = b"\n"
 
     @property
     def records(self) -> list[bytes]:
-        return [b"data: " + payload + b"\n\n" for payload in self.payloads]
+        return [b"data: " + payload + 2 * self.line_end for payload in self.payloads]
 
 
 def query(events: int) -> Work:
@@ -64,6 +65,33 @@ def documented(events: int) -> Work:
     for message in messages:
         message.pop("token_index", None)
     return replace(work, payloads=_encoded(messages))
+
+
+def with_unknown_field(events: int) -> Work:
+    """The same text in messages that all have one field that this library does not know."""
+    work = query(events)
+    payloads = [payload[:-1] + b', "mood": "calm"}' for payload in work.payloads]
+    return replace(work, payloads=payloads)
+
+
+def with_crlf(events: int) -> Work:
+    """The same text in lines that end in CR LF."""
+    return replace(query(events), line_end=b"\r\n")
+
+
+def chat(events: int) -> Work:
+    """The same text as a chat: OpenAI's chunks."""
+    chunks = [_PHRASES[i % len(_PHRASES)] for i in range(events)]
+    about = {"id": "c1", "object": "chat.completion.chunk", "created": 1_790_000_000, "model": "m"}
+
+    def message(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+        return about | {
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+        }
+
+    messages = [message({"content": chunk}) for chunk in chunks]
+    payloads = [*_encoded([*messages, message({}, "stop")]), b"[DONE]"]
+    return Work("chat", payloads, "".join(chunks), "", None, events + 1)
 
 
 def segment(events: int, path_bytes: int) -> Work:

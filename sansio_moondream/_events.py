@@ -1,4 +1,4 @@
-"""What a stream gives while it runs: a closed union of events, and two signals of `next_event()`."""
+"""What a stream gives: a closed union of events, and two signals of `next_event()`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from msgspec import Meta, Struct, field
 from ._geometry import BBox
 from ._results import Result
 
-# An event is itself the struct that msgspec decodes: nothing is copied on the way (a second object
-# for each event costs more than decoding it). So the structs are strict where the fast lane needs
-# it: a message that is not the most ordinary kind (an unknown field, an empty text, any `error`) is
-# refused by msgspec, and the general way reads it. One thing msgspec cannot refuse is `"completed":
-# true`; it is decoded into a guard field that an event handed out always has at its default.
+# The fast path decodes JSON straight into `TextDelta` and `PathChunk`: a second object for each
+# event would cost more than the decoding. So these structs are as strict as the fast path needs
+# them. msgspec refuses a message with an unknown field, an empty text or a wrong type. It cannot
+# refuse `"completed": true`; the fast path looks at `_completed`, which has its default in every
+# event that is given out. `_text` is the text under one name for both: a tenth of the time saved.
 _NonEmpty = Annotated[str, Meta(min_length=1)]
 
 
-class _Guard(Struct, frozen=True, kw_only=True, gc=False):
+class _Delta(Struct, frozen=True, kw_only=True, gc=False):
     _completed: bool = field(default=False, name="completed")
-    _text: ClassVar[str]  # what the event is about, under one name for both kinds: see below
+    _text: ClassVar[str]
 
 
-class TextDelta(_Guard, frozen=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
-    """The next chunk of the text of a query, a caption or a chat; never empty. Print it as it is:
-    spaces are part of it.
+class TextDelta(_Delta, frozen=True, gc=False, forbid_unknown_fields=True, repr_omit_defaults=True):
+    """The next part of the text of a query, a caption or a chat; never empty.
+
+    Print it as it is: spaces are part of it.
+
+    Attributes:
+        text: the text.
+        token_index: index of its first token in the answer, if the server sent it.
     """
 
     text: _NonEmpty = field(name="chunk")
@@ -33,7 +38,7 @@ class TextDelta(_Guard, frozen=True, gc=False, forbid_unknown_fields=True, repr_
 
 
 class PathChunk(
-    _Guard,
+    _Delta,
     frozen=True,
     gc=False,
     forbid_unknown_fields=True,
@@ -41,38 +46,39 @@ class PathChunk(
     tag_field="type",
     tag="path_delta",
 ):
-    """The next chunk of the coarse SVG path of a segmentation, in fractions of the box; never
-    empty.
+    """The next part of the coarse SVG path of a segmentation; never empty.
 
-    Servers send one whole path command a chunk, but do not rely on it: only the chunks joined are a
-    path."""
+    Servers send one whole path command in each, but only the chunks joined are sure to be a path.
+
+    Attributes:
+        data: SVG path text, in fractions of the box.
+        token_index: index of its first token in the answer, if the server sent it.
+    """
 
     data: _NonEmpty = field(name="chunk")
     token_index: int | None = None
 
 
-# The fields' own descriptors once more: the fast lane reads `_text` as fast as a field, whichever
-# kind it has.
 TextDelta._text = TextDelta.text  # pyright: ignore[reportPrivateUsage]
 PathChunk._text = PathChunk.data  # pyright: ignore[reportPrivateUsage]
 
 
 class ReasoningDelta(Struct, frozen=True, gc=False):
-    """The next chunk of a chat's reasoning, which mostly comes before its text; never empty."""
+    """The next part of a chat's reasoning, which usually comes before its text; never empty."""
 
     text: str
 
 
 class Completed(Struct, frozen=True):
-    """The last event of a whole answer. `result` is of the request's result type."""
+    """The last event of a complete answer. `result` has the request's result type."""
 
     result: Result
 
 
 class Unknown(Struct, frozen=True):
-    """A message that this version does not know, as it came.
+    """A message that this version does not know. It is safe to ignore.
 
-    Ignoring it is right unless you know better.
+    `data` is the JSON object, unchanged.
     """
 
     data: dict[str, Any]
@@ -82,7 +88,7 @@ Event: TypeAlias = TextDelta | ReasoningDelta | BBox | PathChunk | Completed | U
 
 
 class Signal(Enum):
-    """What `next_event()` gives where there is no event."""
+    """What `next_event()` returns if there is no event."""
 
     NEED_DATA = "NEED_DATA"
     FINISHED = "FINISHED"

@@ -4,20 +4,20 @@ from msgspec import Struct
 
 
 class Limits(Struct, frozen=True):
-    """Upper bounds of one `ResponseStream`; passing one raises `LimitExceeded`.
+    """Upper bounds of one `ResponseStream`. A server that exceeds one causes `LimitExceeded`.
 
     The defaults are far above any real answer: they stop a broken or hostile server, not a long
     answer.
 
     Attributes:
-        max_record_bytes: one line of the event stream, the joined data of one record, or a whole
-            JSON body, in bytes.
-        max_error_body_bytes: how much of an error answer's body is read, in bytes. A longer one is
-            cut short, not refused.
-        max_text_bytes: all text or path chunks of one answer together, in bytes of UTF-8; and as
-            much of a chat's reasoning.
-        max_json_depth: how deep arrays and objects of one message may nest.
-        max_inflate_ratio: inflated bytes for each compressed one, after the first MiB.
+        max_record_bytes: bytes of one line of the event stream, of the joined data of one record,
+            and of a whole JSON body.
+        max_error_body_bytes: bytes of an error answer's body that are read. A longer body is cut
+            short and raises no `LimitExceeded`.
+        max_text_bytes: bytes of UTF-8 of all text or path chunks of one answer. The reasoning of a
+            chat has the same limit of its own.
+        max_json_depth: how deep the arrays and objects of one message may nest.
+        max_inflate_ratio: inflated bytes for each compressed byte, after the first MiB.
     """
 
     max_record_bytes: int = 16 * 1024 * 1024

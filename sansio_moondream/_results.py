@@ -99,7 +99,7 @@ class Reasoning(Struct, frozen=True):
     grounding: tuple[Grounding, ...] = ()
 
 
-class QueryResult(Struct, frozen=True):
+class QueryResult(Struct, frozen=True, repr_omit_defaults=True):
     """The answer to a question.
 
     `text` is the server's whole text if it sent one, else the deltas joined.
@@ -108,9 +108,10 @@ class QueryResult(Struct, frozen=True):
     text: str = ""
     reasoning: Reasoning | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
 
-class CaptionResult(Struct, frozen=True):
+class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
     """The description of an image.
 
     `text` is the server's whole text if it sent one, else the deltas joined.
@@ -118,6 +119,7 @@ class CaptionResult(Struct, frozen=True):
 
     text: str = ""
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
 
 class SegmentResult(Struct, frozen=True):
@@ -209,11 +211,12 @@ class SegmentResult(Struct, frozen=True):
         return cut_out(picture, self.mask(picture.size))
 
 
-class DetectResult(Struct, frozen=True):
+class DetectResult(Struct, frozen=True, repr_omit_defaults=True):
     """The boxes of all found objects, in fractions of the image."""
 
     objects: tuple[BBox, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
     def overlay(
         self, image: Image.Image, *, color: Color = "red", width: int | None = None
@@ -225,11 +228,12 @@ class DetectResult(Struct, frozen=True):
         return draw_boxes(image, self.objects, color=color, width=width)
 
 
-class PointResult(Struct, frozen=True):
+class PointResult(Struct, frozen=True, repr_omit_defaults=True):
     """The centres of all found objects, in fractions of the image."""
 
     points: tuple[Point, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
     def overlay(
         self, image: Image.Image, *, color: Color = "red", radius: int | None = None
@@ -241,12 +245,13 @@ class PointResult(Struct, frozen=True):
         return draw_points(image, self.points, color=color, radius=radius)
 
 
-class ChatResult(Struct, frozen=True):
+class ChatResult(Struct, frozen=True, repr_omit_defaults=True):
     """The assistant's next message. `reasoning` is None if the server sent none."""
 
     text: str = ""
     reasoning: Reasoning | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    partial: bool = False
 
 
 Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult | ChatResult

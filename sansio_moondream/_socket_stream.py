@@ -1,4 +1,4 @@
-"""A request and its answer on a socket of one's own: `HTTP11Exchange` and `ResponseStream` in one."""
+"""`HTTP11Exchange` and `ResponseStream` in one: events from the bytes of a socket."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from ._wire.http11 import HTTP11Exchange, ResponseHead
 
 
 class SocketStream(Generic[R]):
-    """The answer to one request, from the bytes of a socket to events.
+    """Send one request and decode its answer, on a socket that the caller owns.
 
-    Connect (with TLS for https), send `data_to_send()`, then for each chunk that comes:
-    `receive_data(chunk)`, and take what is ready from `events()`. `receive_eof` where the socket's
-    other side closed, `receive_error` where it broke. When `reusable` is true, the connection may
-    carry the next request; else close it. Parameters as in `Request.to_http` and `ResponseStream`.
+    Connect (with TLS for https) and send `data_to_send()`. Pass each chunk of bytes to
+    `receive_data`, and take the events that are ready from `events()`. Call `receive_eof` when the
+    server closes the connection, and `receive_error` when the connection breaks. If `reusable` is
+    true at the end, the connection can carry another request; else close it.
+
+    Args:
+        request: the request to send.
+        endpoint: the server that it is for.
+        stream, extra_body: as in `Request.to_http`.
+        limits: as in `ResponseStream`.
     """
 
     def __init__(
@@ -34,28 +40,28 @@ class SocketStream(Generic[R]):
         limits: Limits | None = None,
     ) -> None:
         self._exchange = HTTP11Exchange(request.to_http(endpoint, stream, extra_body))
-        self._decoder = ResponseStream(request, limits)
+        self._stream = ResponseStream(request, limits)
 
     @property
     def state(self) -> State:
         """As `ResponseStream.state`."""
-        return self._decoder.state
+        return self._stream.state
 
     @property
     def snapshot(self) -> R | None:
         """As `ResponseStream.snapshot`."""
-        return self._decoder.snapshot
+        return self._stream.snapshot
 
     @property
     def request_id(self) -> str | None:
         """As `ResponseStream.request_id`."""
-        return self._decoder.request_id
+        return self._stream.request_id
 
     @property
     def reusable(self) -> bool:
         """As `HTTP11Exchange.reusable`.
 
-        The end of the body may come a little after the end of the answer.
+        The end of the body may arrive a little after the end of the answer.
         """
         return self._exchange.reusable
 
@@ -64,44 +70,48 @@ class SocketStream(Generic[R]):
         return self._exchange.data_to_send()
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Bytes came from the socket. Raises LocalProtocolError after the end of input."""
+        """Receive bytes from the socket.
+
+        Raises:
+            LocalProtocolError: The input has ended.
+        """
         self._exchange.receive_data(data)
-        self._pass_on()
+        self._decode()
 
     def receive_eof(self) -> None:
-        """The server closed its side of the connection. May repeat."""
+        """Receive the end of input: the server closed its side of the connection. May repeat."""
         self._exchange.receive_eof()
-        self._pass_on()
+        self._decode()
 
     def receive_error(self, error: Exception) -> None:
-        """As `ResponseStream.receive_error`. The connection is of no use after it."""
+        """As `ResponseStream.receive_error`. The connection cannot be used after it."""
         self._exchange.receive_eof()
-        self._decoder.receive_error(error)
+        self._stream.receive_error(error)
 
     def events(self) -> Iterator[Event]:
         """As `ResponseStream.events`."""
-        return self._decoder.events()
+        return self._stream.events()
 
     def next_event(self) -> Event | Signal:
         """As `ResponseStream.next_event`."""
-        return self._decoder.next_event()
+        return self._stream.next_event()
 
     def result(self) -> R:
         """As `ResponseStream.result`."""
-        return self._decoder.result()
+        return self._stream.result()
 
-    def _pass_on(self) -> None:
+    def _decode(self) -> None:
         while True:
             try:
                 event = self._exchange.next_event()
             except MoondreamError as error:
-                self._decoder.receive_error(error)
+                self._stream.receive_error(error)
                 return
             if isinstance(event, bytes):
-                self._decoder.receive_data(event)
+                self._stream.receive_data(event)
             elif isinstance(event, ResponseHead):
-                self._decoder.receive_response(event.status_code, event.headers)
+                self._stream.receive_response(event.status_code, event.headers)
             else:
                 if event is FINISHED:
-                    self._decoder.receive_eof()
+                    self._stream.receive_eof()
                 return

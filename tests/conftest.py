@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from sansio_moondream._wire.fast_path import slow_path_only
+
 for name, count in (("suite", 50), ("long", 1000)):  # the long one is for `make test-slow`
     settings.register_profile(
         name,
@@ -30,3 +32,18 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow-path", action="store_true", help="decode event streams without the fast path"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _path(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.config.getoption("--slow-path"):
+        with slow_path_only():
+            yield
+    else:
+        yield

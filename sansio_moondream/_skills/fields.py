@@ -1,13 +1,12 @@
-"""Fields of a message to values: those that carry the answer, or contradict the protocol, and those
-that are only about it.
+"""Fields of a message to values.
 
-What carries the answer must have the right type (`Contradiction` otherwise); what is only about it
-is let go when it has not (None). `null` is absence everywhere."""
+A field that carries the answer must have the right type, else `Contradiction` is raised. A field of
+metadata with the wrong type is read as absent. `null` is absence everywhere.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
@@ -20,11 +19,11 @@ Fields = dict[str, Any]
 
 
 class Contradiction(Exception):
-    """A message that is JSON but not of the protocol; says what was expected and what was seen."""
+    """A message is JSON, but contradicts the protocol. Says what was expected and what was seen."""
 
 
 def flag(fields: Fields, name: str) -> bool:
-    """True or false; absence is false. Raises Contradiction."""
+    """Return a boolean of the answer; absence is False. Raises Contradiction."""
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -32,7 +31,7 @@ def flag(fields: Fields, name: str) -> bool:
 
 
 def string(fields: Fields, name: str) -> str | None:
-    """A text, or None where there is none. Raises Contradiction."""
+    """Return a text of the answer, or None if it is absent. Raises Contradiction."""
     value = fields.get(name)
     if value is None or isinstance(value, str):
         return value
@@ -40,13 +39,13 @@ def string(fields: Fields, name: str) -> str | None:
 
 
 def token_index(fields: Fields) -> int | None:
-    """Where in the answer a chunk of it begins, if the server says it."""
+    """Return the index of the first token in this chunk, if the server sent it."""
     value = fields.get("token_index")
     return value if type(value) is int else None
 
 
 def optional_box(fields: Fields) -> BBox | None:
-    """A box, or None where there is none. Raises Contradiction."""
+    """Return the box, or None if it is absent. Raises Contradiction."""
     value = fields.get("bbox")
     return None if value is None else _place(BBox, value, "bbox")
 
@@ -55,7 +54,10 @@ P = TypeVar("P", BBox, Point)
 
 
 def list_of(kind: type[P], fields: Fields, name: str) -> tuple[P, ...]:
-    """Boxes or points, of which there may be none, but not no list. Raises Contradiction."""
+    """Return the boxes or points in a list, which may be empty but not absent.
+
+    Raises Contradiction.
+    """
     value = fields.get(name)
     if not isinstance(value, list):
         raise Contradiction(f'the answer should have a list in "{name}", not {kind_of(value)}')
@@ -79,7 +81,10 @@ M = TypeVar("M", Metrics, Stats, Usage)
 
 
 def numbers(kind: type[M], value: Any) -> M | None:
-    """Measurements: those that are numbers, of an object; None of anything else."""
+    """Return the numbers in an object of measurements, or None if `value` is no object.
+
+    A measurement of the wrong type is absent.
+    """
     if not isinstance(value, dict):
         return None
     given = cast(dict[str, Any], value)
@@ -102,9 +107,9 @@ class _WireReasoning(msgspec.Struct):
 
 
 def read_reasoning(value: Any) -> Reasoning | None:
-    """A reasoning as text, or as an object with a text and its grounding;
+    """Return a reasoning: a text, or an object with a text and its grounding.
 
-    None for any other form.
+    None for a value of any other form.
     """
     if isinstance(value, str):
         return Reasoning(value)
@@ -112,18 +117,16 @@ def read_reasoning(value: Any) -> Reasoning | None:
         wire = msgspec.convert(value, _WireReasoning)
     except (ValueError, OverflowError):
         return None
-    return Reasoning(
-        wire.text,
-        tuple(Grounding(g.start_idx, g.end_idx, _points(g.points)) for g in wire.grounding),
-    )
+    return Reasoning(wire.text, tuple(map(_grounding, wire.grounding)))
 
 
-def _points(pairs: Iterable[tuple[float, float]]) -> tuple[Point, ...]:
-    return tuple(Point(x, y) for x, y in pairs)
+def _grounding(wire: _WireGrounding) -> Grounding:
+    points = tuple(Point(x, y) for x, y in wire.points)
+    return Grounding(wire.start_idx, wire.end_idx, points)
 
 
 def kind_of(value: Any) -> str:
-    """The JSON name of a value's type, for people who look at JSON."""
+    """Return the name that JSON has for the type of a value."""
     names = {
         "dict": "an object",
         "list": "an array",

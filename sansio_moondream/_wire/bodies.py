@@ -1,17 +1,22 @@
-"""The bodies of a response, one class for each kind: an event stream, JSON, an error, and one that
-has yet to show what it is.
+"""The bodies of a response, one class for each kind.
 
-Each takes bytes (`pull`), appends the events that they complete to `out`, and raises the fault that
-follows them. `end` is the end of the body; `fault` is why it ended, where the transport broke. An
-answer is complete when `answer.result` is set."""
+A body receives bytes and appends the events that they complete to `out`. If the bytes contain a
+fault, it first appends the events before the fault, and then raises it.
+
+1. `EventStreamBody` is a complete decoder of an event stream: the slow path. `fast_path.py` stands
+   in front of it.
+2. `JSONBody` is one JSON object: a whole answer, or an error in a 200.
+3. `ErrorBody` is the body of an error status.
+4. `UndecidedBody` is a body without a content type. Its first byte decides which kind it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import takewhile
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias, cast
 
 from sansio_moondream._errors import (
+    APIError,
     IncompleteStream,
     LimitExceeded,
     MoondreamError,
@@ -19,208 +24,98 @@ from sansio_moondream._errors import (
     shorten,
 )
 from sansio_moondream._events import Event
-from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
-from sansio_moondream._skills.builders import Builder
+from sansio_moondream._skills.builder import Builder
 from sansio_moondream._skills.fields import Contradiction
 
-from .error_answers import api_error, is_error
+from .error_answers import is_error
 from .json import TooDeep, decode, is_unclosed
 from .sse import BYTE_ORDER_MARK, RecordParser
 
-WINDOW = 32 * 1024
 _BLANKS = b" \t\r\n"
+
+ErrorOf: TypeAlias = Callable[[bytes], APIError]
+"""Returns the exception for an error message or body; knows the head of the response."""
 
 
 class Body(Protocol):
     """What `ResponseStream` asks of a body."""
 
-    def pull(self, data: bytes, out: list[Event]) -> None: ...
+    def receive(self, data: bytes, out: list[Event]) -> bool:
+        """Decode a chunk, which is not empty. Return whether the answer is complete."""
+        ...
 
-    def end(self, out: list[Event], fault: MoondreamError | None) -> None: ...
+    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
+        """Decode what the end of the body completes.
+
+        `fault` is the reason why the body ended early, or None. Returns only if the answer is
+        complete, and raises an error otherwise.
+        """
+        ...
 
 
 class EventStreamBody:
     """An event stream, each record of which holds one message.
 
-    1. The general way: `RecordParser` makes records, `_message` decodes one. It reads everything
-       there is.
-    2. In front of it stands a fast lane for whole records as servers write them: `data: `, JSON
-       without a line end, LF, LF. They are cut with one `split` and decoded by `_decode`, which
-       takes only the most ordinary text message; one that it refuses goes the general way. A server
-       keeps to its dialect, so after a refusal the decoder of the other one is tried; after three
-       in a row the rest of these records goes the general way.
-    3. The lane is open only between two records, and only to text that surely fits. It never sees
-       more than two windows at once, so records need no measuring there; where the limit for a
-       record is lower than that, the lane is never open.
-    4. Bytes that end inside a record wait in `_tail`, up to a window; from there on the parser
-       holds them.
-    5. The end of the body leaves what the last line end or blank line never came for. Where that is
-       a whole JSON object or the mark that ends a stream, it counts all the same: nothing can
-       follow in its record that would be JSON (by the standard it would be dropped).
+    The end of the body may leave a record without its blank line. If its data is one JSON object,
+    or the record that ends a stream, it is read all the same: no further byte could add to it. (The
+    standard drops it.)
     """
 
-    def __init__(
-        self, answer: Builder[Any], status_code: int, headers: Headers, limits: Limits
-    ) -> None:
-        self._answer = answer
-        self._deltas = answer.deltas
-        self._decode, self._other_decode = answer.decoders()
-        self._status_code = status_code
-        self._headers = headers
+    def __init__(self, builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> None:
+        self.parser = RecordParser(limits.max_record_bytes)
+        self._builder = builder
+        self._error_of = error_of
         self._limits = limits
-        self._parser = RecordParser(limits.max_record_bytes)
-        self._has_lane = limits.max_record_bytes >= 2 * WINDOW
-        self._lane_open = self._has_lane
-        self._tail: list[bytes] = []
-        self._tail_size = 0
 
-    def quick(self, data: bytes) -> Sequence[Event] | None:
-        """The events of the commonest chunks: just one ordinary record, or a part of one line. None
-        if it is anything else.
-        """
-        # Each question is the cheapest that there is: `in` with a number does not search for bytes,
-        # and what takes one argument beats slices, startswith and find.
-        size = len(data)
-        if not self._lane_open or size > WINDOW:
-            return None
-        if self._tail:
-            size += self._tail_size
-            if 10 in data or 13 in data or size > WINDOW:
-                return None
-            self._tail.append(data)
-            self._tail_size = size
-            return ()
-        deltas = self._deltas
-        room = deltas.room - size
-        payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
-        if len(payload) != size - 8 or 10 in payload or 13 in payload or room < 0:
-            return None
-        try:
-            event: Any = self._decode(payload)
-        except ValueError:
-            return None
-        if event._completed:
-            return None
-        self._parser.at_start = False
-        deltas.room = room
-        deltas.recent.append(event._text)
-        return (event,)
-
-    def pull(self, data: bytes, out: list[Event]) -> None:
-        if not self._lane_open:
-            self._parse(data, out)
-            return
-        if 10 in data or 13 in data:
-            if self._tail:
-                data = self._take_tail() + data
-            if 13 in data:
-                self._parse(data, out)
-                return
-            head, border, rest = data.rpartition(b"\n\n")
-            if border:
-                self._whole_records(head, out)
-                data = rest
-        if data and self._answer.result is None:
-            self._tail.append(data)
-            self._tail_size += len(data)
-            if self._tail_size > WINDOW:
-                self._parse(self._take_tail(), out)
+    def receive(self, data: bytes, out: list[Event]) -> bool:
+        records = self.parser.feed(data)
+        del data  # it may be megabytes
+        return any(self.read(record.data, out, record.name) for record in records)
 
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
-        if tail := self._take_tail():
-            self._parse(tail, out)
-        unfinished = self._parser.unfinished
-        last = self._parser.end()
-        if last is not None and self._answer.result is None and self._is_whole(last.data):
-            self._message(last.name, last.data, out)
+        unfinished = self.parser.unfinished
+        last = self.parser.end()
+        if last is not None and self._is_whole(last.data):
+            if self.read(last.data, out, last.name):
+                return
             unfinished = False
-        if self._answer.result is None and fault is None and not unfinished:
-            out += self._answer.ended()
-        if self._answer.result is None:
+        if fault is None and not unfinished:
+            out += self._builder.end_of_stream()
+        if self._builder.result is None:
             raise fault or IncompleteStream(
-                "the stream ended without its end-of-stream message; what arrived until then is in .partial"
+                "the stream ended without its end-of-stream message; "
+                "what arrived until then is in .partial"
             )
 
-    def _take_tail(self) -> bytes:
-        tail = b"".join(self._tail)
-        self._tail.clear()
-        self._tail_size = 0
-        return tail
-
-    def _whole_records(self, head: bytes, out: list[Event]) -> None:
-        """Decode records that LF LF separates, `head` being without the last one's."""
-        payloads = head[6:].split(b"\n\ndata: ")
-        size = len(head)
-        deltas = self._deltas
-        if size > deltas.room:
-            deltas.renew()
-        if not head.startswith(b"data: ") or size > deltas.room or 10 in b"".join(payloads):
-            self._parse(head + b"\n\n", out)
-            return
-        self._parser.at_start = False
-        waiting = iter(payloads)
-        done = refused = 0
-        while done < len(payloads):
-            if size <= deltas.room and refused < 3:
-                events: list[Any] = []
-                try:  # noqa: SIM105 - `suppress` costs as much as two events
-                    events.extend(map(self._decode, waiting))
-                except ValueError:
-                    pass
-                texts = [event._text for event in events if not event._completed]
-                if len(texts) < len(events):
-                    events = list(takewhile(lambda event: not event._completed, events))
-                    texts = [event._text for event in events]
-                if events:
-                    out += events
-                    deltas.recent.append("".join(texts))
-                    deltas.room -= size
-                    done += len(events)
-                    refused = 0
-                    if done == len(payloads):
-                        return
-                refused += 1
-                self._decode, self._other_decode = self._other_decode, self._decode
-            else:
-                next(waiting, None)
-            self._message(b"", payloads[done], out)
-            done += 1
-            if self._answer.result is not None:
-                return
-
-    def _parse(self, data: bytes, out: list[Event]) -> None:
-        for record in self._parser.feed(data):
-            self._message(record.name, record.data, out)
-            if self._answer.result is not None:
-                return
-        self._lane_open = self._has_lane and self._parser.between_records
-
-    def _message(self, name: bytes, data: bytes, out: list[Event]) -> None:
+    def read(self, data: bytes, out: list[Event], name: bytes = b"") -> bool:
+        """Read the data of one record. Return whether the answer is complete."""
         bare = data.strip(_BLANKS)
         if not bare:
-            return  # a keep-alive
+            return False  # a keep-alive
         if name == b"error":
-            raise api_error(self._status_code, self._headers, data, self._limits)
-        if bare == self._answer.DONE:
-            out += self._answer.ended()
-            if self._answer.result is None:
+            raise self._error_of(data)
+        if bare == self._builder.DONE:
+            out += self._builder.end_of_stream()
+            if self._builder.result is None:
                 raise IncompleteStream(
-                    "the server ended the stream before the answer had its end; what arrived until then is in .partial"
+                    "the server ended the stream before the answer had its end; "
+                    "what arrived until then is in .partial"
                 )
-            return
+            return True
         fields = _decode_object(data, "message", self._limits)
         if is_error(fields):
-            raise api_error(self._status_code, self._headers, data, self._limits)
+            raise self._error_of(data)
         try:
-            out += self._answer.message(fields)
+            out += self._builder.add_message(fields)
         except Contradiction as error:
             raise RemoteProtocolError(
                 f"the server sent a message in which {error}: {shorten(data)}"
             ) from error
+        return self._builder.result is not None
 
     def _is_whole(self, data: bytes) -> bool:
-        if data.strip(_BLANKS) == self._answer.DONE:
+        if data.strip(_BLANKS) == self._builder.DONE:
             return True
         try:
             return isinstance(decode(data, self._limits.max_json_depth), dict)
@@ -229,31 +124,30 @@ class EventStreamBody:
 
 
 class JSONBody:
-    """A whole answer, or an error, as one JSON object."""
+    """One JSON object: a whole answer, or an error in a 200."""
 
-    def __init__(
-        self, answer: Builder[Any], status_code: int, headers: Headers, limits: Limits
-    ) -> None:
-        self._answer = answer
-        self._status_code = status_code
-        self._headers = headers
+    def __init__(self, builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> None:
+        self._builder = builder
+        self._error_of = error_of
         self._limits = limits
         self._chunks: list[bytes] = []
         self._size = 0
 
-    def pull(self, data: bytes, out: list[Event]) -> None:
+    def receive(self, data: bytes, out: list[Event]) -> bool:
         self._chunks.append(data)
         self._size += len(data)
-        if self._size > self._limits.max_record_bytes:
-            limit = self._limits.max_record_bytes
+        limit = self._limits.max_record_bytes
+        if self._size > limit:
             raise LimitExceeded(
-                f"the server sent a JSON body that is longer than Limits.max_record_bytes ({limit:,} bytes)"
+                "the server sent a JSON body that is longer than "
+                f"Limits.max_record_bytes ({limit:,} bytes)"
             )
+        return False
 
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
-        data = b"".join(self._chunks).removeprefix(BYTE_ORDER_MARK)
         if isinstance(fault, RemoteProtocolError):
-            raise fault  # the bytes themselves are in doubt: broken compression or framing
+            raise fault  # compression or framing is broken, so the bytes may be wrong
+        data = b"".join(self._chunks).removeprefix(BYTE_ORDER_MARK)
         if not data.strip():
             raise fault or RemoteProtocolError(
                 "the server answered 200 with an empty body, where a JSON object was expected"
@@ -271,9 +165,9 @@ class JSONBody:
                 raise fault from None
             raise
         if is_error(fields):
-            raise api_error(self._status_code, self._headers, data, self._limits)
+            raise self._error_of(data)
         try:
-            out += self._answer.whole(fields)
+            out += self._builder.add_answer(fields)
         except Contradiction as error:
             raise RemoteProtocolError(
                 f"the server sent a body that is no answer: {error}: {shorten(data)}"
@@ -281,78 +175,73 @@ class JSONBody:
 
 
 class ErrorBody:
-    """The body of an error status.
+    """The body of an error status. It ends in the `APIError` of that status in any case."""
 
-    Whatever becomes of it, it ends in the APIError of that status.
-    """
-
-    def __init__(self, status_code: int, headers: Headers, limits: Limits) -> None:
-        self._status_code = status_code
-        self._headers = headers
-        self._limits = limits
+    def __init__(self, error_of: ErrorOf, limits: Limits) -> None:
+        self._error_of = error_of
+        self._max_bytes = limits.max_error_body_bytes
         self._body = bytearray()
 
-    def pull(self, data: bytes, out: list[Event]) -> None:
-        self._body += data[: self._limits.max_error_body_bytes + 1 - len(self._body)]
-        if len(self._body) > self._limits.max_error_body_bytes:
+    def receive(self, data: bytes, out: list[Event]) -> bool:
+        self._body += data[: self._max_bytes + 1 - len(self._body)]
+        if len(self._body) > self._max_bytes:
             self.end(out, None)
+        return False
 
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
-        body = bytes(self._body[: self._limits.max_error_body_bytes])
-        raise api_error(self._status_code, self._headers, body, self._limits) from fault
+        raise self._error_of(bytes(self._body[: self._max_bytes])) from fault
 
 
 class UndecidedBody:
-    """A body that the head does not name: JSON if it begins with a brace, else an event stream."""
+    """A body without a content type: JSON if it begins with a brace, else an event stream."""
 
     def __init__(
-        self, answer: Builder[Any], status_code: int, headers: Headers, limits: Limits
+        self, json: Callable[[], Body], event_stream: Callable[[], Body], limits: Limits
     ) -> None:
-        self._about = answer, status_code, headers, limits
-        self._limit = limits.max_record_bytes
-        self._undecided = (
-            bytearray()
-        )  # what came before the first byte that tells: a byte order mark, blanks
-        self._decided: JSONBody | EventStreamBody | None = None
+        self._json = json
+        self._event_stream = event_stream
+        self._max_bytes = limits.max_record_bytes
+        self._lead = bytearray()  # a byte order mark and blanks, which decide nothing
+        self._body: Body | None = None
 
-    def pull(self, data: bytes, out: list[Event]) -> None:
-        if self._decided is None:
-            # Each byte is looked at once; only the first three may be a byte order mark, which may
-            # come in chunks.
-            start = len(self._undecided) if len(self._undecided) >= len(BYTE_ORDER_MARK) else 0
-            self._undecided += data
-            if bytes(self._undecided[:3]) in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
-                return
-            told = self._undecided[start:]
+    def receive(self, data: bytes, out: list[Event]) -> bool:
+        if self._body is None:
+            # We look at each byte once. Only the first three bytes may be a byte order mark.
+            start = len(self._lead) if len(self._lead) >= len(BYTE_ORDER_MARK) else 0
+            self._lead += data
+            if bytes(self._lead[:3]) in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
+                return False
+            deciding = self._lead[start:]
             if start == 0:
-                told = told.removeprefix(BYTE_ORDER_MARK)
-            told = told.lstrip(_BLANKS)
-            if len(self._undecided) - len(told) > self._limit:
+                deciding = deciding.removeprefix(BYTE_ORDER_MARK)
+            deciding = deciding.lstrip(_BLANKS)
+            if len(self._lead) - len(deciding) > self._max_bytes:
                 raise LimitExceeded(
-                    f"the server sent a body that begins with more blanks than Limits.max_record_bytes ({self._limit:,} bytes)"
+                    "the server sent a body that begins with more blanks than "
+                    f"Limits.max_record_bytes ({self._max_bytes:,} bytes)"
                 )
-            if not told:
-                return
-            data = bytes(self._undecided)
-            self._undecided.clear()
-            self._decided = (JSONBody if told.startswith(b"{") else EventStreamBody)(*self._about)
-        self._decided.pull(data, out)
+            if not deciding:
+                return False
+            data = bytes(self._lead)
+            self._lead.clear()
+            self._body = self._json() if deciding.startswith(b"{") else self._event_stream()
+        return self._body.receive(data, out)
 
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
-        if self._decided is None:
+        if self._body is None:
             raise fault or RemoteProtocolError(
                 "the server answered 200 without a body and without saying what it would be"
             )
-        self._decided.end(out, fault)
+        self._body.end(out, fault)
 
 
 def _decode_object(data: bytes, what: str, limits: Limits) -> dict[str, Any]:
     try:
         value = decode(data, limits.max_json_depth)
     except TooDeep:
-        depth = limits.max_json_depth
         raise LimitExceeded(
-            f"the server sent a {what} nested deeper than Limits.max_json_depth ({depth}): {shorten(data)}"
+            f"the server sent a {what} nested deeper than Limits.max_json_depth "
+            f"({limits.max_json_depth}): {shorten(data)}"
         ) from None
     except ValueError as error:
         wrong = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"

@@ -1,8 +1,8 @@
-"""Events and results back to the bytes that a server would send for them, in each dialect: for test
-servers, recordings and demos.
+"""Events and results to the bytes that a server would send: for test servers, recordings and demos.
 
-The bytes are spelled as the servers spell them (Python's json.dumps: ASCII only in a stream, UTF-8
-and compact in a whole answer), and what a dialect has no word for is left out."""
+The JSON is spelled as the servers spell it (Python's json.dumps): ASCII in a stream, compact UTF-8
+in a whole answer. A field that a dialect does not have is left out.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +30,15 @@ _CHUNK = "chat.completion.chunk"
 
 
 class Dialect(Enum):
-    """The ways in which servers spell a stream.
+    """How a server spells a stream.
 
-    ENGINE is the inference engine behind the cloud service, CLOUD the service as its documentation
-    shows it, STATION the local server, and DEMO the documentation's demo of it. CHAT is the only
-    one of chats, and of nothing else: OpenAI's chunks."""
+    Attributes:
+        ENGINE: the inference engine behind the cloud service.
+        CLOUD: the cloud service as its documentation shows it.
+        STATION: the local server.
+        DEMO: the demo of the local server in the documentation.
+        CHAT: OpenAI's chunks, the only dialect of chats, and for nothing else.
+    """
 
     ENGINE = "engine"
     CLOUD = "cloud"
@@ -44,30 +48,36 @@ class Dialect(Enum):
 
 
 def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) -> bytes:
-    """The body of an event stream that decodes to `events`, but for what the dialect cannot say.
+    """Return the body of an event stream that decodes to `events`.
 
-    Each event is encoded for itself, so a stream may be encoded chunk by chunk. What a dialect
-    leaves out: STATION and DEMO have no token indices, whole texts, metrics, request ids, finish
-    reasons and reasoning (and no segmentations of their own: those come as ENGINE's); CLOUD no
-    token indices, whole texts, metrics, stats, finish reasons and reasoning; only STATION and DEMO
-    have stats. A segmentation's end keeps its path and box in each. CHAT leaves out token indices,
-    metrics, stats, and a text and reasoning that differ from their deltas; where there is no finish
-    reason, it says `"stop"`, as without one no stream of a chat is whole.
+    Each event is encoded for itself, so a stream may be encoded in parts. These are left out:
 
-    Raises ValueError for numbers that JSON does not have (NaN, infinite ones), for a chat's result
-    or reasoning in any dialect but CHAT, and for what no chat has in that."""
+    - ENGINE: stats.
+    - CLOUD: token indices, whole texts, metrics, stats, finish reasons and reasoning.
+    - STATION and DEMO: token indices, whole texts, metrics, request ids, finish reasons and
+      reasoning. They have no segmentations of their own, which are spelled as ENGINE's.
+    - CHAT: token indices, metrics, stats, and a text or reasoning that differs from its deltas. A
+      result without a finish reason gets `"stop"`, as without one no stream of a chat is complete.
+
+    Every dialect keeps the path and box of a segmentation's end.
+
+    Raises:
+        ValueError: A number is NaN or infinite; or an event has no form in this dialect, because
+            only one of them belongs to a chat.
+    """
     return b"".join(record for event in events for record in _records(event, dialect))
 
 
 def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
-    """The JSON body of a whole answer that decodes to `result`, but for what the dialect cannot
-    say.
+    """Return the JSON body of a whole answer that decodes to `result`.
 
-    ENGINE and CLOUD have no stats; STATION and DEMO have stats, and no metrics, request ids and
-    finish reasons; CHAT has no metrics and stats.
+    ENGINE and CLOUD leave out stats; STATION and DEMO leave out metrics, request ids and finish
+    reasons; CHAT leaves out metrics and stats.
 
-    Raises ValueError for numbers that JSON does not have (NaN, infinite ones), and for a chat's
-    result in any dialect but CHAT, which has nothing else."""
+    Raises:
+        ValueError: A number is NaN or infinite; or the result has no form in this dialect, because
+            only one of them belongs to a chat.
+    """
     if dialect is Dialect.CHAT:
         if isinstance(result, ChatResult):
             return _whole(_whole_chat(result))
@@ -211,7 +221,8 @@ def _chat_records(event: Event) -> list[bytes]:
             return [*map(_record, _chat_end(result)), b"data: [DONE]\n\n"]
         case BBox() | PathChunk() | Completed():
             raise ValueError(
-                f"no chat has a {type(event).__name__} as this one is: encode it with another dialect"
+                f"no chat has a {type(event).__name__} as this one is: "
+                "encode it with another dialect"
             )
         case _:
             assert_never(event)

@@ -1,9 +1,9 @@
-"""Error answers to exceptions: the shapes in which servers and proxies say that something went
-wrong.
+"""Error answers to exceptions.
 
-`{"error": {"message", "type", "param", "code"}}`, `{"error": "text", "detail": "text"}`,
-`{"detail": "text"}`, a list of validation errors in `detail`, `{"message": "text"}`, text, HTML, or
-nothing."""
+Servers and proxies report errors in these shapes: `{"error": {"message", "type", "param",
+"code"}}`, `{"error": "text", "detail": "text"}`, `{"detail": "text"}`, a list of validation errors
+in `detail`, `{"message": "text"}`, plain text, HTML, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from sansio_moondream._limits import Limits
 
 from .json import TooDeep, decode
 
-_KEPT_BODY = 2000
+_MAX_BODY_CHARACTERS = 2000
+_MAX_MESSAGE_CHARACTERS = 1000
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
-# Both stop at the next "<", so that a page of nothing but these is not gone over again from each of
-# them.
+# Both patterns stop at the next "<", so they are linear on a page with many of them.
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _PRIVATE_IN_URL = re.compile(r"//[^/?#]*@|[?#].*", re.DOTALL)
 
 
 def is_error(fields: dict[str, Any]) -> bool:
-    """Whether a JSON message reports an error, and not an answer."""
+    """Whether a JSON message reports an error."""
     if fields.get("error") is not None or fields.get("type") == "error":
         return True
-    # FastAPI's shape; beside anything else that a message may say, `detail` is just a field that we
-    # do not know.
+    # FastAPI's shape. Next to other fields, `detail` is an unknown field of an answer.
     return isinstance(fields.get("detail"), str | list) and fields.keys() <= {
         "detail",
         "status",
@@ -39,37 +38,36 @@ def is_error(fields: dict[str, Any]) -> bool:
     }
 
 
-def api_error(status_code: int, headers: Headers, body: bytes, limits: Limits) -> APIError:
-    """The exception for an error answer, whole or as much of it as was read."""
+def api_error(status_code: int, headers: Headers, limits: Limits, body: bytes) -> APIError:
+    """Return the exception for an error answer. `body` may be cut short."""
     text = body.decode("utf-8", "replace").removeprefix("\ufeff").strip()
     try:
         value = decode(body.removeprefix(b"\xef\xbb\xbf"), limits.max_json_depth)
     except (ValueError, TooDeep):
         value = _page_text(text)
-    about = _about(value)
-    type_ = _plain(about.get("type"))
-    request_id = _plain(about.get("request_id"))
+    details = _details(value)
+    type_ = _plain(details.get("type"))
+    request_id = _plain(details.get("request_id"))
     if isinstance(value, dict):
         request_id = request_id or _plain(cast(dict[str, Any], value).get("request_id"))
-    redirect = (
-        _redirect(headers) if 300 <= status_code < 400 else ""
-    )  # servers send a page with it that says less
-    message = shorten(redirect or _message(value) or "(it gave no reason)", 1000)
+    # The page that comes with a redirect says less than its Location.
+    redirect = _redirect(headers) if 300 <= status_code < 400 else ""
+    message = redirect or _message(value) or "(it gave no reason)"
     return api_error_class(status_code, type_)(
-        message,
+        shorten(message, _MAX_MESSAGE_CHARACTERS),
         status_code=status_code,
         type=None if type_ == "error" else type_,
-        code=_plain(about.get("code")),
-        param=_plain(about.get("param")),
+        code=_plain(details.get("code")),
+        param=_plain(details.get("param")),
         retry_after=_retry_after(headers),
         headers=headers,
-        body=shorten(text, _KEPT_BODY),
+        body=shorten(text, _MAX_BODY_CHARACTERS),
         request_id=request_id or headers.get("x-request-id"),
     )
 
 
-def _about(value: Any) -> dict[str, Any]:
-    """The object that has the details: the one in "error", or the answer itself."""
+def _details(value: Any) -> dict[str, Any]:
+    """Return the object in "error", or else the answer itself."""
     if not isinstance(value, dict):
         return {}
     fields = cast(dict[str, Any], value)
@@ -86,12 +84,12 @@ def _message(value: Any) -> str:
     if not isinstance(value, dict):
         return ""
     fields = cast(dict[str, Any], value)
-    if text := _message(fields.get("msg")):  # one of FastAPI's validation errors: where, and what
+    if text := _message(fields.get("msg")):  # one of FastAPI's validation errors
         loc: Any = fields.get("loc")
         where = ".".join(map(str, cast(list[Any], loc))) if isinstance(loc, list) else ""
         return f"{where}: {text}" if where else text
-    said = [text for name in ("message", "error", "detail") if (text := _message(fields.get(name)))]
-    return ": ".join(dict.fromkeys(said))
+    texts = [_message(fields.get(name)) for name in ("message", "error", "detail")]
+    return ": ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _redirect(headers: Headers) -> str:
@@ -100,8 +98,9 @@ def _redirect(headers: Headers) -> str:
         return ""
     target = _PRIVATE_IN_URL.sub(lambda found: "//" if found[0].startswith("//") else "", location)
     return (
-        f"it redirects to {target or 'the same address with another query'}, which is never followed, as the key would go along; "
-        "if you trust it, set Endpoint(url=...) to it, without the skill's name"
+        f"it redirects to {target or 'the same address with another query'}, which is never "
+        "followed, as the key would go along; if you trust it, set Endpoint(url=...) to it, "
+        "without the skill's name"
     )
 
 

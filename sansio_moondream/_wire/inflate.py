@@ -1,8 +1,9 @@
-"""Compressed bodies, inflated as they come: bounded, and the same however they are cut.
+"""Compressed bodies: inflated in chunks, bounded, and the same for any chunks.
 
-Source: RFC 9110, section 8.4.1; "deflate" there is the zlib format (RFC 1950). HTTP clients should
-be told to hand bodies over as they came; one that inflates all the same is noticed by the first two
-bytes, and its bytes are taken as they are."""
+Source: RFC 9110, section 8.4.1; "deflate" there is the zlib format (RFC 1950). An HTTP client
+should hand a body over undecoded. If it has inflated the body all the same, the first two bytes
+show it, and the body is taken unchanged.
+"""
 
 from __future__ import annotations
 
@@ -12,37 +13,45 @@ from typing import Any
 from sansio_moondream._errors import LimitExceeded, MoondreamError, RemoteProtocolError
 from sansio_moondream._limits import Limits
 
-_SLACK = 1024 * 1024  # what a short run of blanks may inflate to without being called a bomb
-# The ratio is looked at after each so many compressed bytes, counted from the first, so that it
-# does not depend on the fragmentation; what one block can inflate to (1032 times its size at most)
-# is what memory has to hold beyond the limit.
+_SLACK = 1024 * 1024
+"""Inflated bytes to which the ratio does not apply: a short run of blanks is no bomb."""
 _BLOCK = 1024
+"""Compressed bytes after which the ratio is checked.
+
+Blocks are counted from the first byte, so the check does not depend on the chunks. Beyond the
+limit, memory has to hold what one block can inflate to: 1032 times its size.
+"""
 _GZIP = b"\x1f\x8b"
-_EITHER = 47  # 32 + 15, zlib's words for: a gzip or a zlib header, and the largest window
+_GZIP_OR_ZLIB = 32 + 15
+"""zlib's `wbits` for either header and the largest window."""
 
 
 class Inflater:
-    """`feed` gives the plain bytes of what came in, and the fault that follows them, if there is
-    one.
+    """Inflate one body.
+
+    Args:
+        coding: "gzip" or "deflate".
+        limits: `max_inflate_ratio` applies.
     """
 
     def __init__(self, coding: str, limits: Limits) -> None:
         self._coding = coding
         self._ratio = limits.max_inflate_ratio
-        self._head = b""  # the first two bytes decide, once they are there
-        self._decide = True
-        self._engine: Any = None
-        self._over = False
-        self._taken = self._given = 0
+        self._head = b""  # the first two bytes decide if the body is compressed
+        self._undecided = True
+        self._engine: Any = None  # None if the body is not compressed
+        self._at_end = False  # of the compressed data
+        self._bytes_in = self._bytes_out = 0
 
     def feed(self, data: bytes) -> tuple[bytes, MoondreamError | None]:
-        if self._decide:
+        """Return the inflated bytes, and the fault that follows them or None."""
+        if self._undecided:
             self._head += data
             if len(self._head) < 2:
                 return b"", None
-            data, self._head, self._decide = self._head, b"", False
+            data, self._head, self._undecided = self._head, b"", False
             if self._is_compressed(data):
-                self._engine = zlib.decompressobj(_EITHER)
+                self._engine = zlib.decompressobj(_GZIP_OR_ZLIB)
             elif not _looks_like_text(data):
                 return b"", _not_as_announced(self._coding, data)
         if self._engine is None:
@@ -53,22 +62,23 @@ class Inflater:
             try:
                 plain.append(self._inflate(block))
             except zlib.error:
-                # The engine keeps what it had inflated before the fault to itself: go over the
-                # block again, byte by byte.
+                # zlib does not return what it had inflated before the fault.
                 self._engine = before
-                fault = self._break(block, plain)
+                fault = self._inflate_up_to_fault(block, plain)
                 return b"".join(plain), fault
-            self._taken += len(block)
-            self._given += len(plain[-1])
-            if self._taken % _BLOCK == 0 and self._given > _SLACK + self._taken * self._ratio:
+            self._bytes_in += len(block)
+            self._bytes_out += len(plain[-1])
+            allowed = _SLACK + self._bytes_in * self._ratio
+            if self._bytes_in % _BLOCK == 0 and self._bytes_out > allowed:
                 error = LimitExceeded(
-                    f"the compressed body inflates more than Limits.max_inflate_ratio ({self._ratio} times)"
+                    "the compressed body inflates more than Limits.max_inflate_ratio "
+                    f"({self._ratio} times)"
                 )
                 return b"".join(plain), error
         return b"".join(plain), None
 
     def end(self) -> bytes:
-        """At the end of input: a body too short to decide is taken as it is."""
+        """Return the rest at the end of input: a body that is too short to be compressed."""
         head, self._head = self._head, b""
         return head
 
@@ -78,23 +88,23 @@ class Inflater:
         return data[0] & 0x0F == 8 and (data[0] * 256 + data[1]) % 31 == 0
 
     def _blocks(self, data: bytes) -> list[bytes]:
-        first = _BLOCK - self._taken % _BLOCK
+        first = _BLOCK - self._bytes_in % _BLOCK
         return [data[:first], *(data[at : at + _BLOCK] for at in range(first, len(data), _BLOCK))]
 
     def _inflate(self, block: bytes) -> bytes:
         plain = b""
-        while block and not self._over:
+        while block and not self._at_end:
             if self._engine.eof:
-                # A gzip body may be several, one after the other (RFC 1952, section 2.2). Anything
-                # else after the end is let go.
-                self._over = self._coding != "gzip" or block[:1] != _GZIP[:1]
-                self._engine = zlib.decompressobj(_EITHER)
+                # A gzip body may consist of several members (RFC 1952, section 2.2). Anything else
+                # after the end is ignored.
+                self._at_end = self._coding != "gzip" or block[:1] != _GZIP[:1]
+                self._engine = zlib.decompressobj(_GZIP_OR_ZLIB)
             else:
                 plain += self._engine.decompress(block)
                 block = self._engine.unused_data
         return plain
 
-    def _break(self, block: bytes, plain: list[bytes]) -> RemoteProtocolError:
+    def _inflate_up_to_fault(self, block: bytes, plain: list[bytes]) -> RemoteProtocolError:
         try:
             for byte in block:
                 plain.append(self._inflate(bytes((byte,))))
@@ -102,16 +112,11 @@ class Inflater:
             fault = RemoteProtocolError(f"the server sent a broken {self._coding} body: {error}")
             fault.__cause__ = error
             return fault
-        raise AssertionError(
-            "zlib refused a block and then every byte of it went in"
-        )  # pragma: no cover
+        raise AssertionError("zlib refused a block, but no byte of it")  # pragma: no cover
 
 
 def _looks_like_text(data: bytes) -> bool:
-    """Whether a body begins as an event stream, JSON or HTML does.
-
-    Raw deflate data can only by rare chance.
-    """
+    """Whether a body begins as an event stream, JSON or HTML does."""
     return data[:1] in b"{[< \t\r\n:" or data[:2] in (b"da", b"ev", b"id", b"re", b"\xef\xbb")
 
 

@@ -1,10 +1,14 @@
-"""JSON as this library reads it: every place that decodes JSON goes through here.
+"""The only decoder of JSON in this library.
 
-msgspec is fast and strict, and needs taming in three ways. It nests as deep as the caller's stack
-allows, so the same bytes could pass or fail: depth is bounded before it sees them. It refuses lone
-halves of surrogate pairs, which servers that cut strings by UTF-16 units do send, and numbers
-beyond a double: those records are read again by the standard library. Whatever is wrong comes out
-as a ValueError (UnicodeDecodeError is one), or as TooDeep."""
+msgspec is fast and strict. Three cases need more:
+
+1. msgspec nests as deep as the caller's stack allows, so the same bytes could pass or fail. We
+   bound the depth before msgspec sees the bytes.
+2. msgspec refuses lone surrogates. Servers that cut their text by UTF-16 units do send them.
+3. msgspec refuses numbers beyond a double.
+
+What msgspec refuses is decoded again by the standard library, which accepts cases 2 and 3.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +18,33 @@ from typing import Any, NoReturn, cast
 
 import msgspec
 
-_any = msgspec.json.Decoder().decode
+from sansio_moondream._unicode import well_formed
+
+_decode = msgspec.json.Decoder().decode
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+
+# Fields with the text of the answer. A high surrogate at the end of such a text stays, because the
+# next message may begin with the low one (see `Deltas`).
+_KEEP_SURROGATES = frozenset({"chunk", "text", "choices"})
 
 
 class TooDeep(Exception):
     """Arrays and objects nest deeper than the limit."""
 
 
-# Text that goes on in the next message, or what holds such text: a half at its end may meet the
-# other half there (see `Deltas`).
-_CONTINUED = frozenset({"chunk", "text", "choices"})
-
-
 def decode(data: bytes, max_depth: int) -> Any:
-    """The JSON value in `data`, without lone surrogate halves, but for those in an object's
-    "chunk", "text" or "choices".
+    """Decode one JSON value.
 
-    Raises TooDeep, or ValueError for anything that is not one JSON value in UTF-8.
+    Surrogates are joined or replaced, except in an object's "chunk", "text" and "choices".
+
+    Raises:
+        TooDeep: Arrays and objects nest deeper than `max_depth`.
+        ValueError: `data` is not one JSON value in UTF-8. Invalid UTF-8 is UnicodeDecodeError.
     """
     if _has_brackets(data, max_depth) and _nesting(data)[0] > max_depth:
         raise TooDeep
     try:
-        return _any(data)
+        return _decode(data)
     except UnicodeDecodeError:
         raise
     except msgspec.DecodeError:
@@ -44,16 +52,27 @@ def decode(data: bytes, max_depth: int) -> Any:
     if isinstance(value, dict):
         fields = cast(dict[str, Any], value)
         return {
-            mend(key): item if key in _CONTINUED else mend(item) for key, item in fields.items()
+            well_formed(name): item if name in _KEEP_SURROGATES else well_formed(item)
+            for name, item in fields.items()
         }
-    return mend(value)
+    return well_formed(value)
+
+
+def is_unclosed(data: bytes) -> bool:
+    """Whether `data` ends inside a string, an array or an object."""
+    return _nesting(data)[1]
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _has_brackets(data: bytes, count: int) -> bool:
-    """Whether `data` has more opening brackets than `count`, in strings or not: if not, it cannot
-    nest deeper.
+    """Whether `data` has more than `count` opening brackets, inside strings or outside.
+
+    If it has not, it cannot nest deeper than `count`.
     """
-    for bracket in b"{[":  # `find` looks for one byte many times faster than `count` and `split` do
+    for bracket in b"{[":  # `find` of one byte is many times faster than `count` and `split`
         at = data.find(bracket)
         while at >= 0:
             count -= 1
@@ -63,40 +82,8 @@ def _has_brackets(data: bytes, count: int) -> bool:
     return False
 
 
-def is_unclosed(data: bytes) -> bool:
-    """Whether `data` stops inside a string, an array or an object: the beginning of a JSON value,
-    not the whole of it.
-    """
-    return _nesting(data)[1]
-
-
-def mend(value: Any) -> Any:
-    """`value` with surrogate halves joined where they meet and replaced by U+FFFD where they are
-    alone, all through.
-    """
-    if isinstance(value, str):
-        return (
-            value
-            if value.isascii()
-            else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        )
-    if isinstance(value, list):
-        items = cast(list[Any], value)
-        return [mend(item) for item in items]
-    if isinstance(value, dict):
-        fields = cast(dict[str, Any], value)
-        return {mend(key): mend(item) for key, item in fields.items()}
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _nesting(data: bytes) -> tuple[int, bool]:
-    """How deep brackets nest outside strings, and whether one of them or a string is still open at
-    the end.
-    """
+    """Return how deep brackets nest outside strings, and whether `data` ends inside something."""
     depth = deepest = 0
     for match in _STRING_OR_BRACKET.finditer(data):
         token = match[0]

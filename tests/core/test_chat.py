@@ -494,7 +494,7 @@ class TestContradictions:
         assert words in str(outcome.error)
         assert outcome.events == [TextDelta("A")]
         assert outcome.snapshot == ChatResult(
-            "A", None, Metadata("7", headers=Headers(EVENT_STREAM))
+            "A", None, Metadata("7", headers=Headers(EVENT_STREAM)), partial=True
         )
 
     @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_what_holds_fields_of_the_servers_own_is_not(event: Event):
         (BBox(0, 0.5, 1, 1), "BBox(x_min=0, y_min=0.5, x_max=1, y_max=1)"),
         (
             Completed(QueryResult("x")),
-            "Completed(result=QueryResult(text='x', reasoning=None, metadata=Metadata()))",
+            "Completed(result=QueryResult(text='x', metadata=Metadata()))",
         ),
         (Unknown({"mood": "bright"}), "Unknown(data={'mood': 'bright'})"),
     ],

@@ -53,12 +53,12 @@ HASHABLE = [
     METADATA.headers,
 ]
 RESULTS: list[Result] = [
-    QueryResult("A moon.", REASONING, METADATA),
-    CaptionResult("A moon.", METADATA),
+    QueryResult("A moon.", REASONING, METADATA, partial=True),
+    CaptionResult("A moon.", METADATA, partial=True),
     SegmentResult("M0 0L1 1z", BOX, "no path", METADATA, partial=True),
-    DetectResult((BOX, BOX), METADATA),
-    PointResult((Point(0.5, 0.25),), METADATA),
-    ChatResult("A moon.", REASONING, METADATA),
+    DetectResult((BOX, BOX), METADATA, partial=True),
+    PointResult((Point(0.5, 0.25),), METADATA, partial=True),
+    ChatResult("A moon.", REASONING, METADATA, partial=True),
 ]
 
 
@@ -113,7 +113,7 @@ def test_results_of_two_skills_differ():
 )
 def test_empty_ones(result: Any, empty: tuple[Any, ...]):
     fields = tuple(getattr(result, name) for name in result.__struct_fields__)
-    assert fields == (*empty, Metadata(), *([False] if isinstance(result, SegmentResult) else []))
+    assert fields == (*empty, Metadata(), False)
     about = result.metadata
     assert (
         about.request_id,
@@ -150,6 +150,10 @@ class TestRepr:
             (Stats(), "Stats()"),
             (Usage(), "Usage()"),
             (CaptionResult("A moon."), "CaptionResult(text='A moon.', metadata=Metadata())"),
+            (
+                QueryResult("A", partial=True),
+                "QueryResult(text='A', metadata=Metadata(), partial=True)",
+            ),
             (DetectResult((BOX,)), f"DetectResult(objects=({BOX!r},), metadata=Metadata())"),
         ],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import pickle
+import time
 import weakref
 from typing import Any
 
@@ -27,6 +28,7 @@ from sansio_moondream import (
     QueryResult,
     RateLimitError,
     RemoteProtocolError,
+    Request,
     ResponseStream,
     SegmentResult,
     ServerError,
@@ -36,7 +38,16 @@ from sansio_moondream import (
     Unknown,
 )
 from sansio_moondream.testing import EVENT_STREAM, each_byte, run
-from tests.helpers import DETECT, END, QUERY, SEGMENT, check_fragmentations, delta, record
+from tests.helpers import (
+    DETECT,
+    END,
+    QUERY,
+    REQUESTS,
+    SEGMENT,
+    check_fragmentations,
+    delta,
+    record,
+)
 
 A, B = TextDelta("a", 1), TextDelta("b", 2)
 AB = delta("a", 1) + delta("b", 2)
@@ -54,12 +65,14 @@ def drain(stream: ResponseStream[Any]) -> list[Any]:
 
 
 class TestPulling:
-    def test_receiving_decodes_nothing(self):
-        stream = opened(b"data: nonsense\n\n")
-        assert stream.state is State.READING_EVENTS
+    def test_receiving_decodes_at_once_and_raises_nothing(self):
+        stream = opened(AB + b"data: nonsense\n\n")
+        assert stream.state is State.FAILED
+        assert stream.snapshot is not None
+        assert stream.snapshot.text == "ab"
+        assert [stream.next_event(), stream.next_event()] == [A, B]
         with pytest.raises(RemoteProtocolError):
             stream.next_event()
-        assert stream.state.name == "FAILED"
 
     def test_events_before_a_fault_come_before_it(self):
         stream = opened(AB + b"data: nonsense\n\n" + END)
@@ -149,16 +162,29 @@ class TestPulling:
             stream.receive_data(data[needed - 1 : needed])
             assert drain(stream) == [BBox(0, 0, 1, 1)]
 
-    def test_a_large_chunk_is_decoded_as_it_is_taken(self):
-        stream = opened(delta("x" * 1000) * 1000 + END)
+    def test_an_iterator_that_has_events_left_gives_later_ones_too(self):
+        stream = opened(AB)
         events = stream.events()
-        next(events)
-        snapshot = stream.snapshot
-        assert snapshot is not None
-        assert 1000 <= len(snapshot.text) < 100_000
-        assert stream.state is State.READING_EVENTS
-        assert sum(1 for _ in events) == 1000
-        assert stream.state.name == "COMPLETED"
+        assert next(events) == A
+        stream.receive_data(delta("c", 3))
+        assert stream.next_event() == B
+        stream.receive_data(delta("d", 4))
+        assert drain(stream) == [TextDelta("c", 3), TextDelta("d", 4)]
+        assert list(events) == []
+
+    def test_taking_one_event_a_chunk_from_a_backlog_is_linear(self):
+        def seconds(count: int) -> float:
+            stream = opened(delta("a") * count)
+            start = time.process_time()
+            for _ in range(count):
+                stream.receive_data(delta("b"))
+                assert isinstance(stream.next_event(), TextDelta)
+            taken = time.process_time() - start
+            assert len(drain(stream)) == count
+            return taken
+
+        few, many = (min(seconds(count) for _ in range(5)) for count in (500, 8000))
+        assert many < 64 * few  # 16 is linear, 256 is quadratic
 
 
 class TestResult:
@@ -205,13 +231,25 @@ class TestResult:
 
     def test_snapshot_covers_what_is_decoded_taken_or_not(self):
         stream = opened(AB)
-        assert stream.snapshot == QueryResult("", metadata=stream.snapshot.metadata)  # type: ignore[union-attr]
+        snapshot = stream.snapshot
+        assert snapshot is not None
+        assert snapshot == QueryResult("ab", metadata=snapshot.metadata, partial=True)
         stream.next_event()
-        assert stream.snapshot is not None
-        assert stream.snapshot.text == "ab"
+        assert stream.snapshot == snapshot
         stream.receive_data(END)
-        assert stream.snapshot.text == "ab"
         assert stream.result() is stream.snapshot
+        assert (stream.result().text, stream.result().partial) == ("ab", False)
+
+    @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+    def test_what_is_not_complete_is_partial(self, request_: Request[Any]):
+        stream = ResponseStream(request_)
+        stream.receive_response(200, EVENT_STREAM)
+        assert stream.snapshot.partial
+        stream.receive_eof()
+        with pytest.raises(IncompleteStream) as caught:
+            stream.result()
+        assert caught.value.partial is not None
+        assert caught.value.partial.partial
 
     def test_request_id_as_soon_as_it_is_known(self):
         stream = opened(record({"chunk": "a", "completed": False, "request_id": "r1"}))
@@ -325,10 +363,11 @@ class TestErrors:
         outcome = run(DETECT, [body], headers={"content-type": "application/json"})
         assert type(outcome.error) is RemoteProtocolError
 
-    def test_a_dropped_stream_is_freed_at_once(self):
+    @pytest.mark.parametrize("end", [END, b"", b": a comment"])
+    def test_a_dropped_stream_is_freed_at_once(self, end: bytes):
         gc.disable()
         try:
-            stream = opened(AB + END)
+            stream = opened(AB + end)
             drain(stream)
             gone = weakref.ref(stream)
             del stream
@@ -418,7 +457,7 @@ class TestOrder:
             drain(stream)
         assert type(caught.value) is IncompleteStream
 
-    def test_data_after_the_answer_is_let_go(self):
+    def test_data_after_the_answer_is_ignored(self):
         stream = opened(AB + END + delta("more"))
         assert drain(stream)[-1] == Completed(stream.result())
         stream.receive_data(b"\xff" * 100_000)
@@ -615,7 +654,7 @@ class TestJSON:
             is RemoteProtocolError
         )
 
-    def test_metadata_of_wrong_types_is_let_go(self):
+    def test_metadata_of_wrong_types_is_ignored(self):
         body = {
             "answer": "x",
             "request_id": [],
@@ -738,9 +777,9 @@ def test_reading_an_error_body_ends_in_its_error_however_it_ends():
         assert outcome.snapshot is None
 
 
-class TestFastLane:
-    """Whole ordinary records take a short way; every message must come to the same by it and by the
-    general way.
+class TestOddMessages:
+    """Among ordinary messages, which take the fast path, odd ones come to the same in any
+    fragmentation (see test_fast_path.py as well).
     """
 
     @pytest.mark.parametrize(
@@ -786,7 +825,7 @@ class TestFastLane:
             {"error": "boom", "request_id": "r"},
         ],
     )
-    def test_the_documented_dialect_has_a_lane_too(self, odd: dict[str, Any]):
+    def test_in_the_documented_dialect(self, odd: dict[str, Any]):
         ordinary = [
             record({"chunk": f" {at}", "completed": False, "request_id": "r", "token_index": at})
             for at in range(4)
@@ -808,7 +847,7 @@ class TestFastLane:
                     "r",
                 )
 
-    def test_text_that_uses_its_limit_up_leaves_the_lane(self):
+    def test_text_up_to_its_limit_and_beyond(self):
         data = delta("abcdefgh") * 3000 + END
         for limit in (len("abcdefgh") * 3000, len("abcdefgh") * 3000 - 1):
             outcomes = [
@@ -822,7 +861,7 @@ class TestFastLane:
             assert len({len(outcome.events) for outcome in outcomes}) == 1
             assert (outcomes[0].error is None) == (limit == 24000)
 
-    def test_in_a_segmentation_too(self):
+    def test_path_chunks(self):
         chunks = [
             record(
                 {"type": "path_delta", "chunk": f" L {at} 0", "completed": False, "token_index": at}
@@ -849,7 +888,7 @@ def test_an_error_that_knows_more_keeps_it():
     assert caught.value.request_id == "r9"
 
 
-def test_numbers_and_halves_that_only_the_general_way_reads():
+def test_numbers_and_surrogates_that_msgspec_refuses():
     data = (
         b'data: {"chunk": "a", "note": [1e400, "\\ud83c", {"\\udf19": "\\ud83c\\udf19"}]}\n\n'
         + record({"completed": True})
@@ -862,7 +901,7 @@ def test_numbers_and_halves_that_only_the_general_way_reads():
     for text in (
         b"chunk",
         b"text",
-    ):  # which wait for their other half only where they are the answer's text
+    ):  # a surrogate waits for its pair only in the answer's text
         outcome = check_fragmentations(DETECT, b'data: {"%s": "a\\ud83c"}\n\n' % text)
         assert outcome.events == [Unknown({text.decode(): "a\ufffd"})]
     assert check_fragmentations(

@@ -79,7 +79,7 @@ def _result_fields(result: Result) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(
         result, enc_hook=lambda _: None
     )  # that is the headers: no part of the answer
-    fields.pop("growing", None)  # what is printed is whole
+    del fields["partial"]  # what is printed is complete
     fields["metadata"] = {
         name: value for name, value in fields["metadata"].items() if value not in (None, {})
     }

@@ -1,0 +1,193 @@
+"""What the builders of all skills share.
+
+A builder takes the messages of one answer, gives the events of each, and holds the result.
+
+1. `add_message` takes a message of a stream, `add_answer` a whole JSON answer. `end_of_stream`
+   marks the end by protocol where that is no message. They set `result` when the answer is
+   complete.
+2. A message is checked before any of it counts. A message that contradicts the protocol leaves the
+   builder unchanged.
+3. A field that carries the answer must have the right type, else `Contradiction` is raised. A field
+   of metadata with the wrong type is ignored. `null` means that the field is absent.
+4. A caller may add the text of a message to `deltas` by itself. Then it must come to the same as
+   `add_message` would (see `_wire/fast_path.py`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic
+
+import msgspec
+
+from sansio_moondream._errors import LimitExceeded
+from sansio_moondream._events import Completed, Event, Unknown
+from sansio_moondream._headers import Headers
+from sansio_moondream._limits import Limits
+from sansio_moondream._results import Metadata, Metrics, R, Stats
+from sansio_moondream._unicode import ends_in_high_surrogate, well_formed
+
+from .fields import Fields, flag, numbers
+
+METADATA = frozenset(
+    {
+        "completed",
+        "chunk",
+        "token_index",
+        "request_id",
+        "finish_reason",
+        "metrics",
+        "stats",
+        "_stats",
+    }
+)
+"""Fields that mean the same in a message of any skill but the chat."""
+
+
+class Deltas:
+    """Collect the text of an answer, which comes in chunks, up to a limit.
+
+    Attributes:
+        parts: the text so far; joined, they are all of it.
+        budget: bytes of UTF-8 that surely still fit. A caller that appends to `parts` by itself
+            subtracts at least the size of the text.
+        surrogate: a high surrogate that waits for the next text, or "". While there is one, all
+            text must come through `add`.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.parts: list[str] = []
+        self.budget = max_bytes
+        self.surrogate = ""
+        self._max_bytes = max_bytes
+
+    def add(self, text: str, *, last: bool = False) -> str:
+        """Add a text and return what may be given out now.
+
+        Surrogates are joined or replaced (see `_unicode.py`). A high surrogate at the end is kept
+        for the next text, unless this text is the `last`.
+
+        Raises:
+            LimitExceeded: The text does not fit. It is not added.
+        """
+        text, self.surrogate = self.surrogate + text, ""
+        if not last and ends_in_high_surrogate(text):
+            text, self.surrogate = text[:-1], text[-1]
+        if not text:
+            return ""
+        text = well_formed(text)
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > self.budget:
+            self.budget = self._max_bytes - len(self.text().encode())
+        if size > self.budget:
+            raise LimitExceeded(
+                f"the server sent more text than Limits.max_text_bytes ({self._max_bytes:,} bytes)"
+            )
+        self.parts.append(text)
+        self.budget -= size
+        return text
+
+    def text(self) -> str:
+        """Return all text that was given out."""
+        self.parts[:] = ["".join(self.parts)]
+        return self.parts[0]
+
+
+class Builder(ABC, Generic[R]):
+    """Build the result of one answer from its messages."""
+
+    DONE: ClassVar[bytes | None] = None
+    """The data of the record that ends a stream, where that record is not JSON."""
+    _KNOWN: ClassVar[frozenset[str]]
+    """A message with none of these fields becomes `Unknown`."""
+    _READ: ClassVar[frozenset[str]]
+    """All other fields of the last message become `Metadata.extra`."""
+
+    def __init__(self, headers: Headers, limits: Limits) -> None:
+        self.deltas = Deltas(limits.max_text_bytes)
+        self.result: R | None = None
+        self._metadata = Metadata(request_id=headers.get("x-request-id"), headers=headers)
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the exchange, as far as it is known."""
+        return self._metadata.request_id
+
+    def add_message(self, fields: Fields) -> list[Event]:
+        """Add a message of a stream and return its events.
+
+        Raises:
+            Contradiction: The message contradicts the protocol.
+            LimitExceeded: Its text exceeds `Limits.max_text_bytes`.
+        """
+        completed = flag(fields, "completed")
+        events = self._add_message(fields, completed)
+        self._add_metadata(fields)
+        if completed:
+            return [*events, self._complete(fields)]
+        return events or self._unknown(fields)
+
+    def add_answer(self, fields: Fields) -> list[Event]:
+        """Add an answer that came as one JSON object, and return its events.
+
+        Raises as `add_message` does.
+        """
+        events = self._add_answer(fields)
+        self._add_metadata(fields)
+        return [*events, self._complete(fields)]
+
+    def end_of_stream(self) -> list[Event]:
+        """Note that the stream ended by `DONE` or with its body, and return the last events.
+
+        Only an answer that has no end-of-stream message completes here.
+        """
+        return []
+
+    def snapshot(self) -> R:
+        """Return what has arrived as a partial result, or `result` if the answer is complete."""
+        return self.result or self._result(self._metadata, partial=True)
+
+    @abstractmethod
+    def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
+        """Add the fields that carry the answer; return their events without `Completed`."""
+
+    def _add_answer(self, fields: Fields) -> list[Event]:
+        """Do the same for a whole answer."""
+        return self._add_message(fields, True)
+
+    @abstractmethod
+    def _result(self, metadata: Metadata, *, partial: bool = False) -> R:
+        """Return what was added as a result."""
+
+    def _deltas_match(self) -> bool | None:
+        """Return the value of `Metadata.deltas_match`."""
+        return None
+
+    def _is_unknown(self, fields: Fields) -> bool:
+        return self._KNOWN.isdisjoint(fields)
+
+    def _unknown(self, fields: Fields) -> list[Event]:
+        return [Unknown(well_formed(fields))] if self._is_unknown(fields) else []
+
+    def _add_metadata(self, fields: Fields) -> None:
+        changes: dict[str, Any] = {}
+        request_id = fields.get("request_id")
+        if type(request_id) in (str, int) and request_id != self.request_id:
+            changes["request_id"] = str(request_id)
+        if isinstance(finish_reason := fields.get("finish_reason"), str):
+            changes["finish_reason"] = finish_reason
+        if (metrics := numbers(Metrics, fields.get("metrics"))) is not None:
+            changes["metrics"] = metrics
+        for name in ("_stats", "stats"):
+            if (stats := numbers(Stats, fields.get(name))) is not None:
+                changes["stats"] = stats
+        if changes:
+            self._metadata = msgspec.structs.replace(self._metadata, **changes)
+
+    def _complete(self, fields: Fields) -> Completed:
+        extra = {name: value for name, value in fields.items() if name not in self._READ}
+        self._metadata = msgspec.structs.replace(
+            self._metadata, extra=well_formed(extra), deltas_match=self._deltas_match()
+        )
+        self.result = self._result(self._metadata)
+        return Completed(self.result)

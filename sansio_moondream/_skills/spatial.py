@@ -1,0 +1,43 @@
+"""Builders of the skills whose answer is a list of places: detect and point.
+
+The service never streams them. If a server does, the last message has the whole list.
+"""
+
+from __future__ import annotations
+
+from sansio_moondream._events import Event
+from sansio_moondream._geometry import BBox, Point
+from sansio_moondream._results import DetectResult, Metadata, PointResult
+
+from .builder import METADATA, Builder
+from .fields import Fields, list_of
+
+
+class DetectBuilder(Builder[DetectResult]):
+    _KNOWN = frozenset({"stats", "_stats"})
+    _READ = METADATA | {"objects"}
+
+    _objects: tuple[BBox, ...] = ()
+
+    def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
+        if completed:
+            self._objects = list_of(BBox, fields, "objects")
+        return []
+
+    def _result(self, metadata: Metadata, *, partial: bool = False) -> DetectResult:
+        return DetectResult(self._objects, metadata, partial)
+
+
+class PointBuilder(Builder[PointResult]):
+    _KNOWN = frozenset({"stats", "_stats"})
+    _READ = METADATA | {"points"}
+
+    _points: tuple[Point, ...] = ()
+
+    def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
+        if completed:
+            self._points = list_of(Point, fields, "points")
+        return []
+
+    def _result(self, metadata: Metadata, *, partial: bool = False) -> PointResult:
+        return PointResult(self._points, metadata, partial)
