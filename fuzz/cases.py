@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -45,6 +45,42 @@ class Case(NamedTuple):
         )
 
 
+_IMAGE = sm.encode_image(b"\x89PNG\r\n\x1a\n")
+_BOX = sm.BBox(0.1, 0.2, 0.3, 0.4)
+_REQUESTS: list[sm.Request[Any]] = [
+    sm.QueryRequest(question="?"),
+    sm.CaptionRequest(image=_IMAGE),
+    sm.SegmentRequest(image=_IMAGE, object="moon"),
+    sm.DetectRequest(image=_IMAGE, object="moon"),
+    sm.ChatRequest(messages=[sm.ChatMessage("user", "?")]),
+]
+_ENDS: dict[str, list[sm.Event]] = {
+    "query": [sm.Completed(sm.QueryResult("A moon and a star"))],
+    "caption": [sm.Completed(sm.CaptionResult("A moon and a star"))],
+    "segment": [sm.Completed(sm.SegmentResult("M0,0z", _BOX))],
+    "detect": [sm.Completed(sm.DetectResult((_BOX,)))],
+    "chat": [sm.Completed(sm.ChatResult("A moon and a star"))],
+}
+
+
+def _ordinary_streams() -> Iterator[Response]:
+    """Encode an ordinary answer in each dialect of each skill: cheap to draw, and to mutate."""
+    words = ("A", " moon", " and", " a", " star")
+    for request, dialect in product(_REQUESTS, sm.Dialect):
+        skill = request.skill
+        if (skill == "chat") is (dialect is sm.Dialect.CHAT):
+            events: list[sm.Event] = [sm.TextDelta(word) for word in words]
+            if skill == "chat":
+                events = [sm.ReasoningDelta("So"), *events]
+            elif skill == "segment":
+                events = [_BOX, *(sm.PathChunk(word) for word in words)]
+            elif skill == "detect":
+                events = []
+            data = sm.encode_events(events + _ENDS[skill], dialect)
+            yield Response(request, 200, EVENT_STREAM, data, [])
+
+
+_ORDINARY = st.sampled_from([*_ordinary_streams()])
 _RESPONSES = (
     strategies.streams()
     | strategies.streams()
@@ -69,8 +105,9 @@ _booleans = st.booleans()
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Generate a response of a server with up to four mutations, or any bytes."""
-    response = draw(_BYTES if draw(_rarely) else _RESPONSES)
+    """Generate a response of a server with mutations, or any bytes."""
+    kind = draw(st.integers(0, 7))
+    response = draw(_ORDINARY if kind < 5 else _RESPONSES if kind < 7 else _BYTES)
     body = mutated(draw, response.data)
     status_code, headers = response.status_code, response.headers
     if draw(_rarely):
@@ -128,10 +165,10 @@ def _limits(draw: st.DrawFn, case: Case) -> sm.Limits:
         "max_error_body_bytes": [len(expected.body)],
         "max_inflate_ratio": [1, 4, 200],
     }
-    name = draw(st.sampled_from(["", *sizes]))
+    name = draw(st.sampled_from(["", *sizes, "max_record_bytes", "max_text_bytes"]))
     if not name:
         return draw(strategies.limits(90))
-    size = draw(st.sampled_from(sorted({*sizes[name]}))) - draw(st.integers(0, 1))
+    size = draw(st.sampled_from(sorted({*sizes[name]})[-3:])) - draw(st.integers(0, 1))
     return sm.Limits(**{name: max(1, size)})
 
 

@@ -168,13 +168,13 @@ def _longer(draw: st.DrawFn, data: bytes) -> bytes:
 Mutation = Callable[[st.DrawFn, bytes], bytes]
 _OFTEN: list[Mutation] = [
     *(_new_texts, _new_value, _new_field, _new_line, _repeated_record, _new_line_end),
-    *(_lost_record, _split_line, _changed_tokens),
+    *(_lost_record, _split_line, _changed_tokens, _new_texts, _new_line),
 ]
-_MUTATIONS = st.lists(st.sampled_from([*_OFTEN * 4, _longer]), max_size=4)
+_MUTATIONS = st.lists(st.sampled_from([*_OFTEN * 4, _longer]), max_size=8)
 
 
 def mutated(draw: st.DrawFn, data: bytes) -> bytes:
-    """Change a body in up to four ways. Shrinks to the body itself."""
+    """Change a body in up to eight ways. Shrinks to the body itself."""
     for mutate in draw(_MUTATIONS):
         data = mutate(draw, data)
     return data

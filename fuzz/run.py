@@ -42,7 +42,8 @@ def main() -> int:
         return 2
     if given.atheris is not None:
         run_atheris(names[0], given.atheris)
-    return 0 if all([fuzz(name, given.seconds) for name in names]) else 1
+    found_nothing = [fuzz(name, given.seconds) for name in names]
+    return 0 if all(found_nothing) else 1
 
 
 def fuzz(name: str, seconds: int, folder: Path = HERE) -> bool:

@@ -28,89 +28,84 @@ class Exchange(NamedTuple):
     eof: bool
 
 
-# Of each part of a response: what is right, and what is odd or wrong.
-_EARLY = (
-    [b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"],
-    [b"HTTP/1.1 101 Switch\r\n\r\n", b"\r\n", b"HTTP/1.1 100 \r\n\r\r\n", b"HT"],
+_EARLY = st.sampled_from(
+    [b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n"]
 )
-_STATUS_LINES = (
-    [
-        *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200\n", b"HTTP/1.0 200 OK\r\n"),
-        *(b"HTTP/1.1 404 No\r\n", b"HTTP/1.1 204 None\r\n", b"HTTP/1.1 304 Same\r\n"),
-    ],
-    [
-        *(b"HTTP/2 200 OK\r\n", b"HTTP/1.1 99 OK\r\n", b"HTTP/1.1 099 OK\r\n"),
-        *(b"HTTP/1.1 200OK\r\n", b"HTTP/1.1  200 OK\r\n"),
-    ],
+_STATUS_LINES = st.sampled_from(
+    [b"HTTP/1.1 200 OK\r\n"] * 4
+    + [b"HTTP/1.1 200\n", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 404 No\r\n"]
+    + [b"HTTP/1.1 204 None\r\n", b"HTTP/1.1 304 Same\r\n"]
 )
-_HEADER_LINES = (
+_FIELDS = st.lists(
+    st.sampled_from(
+        [
+            *(b"Content-Type: text/event-stream\r\n", b"Content-Type: application/json\n"),
+            *(b"A: b\r\n", b"A:\t\xff \r\n", b"A: b\r\n folded\r\n", b"Connection: a, close\r\n"),
+        ]
+    ),
+    max_size=3,
+).map(b"".join)
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_LENGTHS = st.sampled_from(
     [
-        *(b"Content-Type: text/event-stream\r\n", b"Content-Type: application/json\n", b"A: b\r\n"),
-        *(b"A:\t\xff \r\n", b"A: b\r\n folded\r\n", b"Connection: a, close\r\n"),
-    ],
+        *(_CHUNKED, _CHUNKED, b"transfer-encoding:CHUNKED \r\n", b""),
+        *(b"Content-Length: %d\r\n", b"Content-Length: %d, %d\r\n"),
+    ]
+)
+_SIZES = st.sampled_from([b"%x\r\n", b"%x\r\n", b"%X\r\n", b"0%x;a=b\r\n", b"%x \t\r\n"])
+_LAST_CHUNKS = st.sampled_from(
+    [b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"00;x\r\nC: d\n\n", b"0\r\n\n"]
+)
+# Lines that are wrong anywhere, or where they come too early, too late or twice.
+_ODD_LINES = st.sampled_from(
     [
-        *(b" folded\r\n", b"A : b\r\n", b"A b\r\n", b"A: b\rc\r\n", b"A: \x00\r\n"),
-        b"Content-Encoding: gzip\r\n",
-    ],
+        *(b"HTTP/1.1 101 Switch\r\n\r\n", b"HTTP/1.1 100 \r\n\r\r\n", b"HT", b"HTTP/2 200 OK\r\n"),
+        *(b"HTTP/1.1 099 OK\r\n", b"HTTP/1.1 200OK\r\n", b"HTTP/1.1  200 OK\r\n", b"\r\n", b"\n"),
+        *(b" folded\r\n", b"A : b\r\n", b"A b\r\n", b"A: b\rc\r\n", b"A: \x00\r\n", b"\rX", b""),
+        *(b"Content-Encoding: gzip\r\n", b"Content-Length: 7\r\n", b"Content-Length: -7\r\n"),
+        *(b"Transfer-Encoding: gzip, chunked\r\n", _CHUNKED, b"0\r\n", b"5\n", b"-5\r\n"),
+        *(b"5 ;a\r\n", b"5;a" + b";long" * 20 + b"\r\n", b"A: b\r\n" * 9, b"x" * 100),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ]
 )
-_LENGTH_LINES = (
-    [
-        *(b"Transfer-Encoding: chunked\r\n", b"Content-Length: %d\r\n", b""),
-        *(b"transfer-encoding:CHUNKED \r\n", b"Content-Length: %d, %d\r\n"),
-    ],
-    [
-        b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n",
-        b"Content-Length: %d\r\nContent-Length: 7\r\n",
-        *(b"Transfer-Encoding: gzip, chunked\r\n", b"Content-Length: -%d\r\n"),
-        b"Content-Length: 1%d\r\n",
-    ],
-)
-_SIZE_LINES = (
-    [b"%x\r\n", b"%x\r\n", b"%X\r\n", b"0%x;a=b\r\n", b"%x \t\r\n"],
-    [b"%x\n", b"-%x\r\n", b"%x ;a\r\n", b"1%x\r\n", b"\r\n"],
-)
-_FOOTERS = ([b"\r\n"], [b"\n", b"", b"\rX", b"XX"])
-_LAST_CHUNKS = (
-    [b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"00;x\r\nC: d\n\n", b"0\r\n\n"],
-    [b"", b"0\r\n", b"0\r\nA b\r\n\r\n", b"\r\n", b"0\r\n" + b"A: b\r\n" * 9],
-)
-_SURPLUS = ([b""], [b"\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"x" * 100])
 _BODIES = (strategies.streams() | strategies.whole_answers()).map(lambda drawn: drawn.data[:300])
 _booleans = st.booleans()
-_rarely = st.integers(0, 15).map(lambda drawn: drawn == 15)
-
-
-def _mostly(draw: st.DrawFn, choices: tuple[list[bytes], list[bytes]]) -> bytes:
-    right, odd = choices
-    return draw(st.sampled_from(odd if draw(_rarely) else right))
+_rarely = st.integers(0, 7).map(lambda drawn: drawn == 7)
 
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> Exchange:
-    """Generate the bytes of a response, mostly of a valid one."""
-    raw = _mostly(draw, _EARLY) + _mostly(draw, _STATUS_LINES)
-    for _ in range(draw(st.integers(0, 3))):
-        raw += _mostly(draw, _HEADER_LINES)
-    body = draw(_BODIES)
-    length = _mostly(draw, _LENGTH_LINES)
-    raw += length.replace(b"%d", b"%d" % len(body)) + (b"\n" if draw(_rarely) else b"\r\n")
+    """Generate the bytes of a response, half of them with mutations."""
+    length, body = draw(_LENGTHS), draw(_BODIES)
+    raw = draw(_EARLY) + draw(_STATUS_LINES) + draw(_FIELDS)
+    raw += length.replace(b"%d", b"%d" % len(body)) + b"\r\n"
     if b"chunked" in length.lower():
         for chunk in draw(strategies.fragmentations(body)):
-            line = _mostly(draw, _SIZE_LINES)
-            line = line.replace(b"%x", b"%x" % len(chunk)).replace(b"%X", b"%X" % len(chunk))
-            raw += line + chunk + _mostly(draw, _FOOTERS)
-        raw += _mostly(draw, _LAST_CHUNKS)
+            size = draw(_SIZES).replace(b"%x", b"%x" % len(chunk))
+            raw += size.replace(b"%X", b"%X" % len(chunk)) + chunk + b"\r\n"
+        raw += draw(_LAST_CHUNKS)
     else:
         raw += body
-    raw += _mostly(draw, _SURPLUS)
     if draw(_rarely):
         raw = _padded(draw, raw)
-    if draw(_rarely):
-        at = draw(st.integers(0, len(raw)))
-        raw = insert(raw, at, draw(st.binary(max_size=3)))
-    if draw(_rarely):
-        raw = raw[: draw(st.integers(0, len(raw)))]
+    if draw(_booleans):
+        raw = _mutated(draw, raw)
     return Exchange(raw, draw(_booleans))
+
+
+def _mutated(draw: st.DrawFn, raw: bytes) -> bytes:
+    """Change a line or some bytes, or cut the response short."""
+    at = draw(st.integers(0, len(raw)))
+    match draw(st.integers(0, 5)):
+        case 4:
+            return raw[:at]
+        case 5:
+            return insert(raw, at, draw(st.binary(max_size=3)))
+        case how:
+            lines = raw.splitlines(keepends=True)
+            at = draw(st.integers(0, len(lines)))
+            lines[at : at + how % 2] = [draw(_ODD_LINES)]
+            return b"".join(lines)
 
 
 def _padded(draw: st.DrawFn, raw: bytes) -> bytes:
