@@ -170,11 +170,13 @@ _OFTEN: list[Mutation] = [
     *(_new_texts, _new_value, _new_field, _new_line, _repeated_record, _new_line_end),
     *(_lost_record, _split_line, _changed_tokens, _new_texts, _new_line),
 ]
-_MUTATIONS = st.lists(st.sampled_from([*_OFTEN * 4, _longer]), max_size=8)
+_any_mutation = st.sampled_from([*_OFTEN * 4, _longer])
+_some_mutations = st.lists(_any_mutation, max_size=4)
+_many_mutations = st.lists(_any_mutation, min_size=2, max_size=12)
 
 
-def mutated(draw: st.DrawFn, data: bytes) -> bytes:
-    """Change a body in up to eight ways. Shrinks to the body itself."""
-    for mutate in draw(_MUTATIONS):
+def mutated(draw: st.DrawFn, data: bytes, *, much: bool) -> bytes:
+    """Change a body in up to 4 ways, or in 2 to 12."""
+    for mutate in draw(_many_mutations if much else _some_mutations):
         data = mutate(draw, data)
     return data
