@@ -1,15 +1,14 @@
-"""Fuzz the decoder: `python fuzz/run.py --seconds 60`, or `make fuzz SECONDS=60`. A crash found is
-run again with `--replay FILE`.
+"""Fuzz the decoder with atheris: `python fuzz/run.py --seconds 60`, or `make fuzz SECONDS=60`.
 
-What it has learnt stays in fuzz/.corpus, what it found in fuzz/crashes; neither is kept in git. A
-crash that was a bug is worth a test of its own beside the mended code, and, where it would be hard
-to reach again, a seed in make_corpus.py."""
+A crash is run again with `--replay FILE`. Interesting inputs stay in fuzz/.corpus and crashes in
+fuzz/crashes. Neither is kept in git: a crash that was a bug becomes a test of its own.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
+import random
 import subprocess
 import sys
 import traceback
@@ -19,95 +18,79 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path[0] = str(HERE.parent)
 
-from fuzz.harness import HARNESSES, describe  # noqa: E402
-
+NAMES = ("stream", "socket")
 CRASHES = HERE / "crashes"
+MAX_BYTES = 8192  # of an input: Hypothesis reads no more
+OPTIONS = ("-len_control=0", "-verbosity=0", "-print_final_stats=1", "-timeout=60")
 
 
 def main() -> int:
+    """Fuzz, or run a crash again. Return the exit code of the program."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=int, default=60, help="for each harness (60)")
-    parser.add_argument(
-        "--harness",
-        choices=[*HARNESSES],
-        action="append",
-        help="only this one; may be given several times",
-    )
-    parser.add_argument(
-        "--replay",
-        type=Path,
-        metavar="FILE",
-        help="run one case again, without atheris, and say what it is",
-    )
+    parser.add_argument("--harness", choices=NAMES, help="only this one")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="run a crash without atheris")
+    parser.add_argument("--atheris", nargs="...", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    names: list[str] = given.harness or [*HARNESSES]
+    names = NAMES if given.harness is None else (given.harness,)
     if given.replay is not None:
         return replay(given.replay, names)
     if importlib.util.find_spec("atheris") is None:
-        print(
-            "Fuzzing needs atheris: pip install --group fuzz (pip 25.1 or newer), or `make fuzz`.",
-            file=sys.stderr,
-        )
+        print("Fuzzing needs atheris: run `make fuzz`, or install the group fuzz", file=sys.stderr)
         return 2
-    failed = [name for name in names if not fuzz(name, given.seconds)]
-    return 1 if failed else 0
+    if given.atheris is not None:
+        run_atheris(names[0], given.atheris)
+    found_nothing = [fuzz(name, given.seconds) for name in names]
+    return 0 if all(found_nothing) else 1
 
 
-def command(
-    name: str, seconds: int, learnt: Path, artifacts: str, folder: Path = HERE
-) -> list[str]:
-    """How one harness is run: libFuzzer's options, the corpus it adds to, and the seeds."""
-    options = [
-        f"-max_total_time={seconds}",
-        "-max_len=1024",
-        "-verbosity=0",
-        "-print_final_stats=1",
-        "-timeout=60",
-        "-rss_limit_mb=2048",
-        f"-artifact_prefix={artifacts}",
-    ]
-    return [
-        sys.executable,
-        str(folder / f"fuzz_{name}.py"),
-        *options,
-        str(learnt),
-        str(folder / "corpus" / name),
-    ]
-
-
-def fuzz(name: str, seconds: int) -> bool:
-    """Run one harness for so long; whether it found nothing."""
-    learnt = HERE / ".corpus" / name
-    learnt.mkdir(parents=True, exist_ok=True)
-    CRASHES.mkdir(exist_ok=True)
-    before = {*CRASHES.iterdir()}
+def fuzz(name: str, seconds: int, folder: Path = HERE) -> bool:
+    """Run one harness in a process of its own. Return whether it found nothing."""
+    corpus, crashes = folder / ".corpus" / name, folder / "crashes"
+    corpus.mkdir(parents=True, exist_ok=True)
+    crashes.mkdir(exist_ok=True)
+    rng = random.Random(name)
+    for number in range(32):  # an input that is too short is no case, so libFuzzer needs long ones
+        (corpus / f"random-{number}").write_bytes(rng.randbytes(MAX_BYTES))
+    before = {*crashes.iterdir()}
     print(f"fuzzing {name} for {seconds} s", flush=True)
-    code = subprocess.run(command(name, seconds, learnt, f"{CRASHES}/{name}-")).returncode
-    found = sorted({*CRASHES.iterdir()} - before)
-    for path in found:
-        print(
-            f"{name} found a bug. To run it again: python fuzz/run.py --replay {os.path.relpath(path)}"
-        )
-    if code == 0:
-        print(f"{name}: nothing found in {seconds} s")
-    elif not found:
-        print(f"{name}: atheris ended with {code}, and left no case behind")
+    bounds = [f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}"]
+    options = [*bounds, *OPTIONS, f"-artifact_prefix={crashes}/{name}-", str(corpus)]
+    command = [sys.executable, __file__, "--harness", name, "--atheris", *options]
+    code = subprocess.run(command).returncode
+    for path in sorted({*crashes.iterdir()} - before):
+        print(f"{name} found a bug. To run it again: python fuzz/run.py --replay {path}")
+    print(f"{name}: {'nothing found' if code == 0 else f'atheris ended with {code}'}")
     return code == 0
 
 
-def replay(path: Path, names: list[str]) -> int:
-    """Run one case again under the harness that its file name begins with, or under `names`."""
-    data = path.read_bytes()
+def run_atheris(name: str, options: list[str]) -> None:
+    """Run one harness under atheris. Does not return."""
+    import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    with atheris.instrument_imports(
+        include=["sansio_moondream", "h11"], exclude=["sansio_moondream.testing"]
+    ):
+        from fuzz.harnesses import HARNESSES, use_fuzzing_settings
+    use_fuzzing_settings()
+    atheris.Setup([__file__, *options], HARNESSES[name].hypothesis.fuzz_one_input)
+    atheris.Fuzz()
+
+
+def replay(path: Path, names: tuple[str, ...]) -> int:
+    """Run a crash again under the harness that its name begins with, or under all of them."""
+    from fuzz.harnesses import HARNESSES, use_fuzzing_settings
+
+    use_fuzzing_settings()
     for name in [name for name in names if path.name.startswith(name)] or names:
-        print(f"--- {name}: {describe(name, data)}")
         try:
-            HARNESSES[name](data)
+            HARNESSES[name].hypothesis.fuzz_one_input(path.read_bytes())
         except Exception:  # noqa: BLE001
             traceback.print_exc()
             return 1
-        print("--- as it should be")
+        print(f"{name}: nothing found")
     return 0
 
 

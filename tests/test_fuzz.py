@@ -1,64 +1,134 @@
-"""The fuzzers' own checks, without a fuzzer: on the seeds, and for a few seconds on cases made up
-at random. `make fuzz` does more.
+"""The fuzzers' harnesses, for a few examples each (`make fuzz` does more), on captured responses,
+and on inputs that are hard to generate. And the reference itself.
 """
 
+from __future__ import annotations
+
 import random
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fuzz import harness, http_reference, make_corpus, reference
-from sansio_moondream import LimitExceeded, Limits, TextDelta, Unknown
+from fuzz import harnesses, run
+from fuzz.cases import Case, fine
+from fuzz.reference import http11
+from fuzz.reference.records import records_of
+from fuzz.reference.response import expect
+from fuzz.sockets import LIMIT, Exchange, check_socket
+from fuzz.streams import PULLS, check_stream
+from sansio_moondream import Headers, IdleTimeout, LimitExceeded, Limits, TextDelta, Unknown
+from sansio_moondream.testing import EVENT_STREAM
+from tests.helpers import REQUESTS, TRACES, Trace, delta, record
 
-FUZZ = Path(harness.__file__).resolve().parent
-SECONDS = 2.5
-SEEDS = sorted(path for path in (FUZZ / "corpus").rglob("*") if path.is_file())
-
-
-@pytest.mark.parametrize("path", SEEDS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_every_seed_comes_to_what_it_should(path):
-    harness.HARNESSES[path.parent.name](path.read_bytes())
-
-
-@pytest.mark.parametrize("name", harness.HARNESSES)
-def test_cases_made_up_at_random(name):
-    rng = random.Random(f"{name} 1")
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        data = harness.made_up(name, rng)
-        try:
-            harness.HARNESSES[name](data)
-        except Exception as error:
-            raise AssertionError(
-                f"harness.HARNESSES[{name!r}](bytes.fromhex({data.hex()!r})) failed"
-            ) from error
+test_streams = harnesses.stream
+test_sockets = harnesses.socket
 
 
-@pytest.mark.parametrize("name", harness.HARNESSES)
-@pytest.mark.parametrize(
-    "data", [b"", b"\0", b"\xff" * 40, bytes(range(256))], ids=["empty", "one", "ones", "all"]
+@pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
+def test_captured_responses(trace: Trace):
+    head = trace.status_code, tuple(trace.headers)
+    case = Case(trace.request, *head, trace.body, trace.ending, Limits())
+    check_stream(case, trace.chunks, "events")
+    check_socket(Exchange(b"".join(trace.raw), eof=True), trace.raw)
+
+
+WORDS = b"".join(delta(word, at) for at, word in enumerate(("A", " moon", " over")))
+FINAL = record({"chunk": ".", "completed": True, "answer": "A moon over.", "metrics": {}})
+BOX = record({"type": "bbox", "bbox": {"x_min": 0.1, "y_min": 0.2, "x_max": 0.3, "y_max": 0.4}})
+PATH = record({"type": "path_delta", "chunk": "M 0 0", "completed": False, "token_index": 1})
+REFINED = record({"type": "final", "chunk": "", "completed": True, "path": "M0,0z", "bbox": None})
+HALVES = [record({"chunk": text}) for text in ("a\ud83c", "\udf19b", "\ud83c")]
+CHAT = b"".join(
+    record({"id": "c1", "choices": [{"delta": part, "finish_reason": reason}]})
+    for part, reason in [
+        ({"role": "assistant", "content": ""}, None),
+        ({"reasoning": "Look\ud83c"}, None),
+        ({"content": " moon\ud83c"}, None),
+        ({}, "stop"),
+    ]
 )
-def test_any_bytes_are_a_case(name, data):
-    harness.HARNESSES[name](data)
-    for seed in range(20):
-        harness.HARNESSES[name](harness.mutate(name, data, seed))
+BILL = record({"id": "c2", "choices": [], "usage": {"prompt_tokens": 740}, "model": "m"})
+DONE = b"data: [DONE]\n\n"
+# Once the seeds of a fuzzer: what needs many steps, with the skill.
+SEEDS: dict[str, tuple[str, bytes]] = {
+    "cr": ("query", (WORDS + FINAL).replace(b"\n", b"\r")),
+    "crlf": ("query", (WORDS + FINAL).replace(b"\n", b"\r\n")),
+    "two marks": ("query", b"\xef\xbb\xbf" + WORDS + b"\xef\xbb\xbf" + FINAL),
+    "no blank line": ("query", (WORDS + FINAL)[:-2]),
+    "cut short": ("query", (WORDS + FINAL)[:-5]),
+    "halves": ("caption", b"".join(HALVES) + record({"completed": True})),
+    "long": ("query", record({"chunk": "moonlight " * 11}) * 6 + FINAL),
+    "two data lines": ("query", WORDS + b'data: {"chunk":\ndata: "two"}\n: comment\n\n' + FINAL),
+    "line end inside": ("query", WORDS + b'data: {"chunk":\n"a"}\n\n' + FINAL),
+    "completed inside": ("query", WORDS + record({"chunk": "x", "completed": True}) + WORDS),
+    "error inside": ("query", WORDS + record({"error": {"type": "overloaded_error"}}) + FINAL),
+    "error event": ("query", WORDS + b"event: error\ndata: gone\n\n"),
+    "deep": ("query", WORDS + b'data: {"more": ' + b"[" * 70 + b"]" * 70 + b"}\n\n"),
+    "not UTF-8": ("query", WORDS + b': \xff\ndata: {"chunk": "\xff"}\n\n'),
+    "stats": ("caption", WORDS + record({"stats": {"tokens": 5}}) + record({"completed": True})),
+    "segment": ("segment", BOX + PATH * 3 + REFINED),
+    "unknown": ("segment", record({"type": "ping"}) + PATH + REFINED),
+    "JSON": ("point", b'{"points": [{"x": 0.5, "y": 0.5}]}'),
+    "JSON error": ("query", b'{"error": "queue full"}'),
+    "JSON cut": ("query", b' {"answer": "yes", "metrics": {'),
+    "chat": ("chat", CHAT + BILL + DONE),
+    "chat without done": ("chat", CHAT + BILL),
+    "chat cut in done": ("chat", CHAT + DONE[:9]),
+    "chat without end": ("chat", CHAT[:-60] + DONE),
+    "chat unknown": ("chat", record({"choices": [{"delta": {"refusal": "no"}}]}) + CHAT + DONE),
+    "chat error": ("chat", CHAT + record({"error": {"message": "busy", "code": 500}}) + DONE),
+    "fields": (
+        "query",
+        b"event: x\nid: 1\ndata:  1\ndata\ndata:\ndata : b\n\nevent: y\n\n" + FINAL,
+    ),
+    "no fields": ("query", b"data:\n\ndata\n\ndata: \n\ndata:\ndata:\n\n::\n\n" + FINAL),
+}
 
 
-def test_the_seeds_are_those_that_make_corpus_makes(tmp_path):
-    make_corpus.make(tmp_path)
-    made = {
-        path.relative_to(tmp_path): path.read_bytes()
-        for path in tmp_path.rglob("*")
-        if path.is_file()
-    }
-    assert made == {path.relative_to(FUZZ / "corpus"): path.read_bytes() for path in SEEDS}, (
-        "run fuzz/make_corpus.py"
-    )
+@pytest.mark.parametrize("ending", [None, IdleTimeout("no byte")], ids=["eof", "timeout"])
+@pytest.mark.parametrize("headers", [EVENT_STREAM, (("x-request-id", "1"),)], ids=["named", "bare"])
+@pytest.mark.parametrize("name", SEEDS)
+def test_seeds(name: str, headers: Any, ending: Exception | None):
+    skill, body = SEEDS[name]
+    for limits in (Limits(), Limits(max_text_bytes=11), Limits(max_record_bytes=60)):
+        for pull in PULLS:
+            case = Case(REQUESTS[skill], 200, headers, body, ending, limits)
+            check_stream(case, [body[at : at + 7] for at in range(0, len(body), 7)], pull)
 
 
-# The reference is what everything is held against. So it is held against the standard's own
-# examples, and against some plain cases.
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+@pytest.mark.parametrize(
+    ("before", "after", "limited"),
+    [
+        (OK + b"A: ", b"\r\n\r\n", b""),
+        (b"HTTP/1.1 103 Hints\r\nA: ", b"\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n", b""),
+        (CHUNKED + b"4;", b"\r\nmoon\r\n0\r\n\r\n", CHUNKED),
+        (CHUNKED + b"4\r\nmoon\r\n0\r\nA: ", b"\r\n\r\n", CHUNKED + b"4\r\nmoon\r\n0\r\n"),
+    ],
+    ids=["head", "heads", "size line", "trailers"],
+)
+def test_lines_as_long_as_the_limit(before: bytes, after: bytes, limited: bytes, excess: int):
+    end = after.index(b"\n") + 1 if limited == CHUNKED else len(after)
+    size = LIMIT - len(before) + len(limited) - end + excess
+    raw = before + b"x" * size + after
+    assert (http11.expect(raw, True, LIMIT).end == "refused") is bool(excess)
+    check_socket(Exchange(raw, eof=True), fine(raw))
+
+
+@pytest.mark.parametrize("name", harnesses.HARNESSES)
+def test_any_bytes_are_an_input_of_a_fuzzer(name: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(harnesses, "use_fuzzing_settings", lambda: None)
+    for number, data in enumerate((b"", b"\xff" * 40, random.Random(name).randbytes(4096))):
+        (tmp_path / f"{name}-{number}").write_bytes(data)
+        assert run.replay(tmp_path / f"{name}-{number}", run.NAMES) == 0
+
+
+# The reference is what all is compared with, so it is compared with the examples of the standards.
 
 
 @pytest.mark.parametrize(
@@ -66,52 +136,47 @@ def test_the_seeds_are_those_that_make_corpus_makes(tmp_path):
     [
         (b"data: YHOO\ndata: +2\ndata: 10\n\n", [b"YHOO\n+2\n10"]),
         (
-            b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
-            [b"first event", b"second event", b" third event"],
+            b": test\n\ndata: first\nid: 1\n\ndata:second\nid\n\ndata:  third\n\n",
+            [b"first", b"second", b" third"],
         ),
         (b"data\n\ndata\ndata\n\ndata:", [b"", b"\n"]),
         (b"data:test\n\ndata: test\n\n", [b"test", b"test"]),
     ],
     ids=["one", "comment, id, spaces", "empty", "the same twice"],
 )
-def test_the_reference_reads_the_standards_examples(stream, records):
+def test_the_reference_reads_the_standards_examples(stream: bytes, records: list[bytes]):
     for ends in (b"\n", b"\r", b"\r\n"):
-        read = reference.records_of(stream.replace(b"\n", ends), 1000)
-        assert [record.data for record in read.whole] == records
+        read = records_of(stream.replace(b"\n", ends), 1000)
+        assert [one.data for one in read.whole] == records
 
 
-def test_the_reference_says_when_records_are_due():
-    assert [
-        record.due for record in reference.records_of(b"data: a\r\n\r\ndata: b\n\n", 1000).whole
-    ] == [10, 20]
+def test_the_reference_knows_when_records_are_due():
+    records = records_of(b"data: a\r\n\r\ndata: b\n\n", 1000)
+    assert [one.due for one in records.whole] == [10, 20]
 
 
 def test_the_reference_has_limits():
-    assert reference.records_of(b"data: abc\n\n", 9).too_long is None
-    assert reference.records_of(b"data: abc\n\n", 8).too_long == 9
-    assert reference.records_of(b"data:a\ndata:b\n\n", 6).too_long is None
-    assert reference.records_of(b"data\n" * 6 + b"\n", 4).too_long == 30
+    assert records_of(b"data: abc\n\n", 9).too_long is None
+    assert records_of(b"data: abc\n\n", 8).too_long == 9
+    assert records_of(b"data:a\ndata:b\n\n", 6).too_long is None
+    assert records_of(b"data\n" * 6 + b"\n", 4).too_long == 30
 
 
-def test_the_reference_joins_halves_of_a_character():
-    body = (
-        b'data: {"chunk": "\\ud83c"}\n\ndata: {"chunk": "\\udf19"}\n\ndata: {"more": "\\ud83c"}\n\n'
-    )
-    expected = reference.expect("query", body)
+def test_the_reference_joins_surrogates():
+    body = b"".join(record(one) for one in ({"chunk": "\ud83c"}, {"chunk": "\udf19"}))
+    body += record({"more": "\ud83c"})
+    expected = expect("query", 200, Headers(EVENT_STREAM), body)
     assert expected.events == [TextDelta("\U0001f319"), Unknown({"more": "\ufffd"})]
-    assert reference.expect("query", body, limits=Limits(max_text_bytes=3)).error is LimitExceeded
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
+    limits = Limits(max_text_bytes=3)
+    assert expect("query", 200, Headers(EVENT_STREAM), body, None, limits).error is LimitExceeded
 
 
 @pytest.mark.parametrize(
-    ("raw", "eof", "comes_to"),
+    ("raw", "eof", "outcome"),
     [
         # The example of RFC 9112, section 7.1, with an extension and a trailer field.
         (
-            OK
-            + b"Transfer-Encoding: chunked\r\n\r\n4\r\nWiki\r\n7;a=b\r\npedia i\r\n0\r\nA: b\r\n\r\n",
+            CHUNKED + b"4\r\nWiki\r\n7;a=b\r\npedia i\r\n0\r\nA: b\r\n\r\n",
             False,
             (b"Wikipedia i", "finished", True),
         ),
@@ -129,27 +194,19 @@ OK = b"HTTP/1.1 200 OK\r\n"
             False,
             (b"", "refused", False),
         ),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabX", False, (b"ab", "refused", False)),
+        (CHUNKED + b"2\r\nabX", False, (b"ab", "refused", False)),
         (OK[:-2], True, (b"", "lost", False)),
         (b"\x15\x03", False, (b"", "refused", False)),
     ],
     ids=[
-        "chunks",
-        "length",
-        "short",
-        "until close",
-        "not closed",
-        "early head",
-        "both",
-        "no footer",
-        "half a head",
-        "TLS",
+        *("chunks", "length", "short", "until close", "not closed", "early head", "both"),
+        *("no footer", "half a head", "TLS"),
     ],
 )
-def test_the_reference_reads_http(raw, eof, comes_to):
-    response = http_reference.expect(raw, eof, 1000)
-    assert (response.body, response.end, response.reusable) == comes_to
+def test_the_reference_reads_http(raw: bytes, eof: bool, outcome: tuple[bytes, str, bool]):
+    response = http11.expect(raw, eof, 1000)
+    assert (response.body, response.end, response.reusable) == outcome
     limit = raw.rindex(b"\r\n\r\n") + 4 if b"\r\n\r\n" in raw else len(raw)
     if response.status is not None and response.end != "refused":
-        assert http_reference.expect(raw, eof, limit) == response
-        assert http_reference.expect(raw, eof, 18).end == "refused"
+        assert http11.expect(raw, eof, limit) == response
+        assert http11.expect(raw, eof, 18).end == "refused"

@@ -1,0 +1,192 @@
+"""The whole: the expected outcome of a response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, NoReturn
+
+import sansio_moondream as sm
+
+from .builder import Builder, Skill
+from .chat import ChatBuilder
+from .errors import error_class, is_error
+from .fields import Fault
+from .inflate import inflate
+from .json_text import TooDeep, is_whole_object, read_json, scan
+from .records import AT_END, BYTE_ORDER_MARK, Record, records_of
+
+Ending = type[sm.MoondreamError] | None
+Step = tuple[int, Callable[[], list[sm.Event]]]
+"""A moment, as a number of bytes, and what gives the events of it or raises a Fault."""
+
+
+class Expected(NamedTuple):
+    """The expected outcome of a response.
+
+    Attributes:
+        events: all of them.
+        due: for each event, after how many bytes of the body it has to be ready.
+        error: the class of the error that ends it, or None if the answer is complete.
+        error_due: after how many bytes the error has to be ready.
+        snapshot: the last one; None for an error status.
+        body: the inflated body.
+    """
+
+    events: list[sm.Event]
+    due: list[int]
+    error: Ending
+    error_due: int
+    snapshot: sm.Result | None
+    body: bytes
+
+
+def expect(
+    skill: Skill,
+    status_code: int,
+    headers: sm.Headers,
+    wire: bytes,
+    ending: Ending = None,
+    limits: sm.Limits | None = None,
+) -> Expected:
+    """Compute the expected outcome of a response.
+
+    Args:
+        skill: of the request.
+        status_code: at least 200.
+        headers: of the response.
+        wire: the body as it was sent.
+        ending: the error that broke the transport, or None for a proper end.
+        limits: of the stream.
+    """
+    limits = limits or sm.Limits()
+    builder = (ChatBuilder if skill == "chat" else Builder)(skill, status_code, headers, limits)
+    coding = headers.get("content-encoding", "").strip().lower().removeprefix("x-")
+    body = wire
+    if coding in ("gzip", "deflate"):
+        body, fault = inflate(coding, wire, limits.max_inflate_ratio)
+        ending = fault or ending
+    steps = _steps(builder, headers, coding, body, ending)
+    events: list[sm.Event] = []
+    due: list[int] = []
+    error: Ending = None
+    error_due = AT_END
+    for moment, step in steps:
+        try:
+            new = step()
+        except Fault as raised:
+            error, error_due = raised.error, moment
+            break
+        events += new
+        due += [moment] * len(new)
+        if builder.result is not None:
+            break
+    snapshot = None if status_code >= 300 else builder.snapshot()
+    return Expected(events, due, error, error_due, snapshot, body)
+
+
+def _steps(
+    builder: Builder, headers: sm.Headers, coding: str, body: bytes, ending: Ending
+) -> Iterator[Step]:
+    limits, status_code = builder.limits, builder.status_code
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if status_code >= 300:
+        is_cut = len(body) > limits.max_error_body_bytes
+        due = limits.max_error_body_bytes + 1 if is_cut else AT_END
+        yield due, partial(_fail, error_class(status_code, None))
+    elif coding not in ("", "identity", "gzip", "deflate") or status_code in (204, 205):
+        yield 0, partial(_fail, sm.RemoteProtocolError)
+    elif media_type == "text/event-stream":
+        yield from _event_stream(builder, body, ending)
+    elif media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        yield from _json_body(builder, body, ending)
+    elif media_type in ("", "application/octet-stream"):
+        yield from _unnamed_body(builder, body, ending)
+    else:
+        yield 0, partial(_fail, sm.RemoteProtocolError)
+
+
+def _unnamed_body(builder: Builder, body: bytes, ending: Ending) -> Iterator[Step]:
+    max_bytes = builder.limits.max_record_bytes
+    nothing = AT_END, partial(_fail, ending or sm.RemoteProtocolError)
+    deciding = body.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")
+    if body in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
+        yield nothing
+    elif len(body) - len(deciding) > max_bytes:
+        # Before the mark is whole, it may be anything.
+        shortest = len(BYTE_ORDER_MARK) if body.startswith(BYTE_ORDER_MARK) else 0
+        yield max(max_bytes + 1, shortest), partial(_fail, sm.LimitExceeded)
+    elif not deciding:
+        yield nothing
+    elif deciding.startswith(b"{"):
+        yield from _json_body(builder, body, ending)
+    else:
+        yield from _event_stream(builder, body, ending)
+
+
+def _event_stream(builder: Builder, body: bytes, ending: Ending) -> Iterator[Step]:
+    records = records_of(body, builder.limits.max_record_bytes)
+    for record in records.whole:
+        yield record.due, partial(_read, builder, record)
+    if records.too_long is not None:
+        yield records.too_long, partial(_fail, sm.LimitExceeded)
+    unfinished = records.unfinished
+    last = records.last
+    if last and (_is_done(builder, last) or is_whole_object(last.data, builder.limits)):
+        yield AT_END, partial(_read, builder, last)
+        unfinished = False
+    if ending is None and not unfinished:
+        yield AT_END, builder.end_of_stream
+    yield AT_END, partial(_fail, ending or sm.IncompleteStream)
+
+
+def _json_body(builder: Builder, body: bytes, ending: Ending) -> Iterator[Step]:
+    limits = builder.limits
+    data = body.removeprefix(BYTE_ORDER_MARK)
+    if len(body) > limits.max_record_bytes:
+        yield limits.max_record_bytes + 1, partial(_fail, sm.LimitExceeded)
+    elif ending is not None and issubclass(ending, sm.RemoteProtocolError):
+        # The compression or the framing is broken, so the bytes may be wrong.
+        yield AT_END, partial(_fail, ending)
+    elif not data.strip():
+        yield AT_END, partial(_fail, ending or sm.RemoteProtocolError)
+    elif scan(data)[0] > limits.max_json_depth:
+        yield AT_END, partial(_fail, sm.LimitExceeded)
+    elif not is_whole_object(data, limits):
+        cut = sm.IncompleteStream if scan(data)[1] else sm.RemoteProtocolError
+        yield AT_END, partial(_fail, ending or cut)
+    else:
+        yield AT_END, partial(_read, builder, Record(b"", data, AT_END), is_answer=True)
+
+
+def _fail(error: type[sm.MoondreamError]) -> NoReturn:
+    raise Fault(error)
+
+
+def _read(builder: Builder, record: Record, is_answer: bool = False) -> list[sm.Event]:
+    """Read the data of one record, or a whole JSON answer."""
+    if not record.data.strip(b" \t\r\n"):
+        return []
+    is_error_record = record.name == b"error"
+    if not is_answer and not is_error_record and _is_done(builder, record):
+        events = builder.end_of_stream()
+        if builder.result is None:
+            raise Fault(sm.IncompleteStream)
+        return events
+    try:
+        value = read_json(record.data, builder.limits)
+    except TooDeep:
+        raise Fault(sm.APIError if is_error_record else sm.LimitExceeded) from None
+    except ValueError:
+        raise Fault(sm.APIError if is_error_record else sm.RemoteProtocolError) from None
+    if is_error_record or (isinstance(value, dict) and is_error(value)):
+        raise Fault(error_class(builder.status_code, value))
+    if not isinstance(value, dict):
+        raise Fault(sm.RemoteProtocolError)
+    return builder.answer(value) if is_answer else builder.message(value)
+
+
+def _is_done(builder: Builder, record: Record) -> bool:
+    return builder.skill == "chat" and record.data.strip(b" \t\r\n") == b"[DONE]"
