@@ -5,7 +5,6 @@ The conformance suite has to find every one.
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import logging
 import ssl
@@ -15,14 +14,13 @@ from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
-from moondream_transports import AnyioTransport, Timeouts, UrllibTransport
+from moondream_transports import Timeouts, UrllibTransport
 from sansio_moondream import (
     ConnectError,
     ConnectionLost,
     Headers,
     HTTPRequest,
     IdleTimeout,
-    IncompleteStream,
     MoondreamError,
     NotFoundError,
 )
@@ -263,78 +261,3 @@ class CannotBeClosedWhileRead(Good):
         def close(self):
             with self.lock:
                 self.inner.close()
-
-
-class AsyncGood:
-    """An asynchronous transport without faults."""
-
-    Stream: type[GoodStream] = GoodStream
-
-    def __init__(self) -> None:
-        self.inner = AnyioTransport()
-
-    async def send(self, request: HTTPRequest, timeouts: Timeouts) -> Any:
-        return self.Stream(await self.inner.send(request, timeouts))
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
-
-
-class AsyncSwallowsErrors(AsyncGood):
-    class Stream(GoodStream):
-        async def read(self, timeout):
-            try:
-                return await self.inner.read(timeout)
-            except (MoondreamError, OSError):
-                return b""
-
-
-class SwallowsCancellation(AsyncGood):
-    class Stream(GoodStream):
-        async def read(self, timeout):
-            try:
-                return await self.inner.read(timeout)
-            except asyncio.CancelledError as error:
-                raise IncompleteStream("it was interrupted") from error
-
-
-class GoesOnWhenCancelled(AsyncGood):
-    """The request is a task of its own, which nobody ends."""
-
-    async def send(self, request, timeouts):
-        return await asyncio.shield(asyncio.create_task(super().send(request, timeouts)))
-
-
-class LeavesTasks(AsyncGood):
-    async def send(self, request, timeouts):
-        stream = await super().send(request, timeouts)
-        stream.watching = asyncio.create_task(asyncio.sleep(60))
-        return stream
-
-
-class NeverCloses(AsyncGood):
-    """On any event loop; only the transport's own end closes anything."""
-
-    def __init__(self):
-        super().__init__()
-        self.streams = []
-
-    async def send(self, request, timeouts):
-        self.streams.append(await super().send(request, timeouts))
-        return self.streams[-1]
-
-    async def aclose(self):
-        for stream in self.streams:
-            await stream.inner.aclose()
-        await super().aclose()
-
-    class Stream(GoodStream):
-        async def aclose(self):
-            pass
-
-
-class DoesNotCloseWhenCancelled(NeverCloses):
-    class Stream(GoodStream):
-        async def aclose(self):
-            await asyncio.sleep(0)  # raises, in a task that is being cancelled
-            await self.inner.aclose()
