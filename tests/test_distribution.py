@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 IN_SDIST = [
     "LICENSE",
@@ -36,8 +38,6 @@ import moondream_tools
 import moondream_transports
 import sansio_moondream
 from sansio_moondream import Completed, QueryRequest, ResponseStream, TextDelta
-
-pytestmark = pytest.mark.slow
 
 for package in (sansio_moondream, moondream_transports, moondream_tools):
     assert package.__file__.startswith(sys.prefix), package.__file__
