@@ -163,7 +163,7 @@ def test_decoding_undoes_encoding(data: st.DataObject, pair: tuple[str, Dialect]
 
 @given(
     st.data(), st.sampled_from([pair for pair in PAIRS if pair[0] != "chat"])
-)  # whose end takes two: see test_chat.py
+)  # whose end takes two: see test_chat_end.py
 def test_a_broken_stream_is_never_complete_and_loses_nothing(
     data: st.DataObject, pair: tuple[str, Dialect]
 ):
