@@ -15,7 +15,15 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sansio_moondream import APIError, BBox, Dialect, RateLimitError, Settings, Unknown
+from sansio_moondream import (
+    APIError,
+    BBox,
+    Dialect,
+    RateLimitError,
+    ReasoningDelta,
+    Settings,
+    Unknown,
+)
 from sansio_moondream.testing import Response, strategies
 from tests.core.strategies import T, each_dialect, each_skill, has, smallest
 
@@ -115,6 +123,18 @@ SIGHTS: dict[str, Callable[[Response], Any]] = {
 @pytest.mark.slow
 def test_streams_have_everything(sight: str):
     assert_drawn(strategies.streams(), SIGHTS[sight])
+
+
+def test_the_last_message_of_an_engine_may_carry_text():
+    text, end = rb'"chunk": ?"[^"]+"', rb'"completed": ?true'
+    last = re.compile(rb"%b[^{}]*%b|%b[^{}]*%b" % (text, end, end, text))
+    assert_drawn(
+        strategies.streams("caption", Dialect.ENGINE), lambda response: last.search(response.data)
+    )
+
+
+def test_whole_answers_of_a_chat_may_have_reasoning():
+    assert_drawn(strategies.whole_answers("chat"), has(ReasoningDelta))
 
 
 ERRORS: dict[str, Callable[[Response], Any]] = {
