@@ -65,7 +65,8 @@ _ENDS: dict[str, list[sm.Event]] = {
 
 def _ordinary_streams() -> Iterator[Response]:
     """Encode an ordinary answer in each dialect of each skill: cheap to draw, and to mutate."""
-    words = ("A", " moon", " and", " a", " star")
+    # The fast path takes only text that surely fits, so one word is longer than most records.
+    words = ("A", " moon" * 30, " and", " a", " star")
     for request, dialect in product(_REQUESTS, sm.Dialect):
         skill = request.skill
         if (skill == "chat") is (dialect is sm.Dialect.CHAT):
@@ -77,6 +78,8 @@ def _ordinary_streams() -> Iterator[Response]:
             elif skill == "detect":
                 events = []
             data = sm.encode_events(events + _ENDS[skill], dialect)
+            if dialect is sm.Dialect.CLOUD:
+                data = data.replace(b"false}", b'false, "request_id": "r"}')
             yield Response(request, 200, EVENT_STREAM, data, [])
 
 
@@ -108,7 +111,7 @@ def cases(draw: st.DrawFn) -> Case:
     """Generate a response of a server with mutations, or any bytes."""
     kind = draw(st.integers(0, 7))
     response = draw(_ORDINARY if kind < 5 else _RESPONSES if kind < 7 else _BYTES)
-    body = mutated(draw, response.data, much=kind < 5)
+    body = mutated(draw, response.data)
     status_code, headers = response.status_code, response.headers
     if draw(_rarely):
         status_code = draw(_STATUSES)

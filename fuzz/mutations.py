@@ -61,7 +61,7 @@ _VALUES = st.sampled_from(
 _LINE_ENDS = st.sampled_from(
     [b"", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\n\r", b"\n\r\n", b"\r\n\r", b"\n\n\n"]
 )
-# Lines and records, of which most are odd.
+# Lines, of which most are odd.
 _LINES = st.sampled_from(
     [
         *(b":\n", b": ping\n\n", b": \xff\xfe\r\n", b": no end", b"\xef\xbb\xbf", b"\xef\xbb"),
@@ -76,15 +76,21 @@ _LINES = st.sampled_from(
         ),
         *(b"Data: x\n\n", b"event: error\n", b"event:error\r", b"event: error\n\n", b"event\n"),
         *(b"event:  error\n", b"event: x\n", b"id: \xff\n", b"retry: 1\r\n", b"more", b"\x00"),
-        *(b"data\n" * 40, b"<html><title>Bad gateway</title>", b"data: \xff\n\n", b"data: {}\n\n"),
-        *(b"data: null\n\n", b"data: [DONE]\n\n", b"data: [DONE]", b"data:[DONE] \r", b"data: [D"),
-        *(b'data: {"chunk":\ndata: "joined"}\n\n', b'data: {"chunk": "\xed\xa0\xbc"}\n\n'),
-        *(b'data: {"chunk": "a"} {"chunk": "b"}\n\n', b'data: \xef\xbb\xbf{"chunk": "a"}\n\n'),
-        *(b'data: {"ch\\u0075nk": "a", "\\u0063ompleted": true}\n\n', b'data: {"chunk":\n"a"}\n\n'),
-        *(b'data: {"detail": "Not Found"}\n\n', b'data: {"error": "busy", "detail": "more"}\n\n'),
-        *(b'data: {"completed": true}\n\n', b'data: {"chunk": "a", "completed": true}\n\n'),
-        *(b'data: {"choices": [], "usage": {"total_tokens": 4.5}}\n\n',),
-        *(b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n', b"data: [1]\n\n"),
+        *(b"data\n" * 40, b"<html><title>Bad gateway</title>", b"data: [DONE]", b"data:[DONE] \r"),
+    ]
+)
+# The data of records that end an answer, go on with it in another way, or are odd.
+_RECORDS = st.sampled_from(
+    [
+        *(b'{"completed": true}', b'{"chunk": "a", "completed": true}', b"[DONE]", b"{}", b"null"),
+        *(b'{"choices": [{"delta": {}, "finish_reason": "stop"}]}', b"[1]", b"\xff", b"[D"),
+        *(b'{"choices": [], "usage": {"total_tokens": 4.5}}', b'{"detail": "Not Found"}', b""),
+        *(b'{"choices": [{"delta": {"reasoning": "", "reasoning_content": "so"}}]}',),
+        *(b'{"error": "busy", "detail": "more"}', b'{"text": "a"}', b'{"chunk": "a", "new": 1}'),
+        *(b'{"chunk": "a", "request_id": "s"}', b'{"id": "s", "choices": [{"delta": {}}]}'),
+        *(b'{"chunk":\ndata: "joined"}', b'{"chunk":\n"a"}', b'{"chunk": "\xed\xa0\xbc"}'),
+        *(b'{"chunk": "a"} {"chunk": "b"}', b'\xef\xbb\xbf{"chunk": "a"}', b'{"chunk": "\\ud83c"}'),
+        *(b'{"ch\\u0075nk": "a", "\\u0063ompleted": true}',),
     ]
 )
 _counts = st.integers(1, 12)
@@ -124,6 +130,11 @@ def _new_line(draw: st.DrawFn, data: bytes) -> bytes:
     return insert(data, _pick(draw, [0, *_after(rb"\r\n|\n|\r", data)]), draw(_LINES))
 
 
+def _new_record(draw: st.DrawFn, data: bytes) -> bytes:
+    record = b"data: %s\n\n" % draw(_RECORDS)
+    return insert(data, _pick(draw, [0, *record_ends(data)]), record)
+
+
 def _new_line_end(draw: st.DrawFn, data: bytes) -> bytes:
     ends = [*re.finditer(rb"(?:\r\n|\n|\r)+", data)] or [*re.finditer(rb"\Z", data)]
     old = draw(st.sampled_from(ends))
@@ -159,6 +170,10 @@ def _changed_tokens(draw: st.DrawFn, data: bytes) -> bytes:
     return b"".join(tokens)
 
 
+def _shorter(draw: st.DrawFn, data: bytes) -> bytes:
+    return data[: len(data) - draw(_counts)]
+
+
 def _longer(draw: st.DrawFn, data: bytes) -> bytes:
     """Make a text longer than the fast path holds."""
     texts = _after(_TEXT.pattern[:-1], data)
@@ -168,15 +183,15 @@ def _longer(draw: st.DrawFn, data: bytes) -> bytes:
 Mutation = Callable[[st.DrawFn, bytes], bytes]
 _OFTEN: list[Mutation] = [
     *(_new_texts, _new_value, _new_field, _new_line, _repeated_record, _new_line_end),
-    *(_lost_record, _split_line, _changed_tokens, _new_texts, _new_line),
+    *(_lost_record, _split_line, _changed_tokens, _new_texts, _new_record, _new_record),
+    _shorter,
 ]
 _any_mutation = st.sampled_from([*_OFTEN * 4, _longer])
-_some_mutations = st.lists(_any_mutation, max_size=4)
-_many_mutations = st.lists(_any_mutation, min_size=2, max_size=12)
+_mutations = st.lists(_any_mutation, max_size=6)
 
 
-def mutated(draw: st.DrawFn, data: bytes, *, much: bool) -> bytes:
-    """Change a body in up to 4 ways, or in 2 to 12."""
-    for mutate in draw(_many_mutations if much else _some_mutations):
+def mutated(draw: st.DrawFn, data: bytes) -> bytes:
+    """Change a body in up to six ways. Shrinks to the body itself."""
+    for mutate in draw(_mutations):
         data = mutate(draw, data)
     return data

@@ -109,14 +109,15 @@ def _mutated(draw: st.DrawFn, raw: bytes) -> bytes:
 
 
 def _padded(draw: st.DrawFn, raw: bytes) -> bytes:
-    """Make a head, a size line or the trailers about as long as the limit.
+    """Make a line, or some lines together, about as long as the limit.
 
-    The padding goes into a field, an extension of a chunk, or nowhere that makes sense.
+    The padding goes into a value, an extension of a chunk, or nowhere that makes sense.
     """
-    at = draw(st.sampled_from([end for end, byte in enumerate(raw) if byte in b";:\r\n"]))
-    blank_line = raw.find(b"\r\n\r\n")
-    used = draw(st.sampled_from([0, blank_line + 4, at]))
-    return insert(raw, at, b"x" * max(0, LIMIT - used + draw(st.integers(-3, 3))))
+    ends = [0, *(at + 1 for at, byte in enumerate(raw) if byte == 10)]
+    start, end = sorted(draw(st.tuples(st.sampled_from(ends), st.sampled_from(ends))))
+    places = [at for at in range(start, end) if raw[at] in b";:\r"] or [start]
+    size = LIMIT - (end - start) + draw(st.integers(-1, 2))
+    return insert(raw, draw(st.sampled_from(places)), b"x" * max(0, size))
 
 
 def check_socket(exchange: Exchange, chunks: list[bytes]) -> None:
