@@ -73,17 +73,11 @@ def test_match_as_a_string_fails_at_the_first_request() -> None:
             assert stream.result().text == "A moon"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TypeError,
-    reason="a plain string is taken for a collection of offsets, and breaks the first request",
-)
-def test_cut_as_a_string_fails_at_the_first_request() -> None:
+def test_fragmentation_as_a_string_is_a_type_error_at_once() -> None:
     """Number 27."""
-    transport = replay(fragmentation="whole")
-    if transport is not None:
-        with Client(transport, ENDPOINT).stream(QUERY) as stream:
-            assert stream.result().text == "A moon"
+    fragmentation: Any = "whole"
+    with pytest.raises(TypeError, match="fragmentation should be a Fragmentation"):
+        ReplayTransport([RECORDED], fragmentation=fragmentation)
 
 
 @pytest.mark.xfail(

@@ -76,9 +76,13 @@ def break_lines(lines: Iterable[Chunk | End], break_at: BreakAt) -> Iterator[Chu
 def chunk_sizes(fragmentation: AnyFragmentation, seed: int, number: int) -> Iterator[int] | None:
     """Return the sizes of the chunks for exchange `number` of a run. None keeps the chunks.
 
-    Raises ValueError for a size that is not above 0.
+    Raises ValueError for a size that is not above 0, and TypeError for a str.
     """
     match fragmentation:
+        case str():
+            raise TypeError(
+                f"fragmentation should be a Fragmentation, a size or offsets, not {fragmentation!r}"
+            )
         case int(size):
             if size < 1:
                 raise ValueError(f"the size of the chunks should be above 0, not {size}")
