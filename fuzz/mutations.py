@@ -93,6 +93,7 @@ _RECORDS = st.sampled_from(
         *(b'{"ch\\u0075nk": "a", "\\u0063ompleted": true}',),
     ]
 )
+_STARTS = st.sampled_from([b"\xef\xbb\xbf", b"\xef\xbb", b"\xef\xbb\xbf \n", b" \t", b"\n" * 20])
 _counts = st.integers(1, 12)
 
 
@@ -170,6 +171,10 @@ def _changed_tokens(draw: st.DrawFn, data: bytes) -> bytes:
     return b"".join(tokens)
 
 
+def _new_start(draw: st.DrawFn, data: bytes) -> bytes:
+    return draw(_STARTS) + data
+
+
 def _shorter(draw: st.DrawFn, data: bytes) -> bytes:
     return data[: len(data) - draw(_counts)]
 
@@ -184,7 +189,7 @@ Mutation = Callable[[st.DrawFn, bytes], bytes]
 _OFTEN: list[Mutation] = [
     *(_new_texts, _new_value, _new_field, _new_line, _repeated_record, _new_line_end),
     *(_lost_record, _split_line, _changed_tokens, _new_texts, _new_record, _new_record),
-    _shorter,
+    *(_shorter, _new_start),
 ]
 _any_mutation = st.sampled_from([*_OFTEN * 4, _longer])
 _mutations = st.lists(_any_mutation, max_size=6)
