@@ -51,7 +51,8 @@ _VALUES = st.sampled_from(
         *('""', '"5"', '"stop"', '"error"', '"tab\there"', '"\\x"', '"\\ud83"', '"unclosed'),
         *("[]", "{}", "[null]", "[{}]", '["\\ud83c"]', "[[]]", "[1, 2]", "[[0.5, 1, 2]]"),
         *('{"\\ud83c": ["\\udf19", 1.5, {"a": []}]}', '{"a": ' * 9 + "1" + "}" * 9, "[" * 80),
-        *(_BOX, f"[{_BOX}]", '[{"x": 0.5, "y": 1}]', _GROUNDING, '{"text": "so \\udf19"}'),
+        *(_BOX, f"[{_BOX}]", _BOX.replace("-2", "1e400"), f"[{_BOX.replace('3e1', '1e400')}]"),
+        *('[{"x": 0.5, "y": 1}]', _GROUNDING, '{"text": "so \\udf19"}'),
         *(f'{{"text": "so", "grounding": {_GROUNDING}}}', f'{{"grounding": {_GROUNDING}}}'),
         *(json.dumps(word) for word in _TYPES),
         *(f'{{"type": "{word}", "message": "\\ud83c", "code": 503}}' for word in _TYPES),
@@ -93,6 +94,7 @@ _RECORDS = st.sampled_from(
         *(b'{"ch\\u0075nk": "a", "\\u0063ompleted": true}',),
     ]
 )
+_STARTS = st.sampled_from([b"\xef\xbb\xbf", b"\xef\xbb", b"\xef\xbb\xbf \n", b" \t", b"\n" * 20])
 _counts = st.integers(1, 12)
 
 
@@ -170,6 +172,10 @@ def _changed_tokens(draw: st.DrawFn, data: bytes) -> bytes:
     return b"".join(tokens)
 
 
+def _new_start(draw: st.DrawFn, data: bytes) -> bytes:
+    return draw(_STARTS) + data
+
+
 def _shorter(draw: st.DrawFn, data: bytes) -> bytes:
     return data[: len(data) - draw(_counts)]
 
@@ -184,7 +190,7 @@ Mutation = Callable[[st.DrawFn, bytes], bytes]
 _OFTEN: list[Mutation] = [
     *(_new_texts, _new_value, _new_field, _new_line, _repeated_record, _new_line_end),
     *(_lost_record, _split_line, _changed_tokens, _new_texts, _new_record, _new_record),
-    _shorter,
+    *(_shorter, _new_start),
 ]
 _any_mutation = st.sampled_from([*_OFTEN * 4, _longer])
 _mutations = st.lists(_any_mutation, max_size=6)

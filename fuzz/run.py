@@ -19,7 +19,6 @@ if __name__ == "__main__":
     sys.path[0] = str(HERE.parent)
 
 NAMES = ("stream", "socket")
-CRASHES = HERE / "crashes"
 MAX_BYTES = 8192  # of an input: Hypothesis reads no more
 OPTIONS = ("-len_control=0", "-verbosity=0", "-print_final_stats=1", "-timeout=60")
 
@@ -46,9 +45,9 @@ def main() -> int:
     return 0 if all(found_nothing) else 1
 
 
-def fuzz(name: str, seconds: int, folder: Path = HERE) -> bool:
+def fuzz(name: str, seconds: int) -> bool:
     """Run one harness in a process of its own. Return whether it found nothing."""
-    corpus, crashes = folder / ".corpus" / name, folder / "crashes"
+    corpus, crashes = HERE / ".corpus" / name, HERE / "crashes"
     corpus.mkdir(parents=True, exist_ok=True)
     crashes.mkdir(exist_ok=True)
     rng = random.Random(name)
