@@ -63,7 +63,7 @@ class Watch:
                 _waiting.discard(self)
                 return
             _waiting.add(self)
-            if _thread is None:
+            if _thread is None or not _thread.is_alive():  # it may have failed to start
                 _thread = Thread(target=_watch, name="moondream watchdog", daemon=True)
                 _thread.start()
             elif self.deadline < _wakes_at:
