@@ -43,6 +43,7 @@ _NAMES = st.sampled_from(
 _TYPES = ["bbox", "path_delta", "final", "ping", "error", "overloaded_error", "rate_limit_error"]
 _BOX = '{"x_min": 0.1, "y_min": -2, "x_max": 3e1, "y_max": 1, "more": 1}'
 _GROUNDING = '[{"start_idx": 0, "end_idx": 3, "points": [[0.5, 1]]}]'
+_NUMBERS = st.sampled_from([b"0", b"-3", b"1.0", b"0.5", b"1e3", b"1e400", b"01", b"9" * 30])
 # JSON of every type, at the borders of what the fields accept. Some of it is not JSON.
 _VALUES = st.sampled_from(
     [
@@ -116,11 +117,12 @@ def _new_texts(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def _new_value(draw: st.DrawFn, data: bytes) -> bytes:
-    values = [*re.finditer(rb'(?<=:) ?("(?:[^"\\]|\\.)*"|[-+.\w]+|[\[{][\]}])', data)]
-    if not values:
+    olds = [*re.finditer(rb'(?<=:) ?("(?:[^"\\]|\\.)*"|[-+.\w]+|[\[{][\]}])', data)]
+    if not olds:
         return data
-    old = draw(st.sampled_from(values))
-    return data[: old.start()] + draw(_VALUES) + data[old.end() :]
+    old = draw(st.sampled_from(olds))
+    values = _NUMBERS | _VALUES if old[1][:1].isdigit() else _VALUES
+    return data[: old.start()] + draw(values) + data[old.end() :]
 
 
 def _new_field(draw: st.DrawFn, data: bytes) -> bytes:

@@ -68,6 +68,7 @@ SEEDS: dict[str, tuple[str, bytes]] = {
     "not UTF-8": ("query", WORDS + b': \xff\ndata: {"chunk": "\xff"}\n\n'),
     "stats": ("caption", WORDS + record({"stats": {"tokens": 5}}) + record({"completed": True})),
     "segment": ("segment", BOX + PATH * 3 + REFINED),
+    "infinite": ("segment", BOX.replace(b"0.4", b"1e400") + PATH + REFINED),
     "unknown": ("segment", record({"type": "ping"}) + PATH + REFINED),
     "JSON": ("point", b'{"points": [{"x": 0.5, "y": 0.5}]}'),
     "JSON error": ("query", b'{"error": "queue full"}'),
