@@ -78,11 +78,11 @@ def chunk_sizes(fragmentation: AnyFragmentation, seed: int, number: int) -> Iter
 
     Raises ValueError for a size that is not above 0, and TypeError for a str.
     """
+    if isinstance(fragmentation, str):
+        raise TypeError(
+            f"fragmentation should be a Fragmentation, a size or offsets, not {fragmentation!r}"
+        )
     match fragmentation:
-        case str():
-            raise TypeError(
-                f"fragmentation should be a Fragmentation, a size or offsets, not {fragmentation!r}"
-            )
         case int(size):
             if size < 1:
                 raise ValueError(f"the size of the chunks should be above 0, not {size}")
