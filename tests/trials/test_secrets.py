@@ -51,22 +51,20 @@ class TestProxies:
                 assert adapter.run(main) == "A moon"
             assert (server.connections, proxy.connections) == (1, 0)
 
-    @broken("NO_PROXY overrules the argument")
     def test_the_proxies_argument_wins_over_no_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Case 1. What the caller passes is the caller's word."""
-        with FaultServer(answer) as server, FaultServer(answer) as proxy:
-            transport = UrllibTransport(proxies={"http": f"http://localhost:{proxy.port}"})
-            adapter = NAMED["urllib"]
+        adapter = NAMED["urllib"]
 
-            async def main() -> None:
+        async def main() -> None:
+            with UrllibTransport(proxies={"http": f"http://localhost:{proxy.port}"}) as transport:
                 async with adapter.client(transport, Endpoint(server.url)).stream(QUERY) as stream:
                     await stream.result()
 
+        with FaultServer(answer) as server, FaultServer(answer) as proxy:
             with environment_of(monkeypatch, NO_PROXY="*", no_proxy="*"):
                 adapter.run(main)
             assert (server.connections, proxy.connections) == (0, 1)
 
-    @broken("the docs do not say it")
     def test_the_docs_say_what_a_client_of_the_user_does_with_the_environment(self) -> None:
         """Case 1. `trust_env` of a client that is passed in is the user's: the docs warn."""
         paragraphs = [text for text in DOCS.split("\n\n") if "trust_env=False" in text]
