@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from sansio_moondream import (
+    FINISHED,
     Completed,
     IncompleteStream,
     LimitExceeded,
@@ -16,6 +17,7 @@ from sansio_moondream import (
     NotFoundError,
     RemoteProtocolError,
     ResponseStream,
+    State,
     TextDelta,
 )
 from sansio_moondream.testing import EVENT_STREAM, Outcome, run
@@ -202,3 +204,13 @@ def test_an_error_answer_stays_one_whatever_its_coding_says():
         QUERY, b"\x00\x01", status_code=404, headers={"content-encoding": "gzip"}
     )
     assert type(outcome.error) is NotFoundError
+
+
+def test_a_broken_body_after_the_last_message_completes_the_stream():
+    stream = ResponseStream(QUERY)
+    stream.receive_response(200, [*EVENT_STREAM, ("content-encoding", "gzip")])
+    body = delta("one") + b'data: {"completed": true}'
+    stream.receive_data(gzip.compress(body)[:-8] + b"\x00" * 8)
+    assert stream.state is State.COMPLETED
+    assert len([*stream.events()]) == 2
+    assert stream.next_event() is FINISHED

@@ -232,3 +232,13 @@ class TestResult:
             ).snapshot.metadata.request_id
             == "7"
         )
+
+
+def test_the_end_of_input_may_complete_the_stream():
+    stream = ResponseStream(QUERY)
+    stream.receive_response(200, EVENT_STREAM)
+    stream.receive_data(delta("one") + b'data: {"completed": true}')
+    stream.receive_eof()
+    assert stream.state is State.COMPLETED
+    assert len([*stream.events()]) == 2
+    assert stream.next_event() is FINISHED
