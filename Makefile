@@ -37,7 +37,7 @@ check: lint ## lint, types, and the core's tests but for the long ones; takes a 
 	$(PYTEST) -m 'not slow' tests/core
 
 # The core apart: only there is coverage watched, which costs time.
-test: lint ## lint, types, and all tests that are not slow by nature, with coverage of the core; takes four minutes
+test: lint ## lint, types, and all tests that are not slow by nature, with coverage of the core; takes five minutes
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
 	$(PYTEST) -m 'not slow' --ignore tests/core --ignore tests/test_typing.py
 
@@ -65,7 +65,7 @@ format: $(DEV_STAMP) ## let ruff mend and format the sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-mutants: $(DEV_STAMP) ## find small changes of the core and of the retries that no test notices; takes about an hour
+mutants: $(DEV_STAMP) ## find small changes of the core and of the retries that no test notices; takes about 35 minutes on a quiet machine
 	$(BIN)/python -m tests.mutants
 
 generate: $(DEV_STAMP) ## write the sync twins of what is in the folders _async
