@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from sys import intern
 from typing import cast
+
+_NAMES = """
+    access-control-allow-origin alt-svc cache-control cf-cache-status cf-ray connection
+    content-encoding content-length content-type date keep-alive location retry-after server
+    set-cookie strict-transport-security transfer-encoding vary via x-request-id
+"""
+_USUAL = {name: name for name in _NAMES.split()}
+"""Usual names, each as one object: many responses have them. Names are not interned, as on CPython
+3.12 a server could fill the memory with them for ever."""
 
 HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
@@ -25,7 +33,8 @@ class Headers(Mapping[str, str]):
             return
         pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
         self._items = tuple(
-            (intern(_text(name).lower()), _text(value).strip(" \t")) for name, value in pairs
+            (_USUAL.get(key := _text(name).lower(), key), _text(value).strip(" \t"))
+            for name, value in pairs
         )
 
     def multi_items(self) -> tuple[tuple[str, str], ...]:

@@ -25,6 +25,8 @@ MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr for a larger one
 _NO_FILES = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
 _DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
 # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1).
+_JPEG_MARKER = re.compile(rb"\xff++([^\xff])", re.DOTALL)  # with fill bytes before it
+_MAX_JPEG_SEGMENTS = 1000  # before the size: a picture of 10 MB has 160 if all of them are full
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -172,16 +174,16 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = 2
-    while True:
-        if data[at] != 0xFF:
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        marker = _JPEG_MARKER.match(data, at)
+        if marker is None:
             raise IndexError("a marker is missing")
-        while data[at + 1] == 0xFF:  # fill bytes
-            at += 1
-        marker = data[at + 1]
-        if marker in _JPEG_SIZE_MARKERS:
-            height, width = struct.unpack_from(">HH", data, at + 5)
+        at = marker.end()
+        if marker[1][0] in _JPEG_SIZE_MARKERS:
+            height, width = struct.unpack_from(">HH", data, at + 3)
             return width, height
-        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+        at += struct.unpack_from(">H", data, at)[0]
+    raise IndexError("the size is not in the first segments")
 
 
 _FORMATS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int, int]]], ...] = (

@@ -25,7 +25,11 @@ from sansio_moondream._events import Completed, Event, Unknown
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
 from sansio_moondream._results import Metadata, Metrics, R, Stats
-from sansio_moondream._unicode import ends_in_high_surrogate, well_formed
+from sansio_moondream._unicode import (
+    ends_in_high_surrogate,
+    well_formed,
+    with_well_formed_texts,
+)
 
 from .fields import Fields, flag, numbers
 
@@ -42,24 +46,46 @@ SHARED_FIELDS = frozenset(
     }
 )
 """Fields that mean the same in a message of any skill but the chat."""
+_METADATA_FIELDS = frozenset({"request_id", "finish_reason", "metrics", "stats", "_stats"})
+_BUDGET = 32 * 1024
+"""Bytes after which the parts of a text are joined."""
+_SIZE_OF_A_PART = 64
+"""Bytes that the budget is charged for each part, besides its text."""
 
 
 class Deltas:
     """Collect the text of an answer, which comes in chunks, up to a limit.
 
+    A text of one character takes fifty bytes as a string of its own. So we join the parts as soon
+    as the budget is used up.
+
     Attributes:
-        parts: the text so far; joined, they are all of it.
+        parts: the last texts.
         budget: bytes of UTF-8 that surely still fit. A caller that appends to `parts` by itself
-            subtracts at least the size of the text.
+            subtracts at least the size of the text, and at least a few bytes for each part.
         surrogate: a high surrogate that waits for the next text, or "". While there is one, all
             text must come through `add`.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.parts: list[str] = []
-        self.budget = max_bytes
+        self.budget = min(max_bytes, _BUDGET)
         self.surrogate = ""
         self._max_bytes = max_bytes
+        self._joined: list[str] = []  # the texts before `parts`
+        self._joined_size = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether a text of `size` bytes fits. If it does, the budget covers it."""
+        if size > self.budget:
+            self._join_parts()
+            self.budget = min(self._max_bytes - self._joined_size, max(size, _BUDGET))
+        return size <= self.budget
+
+    def append(self, text: str) -> None:
+        """Add a text that has no surrogates and fits."""
+        self.parts.append(text)
+        self.budget -= _size(text) + _SIZE_OF_A_PART
 
     def add(self, text: str, *, last: bool = False) -> str:
         """Add a text and return what may be given out now.
@@ -70,27 +96,37 @@ class Deltas:
         Raises:
             LimitExceeded: The text does not fit. It is not added.
         """
+        if not text and not last:
+            return ""
         text, self.surrogate = self.surrogate + text, ""
         if not last and ends_in_high_surrogate(text):
             text, self.surrogate = text[:-1], text[-1]
         if not text:
             return ""
         text = well_formed(text)
-        size = len(text) if text.isascii() else len(text.encode())
-        if size > self.budget:
-            self.budget = self._max_bytes - len(self.text().encode())
-        if size > self.budget:
+        if not self.fits(_size(text)):
             raise LimitExceeded(
                 f"the server sent more text than Limits.max_text_bytes ({self._max_bytes:,} bytes)"
             )
-        self.parts.append(text)
-        self.budget -= size
+        self.append(text)
         return text
 
     def text(self) -> str:
         """Return all text that was given out."""
-        self.parts[:] = ["".join(self.parts)]
-        return self.parts[0]
+        self._join_parts()
+        self._joined = ["".join(self._joined)]
+        return self._joined[0]
+
+    def _join_parts(self) -> None:
+        part = "".join(self.parts)
+        self.parts.clear()
+        self._joined.append(part)
+        self._joined_size += _size(part)
+
+
+def _size(text: str) -> int:
+    """Return the bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 class Builder(ABC, Generic[R]):
@@ -167,9 +203,11 @@ class Builder(ABC, Generic[R]):
         return self._MEANINGFUL.isdisjoint(fields)
 
     def _unknown(self, fields: Fields) -> list[Event]:
-        return [Unknown(well_formed(fields))] if self._is_unknown(fields) else []
+        return [Unknown(with_well_formed_texts(fields))] if self._is_unknown(fields) else []
 
     def _add_metadata(self, fields: Fields) -> None:
+        if _METADATA_FIELDS.isdisjoint(fields):
+            return
         changes: dict[str, Any] = {}
         request_id = fields.get("request_id")
         if type(request_id) in (str, int) and request_id != self.request_id:

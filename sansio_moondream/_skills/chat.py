@@ -25,6 +25,7 @@ from typing import Any, cast
 
 import msgspec
 
+from sansio_moondream._errors import LimitExceeded
 from sansio_moondream._events import Completed, Event, ReasoningDelta, TextDelta
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
@@ -43,7 +44,9 @@ class ChatBuilder(Builder[ChatResult]):
     def __init__(self, headers: Headers, limits: Limits) -> None:
         super().__init__(headers, limits)
         self._reasoning_deltas = Deltas(limits.max_text_bytes)
-        self._grounding: tuple[Grounding, ...] = ()
+        self._grounding: list[Grounding] = []
+        self._places = 0  # groundings and their points
+        self._max_places = limits.max_json_values
         self._last: Fields = {}
         """The last message with a finish reason or usage."""
         self._extra: Fields = {}
@@ -69,8 +72,10 @@ class ChatBuilder(Builder[ChatResult]):
         text = string(part, "content") or ""
         reasoning = _reasoning_of(part)
         details = _read_details(part.get("reasoning_details")) or Reasoning("")
+        grounding = reasoning.grounding + details.grounding
+        self._count_places(grounding)
         events = self._add(reasoning.text, text, last=completed)
-        self._grounding += reasoning.grounding + details.grounding
+        self._grounding += grounding
         if completed:
             self._extra = _unread(part)
         return events
@@ -82,6 +87,14 @@ class ChatBuilder(Builder[ChatResult]):
         if text := self.deltas.add(text, last=last):
             events.append(TextDelta(text))
         return events
+
+    def _count_places(self, grounding: tuple[Grounding, ...]) -> None:
+        self._places += sum(1 + len(part.points) for part in grounding)
+        if self._places > self._max_places:
+            raise LimitExceeded(
+                "the server sent more groundings, their points included, than "
+                f"Limits.max_json_values ({self._max_places:,})"
+            )
 
     def _is_unknown(self, fields: Fields) -> bool:
         if not fields.get("choices"):
@@ -107,7 +120,8 @@ class ChatBuilder(Builder[ChatResult]):
 
     def _result(self, metadata: Metadata, *, partial: bool = False) -> ChatResult:
         text = self._reasoning_deltas.text()
-        reasoning = Reasoning(text, self._grounding) if text or self._grounding else None
+        grounding = tuple(self._grounding)
+        reasoning = Reasoning(text, grounding) if text or grounding else None
         return ChatResult(self.deltas.text(), reasoning, metadata, partial)
 
 

@@ -12,7 +12,9 @@ fault, it first appends the events before the fault, and then raises it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Protocol, TypeAlias, cast
 
 from sansio_moondream._errors import (
@@ -29,10 +31,14 @@ from sansio_moondream._skills.builder import Builder
 from sansio_moondream._skills.fields import Contradiction
 
 from .error_answers import is_error
-from .json import TooDeep, decode, is_unclosed
+from .json import BeyondLimit, decode, is_unclosed
 from .sse import BYTE_ORDER_MARK, RecordParser
 
 _BLANKS = b" \t\r\n"
+_LINE_END = re.compile(rb"[\r\n]")
+_BLOCK = 16 * 1024
+"""Bytes of an event stream after which a block ends with its line. Blocks are split into lines at
+once, and a short line takes twenty times its bytes while it exists."""
 
 ErrorOf: TypeAlias = Callable[[bytes], APIError]
 """Returns the exception for an error message or body; knows the head of the response."""
@@ -63,21 +69,27 @@ class EventStreamBody:
     """
 
     def __init__(self, builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> None:
-        self.parser = RecordParser(limits.max_record_bytes)
+        self.parser = RecordParser(limits)
         self._builder = builder
         self._error_of = error_of
         self._limits = limits
 
     def receive(self, data: bytes, out: list[Event]) -> bool:
-        records = self.parser.feed(data)
+        if self.parser.hold(data):
+            return False
+        if len(data) <= _BLOCK:
+            records = self.parser.feed(data)
+        else:
+            records = chain.from_iterable(map(self.parser.feed, _blocks(data)))
         del data  # it may be megabytes
-        return any(self.read(record.data, out, record.name) for record in records)
+        return any(self.read(payload, out, name) for name, payload in records)
 
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
         unfinished = self.parser.unfinished
         last = self.parser.end()
-        if last is not None and self._is_whole(last.data):
-            if self.read(last.data, out, last.name):
+        if last is not None and self._is_whole(last[1]):
+            name, data = last
+            if self.read(data, out, name):
                 return
             unfinished = False
         if fault is None and not unfinished:
@@ -118,8 +130,9 @@ class EventStreamBody:
         if data.strip(_BLANKS) == self._builder.DONE:
             return True
         try:
-            return isinstance(decode(data, self._limits.max_json_depth), dict)
-        except (ValueError, TooDeep):
+            limits = self._limits
+            return isinstance(decode(data, limits.max_json_depth, limits.max_json_values), dict)
+        except (ValueError, BeyondLimit):
             return False
 
 
@@ -130,14 +143,12 @@ class JSONBody:
         self._builder = builder
         self._error_of = error_of
         self._limits = limits
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._data = bytearray()
 
     def receive(self, data: bytes, out: list[Event]) -> bool:
-        self._chunks.append(data)
-        self._size += len(data)
+        self._data += data
         limit = self._limits.max_record_bytes
-        if self._size > limit:
+        if len(self._data) > limit:
             raise LimitExceeded(
                 "the server sent a JSON body that is longer than "
                 f"Limits.max_record_bytes ({limit:,} bytes)"
@@ -147,8 +158,10 @@ class JSONBody:
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
         if isinstance(fault, RemoteProtocolError):
             raise fault  # compression or framing is broken, so the bytes may be wrong
-        data = b"".join(self._chunks).removeprefix(BYTE_ORDER_MARK)
-        if not data.strip():
+        data = bytes(self._data)
+        self._data.clear()
+        data = data.removeprefix(BYTE_ORDER_MARK)
+        if not data or data.isspace():
             raise fault or RemoteProtocolError(
                 "the server answered 200 with an empty body, where a JSON object was expected"
             )
@@ -235,14 +248,20 @@ class UndecidedBody:
         self._body.end(out, fault)
 
 
+def _blocks(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        line_end = _LINE_END.search(data, start + _BLOCK)
+        end = len(data) if line_end is None else line_end.end()
+        yield data[start:end]
+        start = end
+
+
 def _decode_object(data: bytes, what: str, limits: Limits) -> dict[str, Any]:
     try:
-        value = decode(data, limits.max_json_depth)
-    except TooDeep:
-        raise LimitExceeded(
-            f"the server sent a {what} nested deeper than Limits.max_json_depth "
-            f"({limits.max_json_depth}): {shorten(data)}"
-        ) from None
+        value = decode(data, limits.max_json_depth, limits.max_json_values)
+    except BeyondLimit as error:
+        raise LimitExceeded(f"the server sent a {what} {error}: {shorten(data)}") from None
     except ValueError as error:
         wrong = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
         raise RemoteProtocolError(

@@ -14,10 +14,11 @@ from sansio_moondream._errors import APIError, api_error_class, shorten
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
 
-from .json import TooDeep, decode
+from .json import BeyondLimit, decode
 
 _MAX_BODY_CHARACTERS = 2000
 _MAX_MESSAGE_CHARACTERS = 1000
+_MAX_ERRORS = 100  # of a list that are read: more do not fit into the message
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 # Both patterns stop at the next "<", so they are linear on a page with many of them.
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
@@ -42,8 +43,9 @@ def api_error(status_code: int, headers: Headers, limits: Limits, body: bytes) -
     """Return the exception for an error answer. `body` may be cut short."""
     text = body.decode("utf-8", "replace").removeprefix("\ufeff").strip()
     try:
-        value = decode(body.removeprefix(b"\xef\xbb\xbf"), limits.max_json_depth)
-    except (ValueError, TooDeep):
+        body = body.removeprefix(b"\xef\xbb\xbf")
+        value = decode(body, limits.max_json_depth, limits.max_json_values)
+    except (ValueError, BeyondLimit):
         value = _page_text(text)
     details = _details(value)
     type_ = _plain(details.get("type"))
@@ -79,7 +81,7 @@ def _message(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, list):
-        parts = cast(list[Any], value)
+        parts = cast(list[Any], value)[:_MAX_ERRORS]
         return "; ".join(filter(None, map(_message, parts)))
     if not isinstance(value, dict):
         return ""

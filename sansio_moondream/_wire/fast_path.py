@@ -7,40 +7,34 @@ streams consist of, five to ten times as fast. It may refuse anything at two lev
    without a line end, LF, LF) goes to the slow path, and all further chunks until that is between
    two records again.
 2. Messages. A message that is not the most ordinary text message of its skill goes to the slow path
-   alone. Each decoder here is strict: it raises ValueError for any field, type or value that it
-   does not fully understand.
+   alone: the typed decoders of `ordinary.py` refuse it.
 
 Both paths must give the same events and the same result for every message that the fast path takes.
 While the slow path holds a surrogate, the fast path takes nothing, since the next text may complete
 a character. Text must fit into `Deltas.budget`; then it needs no exact count.
 
 Tests are in the order of their cost. `10 in data` (is there an LF?) and `13 in data` (a CR?) are
-one call of memchr each, and methods with one argument are faster than slices. The events' hidden
-fields `_completed` and `_text` are explained in `_events.py`.
+one call of memchr each, and methods with one argument are faster than slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import takewhile
-from typing import Annotated, Any, Literal, TypeAlias
-
-import msgspec
-from msgspec import Meta, Struct
+from typing import Any
 
 from sansio_moondream._errors import MoondreamError
-from sansio_moondream._events import Event, PathChunk, TextDelta
+from sansio_moondream._events import Event
 from sansio_moondream._limits import Limits
 from sansio_moondream._skills.builder import Builder
-from sansio_moondream._skills.chat import ChatBuilder
-from sansio_moondream._skills.segment import SegmentBuilder
-from sansio_moondream._skills.text import TextBuilder
 
 from .bodies import Body, ErrorOf, EventStreamBody
+from .ordinary import BYTES_OF_A_VALUE, Decoders, decoders_for
 
-_MAX_HELD = 64 * 1024  # bytes of an unfinished record; a longer one takes the slow path
+_MAX_HELD = 8 * 1024  # bytes of an unfinished record; a longer one takes the slow path
+_BLOCK = 64 * 1024  # bytes of a larger chunk after which we divide it, behind a record
 _MAX_REFUSALS = 3  # messages refused in a row, after which the rest of a chunk is not tried
 
 _enabled = ContextVar("fast_path_enabled", default=True)
@@ -54,95 +48,6 @@ def slow_path_only() -> Generator[None, None, None]:
         yield
     finally:
         _enabled.reset(token)
-
-
-Decode: TypeAlias = Callable[[bytes], Any]
-"""Returns the `TextDelta` or `PathChunk` of an ordinary message, or raises ValueError."""
-Decoders: TypeAlias = tuple[Decode, Decode]
-"""The two dialects of a skill. A skill with one dialect has it twice."""
-
-_NonEmpty: TypeAlias = Annotated[str, Meta(min_length=1)]
-_CHAT_DEPTH = 4  # how deep the arrays and objects of a `_ChatChunk` nest
-
-
-def decoders_for(builder: Builder[Any], limits: Limits) -> Decoders | None:
-    """Return the decoders of a skill's ordinary messages, or None if it has none."""
-    match builder:
-        case TextBuilder():
-            return _decode_text, _documented_decoder(builder)
-        case SegmentBuilder():
-            return _decode_path_chunk, _decode_path_chunk
-        case ChatBuilder() if limits.max_json_depth >= _CHAT_DEPTH:
-            decode = _chat_decoder(builder)
-            return decode, decode
-        case _:
-            return None
-
-
-class _Documented(Struct, forbid_unknown_fields=True, gc=False):
-    """A text message as the cloud's documentation shows it: it repeats the request's id."""
-
-    chunk: _NonEmpty
-    request_id: str
-    completed: bool = False
-    token_index: int | None = None
-
-
-class _Delta(Struct, forbid_unknown_fields=True, gc=False):
-    content: _NonEmpty
-    role: str | None = None
-    refusal: None = None
-    tool_calls: None = None
-    function_call: None = None
-    reasoning: None = None
-    reasoning_content: None = None
-
-
-class _Choice(Struct, forbid_unknown_fields=True, gc=False):
-    delta: _Delta
-    index: Literal[0] = 0
-    logprobs: None = None
-    finish_reason: None = None
-
-
-class _ChatChunk(Struct, forbid_unknown_fields=True, gc=False):
-    """A text message of a chat, as most servers write it. Every field has a type."""
-
-    choices: tuple[_Choice]
-    id: str | None = None
-    object: str | None = None
-    created: float | None = None
-    model: str | None = None
-    service_tier: str | None = None
-    system_fingerprint: str | None = None
-    obfuscation: str | None = None
-    usage: None = None
-
-
-_decode_text = msgspec.json.Decoder(TextDelta).decode
-_decode_path_chunk = msgspec.json.Decoder(PathChunk).decode
-_decode_documented = msgspec.json.Decoder(_Documented).decode
-_decode_chat_chunk = msgspec.json.Decoder(_ChatChunk).decode
-
-
-def _documented_decoder(builder: Builder[Any]) -> Decode:
-    def decode(payload: bytes) -> TextDelta:
-        message = _decode_documented(payload)
-        if message.completed or message.request_id != builder.request_id:
-            raise ValueError(payload)
-        return TextDelta(message.chunk, message.token_index)
-
-    return decode
-
-
-def _chat_decoder(builder: Builder[Any]) -> Decode:
-    def decode(payload: bytes) -> TextDelta:
-        chunk = _decode_chat_chunk(payload)
-        if chunk.id and chunk.id != builder.request_id:
-            raise ValueError(payload)
-        return TextDelta(chunk.choices[0].delta.content)
-
-    return decode
 
 
 def event_stream_body(builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> Body:
@@ -162,7 +67,7 @@ class FastPath:
         self._parser = slow_path.parser
         self._deltas = builder.deltas
         self._decode, self._other_decode = decoders
-        self._max_record_bytes = limits.max_record_bytes
+        self._max_size = min(limits.max_record_bytes, limits.max_json_values * BYTES_OF_A_VALUE)
         self._may_take = True  # False while the slow path is in a record or holds a surrogate
         self._held: list[bytes] = []  # chunks of an unfinished record
         self._held_size = 0
@@ -173,15 +78,16 @@ class FastPath:
         if self._held:
             if 10 not in data and 13 not in data:
                 return self._hold(data, out)
-            return self._receive_records(self._take_held() + data, out)
-        # Most servers send one record in a chunk.
+            return self._receive_blocks(self._take_held() + data, out)
         size = len(data)
+        if size > _BLOCK:
+            return self._receive_blocks(data, out)
+        # Most servers send one record in a chunk.
         payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
         if len(payload) != size - 8 or 10 in payload or 13 in payload:
-            del payload  # it may be megabytes
             return self._receive_records(data, out)
         deltas = self._deltas
-        if size > deltas.budget or size > self._max_record_bytes:
+        if (size > deltas.budget and not deltas.fits(size)) or size > self._max_size:
             return self._give_bytes(data, out)
         del data
         try:
@@ -202,6 +108,19 @@ class FastPath:
             self._give_bytes(self._take_held(), out)
         self._slow_path.end(out, fault)
 
+    def _receive_blocks(self, data: bytes, out: list[Event]) -> bool:
+        """Divide a large chunk: parts stay in the processor's cache, and copies stay small."""
+        start = 0
+        while start < len(data):
+            border = data.find(b"\n\n", start + _BLOCK)
+            end = len(data) if border < 0 else border + 2
+            ordinary = self._may_take and end - start <= 2 * _BLOCK
+            receive = self._receive_records if ordinary else self._give_bytes
+            if receive(data[start:end], out):
+                return True
+            start = end
+        return False
+
     def _receive_records(self, data: bytes, out: list[Event]) -> bool:
         if 13 in data:
             return self._give_bytes(data, out)
@@ -217,11 +136,11 @@ class FastPath:
         return self._hold(rest, out) if rest else False
 
     def _are_ordinary(self, records: bytes, payloads: list[bytes]) -> bool:
-        limit = self._max_record_bytes
+        limit = self._max_size
         return (
             records.startswith(b"data: ")
             and 10 not in b"".join(payloads)
-            and len(records) <= self._deltas.budget
+            and self._deltas.fits(len(records))
             and (len(records) <= limit or max(map(len, payloads)) <= limit - 6)
         )
 
@@ -260,9 +179,7 @@ class FastPath:
             texts = texts[: len(events)]
         if not events:
             return 0
-        text = "".join(texts)
-        self._deltas.parts.append(text)
-        self._deltas.budget -= len(text) if text.isascii() else len(text.encode())
+        self._deltas.append("".join(texts))
         out += events
         return len(events)
 
@@ -275,7 +192,7 @@ class FastPath:
             return self._give_bytes(data, out)
         self._held.append(data)
         self._held_size += len(data)
-        if self._held_size > _MAX_HELD or self._held_size > self._max_record_bytes:
+        if self._held_size > _MAX_HELD or self._held_size > self._max_size:
             return self._give_bytes(self._take_held(), out)
         return False
 

@@ -11,25 +11,22 @@ stream".
    `retry` are for reconnecting, which a POST never does.
 4. A blank line ends a record. Its data lines are joined with LF. Without a data line there is no
    record.
-5. One line, and the joined data of one record, are bounded by `max_bytes` each. A comment is held
-   only until its line ends.
+5. One line, the joined data of one record, and the number of its data lines are bounded. A comment
+   is held only until its line ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TypeAlias
 
 from sansio_moondream._errors import LimitExceeded
+from sansio_moondream._limits import Limits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-
-class Record(NamedTuple):
-    """One dispatched record: its event name (b"" if it has none), and its data."""
-
-    name: bytes
-    data: bytes
+Record: TypeAlias = tuple[bytes, bytes]
+"""One dispatched record: its event name (b"" if it has none), and its data."""
 
 
 class RecordParser:
@@ -40,25 +37,36 @@ class RecordParser:
             itself clears it.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._line: list[bytes] = []  # chunks of a line that has not ended
-        self._line_size = 0
+    def __init__(self, limits: Limits) -> None:
+        self._max_bytes = limits.max_record_bytes
+        self._max_lines = limits.max_record_lines
+        self._line = bytearray()  # a line that has not ended: one object, however small the chunks
         self._name = b""
-        self._data: list[bytes] = []
-        self._data_size = -1  # of the joined data: each line but the first adds an LF
+        self._data: bytes | bytearray = b""  # bytes if it is one line, which needs no copy then
+        self._lines = 0  # data lines of this record
         self._skip_lf = False
         self.at_start = True
 
     @property
     def between_records(self) -> bool:
         """Whether the next byte begins a record, and nothing before it matters."""
-        return not (self._line or self._data or self._name or self._skip_lf)
+        return not (self._line or self._lines or self._name or self._skip_lf)
 
     @property
     def unfinished(self) -> bool:
         """Whether a line, or a record with data, has begun and not ended."""
-        return bool(self._line or self._data)
+        return bool(self._line or self._lines)
+
+    def hold(self, data: bytes) -> bool:
+        """Hold `data`, which is not empty, if it ends no line. Else return False: `feed` reads it.
+
+        Raises LimitExceeded.
+        """
+        if 10 in data or 13 in data:
+            return False
+        self._skip_lf = False
+        self._extend_line(data)
+        return True
 
     def feed(self, data: bytes) -> Iterator[Record]:
         """Yield the records that `data`, which is not empty, completes. Raises LimitExceeded."""
@@ -70,19 +78,28 @@ class RecordParser:
             lines = data.splitlines()  # of bytes: at LF, CR and CR LF, and at nothing else
             rest = b"" if data.endswith((b"\r", b"\n")) else lines.pop()
         else:
-            *lines, rest = data.split(b"\n")
+            lines = data.split(b"\n")
+            rest = lines.pop()
         del data  # it may be megabytes
+        if lines and self._line:
+            self._extend_line(lines[0])
+            lines[0] = self._take_line()
         lines.reverse()
         while lines:
             line = lines.pop()
-            if self._line:
-                self._hold(line)
-                line = self._take_line()
-            record = self._read_line(line)
-            if record is not None:
-                yield record
+            if len(line) > self._max_bytes:
+                raise _too_long("a line", self._max_bytes)
+            if self.at_start:
+                self.at_start = False
+                line = line.removeprefix(BYTE_ORDER_MARK)
+            if line:
+                self._read_field(line)
+            elif self._lines:
+                yield self._take_record()
+            else:
+                self._name = b""
         if rest:
-            self._hold(rest)
+            self._extend_line(rest)
 
     def end(self) -> Record | None:
         """Return the record that the end of input left unfinished, if it has data.
@@ -90,44 +107,47 @@ class RecordParser:
         The standard drops it. `EventStreamBody` may use it.
         """
         if self._line:
-            self._read_line(self._take_line())
-        return self._take_record()
+            line = self._take_line()
+            self._read_field(line.removeprefix(BYTE_ORDER_MARK) if self.at_start else line)
+        return self._take_record() if self._lines else None
 
-    def _hold(self, chunk: bytes) -> None:
-        self._line.append(chunk)
-        self._line_size += len(chunk)
-        if self._line_size > self._max_bytes:
+    def _extend_line(self, chunk: bytes) -> None:
+        self._line += chunk
+        if len(self._line) > self._max_bytes:
             raise _too_long("a line", self._max_bytes)
 
     def _take_line(self) -> bytes:
-        line = b"".join(self._line)
+        line = bytes(self._line)
         self._line.clear()
-        self._line_size = 0
         return line
 
-    def _read_line(self, line: bytes) -> Record | None:
-        if len(line) > self._max_bytes:
-            raise _too_long("a line", self._max_bytes)
-        if self.at_start:
-            self.at_start = False
-            line = line.removeprefix(BYTE_ORDER_MARK)
-        if not line:
-            return self._take_record()
+    def _read_field(self, line: bytes) -> None:
         if line.startswith(b"data:") or line == b"data":
-            value = line[6:] if line[5:6] == b" " else line[5:]
-            self._data.append(value)
-            self._data_size += len(value) + 1
-            if self._data_size > self._max_bytes:
-                raise _too_long("a record", self._max_bytes)
+            self._add_data(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:") or line == b"event":
             self._name = line[6:].removeprefix(b" ")
-        return None
 
-    def _take_record(self) -> Record | None:
-        record = Record(self._name, b"\n".join(self._data)) if self._data else None
-        self._name = b""
-        self._data.clear()
-        self._data_size = -1
+    def _add_data(self, value: bytes) -> None:
+        if self._lines == 0:
+            self._data = value
+        else:
+            if self._lines == 1:
+                self._data = bytearray(self._data)
+            self._data += b"\n"
+            self._data += value
+        self._lines += 1
+        if len(self._data) > self._max_bytes:
+            raise _too_long("a record", self._max_bytes)
+        if self._lines > self._max_lines:
+            raise LimitExceeded(
+                "the server sent a record of more data lines than "
+                f"Limits.max_record_lines ({self._max_lines:,})"
+            )
+
+    def _take_record(self) -> Record:
+        record = self._name, bytes(self._data)
+        self._name = self._data = b""
+        self._lines = 0
         return record
 
 

@@ -25,7 +25,7 @@ from sansio_moondream._errors import (
 )
 from sansio_moondream._headers import HeaderTypes
 from sansio_moondream._requests.http import HTTPRequest
-from sansio_moondream._wire.json import TooDeep, decode
+from sansio_moondream._wire.json import BeyondLimit, decode
 
 from ._redaction import (
     REQUEST_HEADERS,
@@ -194,8 +194,8 @@ def decode_json(line: bytes) -> Any:
         ValueError: the message has the beginning of the line.
     """
     try:
-        return decode(line, MAX_DEPTH)
-    except TooDeep:
+        return decode(line, MAX_DEPTH, max_values=len(line))
+    except BeyondLimit:
         raise ValueError(f"the line nests deeper than {MAX_DEPTH}") from None
     except ValueError as error:
         raise ValueError(f"the line is not JSON ({error}): {shorten(line, 80)}") from error

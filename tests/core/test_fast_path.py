@@ -16,12 +16,8 @@ from sansio_moondream import Dialect, Event, Headers, Limits, Request, TextDelta
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._wire.bodies import EventStreamBody
 from sansio_moondream._wire.error_answers import api_error
-from sansio_moondream._wire.fast_path import (
-    FastPath,
-    decoders_for,
-    event_stream_body,
-    slow_path_only,
-)
+from sansio_moondream._wire.fast_path import FastPath, event_stream_body, slow_path_only
+from sansio_moondream._wire.ordinary import decoders_for
 from sansio_moondream.testing import each_byte, run, strategies
 from tests.core.test_properties import bodies, endings
 from tests.helpers import END, QUERY, REQUESTS, delta, record

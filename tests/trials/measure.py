@@ -18,6 +18,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from sansio_moondream import (
@@ -96,7 +97,7 @@ def fed(stream: Any, chunks: Iterable[bytes]) -> list[float]:
     """Feed a stream to its end; the seconds of each call. Stops at an error of the library."""
     calls: list[float] = []
     try:
-        for chunk in [*chunks, None]:
+        for chunk in chain(chunks, [None]):
             began = time.process_time()
             try:
                 if chunk is None:
