@@ -141,7 +141,7 @@ def _compressed(draw: st.DrawFn, coding: str, body: bytes) -> bytes:
     """Compress a body, and perhaps damage it."""
     wbits = draw(st.sampled_from([15 if coding == "deflate" else 31] * 6 + [-15]))
     if draw(_rarely):
-        body = b":" + b" " * draw(st.integers(1_040_000, 3_000_000)) + b"\n" + body
+        body = b":" + b" " * draw(st.integers(2_080_000, 4_000_000)) + b"\n" + body
     engine = zlib.compressobj(wbits=wbits)
     flushed = draw(_booleans)
     parts = []
@@ -171,7 +171,9 @@ def _limits(draw: st.DrawFn, case: Case) -> sm.Limits:
     sizes: dict[str, Sequence[int]] = {
         "max_record_bytes": [*lines, *map(len, records)] or [len(expected.body)],
         "max_text_bytes": _text_sizes(expected),
-        "max_json_depth": [scan(record[:999])[0] for record in [expected.body, *records]],
+        "max_record_lines": [1 + max((record.count(b"\n") for record in records), default=0)],
+        "max_json_depth": [scan(record[:999]).depth for record in [expected.body, *records]],
+        "max_json_values": [scan(record[:999]).values for record in [expected.body, *records]],
         "max_error_body_bytes": [len(expected.body)],
         "max_inflate_ratio": [1, 4, 200],
     }

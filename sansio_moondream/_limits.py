@@ -25,7 +25,7 @@ class Limits(Struct, frozen=True):
         max_json_values: values of one message or JSON body, counted as the commas and opening
             brackets outside its strings. The groundings of a chat's reasoning and their points
             have the same limit, over all messages.
-        max_inflate_ratio: inflated bytes for each compressed byte, after the first MiB. What costs
+        max_inflate_ratio: inflated bytes for each compressed byte, after the first 2 MiB. What costs
             more than its bytes counts as more: a line end or a backslash as 32, and an opening
             bracket or a comma as 8.
     """
@@ -36,7 +36,7 @@ class Limits(Struct, frozen=True):
     max_text_bytes: int = 64 * 1024 * 1024
     max_json_depth: int = 64
     max_json_values: int = 20_000
-    max_inflate_ratio: int = 120
+    max_inflate_ratio: int = 40
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -13,8 +13,8 @@ It differs from the standards on purpose, as the package does:
    JSON object or the end of a chat.
 2. Invalid UTF-8 in the data of a record is a fault. Elsewhere (comments, other fields) it is
    ignored.
-3. Lines and joined data are bounded by `Limits.max_record_bytes`. A byte order mark counts as a
-   part of the first line.
+3. Lines and joined data are bounded by `Limits.max_record_bytes`, and data lines in number by
+   `max_record_lines`. A byte order mark counts as a part of the first line.
 
 Each event has the number of bytes after which it has to be ready.
 """

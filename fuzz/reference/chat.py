@@ -58,10 +58,13 @@ class ChatBuilder(Builder):
             (reading for reading in readings if reading not in (None, sm.Reasoning(""))),
             sm.Reasoning(""),
         )
-        events = self._give_out(thought.text, text, completed)
         details = part.get("reasoning_details")
         grounded = read_reasoning(details | {"text": ""}) if isinstance(details, dict) else None
-        self.grounding += thought.grounding + (grounded.grounding if grounded else ())
+        grounding = self.grounding + thought.grounding + (grounded.grounding if grounded else ())
+        if sum(1 + len(part.points) for part in grounding) > self.limits.max_json_values:
+            raise Fault(sm.LimitExceeded)
+        events = self._give_out(thought.text, text, completed)
+        self.grounding = grounding
         return events
 
     def _give_out(self, thought: str, text: str, completed: bool) -> list[sm.Event]:

@@ -6,9 +6,11 @@ import zlib
 
 from sansio_moondream import LimitExceeded, MoondreamError, RemoteProtocolError
 
-SLACK = 1024 * 1024
+SLACK = 2 * 1024 * 1024
 """Inflated bytes to which `Limits.max_inflate_ratio` does not apply."""
-_BLOCK = 1024  # compressed bytes after which the ratio is checked
+_BLOCK = 1024  # compressed bytes after which more may be inflated
+_WEIGHTS = [32 if byte in b"\r\n\\" else 8 if byte in b"[{," else 1 for byte in range(256)]
+"""What each inflated byte counts."""
 _EITHER = 32 + 15  # zlib's `wbits` for the headers of gzip and zlib
 _TEXT = (b"{", b"[", b"<", b" ", b"\t", b"\r", b"\n", b":", b"da", b"ev", b"id", b"re", b"\xef\xbb")
 
@@ -26,15 +28,24 @@ def inflate(coding: str, wire: bytes, ratio: int) -> tuple[bytes, type[Moondream
     plain = bytearray()
     engine = zlib.decompressobj(_EITHER)
     at_end = False
-    for taken, byte in enumerate(wire, 1):
+    left = SLACK
+    for taken, byte in enumerate(wire):
+        if taken % _BLOCK == 0 and taken > 0:
+            left += _BLOCK * ratio
         if engine.eof and not at_end:
             # Another member of a gzip body may follow. Anything else is ignored.
             at_end = coding != "gzip" or byte != 0x1F
             engine = zlib.decompressobj(_EITHER)
         try:
-            plain += b"" if at_end else engine.decompress(bytes([byte]))
+            more = b"" if at_end else engine.decompress(bytes([byte]))
         except zlib.error:
             return bytes(plain), RemoteProtocolError
-        if taken % _BLOCK == 0 and len(plain) > SLACK + taken * ratio:
-            return bytes(plain), LimitExceeded
+        if sum(map(_WEIGHTS.__getitem__, more)) > left:
+            for value in more:
+                left -= _WEIGHTS[value]
+                if left < 0:
+                    return bytes(plain), LimitExceeded
+                plain.append(value)
+        left -= sum(map(_WEIGHTS.__getitem__, more))
+        plain += more
     return bytes(plain), None

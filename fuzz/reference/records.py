@@ -57,7 +57,7 @@ def lines_of(stream: bytes) -> list[Line]:
     return lines
 
 
-def records_of(stream: bytes, max_bytes: int) -> Records:
+def records_of(stream: bytes, max_bytes: int, max_lines: int = 1 << 40) -> Records:
     """Read the records of a whole stream."""
     whole: list[Record] = []
     name, data = b"", list[bytes]()
@@ -76,7 +76,7 @@ def records_of(stream: bytes, max_bytes: int) -> Records:
             name = value
         if field == b"data":
             data.append(value)
-            if len(b"\n".join(data)) > max_bytes:
+            if len(b"\n".join(data)) > max_bytes or len(data) > max_lines:
                 return Records(whole, line.due, None, False)
     unfinished = bool(data) or not (stream == b"" or stream.endswith((b"\n", b"\r")))
     last = Record(name, b"\n".join(data), AT_END) if data else None

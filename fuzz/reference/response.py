@@ -13,7 +13,7 @@ from .chat import ChatBuilder
 from .errors import error_class, is_error
 from .fields import Fault
 from .inflate import inflate
-from .json_text import TooDeep, is_whole_object, read_json, scan
+from .json_text import TooLarge, exceeds, is_whole_object, read_json, scan
 from .records import AT_END, BYTE_ORDER_MARK, Record, records_of
 
 Ending = type[sm.MoondreamError] | None
@@ -127,7 +127,7 @@ def _unnamed_body(builder: Builder, body: bytes, ending: Ending) -> Iterator[Ste
 
 
 def _event_stream(builder: Builder, body: bytes, ending: Ending) -> Iterator[Step]:
-    records = records_of(body, builder.limits.max_record_bytes)
+    records = records_of(body, builder.limits.max_record_bytes, builder.limits.max_record_lines)
     for record in records.whole:
         yield record.due, partial(_read, builder, record)
     if records.too_long is not None:
@@ -152,10 +152,10 @@ def _json_body(builder: Builder, body: bytes, ending: Ending) -> Iterator[Step]:
         yield AT_END, partial(_fail, ending)
     elif not data.strip():
         yield AT_END, partial(_fail, ending or sm.RemoteProtocolError)
-    elif scan(data)[0] > limits.max_json_depth:
+    elif exceeds(data, limits):
         yield AT_END, partial(_fail, sm.LimitExceeded)
     elif not is_whole_object(data, limits):
-        cut = sm.IncompleteStream if scan(data)[1] else sm.RemoteProtocolError
+        cut = sm.IncompleteStream if scan(data).unclosed else sm.RemoteProtocolError
         yield AT_END, partial(_fail, ending or cut)
     else:
         yield AT_END, partial(_read, builder, Record(b"", data, AT_END), is_answer=True)
@@ -177,7 +177,7 @@ def _read(builder: Builder, record: Record, is_answer: bool = False) -> list[sm.
         return events
     try:
         value = read_json(record.data, builder.limits)
-    except TooDeep:
+    except TooLarge:
         raise Fault(sm.APIError if is_error_record else sm.LimitExceeded) from None
     except ValueError:
         raise Fault(sm.APIError if is_error_record else sm.RemoteProtocolError) from None

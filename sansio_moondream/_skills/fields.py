@@ -89,7 +89,7 @@ def numbers(kind: type[M], value: Any) -> M | None:
         return None
     given = cast(dict[str, Any], value)
     kept: dict[str, Any] = {}
-    for name in kind.__struct_fields__:
+    for name in given.keys() & kind.__struct_fields__:
         with suppress(ValueError, OverflowError):
             kept[name] = getattr(msgspec.convert({name: given.get(name)}, kind), name)
     return kind(**kept)
@@ -113,6 +113,8 @@ def read_reasoning(value: Any) -> Reasoning | None:
     """
     if isinstance(value, str):
         return Reasoning(value)
+    if not isinstance(value, dict):
+        return None  # far cheaper than msgspec's exception
     try:
         wire = msgspec.convert(value, _WireReasoning)
     except (ValueError, OverflowError):

@@ -14,7 +14,7 @@ from typing import Any
 from sansio_moondream._errors import LimitExceeded, MoondreamError, RemoteProtocolError
 from sansio_moondream._limits import Limits
 
-_SLACK = 1024 * 1024
+_SLACK = 2 * 1024 * 1024
 """Inflated bytes to which the ratio does not apply: a short run of blanks is no bomb."""
 _BLOCK = 1024
 """Compressed bytes after which more may be inflated.

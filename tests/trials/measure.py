@@ -22,22 +22,29 @@ from itertools import chain
 from typing import Any
 
 from sansio_moondream import (
-    ChatMessage,
-    ChatRequest,
     Endpoint,
+    Limits,
     MoondreamError,
-    QueryRequest,
     ResponseStream,
     SocketStream,
     encode_image,
 )
 from sansio_moondream.paths import PathParser
+from tests.trials.inputs import (
+    BODIES,
+    CHAT,
+    HEADS,
+    PAYLOADS,
+    QUERY,
+    RECORDS,
+    REQUESTS,
+    STREAM,
+    STREAMS,
+    Make,
+    record,
+)
 
 CASES: dict[str, Any] = {}
-QUERY = QueryRequest(question="What is in this image?")
-CHAT = ChatRequest(messages=[ChatMessage("user", "What is in this image?")])
-STREAM = ("content-type", "text/event-stream")
-JSON = ("content-type", "application/json")
 AT_ONCE = 64 * 1024  # bytes that a transport hands over at once
 
 
@@ -45,48 +52,6 @@ def case(work: Any) -> Any:
     """Register a case by its name."""
     CASES[work.__name__] = work
     return work
-
-
-def filled(before: bytes, item: bytes, after: bytes, size: int) -> bytes:
-    """So many bytes: items with commas between, and what goes around them."""
-    return before + b",".join([item] * ((size - len(before + after)) // (len(item) + 1))) + after
-
-
-def record(payload: bytes) -> bytes:
-    return b"data: " + payload + b"\n\n"
-
-
-def keys(size: int) -> bytes:
-    return record(b"{" + b",".join(b'"%07d":1' % at for at in range(size // 12)) + b"}")
-
-
-RECORDS: dict[str, Callable[[int], bytes]] = {
-    "arrays": lambda size: record(filled(b'{"x":[', b"[]", b"]}", size)),
-    "objects": lambda size: record(filled(b'{"x":[', b"{}", b"]}", size)),
-    "numbers": lambda size: record(filled(b'{"x":[', b"1", b"]}", size)),
-    "keys": keys,
-    "detail of arrays": lambda size: record(filled(b'{"detail":[', b"[]", b"]}", size)),
-    "detail of texts": lambda size: record(filled(b'{"detail":[', b'"a"', b"]}", size)),
-    "brackets": lambda size: record(b"[" * size),
-    "digits": lambda size: record(b'{"x":' + b"1" * size + b"}"),
-    "escapes": lambda size: record(b'{"chunk":"' + b"\\u6708" * (size // 6) + b'"}'),
-    "surrogates": lambda size: record(b'{"chunk":"' + b"\\ud83c" * (size // 6) + b'"}'),
-    "one text": lambda size: record(b'{"chunk":"' + b"m" * size + b'"}'),
-    "data lines": lambda size: b"data\n" * (size // 5) + b"\n",
-    "one comment": lambda size: b":" + b"m" * size + b"\n",
-}
-"""A record each, of about so many bytes."""
-
-STREAMS: dict[str, Callable[[int], bytes]] = {
-    "comments": lambda size: b":\n" * (size // 2),
-    "blank lines": lambda size: b"\n" * size,
-    "carriage returns": lambda size: b"\r" * size,
-    "unknown fields": lambda size: b"x:\n" * (size // 3),
-    "empty records": lambda size: b"data:\n\n" * (size // 7),
-    "unknown messages": lambda size: record(b'{"a":1}') * (size // 15),
-    "tiny texts": lambda size: record(b'{"chunk" : "m"}') * (size // 23),
-}
-"""Bodies of many small parts."""
 
 
 def chunks_of(body: bytes, size: int = AT_ONCE) -> Iterable[bytes]:
@@ -113,10 +78,10 @@ def fed(stream: Any, chunks: Iterable[bytes]) -> list[float]:
     return calls
 
 
-def begun(request: Any, *headers: tuple[str, str]) -> ResponseStream[Any]:
+def begun(request: Any, *headers: tuple[str, str], status: int = 200) -> ResponseStream[Any]:
     """A stream that has its head."""
     stream = ResponseStream(request)
-    stream.receive_response(200, headers or (STREAM,))
+    stream.receive_response(status, headers or (STREAM,))
     return stream
 
 
@@ -131,43 +96,84 @@ def traced(work: Callable[[], object]) -> int:
 
 
 def body_figures(
-    request: Any, make: Callable[[int], bytes], size: int, *headers: tuple[str, str]
+    body: bytes, skill: str = "query", *headers: tuple[str, str], status: int = 200
 ) -> dict[str, Any]:
     """Seconds of the calls that complete the body, of the longest before, and of all; and memory.
 
-    Of three runs the best. Memory is of a quarter of the bytes, as tracing it takes its time.
+    Of three runs the best.
     """
-    body, part = make(size), make(size // 4)
-    runs = [fed(begun(request, *headers), chunks_of(body)) for _ in range(3)]
+
+    def stream() -> ResponseStream[Any]:
+        return begun(REQUESTS[skill], *headers, status=status)
+
+    runs = [fed(stream(), chunks_of(body)) for _ in range(3)]
     return {
         "last": min(max(run[-2:]) for run in runs),
         "other": min(max(run[:-2], default=0.0) for run in runs),
         "all": min(sum(run) for run in runs),
         "bytes": len(body),
-        "peak": traced(lambda: fed(begun(request, *headers), chunks_of(part))),
-        "traced": len(part),
+        "peak": traced(lambda: fed(stream(), chunks_of(body))),
     }
 
 
-for _name, _make in {**RECORDS, **STREAMS}.items():
-    CASES[_name] = lambda size, make=_make: body_figures(QUERY, make, size)
+for _name, _make in RECORDS.items():
+    CASES[_name] = lambda size, make=_make: body_figures(make(size))
+for _name, _body in BODIES.items():
+    CASES[_name] = lambda size, body=_body: body_figures(
+        body[3](size), body[0], body[2], status=body[1]
+    )
+for _name, _stream in STREAMS.items():
+    CASES[_name] = lambda size, stream=_stream: body_figures(stream[1](size), stream[0])
 
 
-@case
-def json_body(size: int) -> dict[str, Any]:
-    """A whole JSON body of empty arrays."""
-    return body_figures(QUERY, lambda n: filled(b'{"x":[', b"[]", b"]}", n), size, JSON)
+def counted(payload: bytes) -> int:
+    """What the JSON, without strings that have them, counts as values."""
+    return payload.count(b",") + payload.count(b"[") + payload.count(b"{")
 
 
-@case
-def json_detail(size: int) -> dict[str, Any]:
-    """A whole JSON body that is an error with a list of empty arrays."""
-    return body_figures(QUERY, lambda n: filled(b'{"detail":[', b"[]", b"]}", n), size, JSON)
+def within(make: Make) -> bytes:
+    """JSON of just as many values as the default limit allows."""
+    sample = make(30_000)
+    return make(30_000 * (Limits().max_json_values - 200) // counted(sample))
+
+
+for _name, _make in PAYLOADS.items():
+    CASES[f"within: {_name}"] = lambda size, make=_make: body_figures(record(within(make)))
+
+
+def inflated(make: Make) -> bytes:
+    """What 64 KiB of gzip may inflate to by the default limit."""
+    sample = make(AT_ONCE)
+    ends = sum(map(sample.count, (b"\r", b"\n", b"\\")))
+    work = len(sample) + 31 * ends + 7 * counted(sample)
+    return make(AT_ONCE * ((2 << 20) + AT_ONCE * Limits().max_inflate_ratio) // work)
+
+
+for _name, _make in PAYLOADS.items():
+    CASES[f"inflated: {_name}"] = lambda size, make=_make: {
+        "all": min(
+            sum(
+                fed(
+                    begun(QUERY),
+                    chunks_of(
+                        inflated(
+                            lambda n: record(within(make)) * (n // len(record(within(make))) + 1)
+                        )
+                    ),
+                )
+            )
+            for _ in range(3)
+        )
+    }
+for _name, (_skill, _make) in STREAMS.items():
+    CASES[f"inflated: {_name}"] = lambda size, skill=_skill, make=_make: {
+        "all": min(sum(fed(begun(REQUESTS[skill]), chunks_of(inflated(make)))) for _ in range(3))
+    }
 
 
 @case
 def gzip_of_comments(size: int) -> dict[str, Any]:
-    """So many bytes of gzip, with nearly 200 bytes of comment lines for each of them."""
+    """So many bytes of gzip, with more than 200 bytes of comment lines for each of them."""
     noise = random.Random(1)
     parts = [b":\n" * 600_000]  # the first MiB is not counted
     for _ in range(size // 25):  # which is what one of them takes, with its noise
@@ -195,7 +201,13 @@ def tiny_texts_held(count: int) -> dict[str, Any]:
 def two_bytes_at_once(size: int) -> dict[str, Any]:
     """A record that comes in chunks of two bytes."""
     body = record(b'{"chunk":"' + b"m" * size + b'"}')
-    return {"peak": traced(lambda: fed(begun(QUERY), chunks_of(body, 2))), "bytes": len(body)}
+    stream = begun(QUERY)
+
+    def feed() -> None:
+        for chunk in chunks_of(body, 2):
+            stream.receive_data(chunk)
+
+    return {"peak": traced(feed), "bytes": len(body)}
 
 
 @case
@@ -205,18 +217,6 @@ def grounding(count: int) -> dict[str, Any]:
     delta = {"reasoning": {"text": "a", "grounding": [where]}}
     body = record(json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode()) * count
     return {"all": sum(fed(begun(CHAT), chunks_of(body)))}
-
-
-HEADS: dict[str, Callable[[int], bytes]] = {
-    "early heads": lambda size: b"HTTP/1.1 103 \r\n\r\n" * (size // 17),
-    "head of many fields": lambda size: b"HTTP/1.1 200 \r\n" + b"a:\r\n" * (size // 4),
-    "head of one field": lambda size: b"HTTP/1.1 200 \r\na: " + b"m" * size,
-    "chunks of a byte": lambda size: (
-        b"HTTP/1.1 200 \r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-        + b"1\r\n:\r\n" * (size // 6)
-    ),
-}
-"""What comes by a socket."""
 
 
 def head_figures(raw: bytes) -> dict[str, Any]:

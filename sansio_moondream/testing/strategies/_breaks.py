@@ -42,6 +42,8 @@ def limits(max_bytes: int = 4096) -> st.SearchStrategy[Limits]:
         max_record_bytes=small,
         max_error_body_bytes=small,
         max_text_bytes=small,
+        max_record_lines=st.integers(1, 8),
         max_json_depth=st.integers(1, 8),
+        max_json_values=small,
         max_inflate_ratio=st.integers(1, 20),
     )
