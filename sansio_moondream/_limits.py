@@ -25,9 +25,9 @@ class Limits(Struct, frozen=True):
         max_json_values: values of one message or JSON body, counted as the commas and opening
             brackets outside its strings. The groundings of a chat's reasoning and their points
             have the same limit, over all messages.
-        max_inflate_ratio: inflated bytes for each compressed byte, after the first 2 MiB. What costs
-            more than its bytes counts as more: a line end or a backslash as 32, and an opening
-            bracket or a comma as 8.
+        max_inflate_ratio: inflated bytes for each compressed byte, after the first 2 MiB. A line
+            end or a backslash counts as 32 bytes, an opening bracket or a comma as 8, as they cost
+            more work.
     """
 
     max_record_bytes: int = 16 * 1024 * 1024

@@ -33,7 +33,7 @@ from sansio_moondream._skills.builder import Builder
 from .bodies import Body, ErrorOf, EventStreamBody
 from .ordinary import BYTES_OF_A_VALUE, Decoders, decoders_for
 
-_MAX_HELD = 8 * 1024  # bytes of an unfinished record; a longer one takes the slow path
+_MAX_HELD = 4 * 1024  # bytes of an unfinished record; a longer one takes the slow path
 _BLOCK = 64 * 1024  # bytes of a larger chunk after which we divide it, behind a record
 _MAX_REFUSALS = 3  # messages refused in a row, after which the rest of a chunk is not tried
 

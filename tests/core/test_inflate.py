@@ -172,7 +172,7 @@ def test_a_bomb_is_stopped_by_its_ratio_and_the_events_before_it_stay():
 
 
 def test_the_ratio_is_the_same_in_every_fragmentation():
-    packed = zlib.compress((b": " + b"x" * 250 + b"\n") * 11_000 + BODY)
+    packed = zlib.compress((b": " + b"x" * 250 + b"\n") * 22_000 + BODY)
     for ratio in (1, 5, 100, 1000):
         limits = Limits(max_inflate_ratio=ratio)
         headers = [*EVENT_STREAM, ("content-encoding", "deflate")]
@@ -187,6 +187,26 @@ def test_the_ratio_is_the_same_in_every_fragmentation():
         ]
         assert all(key == keys[0] for key in keys)
         assert (keys[0][1] is None) == (ratio == 1000)
+
+
+@pytest.mark.parametrize(
+    ("byte", "count"),
+    [(b"\n", 32), (b"\r", 32), (b"\\", 32), (b"[", 8), (b"{", 8), (b",", 8)],
+)
+def test_what_costs_more_than_its_bytes_counts_as_more(byte: bytes, count: int):
+    """2 MiB may be inflated, and not a byte more."""
+    times = (2 * 1024 * 1024 - 200) // count
+    last = delta("one")
+    counted = 1 + times * count + 32 + len(last) + 31 * 2 + 7 * 3
+    for beyond in (0, 1):
+        filler = b"x" * (2 * 1024 * 1024 - counted + beyond)
+        packed = gzip.compress(b":" + byte * times + filler + b"\n" + last)
+        headers = [*EVENT_STREAM, ("content-encoding", "gzip")]
+        for size in (1, len(packed)):
+            chunks = [packed[at : at + size] for at in range(0, len(packed), size)]
+            outcome = run(QUERY, chunks, headers=headers)
+            assert texts(outcome) == ["one"]  # its blank line does not fit, if it is beyond
+            assert (type(outcome.error) is LimitExceeded) is bool(beyond)
 
 
 def test_an_error_answer_stays_one_whatever_its_coding_says():

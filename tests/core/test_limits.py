@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from sansio_moondream import (
+    APIError,
     IncompleteStream,
     LimitExceeded,
     Limits,
     NotFoundError,
     PathChunk,
+    RemoteProtocolError,
     TextDelta,
 )
 from sansio_moondream.testing import EVENT_STREAM, run
-from tests.helpers import END, QUERY, SEGMENT, check_fragmentations, delta, record
+from tests.helpers import CHAT, END, QUERY, SEGMENT, check_fragmentations, delta, record
 
 JSON = {"content-type": "application/json"}
 
@@ -28,6 +30,87 @@ JSON = {"content-type": "application/json"}
 def test_bad_limits(field: str, value: Any):
     with pytest.raises(ValueError, match=f"Limits.{field} must be a whole number of at least 1"):
         Limits(**{field: value})
+
+
+def test_a_depth_that_could_exhaust_the_stack_is_refused():
+    assert Limits(max_json_depth=200).max_json_depth == 200
+    with pytest.raises(ValueError, match=r"max_json_depth must be at most 200, not 201: a deeper"):
+        Limits(max_json_depth=201)
+
+
+class TestValues:
+    """They are counted as commas and opening brackets outside strings."""
+
+    @pytest.mark.parametrize(
+        ("value", "count"),
+        [
+            ("[[],[[],{}]]", 10),
+            ('[1,"a",{"b":2}]', 7),
+            (r'["[,{\"[,{\\",",[{",1,2,3]', 8),
+            ("[[[[[],1]]]]", 9),
+        ],
+    )
+    @pytest.mark.parametrize("headers", [EVENT_STREAM, JSON])
+    def test_to_the_limit_and_not_beyond(self, value: str, count: int, headers: Any):
+        body = f'{{"answer": "x", "completed": true, "note": {value}}}'.encode()
+        data = b"data: " + body + b"\n\n" if headers is EVENT_STREAM else body
+        within, beyond = Limits(max_json_values=count), Limits(max_json_values=count - 1)
+        assert check_fragmentations(QUERY, data, headers=headers, limits=within).error is None
+        outcome = check_fragmentations(QUERY, data, headers=headers, limits=beyond)
+        assert type(outcome.error) is LimitExceeded
+        assert f"of more values than Limits.max_json_values ({count - 1})" in str(outcome.error)
+
+    def test_of_twenty_thousand(self):
+        for items, whole in ((19_997, True), (19_998, False)):
+            data = record({"chunk": "x", "note": [1] * items, "completed": True})
+            assert (run(QUERY, [data]).error is None) is whole
+
+    def test_more_quotes_than_so_many_values_have(self):
+        """So many strings are no JSON, but would take much memory before that is found out."""
+        for quotes, error in ((24, RemoteProtocolError), (25, LimitExceeded)):
+            data = b"data: [,[,[" + b'"' * quotes + b"\n\n" + END
+            limits = Limits(max_json_values=5, max_json_depth=2)
+            outcome = check_fragmentations(QUERY, data, limits=Limits(max_json_values=5))
+            assert type(outcome.error) is RemoteProtocolError
+            data = b"data: {" + b'"[[["' + b'"' * (quotes - 2) + b"\n\n" + END
+            outcome = check_fragmentations(QUERY, data, limits=limits)
+            assert type(outcome.error) is error
+
+    def test_in_an_error_body_it_is_text(self):
+        outcome = run(QUERY, [b"[[],[]]"], status_code=404, limits=Limits(max_json_values=3))
+        assert type(outcome.error) is NotFoundError
+        assert outcome.error.message == "[[],[]]"
+
+    def test_only_the_first_hundred_errors_of_a_list_are_told(self):
+        data = record({"detail": [f"e{number}" for number in range(200)]})
+        error = run(QUERY, [data]).error
+        assert isinstance(error, APIError)
+        assert error.message.endswith("; e99")
+
+    def test_groundings_of_a_chat_and_their_points_count_together(self):
+        grounding = {"start_idx": 0, "end_idx": 1, "points": [[0, 0], [1, 1]]}
+        delta = {"reasoning": {"text": "a", "grounding": [grounding]}}
+        one = record({"choices": [{"index": 0, "delta": delta}]})
+        assert type(run(CHAT, [3 * one], limits=Limits(max_json_values=30)).error) is (
+            IncompleteStream
+        )
+        outcome = run(CHAT, [11 * one], limits=Limits(max_json_values=30))
+        assert type(outcome.error) is LimitExceeded
+        assert "more groundings, their points included, than Limits.max_json_values (30)" in str(
+            outcome.error
+        )
+        assert len(outcome.events) == 10
+        assert len(outcome.snapshot.reasoning.grounding) == 10
+
+
+def test_data_lines_of_a_record():
+    lines = b"".join(b"data: " + part + b"\n" for part in (b"{", b'"chunk":', b'"a"', b"}"))
+    data = lines + b"\n" + END
+    whole = check_fragmentations(QUERY, data, limits=Limits(max_record_lines=4))
+    assert (whole.events[0], whole.error) == (TextDelta("a"), None)
+    outcome = check_fragmentations(QUERY, data, limits=Limits(max_record_lines=3))
+    assert (outcome.events, type(outcome.error)) == ([], LimitExceeded)
+    assert "a record of more data lines than Limits.max_record_lines (3)" in str(outcome.error)
 
 
 @pytest.mark.parametrize("text", ["abcd", "é", "月", "🌙"])

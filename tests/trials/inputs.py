@@ -56,6 +56,10 @@ def repeated(message: bytes) -> Make:
     return lambda size: one * (size // len(one))
 
 
+def in_record(make: Make) -> Make:
+    return lambda size: record(make(size))
+
+
 PAYLOADS: dict[str, Make] = {
     "arrays": values(b"[]"),
     "objects": values(b"{}"),
@@ -72,7 +76,7 @@ PAYLOADS: dict[str, Make] = {
 """JSON of about so many bytes, which has as many values as its bytes allow."""
 
 RECORDS: dict[str, Make] = {
-    **{name: lambda size, make=make: record(make(size)) for name, make in PAYLOADS.items()},
+    **{name: in_record(make) for name, make in PAYLOADS.items()},
     "brackets": lambda size: record(b"[" * size),
     "quotes": lambda size: record(b"[" * 65 + b'"' * size),
     "digits": lambda size: record(b'{"x":' + b"1" * size + b"}"),

@@ -22,7 +22,7 @@ from tests.trials.measure import AT_ONCE
 MIB = 1 << 20
 EACH_MIB = 0.04
 SLACK = 64 * 1024  # what a stream holds that has read nothing
-VALUES = 150 * Limits().max_json_values  # what the values of one message may take: 3 MB
+VALUES = 250 * Limits().max_json_values  # what the values of one message may take: 5 MB
 WHOLE = [*RECORDS, *BODIES]
 
 
