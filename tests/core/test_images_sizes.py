@@ -183,3 +183,15 @@ class TestLimits:
             match=f"the picture has {size:,} bytes, and the service takes at most {size - 1:,}",
         ):
             encode_image(image, max_bytes=size - 1)
+
+
+def test_the_size_of_a_jpeg_is_looked_for_in_a_thousand_segments():
+    """Beyond them it is unknown, as in a picture that is cut off."""
+    size = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 60_000, 60_000)
+    for segments, is_read in ((999, True), (1000, False)):
+        data = b"\xff\xd8" + b"\xff\xff\xe0\x00\x02" * segments + size
+        if is_read:
+            with pytest.raises(ValueError, match="60000 x 60000 pixels"):
+                encode_image(data)
+        else:
+            assert encode_image(data).media_type == "image/jpeg"
