@@ -23,6 +23,7 @@ and refuses what h11 tolerates.
 from __future__ import annotations
 
 import re
+import sys
 from collections import deque
 from typing import Literal
 
@@ -75,8 +76,8 @@ class HTTP11Exchange:
     """
 
     def __init__(self, request: HTTPRequest, *, absolute: bool = False) -> None:
-        # Our own limit is lower than this one, so it applies first.
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD_BYTES)
+        # Our own limit applies instead.
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
         self._method = request.method
         self._to_send = encode_request(self._connection, request, absolute)
         self._input: deque[bytes | memoryview] = deque()

@@ -93,6 +93,17 @@ class TestMessages:
                 ValueError,
                 "should have a role and a content, not role, content, name;",
             ),
+            # 80 characters of names are shown.
+            (
+                {"role": "user", "content": "x", "n" * 65: 1},
+                ValueError,
+                f"not role, content, {'n' * 65};",
+            ),
+            (
+                {"role": "user", "content": "x", "n" * 66: 1},
+                ValueError,
+                f"not role, content, {'n' * 65}…;",
+            ),
             (
                 {"role": "tool", "content": "x"},
                 ValueError,
