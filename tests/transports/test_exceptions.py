@@ -102,10 +102,11 @@ def mapped(ask: Ask, url: str, seconds: float = 5) -> Exception:
         (answers(), ConnectionLost, "closed|aborted|Disconnected"),
         (answers(sized(b"abc", length=10)), ConnectionLost, "3 bytes read"),
         (answers(head(), chunk(b"abc"), b"5"), ConnectionLost, "read|ended"),
+        (answers(head(), chunk(b"abc"), b"\r\n1\r\n"), ConnectionLost, "Length|IncompleteRead"),
         (answers(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n"), RemoteProtocolError, "BadStatusLine"),
         (lambda peer: (peer.read_request(), peer.reset()), ConnectionLost, "reset"),
     ],
-    ids=["closed", "short", "incomplete chunk", "banner", "reset"],
+    ids=["closed", "short", "incomplete chunk", "broken off", "banner", "reset"],
 )
 def test_faults(
     ask: Ask, script: Callable[[Peer], None], kind: type[MoondreamError], said: str
@@ -190,6 +191,12 @@ def test_our_own_errors_stay() -> None:
     wrapped.__cause__ = ours
     assert map_exception(ours) is ours
     assert map_exception(wrapped) is ours
+
+
+def test_broken_off_by_h2o_where_aiohttp_has_no_parser_in_c() -> None:
+    errors = pytest.importorskip("aiohttp.http_exceptions")
+    for line, kind in [("\r", ConnectionLost), ("zz\r", RemoteProtocolError)]:
+        assert type(map_exception(errors.TransferEncodingError(line))) is kind
 
 
 def test_groups_of_exceptions() -> None:

@@ -43,8 +43,14 @@ _KNOWN_LIMITS = {
 # If the chunked framing is broken, aiohttp closes the connection without waking the reader. So we
 # look whether it is closed.
 _LOOK_EVERY = 1.0  # seconds
-# RuntimeError: the session is closed meanwhile. ValueError: IDNA refuses the host.
-_ERRORS = (aiohttp.ClientError, OSError, RuntimeError, ValueError, RemoteProtocolError)
+_ERRORS = (
+    aiohttp.ClientError,
+    aiohttp.http.HttpProcessingError,  # of the parser in Python
+    OSError,
+    RuntimeError,  # the session is closed meanwhile
+    ValueError,  # IDNA refuses the host
+    RemoteProtocolError,
+)
 
 
 class AiohttpTransport:

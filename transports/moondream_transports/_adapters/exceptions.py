@@ -87,13 +87,20 @@ _KINDS: dict[str, _Kind] = {
     for library, names in libraries.items()
     for name in names.split()
 }
-# httpx has one class for what is not HTTP and for a connection that ended: only the text differs.
+# Some libraries have one class for what is not HTTP and for a connection that ended: only the text
+# differs.
 _ENDED = (
+    # httpx
     "Server disconnected",
     "peer closed connection",
     "peer unexpectedly closed connection",
     "<StreamReset",
     "<ConnectionTerminated",
+    # An empty line in place of the size of a chunk: so h2o reports that its upstream broke.
+    r"illegal chunk header: bytearray(b'\r\n')",  # httpx
+    "400, message:\n  Invalid character in chunk size:\n\n    b''",  # aiohttp
+    "400, message:\n\r",  # aiohttp without its parser in C
+    r"InvalidChunkLength(got length b'\r\n'",  # urllib3
 )
 # What these say may quote a header of the request, or the password for a proxy.
 _QUIET = ("ClientConnectionError", "InvalidHeader", "InvalidProxyURL", "LocalProtocolError")
@@ -129,6 +136,8 @@ def map_exception(
         (link, found) for link in chain if (found := _kind_of(link)) is not None
     ]
     kind = known[0][1] if known else "lost"
+    if kind == "not http" and any(str(link).startswith(_ENDED) for link in chain):
+        kind = "lost"
     described = next((link for link, _ in reversed(known) if _text_of(link)), error)
     ours = _error(kind, chain, connected, timeouts, _describe(described))
     _forget_frames(chain)
@@ -178,8 +187,6 @@ def _kind_of(error: BaseException) -> _Kind | None:
     if isinstance(error, Exception):
         for kind in type(error).__mro__:
             found = _KINDS.get(f"{_library_of(kind)}.{kind.__name__}")
-            if found == "not http" and str(error).startswith(_ENDED):
-                return "lost"
             if found is not None:
                 return found
     return None
