@@ -23,8 +23,9 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from moondream_transports._deadlines import earlier
+from moondream_transports._http11.errors import check_protocol
 from moondream_transports._transport import Timeouts
-from sansio_moondream import HTTPRequest, LocalProtocolError, RemoteProtocolError, TLSError
+from sansio_moondream import HTTPRequest, LocalProtocolError, RemoteProtocolError
 
 from .exceptions import map_exception
 
@@ -234,12 +235,8 @@ class _RequestBody(aiohttp.Payload):
 
 def _check_protocol(transport: asyncio.WriteTransport | None) -> None:
     tls = None if transport is None else transport.get_extra_info("ssl_object")
-    protocol = None if tls is None else tls.selected_alpn_protocol()
-    if protocol not in (None, "http/1.1"):
-        raise TLSError(
-            f"the server was offered {protocol} and chose it, but this transport speaks HTTP/1.1: "
-            "give it an SSLContext of its own, that no HTTP/2 client uses"
-        )
+    if tls is not None:
+        check_protocol(tls.selected_alpn_protocol())
 
 
 def _check_head(response: aiohttp.ClientResponse) -> None:
