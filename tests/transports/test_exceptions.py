@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import socket
 import ssl
@@ -162,7 +163,9 @@ def test_caller_knows_whether_the_connection_stood() -> None:
         ConnectTimeout,
         "no connection stood within 3 seconds (Timeouts.connect)",
     )
-    assert "in time" in str(map_exception(TimeoutError(), connected=False))
+    for known in (None, Timeouts(connect=None)):
+        early = map_exception(TimeoutError(), connected=False, timeouts=known)
+        assert "in time" in str(early)
     assert type(map_exception(TimeoutError(), connected=True)) is TimeoutError
     for error, early, late in [
         (ConnectionResetError("reset"), ConnectError, ConnectionLost),
@@ -173,6 +176,20 @@ def test_caller_knows_whether_the_connection_stood() -> None:
     ]:
         assert type(map_exception(error, connected=False)) is early
         assert type(map_exception(error, connected=True)) is late
+
+
+def test_timeouts_of_the_system_are_errors_of_the_connection() -> None:
+    """ETIMEDOUT is a TimeoutError, too, but no deadline of ours passed."""
+    httpx = pytest.importorskip("httpx")
+    of_the_system = OSError(errno.ETIMEDOUT, "Connection timed out")
+    for error in (of_the_system, httpx.ConnectTimeout("timed out"), httpx.ReadTimeout("timed out")):
+        if error is not of_the_system:
+            error.__cause__ = of_the_system
+        alone = ConnectError if isinstance(error, httpx.ConnectTimeout) else ConnectionLost
+        for connected, kind in ((False, ConnectError), (True, ConnectionLost), (None, alone)):
+            found = map_exception(error, connected=connected, timeouts=Timeouts(connect=300))
+            assert type(found) is kind
+            assert "timed out" in str(found)
 
 
 def test_what_says_nothing_is_a_connection_that_stood() -> None:
