@@ -164,8 +164,8 @@ def test_caller_knows_whether_the_connection_stood() -> None:
         "no connection stood within 3 seconds (Timeouts.connect)",
     )
     for known in (None, Timeouts(connect=None)):
-        early = map_exception(TimeoutError(), connected=False, timeouts=known)
-        assert "in time" in str(early)
+        found = map_exception(TimeoutError(), connected=False, timeouts=known)
+        assert "in time" in str(found)
     assert type(map_exception(TimeoutError(), connected=True)) is TimeoutError
     for error, early, late in [
         (ConnectionResetError("reset"), ConnectError, ConnectionLost),
@@ -182,13 +182,14 @@ def test_timeouts_of_the_system_are_errors_of_the_connection() -> None:
     """ETIMEDOUT is a TimeoutError, too, but no deadline of ours passed."""
     httpx = pytest.importorskip("httpx")
     of_the_system = OSError(errno.ETIMEDOUT, "Connection timed out")
-    for error in (of_the_system, httpx.ConnectTimeout("timed out"), httpx.ReadTimeout("timed out")):
-        if error is not of_the_system:
-            error.__cause__ = of_the_system
+    from_httpx = [httpx.ConnectTimeout("timed out"), httpx.ReadTimeout("timed out")]
+    for error in from_httpx:
+        error.__cause__ = of_the_system
+    for error in (of_the_system, *from_httpx):
         alone = ConnectError if isinstance(error, httpx.ConnectTimeout) else ConnectionLost
-        for connected, kind in ((False, ConnectError), (True, ConnectionLost), (None, alone)):
+        for connected, expected in ((False, ConnectError), (True, ConnectionLost), (None, alone)):
             found = map_exception(error, connected=connected, timeouts=Timeouts(connect=300))
-            assert type(found) is kind
+            assert type(found) is expected
             assert "timed out" in str(found)
 
 

@@ -22,7 +22,7 @@ def moondream_async_network() -> AsyncTransport:
 
     It reaches the network. Override it to use another one.
     """
-    return async_default_transport()
+    return async_default_transport(max_idle=0)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def moondream_network() -> Transport:
 
     It reaches the network. Override it to use another one.
     """
-    return default_transport()
+    return default_transport(max_idle=0)
 
 
 @pytest.fixture
