@@ -26,6 +26,8 @@ from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream,
 
 AnyClient: Any = Client
 AnyAsyncClient: Any = AsyncClient
+AnyRecordingTransport: Any = RecordingTransport
+AnyAsyncRecordingTransport: Any = AsyncRecordingTransport
 
 
 def refused(make: Callable[[], object]) -> str:
@@ -43,7 +45,7 @@ class TestTransports:
         assert same is transport
         words = f"{name} is a sync transport, for Client"
         assert refused(lambda: AnyAsyncClient(transport)) == words
-        assert refused(lambda: AsyncRecordingTransport(transport, [].append)) == words
+        assert refused(lambda: AnyAsyncRecordingTransport(transport, list)) == words
 
     @pytest.mark.parametrize(
         "transport", [AsyncFakeStream(FakeStream()), AnyioTransport(), AsyncReplayTransport([])]
@@ -54,7 +56,7 @@ class TestTransports:
         assert same is transport
         words = f"{name} is an async transport, for AsyncClient"
         assert refused(lambda: AnyClient(transport)) == words
-        assert refused(lambda: RecordingTransport(transport, [].append)) == words
+        assert refused(lambda: AnyRecordingTransport(transport, list)) == words
 
     @pytest.mark.parametrize("make", [AnyClient, AnyAsyncClient])
     @pytest.mark.parametrize("wrong", [ENDPOINT, "http://localhost:2020/v1", 1, b""])
