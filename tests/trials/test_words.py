@@ -186,22 +186,12 @@ def remedies(result: pytest.RunResult) -> list[str]:
     return sorted(set(re.findall(r"--moondream-record=(\w+)", result.stdout.str())))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a test without recordings is told to use `new` or `all`, not `once`",
-)
 def test_miss_without_recordings_does_not_recommend_once(project: Project) -> None:
     """Number 29."""
     project.write(ONE)
     assert "once" in remedies(project.run(failed=1))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the mode `new` is recommended, which pays, fails, and keeps nothing",
-)
 def test_miss_after_a_changed_question_recommends_what_fails(project: Project) -> None:
     """Number 29: whatever the message recommends ends in a test that passes."""
     project.write(ONE)
@@ -218,11 +208,6 @@ def test_miss_after_a_changed_question_recommends_what_fails(project: Project) -
         project.run("none", passed=1)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the recording that is not used any more fails the test, and the new one is lost",
-)
 def test_new_throws_away_what_it_recorded(project: Project) -> None:
     """Number 29: `new` replaces what it recorded anew."""
     project.write(ONE)
@@ -235,11 +220,6 @@ def test_new_throws_away_what_it_recorded(project: Project) -> None:
     assert b"What?" not in content
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="there is no such option",
-)
 @pytest.mark.parametrize("mode", ["none", "all"])
 def test_nothing_keeps_a_test_from_the_network(project: Project, mode: str) -> None:
     """Number 29: with the option `block_network`, a test reaches nothing, whatever it uses."""

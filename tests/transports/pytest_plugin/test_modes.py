@@ -21,7 +21,7 @@ class TestModes:
             result.stdout.fnmatch_lines(
                 ["*NoRecording: no recording answers POST /v1/query (match: exact): *"]
             )
-            result.stdout.fnmatch_lines(["*--moondream-record=new*"])
+            result.stdout.fnmatch_lines(["*To record the test: --moondream-record=once.*"])
             assert (project.connections, project.recordings) == (0, {})
 
     @pytest.mark.parametrize("mode", ["once", "new", "all"])
@@ -71,6 +71,22 @@ class TestModes:
         project.run("none", passed=1)
         project.run("new", passed=1)
         assert project.connections == 0
+
+    def test_new_replaces_what_is_not_used_any_more(self, project: Project) -> None:
+        project.write(ONE + "    ask(moondream_transport, 'Why?')\n")
+        project.run("once", passed=1)
+        kept, _ = project.recordings.items()
+        project.write(ONE + "    ask(moondream_transport, 'When?')\n    assert False\n")
+        project.run("new", failed=1)
+        assert len(project.recordings) == 2
+        assert b"Why?" in b"".join(project.recordings.values())
+        project.write(ONE + "    ask(moondream_transport, 'When?')\n")
+        project.run("new", passed=1)
+        assert project.connections == 1
+        assert kept in project.recordings.items()
+        (changed,) = project.recordings.keys() - {kept[0]}
+        assert b"When?" in project.recordings[changed]
+        project.run("none", passed=1)
 
     def test_all_records_everything_anew(self, project: Project) -> None:
         project.write(ONE + "    assert ask(moondream_transport, 'Why?')\n")
