@@ -95,6 +95,7 @@ def test_one(moondream_transport):
 class TestAll:
     """Case 12. `--moondream-record=all` replaces recordings."""
 
+    @pytest.mark.slow
     def test_a_failing_disk_leaves_the_old_recordings(self, project: Project) -> None:
         project.write(ONE.format(question="large?"))
         project.run("all").assert_outcomes(passed=1)
