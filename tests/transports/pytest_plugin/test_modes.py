@@ -201,8 +201,12 @@ def test_the_example_of_the_guide(project: Project) -> None:
             code.replace("http://localhost:2020", project.server.url)
         )
     run = functools.partial(project.pytester.runpytest_inprocess, "-p", "no:cacheprovider")
-    run().assert_outcomes(failed=1)
-    run("--moondream-record=once").assert_outcomes(passed=1)
-    assert [*project.recordings] == ["recordings/test_moon/test_it_knows_the_moon/001-query.jsonl"]
-    run().assert_outcomes(passed=1)
-    assert project.server.connections == 1
+    run().assert_outcomes(failed=4)
+    run("--moondream-record=once").assert_outcomes(passed=4)
+    assert [*project.recordings] == [
+        "recordings/shared.moon/001-query.jsonl",
+        "recordings/test_cable/test_it_keeps_what_came/001-query.jsonl",
+        "recordings/test_moon/test_it_knows_the_moon/001-query.jsonl",
+    ]
+    run().assert_outcomes(passed=4)
+    assert project.server.connections == 3

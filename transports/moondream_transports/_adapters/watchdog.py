@@ -65,7 +65,7 @@ class Watch:
                 _waiting.discard(self)
                 return
             _waiting.add(self)
-            if _thread is None:
+            if _thread is None or not _thread.is_alive():
                 thread = Thread(target=_watch, name="moondream watchdog", daemon=True)
                 try:
                     thread.start()
