@@ -127,6 +127,22 @@ class TestModes:
         assert name.endswith("001-query.jsonl")
         assert b"Why?" in content
 
+    def test_all_of_a_test_that_is_run_again(self, project: Project) -> None:
+        """The second time it replays what it recorded the first time."""
+        project.pytester.makeconftest("""
+            from _pytest.runner import runtestprotocol
+
+            def pytest_runtest_protocol(item, nextitem):
+                for _ in range(2):
+                    runtestprotocol(item, nextitem=nextitem)
+                return True
+        """)
+        project.write(ONE)
+        for _ in range(2):
+            project.run("all", passed=2)
+            assert project.connections == 1
+            assert len(project.recordings) == 1
+
     def test_another_mode(self, project: Project) -> None:
         project.write(ONE)
         result = project.pytester.runpytest_inprocess(

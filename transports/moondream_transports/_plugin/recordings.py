@@ -121,10 +121,10 @@ class RecordedTest:
         self._written = item.config.stash[_WRITTEN]
         self._folder = folder_of(item)
         self._stored = recordings_in(self._folder)
-        self._is_renewed = mode == "all" and not self.blocks_network
-        self.files = self._stored
-        if self._is_renewed:
-            self.files = [path for path in self._stored if path in self._written]
+        is_renewed = mode == "all" and not self.blocks_network
+        # With `all`, what was recorded earlier in this run is replayed, and the rest is replaced.
+        self._old = [path for path in self._stored if is_renewed and path not in self._written]
+        self.files = [path for path in self._stored if path not in self._old]
         self.records = not self.blocks_network and (
             mode in ("new", "all") or (mode == "once" and not self._stored)
         )
@@ -172,17 +172,16 @@ class RecordedTest:
                 "\n  ",
                 [str(path) for path in unused],
             )
-        old = unused
-        if self._is_renewed:
-            old = self._answered() if self._is_shared else self._stored
-        self._written.update(RecordingFolder(self._folder).replace(old, self.recorded))
+        old = [path for path in self._old if not self._is_shared or self._is_answered_anew(path)]
+        folder = RecordingFolder(self._folder)
+        self._written.update(folder.replace([*old, *unused], self.recorded))
 
-    def _answered(self) -> list[Path]:
-        """Return the recordings of earlier runs that answer what was recorded now."""
-        headers = [recording.header for recording in self.recorded]
-        old = [path for path in recordings_in(self._folder) if path not in self._written]
-        asked = [Recording.decode(path.read_bytes()).header for path in old]
-        return [path for path, one in zip(old, asked, strict=True) if find_matches(one, headers)[0]]
+    def _is_answered_anew(self, path: Path) -> bool:
+        """Return whether the test recorded another answer to the same request."""
+        if not path.exists():  # another process replaced it meanwhile
+            return False
+        asked = Recording.decode(path.read_bytes()).header
+        return bool(find_matches(asked, [recording.header for recording in self.recorded]).found)
 
 
 _KEY = pytest.StashKey[RecordedTest]()
