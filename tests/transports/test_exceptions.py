@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import socket
 import ssl
@@ -102,10 +103,11 @@ def mapped(ask: Ask, url: str, seconds: float = 5) -> Exception:
         (answers(), ConnectionLost, "closed|aborted|Disconnected"),
         (answers(sized(b"abc", length=10)), ConnectionLost, "3 bytes read"),
         (answers(head(), chunk(b"abc"), b"5"), ConnectionLost, "read|ended"),
+        (answers(head(), chunk(b"abc"), b"\r\n1\r\n"), ConnectionLost, "Length|IncompleteRead"),
         (answers(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n"), RemoteProtocolError, "BadStatusLine"),
         (lambda peer: (peer.read_request(), peer.reset()), ConnectionLost, "reset"),
     ],
-    ids=["closed", "short", "incomplete chunk", "banner", "reset"],
+    ids=["closed", "short", "incomplete chunk", "broken off", "banner", "reset"],
 )
 def test_faults(
     ask: Ask, script: Callable[[Peer], None], kind: type[MoondreamError], said: str
@@ -161,7 +163,9 @@ def test_caller_knows_whether_the_connection_stood() -> None:
         ConnectTimeout,
         "no connection stood within 3 seconds (Timeouts.connect)",
     )
-    assert "in time" in str(map_exception(TimeoutError(), connected=False))
+    for known in (None, Timeouts(connect=None)):
+        found = map_exception(TimeoutError(), connected=False, timeouts=known)
+        assert "in time" in str(found)
     assert type(map_exception(TimeoutError(), connected=True)) is TimeoutError
     for error, early, late in [
         (ConnectionResetError("reset"), ConnectError, ConnectionLost),
@@ -172,6 +176,21 @@ def test_caller_knows_whether_the_connection_stood() -> None:
     ]:
         assert type(map_exception(error, connected=False)) is early
         assert type(map_exception(error, connected=True)) is late
+
+
+def test_timeouts_of_the_system_are_errors_of_the_connection() -> None:
+    """ETIMEDOUT is a TimeoutError, too, but no deadline of ours passed."""
+    httpx = pytest.importorskip("httpx")
+    of_the_system = OSError(errno.ETIMEDOUT, "Connection timed out")
+    from_httpx = [httpx.ConnectTimeout("timed out"), httpx.ReadTimeout("timed out")]
+    for error in from_httpx:
+        error.__cause__ = of_the_system
+    for error in (of_the_system, *from_httpx):
+        alone = ConnectError if isinstance(error, httpx.ConnectTimeout) else ConnectionLost
+        for connected, expected in ((False, ConnectError), (True, ConnectionLost), (None, alone)):
+            found = map_exception(error, connected=connected, timeouts=Timeouts(connect=300))
+            assert type(found) is expected
+            assert "timed out" in str(found)
 
 
 def test_what_says_nothing_is_a_connection_that_stood() -> None:
@@ -190,6 +209,12 @@ def test_our_own_errors_stay() -> None:
     wrapped.__cause__ = ours
     assert map_exception(ours) is ours
     assert map_exception(wrapped) is ours
+
+
+def test_broken_off_by_h2o_where_aiohttp_has_no_parser_in_c() -> None:
+    errors = pytest.importorskip("aiohttp.http_exceptions")
+    for line, kind in [("\r", ConnectionLost), ("zz\r", RemoteProtocolError)]:
+        assert type(map_exception(errors.TransferEncodingError(line))) is kind
 
 
 def test_groups_of_exceptions() -> None:

@@ -131,6 +131,44 @@ class TestRecordingFolder:
             RecordingFolder(tmp_path)(self.saved())
         assert list(tmp_path.iterdir()) == []
 
+    def test_replace(self, tmp_path: Path) -> None:
+        folder = RecordingFolder(tmp_path)
+        old = [folder(self.saved(path)) for path in ("/v1/query", "/v1/query", "/v1/point")]
+        new = [self.saved(f"/v1/{skill}") for skill in ("query", "caption")]
+        assert [path.name for path in folder.replace([old[0], old[2]], new)] == [
+            "003-query.jsonl",
+            "004-caption.jsonl",
+        ]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "002-query.jsonl",
+            "003-query.jsonl",
+            "004-caption.jsonl",
+        ]
+        assert [path.name for path in folder.replace(list(tmp_path.iterdir()), new[:1])] == [
+            "001-query.jsonl"
+        ]
+        assert [path.name for path in tmp_path.iterdir()] == ["001-query.jsonl"]
+        assert folder.replace(list(tmp_path.iterdir()), []) == []
+        assert list(tmp_path.iterdir()) == []
+
+    def test_replace_on_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = RecordingFolder(tmp_path)
+        old = [folder(self.saved()), folder(self.saved())]
+        before = {path: path.read_bytes() for path in old}
+        write, written = Path.write_bytes, list[Path]()
+
+        def full(path: Path, data: bytes) -> int:
+            written.append(path)
+            if len(written) == 2:
+                path.touch()
+                raise OSError("the disk is full")
+            return write(path, data)
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="disk is full"):
+            folder.replace(old, [self.saved("/v1/caption"), self.saved("/v1/point")])
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
     def test_it_replays(self, tmp_path: Path) -> None:
         def answer(peer: Peer) -> None:
             peer.answer(head(), chunk(delta("A")), chunk(END), LAST_CHUNK)

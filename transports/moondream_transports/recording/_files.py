@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TypeAlias
@@ -75,9 +75,9 @@ class RecordingFolder:
     """Save recordings in a folder, as `001-query.jsonl` and so on.
 
     Use it as `RecordingTransport(transport, RecordingFolder("recordings"))`. The folder is created
-    if necessary. A file gets its name when it is complete, and no file is ever replaced. Several
-    threads and programs may save to a folder at once. `ReplayTransport` takes the folder, and plays
-    its files in the order of their names.
+    if necessary. A file gets its name when it is complete. No file is replaced, except by
+    `replace`. Several threads and programs may save to a folder at once. `ReplayTransport` takes
+    the folder, and plays its files in the order of their names.
     """
 
     def __init__(self, folder: AnyPath) -> None:
@@ -85,17 +85,41 @@ class RecordingFolder:
 
     def __call__(self, recording: Recording) -> Path:
         """Write a recording. Returns the path of its file. Raises OSError."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f".{os.getpid()}-{id(recording):x}.part"
+        return self.replace((), [recording])[0]
+
+    def replace(self, old: Collection[Path], recordings: Sequence[Recording]) -> list[Path]:
+        """Write recordings in place of old files of this folder. Returns the paths.
+
+        Nothing changes before all of them are written: if the disk fails, the old files stay.
+        Raises OSError.
+        """
+        left, saved = set(old), list[Path]()
+        parts = [self._folder / f".{os.getpid()}-{id(each):x}.part" for each in recordings]
         try:
-            part.write_bytes(recording.encode())
-            skill = safe_name(recording.header.path.rpartition("/")[2])
-            for number in count(max(map(_number, self._folder.glob("*.jsonl")), default=0) + 1):
-                path = self._folder / f"{number:03}-{skill}.jsonl"
-                if _rename(part, path):
-                    return path
+            for part, recording in zip(parts, recordings, strict=True):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(recording.encode())
+            for part, recording in zip(parts, recordings, strict=True):
+                saved.append(self._publish(part, recording, left))
+                left.discard(saved[-1])
         finally:
-            part.unlink(missing_ok=True)
+            for part in parts:
+                part.unlink(missing_ok=True)
+        for path in left:
+            path.unlink(missing_ok=True)
+        return saved
+
+    def _publish(self, part: Path, recording: Recording, replaceable: Collection[Path]) -> Path:
+        """Give a written file the next name. It may be the name of a replaceable one."""
+        skill = safe_name(recording.header.path.rpartition("/")[2])
+        kept = (path for path in self._folder.glob("*.jsonl") if path not in replaceable)
+        for number in count(max(map(_number, kept), default=0) + 1):
+            path = self._folder / f"{number:03}-{skill}.jsonl"
+            if path in replaceable:
+                part.replace(path)
+                return path
+            if _rename(part, path):
+                return path
         raise AssertionError("there is always a next number")
 
 
