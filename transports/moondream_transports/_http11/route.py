@@ -16,12 +16,13 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from sansio_moondream import ConnectError, HTTP11Exchange, HTTPRequest, LocalProtocolError
-from sansio_moondream._requests.endpoint import SECRET_HEADERS, is_loopback
+from sansio_moondream._repr import OwnRepr
+from sansio_moondream._requests.endpoint import is_loopback
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Proxy(Struct, frozen=True):
+class Proxy(OwnRepr, frozen=True):
     """An HTTP proxy, and the headers that it needs."""
 
     host: str
@@ -30,9 +31,6 @@ class Proxy(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"<Proxy {self.host}:{self.port}>"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        return [("host", self.host), ("port", self.port)]
 
 
 class Route(Struct, frozen=True):
@@ -105,8 +103,7 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
         proxy = parse_proxy(url)
     except ValueError as error:
         raise ConnectError(f"{variable} of the environment cannot be used: {error}") from None
-    has_key = any(name.lower() in SECRET_HEADERS for name, _ in request.headers)
-    if has_key and not route.is_tls and not is_loopback(proxy.host):
+    if request.secrets and not route.is_tls and not is_loopback(proxy.host):
         raise LocalProtocolError(
             f"a key would go to the proxy {proxy.host} ({variable} of the environment) over plain "
             "http, for anybody on the way to read: use https, add the server to no_proxy, or pass "

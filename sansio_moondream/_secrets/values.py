@@ -1,0 +1,158 @@
+"""The secrets of one request. They are masked in errors, and in recordings.
+
+1. A secret is found in the spellings that `views` removes, and in base64 (at each alignment, of
+   both alphabets) and hexadecimal digits. It is not found in other codings, with other characters
+   between its own (line ends in its base64), reversed, or in part. Only where a text is cut off do
+   we look for a part of it: of 4 characters or more, at that end.
+2. A secret of less than 4 characters is not masked: every text has it somewhere by accident.
+3. Error reporters print the local variables of frames. So a secret is in no local variable of a
+   function that can fail, and the repr of `Secrets` shows none.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from urllib.parse import unquote, unquote_plus
+
+from .names import is_secret
+from .views import View, unescape, whole
+
+_MIN_COOKIE = 8  # characters: the "dark" of "theme=dark" is a common word and no secret
+_MIN_SECRET = 4  # characters
+_SCHEME = re.compile(
+    r"^(?:bearer|basic|token|digest|negotiate|ntlm|jwt|api-?key|key)\s+(?=\S)", re.IGNORECASE
+)
+_ELLIPSIS = re.compile("(…|\\.\\.\\.)".encode())  # where `shorten`, and others, cut a text
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+class Secrets(Iterable[str]):
+    """Texts to mask in errors and recordings. The repr shows none of them.
+
+    `HTTPRequest.secrets` has those of a request.
+
+    Raises:
+        TypeError: a single text, which would be taken as its characters.
+    """
+
+    __slots__ = ("_needles", "_texts")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        if isinstance(texts, str | bytes):
+            raise TypeError("secrets should be a collection of texts, not one text")
+        self._texts = frozenset(text for text in texts if text)
+        self._needles: tuple[bytes, ...] | None = None
+
+    @classmethod
+    def of(cls, headers: Iterable[tuple[str, str]], url: str) -> Secrets:
+        """Find the secrets of a request: cookies, and header and query fields with such names."""
+        query = url.partition("#")[0].partition("?")[2]
+        return cls(chain(_of_headers(headers), _of_query(query)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def __repr__(self) -> str:
+        return f"<Secrets: {len(self._texts)}>"
+
+    def mask(self, text: str) -> str:
+        """Mask the secrets in a message, byte by byte, and their parts where it is cut off."""
+        if not self:
+            return text
+        data = text.encode("utf-8", "replace")
+        parts = [
+            self.mask_bytes(part, cut_start=index > 0, cut_end=True)
+            for index, part in enumerate(_ELLIPSIS.split(data))
+        ]
+        masked = b"".join(parts)
+        return text if masked == data else masked.decode("utf-8", "replace")
+
+    def mask_bytes(self, data: bytes, *, cut_start: bool = False, cut_end: bool = False) -> bytes:
+        """Mask the secrets in a text, byte by byte.
+
+        Args:
+            data: of any encoding that has ASCII.
+            cut_start, cut_end: whether the text may begin or end in the middle of a secret.
+        """
+        masked = bytearray(data)
+        for view in whole(data).unescaped():
+            self.mask_view(view, masked, cut_start=cut_start, cut_end=cut_end)
+        return bytes(masked)
+
+    def mask_view(
+        self, view: View, original: bytearray, *, cut_start: bool = False, cut_end: bool = False
+    ) -> None:
+        """Mask what is in one view of a text in its original. It does not remove escapes."""
+        if self._needles is None:
+            self._needles = tuple(set(chain.from_iterable(map(_needles, self._texts))))
+        text = view.text
+        for needle in self._needles:
+            start = text.find(needle)
+            while start >= 0:
+                view.mask(start, start + len(needle), original)
+                start = text.find(needle, start + len(needle))
+            lengths = range(min(len(needle) - 1, len(text)), _MIN_SECRET - 1, -1)
+            if cut_end:
+                size = next((n for n in lengths if text.endswith(needle[:n])), 0)
+                view.mask(len(text) - size, len(text), original)
+            if cut_start:
+                size = next((n for n in lengths if text.startswith(needle[-n:])), 0)
+                view.mask(0, size, original)
+
+
+def _of_headers(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, value in headers:
+        value = value.strip()
+        if not is_secret(name, value):
+            continue
+        if name.lower() == "cookie":
+            yield value
+            cookies = (pair.partition("=")[2].strip() for pair in value.split(";"))
+            yield from (cookie for cookie in cookies if len(cookie) >= _MIN_COOKIE)
+            continue
+        credentials = _SCHEME.sub("", value, count=1)
+        yield from (credentials, credentials.split()[-1])
+        if value[:6].lower() == "basic ":
+            yield from _of_basic(credentials)
+
+
+def _of_basic(value: str) -> Iterator[str]:
+    try:
+        user_and_password = b64decode(value).decode()
+    except ValueError:
+        return
+    user, _, password = user_and_password.partition(":")
+    yield from (user_and_password, password or user)
+
+
+def _of_query(query: str) -> Iterator[str]:
+    for field in query.split("&"):
+        name, _, value = field.partition("=")
+        if is_secret(unquote_plus(name), value):
+            yield from (value, unquote(value), unquote_plus(value))
+
+
+def _needles(secret: str) -> Iterator[bytes]:
+    """Yield what to look for: the secret in each encoding and coding, and without its escapes."""
+    if len(secret) < _MIN_SECRET:
+        return
+    utf_8, latin_1 = secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")
+    encoded = {utf_8, latin_1}
+    # Each of the two encodings may have been read as the other one.
+    encoded |= {utf_8.decode("latin-1").encode(), latin_1.decode("utf-8", "replace").encode()}
+    encoded |= {utf_8.replace(b" ", b"+")}
+    for text in set(encoded):
+        encoded |= {unescape(text), unescape(unescape(text))}
+    yield from (text for text in encoded if len(text) >= _MIN_SECRET)
+    yield from (utf_8.hex().encode(), utf_8.hex().upper().encode())
+    for before in range(3):
+        digits = b64encode(bytes(before) + utf_8)
+        # The first digit and the last one may hold bits of the bytes around the secret.
+        digits = digits[(before * 8 + 5) // 6 : (before + len(utf_8)) * 8 // 6]
+        yield from (digits, digits.translate(_URL_SAFE))
