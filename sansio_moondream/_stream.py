@@ -117,7 +117,7 @@ class ResponseStream(Generic[R]):
     ) -> None:
         self._skill = request.skill
         self._limits = limits or Limits()
-        self._secrets = Secrets(secrets)
+        self._secrets = Secrets.among(secrets)
         self._state = State.AWAITING_RESPONSE
         self._builder: Builder[R] | None = None
         self._body: Body | None = None  # while data is wanted

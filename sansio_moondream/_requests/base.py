@@ -87,9 +87,16 @@ class Request(OwnRepr, Generic[R], frozen=True, kw_only=True, repr_omit_defaults
             body["stream"] = stream
         body |= extra_body or {}
         accept = "text/event-stream, application/json" if body.get("stream") else "application/json"
-        headers = endpoint.request_headers(accept, bearer=self._BEARER)
         url = f"{endpoint.url}/{self._PATH or self.skill}"
-        return HTTPRequest("POST", url, headers, msgspec.json.encode(body, enc_hook=_builtin))
+        try:
+            encoded = msgspec.json.encode(body, enc_hook=_builtin)
+        except (TypeError, ValueError) as error:
+            fault = error.with_traceback(None)
+        else:
+            headers = endpoint.request_headers(accept, bearer=self._BEARER)
+            return HTTPRequest("POST", url, headers, encoded)
+        del body  # it has the picture, and error reporters print local variables
+        raise fault
 
     def _body(self) -> dict[str, Any]:
         raise NotImplementedError

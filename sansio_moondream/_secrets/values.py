@@ -33,18 +33,20 @@ class Secrets(Iterable[str]):
     """Texts to mask in errors and recordings. The repr shows none of them.
 
     `HTTPRequest.secrets` has those of a request.
-
-    Raises:
-        TypeError: a single text, which would be taken as its characters.
     """
 
     __slots__ = ("_needles", "_texts")
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        if isinstance(texts, str | bytes):
-            raise TypeError("secrets should be a collection of texts, not one text")
         self._texts = frozenset(text for text in texts if text)
         self._needles: tuple[bytes, ...] | None = None
+
+    @classmethod
+    def among(cls, texts: Iterable[str]) -> Secrets:
+        """Return texts as secrets. A single text is one secret, not its characters."""
+        if isinstance(texts, Secrets):
+            return texts  # it may know already what to look for
+        return cls([texts] if isinstance(texts, str) else texts)
 
     @classmethod
     def of(cls, headers: Iterable[tuple[str, str]], url: str) -> Secrets:
@@ -143,10 +145,9 @@ def _needles(secret: str) -> Iterator[bytes]:
     if len(secret) < _MIN_SECRET:
         return
     utf_8, latin_1 = secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")
-    encoded = {utf_8, latin_1}
+    encoded = {utf_8, latin_1, secret.encode("ascii", "replace"), utf_8.replace(b" ", b"+")}
     # Each of the two encodings may have been read as the other one.
     encoded |= {utf_8.decode("latin-1").encode(), latin_1.decode("utf-8", "replace").encode()}
-    encoded |= {utf_8.replace(b" ", b"+")}
     for text in set(encoded):
         encoded |= {unescape(text), unescape(unescape(text))}
     yield from (text for text in encoded if len(text) >= _MIN_SECRET)

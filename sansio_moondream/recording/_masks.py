@@ -66,7 +66,7 @@ def mask_chunks(
         The chunks in their lengths.
     """
     body = b"".join(chunks)
-    masked = _mask(body, _joined(body), Secrets(secrets), pictures, cut_end=True)
+    masked = _mask(body, _joined(body), Secrets.among(secrets), pictures, cut_end=True)
     ends = accumulate(map(len, chunks), initial=0)
     return tuple(masked[start:end] for start, end in pairwise(ends))
 
@@ -74,7 +74,7 @@ def mask_chunks(
 def mask_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask organisation ids, pictures, and secrets of at least 4 characters byte by byte."""
     data = text.encode("utf-8", "replace")
-    return _mask(data, (), Secrets(secrets)).decode("utf-8", "replace")
+    return _mask(data, (), Secrets.among(secrets)).decode("utf-8", "replace")
 
 
 def mask_message(text: str, secrets: Secrets) -> str:

@@ -33,13 +33,7 @@ from sansio_moondream._wire.inflate import Inflater
 
 from ._lines import Recording
 from ._masks import mask_chunks, mask_message
-from ._redaction import (
-    RESPONSE_HEADERS,
-    picture_heads,
-    request_body,
-    request_secrets,
-    safe_headers,
-)
+from ._redaction import RESPONSE_HEADERS, safe_headers, safe_request
 from ._values import ENDING_ERRORS, EOF, LEFT, Chunk, Ending, RecordingHeader
 
 _MAGIC_BYTES = 4  # no chunk is empty, so that many chunks have all of them
@@ -63,11 +57,10 @@ class Recorder:
     """
 
     def __init__(self, request: HTTPRequest, secrets: Iterable[str] = (), *, now: float) -> None:
-        secrets = Secrets(secrets)  # from here on no local variable shows them
-        self._header = RecordingHeader.of(request, secrets=secrets)
-        body = request_body(request)
-        self._secrets = request_secrets(request, body, secrets)
-        self._pictures = picture_heads(body)
+        secrets = Secrets.among(secrets)  # from here on no local variable shows them
+        safe = safe_request(request, secrets)
+        self._header = RecordingHeader(request.method, safe.path, safe.headers, safe.body)
+        self._secrets, self._pictures = safe.secrets, safe.pictures
         self._began = now
         self._elapsed = 0.0
         self._chunks: list[tuple[float, bytes]] = []

@@ -4,8 +4,7 @@
    query.
 2. A picture in a request is replaced by its digest, size and dimensions. A picture is any data URL,
    or the base64 text of a known format. Inside a longer text, a description takes its place.
-3. Everything else is masked as in a body (`_masks`), with the request's own secrets
-   (`request_secrets`) and the caller's.
+3. Everything else is masked as in the body of a response (`_masks`).
 4. A compressed body cannot be masked. Inflate it first, or do not record it.
 """
 
@@ -14,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
 
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._requests.http import HTTPRequest
@@ -38,25 +37,49 @@ _PRIVATE_NAME = re.compile(f"(?:{PRIVATE_FIELD})$", re.IGNORECASE)
 _PICTURE_HEAD = 32  # characters of base64 text that identify a picture
 
 
-def request_body(request: HTTPRequest) -> Any:
-    """Decode the JSON body of a request.
+class SafeRequest(NamedTuple):
+    """What a recording keeps of a request, and what it has to mask in the response.
+
+    Attributes:
+        path, headers, body: as recorded.
+        secrets: those of the request, those in private fields of its body, and the caller's.
+        pictures: beginnings of its base64 texts.
+    """
+
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: Any
+    secrets: Secrets
+    pictures: frozenset[str]
+
+
+def safe_request(request: HTTPRequest, secrets: Secrets) -> SafeRequest:
+    """Take keys, cookies, organisation ids and pictures out of a request.
 
     Raises:
-        ValueError: it is not JSON. The error shows nothing of it.
+        ValueError: the body is not JSON.
     """
+    body = _decoded_body(request)
+    secrets = Secrets([*request.secrets, *_private_texts(body), *secrets])
+    path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+    return SafeRequest(
+        mask_text(path, secrets),
+        safe_headers(request.headers, REQUEST_HEADERS, secrets),
+        _safe_body(body, secrets),
+        secrets,
+        _picture_heads(body),
+    )
+
+
+def _decoded_body(request: HTTPRequest) -> Any:
     try:
         return decode(request.body, MAX_DEPTH)
     except TooDeep:
         fault = f"nests deeper than {MAX_DEPTH}"
     except ValueError as error:
         fault = f"is not JSON: {error}"
-    # Raised here, it has no context: the frames of the decoder have the body.
+    # Raised here, it has no context, and no frame that has the body.
     raise ValueError(f"the body of the request {fault}")
-
-
-def request_secrets(request: HTTPRequest, body: Any, more: Iterable[str]) -> Secrets:
-    """Collect what to mask: the secrets of the request, those in its decoded body, and `more`."""
-    return Secrets([*request.secrets, *_private_texts(body), *Secrets(more)])
 
 
 def _private_texts(value: Any) -> Iterator[str]:
@@ -83,20 +106,20 @@ def safe_headers(
     )
 
 
-def safe_body(value: Any, secrets: Secrets) -> Any:
+def _safe_body(value: Any, secrets: Secrets) -> Any:
     """Describe the pictures and mask the secrets in a request's decoded JSON body."""
     if isinstance(value, str):
         if _is_picture(value):
-            return describe_image(value)
+            return _describe_image(value)
         described = BASE64_PICTURE.sub(_described_picture, value.encode("utf-8", "replace"))
         return mask_text(described.decode(), secrets)
     if isinstance(value, list):
-        return [safe_body(item, secrets) for item in cast("list[Any]", value)]
+        return [_safe_body(item, secrets) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         return {
             mask_text(name, secrets): "*" * len(str(item))
             if _PRIVATE_NAME.search(name) and not isinstance(item, bool | None)
-            else safe_body(item, secrets)
+            else _safe_body(item, secrets)
             for name, item in cast("dict[str, Any]", value).items()
         }
     if isinstance(value, int | float) and mask_text(digits := json.dumps(value), secrets) != digits:
@@ -104,7 +127,7 @@ def safe_body(value: Any, secrets: Secrets) -> Any:
     return value
 
 
-def describe_image(text: str) -> dict[str, Any]:
+def _describe_image(text: str) -> dict[str, Any]:
     """Describe a picture, given its data URL or its base64 text.
 
     Returns:
@@ -126,7 +149,7 @@ def describe_image(text: str) -> dict[str, Any]:
     }
 
 
-def picture_heads(value: Any) -> frozenset[str]:
+def _picture_heads(value: Any) -> frozenset[str]:
     """Collect the beginnings of the base64 texts in a decoded JSON body, for `mask_chunks`."""
     if isinstance(value, str):
         head = _head_and_payload(value)[1][:_PICTURE_HEAD] if _is_picture(value) else ""
@@ -134,7 +157,7 @@ def picture_heads(value: Any) -> frozenset[str]:
     if isinstance(value, dict):
         value = list(cast("dict[str, Any]", value).values())
     items = cast("list[Any]", value) if isinstance(value, list) else []
-    return frozenset[str]().union(*map(picture_heads, items))
+    return frozenset[str]().union(*map(_picture_heads, items))
 
 
 def _is_picture(text: str) -> bool:
@@ -156,5 +179,5 @@ def _head_and_payload(text: str) -> tuple[str, str]:
 
 
 def _described_picture(found: re.Match[bytes]) -> bytes:
-    picture = describe_image(found[0].decode())
+    picture = _describe_image(found[0].decode())
     return f"[a picture of {picture['bytes']} bytes, sha256 {picture['sha256']}]".encode()

@@ -29,16 +29,7 @@ from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.json import TooDeep, decode
 
-from ._masks import mask_text
-from ._redaction import (
-    MAX_DEPTH,
-    REQUEST_HEADERS,
-    RESPONSE_HEADERS,
-    request_body,
-    request_secrets,
-    safe_body,
-    safe_headers,
-)
+from ._redaction import MAX_DEPTH, RESPONSE_HEADERS, safe_headers, safe_request
 
 EOF: Final = "eof"
 LEFT: Final = "left"
@@ -123,17 +114,15 @@ class RecordingHeader(Struct, frozen=True):
         Raises:
             ValueError: the body of the request is not JSON.
         """
-        secrets = Secrets(secrets)  # from here on no local variable shows them
-        body = request_body(request)
-        secrets = request_secrets(request, body, secrets)
-        path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        secrets = Secrets.among(secrets)  # from here on no local variable shows them
+        safe = safe_request(request, secrets)
         return cls(
             request.method,
-            mask_text(path, secrets),
-            safe_headers(request.headers, REQUEST_HEADERS, secrets),
-            safe_body(body, secrets),
+            safe.path,
+            safe.headers,
+            safe.body,
             status_code,
-            safe_headers(response_headers, RESPONSE_HEADERS, secrets),
+            safe_headers(response_headers, RESPONSE_HEADERS, safe.secrets),
             seconds,
         )
 

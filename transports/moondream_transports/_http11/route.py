@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sansio_moondream import ConnectError, HTTP11Exchange, HTTPRequest, LocalProtocolError
 from sansio_moondream._repr import OwnRepr
@@ -61,8 +62,7 @@ class Route(Struct, frozen=True):
         """Begin an exchange. A proxy that gets plain http needs the whole URL."""
         if self.is_tls or self.proxy is None:
             return HTTP11Exchange(request)
-        headers = (*request.headers, *self.proxy.headers)
-        request = HTTPRequest(request.method, request.url, headers, request.body)
+        request = replace(request, headers=(*request.headers, *self.proxy.headers))
         return HTTP11Exchange(request, absolute=True)
 
 
@@ -80,6 +80,7 @@ def parse_proxy(url: str) -> Proxy:
             return Proxy(parts.hostname, parts.port or _DEFAULT_PORTS["http"], headers)
     except ValueError:
         pass  # its message may show the password
+    del url  # error reporters print local variables
     raise ValueError("a proxy should be http://[user:password@]host[:port]")
 
 
@@ -102,6 +103,7 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
     try:
         proxy = parse_proxy(url)
     except ValueError as error:
+        del url  # error reporters print local variables
         raise ConnectError(f"{variable} of the environment cannot be used: {error}") from None
     if request.secrets and not route.is_tls and not is_loopback(proxy.host):
         raise LocalProtocolError(
