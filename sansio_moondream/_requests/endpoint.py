@@ -131,10 +131,12 @@ def _problems(endpoint: Endpoint) -> Iterator[Exception]:
             "url should be http(s)://host[:port]/path in ASCII, without user, query, fragment and "
             f"spaces, not {shown}"
         )
-        return
-    has_key = _key(endpoint) or any(is_secret(name, value) for name, value in headers)
-    is_private = parts.scheme == "https" or is_loopback(parts.hostname or "")
-    if has_key and not is_private and not endpoint.allow_insecure_key:
+    elif (
+        (_key(endpoint) or any(is_secret(name, value) for name, value in headers))
+        and parts.scheme == "http"
+        and not is_loopback(parts.hostname or "")
+        and not endpoint.allow_insecure_key
+    ):
         yield ValueError(
             f"a key would go to {parts.hostname} over plain http, where others can read it: "
             "use https, or allow_insecure_key=True"
