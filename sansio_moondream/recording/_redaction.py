@@ -22,7 +22,7 @@ from sansio_moondream._requests.images import image_info
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.json import TooDeep, decode
 
-from ._masks import BASE64_PICTURE, PRIVATE_FIELD, from_base64, mask_text
+from ._masks import BASE64_PICTURES, from_base64, is_private, mask_text
 
 MAX_DEPTH = 64
 REQUEST_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
@@ -33,7 +33,6 @@ RESPONSE_HEADERS = frozenset({
 })  # fmt: skip
 
 _PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
-_PRIVATE_NAME = re.compile(f"(?:{PRIVATE_FIELD})$", re.IGNORECASE)
 _PICTURE_HEAD = 32  # characters of base64 text that identify a picture
 
 
@@ -90,7 +89,7 @@ def _private_texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         for name, item in cast("dict[str, Any]", value).items():
             if isinstance(item, str):
-                yield from [item] if _PRIVATE_NAME.search(name) else []
+                yield from [item] if is_private(name) else []
             else:
                 yield from _private_texts(item)
 
@@ -111,14 +110,16 @@ def _safe_body(value: Any, secrets: Secrets) -> Any:
     if isinstance(value, str):
         if _is_picture(value):
             return _describe_image(value)
-        described = BASE64_PICTURE.sub(_described_picture, value.encode("utf-8", "replace"))
+        described = value.encode("utf-8", "replace")
+        for pattern in BASE64_PICTURES:
+            described = pattern.sub(_described_picture, described)
         return mask_text(described.decode(), secrets)
     if isinstance(value, list):
         return [_safe_body(item, secrets) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         return {
             mask_text(name, secrets): "*" * len(str(item))
-            if _PRIVATE_NAME.search(name) and not isinstance(item, bool | None)
+            if is_private(name) and not isinstance(item, bool | None)
             else _safe_body(item, secrets)
             for name, item in cast("dict[str, Any]", value).items()
         }
@@ -179,5 +180,6 @@ def _head_and_payload(text: str) -> tuple[str, str]:
 
 
 def _described_picture(found: re.Match[bytes]) -> bytes:
-    picture = _describe_image(found[0].decode())
-    return f"[a picture of {picture['bytes']} bytes, sha256 {picture['sha256']}]".encode()
+    before = found[0][: found.start(1) - found.start()]
+    picture = _describe_image(found[1].decode())
+    return before + f"[a picture of {picture['bytes']} bytes, sha256 {picture['sha256']}]".encode()

@@ -28,6 +28,10 @@ class TestMasking:
                 r'{"error": "{\"org_id\": \"o\\u0031\", \"a\": 1}"}',
                 r'{"error": "{\"org_id\": \"********\", \"a\": 1}"}',
             ),
+            (
+                r'{"error": "{\"secret\": \"o\\\"1\", \"a\": \"b\"}"}',
+                r'{"error": "{\"secret\": \"*****\", \"a\": \"b\"}"}',
+            ),
             ('data: {"org_id":\ndata: "o-1"}', 'data: {"org_id":\ndata: "***"}'),
             ('{"org_id": "o-1', '{"org_id": "***'),
             ("no id here", "no id here"),
