@@ -30,7 +30,7 @@ class TestMasking:
             ),
             (
                 r'{"error": "{\"secret\": \"o\\\"1\", \"a\": \"b\"}"}',
-                r'{"error": "{\"secret\": \"*****\", \"a\": \"b\"}"}',
+                r'{"error": "{\"secret\": \"******\", \"a\": \"b\"}"}',
             ),
             ('data: {"org_id":\ndata: "o-1"}', 'data: {"org_id":\ndata: "***"}'),
             ('{"org_id": "o-1', '{"org_id": "***'),

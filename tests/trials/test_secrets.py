@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 from pathlib import Path
@@ -205,6 +206,11 @@ QUOTES = {
     + f'data: {{"chunk": "{QUOTED}\n\n'.encode(),
     "redirect": head(302, (("Location", f"http://localhost/{KEY}/v1/query"),)),
     "field of the head": head(401, (("WWW-Authenticate", f"Bearer {KEY}"), *TEXT)) + b"no",
+    "request id": head(500, (("X-Request-Id", KEY), *TEXT)) + b"no",
+    "escapes": head(400, (("Content-Type", "application/json"),))
+    + b'{"detail": "no such key: %s"}' % KEY.replace("-", "\\u002d").encode(),
+    "base64": head(400, TEXT) + b"Basic " + base64.b64encode(f"user:{KEY}".encode()),
+    "end of an excerpt": head(400, TEXT) + b"x" * 1990 + KEY.encode(),
     "broken line of the head": f"HTTP/1.1 200 \r\n{QUOTED.replace(':', '')}\r\n\r\n".encode(),
     "broken first line": f"HTTP/1.1 {QUOTED}\r\n\r\n".encode(),
 }
@@ -213,14 +219,15 @@ QUOTES = {
 class TestQuotedKey:
     """Case 4. What was sent as a secret is masked wherever our words or fields carry it."""
 
-    @each_of("urllib", "httpx2", "aiohttp")
+    @each_of("urllib", "httpx2", "httpx2-asyncio", "aiohttp", "anyio-asyncio")
     @pytest.mark.parametrize("name", QUOTES)
     def test_a_key_that_the_server_quotes_is_masked(self, name: str, adapter: Adapter) -> None:
         class Kept(Hooks):
-            errors: list[BaseException | None] = []  # noqa: RUF012
+            def __init__(self) -> None:
+                self.said: list[str] = []
 
             def on_end(self, timeline: Timeline) -> None:
-                self.errors.append(timeline.error)
+                self.said += [f"{timeline} {timeline!r}", *words(timeline.error)]
 
         async def main(server: FaultServer) -> BaseException:
             async with adapter.transport() as transport:
@@ -233,7 +240,29 @@ class TestQuotedKey:
             error = adapter.run(main, server)
         # httpcore logs the heads of responses at DEBUG: that log is its own, and the docs say so.
         ours = [line.getMessage() for line in lines if line.name.startswith("moondream")]
-        said = [*words(error), *ours]
-        for seen in hooks.errors:
-            said += words(seen)
-        assert found_in(said, KEY) == []
+        said = [*words(error), *ours, *hooks.said]
+        # Of a key that is cut off, what has 4 characters or more is masked.
+        assert found_in(said, KEY, KEY[:4], KEY[-4:], base64.b64encode(KEY.encode()).decode()) == []
+
+    def test_a_request_id_that_quotes_the_key_is_masked_in_hooks_and_log(self) -> None:
+        """The metadata of a result is part of the answer, which is never masked."""
+        adapter, ids = NAMED["urllib"], [("X-Request-Id", KEY)]
+
+        class Kept(Hooks):
+            timelines: list[Timeline] = []  # noqa: RUF012
+
+            def on_end(self, timeline: Timeline) -> None:
+                self.timelines.append(timeline)
+
+        async def main(server: FaultServer) -> str | None:
+            async with adapter.transport() as transport:
+                client = adapter.asks(transport, server.url, hooks=hooks)
+                return (await client.send(QUERY)).metadata.request_id
+
+        hooks = Kept()
+        script = [head(200, (("Content-Type", "application/json"), *ids)) + b'{"answer": "A moon"}']
+        with FaultServer(lambda peer: peer.answer(*script)) as server, logged() as lines:
+            assert adapter.run(main, server) == KEY
+        (timeline,) = hooks.timelines
+        assert timeline.request_id == "*" * len(KEY)
+        assert found_in([line.getMessage() for line in lines], KEY) == []

@@ -13,6 +13,15 @@ from urllib.parse import quote
 
 import pytest
 
+from moondream_transports import (
+    AiohttpTransport,
+    AnyioTransport,
+    AsyncClient,
+    Client,
+    UrllibTransport,
+    sdk,
+)
+from moondream_transports._http11.route import Route, parse_proxy
 from sansio_moondream import (
     CaptionRequest,
     ChatMessage,
@@ -21,15 +30,17 @@ from sansio_moondream import (
     HTTPRequest,
     IncompleteStream,
     QueryRequest,
+    SocketStream,
     encode_image,
 )
-from sansio_moondream.recording import Recorder, Recording
+from sansio_moondream.recording import Recorder, Recording, RecordingHeader
 from tests.trials.helpers import KEY, found_in, rich_traceback, shown_by_rich
 
 PICTURE = encode_image(b"\xff\xd8\xff" + b"\xfb\xef\xbe" * 40)  # in base64: /9j/ and many a +
 PAYLOAD = PICTURE.data_url.partition(",")[2]
 ASKED = QueryRequest(question="What?", image=PICTURE)
 ENDPOINT = Endpoint(api_key=KEY, headers={"X-Secret": KEY})
+PROXY = f"http://user:{KEY}@proxy:3128"
 VALUES: dict[str, Any] = {
     "endpoint": ENDPOINT,
     "http request": ASKED.to_http(ENDPOINT),
@@ -37,6 +48,21 @@ VALUES: dict[str, Any] = {
     "query": ASKED,
     "caption": CaptionRequest(image=PICTURE),
     "chat": ChatRequest(messages=[ChatMessage("user", [PICTURE, "What?"])]),
+    "secrets": ASKED.to_http(ENDPOINT).secrets,
+    "recorder": Recorder(ASKED.to_http(ENDPOINT), now=0.0),
+    "recording": Recorder(ASKED.to_http(ENDPOINT), now=0.0).leave(1.0),
+    "header of a recording": RecordingHeader.of(ASKED.to_http(ENDPOINT)),
+    "client": Client(UrllibTransport(), ENDPOINT),
+    "async client": AsyncClient(AnyioTransport(), ENDPOINT),
+    "stream": Client(UrllibTransport(), ENDPOINT).stream(ASKED),
+    "proxies of urllib": UrllibTransport(proxies={"http": PROXY}),
+    "proxy of anyio": AnyioTransport(proxy=PROXY),
+    "proxy of aiohttp": AiohttpTransport(proxy=PROXY),
+    "proxy": parse_proxy(PROXY),
+    "route": Route.to("http://h/v1", parse_proxy(PROXY)),
+    "socket stream": SocketStream(ASKED, ENDPOINT),
+    "model of the SDK": sdk.vl(api_key=KEY),
+    "picture of the SDK": sdk.Base64EncodedImage(PICTURE.data_url),
 }
 WAYS: dict[str, Callable[[Any], str]] = {
     "repr": repr,
@@ -52,7 +78,17 @@ WAYS: dict[str, Callable[[Any], str]] = {
 )
 def test_no_way_to_show_a_value_shows_key_or_picture(name: str, way: str) -> None:
     shown = WAYS[way](VALUES[name])
-    assert found_in([shown], KEY, PAYLOAD[:40]) == []
+    password = base64.b64encode(f"user:{KEY}".encode()).decode()
+    assert found_in([shown], KEY, password, PAYLOAD[:40]) == []
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_rich_shows_the_repr(name: str) -> None:
+    shown = shown_by_rich(VALUES[name]).replace("\n", "")
+    if name == "header of a recording":  # all of it may be shown
+        assert "RecordingHeader(" in shown
+    else:
+        assert shown == repr(VALUES[name]).replace("\n", "")
 
 
 @pytest.mark.parametrize("name", ["X-Api-Key", "api-key", "X-Auth-Token"])
