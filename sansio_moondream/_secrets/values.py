@@ -3,7 +3,7 @@
 1. A secret is found in the spellings that `views` removes, and in base64 (at each alignment, of
    both alphabets) and hexadecimal digits. It is not found in other codings, with other characters
    between its own (line ends in its base64), reversed, or in part. Only where a text is cut off do
-   we look for a part of it: of 4 characters or more, at that end.
+   we look for a part of it: of 4 bytes or more, beside the mark of the cut.
 2. A secret of less than 4 characters is not masked: every text has it somewhere by accident.
 3. Error reporters print the local variables of frames. So a secret is in no local variable of a
    function that can fail, and the repr of `Secrets` shows none.
@@ -14,18 +14,17 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from urllib.parse import unquote, unquote_plus
 
 from .names import is_secret
-from .views import View, unescape, whole
+from .views import CUT_MARKS, View, unescape, whole
 
 _MIN_COOKIE = 8  # characters: the "dark" of "theme=dark" is a common word and no secret
 _MIN_SECRET = 4  # characters
 _SCHEME = re.compile(
     r"^(?:bearer|basic|token|digest|negotiate|ntlm|jwt|api-?key|key)\s+(?=\S)", re.IGNORECASE
 )
-_ELLIPSIS = re.compile("(…|\\.\\.\\.)".encode())  # where `shorten`, and others, cut a text
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -64,48 +63,53 @@ class Secrets(Iterable[str]):
         return f"<Secrets: {len(self._texts)}>"
 
     def mask(self, text: str) -> str:
-        """Mask the secrets in a message, byte by byte, and their parts where it is cut off."""
+        """Mask the secrets in a message, byte by byte. It may end in the middle of one."""
         if not self:
             return text
         data = text.encode("utf-8", "replace")
-        parts = [
-            self.mask_bytes(part, cut_start=index > 0, cut_end=True)
-            for index, part in enumerate(_ELLIPSIS.split(data))
-        ]
-        masked = b"".join(parts)
-        return text if masked == data else masked.decode("utf-8", "replace")
-
-    def mask_bytes(self, data: bytes, *, cut_start: bool = False, cut_end: bool = False) -> bytes:
-        """Mask the secrets in a text, byte by byte.
-
-        Args:
-            data: of any encoding that has ASCII.
-            cut_start, cut_end: whether the text may begin or end in the middle of a secret.
-        """
         masked = bytearray(data)
         for view in whole(data).unescaped():
-            self.mask_view(view, masked, cut_start=cut_start, cut_end=cut_end)
-        return bytes(masked)
+            self.mask_view(view, masked, cut_end=True)
+        return text if masked == data else masked.decode("utf-8", "replace")
 
-    def mask_view(
-        self, view: View, original: bytearray, *, cut_start: bool = False, cut_end: bool = False
-    ) -> None:
-        """Mask what is in one view of a text in its original. It does not remove escapes."""
+    def mask_view(self, view: View, original: bytearray, *, cut_end: bool = False) -> None:
+        """Mask the secrets in one view of a text, where they stand in the original.
+
+        Args:
+            view: is not unescaped here.
+            original: of the view.
+            cut_end: whether the text may end in the middle of a secret.
+        """
         if self._needles is None:
             self._needles = tuple(set(chain.from_iterable(map(_needles, self._texts))))
         text = view.text
+        has_cuts = any(mark in text for mark in CUT_MARKS)
         for needle in self._needles:
-            start = text.find(needle)
-            while start >= 0:
-                view.mask(start, start + len(needle), original)
-                start = text.find(needle, start + len(needle))
-            lengths = range(min(len(needle) - 1, len(text)), _MIN_SECRET - 1, -1)
-            if cut_end:
-                size = next((n for n in lengths if text.endswith(needle[:n])), 0)
-                view.mask(len(text) - size, len(text), original)
-            if cut_start:
-                size = next((n for n in lengths if text.startswith(needle[-n:])), 0)
-                view.mask(0, size, original)
+            size = len(needle)
+            for start in _offsets(needle[:_MIN_SECRET], text):
+                end = start + _in_common(needle, text[start : start + size])
+                is_cut = text.startswith(CUT_MARKS, end) or (cut_end and end == len(text))
+                if end - start == size or is_cut:
+                    view.mask(start, end, original)
+            for offset in _offsets(needle[-_MIN_SECRET:], text) if has_cuts else ():
+                end = offset + _MIN_SECRET
+                before = text[max(end - size, 0) : end]
+                start = end - _in_common(reversed(needle), reversed(before))
+                if text.endswith(CUT_MARKS, 0, start):
+                    view.mask(start, end, original)
+
+
+def _offsets(part: bytes, text: bytes) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
+
+
+def _in_common(one: Iterable[int], other: Iterable[int]) -> int:
+    """Count the bytes with which both begin."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _of_headers(headers: Iterable[tuple[str, str]]) -> Iterator[str]:

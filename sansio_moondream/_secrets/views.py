@@ -8,7 +8,7 @@ without escapes, and mask what stands for the match in the original.
    step removes those that the first one reveals: `\\u0026lt;`. There is no third step.
 2. A backslash is removed in front of any character. So a text with backslashes of its own has to be
    searched for without them: `unescape` makes that form.
-3. An escape that the end of the text cuts off stands for nothing.
+3. An escape that is cut off, by the end of the text or at "…", stands for nothing.
 4. The work is linear in the bytes: no escape begins inside another one, and all but the runs of
    rule 1 are bounded.
 """
@@ -21,17 +21,19 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 _STEPS = 2
+CUT_MARKS = ("…".encode(), b"...")  # where `shorten`, and others, cut a text
+_CUT = rb"(?=\Z|\xe2\x80\xa6|\.\.\.)"
 # Each alternative begins with a literal byte, so that `re` skips to the next one quickly.
 _ESCAPE = re.compile(
     rb"""
     \\\\*+(?: u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\++u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})
             | u(?P<unit>[0-9a-fA-F]{4}) | x(?P<byte>[0-9a-fA-F]{2})
-            | (?:[ux][0-9a-fA-F]{0,3})?(?P<cut_backslash>\Z) | (?P<letter>[^\\]) )
-    | %(?: (?:25)*+(?P<octet>[0-9a-fA-F]{2}) | (?:25)++ | [0-9a-fA-F]?(?P<cut_percent>\Z) )
+            | (?:[ux][0-9a-fA-F]{0,3})?(?P<cut_backslash>%s) | (?P<letter>[^\\]) )
+    | %(?: (?:25)*+(?P<octet>[0-9a-fA-F]{2}) | (?:25)++ | [0-9a-fA-F]?(?P<cut_percent>%s) )
     | &(?: (?:amp;)*+(?: \#0{0,9}(?P<number>[0-9]{1,7}); | \#[xX]0{0,9}(?P<hex>[0-9a-fA-F]{1,6});
                        | (?P<name>[A-Za-z]{2,8}); )
-         | (?:amp;)++ | [\#0-9A-Za-z]{0,9}(?P<cut_entity>\Z) )
-    """,
+         | (?:amp;)++ | [\#0-9A-Za-z]{0,9}(?P<cut_entity>%s) )
+    """.replace(b"%s", _CUT),
     re.VERBOSE | re.DOTALL,
 )
 _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
@@ -72,8 +74,8 @@ class View:
             original[start:end] = b"*" * (end - start)
             return
         first = bisect_right(self._offsets, start) - 1
-        # At the end of the text we mask the escape that it cuts off, too.
-        last = len(self._starts) if end == len(self.text) else bisect_left(self._offsets, end)
+        # An escape that is cut off, and so stands for nothing, is masked with what is before it.
+        last = max(bisect_left(self._offsets, end), bisect_right(self._offsets, end) - 1)
         for part in range(first, last):
             low, high, offset = self._starts[part], self._ends[part], self._offsets[part]
             size = self._offsets[part + 1] - offset

@@ -125,6 +125,40 @@ def test_an_escape_that_the_end_cuts_off(cut: str) -> None:
     assert mask_chunks([body], [KEY]) == (b"key: " + b"*" * (len(body) - 5),)
 
 
+@pytest.mark.parametrize("mark", ["…", "..."])
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("plan@ for", "****@ for"),
+        ("pla@ for", "pla@ for"),
+        ("plant@plante", "*****@plante"),
+        ("plant-@", "plant-@"),
+        ("xplant@, plant@", "x*****@, *****@"),
+        ("for @f3a9", "for @f3a9"),
+        ("for @3a9c is", "for @**** is"),
+        ("for @a9c is", "for @a9c is"),
+        ("for @x3a9c is", "for @x3a9c is"),
+        ("@-7f3a9c@7f3a9c", "@*******@******"),
+        ("planted-key@7f3a9c", "***********@******"),
+        ("@planted-key-7f3a9c@", "@******************@"),
+        ("\\u0070lan\\u00@", "*************@"),
+        ("plan%@ plan%2@ plan&#1@ plan\\@", "*****@ ******@ *******@ *****@"),
+        ("@\\u0033a9c", "@*********"),
+        ("plan\\u00", "plan\\u00"),
+        ("cGxhbnRlZC@", "**********@"),
+    ],
+)
+def test_a_text_that_was_shortened(text: str, seen: str, mark: str) -> None:
+    text, seen = (value.replace("@", mark) for value in (text, seen))
+    assert masked(text, "planted-key-7f3a9c") == seen
+    (body,) = mask_chunks([f"{text} ".encode()], ["planted-key-7f3a9c"])
+    assert body.decode() == f"{seen} "
+
+
+def test_a_secret_that_repeats_itself() -> None:
+    assert masked("aaaaaaa… aaaab aaaaaab", "aaaab") == "aaa****… ***** aa*****"
+
+
 @pytest.mark.parametrize("length", [3, 4])
 def test_the_shortest_secret(length: int) -> None:
     secret = "moon"[:length]
