@@ -149,9 +149,11 @@ def _needles(secret: str) -> Iterator[bytes]:
     if len(secret) < _MIN_SECRET:
         return
     utf_8, latin_1 = secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")
-    encoded = {utf_8, latin_1, secret.encode("ascii", "replace"), utf_8.replace(b" ", b"+")}
     # Each of the two encodings may have been read as the other one.
-    encoded |= {utf_8.decode("latin-1").encode(), latin_1.decode("utf-8", "replace").encode()}
+    encoded = {utf_8, utf_8.decode("latin-1").encode(), utf_8.replace(b" ", b"+")}
+    if len(secret.encode("ascii", "ignore")) >= _MIN_SECRET:  # else "????" would be one
+        encoded |= {latin_1, latin_1.decode("utf-8", "replace").encode()}
+        encoded.add(secret.encode("ascii", "replace"))
     for text in set(encoded):
         encoded |= {unescape(text), unescape(unescape(text))}
     yield from (text for text in encoded if len(text) >= _MIN_SECRET)

@@ -165,6 +165,14 @@ def test_the_shortest_secret(length: int) -> None:
     assert masked("a moon", secret) == ("a ****" if length == 4 else "a moon")
 
 
+@pytest.mark.parametrize(("secret", "stays"), [("月abc", True), ("月abcd", False)])
+def test_characters_that_another_encoding_lost(secret: str, stays: bool) -> None:
+    lost = secret.replace("月", "?")
+    assert masked(f"{secret} {lost}", secret) == (
+        f"{stars(secret)} {lost if stays else stars(lost)}"
+    )
+
+
 def test_one_text_is_one_secret() -> None:
     assert mask_text("a moon", "moon") == "a ****"
 
