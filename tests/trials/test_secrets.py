@@ -188,6 +188,32 @@ class TestTracebacks:
             RecordingHeader.of(request)
         assert leaks(caught.value, knowing=TESTS) == []
 
+    def test_a_proxy_of_the_environment_that_cannot_be_used_shows_no_password(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def main() -> BaseException:
+            async with NAMED["urllib"].own() as transport:
+                client = NAMED["urllib"].client(transport, Endpoint("http://moondream.test/v1"))
+                with pytest.raises(MoondreamError, match="cannot be used") as caught:
+                    await client.send(QUERY)
+            return caught.value
+
+        with environment_of(monkeypatch, http_proxy=f"socks5://user:{KEY}@proxy.test:1"):
+            assert leaks(NAMED["urllib"].run(main), knowing=TESTS) == []
+
+    def test_a_request_that_http_cannot_carry_by_way_of_a_proxy_shows_no_key(self) -> None:
+        request = HTTPRequest(
+            "POST", "http://h.test/v1", (("X-Api-Key", KEY), ("no name", "")), b""
+        )
+        with FaultServer(answer) as server:
+            proxy = f"http://user:{KEY}@localhost:{server.port}"
+            with (
+                UrllibTransport(proxies={"http": proxy}) as transport,
+                pytest.raises(MoondreamError, match="cannot carry") as caught,
+            ):
+                transport.send(request, Timeouts())
+        assert leaks(caught.value, knowing=TESTS) == []
+
     def test_the_docs_say_that_hpack_logs_the_key_at_debug(self) -> None:
         """With `http2=True`. Where a mend keeps it out of the log, test that instead."""
         assert "hpack" in DOCS
