@@ -47,8 +47,8 @@ class Recorder:
     `receive_eof`, `receive_error` or `leave`, which return the recording.
 
     Args:
-        request: as it was sent. The keys in its headers and its query are masked, and so are its
-            pictures where the server sends them back.
+        request: as it was sent. The keys in its headers, its query and its body are masked, and so
+            are its pictures where the server sends them back.
         secrets: to mask, too, if they have 4 characters or more.
         now: the time of the request.
 

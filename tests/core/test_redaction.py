@@ -76,6 +76,22 @@ class TestMasking:
     def test_a_secret_that_begins_with_another(self) -> None:
         assert mask_text("key1 key1-2 key", ["key1", "", "key1-2"]) == "**** ****** key"
 
+    @pytest.mark.parametrize("start", ["ffd8ff", "89504e470d0a1a0a", "4749463837", "52494646"])
+    def test_pictures_in_hexadecimal_digits(self, start: str) -> None:
+        """Of known formats, if they have 20 digits more."""
+        start = f"{start}61" if start.startswith("47") else start
+        for digits in (start, start.upper()):
+            text = f"saw {digits}{'0a' * 10}!"
+            assert mask_text(text) == f"saw {'*' * (len(text) - 5)}!"
+            for other in (f"saw {digits}{'0a' * 9}b!", f"saw 0{digits}{'0a' * 10}!"):
+                assert mask_text(other) == other
+
+    @pytest.mark.parametrize("length", [60, 61])
+    def test_the_longest_name_of_a_field(self, length: int) -> None:
+        name = "password".rjust(length, "x")
+        shown = "*" if length == 60 else "a"
+        assert mask_text(f'{{"{name}": "a"}}') == f'{{"{name}": "{shown}"}}'
+
     def test_secrets_that_every_body_has_somewhere(self) -> None:
         """Masking the key "k" would destroy every "chunk"."""
         body = b'data: {"chunk": "key"}'
