@@ -15,6 +15,7 @@ from ._pictures import outline
 from ._pictures.draw import Color, cut_out, draw_boxes, draw_mask, draw_points, lay_over
 from ._pictures.polygons import Polygon
 from ._pictures.upright import upright
+from ._repr import OwnRepr
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,7 +50,7 @@ class Usage(Struct, frozen=True, repr_omit_defaults=True):
     total_tokens: int | None = None
 
 
-class Metadata(Struct, frozen=True, repr_omit_defaults=True):
+class Metadata(OwnRepr, frozen=True, repr_omit_defaults=True):
     """Data beside the answer. Each field may be missing: servers differ.
 
     Attributes:
@@ -126,7 +127,7 @@ class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-class SegmentResult(Struct, frozen=True):
+class SegmentResult(OwnRepr, frozen=True):
     """The outline of an object, filled by the rule `nonzero`.
 
     `polygons` and `svg` need only this library; `mask`, `overlay` and `cutout` need Pillow (extra

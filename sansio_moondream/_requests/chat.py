@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from sansio_moondream._errors import shorten
+from sansio_moondream._repr import OwnRepr
 from sansio_moondream._results import ChatResult
 
 from .base import Request
@@ -29,7 +30,7 @@ _DEFAULT_MODEL = "moondream3-preview"
 _MESSAGES = "a list of ChatMessages, or of mappings in OpenAI's form"
 
 
-class ChatMessage(Struct, frozen=True):
+class ChatMessage(OwnRepr, frozen=True):
     """One message of a conversation: its role, and a text or a list of texts and pictures.
 
     Parts may be in OpenAI's form, too. `content` becomes a text, or a tuple of texts and

@@ -12,9 +12,8 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from sansio_moondream._pictures.upright import upright
+from sansio_moondream._repr import OwnRepr
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,7 +27,7 @@ _DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-class EncodedImage(Struct, frozen=True):
+class EncodedImage(OwnRepr, frozen=True):
     """A picture that is ready to send. Make one with `encode_image`.
 
     Raises:

@@ -11,8 +11,7 @@ and refuses what h11 tolerates.
    raised.
 4. The end of input inside a head or a body is `ConnectionLost`. So is an empty line in place of the
    size of a chunk: h2o sends it when its upstream broke. Anything else that is not HTTP/1.1 is
-   `RemoteProtocolError`. Each further call raises the same error. We neither quote what h11 saw nor
-   keep its error: it may contain a cookie or the key.
+   `RemoteProtocolError`. Each further call raises the same error. We do not quote what h11 saw.
 5. A response with both Content-Length and Transfer-Encoding is refused. It is how responses are
    smuggled (RFC 9112, section 6.3).
 6. The fast path: a chunk of the chunked coding that is plain (a size without an extension), and
@@ -36,7 +35,7 @@ from sansio_moondream._errors import (
     LocalProtocolError,
     MoondreamError,
     RemoteProtocolError,
-    shorten,
+    mask_error,
 )
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._headers import Headers
@@ -81,6 +80,7 @@ class HTTP11Exchange:
         # Our own limit applies instead.
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
         self._method = request.method
+        self._secrets = request.secrets
         self._to_send = encode_request(self._connection, request, absolute)
         self._input: deque[bytes | memoryview] = deque()
         self._at = 0  # where the fast path is in the first bytes of the input
@@ -291,6 +291,7 @@ class HTTP11Exchange:
         return self._fail(ConnectionLost(message))
 
     def _fail(self, error: MoondreamError) -> MoondreamError:
+        mask_error(error, self._secrets)
         self._error = error
         self._input.clear()
         return error
@@ -299,5 +300,5 @@ class HTTP11Exchange:
 def _not_http(head: bytearray) -> str:
     pairs = zip(head, _START, strict=False)
     wrong = next(at for at, (seen, due) in enumerate(pairs) if seen != due)
-    seen = shorten(repr(bytes(head[: wrong + 1])))
-    return f"the server does not speak HTTP/1.1: its answer begins with {seen}, not with HTTP/1."
+    seen = bytes(head[: wrong + 1])
+    return f"the server does not speak HTTP/1.1: its answer begins with {seen!r}, not with HTTP/1."

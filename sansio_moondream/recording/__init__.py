@@ -26,9 +26,9 @@ running exchange, and `find_matches` finds the recordings that answer a request.
 """
 
 from ._lines import FORMAT_VERSION, MAX_LINE_BYTES, Recording, RecordingReader, encode_line
+from ._masks import mask_chunks, mask_text
 from ._matching import Match, Matches, find_matches
 from ._recorder import Recorder
-from ._redaction import mask_chunks, mask_text
 from ._values import (
     EOF,
     LEFT,

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from sansio_moondream._errors import shorten
+from sansio_moondream._repr import OwnRepr
 
 from ._values import EOF, Chunk, Ending, Line, RecordingError, RecordingHeader, decode_json
 
@@ -93,7 +94,7 @@ class RecordingReader:
         return RecordingError(f"line {self._line_number}: {message}", self._line_number)
 
 
-class Recording(Struct, frozen=True):
+class Recording(OwnRepr, frozen=True):
     """A whole recorded exchange."""
 
     header: RecordingHeader

@@ -6,14 +6,14 @@
 3. A gzip or zlib-deflate body is inflated, as secrets cannot be found in it otherwise. The recorded
    head then has neither a coding nor a length, and each chunk has the bytes that it inflates to. If
    the body is invalid, or inflates without end, the recording ends there with the decoder's error.
-4. A body in another coding is not recorded. The recorded head keeps the name of the coding, and the
-   ending says why there is no body.
+4. A body in another coding is not recorded, nor one that begins as compressed data does though the
+   head names no coding. The recorded head is as it was, and the ending says why there is no body.
 5. Seconds are rounded, and the rounding error is added to the next value, so that the sum is right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -28,18 +28,16 @@ from sansio_moondream._errors import (
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._limits import Limits
 from sansio_moondream._requests.http import HTTPRequest
+from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.inflate import Inflater
 
 from ._lines import Recording
-from ._redaction import (
-    RESPONSE_HEADERS,
-    mask_chunks,
-    mask_message,
-    picture_heads,
-    request_secrets,
-    safe_headers,
-)
-from ._values import ENDING_ERRORS, EOF, LEFT, Chunk, Ending, RecordingHeader, decode_json
+from ._masks import mask_chunks, mask_message
+from ._redaction import RESPONSE_HEADERS, safe_headers, safe_request
+from ._values import ENDING_ERRORS, EOF, LEFT, Chunk, Ending, RecordingHeader
+
+_MAGIC_BYTES = 4  # no chunk is empty, so that many chunks have all of them
+_COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd")  # gzip, zlib, zstd
 
 
 class Recorder:
@@ -49,8 +47,8 @@ class Recorder:
     `receive_eof`, `receive_error` or `leave`, which return the recording.
 
     Args:
-        request: as it was sent. The keys in its headers and its query are masked, and so are its
-            pictures where the server sends them back.
+        request: as it was sent. The keys in its headers, its query and its body are masked, and so
+            are its pictures where the server sends them back.
         secrets: to mask, too, if they have 4 characters or more.
         now: the time of the request.
 
@@ -58,10 +56,11 @@ class Recorder:
         ValueError: the body of the request is not JSON.
     """
 
-    def __init__(self, request: HTTPRequest, secrets: Collection[str] = (), *, now: float) -> None:
-        self._secrets = request_secrets(request).union(secrets)
-        self._header = RecordingHeader.of(request, secrets=secrets)
-        self._pictures = picture_heads(decode_json(request.body))
+    def __init__(self, request: HTTPRequest, secrets: Iterable[str] = (), *, now: float) -> None:
+        secrets = Secrets.among(secrets)  # from here on no local variable shows them
+        safe = safe_request(request, secrets)
+        self._header = RecordingHeader(request.method, safe.path, safe.headers, safe.body)
+        self._secrets, self._pictures = safe.secrets, safe.pictures
         self._began = now
         self._elapsed = 0.0
         self._chunks: list[tuple[float, bytes]] = []
@@ -85,10 +84,7 @@ class Recorder:
             self._inflater = Inflater(coding, Limits())
             allowed -= {"content-encoding", "content-length"}
         elif coding not in ("", "identity"):
-            self._opaque = RemoteProtocolError(
-                "the body is not recorded: secrets cannot be found in the coding "
-                f"{shorten(coding, 40)!r}"
-            )
+            self._opaque = _not_recorded(f"the coding {shorten(coding, 40)!r}")
         response = safe_headers(fields, allowed, self._secrets)
         self._header = replace(
             self._header, status_code=status_code, response_headers=response, seconds=seconds
@@ -168,8 +164,18 @@ class Recorder:
         self._finished = True
         if self._inflater is not None and (rest := self._inflater.end()):
             self._chunks.append((0.0, rest))
-        masked = mask_chunks([data for _, data in self._chunks], self._secrets, self._pictures)
-        seconds = [seconds for seconds, _ in self._chunks]
-        chunks = tuple(map(Chunk, seconds, masked))
+        seconds, chunks = (
+            [seconds for seconds, _ in self._chunks],
+            [data for _, data in self._chunks],
+        )
         self._chunks.clear()
-        return Recording(self._header, chunks, self._early_ending or ending)
+        if b"".join(chunks[:_MAGIC_BYTES]).startswith(_COMPRESSED):
+            ending = self._ending(seconds[0], _not_recorded("compressed data"))
+            return Recording(self._header, (), ending)
+        masked = mask_chunks(chunks, self._secrets, self._pictures)
+        recorded = tuple(map(Chunk, seconds, masked))
+        return Recording(self._header, recorded, self._early_ending or ending)
+
+
+def _not_recorded(what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"the body is not recorded: secrets cannot be found in {what}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -24,21 +24,15 @@ from sansio_moondream._errors import (
     shorten,
 )
 from sansio_moondream._headers import HeaderTypes
+from sansio_moondream._repr import OwnRepr
 from sansio_moondream._requests.http import HTTPRequest
+from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.json import TooDeep, decode
 
-from ._redaction import (
-    REQUEST_HEADERS,
-    RESPONSE_HEADERS,
-    mask_text,
-    request_secrets,
-    safe_body,
-    safe_headers,
-)
+from ._redaction import MAX_DEPTH, RESPONSE_HEADERS, safe_headers, safe_request
 
 EOF: Final = "eof"
 LEFT: Final = "left"
-MAX_DEPTH: Final = 64
 
 EndingError: TypeAlias = MoondreamError | TimeoutError
 """The error that ended a recorded exchange; see `ending_error`."""
@@ -106,7 +100,7 @@ class RecordingHeader(Struct, frozen=True):
         response_headers: HeaderTypes = (),
         *,
         seconds: float = 0.0,
-        secrets: Collection[str] = (),
+        secrets: Iterable[str] = (),
     ) -> RecordingHeader:
         """Make the header of an exchange, without its host, pictures and secrets.
 
@@ -114,26 +108,26 @@ class RecordingHeader(Struct, frozen=True):
             request: as it was sent.
             status_code, response_headers: of the response, if a head came.
             seconds: from the request to the head.
-            secrets: to mask in addition to the keys in the headers and the query of the request.
+            secrets: to mask in addition to the keys in headers, query and body of the request.
                 Secrets of less than 4 characters are not masked.
 
         Raises:
             ValueError: the body of the request is not JSON.
         """
-        secrets = request_secrets(request).union(secrets)
-        path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        secrets = Secrets.among(secrets)  # from here on no local variable shows them
+        safe = safe_request(request, secrets)
         return cls(
             request.method,
-            mask_text(path, secrets),
-            safe_headers(request.headers, REQUEST_HEADERS, secrets),
-            safe_body(decode_json(request.body), secrets),
+            safe.path,
+            safe.headers,
+            safe.body,
             status_code,
-            safe_headers(response_headers, RESPONSE_HEADERS, secrets),
+            safe_headers(response_headers, RESPONSE_HEADERS, safe.secrets),
             seconds,
         )
 
 
-class Chunk(Struct, frozen=True):
+class Chunk(OwnRepr, frozen=True):
     """Bytes of the body that came at once.
 
     `seconds` count from the line before, with a resolution of a microsecond.
@@ -188,7 +182,7 @@ def ending_error(ending: Ending) -> EndingError | None:
 
 
 def decode_json(line: bytes) -> Any:
-    """Decode the JSON value in a line or a body.
+    """Decode the JSON value in a line.
 
     Raises:
         ValueError: the message has the beginning of the line.

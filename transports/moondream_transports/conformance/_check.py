@@ -187,7 +187,7 @@ async def _report_of(case: Case, backend: Backend, declared: str | None) -> Case
     for reason in map(backend.lacks, case.needs):
         if reason is not None:
             return CaseReport(case.id, Verdict.NOT_CHECKED, reason)
-    backend.frames = ()
+    backend.frames, backend.leaks = (), []
     try:
         remark = await _watched(case.check, backend)
     except Unexpected as failure:
