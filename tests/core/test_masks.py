@@ -219,5 +219,5 @@ def test_a_path_far_outside_is_cheap_and_one_through_the_picture_is_refused():
     curves = "q9e9 9e9 0 0" * 1500
     (polygon,) = SegmentResult("M2 2" + curves, BBox(0, 0, 1, 1)).polygons((640, 480))
     assert len(polygon) == 1501
-    with pytest.raises(ValueError, match=f"it has more than {MAX_POINTS} points"):
+    with pytest.raises(ValueError, match=f"it has more than {MAX_POINTS:,} points"):
         SegmentResult("M0-2" + curves, BBox(0, 0, 1, 1)).mask((640, 480))
