@@ -46,7 +46,9 @@ def open_image(data: bytes) -> Image.Image:
         try:
             image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
         except UnidentifiedImageError:
-            raise ValueError(f"it should be a {_NAMES}; its bytes begin {data[:12]!r}") from None
+            raise ValueError(
+                f"it should be an intact {_NAMES}; its bytes begin {data[:12]!r}"
+            ) from None
     check_image(image)
     return image
 

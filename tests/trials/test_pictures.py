@@ -15,7 +15,8 @@ from PIL import Image, features
 
 from moondream_tools.cli import Exit, main
 from sansio_moondream import BBox, DetectResult, SegmentResult
-from sansio_moondream.images import upright
+from sansio_moondream.images import draw_mask, upright
+from sansio_moondream.paths import MAX_BORDER
 from tests.trials.helpers import measured, ran
 
 NOWHERE = ("--endpoint", "http://127.0.0.1:1/v1")
@@ -97,7 +98,53 @@ def broken_spider() -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("make", [broken_dds, broken_blp, broken_avif, broken_psd, broken_spider])
+def broken_tiff() -> bytes:
+    """Its first tag says that it has more values than the file has bytes."""
+    data = made("TIFF")
+    at = int.from_bytes(data[4:8], "little") + 2
+    data[at + 4 : at + 8] = b"\xff" * 4
+    return bytes(data)
+
+
+def short_bmp() -> bytes:
+    return bytes(made("BMP")[:-9_000])
+
+
+def short_ppm() -> bytes:
+    return bytes(made("PPM")[:-9_000])
+
+
+def short_turned_jpeg() -> bytes:
+    """Other JPEGs are sent as they are. One that is to be turned is decoded."""
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.effect_noise((64, 64), 80).save(out, "JPEG", exif=exif)
+    return out.getvalue()[:-900]
+
+
+def bomb_of_a_tiff() -> bytes:
+    data = made("TIFF")
+    at = int.from_bytes(data[4:8], "little") + 2
+    for tag in (0, 1):  # width and height
+        data[at + 12 * tag + 8 : at + 12 * tag + 12] = (60_000).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        broken_dds,
+        broken_blp,
+        broken_avif,
+        broken_psd,
+        broken_spider,
+        broken_tiff,
+        short_bmp,
+        short_ppm,
+        short_turned_jpeg,
+        bomb_of_a_tiff,
+    ],
+)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_broken_file_does_not_end_the_command_line_in_a_traceback(
     make: Callable[[], bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -155,11 +202,21 @@ class TestCostOfPaths:
         assert drawn(lambda: result.mask(size)) < size[1] / 3000
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("share", [0.95, 1.05], ids=["drawn", "refused"])
+    @pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000)], ids=["short", "long"])
+    def test_the_longest_border_is_drawn_within_a_second(
+        self, share: float, size: tuple[int, int]
+    ) -> None:
+        """The sides are as tall as the picture, which costs most."""
+        sides = round(share * MAX_BORDER / size[1]) // 2
+        polygons = [((x / 9, 0), (x / 9 + 50, size[1]), (x / 9, size[1])) for x in range(sides)]
+        seconds = min(drawn(lambda: draw_mask(polygons, size)) for _ in range(3))
+        assert seconds < (1.0 if share < 1 else 0.1)
+
     def test_a_path_of_too_many_commands_is_refused_within_a_second(self) -> None:
         result = outline("M0 0H0" + " 0" * 1_100_000)
         assert drawn(lambda: result.polygons((100, 100))) < 1.0
 
-    @pytest.mark.slow
     def test_svg_of_too_many_commands_is_refused_within_a_second(self) -> None:
         result = outline("M0 0" + "z" * 2_200_000)
         assert drawn(lambda: result.svg((100, 100))) < 1.0
