@@ -131,4 +131,4 @@ def _pixels(fractions: Iterable[float], size: int, reach: int) -> list[int]:
     picture are clamped to what Pillow can draw.
     """
     far = size + reach
-    return [round(min(max(fraction * size, -far), size + far)) for fraction in fractions]
+    return [round(min(max(fraction * size, -far), far)) for fraction in fractions]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from PIL import Image, features
 
+import sansio_moondream
 from sansio_moondream import BBox, DetectResult, Point, PointResult, SegmentResult, encode_image
 from sansio_moondream.images import FORMATS, MAX_MEMORY, open_image, upright
 from tests.core.pictures import SQUARE
@@ -67,6 +70,21 @@ class TestFormats:
         monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
         monkeypatch.setattr(Image, "init", lambda: None)
         assert open_image(saved(four_corners(), "PPM")).format == "PPM"
+
+
+def test_in_a_new_process_all_formats_are_known():
+    """Pillow loads its decoders when they are asked for."""
+    program = (
+        "import sys; from sansio_moondream.images import open_image; "
+        "print(open_image(sys.stdin.buffer.read()).format)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        input=saved(four_corners(), "TIFF"),
+        capture_output=True,
+        cwd=Path(sansio_moondream.__file__).parent.parent,
+    )
+    assert (run.stdout.split(), run.stderr) == ([b"TIFF"], b"")
 
 
 class TestMemory:
