@@ -116,7 +116,7 @@ def draw_points(
     for point in points:
         (x,) = _pixels((point.x,), picture.width, disc)
         (y,) = _pixels((point.y,), picture.height, disc)
-        pen.circle((x, y), disc, fill=color)
+        pen.ellipse((x - disc, y - disc, x + disc, y + disc), fill=color)
     return picture
 
 

@@ -27,7 +27,7 @@ MAX_MEMORY = 800_000_000
 _NAMES = "JPEG, PNG, GIF, WebP, BMP, TIFF, PPM or AVIF"
 _COPY_BYTES = 4  # of each pixel, in mode RGB and in mode RGBA
 # Of each pixel in Pillow's memory. A mode that is not listed has at most four.
-_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+_BYTES = {"1": 1, "L": 1, "P": 1}
 
 
 def open_image(data: bytes) -> Image.Image:

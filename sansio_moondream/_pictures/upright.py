@@ -30,7 +30,8 @@ def upright(image: Image.Image) -> Image.Image:
     """
     check_image(image)
     with in_words("decode"):
-        return _in_colors(_first_frame(image))
+        picture = _in_colors(_first_frame(image))
+        return picture.copy() if picture is image else picture
 
 
 def is_turned(image: Image.Image) -> bool:
@@ -46,7 +47,10 @@ def _orientation(image: Image.Image) -> Any:
 
 
 def _first_frame(image: Image.Image) -> Image.Image:
-    """Copy the first frame, upright. The caller's image keeps its position."""
+    """Return the first frame, upright: a copy, or the image itself if it is that already.
+
+    The caller's image keeps its position.
+    """
     position = image.tell()
     if position != 0:
         # From the middle of an animated PNG, Pillow (still in 13.0) seeks backward, and afterwards
@@ -56,18 +60,19 @@ def _first_frame(image: Image.Image) -> Image.Image:
         image.seek(0)
     try:
         image.load()
-        return _turned(image, _orientation(image))
+        frame = _turned(image, _orientation(image))
+        return frame.copy() if position != 0 else frame
     finally:
         if position != 0:
             image.seek(position)
 
 
 def _turned(image: Image.Image, orientation: Any) -> Image.Image:
-    """Copy a picture, turned as an EXIF orientation says (EXIF 2.32, section 4.6.4)."""
+    """Turn a picture as an EXIF orientation says (EXIF 2.32, section 4.6.4)."""
     from PIL.Image import Transpose
 
     if orientation not in _TURNED:
-        return image.copy()
+        return image
     ways = (
         Transpose.FLIP_LEFT_RIGHT,
         Transpose.ROTATE_180,
@@ -88,17 +93,24 @@ def _to_8_bits(deep: Image.Image, values: list[int]) -> Image.Image:
     return deep.point(values, "L")  # pyright: ignore[reportUnknownMemberType]
 
 
+def _without_16_bits(frame: Image.Image) -> Image.Image:
+    """Convert a frame of 16 bits to `L` or `LA`. convert("RGB") would clip them at 255."""
+    deep, transparent = frame.convert("I"), frame.info.get("transparency")
+    grey = _to_8_bits(deep, [round(value / _DEEP_TO_8_BITS) for value in _DEEP])
+    if transparent is not None:
+        grey.putalpha(_to_8_bits(deep, [255 * (value != transparent) for value in _DEEP]))
+        del grey.info["transparency"]
+    return grey
+
+
 def _in_colors(frame: Image.Image) -> Image.Image:
-    """Convert a frame to `RGB` or `RGBA`."""
+    """Convert a frame to `RGB` or `RGBA`, if it is neither."""
+    if frame.mode.startswith("I"):
+        frame = _without_16_bits(frame)
     transparent = frame.info.get("transparency")
-    if frame.mode.startswith("I"):  # 16 bits: convert("RGB") would clip them at 255
-        deep = frame.convert("I")
-        frame = _to_8_bits(deep, [round(value / _DEEP_TO_8_BITS) for value in _DEEP])
-        if transparent is not None:
-            frame.putalpha(_to_8_bits(deep, [255 * (value != transparent) for value in _DEEP]))
-            del frame.info["transparency"]
-    elif frame.mode == "RGB" and transparent is not None and max(transparent) > 255:
+    if frame.mode == "RGB" and transparent is not None and max(transparent) > 255:
         # Pillow reads 16 bits of a colour as 8, but leaves the transparent one as it is.
+        frame = frame.copy()
         frame.info["transparency"] = tuple(value >> 8 for value in transparent)
     if not frame.has_transparency_data:
         return frame if frame.mode == "RGB" else frame.convert("RGB")

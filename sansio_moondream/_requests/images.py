@@ -233,8 +233,9 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
             f"{MAX_JPEG_SIDE:,} a side"
         )
     if picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture).convert("RGB")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture)
+        picture = white
     picture.info.clear()  # else Pillow writes the comment, and refuses a long one
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=quality)

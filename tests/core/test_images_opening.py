@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from PIL import Image, features
+from PIL import Image
 
 import sansio_moondream
 from sansio_moondream import BBox, DetectResult, Point, PointResult, SegmentResult, encode_image
@@ -20,7 +20,8 @@ from sansio_moondream.images import FORMATS, MAX_MEMORY, open_image, upright
 from tests.core.pictures import SQUARE
 from tests.core.pillow import BLUE, RED, four_corners, png, saved
 
-OPENED = [name for name in FORMATS if name != "AVIF" or features.check("avif")]
+Image.init()
+OPENED = [name for name in FORMATS if name in Image.SAVE]  # a Pillow without AVIF cannot write it
 USES: list[Callable[[Image.Image], object]] = [
     encode_image,
     upright,
@@ -96,7 +97,7 @@ class TestMemory:
             (1, 0, "1", 5, (16_000, 10_000)),
             (8, 0, "L", 5, (16_000, 10_000)),
             (8, 3, "P", 5, (16_000, 10_000)),
-            (16, 0, "I;16", 6, (13_333, 10_000)),
+            (16, 0, "I;16", 8, (10_000, 10_000)),
             (8, 2, "RGB", 8, (10_000, 10_000)),
             (8, 4, "LA", 8, (10_000, 10_000)),
             (16, 6, "RGBA", 8, (10_000, 10_000)),
@@ -174,7 +175,7 @@ class TestBroken:
     @pytest.mark.parametrize("chunk", [b"zTXt", b"iCCP"])
     def test_text_or_a_profile_that_inflates_to_megabytes_is_refused(self, chunk: bytes):
         bomb = b"a\0\0" + zlib.compress(bytes(1 << 24), 9)
-        with pytest.raises(ValueError, match=r"cannot open.*: Decompressed data too large"):
+        with pytest.raises(ValueError, match=r"(?i)cannot open.*: Decompressed data too large"):
             open_image(png(4, 4, rows=bytes(20), more=((chunk, bomb),)))
 
 
