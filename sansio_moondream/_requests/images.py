@@ -77,11 +77,11 @@ def encode_image(
 
     Args:
         image: The bytes of a JPEG, PNG, WebP or GIF, or a base64 data URL of one, are sent
-            unchanged, but if EXIF or XMP data says that the picture is to be turned, and Pillow is
-            installed: then they are sent as the Pillow image that they are. A Pillow image (extra
-            `images`) becomes a JPEG: its first frame, turned as its EXIF orientation says, on white
-            where it is transparent. EXIF data, comments and colour profiles are dropped. Modes `I`
-            and `I;16` are read as 16 bits.
+            unchanged. A Pillow image (extra `images`) becomes a JPEG: its first frame, turned as
+            its EXIF orientation says, on white where it is transparent. EXIF data, comments and
+            colour profiles are dropped. Modes `I` and `I;16` are read as 16 bits. Bytes whose EXIF
+            or XMP data says that the picture is to be turned are converted in the same way, if
+            Pillow is installed.
         quality: of the JPEG.
         max_bytes: limit of the encoded picture.
         max_pixels: limit of width * height, checked before the picture is decompressed.
