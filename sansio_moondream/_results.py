@@ -131,8 +131,9 @@ class SegmentResult(OwnRepr, frozen=True):
     """The outline of an object, filled by the rule `nonzero`.
 
     `polygons` and `svg` need only this library; `mask`, `overlay` and `cutout` need Pillow (extra
-    `images`). All five raise `sansio_moondream.paths.PathError` for an invalid path, and ValueError
-    for a path without a box. They draw nothing if `parse_error` is set, or before a box has come.
+    `images`). All five raise `sansio_moondream.paths.PathError` for an invalid path or one of more
+    than `sansio_moondream.paths.MAX_COMMANDS` commands, and ValueError for a path without a box.
+    They draw nothing if `parse_error` is set, or before a box has come.
 
     Attributes:
         path: SVG path text, in fractions of `bbox` (not of the image). Empty if `parse_error` is
@@ -171,7 +172,7 @@ class SegmentResult(OwnRepr, frozen=True):
             For each polygon its points (x, y) in pixels.
 
         Raises:
-            ValueError: more than `sansio_moondream.paths.MAX_POINTS` points, a million.
+            PathError: more than `sansio_moondream.paths.MAX_POINTS` points, too.
         """
         return outline.polygons(self.path, self.bbox, size, tolerance, partial=self.partial)
 
@@ -186,7 +187,8 @@ class SegmentResult(OwnRepr, frozen=True):
         """Draw a Pillow image in mode `L` of `size` (width, height): 255 inside, 0 outside.
 
         A pixel on the border has the share of it that is inside. Without `antialias` it has 255 or
-        0, as its centre is inside or outside.
+        0, as its centre is inside or outside. A border of more than
+        `sansio_moondream.paths.MAX_BORDER` pixels is a PathError.
         """
         return draw_mask(self.polygons(size), size, antialias=antialias)
 
@@ -203,6 +205,9 @@ class SegmentResult(OwnRepr, frozen=True):
 
         Returns:
             A Pillow image in mode `RGB`, or `RGBA` if the picture has transparency.
+
+        Raises:
+            ValueError: the picture is not one that `sansio_moondream.images.upright` reads.
         """
         picture = upright(image)
         return lay_over(picture, self.mask(picture.size), color=color, opacity=opacity)

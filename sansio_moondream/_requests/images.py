@@ -10,9 +10,11 @@ import io
 import re
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sansio_moondream._pictures.upright import upright
+from sansio_moondream._pictures.opening import open_image
+from sansio_moondream._pictures.upright import is_turned, upright
 from sansio_moondream._repr import OwnRepr
 
 if TYPE_CHECKING:
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS: a decompression bomb for Pillow, too
 MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr for a larger one
+# How a JPEG, a PNG or a WebP begins what may say that the picture is to be turned: EXIF or XMP.
+_MAY_BE_TURNED = (
+    b"Exif",
+    b"eXIf",
+    b"EXIF",
+    b"Raw profile type exif",
+    b"ns.adobe.com/xap/",
+    b"com.adobe.xmp",
+    b"XMP ",
+)
 _NO_FILES = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
 _DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
 # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1).
@@ -66,15 +78,17 @@ def encode_image(
         image: The bytes of a JPEG, PNG, WebP or GIF, or a base64 data URL of one, are sent
             unchanged. A Pillow image (extra `images`) becomes a JPEG: its first frame, turned as
             its EXIF orientation says, on white where it is transparent. EXIF data, comments and
-            colour profiles are dropped. Modes `I` and `I;16` are read as 16 bits.
+            colour profiles are dropped. Modes `I` and `I;16` are read as 16 bits. Bytes whose EXIF
+            or XMP data says that the picture is to be turned are converted in the same way, if
+            Pillow is installed.
         quality: of the JPEG.
         max_bytes: limit of the encoded picture.
         max_pixels: limit of width * height, checked before the picture is decompressed.
 
     Raises:
-        ValueError: bytes of another format, or a picture above a limit.
+        ValueError: bytes of another format, a picture above a limit, a Pillow image of a format
+            that is not in `sansio_moondream.images.FORMATS`, or one that Pillow cannot decode.
         TypeError: any other type. Paths and files are not read here.
-        Exception: Pillow's errors for a picture that it cannot decode, mostly OSError.
     """
     if isinstance(image, EncodedImage):
         return image
@@ -89,6 +103,9 @@ def encode_image(
                 "Open other formats with Pillow"
             )
         _check_pixels(width or 0, height or 0, max_pixels)
+        turned = _turned_image(data)
+        if turned is not None:
+            media_type, data = "image/jpeg", _to_jpeg(turned, quality, max_pixels)
     elif hasattr(image, "getexif") and hasattr(image, "convert"):  # a Pillow image
         media_type, data = "image/jpeg", _to_jpeg(image, quality, max_pixels)
     else:
@@ -191,6 +208,19 @@ _FORMATS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int,
 )
 
 
+def _turned_image(data: bytes) -> Image.Image | None:
+    """Open a picture if it is to be turned.
+
+    What servers do with EXIF data is not documented, so we send the picture as it is shown, and as
+    results are drawn on it. If Pillow is missing or cannot open it, nothing is drawn on it.
+    """
+    if any(mark in data for mark in _MAY_BE_TURNED):
+        with suppress(ModuleNotFoundError, ValueError):
+            image = open_image(data)
+            return image if is_turned(image) else None
+    return None
+
+
 def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
     from PIL import Image
 
@@ -202,8 +232,9 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
             f"{MAX_JPEG_SIDE:,} a side"
         )
     if picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture).convert("RGB")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture)
+        picture = white
     picture.info.clear()  # else Pillow writes the comment, and refuses a long one
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=quality)

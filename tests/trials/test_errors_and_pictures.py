@@ -207,11 +207,6 @@ def test_message_of_a_path_error_does_not_depend_on_the_chunks() -> None:
     assert apart.value.position == whole.value.position
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the bytes are sent as they are stored, and the overlay is laid over the turned picture",
-)
 def test_overlay_of_a_turned_jpeg_sent_as_bytes_is_in_the_wrong_place() -> None:
     """Number 22. The server finds the white half in the pixels that it was sent."""
     photo = Image.new("RGB", (64, 32))
