@@ -107,7 +107,12 @@ _CONTENT_TYPES = st.sampled_from(
         *("application/problem+json", "application/octet-stream", "", "", "text/html", "a/x+json"),
     ]
 )
-_CODINGS = st.sampled_from(["gzip", "deflate", "x-gzip", "GZIP ", "identity", "br"])
+_CODINGS = st.sampled_from(
+    [
+        *("gzip", "deflate", "x-gzip", "GZIP ", "identity", "br"),
+        *("none", "UTF-8", "identity, none", "identity, gzip", "gzip, gzip"),
+    ]
+)
 _rarely = st.integers(0, 7).map(lambda drawn: drawn == 7)
 _booleans = st.booleans()
 
@@ -123,6 +128,8 @@ def cases(draw: st.DrawFn) -> Case:
         status_code = draw(_STATUSES)
     if draw(_rarely) or draw(_rarely):
         headers = (("content-type", draw(_CONTENT_TYPES)),)
+    if draw(_rarely):
+        headers += (("content-type", draw(_CONTENT_TYPES)),)
     if draw(_booleans):
         headers += (("X-Request-Id", "h1"),)
     ending = None

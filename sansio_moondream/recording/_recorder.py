@@ -28,7 +28,7 @@ from sansio_moondream._errors import (
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._limits import Limits
 from sansio_moondream._requests.http import HTTPRequest
-from sansio_moondream._wire.inflate import Inflater
+from sansio_moondream._wire.inflate import Inflater, content_coding
 
 from ._lines import Recording
 from ._redaction import (
@@ -78,13 +78,13 @@ class Recorder:
         """
         self._check(head=False)
         fields = Headers(headers)
-        coding = fields.get("content-encoding", "").strip().lower().removeprefix("x-")
+        coding = content_coding(fields)
         allowed = RESPONSE_HEADERS
         seconds = self._seconds(now)
         if coding in ("gzip", "deflate"):
             self._inflater = Inflater(coding, Limits())
             allowed -= {"content-encoding", "content-length"}
-        elif coding not in ("", "identity"):
+        elif coding:
             self._opaque = RemoteProtocolError(
                 "the body is not recorded: secrets cannot be found in the coding "
                 f"{shorten(coding, 40)!r}"

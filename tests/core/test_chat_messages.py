@@ -166,10 +166,10 @@ class TestMessages:
             (
                 {
                     "role": "user",
-                    "content": [{"type": "image_url", "image_url": {"url": URL, "detail": "low"}}],
+                    "content": [{"type": "image_url", "image_url": {"url": URL, "width": 9}}],
                 },
                 ValueError,
-                "unknown field `detail`",
+                "unknown field `width`",
             ),
             (
                 {
