@@ -218,8 +218,14 @@ _PAGES = st.sampled_from(
         ),
     ]
 )
-_RETRY_AFTER: st.SearchStrategy[tuple[str | None, float | None]] = st.sampled_from(
-    [(None, None), ("7", 7.0), ("0.5", 0.5), ("Sun, 22 Nov 2026 18:50:55 GMT", None)]
+_RETRY_AFTER: st.SearchStrategy[tuple[Head, float | None]] = st.sampled_from(
+    [
+        ((), None),
+        ((("Retry-After", "7"),), 7.0),
+        ((("Retry-After", "0.5"),), 0.5),
+        ((("Retry-After", "Sun, 22 Nov 2026 18:50:55 GMT"),), None),
+        ((("Retry-After", "7"), ("Retry-After-Ms", "1500")), 1.5),
+    ]
 )
 
 
@@ -246,11 +252,13 @@ def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
         return Response(request, 200, EVENT_STREAM, data, made, error, dialect)
     head = draw(_JSON_HEADS)
     if place == "JSON":
+        if body == {"error": message} and draw(_booleans):
+            body = {"message": message}  # only as the whole body it is an error
         error = _error_in_200(fields, message, head)
         return Response(request, 200, head, json_text(draw, body), [], error)
     status_code, kind = draw(_STATUSES)
-    text, seconds = draw(_RETRY_AFTER)
-    head += () if text is None else (("Retry-After", text),)
+    retry_after, seconds = draw(_RETRY_AFTER)
+    head += retry_after
     data = json_text(draw, body)
     if draw(_booleans):
         (data, message), fields = draw(_PAGES), {}
