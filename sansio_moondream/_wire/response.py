@@ -17,6 +17,7 @@ from .error_answers import api_error
 from .fast_path import with_fast_path
 from .inflate import Inflater, content_coding
 
+_JSON = re.compile(r"application/([^,]*\+)?json")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -69,9 +70,7 @@ def open_response(
     media_type = _media_type(headers)
     if media_type == "text/event-stream":
         kind = Kind.EVENT_STREAM
-    elif media_type == "application/json" or (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    ):
+    elif _JSON.fullmatch(media_type):
         return OpenResponse(Kind.JSON, json, inflater)
     elif media_type in ("", "application/octet-stream"):
         kind = Kind.UNNAMED

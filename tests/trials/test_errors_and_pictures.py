@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from email.message import Message
+from http.client import HTTPMessage
 from typing import Any
 
+import httpx
 import pytest
+from multidict import CIMultiDict
 from PIL import Image
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPHeaderDict
 
 from moondream_transports import Client, RetryPolicy
 from sansio_moondream import (
@@ -142,6 +148,23 @@ def test_headers_of_http_client_are_refused() -> None:
     headers = Message()
     headers["Content-Type"] = "text/event-stream"
     headers["X-Request-Id"] = "7"
+    stream = ResponseStream(QUERY)
+    stream.receive_response(200, headers)
+    stream.receive_data(delta("a moon") + END)
+    assert stream.result().text == "a moon"
+    assert stream.result().metadata.request_id == "7"
+
+
+@pytest.mark.parametrize(
+    "kind", [httpx.Headers, CIMultiDict, CaseInsensitiveDict, HTTPHeaderDict, HTTPMessage, dict]
+)
+def test_headers_of_http_libraries_are_read(kind: Callable[[], Any]) -> None:
+    """Number 21, the others: httpx, aiohttp, requests, urllib3, http.client."""
+    headers = kind()
+    headers["Content-Type"] = "text/event-stream"
+    headers["X-Request-Id"] = "7"
+    if hasattr(headers, "add"):  # those that keep repeated fields apart
+        headers.add("Content-Type", "text/event-stream")
     stream = ResponseStream(QUERY)
     stream.receive_response(200, headers)
     stream.receive_data(delta("a moon") + END)
