@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from sys import intern
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 _Pairs = Iterable[tuple[str | bytes, str | bytes]]
 
 
-@runtime_checkable
 class _HasItems(Protocol):
     """A mapping, or what HTTP libraries have instead: `http.client` an `email.message.Message`."""
 
@@ -33,7 +32,7 @@ class Headers(Mapping[str, str]):
         if isinstance(items, Headers):
             self._items = items._items
             return
-        pairs = items.items() if isinstance(items, _HasItems) else items
+        pairs = cast(_HasItems, items).items() if hasattr(items, "items") else cast(_Pairs, items)
         self._items = tuple(
             (intern(_text(name).lower()), _text(value).strip(" \t")) for name, value in pairs
         )

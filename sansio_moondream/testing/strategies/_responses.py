@@ -119,20 +119,18 @@ def _messages(draw: st.DrawFn, made: list[Event], dialect: Dialect) -> list[Fiel
 
 def _whole_choice(draw: st.DrawFn, messages: list[Fields]) -> list[Fields]:
     """Let the first text of a chat come as some servers send it, outside of a delta."""
-    choices = messages[0].get("choices") or [{}]
-    delta = choices[0].get("delta") or {}
+    choices: list[Fields] = messages[0].get("choices") or [{}]
+    choice = choices[0]
+    delta: Fields = choice.get("delta") or {}
     if delta.keys() == {"content"}:
-        del choices[0]["delta"]
-        choices[0] |= draw(
-            st.sampled_from(
-                [
-                    {"message": delta},
-                    {"message": {"content": [{"type": "text", "text": delta["content"]}]}},
-                    {"text": delta["content"], "delta": None},
-                    {"text": delta["content"], "delta": {"role": "assistant", "content": ""}},
-                ]
-            )
-        )
+        text: str = delta["content"]
+        forms: list[Fields] = [
+            {"message": delta, "delta": None},
+            {"message": {"content": [{"type": "text", "text": text}]}, "delta": {}},
+            {"text": text, "delta": None},
+            {"text": text, "delta": {"role": "assistant", "content": ""}},
+        ]
+        choice |= draw(st.sampled_from(forms))
     return messages
 
 
