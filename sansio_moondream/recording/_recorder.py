@@ -29,7 +29,7 @@ from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._limits import Limits
 from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._secrets.values import Secrets
-from sansio_moondream._wire.inflate import Inflater
+from sansio_moondream._wire.inflate import Inflater, content_coding
 
 from ._lines import Recording
 from ._masks import mask_chunks, mask_message
@@ -77,13 +77,13 @@ class Recorder:
         """
         self._check(head=False)
         fields = Headers(headers)
-        coding = fields.get("content-encoding", "").strip().lower().removeprefix("x-")
+        coding = content_coding(fields)
         allowed = RESPONSE_HEADERS
         seconds = self._seconds(now)
         if coding in ("gzip", "deflate"):
             self._inflater = Inflater(coding, Limits())
             allowed -= {"content-encoding", "content-length"}
-        elif coding not in ("", "identity"):
+        elif coding:
             self._opaque = _not_recorded(f"the coding {shorten(coding, 40)!r}")
         response = safe_headers(fields, allowed, self._secrets)
         self._header = replace(

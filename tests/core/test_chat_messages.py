@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sansio_moondream import ChatMessage, ChatRequest, Settings
+from sansio_moondream import ChatMessage, ChatRequest, EncodedImage, Settings
 from tests.core.chat_requests import IMAGE, TEXT, URL, body_of
 from tests.helpers import CHAT, PIXEL
 
@@ -51,6 +51,14 @@ class TestMessages:
             "audio": None,
         }
         assert messages_of(dumped) == [{"role": "assistant", "content": "A moon."}]
+
+    @pytest.mark.parametrize("detail", ["low", None])
+    def test_detail_of_a_picture(self, detail: str | None):
+        image = EncodedImage(PIXEL.data_url, detail)
+        given = {"type": "image_url", "image_url": {"url": PIXEL.data_url, "detail": detail}}
+        assert ChatMessage("user", [given]) == ChatMessage("user", [image])
+        sent = IMAGE if detail is None else given
+        assert messages_of(ChatMessage("user", [image]))[0]["content"] == [sent]
 
     def test_a_generator_is_read_once(self):
         request = ChatRequest(messages=(ChatMessage("user", str(number)) for number in range(2)))
@@ -177,10 +185,10 @@ class TestMessages:
             (
                 {
                     "role": "user",
-                    "content": [{"type": "image_url", "image_url": {"url": URL, "detail": "low"}}],
+                    "content": [{"type": "image_url", "image_url": {"url": URL, "width": 9}}],
                 },
                 ValueError,
-                "unknown field `detail`",
+                "unknown field `width`",
             ),
             (
                 {
