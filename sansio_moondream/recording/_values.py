@@ -38,6 +38,7 @@ from ._redaction import (
 
 EOF: Final = "eof"
 LEFT: Final = "left"
+OMITTED: Final = "omitted"
 MAX_DEPTH: Final = 64
 
 EndingError: TypeAlias = MoondreamError | TimeoutError
@@ -126,7 +127,7 @@ class RecordingHeader(Struct, frozen=True):
             request.method,
             mask_text(path, secrets),
             safe_headers(request.headers, REQUEST_HEADERS, secrets),
-            safe_body(decode_json(request.body), secrets),
+            safe_body(decode_body(request.body), secrets),
             status_code,
             safe_headers(response_headers, RESPONSE_HEADERS, secrets),
             seconds,
@@ -155,7 +156,7 @@ class Chunk(Struct, frozen=True):
 class Ending(Struct, frozen=True):
     """The end of an exchange, `seconds` after the line before.
 
-    `fault` is `EOF`, `LEFT` or the name of an error: see `ending_error`.
+    `fault` is `EOF`, `LEFT`, `OMITTED` or the name of an error: see `ending_error`.
     """
 
     seconds: float
@@ -164,10 +165,10 @@ class Ending(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", _seconds(self.seconds))
-        if self.fault not in (EOF, LEFT, *ENDING_ERRORS):
+        known = (EOF, LEFT, OMITTED, *ENDING_ERRORS)
+        if self.fault not in known:
             raise ValueError(
-                f"the ending should be {EOF}, {LEFT} or one of {', '.join(ENDING_ERRORS)}, "
-                f"not {shorten(self.fault, 40)!r}"
+                f"the ending should be one of {', '.join(known)}, not {shorten(self.fault, 40)!r}"
             )
 
 
@@ -177,28 +178,46 @@ Line: TypeAlias = RecordingHeader | Chunk | Ending
 def ending_error(ending: Ending) -> EndingError | None:
     """Make the error of an ending, or None for `EOF`.
 
-    `LEFT` gives ConnectionLost: the answer is not whole. The builtin TimeoutError is for callers
-    that map it to their own deadlines, as the clients do.
+    `LEFT` and `OMITTED` give ConnectionLost: the answer is not whole. The builtin TimeoutError is
+    for callers that map it to their own deadlines, as the clients do.
     """
     if ending.fault == EOF:
         return None
     if ending.fault == LEFT:
         return ConnectionLost("the recording ends here: its caller closed the exchange early")
+    if ending.fault == OMITTED:
+        return ConnectionLost(f"the recording ends here: {ending.message}")
     return ENDING_ERRORS[ending.fault](ending.message)
 
 
 def decode_json(line: bytes) -> Any:
-    """Decode the JSON value in a line or a body.
+    """Decode the JSON value in a line.
 
     Raises:
         ValueError: the message has the beginning of the line.
     """
+    return _decode("line", line, MAX_DEPTH)
+
+
+def decode_body(body: bytes) -> Any:
+    """Decode the JSON value in the body of a request.
+
+    It may nest less deep than a line, as it is inside the objects of the header, and pictures in it
+    become objects.
+
+    Raises:
+        ValueError: the message has the beginning of the body.
+    """
+    return _decode("body", body, MAX_DEPTH - 3)
+
+
+def _decode(name: str, data: bytes, max_depth: int) -> Any:
     try:
-        return decode(line, MAX_DEPTH)
+        return decode(data, max_depth)
     except TooDeep:
-        raise ValueError(f"the line nests deeper than {MAX_DEPTH}") from None
+        raise ValueError(f"the {name} nests deeper than {max_depth}") from None
     except ValueError as error:
-        raise ValueError(f"the line is not JSON ({error}): {shorten(line, 80)}") from error
+        raise ValueError(f"the {name} is not JSON ({error}): {shorten(data, 80)}") from error
 
 
 def _seconds(value: Any) -> float:

@@ -31,7 +31,8 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import Recorder
 
-from ._exchange import ClientLeft, Exchange, end_to_end
+from ._exchange import Exchange, end_to_end
+from ._writer import ClientLeft
 
 # The client decides how long it waits.
 _NO_TIMEOUTS = Timeouts(first_event=None, idle=None, total=None)
