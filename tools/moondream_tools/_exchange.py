@@ -71,7 +71,10 @@ class Exchange:
         connection.
         """
         self.status_code = status_code
-        fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+        fields = [
+            (name.encode("ascii"), value.encode("latin-1", "replace").strip())
+            for name, value in headers
+        ]
         head = h11.Response(status_code=status_code, headers=fields, reason=_reason(status_code))
         await self._send(head)
 

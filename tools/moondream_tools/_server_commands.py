@@ -10,7 +10,7 @@ from typing import Any
 
 from moondream_transports.replay import Fragmentation
 from sansio_moondream import Endpoint
-from sansio_moondream.recording import Match
+from sansio_moondream.recording import MAX_BODY_BYTES, Match
 
 from ._faults import FAULTS, HTTPFault
 from ._serve_options import (
@@ -21,9 +21,10 @@ from ._serve_options import (
     parse_fragmentation,
     parse_speed,
 )
-from ._server_arguments import add_address, limits_of, typed
+from ._server_arguments import add_address, count, limits_of, typed
 
 COMMANDS = ("serve", "record")
+_MIB = 1024 * 1024
 _SERVE_PORT = 2020  # the station's: its users need no other address
 _RECORD_PORT = 2021
 _OUTPUT = """\
@@ -127,6 +128,14 @@ def add_server_commands(commands: Any) -> None:
     record.add_argument(
         "--to", required=True, metavar="FOLDER", help="the folder for the recordings, one file each"
     )
+    record.add_argument(
+        "--max-body",
+        type=typed(count),
+        default=MAX_BODY_BYTES // _MIB,
+        metavar="MIB",
+        help="how much of each body is recorded; what is longer is forwarded, and the recording "
+        "says how much it lacks (default: %(default)s)",
+    )
     add_address(record, _RECORD_PORT)
 
 
@@ -144,13 +153,15 @@ def run_server_command(arguments: argparse.Namespace) -> bool:
 
 async def _serve(arguments: argparse.Namespace) -> bool:
     from ._guard import Guard
-    from ._run_server import run_server
+    from ._run_server import run_server, write_log
     from ._serve import Service, load_recordings
 
     guard = Guard(arguments.host, arguments.allow_origin)
     with as_file(files("moondream_tools") / "recordings") as shipped:
         folder = Path(arguments.folder) if arguments.folder else shipped
-        recordings = load_recordings(folder)
+        recordings, skipped = load_recordings(folder)
+    for reason in skipped:
+        write_log(reason)
     options = Options(
         arguments.dialect,
         arguments.match,
@@ -176,7 +187,9 @@ async def _record(arguments: argparse.Namespace) -> bool:
     scheme, _, rest = Endpoint(arguments.upstream).url.partition("://")
     host, slash, path = rest.partition("/")
     async with AnyioTransport(max_idle=0) as transport:
-        proxy = Proxy(f"{scheme}://{host}", Path(arguments.to), transport)
+        proxy = Proxy(
+            f"{scheme}://{host}", Path(arguments.to), transport, arguments.max_body * _MIB
+        )
         guard = Guard(arguments.host, arguments.allow_origin)
         about = f"forwarding to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
         return await run_server(

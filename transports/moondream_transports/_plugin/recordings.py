@@ -22,7 +22,8 @@ from typing import Any
 
 import pytest
 
-from moondream_transports.recording._files import RecordingFolder, recordings_in, safe_name
+from moondream_transports.recording._files import recordings_in, safe_name
+from moondream_transports.recording._folder import RecordingFolder
 from moondream_transports.replay import AsyncReplayTransport, ReplayTransport
 from sansio_moondream.recording import Recording
 
