@@ -93,8 +93,8 @@ class Connection:
                     return None
         except TimeoutError:
             if self._has_begun:
-                seconds = f"{self._limits.request_timeout:g}"
-                await self.refuse(408, f"the request did not come whole within {seconds} seconds")
+                timeout = f"{self._limits.request_timeout:g} s"
+                await self.refuse(408, f"the request did not come whole within {timeout}")
             return None
         except _Refused as refused:
             await self.refuse(refused.status_code, str(refused))

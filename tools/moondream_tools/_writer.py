@@ -49,7 +49,7 @@ class Writer:
             except TimeoutError:
                 if self._unsent >= unsent:
                     self.abort(reset=True)
-                    raise ClientLeft(f"it read nothing for {self._timeout:g} seconds") from None
+                    raise ClientLeft(f"it read nothing for {self._timeout:g} s") from None
                 unsent = self._unsent
             except ConnectionError as error:
                 raise ClientLeft from error
