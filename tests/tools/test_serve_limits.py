@@ -153,6 +153,27 @@ class TestSizes:
         assert status == 413
         assert json.loads(answer) == {"error": "the JSON has more than about 10,000 values"}
 
+    @pytest.mark.parametrize(
+        ("filler", "size", "status"),
+        [
+            ("moon ", 1_048_576, 200),
+            ("moon ", 1_048_577, 413),
+            ("moon", 1_048_577, 413),
+            ("\\n", 1_048_577, 413),
+            ("data:;base64,AAAA", 1_048_577, 200),
+            ("/9j/4AAQ", 1_048_577, 200),
+            ("\\/9j\\/4AAQ", 1_048_577, 200),
+            ("/9j/ moon", 1_048_577, 413),
+        ],
+    )
+    def test_text(self, server: Program, filler: str, size: int, status: int) -> None:
+        """A picture may be longer."""
+        begin, end = '{"question": "?", "x": "', '"}'
+        room = size - len(begin) - len(end)
+        body = begin + filler * (room // len(filler)) + end
+        body += " " * (size - len(body))
+        assert (len(body), http_request(server, body=body)[0]) == (size, status)
+
     def test_not_so_many_values(self, server: Program) -> None:
         body = json.dumps({"question": '[,]\\"{' * 20_000, "x": [1] * 5_000, "stream": True})
         assert http_request(server, body=body)[0] == 200

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from sansio_moondream import Dialect
 
-from ._request_json import TooManyValues, check_size
+from ._request_json import TooLarge, check_size
 
 JSON = "application/json"
 MAX_IMAGE_BYTES = 10 * 1024 * 1024  # the service's limit, for the decoded picture
@@ -86,7 +86,7 @@ def read_request(skill: str, body: bytes, *, reasons_in_streams: bool) -> dict[s
     try:
         check_size(body)
         value = json.loads(body)
-    except TooManyValues as error:
+    except TooLarge as error:
         raise Refusal(413, str(error)) from None
     except (ValueError, RecursionError):
         raise Refusal(400, "Invalid JSON body") from None
