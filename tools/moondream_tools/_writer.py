@@ -41,7 +41,7 @@ class Writer:
             raise ClientLeft
         self._stream.write(data)
         unsent = self._unsent
-        while True:
+        while unsent:  # most writes leave nothing, and need no deadline
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._stream.drain()
