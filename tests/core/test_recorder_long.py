@@ -76,6 +76,13 @@ class TestTaking:
         assert len(made.take_chunks()) == 2
         assert made.held == 200_000
 
+    @pytest.mark.parametrize(("after", "count"), [(CONTEXT, 3), (CONTEXT - 1, 2)])
+    def test_how_much_has_to_follow(self, after: int, count: int) -> None:
+        made = begun(recorder())
+        for size in (200 * KIB, 200 * KIB, 200 * KIB, after):
+            made.receive_data(b"a" * size, 102)
+        assert len(made.take_chunks()) == count
+
     @pytest.mark.parametrize("offset", [0, 1, 2, len(KEY) - 1, len(KEY), len(KEY) + 1])
     def test_secrets_across_what_is_taken(self, offset: int) -> None:
         """Some chunks end inside a key."""
