@@ -106,9 +106,11 @@ class Proxy:
                 await recorder.save(left)
             raise
         else:
-            if "content-length" in headers:  # the client has the whole body, and may leave
-                await exchange.end()
-            await recorder.save(None)
+            try:
+                if "content-length" in headers:  # the client has the whole body, and may leave
+                    await exchange.end()
+            finally:
+                await recorder.save(None)
             if exchange.is_open:
                 await exchange.end()
         finally:

@@ -51,7 +51,7 @@ class Writer:
                     self.abort(reset=True)
                     raise ClientLeft(f"it read nothing for {self._timeout:g} s") from None
                 unsent = self._unsent
-            except ConnectionError as error:
+            except OSError as error:
                 raise ClientLeft from error
 
     def end(self) -> None:
