@@ -183,6 +183,20 @@ class TestSizes:
         body = f'{{"question": "[[", "x": {"[" * depth}{"]" * depth}}}'
         assert http_request(server, body=body)[0] == status
 
+    @pytest.mark.slow
+    def test_the_bodies_of_all_requests(self, server: Program) -> None:
+        """Each is allowed, but together they have more than 256 MiB."""
+        mib = 1024 * 1024
+        head = f"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: {32 * mib}\r\n\r\n"
+        with ExitStack() as stack:
+            connections = [stack.enter_context(connected(server)) for _ in range(9)]
+            for connection in connections[:8]:
+                connection.sendall(head.encode() + bytes(31 * mib))
+            with suppress(ConnectionError):
+                connections[8].sendall(head.encode() + bytes(31 * mib))
+            server.wait_for_line("503, ", "the server holds many large requests: try again later")
+        assert http_request(server)[0] == 200
+
     def test_a_body_in_many_small_chunks(self, server: Program) -> None:
         head = b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         answer = raw(server, head + b"1\r\n \r\n" * 20_000)
