@@ -26,7 +26,8 @@ from typing import Any
 
 import pytest
 
-from moondream_transports.recording._files import RecordingFolder, recordings_in
+from moondream_transports.recording._files import recordings_in
+from moondream_transports.recording._folder import RecordingFolder
 from moondream_transports.replay import AsyncReplayTransport, ReplayTransport
 from sansio_moondream.recording import Recording, find_matches
 

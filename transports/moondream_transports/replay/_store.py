@@ -192,8 +192,8 @@ def _each(recordings: Iterable[Source]) -> Iterator[Recording | Path]:
             yield source
         elif (path := Path(source)).is_dir():
             yield from recordings_in(path)
-        else:
-            yield path
+        else:  # a link that the caller names is the caller's choice
+            yield path.resolve() if path.is_symlink() else path
 
 
 def _header(source: Recording | Path) -> RecordingHeader:
