@@ -303,6 +303,7 @@ class TestCompressed:
             *(zlib.compress(BODY, level) for level in (0, 6, 9)),
             b"\x28\xb5\x2f\xfd\x04",
         ],
+        ids=["gzip", "zlib 0", "zlib 6", "zlib 9", "zstd"],
     )
     def test_what_is_compressed_without_saying_so(self, packed: bytes, size: int) -> None:
         chunks = [packed[at : at + size] for at in range(0, len(packed), size)]
