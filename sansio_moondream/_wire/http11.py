@@ -9,9 +9,9 @@ and refuses what h11 tolerates.
    that we give to h11, so the limit on a line is the same for any chunks.
 3. The bytes of the body that precede a fault in the framing are given out before the fault is
    raised.
-4. The end of input inside a head or a body is `ConnectionLost`. So is an empty line in place of the
-   size of a chunk: h2o sends it when its upstream broke. Anything else that is not HTTP/1.1 is
-   `RemoteProtocolError`. Each further call raises the same error. We do not quote what h11 saw.
+4. The end of input inside a head or a body is `ConnectionLost`. So is an empty line in place of a
+   chunk's size, by which h2o breaks off. Anything else that is not HTTP/1.1 is
+   `RemoteProtocolError`. Further calls raise the same error. We do not quote what h11 saw.
 5. A response with both Content-Length and Transfer-Encoding is refused. It is how responses are
    smuggled (RFC 9112, section 6.3).
 6. The fast path: a chunk of the chunked coding that is plain (a size without an extension), and
@@ -48,7 +48,6 @@ MAX_HEAD_BYTES = 64 * 1024
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _START = b"HTTP/1."
 _PLAIN_SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,6})\r\n")
-_EMPTY_SIZE = r"illegal chunk header: bytearray(b'\r\n')"  # says h11
 
 
 class ResponseHead(Struct, frozen=True):
@@ -147,7 +146,7 @@ class HTTP11Exchange:
         try:
             return self._next_of_body() if self._had_head else self._next_of_head()
         except h11.RemoteProtocolError as error:
-            reason, is_empty_size = describe(error), str(error) == _EMPTY_SIZE
+            reason, is_empty_size = describe(error), str(error).endswith(r"bytearray(b'\r\n')")
         if self._h11_ended:
             raise self._lost("the server closed the connection before the end of the body")
         if is_empty_size:
@@ -195,9 +194,8 @@ class HTTP11Exchange:
             if self._connection.their_state is h11.SWITCHED_PROTOCOL:
                 raise self._refuse("the server switched to another protocol")
         if self._ended:
-            raise self._lost(
-                "the server closed the connection before the head of a response was whole"
-            )
+            message = "the server closed the connection before the head of a response was whole"
+            raise self._lost(message)
         return NEED_DATA
 
     def _surely_chunked(self, status_code: int, headers: Headers) -> bool:
