@@ -47,7 +47,9 @@ def draw_mask(
     check_border(polygons, size)
     mask = Image.new("L", size)
     xs = [x for polygon in polygons for x, _ in polygon]
-    left, right = max(math.floor(min(xs, default=0)), 0), min(math.ceil(max(xs, default=0)), width)
+    if not xs:
+        return mask
+    left, right = max(math.floor(min(xs)), 0), min(math.ceil(max(xs)), width)
     if left < right:
         for first, strip in strips(polygons, (left, right), height, lines, soft=antialias):
             part = Image.frombuffer("L", (right - left, STRIP), strip, "raw", "L", 0, 1)

@@ -65,6 +65,22 @@ class TestBoxesAndPoints:
             draw_points(Image.new("RGB", (1000, 50), WHITE), [Point(0.5, 0.5)], color=BLUE)
         )
 
+    def test_a_box_without_a_size_is_a_pixel(self):
+        seen = draw_boxes(Image.new("RGB", (8, 4), WHITE), [BBox(0.5, 0.25, 0.5, 0.25)])
+        assert dict_of(seen) == {RED: 1, WHITE: 31}
+        assert seen.getpixel((4, 1)) == RED
+
+    @pytest.mark.parametrize(("size", "width"), [(10, 2), (500, 2), (900, 4), (1100, 6)])
+    def test_lines_and_discs_are_in_proportion(self, size: int, width: int):
+        """A line has a 200th of the longer side; half of that is rounded to the even number."""
+        picture = Image.new("RGB", (size, 30), WHITE)
+        reds = Image.new("RGB", (width, 30), RED)
+        seen = draw_boxes(picture, [BBox(0, -9, 9, 9)])
+        assert seen.crop((0, 0, width, 30)).tobytes() == reds.tobytes()
+        assert RED not in dict_of(seen.crop((width, 0, size, 30)))
+        seen = draw_points(picture.resize((size, size)), [Point(0, 0)])
+        assert dict_of(seen.crop((0, 0, size, 1)))[RED] == 2 * width + 1
+
     def test_each_side_of_a_box(self):
         """A line is inside of its box, and never wider than the box."""
         picture = Image.new("RGB", (9, 7), WHITE)

@@ -48,6 +48,22 @@ class TestMask:
         mask = draw_mask([rectangle(0.5, 0.25, 2.75, 1.75)], (4, 2), antialias=False)
         assert rows(mask) == [[255, 255, 255, 0]] * 2
 
+    def test_shares_are_rounded_down(self):
+        mask = draw_mask([rectangle(0.0005, 0, 0.9995, 1), rectangle(1.001, 0, 2.999, 1)], (3, 1))
+        assert rows(mask) == [[254, 254, 254]]
+
+    @pytest.mark.parametrize("antialias", [True, False])
+    def test_a_shape_far_down_in_a_tall_picture(self, antialias: bool):
+        """The lines of a picture are filled in strips."""
+        shape = ((1.0, 0.3), (8.0, 3.3), (3.0, 40.7))
+        at_the_top = draw_mask([shape], (9, 41), antialias=antialias)
+        for down in (1, 15, 16, 17, 100):
+            moved = tuple((x, y + down) for x, y in shape)
+            mask = draw_mask([moved], (9, 41 + down), antialias=antialias)
+            cropped = mask.crop((0, down, 9, 41 + down))
+            assert ImageChops.difference(cropped, at_the_top).histogram()[2:] == [0] * 254
+            assert mask.crop((0, 0, 9, down)).getbbox() is None
+
     def test_without_antialias_the_middle_decides(self):
         """Left and top edges are inside, right and bottom edges are not.
 

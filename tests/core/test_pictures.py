@@ -126,7 +126,9 @@ class TestSVG:
         assert element[0].attrib["d"].split() == ["M0", "0", "H1", "V1", "z"]
 
     def test_without_anything_to_draw(self):
-        assert list(ET.fromstring(SegmentResult("", None, "no path").svg((8, 4)))) == []
+        document = SegmentResult("", None, "no path").svg((8, 4))
+        assert document.endswith('viewBox="0 0 8 4"></svg>')
+        assert list(ET.fromstring(document)) == []
 
     def test_nothing_gets_into_the_markup_unread(self):
         with pytest.raises(PathError, match="at character 4"):
