@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
+from typing import Protocol, cast
 
 _NAMES = """
     access-control-allow-origin alt-svc cache-control cf-cache-status cf-ray connection
@@ -14,7 +14,16 @@ _USUAL = {name: name for name in _NAMES.split()}
 """Usual names, each as one object: many responses have them. Names are not interned, as on CPython
 3.12 a server could fill the memory with them for ever."""
 
-HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+_Pairs = Iterable[tuple[str | bytes, str | bytes]]
+
+
+class _HasItems(Protocol):
+    """A mapping, or what HTTP libraries have instead: `http.client` an `email.message.Message`."""
+
+    def items(self) -> _Pairs: ...
+
+
+HeaderTypes = _HasItems | _Pairs
 
 
 class Headers(Mapping[str, str]):
@@ -31,7 +40,7 @@ class Headers(Mapping[str, str]):
         if isinstance(items, Headers):
             self._items = items._items
             return
-        pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
+        pairs = cast(_HasItems, items).items() if hasattr(items, "items") else cast(_Pairs, items)
         self._items = tuple(
             (_USUAL.get(key := _text(name).lower(), key), _text(value).strip(" \t"))
             for name, value in pairs

@@ -8,7 +8,8 @@ stream".
 2. One byte order mark may begin the stream. Anywhere else it is text.
 3. A line is a comment (it begins with a colon), a field (`name: value`; one space after the colon
    is dropped), or a field name without a value. Only `data` and `event` matter here. `id` and
-   `retry` are for reconnecting, which a POST never does.
+   `retry` are for reconnecting, which a POST never does. All other lines are ignored; the beginning
+   of the last one is kept, as it may be an error without `data:` in front of it.
 4. A blank line ends a record. Its data lines are joined with LF. Without a data line there is no
    record.
 5. One line, the joined data of one record, and the number of its data lines are bounded. A comment
@@ -17,13 +18,20 @@ stream".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import TypeAlias
 
 from sansio_moondream._errors import LimitExceeded
 from sansio_moondream._limits import Limits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"[\r\n]")
+_BLOCK = 16 * 1024
+"""Bytes of an event stream after which a block ends with its line. Blocks are split into lines at
+once, and a short line takes twenty times its bytes while it exists."""
+_KEPT_OF_STRAY = 1000  # bytes, of which an error shows 200 characters
 
 Record: TypeAlias = tuple[bytes, bytes]
 """One dispatched record: its event name (b"" if it has none), and its data."""
@@ -35,6 +43,7 @@ class RecordParser:
     Attributes:
         at_start: whether no line of the stream was read. A caller that reads the first records by
             itself clears it.
+        stray: the beginning of the last line that is no field of the standard, and no comment.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -46,6 +55,7 @@ class RecordParser:
         self._lines = 0  # data lines of this record
         self._skip_lf = False
         self.at_start = True
+        self.stray = b""
 
     @property
     def between_records(self) -> bool:
@@ -67,6 +77,12 @@ class RecordParser:
         self._skip_lf = False
         self._extend_line(data)
         return True
+
+    def feed_in_blocks(self, data: bytes) -> Iterator[Record]:
+        """Do the same as `feed`, but split a large chunk block by block."""
+        if len(data) <= _BLOCK:
+            return self.feed(data)
+        return chain.from_iterable(map(self.feed, _blocks(data)))
 
     def feed(self, data: bytes) -> Iterator[Record]:
         """Yield the records that `data`, which is not empty, completes. Raises LimitExceeded."""
@@ -126,6 +142,8 @@ class RecordParser:
             self._add_data(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:") or line == b"event":
             self._name = line[6:].removeprefix(b" ")
+        elif not line.startswith((b":", b"id:", b"retry:")):
+            self.stray = line[:_KEPT_OF_STRAY]
 
     def _add_data(self, value: bytes) -> None:
         if self._lines == 0:
@@ -149,6 +167,15 @@ class RecordParser:
         self._name = self._data = b""
         self._lines = 0
         return record
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        line_end = _LINE_END.search(data, start + _BLOCK)
+        end = len(data) if line_end is None else line_end.end()
+        yield data[start:end]
+        start = end
 
 
 def _too_long(what: str, limit: int) -> LimitExceeded:
