@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from moondream_transports import Client, ReplayTransport
 from sansio_moondream import BBox, Endpoint, SegmentRequest, SegmentResult, encode_image
+from sansio_moondream.images import open_image
 from sansio_moondream.recording import Recording
 
 HERE = Path(__file__).parent
@@ -28,7 +29,7 @@ def side_by_side(*images: Image.Image) -> Image.Image:
 def pictures() -> dict[str, Image.Image]:
     """Each picture by the name of its file."""
     data = (RECORDINGS / "moon.png").read_bytes()
-    with Image.open(HERE.parent / "tools" / "moondream_tools" / "recordings" / "moon.png") as image:
+    with open_image(data) as image:
         moon = ImageOps.contain(image.convert("RGB"), SIZE)
     client = Client(
         ReplayTransport([Recording.decode((RECORDINGS / "segment.jsonl").read_bytes())], None),

@@ -26,6 +26,7 @@ The builtin TimeoutError is an OSError. An adapter's own `except OSError` must t
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from ._headers import Headers
@@ -75,8 +76,8 @@ class APIError(MoondreamError):
         status_code: the real HTTP status (200 for an error in the stream).
         type, code, param: as the server sent them, or None.
         message: the server's own text, or a description if it sent none.
-        retry_after: seconds to wait, if `Retry-After` has seconds. A date stays in `headers`, as
-            the core has no clock.
+        retry_after: seconds to wait, if `Retry-After-Ms` or `Retry-After` has them. A date stays in
+            `headers`, as the core has no clock.
         headers: of the response.
         body: the error body or message as text, shortened.
     """
@@ -204,10 +205,19 @@ _TYPES: dict[type[APIError], str] = {
 _BY_TYPE = {name: kind for kind, names in _TYPES.items() for name in names.split()}
 
 
-def api_error_class(status_code: int, type: str | None) -> type[APIError]:
-    """Select the class of an error by its HTTP status, or in a 200 by the server's `type`."""
+_STATUS_IN_CODE = re.compile("[45][0-9][0-9]", re.ASCII)
+
+
+def api_error_class(status_code: int, type: str | None, code: str | None) -> type[APIError]:
+    """Select the class of an error by its HTTP status.
+
+    In a 200 the server's `type` decides, or else the HTTP status in its `code`: gateways report
+    the errors of the server behind them so.
+    """
     if status_code == 200:
-        return _BY_TYPE.get(type or "", APIError)
+        if type in _BY_TYPE:
+            return _BY_TYPE[type]
+        status_code = int(code) if code and _STATUS_IN_CODE.fullmatch(code) else status_code
     return ServerError if 500 <= status_code < 600 else _BY_STATUS.get(status_code, APIError)
 
 

@@ -131,8 +131,9 @@ class SegmentResult(OwnRepr, frozen=True):
     """The outline of an object, filled by the rule `nonzero`.
 
     `polygons` and `svg` need only this library; `mask`, `overlay` and `cutout` need Pillow (extra
-    `images`). All five raise `sansio_moondream.paths.PathError` for an invalid path, and ValueError
-    for a path without a box. They draw nothing if `parse_error` is set, or before a box has come.
+    `images`). All five raise `sansio_moondream.paths.PathError` for an invalid path or one of more
+    than `sansio_moondream.paths.MAX_COMMANDS` commands, and ValueError for a path without a box.
+    They draw nothing if `parse_error` is set, or before a box has come.
 
     Attributes:
         path: SVG path text, in fractions of `bbox` (not of the image). Empty if `parse_error` is
@@ -140,7 +141,8 @@ class SegmentResult(OwnRepr, frozen=True):
         bbox: the box of the path, in fractions of the image.
         parse_error: the server's message if the model wrote no valid path.
         partial: True in a snapshot of a stream and in an error's `.partial`: the path may end in
-            the middle of a command or a number. An incomplete command is not drawn.
+            the middle of a command or a number. So may a path that `max_tokens` ended
+            (`metadata.finish_reason` is "length"). An incomplete command is not drawn.
     """
 
     path: str = ""
@@ -159,6 +161,10 @@ class SegmentResult(OwnRepr, frozen=True):
             f"metadata={self.metadata!r}{partial})"
         )
 
+    @property
+    def _may_be_cut(self) -> bool:
+        return self.partial or self.metadata.finish_reason == "length"
+
     def polygons(self, size: tuple[int, int], *, tolerance: float = 0.1) -> tuple[Polygon, ...]:
         """Compute the outline as closed polygons. A hole runs in the other direction.
 
@@ -171,22 +177,23 @@ class SegmentResult(OwnRepr, frozen=True):
             For each polygon its points (x, y) in pixels.
 
         Raises:
-            ValueError: more than `sansio_moondream.paths.MAX_POINTS` points, a million.
+            PathError: more than `sansio_moondream.paths.MAX_POINTS` points, too.
         """
-        return outline.polygons(self.path, self.bbox, size, tolerance, partial=self.partial)
+        return outline.polygons(self.path, self.bbox, size, tolerance, partial=self._may_be_cut)
 
     def svg(self, size: tuple[int, int]) -> str:
         """Write an SVG document of `size` (width, height) with the outline filled in black.
 
         Lay it over the picture.
         """
-        return outline.svg(self.path, self.bbox, size, partial=self.partial)
+        return outline.svg(self.path, self.bbox, size, partial=self._may_be_cut)
 
     def mask(self, size: tuple[int, int], *, antialias: bool = True) -> Image.Image:
         """Draw a Pillow image in mode `L` of `size` (width, height): 255 inside, 0 outside.
 
         A pixel on the border has the share of it that is inside. Without `antialias` it has 255 or
-        0, as its centre is inside or outside.
+        0, as its centre is inside or outside. A border of more than
+        `sansio_moondream.paths.MAX_BORDER` pixels is a PathError.
         """
         return draw_mask(self.polygons(size), size, antialias=antialias)
 
@@ -203,6 +210,9 @@ class SegmentResult(OwnRepr, frozen=True):
 
         Returns:
             A Pillow image in mode `RGB`, or `RGBA` if the picture has transparency.
+
+        Raises:
+            ValueError: the picture is not one that `sansio_moondream.images.upright` reads.
         """
         picture = upright(image)
         return lay_over(picture, self.mask(picture.size), color=color, opacity=opacity)

@@ -3,7 +3,8 @@
 The coverage of a pixel by one scan line is exact. A point is inside if a different number of sides
 go down and go up to its left. We sort the crossings of a line with the sides that go down, and the
 crossings with the sides that go up. The inside then lies between the first crossings of both
-lists, between the second ones, and so on.
+lists, between the second ones, and so on. Where two of these spans touch, we draw them as one:
+drawn one by one, each would round its share of the pixel between them.
 
 docs/pictures.md says why we use no library for this.
 """
@@ -19,7 +20,9 @@ from .polygons import Polygon
 
 # Lines of a strip. More lines need more memory; fewer lines need more passes over the sides.
 STRIP = 64
-
+# Spans with a smaller gap, in pixels, touch: two shapes may compute their common border in two
+# ways, which differ by rounding.
+_GAP = 1e-6
 
 # The first line that a side crosses, the line after the last one, x of the first crossing, the step
 # of x to the next line, and whether the side goes down.
@@ -50,16 +53,7 @@ def strips(
         strip[:] = black
         for line in range(STRIP):
             at = line * width
-            before = 0.0
-            for down, up in zip(sorted(downs[line]), sorted(ups[line]), strict=True):
-                left, right = (down, up) if down < up else (up, down)
-                if left < before:
-                    left = before
-                if right > width:
-                    right = width
-                if left >= right:
-                    continue
-                before = right
+            for left, right in _spans(downs[line], ups[line], width):
                 if soft:
                     start, end = int(left), int(right)
                     if start == end:
@@ -74,6 +68,27 @@ def strips(
                 if start < end:
                     strip[at + start : at + end] = white[start:end]
         yield first, strip
+
+
+def _spans(downs: list[float], ups: list[float], width: int) -> list[tuple[float, float]]:
+    """Find what is inside along a line, from left to right, with a gap between any two spans."""
+    spans: list[tuple[float, float]] = []
+    left = right = 0.0
+    for start, end in zip(sorted(downs), sorted(ups), strict=True):
+        if end < start:
+            start, end = end, start
+        if end > width:
+            end = width
+        if start <= right + _GAP:
+            if right < end:
+                right = end
+            continue
+        if left < right:
+            spans.append((left, right))
+        left, right = start, end
+    if left < right:
+        spans.append((left, right))
+    return spans
 
 
 def _crossings(

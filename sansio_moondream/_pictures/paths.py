@@ -10,6 +10,8 @@ The grammar is that of SVG 2 (section 9.3.9), as browsers implement it.
 4. After an error every call raises the same error. `text[:error.position]` is a valid beginning of
    a path, and its commands stay.
 5. `append()` after `end()` raises RuntimeError and changes nothing.
+6. Commands are counted while they are parsed, so a path that is too long costs no more than one of
+   `MAX_COMMANDS` commands.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import re
 
 from msgspec import Struct
 
+MAX_COMMANDS = 10_000
+"""Maximum number of commands of a path. A captured outline has a few hundred."""
 _ARITY = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 _FLAGS = (3, 4)  # arguments of an arc: one character each, and no separator is needed
 _BLANK = re.compile(r"[ \t\n\f\r]*")
@@ -29,18 +33,20 @@ _MAX_NUMBER_LENGTH = 1000
 
 
 class PathError(ValueError):
-    """The text is not an SVG path. The message has what was expected and what was found.
+    """The text is not an SVG path, or the path is too long. The message has what was expected.
 
     Attributes:
         position: of the error, in characters from the beginning of the path. The text before it is
-            a valid beginning of a path.
+            a valid beginning of a path. None if the text is a path, and too long to be drawn.
     """
 
-    def __init__(self, message: str, position: int) -> None:
+    def __init__(self, message: str, position: int | None) -> None:
         super().__init__(message, position)
         self.position = position
 
     def __str__(self) -> str:
+        if self.position is None:
+            return f"the path is not drawn: {self.args[0]}"
         return f"the path is wrong at character {self.position}: {self.args[0]}"
 
 
@@ -105,7 +111,7 @@ class PathParser:
         if self._error is not None:
             raise self._error
         self._text += text
-        at = self._skip_blank(0)
+        at = self._skip_blank()
         while at < len(self._text):
             character = self._text[at]
             if character == ",":
@@ -121,8 +127,9 @@ class PathParser:
         self._text = self._text[at:]
         self._start += at
 
-    def _skip_blank(self, at: int) -> int:
-        blank = _BLANK.match(self._text, at)
+    def _skip_blank(self, *start: int) -> int:
+        """Return the end of the blanks from `start` on, by default from the beginning."""
+        blank = _BLANK.match(self._text, *start)
         assert blank is not None
         return blank.end()
 
@@ -175,6 +182,8 @@ class PathParser:
         return end
 
     def _complete(self, end: int) -> None:
+        if len(self.commands) == MAX_COMMANDS:
+            self._fail(f"it has more than {MAX_COMMANDS:,} commands", self.position - self._start)
         self.commands.append(Command(self._letter, tuple(self._arguments)))
         self.position = self._start + end
         self._arguments.clear()

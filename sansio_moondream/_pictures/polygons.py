@@ -10,15 +10,21 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from .paths import Command
+from .paths import Command, PathError
 
 _XY: TypeAlias = tuple[float, float]
 Polygon: TypeAlias = tuple[tuple[float, float], ...]
 
-MAX_POINTS = 1_000_000
+MAX_POINTS = 100_000
 """Maximum number of points in all polygons of one path.
 
 An outline has a few thousand points. A hostile path of a few kilobytes could have any number.
+"""
+MAX_BORDER = 275_000
+"""Maximum length of the border of a mask, in pixels, without what lies outside the picture.
+
+A captured outline has 11,000 pixels at 4000 x 3000. A hostile path of a few kilobytes could have
+millions, and each pixel takes time.
 """
 _MAX_CHORDS = 1000  # of one curve: enough for a curve that fills a picture
 _MIN_RADIUS = 1e-30  # of an arc
@@ -36,7 +42,7 @@ def flatten(
     """Convert a path into polygons, one for each subpath. Fill them by the rule `nonzero`.
 
     Args:
-        commands: of the path.
+        commands: of the path. Without an `M` first, it begins at (0, 0).
         scale: factors for x and y, applied first.
         offset: added to x and y after that.
         tolerance: maximum distance of a chord from its curve, in the unit of the result.
@@ -48,12 +54,23 @@ def flatten(
         Closed polygons of at least three points. They may overlap.
 
     Raises:
-        ValueError: more than `MAX_POINTS` points.
+        PathError: more than `MAX_POINTS` points.
     """
     pen = _Pen(scale, offset, tolerance, size)
     for command in commands:
         pen.draw(command)
     return tuple(tuple(polygon) for polygon in pen.polygons if len(polygon) > 2)
+
+
+def check_border(polygons: Iterable[Polygon], size: tuple[float, float]) -> None:
+    """Raise PathError if the border inside a picture of this size is longer than `MAX_BORDER`."""
+    width, height = size
+    length = 0.0
+    for polygon in polygons:
+        inside = [(min(max(x, 0), width), min(max(y, 0), height)) for x, y in polygon]
+        length += sum(map(math.dist, inside, (*inside[1:], inside[0])))
+    if length > MAX_BORDER:
+        raise PathError(f"its border is longer than {MAX_BORDER:,} pixels", None)
 
 
 class _Pen:
@@ -119,15 +136,18 @@ class _Pen:
 
     def _add(self, points: Iterable[_XY]) -> None:
         if not self._open:
-            self.polygons.append([self._placed(self._at)])
+            self.polygons.append([])
             self._open = True
-            self._count += 1
+            self._store(self._at)
         for point in points:
-            self.polygons[-1].append(self._placed(point))
+            self._store(point)
             self._at = point
-            self._count += 1
-        if self._count > MAX_POINTS:
-            raise ValueError(f"the path is not drawn: it has more than {MAX_POINTS} points")
+
+    def _store(self, point: _XY) -> None:
+        if self._count == MAX_POINTS:
+            raise PathError(f"it has more than {MAX_POINTS:,} points", None)
+        self._count += 1
+        self.polygons[-1].append(self._placed(point))
 
     def _placed(self, point: _XY) -> _XY:
         return self._left + point[0] * self._width, self._top + point[1] * self._height

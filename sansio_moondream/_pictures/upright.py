@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from .opening import check_image, in_words
 
 if TYPE_CHECKING:
     from PIL import Image
+
+_ORIENTATION = 0x0112
+_TURNED = range(2, 9)  # 1 is upright, and others mean nothing
+# Where Pillow keeps an orientation. A turned copy must not say that it is to be turned.
+_SAY_IT = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+_DEEP = range(1 << 16)  # values of a pixel with 16 bits
+_DEEP_TO_8_BITS = 257  # 65535 / 255
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -14,21 +23,34 @@ def upright(image: Image.Image) -> Image.Image:
     Returns:
         The first frame, turned as its EXIF orientation says, in mode `RGB`, or `RGBA` if it has
         transparency.
-    """
-    from PIL import Image
 
-    frame = _first_frame(image)
-    if frame.mode.startswith("I"):  # 16 bits a pixel: convert("RGB") would clip them at 255
-        frame = Image.eval(frame.convert("I"), lambda value: value / 257).convert("L")
-    if frame.has_transparency_data:
-        return frame.convert("LA" if frame.mode == "La" else "RGBA").convert("RGBA")
-    return frame.convert("RGB")
+    Raises:
+        ValueError: the picture is of a format that is not in `sansio_moondream.images.FORMATS`,
+            it needs more memory than `sansio_moondream.images.MAX_MEMORY`, or it is broken.
+    """
+    check_image(image)
+    with in_words("decode"):
+        picture = _in_colors(_first_frame(image))
+        return picture.copy() if picture is image else picture
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Test if `upright` turns or mirrors the picture."""
+    return _orientation(image) in _TURNED
+
+
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - invalid EXIF data raises any class, and says nothing
+        return None
 
 
 def _first_frame(image: Image.Image) -> Image.Image:
-    """Copy the first frame, upright. The caller's image keeps its position."""
-    from PIL import ImageOps
+    """Return the first frame, upright: a copy, or the image itself if it is that already.
 
+    The caller's image keeps its position.
+    """
     position = image.tell()
     if position != 0:
         # From the middle of an animated PNG, Pillow (still in 13.0) seeks backward, and afterwards
@@ -37,9 +59,61 @@ def _first_frame(image: Image.Image) -> Image.Image:
             image.seek(getattr(image, "n_frames", 1) - 1)
         image.seek(0)
     try:
-        return ImageOps.exif_transpose(image)
-    except SyntaxError:  # Pillow's error for invalid EXIF data
-        return image.copy()
+        image.load()
+        frame = _turned(image, _orientation(image))
+        return frame.copy() if position != 0 else frame
     finally:
         if position != 0:
             image.seek(position)
+
+
+def _turned(image: Image.Image, orientation: Any) -> Image.Image:
+    """Turn a picture as an EXIF orientation says (EXIF 2.32, section 4.6.4)."""
+    from PIL.Image import Transpose
+
+    if orientation not in _TURNED:
+        return image
+    ways = (
+        Transpose.FLIP_LEFT_RIGHT,
+        Transpose.ROTATE_180,
+        Transpose.FLIP_TOP_BOTTOM,
+        Transpose.TRANSPOSE,
+        Transpose.ROTATE_270,
+        Transpose.TRANSVERSE,
+        Transpose.ROTATE_90,
+    )
+    copy = image.transpose(ways[_TURNED.index(orientation)])
+    for key in _SAY_IT:
+        copy.info.pop(key, None)
+    return copy
+
+
+def _to_8_bits(deep: Image.Image, values: list[int]) -> Image.Image:
+    """Replace each value of a picture in mode `I`. Values below 0 or above 65535 are clipped."""
+    return deep.point(values, "L")  # pyright: ignore[reportUnknownMemberType]
+
+
+def _without_16_bits(frame: Image.Image) -> Image.Image:
+    """Convert a frame of 16 bits to `L` or `LA`. convert("RGB") would clip them at 255."""
+    deep, transparent = frame.convert("I"), frame.info.get("transparency")
+    grey = _to_8_bits(deep, [round(value / _DEEP_TO_8_BITS) for value in _DEEP])
+    if transparent is not None:
+        grey.putalpha(_to_8_bits(deep, [255 * (value != transparent) for value in _DEEP]))
+        del grey.info["transparency"]
+    return grey
+
+
+def _in_colors(frame: Image.Image) -> Image.Image:
+    """Convert a frame to `RGB` or `RGBA`, if it is neither."""
+    if frame.mode.startswith("I"):
+        frame = _without_16_bits(frame)
+    transparent = frame.info.get("transparency")
+    if frame.mode == "RGB" and transparent is not None and max(transparent) > 255:
+        # Pillow reads 16 bits of a colour as 8, but leaves the transparent one as it is.
+        frame = frame.copy()
+        frame.info["transparency"] = tuple(value >> 8 for value in transparent)
+    if not frame.has_transparency_data:
+        return frame if frame.mode == "RGB" else frame.convert("RGB")
+    if frame.mode == "La":
+        frame = frame.convert("LA")
+    return frame if frame.mode == "RGBA" else frame.convert("RGBA")

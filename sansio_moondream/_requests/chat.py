@@ -123,6 +123,7 @@ class _TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True
 
 class _ImageURL(Struct, forbid_unknown_fields=True):
     url: str
+    detail: str | None = None
 
 
 class _ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
@@ -163,7 +164,10 @@ def _part(value: object, name: str) -> str | EncodedImage:
     if isinstance(value, Mapping):
         try:
             wire = msgspec.convert(cast("Mapping[str, Any]", value), _TextPart | _ImagePart)
-            value = wire.text if isinstance(wire, _TextPart) else EncodedImage(wire.image_url.url)
+            if isinstance(wire, _TextPart):
+                value = wire.text
+            else:
+                value = EncodedImage(wire.image_url.url, wire.image_url.detail)
         except ValueError as error:
             expected = "a text or a picture in OpenAI's form"
             raise ValueError(f"{name} should be {expected}: {error}") from None
@@ -185,10 +189,15 @@ def _wire_message(message: ChatMessage) -> dict[str, Any]:
         content = [
             {"type": "text", "text": part}
             if isinstance(part, str)
-            else {"type": "image_url", "image_url": {"url": part.data_url}}
+            else {"type": "image_url", "image_url": _wire_image(part)}
             for part in cast("tuple[str | EncodedImage, ...]", content)
         ]
     return {"role": message.role, "content": content}
+
+
+def _wire_image(image: EncodedImage) -> dict[str, str]:
+    detail = {} if image.detail is None else {"detail": image.detail}
+    return {"url": image.data_url} | detail
 
 
 def _show(part: object) -> str:

@@ -6,14 +6,19 @@ Source: the service's API reference (formats and size), and its clients (RGB, JP
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 import re
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sansio_moondream._pictures.upright import upright
+from sansio_moondream._pictures.opening import open_image
+from sansio_moondream._pictures.upright import is_turned, upright
 from sansio_moondream._repr import OwnRepr
+
+from .checks import TEXT, check, is_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,8 +26,18 @@ if TYPE_CHECKING:
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS: a decompression bomb for Pillow, too
 MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr for a larger one
+# How a JPEG, a PNG or a WebP begins what may say that the picture is to be turned: EXIF or XMP.
+_MAY_BE_TURNED = (
+    b"Exif",
+    b"eXIf",
+    b"EXIF",
+    b"Raw profile type exif",
+    b"ns.adobe.com/xap/",
+    b"com.adobe.xmp",
+    b"XMP ",
+)
 _NO_FILES = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
-_DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
+_DATA_URL_HEAD = re.compile(r"data:(image/[^;,\s]+)(?:;[^;,\s]+)*;base64,")
 # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1).
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -30,14 +45,22 @@ _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 class EncodedImage(OwnRepr, frozen=True):
     """A picture that is ready to send. Make one with `encode_image`.
 
+    Attributes:
+        data_url: a base64 data URL of a JPEG, PNG, WebP or GIF.
+        detail: in a chat, how closely the model should look, in OpenAI's words: "low", "high" or
+            "auto". Other requests do not send it.
+
     Raises:
         ValueError: `data_url` is not a base64 data URL of a picture.
     """
 
     data_url: str
+    detail: str | None = None
 
     def __post_init__(self) -> None:
-        _data_url_head(self.data_url)
+        _check_format(_from_data_url(self.data_url))
+        valid = self.detail is None or is_text(self.detail)
+        check(valid, "detail", f"{TEXT}, or None", self.detail)
 
     @property
     def media_type(self) -> str:
@@ -66,15 +89,17 @@ def encode_image(
         image: The bytes of a JPEG, PNG, WebP or GIF, or a base64 data URL of one, are sent
             unchanged. A Pillow image (extra `images`) becomes a JPEG: its first frame, turned as
             its EXIF orientation says, on white where it is transparent. EXIF data, comments and
-            colour profiles are dropped. Modes `I` and `I;16` are read as 16 bits.
+            colour profiles are dropped. Modes `I` and `I;16` are read as 16 bits. Bytes whose EXIF
+            or XMP data says that the picture is to be turned are converted in the same way, if
+            Pillow is installed.
         quality: of the JPEG.
         max_bytes: limit of the encoded picture.
         max_pixels: limit of width * height, checked before the picture is decompressed.
 
     Raises:
-        ValueError: bytes of another format, or a picture above a limit.
+        ValueError: bytes of another format, a picture above a limit, a Pillow image of a format
+            that is not in `sansio_moondream.images.FORMATS`, or one that Pillow cannot decode.
         TypeError: any other type. Paths and files are not read here.
-        Exception: Pillow's errors for a picture that it cannot decode, mostly OSError.
     """
     if isinstance(image, EncodedImage):
         return image
@@ -82,13 +107,12 @@ def encode_image(
         image = _from_data_url(image)
     if isinstance(image, bytes | bytearray | memoryview):
         data = bytes(image)
-        media_type, width, height = image_info(data)
-        if media_type is None:
-            raise ValueError(
-                f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. "
-                "Open other formats with Pillow"
-            )
+        media_type = _check_format(data)
+        _, width, height = image_info(data)
         _check_pixels(width or 0, height or 0, max_pixels)
+        turned = _turned_image(data)
+        if turned is not None:
+            media_type, data = "image/jpeg", _to_jpeg(turned, quality, max_pixels)
     elif hasattr(image, "getexif") and hasattr(image, "convert"):  # a Pillow image
         media_type, data = "image/jpeg", _to_jpeg(image, quality, max_pixels)
     else:
@@ -118,6 +142,16 @@ def image_info(data: bytes) -> tuple[str | None, int | None, int | None]:
     return None, None, None
 
 
+def _check_format(data: bytes) -> str:
+    media_type = image_info(data[:16])[0]  # enough to know the format, and the size costs time
+    if media_type is None:
+        raise ValueError(
+            f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. "
+            "Open other formats with Pillow"
+        )
+    return media_type
+
+
 def _check_pixels(width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ValueError(
@@ -129,7 +163,7 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
 def _from_data_url(url: str) -> bytes:
     data = url[_data_url_head(url).end() :]
     try:
-        return base64.b64decode(data, validate=True)
+        return binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:
         raise ValueError(f"the data URL's base64 is broken: {error}") from error
 
@@ -191,6 +225,19 @@ _FORMATS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int,
 )
 
 
+def _turned_image(data: bytes) -> Image.Image | None:
+    """Open a picture if it is to be turned.
+
+    What servers do with EXIF data is not documented, so we send the picture as it is shown, and as
+    results are drawn on it. If Pillow is missing or cannot open it, nothing is drawn on it.
+    """
+    if any(mark in data for mark in _MAY_BE_TURNED):
+        with suppress(ModuleNotFoundError, ValueError):
+            image = open_image(data)
+            return image if is_turned(image) else None
+    return None
+
+
 def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
     from PIL import Image
 
@@ -202,8 +249,9 @@ def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
             f"{MAX_JPEG_SIDE:,} a side"
         )
     if picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture).convert("RGB")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture)
+        picture = white
     picture.info.clear()  # else Pillow writes the comment, and refuses a long one
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=quality)

@@ -25,6 +25,7 @@ from sansio_moondream._wire.json import TooDeep, decode
 from ._masks import BASE64_PICTURES, from_base64, is_private, mask_text
 
 MAX_DEPTH = 64
+_MAX_BODY_DEPTH = MAX_DEPTH - 3  # in a line it is inside of objects, and pictures become objects
 REQUEST_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
 RESPONSE_HEADERS = frozenset({
     *("cache-control", "connection", "content-encoding", "content-length", "content-type", "date"),
@@ -72,9 +73,9 @@ def safe_request(request: HTTPRequest, secrets: Secrets) -> SafeRequest:
 
 def _decoded_body(request: HTTPRequest) -> Any:
     try:
-        return decode(request.body, MAX_DEPTH)
+        return decode(request.body, _MAX_BODY_DEPTH)
     except TooDeep:
-        fault = f"nests deeper than {MAX_DEPTH}"
+        fault = f"nests deeper than {_MAX_BODY_DEPTH}"
     except ValueError as error:
         fault = f"is not JSON: {error}"
     # Raised here, it has no context, and no frame that has the body.

@@ -33,6 +33,7 @@ from ._redaction import MAX_DEPTH, RESPONSE_HEADERS, safe_headers, safe_request
 
 EOF: Final = "eof"
 LEFT: Final = "left"
+OMITTED: Final = "omitted"
 
 EndingError: TypeAlias = MoondreamError | TimeoutError
 """The error that ended a recorded exchange; see `ending_error`."""
@@ -149,7 +150,7 @@ class Chunk(OwnRepr, frozen=True):
 class Ending(Struct, frozen=True):
     """The end of an exchange, `seconds` after the line before.
 
-    `fault` is `EOF`, `LEFT` or the name of an error: see `ending_error`.
+    `fault` is `EOF`, `LEFT`, `OMITTED` or the name of an error: see `ending_error`.
     """
 
     seconds: float
@@ -158,10 +159,10 @@ class Ending(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", _seconds(self.seconds))
-        if self.fault not in (EOF, LEFT, *ENDING_ERRORS):
+        known = (EOF, LEFT, OMITTED, *ENDING_ERRORS)
+        if self.fault not in known:
             raise ValueError(
-                f"the ending should be {EOF}, {LEFT} or one of {', '.join(ENDING_ERRORS)}, "
-                f"not {shorten(self.fault, 40)!r}"
+                f"the ending should be one of {', '.join(known)}, not {shorten(self.fault, 40)!r}"
             )
 
 
@@ -171,13 +172,15 @@ Line: TypeAlias = RecordingHeader | Chunk | Ending
 def ending_error(ending: Ending) -> EndingError | None:
     """Make the error of an ending, or None for `EOF`.
 
-    `LEFT` gives ConnectionLost: the answer is not whole. The builtin TimeoutError is for callers
-    that map it to their own deadlines, as the clients do.
+    `LEFT` and `OMITTED` give ConnectionLost: the answer is not whole. The builtin TimeoutError is
+    for callers that map it to their own deadlines, as the clients do.
     """
     if ending.fault == EOF:
         return None
     if ending.fault == LEFT:
         return ConnectionLost("the recording ends here: its caller closed the exchange early")
+    if ending.fault == OMITTED:
+        return ConnectionLost(f"the recording ends here: {ending.message}")
     return ENDING_ERRORS[ending.fault](ending.message)
 
 

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from sansio_moondream import HTTPRequest, RemoteProtocolError
+from sansio_moondream import ConnectionLost, HTTPRequest, RemoteProtocolError
 from tests.core.http11 import CHUNKED, MALFORMED, NOT, SECRET, check
 from tests.helpers import chunked
 
@@ -65,7 +65,6 @@ def test_another_protocol_is_refused_whether_it_was_offered_or_not():
         (b"+5\r\nabcde", "illegal chunk header"),
         (b"0x5\r\nabcde", "illegal chunk header"),
         (b"5_0\r\nabcde", "illegal chunk header"),
-        (b"\r\n", "illegal chunk header"),
         (b" 5\r\nabcde", "illegal chunk header"),
         (b"5 5\r\nabcde", "illegal chunk header"),
         (b"5\nabcde\r\n", "illegal chunk header"),
@@ -94,6 +93,25 @@ def test_malformed_chunks(bad: bytes, words: str):
         )
         assert seen.error is not None
         assert "hunter2" not in "".join(traceback.format_exception(seen.error))
+
+
+@pytest.mark.parametrize("behind", [b"", b"1\r\n", b"5\r\nabcde\r\n", b"\r\n"])
+def test_an_empty_size_says_that_the_body_broke_off(behind: bytes):
+    """h2o sends an empty line, `1`, and closes when its upstream broke."""
+    for eof in (False, True):
+        seen = check(CHUNKED + chunked(b"harvest", last=False) + b"\r\n" + behind, eof=eof)
+        assert (type(seen.error), seen.body, seen.reusable) == (ConnectionLost, b"harvest", False)
+        assert str(seen.error) == (
+            "the server broke the body off: the size of its next chunk is empty"
+        )
+
+
+def test_a_size_that_quotes_an_empty_one_is_malformed():
+    seen = check(CHUNKED + rb"bytearray(b'\r\n')" + b"\r\n")
+    assert (type(seen.error), str(seen.error)) == (
+        RemoteProtocolError,
+        NOT + "illegal chunk header",
+    )
 
 
 @pytest.mark.parametrize("footer", [b"XX", b"\r\r", b"\n\n"])

@@ -242,7 +242,7 @@ class TestFrames:
         data[at : at + 40] = b"\xff" * 40
         image = Image.open(io.BytesIO(data))
         image.seek(1)
-        with pytest.raises(OSError, match="decod|-2"):
+        with pytest.raises(ValueError, match="Pillow cannot decode the picture: .*-2"):
             encode_image(image)
         assert image.tell() == 1
 

@@ -12,7 +12,15 @@ from PIL import Image, ImageChops
 
 from sansio_moondream import BBox, SegmentResult
 from sansio_moondream.images import draw_mask
-from sansio_moondream.paths import MAX_POINTS, Command, PathError, Polygon, flatten
+from sansio_moondream.paths import (
+    MAX_BORDER,
+    MAX_COMMANDS,
+    MAX_POINTS,
+    Command,
+    PathError,
+    Polygon,
+    flatten,
+)
 from tests.core.pictures import BROKEN, SQUARE
 
 
@@ -39,6 +47,22 @@ class TestMask:
         assert rows(mask) == [[95, 191, 143, 0], [64, 128, 96, 0]]
         mask = draw_mask([rectangle(0.5, 0.25, 2.75, 1.75)], (4, 2), antialias=False)
         assert rows(mask) == [[255, 255, 255, 0]] * 2
+
+    def test_shares_are_rounded_down(self):
+        mask = draw_mask([rectangle(0.0005, 0, 0.9995, 1), rectangle(1.001, 0, 2.999, 1)], (3, 1))
+        assert rows(mask) == [[254, 254, 254]]
+
+    @pytest.mark.parametrize("antialias", [True, False])
+    def test_a_shape_far_down_in_a_tall_picture(self, antialias: bool):
+        """The lines of a picture are filled in strips."""
+        shape = ((1.0, 0.3), (8.0, 3.3), (3.0, 40.7))
+        at_the_top = draw_mask([shape], (9, 41), antialias=antialias)
+        for down in (1, 15, 16, 17, 100):
+            moved = tuple((x, y + down) for x, y in shape)
+            mask = draw_mask([moved], (9, 41 + down), antialias=antialias)
+            cropped = mask.crop((0, down, 9, 41 + down))
+            assert ImageChops.difference(cropped, at_the_top).histogram()[2:] == [0] * 254
+            assert mask.crop((0, 0, 9, down)).getbbox() is None
 
     def test_without_antialias_the_middle_decides(self):
         """Left and top edges are inside, right and bottom edges are not.
@@ -122,6 +146,59 @@ class TestMask:
     )
     def test_a_box_without_a_size(self, box: BBox):
         assert SegmentResult("M0 0H1V1H0z", box).mask((100, 100)).getextrema() == (0, 0)
+
+
+class TestBorder:
+    def test_as_long_as_it_may_be(self):
+        """Each rectangle has a border of 400 pixels."""
+        inside = [rectangle(0, 0, 100, 100)] * (MAX_BORDER // 400)
+        rest = MAX_BORDER % 400 / 2
+        whole = [*inside, rectangle(0, 0, 100, rest - 100)]
+        assert draw_mask(whole, (100, 100), antialias=False).getextrema() == (255, 255)
+        with pytest.raises(PathError, match="its border is longer than 275,000 pixels") as caught:
+            draw_mask([*inside, rectangle(0, 0, 100, rest - 99.99)], (100, 100))
+        assert caught.value.position is None
+
+    def test_what_is_outside_the_picture_does_not_count(self):
+        far = [
+            rectangle(-1e9, -1e9, 1e9, 1e9),
+            rectangle(-1e9, 2, -1e8, 3),
+            rectangle(1e8, 2, 1e9, 3),
+            rectangle(2, -1e9, 3, -1e8),
+            rectangle(2, 1e8, 3, 1e9),
+        ]
+        assert draw_mask(far * 1000, (10, 10)).getextrema() == (255, 255)
+
+    def test_a_path_of_too_many_commands(self):
+        result = SegmentResult("M0 0" + "z" * MAX_COMMANDS, BBox(0, 0, 1, 1))
+        for draw in (result.mask, result.polygons, result.svg):
+            with pytest.raises(PathError, match="more than 10,000 commands"):
+                draw((8, 8))
+
+
+class TestSharedBorders:
+    """Shapes that adjoin leave no seam: each pixel inside is 255."""
+
+    @pytest.mark.parametrize("antialias", [True, False])
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "M0 0H.55V1H0ZM.55 0H1V1H.55Z",
+            "M0 0H.55V1H0ZM.55 0V1H1V0Z",  # in the other direction
+            "M0 0H1V.55H0ZM0 .55H1V1H0Z",
+            "M0 0H.333L.777 1H0ZM.333 0H1V1H.777Z",
+            "M0 0H.4C.1 .3 .9 .6 .5 1H0ZM1 0V1H.5C.9 .6 .1 .3 .4 0Z",
+            "M0 0H.301V1H0ZM.301 0H.349V1H.301ZM.349 0H1V1H.349Z",  # three in one pixel
+        ],
+    )
+    @pytest.mark.parametrize("size", [(10, 10), (37, 23)])
+    def test_no_seam(self, path: str, size: tuple[int, int], antialias: bool):
+        mask = SegmentResult(path, BBox(0, 0, 1, 1)).mask(size, antialias=antialias)
+        assert mask.getextrema() == (255, 255)
+
+    def test_a_gap_stays(self):
+        mask = draw_mask([rectangle(0, 0, 1.25, 1), rectangle(1.75, 0, 3, 1)], (3, 1))
+        assert rows(mask) == [[255, 63 + 63, 255]]
 
 
 points = st.tuples(st.floats(-3, 11), st.floats(-3, 9))
@@ -219,5 +296,5 @@ def test_a_path_far_outside_is_cheap_and_one_through_the_picture_is_refused():
     curves = "q9e9 9e9 0 0" * 1500
     (polygon,) = SegmentResult("M2 2" + curves, BBox(0, 0, 1, 1)).polygons((640, 480))
     assert len(polygon) == 1501
-    with pytest.raises(ValueError, match=f"it has more than {MAX_POINTS} points"):
+    with pytest.raises(ValueError, match=f"it has more than {MAX_POINTS:,} points"):
         SegmentResult("M0-2" + curves, BBox(0, 0, 1, 1)).mask((640, 480))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import Any
 
 import pytest
 
 from sansio_moondream import PathChunk
-from sansio_moondream.paths import Command, PathError, PathParser, parse_path
+from sansio_moondream.paths import MAX_COMMANDS, Command, PathError, PathParser, parse_path
 from sansio_moondream.testing import run
 from tests.helpers import SEGMENT, TRACES
 
@@ -103,6 +104,21 @@ class TestCommands:
         again = pickle.loads(pickle.dumps(caught.value))
         assert (str(again), again.position) == (str(caught.value), position)
         assert isinstance(again, ValueError)
+
+    def test_more_commands_than_an_outline_has(self):
+        """The commands are counted while they are parsed: they cost no more than the maximum."""
+        most = "M0 0" + "z" * (MAX_COMMANDS - 1)
+        assert len(parse_path(most)) == MAX_COMMANDS
+        for one_more, position in ((most + " z", len(most)), (most + "L1 1 ", len(most))):
+            path = PathParser()
+            for character in one_more[:-1]:
+                path.append(character)
+            for parse in (partial(path.append, one_more[-1]), partial(parse_path, one_more)):
+                with pytest.raises(PathError, match="it has more than 10,000 commands") as caught:
+                    parse()
+                assert caught.value.position == position
+            assert len(path.commands) == MAX_COMMANDS
+            assert path.position == position
 
     def test_a_long_number(self):
         assert parse_path("M" + "0" * 999 + "1 2") == [Command("M", (1.0, 2.0))]

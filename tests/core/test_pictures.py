@@ -12,16 +12,12 @@ import pytest
 from PIL import Image, ImageChops
 
 from sansio_moondream import (
-    BBox,
     Completed,
-    DetectResult,
     IncompleteStream,
-    Point,
-    PointResult,
     ResponseStream,
     SegmentResult,
 )
-from sansio_moondream.images import cut_out, draw_boxes, draw_points, lay_over, upright
+from sansio_moondream.images import cut_out, lay_over, upright
 from sansio_moondream.paths import PathError, Polygon
 from sansio_moondream.testing import EVENT_STREAM, at_offsets
 from tests.core.pictures import BROKEN, SQUARE
@@ -130,7 +126,9 @@ class TestSVG:
         assert element[0].attrib["d"].split() == ["M0", "0", "H1", "V1", "z"]
 
     def test_without_anything_to_draw(self):
-        assert list(ET.fromstring(SegmentResult("", None, "no path").svg((8, 4)))) == []
+        document = SegmentResult("", None, "no path").svg((8, 4))
+        assert document.endswith('viewBox="0 0 8 4"></svg>')
+        assert list(ET.fromstring(document)) == []
 
     def test_nothing_gets_into_the_markup_unread(self):
         with pytest.raises(PathError, match="at character 4"):
@@ -213,72 +211,6 @@ class TestOverlayAndCutout:
         assert lay_over(image, mask).tobytes() == SQUARE.overlay(image).tobytes()
         assert cut_out(image, mask).tobytes() == SQUARE.cutout(image).tobytes()
         assert upright(image).mode == "RGB"
-
-
-class TestBoxesAndPoints:
-    def test_boxes(self):
-        image = Image.new("RGB", (100, 50), WHITE)
-        seen = DetectResult((BBox(0.1, 0.2, 0.5, 0.8), BBox(0.9, 0.9, 1, 1))).overlay(
-            image, width=3
-        )
-        assert [seen.getpixel((x, 25)) for x in (9, 10, 12, 13, 46, 47, 49, 50)] == [
-            WHITE,
-            RED,
-            RED,
-            WHITE,
-            WHITE,
-            RED,
-            RED,
-            WHITE,
-        ]
-        assert [seen.getpixel((30, y)) for y in (9, 10, 12, 13, 36, 37, 39, 40)] == [
-            WHITE,
-            RED,
-            RED,
-            WHITE,
-            WHITE,
-            RED,
-            RED,
-            WHITE,
-        ]
-        assert seen.getpixel((99, 49)) == RED
-        assert image.getcolors() == [(5000, WHITE)]
-
-    @pytest.mark.parametrize(
-        "box", [BBox(0.5, 0.5, 0.5, 0.5), BBox(0.6, 0.7, 0.4, 0.3), BBox(-5, -1e308, 1e308, 9)]
-    )
-    def test_odd_boxes(self, box: BBox):
-        seen = draw_boxes(Image.new("RGB", (100, 50), WHITE), [box], color="blue")
-        assert (WHITE in dict_of(seen)) is True
-        assert (BLUE in dict_of(seen)) is (box.x_min > -1)
-
-    def test_points(self):
-        seen = PointResult((Point(0.5, 0.5), Point(1, 0))).overlay(
-            Image.new("RGB", (100, 50), WHITE), radius=5
-        )
-        assert [seen.getpixel((x, 25)) for x in (44, 45, 50, 55, 56)] == [
-            WHITE,
-            RED,
-            RED,
-            RED,
-            WHITE,
-        ]
-        assert seen.getpixel((99, 0)) == RED
-        assert BLUE in dict_of(
-            draw_points(Image.new("RGB", (1000, 50), WHITE), [Point(0.5, 0.5)], color=BLUE)
-        )
-
-    def test_nothing_found(self):
-        image = Image.new("RGB", (10, 5), GREEN)
-        assert (
-            DetectResult().overlay(image).tobytes()
-            == PointResult().overlay(image).tobytes()
-            == image.tobytes()
-        )
-
-
-def dict_of(image: Image.Image) -> dict[Any, int]:
-    return {color: count for count, color in image.getcolors() or []}
 
 
 def test_without_pillow_it_says_what_to_install_and_the_rest_works(monkeypatch: pytest.MonkeyPatch):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import pickle
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from sansio_moondream.paths import Polygon, flatten, parse_path
+from sansio_moondream.paths import MAX_POINTS, Command, PathError, Polygon, flatten, parse_path
 
 
 class TestPolygons:
@@ -149,6 +150,48 @@ class TestPolygons:
         assert flatten(parse_path(text + "l1 1"), scale=scale, offset=offset, size=size) == (
             expected,
         )
+
+
+def lines(count: int) -> list[Command]:
+    """Commands of a path without its M, with so many points after the first."""
+    return [Command("L", (float(i), 0.0)) for i in range(count)]
+
+
+class TestPoints:
+    @pytest.mark.parametrize("first", [Command("Z"), Command("M", (0.0, 0.0))])
+    def test_without_an_m_it_begins_at_the_origin(self, first: Command):
+        after = [Command("L", (1.0, 0.0)), Command("L", (1.0, 1.0))]
+        assert flatten([first, *after]) == flatten(after) == (((0, 0), (1, 0), (1, 1)),)
+
+    def test_as_many_as_there_may_be(self):
+        (polygon,) = flatten(lines(MAX_POINTS - 1))
+        assert len(polygon) == MAX_POINTS
+        with pytest.raises(PathError, match="^the path is not drawn: it has more than 100,000 "):
+            flatten(lines(MAX_POINTS))
+
+    def test_the_first_of_each_polygon_counts(self):
+        pairs = [Command("M", (0.0, 0.0)), Command("H", (1.0,))] * (MAX_POINTS // 2)
+        assert flatten(pairs) == ()
+        with pytest.raises(PathError, match="100,000 points") as caught:
+            flatten([*pairs, Command("M", (0.0, 0.0)), Command("H", (1.0,))])
+        assert caught.value.position is None
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (str(again), again.position) == (str(caught.value), None)
+
+    @pytest.mark.parametrize(
+        ("text", "scale"),
+        [
+            ("M0 0C0 0 0 0 1 0", (800, 1)),  # bent at its end, in x
+            ("M0 0C0 0 0 0 0 1", (1, 800)),  # in y
+            ("M1 0C0 0 0 0 0 0", (800, 1)),  # at its beginning
+            ("M0 1C0 0 0 0 0 0", (1, 800)),
+            ("M0 0C0 0 .5 0 0 0", (800, 1)),  # in its middle, by half
+        ],
+    )
+    def test_chords_of_a_curve(self, text: str, scale: tuple[int, int]):
+        """The second derivative is at most 6 * 800 long: sqrt(4800 / 0.1 / 8) is 77.5."""
+        (polygon,) = flatten(parse_path(text), scale=scale)
+        assert len(polygon) == 1 + 78
 
 
 def area(polygon: Polygon) -> float:

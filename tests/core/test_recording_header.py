@@ -217,7 +217,7 @@ class TestHeaderOfAnExchange:
         ("body", "fault"),
         [
             (b"image=planted-key", "the body of the request is not JSON: .*"),
-            (b"[" * 65 + b"]" * 65, "the body of the request nests deeper than 64"),
+            (b"[" * 65 + b"]" * 65, "the body of the request nests deeper than 61"),
         ],
     )
     def test_a_body_that_cannot_be_recorded(self, body: bytes, fault: str) -> None:

@@ -228,8 +228,8 @@ for _name, _make in HEADS.items():
 
 @case
 def path_by_character(size: int) -> dict[str, Any]:
-    """A path that comes character by character."""
-    text = ("M0 0" + "L.5 .25e-1" * size)[:size]
+    """A path that comes character by character, of no more commands than a path may have."""
+    text = ("M0 0" + "L.5000000000000000 .2500000000e-1" * size)[:size]
     path = PathParser()
     began = time.process_time()
     for character in text:

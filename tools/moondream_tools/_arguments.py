@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from sansio_moondream import (
     __version__,
     encode_image,
 )
+from sansio_moondream.images import open_image
 from sansio_moondream.recording import Match, Recording
 
 from ._serve_options import parse_speed
-from ._server_commands import add_server_commands, typed
+from ._server_arguments import typed
+from ._server_commands import add_server_commands
 
 PROGRAM = "moondream-stream"
 _EPILOG = """\
@@ -165,18 +167,15 @@ def read_image(name: str) -> EncodedImage:
     or OSError.
     """
     data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    try:
-        return encode_image(data)
-    except ValueError as error:
+    # Pillow warns of what is odd in a file. The error, if there is one, says enough.
+    with warnings.catch_warnings(action="ignore"):
         try:
-            from PIL import Image
-        except ImportError:
-            raise UsageError(f"{error} (Pillow comes with sansio-moondream[cli])") from error
-        try:
-            with Image.open(io.BytesIO(data)) as image:
-                return encode_image(image)
-        except Image.DecompressionBombError as bomb:
-            raise UsageError(str(bomb)) from bomb
+            return encode_image(data)
+        except ValueError as error:
+            try:
+                return encode_image(open_image(data))
+            except ModuleNotFoundError:
+                raise UsageError(f"{error} (Pillow comes with sansio-moondream[cli])") from error
 
 
 def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:

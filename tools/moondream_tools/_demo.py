@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from importlib.resources import files
 from textwrap import fill, wrap
 from typing import Any
@@ -22,6 +21,7 @@ from sansio_moondream import (
     SegmentResult,
     encode_image,
 )
+from sansio_moondream.images import open_image
 from sansio_moondream.recording import Recording
 
 from ._arguments import UsageError
@@ -86,10 +86,10 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
 
 def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
     try:
-        from PIL import Image, ImageOps
+        from PIL import ImageOps
     except ImportError:
         raise UsageError("drawing needs Pillow: pip install 'sansio-moondream[cli]'") from None
-    with Image.open(io.BytesIO(picture)) as image:
+    with open_image(picture) as image:
         drawn = result.overlay(
             ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime"
         )

@@ -1,0 +1,95 @@
+"""Opening pictures with Pillow: by a list of formats, up to a limit of memory, errors in words.
+
+1. Pillow has decoders for some forty formats. One of them starts another program (PostScript), and
+   many are hardly used or tested. We open and decode only `FORMATS`.
+2. A file of a few kilobytes may have as many pixels as its header says. We compute the memory that
+   they take before a decoder runs.
+3. For a broken file, Pillow raises whatever its decoder happened to run into. `in_words` makes it
+   one ValueError.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
+"""Pillow's names of the formats that are opened. AVIF needs Pillow 11.3. MPO is a kind of JPEG."""
+MAX_MEMORY = 800_000_000
+"""Maximum size of a picture and its upright copy, in bytes: 100 million pixels in mode `RGB`."""
+
+_NAMES = "JPEG, PNG, GIF, WebP, BMP, TIFF, PPM or AVIF"
+_COPY_BYTES = 4  # of each pixel, in mode RGB and in mode RGBA
+# Of each pixel in Pillow's memory. A mode that is not listed has at most four.
+_BYTES = {"1": 1, "L": 1, "P": 1}
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Open the bytes of a picture with Pillow. The pixels are decoded when they are used.
+
+    Raises:
+        ValueError: the bytes are not a picture in one of `FORMATS`, or the picture needs more
+            memory than `MAX_MEMORY`.
+        ModuleNotFoundError: Pillow is not installed.
+    """
+    require_pillow()
+    from PIL import Image, UnidentifiedImageError
+
+    Image.init()
+    with in_words("open"):
+        try:
+            image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
+        except UnidentifiedImageError:
+            raise ValueError(
+                f"it should be an intact {_NAMES}; its bytes begin {data[:12]!r}"
+            ) from None
+    check_image(image)
+    return image
+
+
+def check_image(image: Image.Image) -> None:
+    """Check the format and the memory of a picture before it is decoded.
+
+    Raises:
+        ValueError: it is of a format that is not in `FORMATS`, or needs more than `MAX_MEMORY`.
+    """
+    if image.format not in (None, *FORMATS):
+        raise ValueError(
+            f"the picture should be a {_NAMES}, not {image.format}. If you trust the file, convert "
+            "it with Pillow first: image.copy()"
+        )
+    needed = image.width * image.height * (_BYTES.get(image.mode, 4) + _COPY_BYTES)
+    if needed > MAX_MEMORY:
+        raise ValueError(
+            f"the picture has {image.width} x {image.height} pixels, which need {needed:,} bytes "
+            f"of memory in mode {image.mode}, more than {MAX_MEMORY:,}: a decompression bomb, or "
+            "too large. Make it smaller first"
+        )
+
+
+def require_pillow() -> None:
+    """Raise ModuleNotFoundError in words if Pillow is not installed."""
+    try:
+        import_module("PIL")
+    except ImportError:
+        raise ModuleNotFoundError(
+            "this needs Pillow, which is not installed: pip install 'sansio-moondream[images]'",
+            name="PIL",
+        ) from None
+
+
+@contextmanager
+def in_words(verb: str) -> Generator[None, None, None]:
+    """Turn every error of Pillow into a ValueError that says what was tried."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"Pillow cannot {verb} the picture: {str(error) or type(error).__name__}"
+        ) from error
