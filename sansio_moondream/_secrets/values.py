@@ -70,7 +70,7 @@ class Secrets(Iterable[str]):
         masked = bytearray(data)
         for view in whole(data).unescaped():
             self.mask_view(view, masked, cut_end=True)
-        return text if masked == data else masked.decode("utf-8", "replace")
+        return text if bytes(masked) == data else masked.decode("utf-8", "replace")
 
     def mask_view(self, view: View, original: bytearray, *, cut_end: bool = False) -> None:
         """Mask the secrets in one view of a text, where they stand in the original.

@@ -41,7 +41,7 @@ from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._headers import Headers
 from sansio_moondream._requests.http import HTTPRequest
 
-from .http11_request import describe, encode_request
+from .http11_request import describe, encode_request, not_http
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of all heads of a response together; also of a chunk's size line, and of the trailers."""
@@ -210,7 +210,7 @@ class HTTP11Exchange:
             before = len(self._head)
             self._head += data[: self._head_budget - before]
             if before < len(_START) and not _START.startswith(self._head[: len(_START)]):
-                raise self._refuse(_not_http(self._head))
+                raise self._refuse(not_http(self._head, _START))
             if blank_line := _BLANK_LINE.search(self._head, max(before - 2, 0)):
                 end = blank_line.end()
                 self._head_budget -= end
@@ -293,10 +293,3 @@ class HTTP11Exchange:
         self._error = error
         self._input.clear()
         return error
-
-
-def _not_http(head: bytearray) -> str:
-    pairs = zip(head, _START, strict=False)
-    wrong = next(at for at, (seen, due) in enumerate(pairs) if seen != due)
-    seen = bytes(head[: wrong + 1])
-    return f"the server does not speak HTTP/1.1: its answer begins with {seen!r}, not with HTTP/1."

@@ -46,6 +46,15 @@ def describe(error: h11.ProtocolError) -> str:
     return _QUOTED.sub("", str(error))
 
 
+def not_http(head: bytearray, due: bytes) -> str:
+    """Return what is wrong with the first bytes of a head. Only those are quoted."""
+    wrong = next(
+        at for at, (byte, other) in enumerate(zip(head, due, strict=False)) if byte != other
+    )
+    seen = bytes(head[: wrong + 1])
+    return f"the server does not speak HTTP/1.1: its answer begins with {seen!r}, not with HTTP/1."
+
+
 def _target_and_headers(
     request: HTTPRequest, absolute: bool
 ) -> tuple[str, list[tuple[bytes, bytes]]]:

@@ -18,6 +18,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import accumulate, chain, pairwise
+from typing import cast
 
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._secrets.views import View, whole
@@ -95,7 +96,7 @@ def _mask(
     masked, original = bytearray(text), whole(text)
     fields: dict[bytes, list[tuple[bytes, int, int]]] = {}
     for found in _FIELD.finditer(text):
-        start, end = found.span(found.lastindex or 0)
+        start, end = found.span(cast("int", found.lastindex))
         fields.setdefault(found[1], []).append((text[start:end], start, end))
     views = [original]
     for name, values in fields.items():

@@ -86,6 +86,12 @@ class TestMasking:
             for other in (f"saw {digits}{'0a' * 9}b!", f"saw 0{digits}{'0a' * 10}!"):
                 assert mask_text(other) == other
 
+    @pytest.mark.parametrize(
+        "prefix", ["data:image/heic;base64,", "DATA:;BASE64,", "\\u003bbase64,"]
+    )
+    def test_data_urls_of_any_format(self, prefix: str) -> None:
+        assert mask_text(f"saw {prefix}AAA/8=!") == f"saw {prefix}******!"
+
     @pytest.mark.parametrize("length", [60, 61])
     def test_the_longest_name_of_a_field(self, length: int) -> None:
         name = "password".rjust(length, "x")
