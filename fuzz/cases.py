@@ -85,7 +85,7 @@ def _ordinary_answers() -> Iterator[Response]:
     for request in _REQUESTS:
         dialect = sm.Dialect.CHAT if request.skill == "chat" else sm.Dialect.ENGINE
         data = sm.encode_result(_RESULTS[request.skill], dialect)
-        for headers in ((("content-type", "application/json"),), ()):
+        for headers in ((("content-type", "application/json"),), EVENT_STREAM, ()):
             yield Response(request, 200, headers, data, [])
 
 
@@ -107,7 +107,12 @@ _CONTENT_TYPES = st.sampled_from(
         *("application/problem+json", "application/octet-stream", "", "", "text/html", "a/x+json"),
     ]
 )
-_CODINGS = st.sampled_from(["gzip", "deflate", "x-gzip", "GZIP ", "identity", "br"])
+_CODINGS = st.sampled_from(
+    [
+        *("gzip", "deflate", "x-gzip", "GZIP ", "identity", "br"),
+        *("none", "UTF-8", "identity, none", "identity, gzip", "gzip, gzip"),
+    ]
+)
 _rarely = st.integers(0, 7).map(lambda drawn: drawn == 7)
 _booleans = st.booleans()
 
@@ -123,6 +128,8 @@ def cases(draw: st.DrawFn) -> Case:
         status_code = draw(_STATUSES)
     if draw(_rarely) or draw(_rarely):
         headers = (("content-type", draw(_CONTENT_TYPES)),)
+    if draw(_rarely):
+        headers += (("content-type", draw(_CONTENT_TYPES)),)
     if draw(_booleans):
         headers += (("X-Request-Id", "h1"),)
     ending = None
@@ -132,7 +139,8 @@ def cases(draw: st.DrawFn) -> Case:
     if draw(_rarely):
         coding = draw(_CODINGS)
         headers += (("content-encoding", coding),)
-        wire = _compressed(draw, coding, body)
+        if "gzip" in coding.lower() or coding == "deflate":
+            wire = _compressed(draw, coding, body)
     case = Case(response.request, status_code, headers, wire, ending, sm.Limits())
     return case._replace(limits=_limits(draw, case)) if draw(_booleans) else case
 

@@ -37,6 +37,7 @@ _NAMES = st.sampled_from(
         *("stats", "_stats", "reasoning", "error", "detail", "status", "code", "message", "more"),
         *("choices", "delta", "content", "index", "id", "usage", "role", "refusal", "tool_calls"),
         *("reasoning_content", "reasoning_details", "x_min", "y_min", "x", "y", "tokens"),
+        *("tool_calls", "refusal", "function_call", "logprobs", "stop_reason", "model", "note"),
         *("output_tokens", "ttft_ms", "start_idx", "end_idx", "grounding", "msg", "loc", "param"),
     ]
 )
@@ -58,6 +59,9 @@ _VALUES = st.sampled_from(
         *(json.dumps(word) for word in _TYPES),
         *(f'{{"type": "{word}", "message": "\\ud83c", "code": 503}}' for word in _TYPES),
         *('{"delta": {"content": "a"}}', '[{"delta": {}, "finish_reason": "stop"}]'),
+        *('{"content": "a moon", "role": "assistant"}', '{"role": "assistant", "content": ""}'),
+        *('[{"type": "text", "text": "a"}, {"type": "text", "text": "\\ud83c"}]', '"429"', "502"),
+        *('{"message": "no", "code": "504", "type": null}', "600", "[[[], {}]]", '{"code": 399}'),
     ]
 ).map(str.encode) | _TEXTS.map(lambda text: json.dumps(text).encode())
 _LINE_ENDS = st.sampled_from(
@@ -77,7 +81,15 @@ _LINES = st.sampled_from(
             b" data: x\n",
         ),
         *(b"Data: x\n\n", b"event: error\n", b"event:error\r", b"event: error\n\n", b"event\n"),
-        *(b"event:  error\n", b"event: x\n", b"id: \xff\n", b"retry: 1\r\n", b"more", b"\x00"),
+        *(
+            b"event:  error\n",
+            b"event: x\n",
+            b"id: \xff\n",
+            b"retry: 1\r\n",
+            b"more",
+            b"\x00",
+            b'{"error": "x"}\n',
+        ),
         *(b"data\n" * 40, b"<html><title>Bad gateway</title>", b"data: [DONE]", b"data:[DONE] \r"),
     ]
 )
@@ -92,10 +104,22 @@ _RECORDS = st.sampled_from(
         *(b'{"chunk": "a", "request_id": "s"}', b'{"id": "s", "choices": [{"delta": {}}]}'),
         *(b'{"chunk":\ndata: "joined"}', b'{"chunk":\n"a"}', b'{"chunk": "\xed\xa0\xbc"}'),
         *(b'{"chunk": "a"} {"chunk": "b"}', b'\xef\xbb\xbf{"chunk": "a"}', b'{"chunk": "\\ud83c"}'),
-        *(b'{"ch\\u0075nk": "a", "\\u0063ompleted": true}',),
+        *(b'{"ch\\u0075nk": "a", "\\u0063ompleted": true}', b'{"message": "no credits"}'),
+        *(b'{"completed": true, "answer": "a moon"}', b'{"completed": true, "caption": "a"}'),
+        *(b'{"completed": false, "delta": "a"}', b'{"choices": null, "error_message": "no"}'),
+        *(
+            b'{"chunk": "a", "error": ""}',
+            b'{"stats": {}, "note": "x"}',
+            b'{"error": {"code": 502}}',
+        ),
+        *(b'{"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}',),
+        *(b'{"choices": [{"text": "a", "delta": null}, {"index": 1, "text": "b"}]}',),
+        *(b'{"choices": [], "usage": {}}', b'{"choices": [{"delta": {}, "note": "x"}]}'),
     ]
 )
-_STARTS = st.sampled_from([b"\xef\xbb\xbf", b"\xef\xbb", b"\xef\xbb\xbf \n", b" \t", b"\n" * 20])
+_STARTS = st.sampled_from(
+    [b"\xef\xbb\xbf", b"\xef\xbb", b"\xef\xbb\xbf \n", b" \t", b"\n" * 20, b"{", b'{"detail": "x"}']
+)
 _counts = st.integers(1, 12)
 
 

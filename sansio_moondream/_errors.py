@@ -26,8 +26,12 @@ The builtin TimeoutError is an OSError. An adapter's own `except OSError` must t
 
 from __future__ import annotations
 
+import re
+from typing import Any, cast
+
 from ._headers import Headers
 from ._results import Result
+from ._secrets.values import Secrets
 
 
 class MoondreamError(Exception):
@@ -72,8 +76,8 @@ class APIError(MoondreamError):
         status_code: the real HTTP status (200 for an error in the stream).
         type, code, param: as the server sent them, or None.
         message: the server's own text, or a description if it sent none.
-        retry_after: seconds to wait, if `Retry-After` has seconds. A date stays in `headers`, as
-            the core has no clock.
+        retry_after: seconds to wait, if `Retry-After-Ms` or `Retry-After` has them. A date stays in
+            `headers`, as the core has no clock.
         headers: of the response.
         body: the error body or message as text, shortened.
     """
@@ -201,11 +205,68 @@ _TYPES: dict[type[APIError], str] = {
 _BY_TYPE = {name: kind for kind, names in _TYPES.items() for name in names.split()}
 
 
-def api_error_class(status_code: int, type: str | None) -> type[APIError]:
-    """Select the class of an error by its HTTP status, or in a 200 by the server's `type`."""
+_STATUS_IN_CODE = re.compile("[45][0-9][0-9]", re.ASCII)
+
+
+def api_error_class(status_code: int, type: str | None, code: str | None) -> type[APIError]:
+    """Select the class of an error by its HTTP status.
+
+    In a 200 the server's `type` decides, or else the HTTP status in its `code`: gateways report
+    the errors of the server behind them so.
+    """
     if status_code == 200:
-        return _BY_TYPE.get(type or "", APIError)
+        if type in _BY_TYPE:
+            return _BY_TYPE[type]
+        status_code = int(code) if code and _STATUS_IN_CODE.fullmatch(code) else status_code
     return ServerError if 500 <= status_code < 600 else _BY_STATUS.get(status_code, APIError)
+
+
+def connection_lost(cause: Exception) -> ConnectionLost:
+    """Make the error for what another library raised."""
+    words = shorten(str(cause))
+    error = ConnectionLost(f"the connection broke: {type(cause).__name__}: {words}")
+    error.__cause__ = cause
+    return error
+
+
+def mask_error(error: MoondreamError, secrets: Secrets) -> None:
+    """Mask secrets in what an error and its causes say and hold, `partial` excepted.
+
+    A cause that is not an error of this library cannot be masked: if it shows a secret, it is
+    dropped.
+    """
+    links: list[BaseException] = [error] if secrets else []
+    for link in links:  # it grows meanwhile
+        if isinstance(link, MoondreamError):
+            link.args = tuple(_masked(list(link.args), secrets))
+            for name, value in vars(link).items():
+                setattr(link, name, _masked(value, secrets))
+        for name in ("__cause__", "__context__"):
+            cause = getattr(link, name)
+            if cause is None or cause in links:
+                continue
+            if isinstance(cause, MoondreamError) or not _shows(cause, secrets):
+                links.append(cause)
+            else:
+                setattr(link, name, None)
+
+
+def _masked(value: Any, secrets: Secrets) -> Any:
+    if isinstance(value, str):
+        return secrets.mask(value)
+    if isinstance(value, list):  # the notes of an error
+        return [_masked(item, secrets) for item in cast("list[Any]", value)]
+    if isinstance(value, Headers):
+        return Headers((name, secrets.mask(text)) for name, text in value.multi_items())
+    return value
+
+
+def _shows(error: BaseException, secrets: Secrets) -> bool:
+    try:
+        words = f"{error!r} {error} {getattr(error, '__dict__', None)!r}"
+    except Exception:  # noqa: BLE001 - of another library, and so we do not know what it shows
+        return True
+    return secrets.mask(words) != words
 
 
 def shorten(seen: bytes | str, keep: int = 200) -> str:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from sys import intern
-from typing import cast
+from typing import Protocol, cast
 
-HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+_Pairs = Iterable[tuple[str | bytes, str | bytes]]
+
+
+class _HasItems(Protocol):
+    """A mapping, or what HTTP libraries have instead: `http.client` an `email.message.Message`."""
+
+    def items(self) -> _Pairs: ...
+
+
+HeaderTypes = _HasItems | _Pairs
 
 
 class Headers(Mapping[str, str]):
@@ -23,7 +32,7 @@ class Headers(Mapping[str, str]):
         if isinstance(items, Headers):
             self._items = items._items
             return
-        pairs = cast(Mapping[str, str], items).items() if isinstance(items, Mapping) else items
+        pairs = cast(_HasItems, items).items() if hasattr(items, "items") else cast(_Pairs, items)
         self._items = tuple(
             (intern(_text(name).lower()), _text(value).strip(" \t")) for name, value in pairs
         )

@@ -15,6 +15,7 @@ from ._pictures import outline
 from ._pictures.draw import Color, cut_out, draw_boxes, draw_mask, draw_points, lay_over
 from ._pictures.polygons import Polygon
 from ._pictures.upright import upright
+from ._repr import OwnRepr
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,7 +50,7 @@ class Usage(Struct, frozen=True, repr_omit_defaults=True):
     total_tokens: int | None = None
 
 
-class Metadata(Struct, frozen=True, repr_omit_defaults=True):
+class Metadata(OwnRepr, frozen=True, repr_omit_defaults=True):
     """Data beside the answer. Each field may be missing: servers differ.
 
     Attributes:
@@ -126,7 +127,7 @@ class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-class SegmentResult(Struct, frozen=True):
+class SegmentResult(OwnRepr, frozen=True):
     """The outline of an object, filled by the rule `nonzero`.
 
     `polygons` and `svg` need only this library; `mask`, `overlay` and `cutout` need Pillow (extra
@@ -140,7 +141,8 @@ class SegmentResult(Struct, frozen=True):
         bbox: the box of the path, in fractions of the image.
         parse_error: the server's message if the model wrote no valid path.
         partial: True in a snapshot of a stream and in an error's `.partial`: the path may end in
-            the middle of a command or a number. An incomplete command is not drawn.
+            the middle of a command or a number. So may a path that `max_tokens` ended
+            (`metadata.finish_reason` is "length"). An incomplete command is not drawn.
     """
 
     path: str = ""
@@ -159,6 +161,10 @@ class SegmentResult(Struct, frozen=True):
             f"metadata={self.metadata!r}{partial})"
         )
 
+    @property
+    def _may_be_cut(self) -> bool:
+        return self.partial or self.metadata.finish_reason == "length"
+
     def polygons(self, size: tuple[int, int], *, tolerance: float = 0.1) -> tuple[Polygon, ...]:
         """Compute the outline as closed polygons. A hole runs in the other direction.
 
@@ -173,14 +179,14 @@ class SegmentResult(Struct, frozen=True):
         Raises:
             PathError: more than `sansio_moondream.paths.MAX_POINTS` points, too.
         """
-        return outline.polygons(self.path, self.bbox, size, tolerance, partial=self.partial)
+        return outline.polygons(self.path, self.bbox, size, tolerance, partial=self._may_be_cut)
 
     def svg(self, size: tuple[int, int]) -> str:
         """Write an SVG document of `size` (width, height) with the outline filled in black.
 
         Lay it over the picture.
         """
-        return outline.svg(self.path, self.bbox, size, partial=self.partial)
+        return outline.svg(self.path, self.bbox, size, partial=self._may_be_cut)
 
     def mask(self, size: tuple[int, int], *, antialias: bool = True) -> Image.Image:
         """Draw a Pillow image in mode `L` of `size` (width, height): 255 inside, 0 outside.

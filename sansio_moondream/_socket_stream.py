@@ -21,7 +21,8 @@ class SocketStream(Generic[R]):
     Connect (with TLS for https) and send `data_to_send()`. Pass each chunk of bytes to
     `receive_data`, and take the events that are ready from `events()`. Call `receive_eof` when the
     server closes the connection, and `receive_error` when the connection breaks. If `reusable` is
-    true at the end, the connection can carry another request; else close it.
+    true at the end, the connection can carry another request; else close it. The key of the
+    endpoint is masked in errors.
 
     Args:
         request: the request to send.
@@ -39,8 +40,9 @@ class SocketStream(Generic[R]):
         extra_body: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._exchange = HTTP11Exchange(request.to_http(endpoint, stream, extra_body))
-        self._stream = ResponseStream(request, limits)
+        http = request.to_http(endpoint, stream, extra_body)
+        self._exchange = HTTP11Exchange(http)
+        self._stream = ResponseStream(request, limits, secrets=http.secrets)
 
     @property
     def state(self) -> State:

@@ -29,7 +29,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from operator import length_hint
 from typing import Generic
@@ -39,13 +39,15 @@ from ._errors import (
     LocalProtocolError,
     MoondreamError,
     RemoteProtocolError,
-    shorten,
+    connection_lost,
+    mask_error,
 )
 from ._events import FINISHED, NEED_DATA, Event, Signal
 from ._headers import Headers, HeaderTypes
 from ._limits import Limits
 from ._requests.base import Request
 from ._results import R
+from ._secrets.values import Secrets
 from ._skills import BUILDERS
 from ._skills.builder import Builder
 from ._wire.bodies import Body
@@ -107,11 +109,15 @@ class ResponseStream(Generic[R]):
     Args:
         request: the request that was sent; it decides how the answer is read.
         limits: bounds of what the server may send.
+        secrets: masked in errors: `HTTPRequest.secrets`. Events and results are never masked.
     """
 
-    def __init__(self, request: Request[R], limits: Limits | None = None) -> None:
+    def __init__(
+        self, request: Request[R], limits: Limits | None = None, *, secrets: Iterable[str] = ()
+    ) -> None:
         self._skill = request.skill
         self._limits = limits or Limits()
+        self._secrets = Secrets.among(secrets)
         self._state = State.AWAITING_RESPONSE
         self._builder: Builder[R] | None = None
         self._body: Body | None = None  # while data is wanted
@@ -138,7 +144,8 @@ class ResponseStream(Generic[R]):
     @property
     def request_id(self) -> str | None:
         """The server's id of the exchange, as soon as it is known."""
-        return None if self._builder is None else self._builder.request_id
+        known = None if self._builder is None else self._builder.request_id
+        return None if known is None else self._secrets.mask(known)
 
     def receive_response(self, status_code: int, headers: HeaderTypes = ()) -> None:
         """Receive the head of the response. A 1xx head is skipped.
@@ -197,18 +204,11 @@ class ResponseStream(Generic[R]):
         self._end(None)
 
     def receive_error(self, error: Exception) -> None:
-        """Receive the fault that broke the transport.
+        """Receive the fault that broke the transport. Ignored after the end of answer or input.
 
-        `events()` raises it after the events before it: an error of this library unchanged, any
-        other as the cause of a `ConnectionLost`. Ignored after the end of the answer or input.
+        `events()` raises it: what is no error of this library as the cause of a `ConnectionLost`.
         """
-        if not isinstance(error, MoondreamError):
-            lost = ConnectionLost(
-                f"the connection broke: {type(error).__name__}: {shorten(str(error))}"
-            )
-            lost.__cause__ = error
-            error = lost
-        self._end(error)
+        self._end(error if isinstance(error, MoondreamError) else connection_lost(error))
 
     def events(self) -> Iterator[Event]:
         """Return an iterator over the events that are ready; after them it raises the error.
@@ -281,6 +281,7 @@ class ResponseStream(Generic[R]):
             error.partial = self.snapshot
         if error.request_id is None:
             error.request_id = self.request_id
+        mask_error(error, self._secrets)
         self._error = error
         self._move(Trigger.FAULT)
 

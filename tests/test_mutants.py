@@ -125,6 +125,7 @@ def test_mutants_of_the_core_compile():
         mutant.compiled()
 
 
+@pytest.mark.slow  # each starts a run of its own, in which a hang has to be noticed
 class TestRun:
     """The whole program, in a process and a folder of its own."""
 

@@ -7,10 +7,9 @@ from typing import Any, Literal
 
 import sansio_moondream as sm
 
-from .fields import Fault, Fields, flag, integer, number, place, read_reasoning, string
+from .fields import Fault, Fields, NoAnswer, flag, integer, number, place, read_reasoning, string
 from .json_text import mend
 
-_TIMES = ("prefill_time_ms", "decode_time_ms", "ttft_ms")
 Skill = Literal["query", "caption", "segment", "detect", "point", "chat"]
 
 
@@ -31,6 +30,7 @@ class Builder:
         self.reasoning: sm.Reasoning | None = None
         self.objects: tuple[Any, ...] = ()
         self.about: dict[str, Any] = {"request_id": headers.get("x-request-id"), "headers": headers}
+        self.measured: dict[tuple[str, str], Any] = {}  # by the name of the group and the field
         self.result: sm.Result | None = None
 
     def snapshot(self) -> sm.Result:
@@ -44,8 +44,7 @@ class Builder:
         """
         fields = mend(raw)
         completed = flag(fields, "completed")
-        unknown = self._is_unknown(fields)
-        if unknown and not completed:
+        if not completed and self._has_other_type(fields):
             self._add_metadata(fields)
             return [sm.Unknown(fields)]
         events: list[sm.Event] = []
@@ -53,7 +52,10 @@ class Builder:
             key = "text" if raw.get("chunk") is None else "chunk"
             string(fields, "chunk"), string(fields, key)
             final = string(fields, self._whole_name()) if completed else None
-            if text := self.take(raw.get(key) or "", completed):
+            text = self.take(raw.get(key) or "", completed)
+            if final and self.text == "":
+                text = self.take(final, True)
+            if text:
                 events.append(sm.TextDelta(text, integer(fields.get("token_index"))))
             self.final_text = final
         elif self.skill == "segment":
@@ -71,22 +73,25 @@ class Builder:
         elif completed:
             self.objects = self._read_objects(fields)
         self._add_metadata(fields)
-        return [*events, self._complete(fields)] if completed else events
+        if completed:
+            return [*events, self._complete(fields)]
+        return [sm.Unknown(fields)] if not events and self._is_unknown(raw) else events
 
     def answer(self, raw: Fields) -> list[sm.Event]:
         """Read an answer that came as one JSON object."""
         fields = mend(raw)
         events: list[sm.Event] = []
         if self.skill in ("query", "caption"):
-            text = string(fields, self._whole_name())
+            names = [self._whole_name(), "chunk", "text"]
+            text = next((t for name in names if (t := string(fields, name)) is not None), None)
             if text is None:
-                raise Fault(sm.RemoteProtocolError)
+                raise NoAnswer
             if text := self.take(text, True):
                 events.append(sm.TextDelta(text))
         elif self.skill == "segment":
             path = string(fields, "path")
             if path is None and fields.get("parse_error") is None:
-                raise Fault(sm.RemoteProtocolError)
+                raise NoAnswer
             self.box = place(sm.BBox, fields["bbox"]) if fields.get("bbox") is not None else None
             self._end_segment(fields, path)
         else:
@@ -119,34 +124,50 @@ class Builder:
 
     def _read_objects(self, fields: Fields) -> tuple[Any, ...]:
         kind, name = (sm.BBox, "objects") if self.skill == "detect" else (sm.Point, "points")
-        if not isinstance(fields.get(name), list):
+        if fields.get(name) is None:
+            raise NoAnswer
+        if not isinstance(fields[name], list):
             raise Fault(sm.RemoteProtocolError)
         return tuple(place(kind, value) for value in fields[name])
 
+    def _has_other_type(self, fields: Fields) -> bool:
+        kinds = (None, "bbox", "path_delta")
+        return self.skill == "segment" and fields.get("type") not in kinds
+
     def _is_unknown(self, fields: Fields) -> bool:
-        if self.skill == "segment" and fields.get("type") not in (None, "bbox", "path_delta"):
-            return True
         text = {"completed", "chunk", "text"}
         own = {"query": text, "caption": text, "segment": {"completed", "chunk", "bbox"}}
         known = {"stats", "_stats"} | own.get(self.skill, set())
-        return not known & set(fields)
+        if not known & set(fields):
+            return True
+        if any(fields.get(name) for name in known):
+            return False
+        silent = known | {"completed", "chunk", "token_index", "request_id", "finish_reason"}
+        silent |= {"metrics", *(["type"] if self.skill == "segment" else [])}
+        return any(value for name, value in fields.items() if name not in silent)
 
     def _add_metadata(self, fields: Fields) -> None:
         """Read metadata. What has the wrong type is ignored."""
-        if type(fields.get("request_id")) in (str, int):
+        if type(fields.get("request_id")) in (str, int) and fields["request_id"] != "":
             self.about["request_id"] = str(fields["request_id"])
-        if isinstance(fields.get("finish_reason"), str):
+        if isinstance(fields.get("finish_reason"), str) and fields["finish_reason"]:
             self.about["finish_reason"] = fields["finish_reason"]
-        if isinstance(metrics := fields.get("metrics"), dict):
-            counts = [integer(metrics.get(name)) for name in ("input_tokens", "output_tokens")]
-            times = [number(metrics.get(name)) for name in _TIMES]
-            self.about["metrics"] = sm.Metrics(*counts, *times)
+        self._measure(sm.Metrics, fields.get("metrics"), {"input_tokens", "output_tokens"})
         for name in ("_stats", "stats"):
-            if isinstance(stats := fields.get(name), dict):
-                numbers = number(stats.get("duration")), number(stats.get("tokens_per_sec"))
-                self.about["stats"] = sm.Stats(integer(stats.get("tokens")), *numbers)
+            self._measure(sm.Stats, fields.get(name), {"tokens"})
         if self.skill == "query":
             self.reasoning = read_reasoning(fields.get("reasoning")) or self.reasoning
+
+    def _measure(self, kind: type[Any], value: Any, counts: set[str]) -> None:
+        """Read measurements. A late one that is absent does not replace an earlier one."""
+        if isinstance(value, dict):
+            name = kind.__name__.lower()
+            for field in kind.__struct_fields__:
+                seen = integer(value.get(field)) if field in counts else number(value.get(field))
+                if seen is not None:
+                    self.measured[name, field] = seen
+            fields = [field for owner, field in self.measured if owner == name]
+            self.about[name] = kind(**{field: self.measured[name, field] for field in fields})
 
     def _complete(self, fields: Fields) -> sm.Completed:
         read = {"completed", "chunk", "token_index", "request_id", "finish_reason"}

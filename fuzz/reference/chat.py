@@ -5,10 +5,17 @@ from __future__ import annotations
 import sansio_moondream as sm
 
 from .builder import Builder, Skill
-from .fields import Fault, Fields, integer, read_reasoning, string
+from .fields import Fault, Fields, NoAnswer, read_reasoning, string
 from .json_text import mend
 
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_METADATA = (
+    *("id", "object", "created", "model", "service_tier", "system_fingerprint"),
+    *("provider", "obfuscation", "prompt_filter_results"),
+)
+_CHOICE_METADATA = (
+    *("index", "finish_reason", "native_finish_reason", "stop_reason"),
+    *("matched_stop", "logprobs", "token_ids", "content_filter_results"),
+)
 
 
 class ChatBuilder(Builder):
@@ -27,22 +34,49 @@ class ChatBuilder(Builder):
 
     def message(self, raw: Fields) -> list[sm.Event]:
         choice = _first_choice(raw)
-        delta = _dict(choice, "delta")
-        events = self._read(choice, delta, False)
+        part = self._part(choice)
+        events = self._read(choice, part, False)
         self._add_metadata(mend(raw))
+        is_unknown = _has_more(raw, choice, part)
         if events:
-            return events
-        odd = raw.get("choices") and (choice == {} or _others(delta) != {})
-        return [sm.Unknown(mend(raw))] if odd or not {"choices", "usage"} & set(raw) else []
+            parts = ("tool_calls", "function_call", "refusal")
+            is_unknown = is_unknown or any(part.get(name) for name in parts)
+        elif raw.get("choices"):
+            odd = _speaks(choice, (*_CHOICE_METADATA, "delta", "text"))
+            is_unknown = is_unknown or choice == {} or _others(part) != {} or odd
+        elif raw.get("usage") is None:
+            silent = (*_METADATA, "choices", "usage")
+            absent = not {"choices", "usage"} & set(raw)
+            is_unknown = is_unknown or absent or any(raw[name] for name in {*raw} - {*silent})
+        return [*events, sm.Unknown(mend(raw))] if is_unknown else events
 
     def answer(self, raw: Fields) -> list[sm.Event]:
         choice = _first_choice(raw)
         message = _dict(choice, "message")
         if not message:
-            raise Fault(sm.RemoteProtocolError)
+            if not isinstance(choice.get("text"), str):
+                raise NoAnswer
+            message = {"content": choice["text"]}
         events = self._read(choice, message, True)
         self._add_metadata(mend(raw))
+        if _has_more(raw, choice, message):
+            events.append(sm.Unknown(mend(raw)))
         return [*events, self._complete(_others(message) | raw)]
+
+    def _part(self, choice: Fields) -> Fields:
+        """Choose the object with the next text: the delta, the text, or a whole message."""
+        delta = _dict(choice, "delta")
+        if any(delta[name] for name in set(delta) - {"role"}):
+            return delta
+        if isinstance(choice.get("text"), str) and choice["text"] != "":
+            return {"content": choice["text"]}
+        part = dict(choice["message"]) if isinstance(choice.get("message"), dict) else {}
+        if self.text:
+            part.pop("content", None)
+        if self.thought.text:
+            for name in ("reasoning", "reasoning_content", "reasoning_details"):
+                part.pop(name, None)
+        return part
 
     def end_of_stream(self) -> list[sm.Event]:
         if "finish_reason" not in self.about:
@@ -52,7 +86,7 @@ class ChatBuilder(Builder):
     def _read(self, choice: Fields, part: Fields, completed: bool) -> list[sm.Event]:
         if choice.get("finish_reason") == "error":
             raise Fault(sm.RemoteProtocolError)
-        text = string(part, "content") or ""
+        text = _content(part)
         readings = [read_reasoning(part.get(name)) for name in ("reasoning", "reasoning_content")]
         thought = next(
             (reading for reading in readings if reading not in (None, sm.Reasoning(""))),
@@ -79,8 +113,8 @@ class ChatBuilder(Builder):
         if isinstance(reason, str) and reason != "":
             self.about["finish_reason"] = reason
             self.last = fields
-        if isinstance(usage := fields.get("usage"), dict):
-            self.about["usage"] = sm.Usage(*(integer(usage.get(name)) for name in _COUNTS))
+        if isinstance(fields.get("usage"), dict):
+            self._measure(sm.Usage, fields["usage"], set(sm.Usage.__struct_fields__))
             self.last = fields
 
     def _complete(self, fields: Fields) -> sm.Completed:
@@ -105,6 +139,42 @@ def _first_choice(fields: Fields) -> Fields:
         if choice.get("index") is None or choice["index"] == 0:
             return choice
     return {}
+
+
+def _has_more(raw: Fields, choice: Fields, part: Fields) -> bool:
+    """Test for a text that is not that of the part, and for other choices that say something."""
+    others = [other for other in raw.get("choices") or [] if other is not choice]
+    other_text = choice.get("text") is not None and choice["text"] not in ("", _content(part))
+    return other_text or any(_speaks(other, _CHOICE_METADATA) for other in others)
+
+
+def _speaks(choice: Fields, silent: tuple[str, ...]) -> bool:
+    """Test if a choice says something beside these fields and the role of a message."""
+    values = [value for name, value in choice.items() if name not in silent]
+    said = [
+        [item for name, item in value.items() if name != "role"]
+        if isinstance(value, dict)
+        else [value]
+        for value in values
+    ]
+    return any(map(any, said))
+
+
+def _content(part: Fields) -> str:
+    """Read a text, or a list of texts."""
+    match part.get("content"):
+        case [*parts] if all(_is_text(one) for one in parts):
+            return "".join(one["text"] for one in parts)
+        case _:
+            return string(part, "content") or ""
+
+
+def _is_text(part: object) -> bool:
+    match part:
+        case {"type": "text", "text": str()}:
+            return True
+        case _:
+            return False
 
 
 def _dict(fields: Fields, name: str) -> Fields:

@@ -17,6 +17,13 @@ class Fault(Exception):
         self.error = error
 
 
+class NoAnswer(Fault):
+    """A whole answer lacks its main field."""
+
+    def __init__(self) -> None:
+        super().__init__(sm.RemoteProtocolError)
+
+
 def flag(fields: Fields, name: str) -> bool:
     if fields.get(name) not in (None, True, False) or type(fields.get(name)) in (int, float):
         raise Fault(sm.RemoteProtocolError)

@@ -33,6 +33,10 @@ class _RefusedError(Exception):
     pass
 
 
+class _BrokenOffError(Exception):
+    """The size of a chunk is an empty line."""
+
+
 class _MoreError(Exception):
     """The bytes are at their end before the response is."""
 
@@ -50,6 +54,8 @@ def expect(raw: bytes, eof: bool, limit: int) -> Response:
         at, closes = _body(raw, at, status, fields, eof, limit, body)
     except _RefusedError:
         return Response(status, fields, bytes(body), "refused", False)
+    except _BrokenOffError:
+        return Response(status, fields, bytes(body), "lost", False)
     except _MoreError:
         return Response(status, fields, bytes(body), "lost" if eof else "waiting", False)
     options = [
@@ -140,6 +146,8 @@ def _line_end(raw: bytes, at: int, limit: int) -> int:
 
 
 def _size(line: bytes) -> int:
+    if not line:
+        raise _BrokenOffError
     digits, semicolon, extension = line.partition(b";")
     if b"\n" in extension:
         raise _RefusedError

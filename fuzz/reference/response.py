@@ -10,8 +10,8 @@ import sansio_moondream as sm
 
 from .builder import Builder, Skill
 from .chat import ChatBuilder
-from .errors import error_class, is_error
-from .fields import Fault
+from .errors import error_class, has_words, is_error
+from .fields import Fault, NoAnswer
 from .inflate import inflate
 from .json_text import TooDeep, is_whole_object, read_json, scan
 from .records import AT_END, BYTE_ORDER_MARK, Record, records_of
@@ -61,7 +61,9 @@ def expect(
     """
     limits = limits or sm.Limits()
     builder = (ChatBuilder if skill == "chat" else Builder)(skill, status_code, headers, limits)
-    coding = headers.get("content-encoding", "").strip().lower().removeprefix("x-")
+    codings = [coding.strip().lower() for coding in headers.get("content-encoding", "").split(",")]
+    none = ("", "identity", "none", "utf-8", "utf8")
+    coding = "+".join(coding.removeprefix("x-") for coding in codings if coding not in none)
     body = wire
     if coding in ("gzip", "deflate"):
         body, fault = inflate(coding, wire, limits.max_inflate_ratio)
@@ -89,37 +91,43 @@ def _steps(
     builder: Builder, headers: sm.Headers, coding: str, body: bytes, ending: Ending
 ) -> Iterator[Step]:
     limits, status_code = builder.limits, builder.status_code
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    fields = [value for name, value in headers.multi_items() if name == "content-type"]
+    media_types = {field.partition(";")[0].strip().lower() for field in fields} - {""}
+    media_type = media_types.pop() if len(media_types) == 1 else "?" if media_types else ""
     if status_code >= 300:
         is_cut = len(body) > limits.max_error_body_bytes
         due = limits.max_error_body_bytes + 1 if is_cut else AT_END
         yield due, partial(_fail, error_class(status_code, None))
-    elif coding not in ("", "identity", "gzip", "deflate") or status_code in (204, 205):
+    elif coding not in ("", "gzip", "deflate") or status_code in (204, 205):
         yield 0, partial(_fail, sm.RemoteProtocolError)
     elif media_type == "text/event-stream":
-        yield from _event_stream(builder, body, ending)
+        yield from _undecided_body(builder, body, ending, labelled=True)
     elif media_type == "application/json" or (
         media_type.startswith("application/") and media_type.endswith("+json")
     ):
         yield from _json_body(builder, body, ending)
     elif media_type in ("", "application/octet-stream"):
-        yield from _unnamed_body(builder, body, ending)
+        yield from _undecided_body(builder, body, ending, labelled=False)
     else:
         yield 0, partial(_fail, sm.RemoteProtocolError)
 
 
-def _unnamed_body(builder: Builder, body: bytes, ending: Ending) -> Iterator[Step]:
+def _undecided_body(
+    builder: Builder, body: bytes, ending: Ending, labelled: bool
+) -> Iterator[Step]:
     max_bytes = builder.limits.max_record_bytes
-    nothing = AT_END, partial(_fail, ending or sm.RemoteProtocolError)
+    nothing: Iterator[Step] = iter([(AT_END, partial(_fail, ending or sm.RemoteProtocolError))])
+    if labelled:
+        nothing = _event_stream(builder, body, ending)
     deciding = body.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")
     if body in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
-        yield nothing
+        yield from nothing
     elif len(body) - len(deciding) > max_bytes:
         # Before the mark is whole, it may be anything.
         shortest = len(BYTE_ORDER_MARK) if body.startswith(BYTE_ORDER_MARK) else 0
         yield max(max_bytes + 1, shortest), partial(_fail, sm.LimitExceeded)
     elif not deciding:
-        yield nothing
+        yield from nothing
     elif deciding.startswith(b"{"):
         yield from _json_body(builder, body, ending)
     else:
@@ -185,7 +193,14 @@ def _read(builder: Builder, record: Record, is_answer: bool = False) -> list[sm.
         raise Fault(error_class(builder.status_code, value))
     if not isinstance(value, dict):
         raise Fault(sm.RemoteProtocolError)
-    return builder.answer(value) if is_answer else builder.message(value)
+    if not is_answer:
+        return builder.message(value)
+    try:
+        return builder.answer(value)
+    except NoAnswer:
+        if has_words(value):
+            raise Fault(error_class(builder.status_code, value)) from None
+        raise
 
 
 def _is_done(builder: Builder, record: Record) -> bool:

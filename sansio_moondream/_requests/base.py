@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Generic
 
 import msgspec
-from msgspec import Struct
 
+from sansio_moondream._repr import OwnRepr
 from sansio_moondream._results import R
 
 from .checks import MAX_NUMBER, TEXT, check, is_number, is_text
@@ -18,7 +18,7 @@ from .endpoint import Endpoint
 from .http import HTTPRequest
 
 
-class Settings(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+class Settings(OwnRepr, frozen=True, kw_only=True, repr_omit_defaults=True):
     """How the model samples. The server chooses what is None.
 
     Raises:
@@ -43,7 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             check(valid, name, "a whole number of at least 1", value)
 
 
-class Request(Struct, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=True):
+class Request(OwnRepr, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=True):
     """Base of all requests. Its type parameter is the type of the result.
 
     `model` selects a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None leaves the
@@ -87,9 +87,16 @@ class Request(Struct, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=
             body["stream"] = stream
         body |= extra_body or {}
         accept = "text/event-stream, application/json" if body.get("stream") else "application/json"
-        headers = endpoint.request_headers(accept, bearer=self._BEARER)
         url = f"{endpoint.url}/{self._PATH or self.skill}"
-        return HTTPRequest("POST", url, headers, msgspec.json.encode(body, enc_hook=_builtin))
+        try:
+            encoded = msgspec.json.encode(body, enc_hook=_builtin)
+        except (TypeError, ValueError) as error:
+            fault = error.with_traceback(None)
+        else:
+            headers = endpoint.request_headers(accept, bearer=self._BEARER)
+            return HTTPRequest("POST", url, headers, encoded)
+        del body  # it has the picture, and error reporters print local variables
+        raise fault
 
     def _body(self) -> dict[str, Any]:
         raise NotImplementedError

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from sansio_moondream._errors import shorten
+from sansio_moondream._repr import OwnRepr
 from sansio_moondream._results import ChatResult
 
 from .base import Request
@@ -29,7 +30,7 @@ _DEFAULT_MODEL = "moondream3-preview"
 _MESSAGES = "a list of ChatMessages, or of mappings in OpenAI's form"
 
 
-class ChatMessage(Struct, frozen=True):
+class ChatMessage(OwnRepr, frozen=True):
     """One message of a conversation: its role, and a text or a list of texts and pictures.
 
     Parts may be in OpenAI's form, too. `content` becomes a text, or a tuple of texts and
@@ -122,6 +123,7 @@ class _TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True
 
 class _ImageURL(Struct, forbid_unknown_fields=True):
     url: str
+    detail: str | None = None
 
 
 class _ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
@@ -162,7 +164,10 @@ def _part(value: object, name: str) -> str | EncodedImage:
     if isinstance(value, Mapping):
         try:
             wire = msgspec.convert(cast("Mapping[str, Any]", value), _TextPart | _ImagePart)
-            value = wire.text if isinstance(wire, _TextPart) else EncodedImage(wire.image_url.url)
+            if isinstance(wire, _TextPart):
+                value = wire.text
+            else:
+                value = EncodedImage(wire.image_url.url, wire.image_url.detail)
         except ValueError as error:
             expected = "a text or a picture in OpenAI's form"
             raise ValueError(f"{name} should be {expected}: {error}") from None
@@ -184,10 +189,15 @@ def _wire_message(message: ChatMessage) -> dict[str, Any]:
         content = [
             {"type": "text", "text": part}
             if isinstance(part, str)
-            else {"type": "image_url", "image_url": {"url": part.data_url}}
+            else {"type": "image_url", "image_url": _wire_image(part)}
             for part in cast("tuple[str | EncodedImage, ...]", content)
         ]
     return {"role": message.role, "content": content}
+
+
+def _wire_image(image: EncodedImage) -> dict[str, str]:
+    detail = {} if image.detail is None else {"detail": image.detail}
+    return {"url": image.data_url} | detail
 
 
 def _show(part: object) -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from sansio_moondream._repr import OwnRepr
+from sansio_moondream._secrets.names import is_secret
 from sansio_moondream._version import __version__
 
 # Only what all URL parsers read alike: some end the host at a backslash or a line end.
 _URL = re.compile(r"[!-~]+")
 _NOT_IN_URL = frozenset("?#\\")
 _HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(%[0-9a-z._%-]+)?")
-SECRET_HEADERS = frozenset({"x-moondream-auth", "authorization", "proxy-authorization", "cookie"})
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
-class Endpoint(Struct, frozen=True):
+class Endpoint(OwnRepr, frozen=True):
     """The service in the cloud, or a local server such as `http://localhost:2020/v1` without a key.
 
     Attributes:
@@ -30,8 +31,8 @@ class Endpoint(Struct, frozen=True):
             plain http to another machine, as others could read it, unless `allow_insecure_key` is
             True.
         headers: added to every request; they replace this library's headers of the same name. A
-            header with a key (`Authorization`, for example) is refused over plain http like
-            `api_key`.
+            header that is named like a key (`Authorization`, `X-API-Key`) is refused over plain
+            http like `api_key`.
         user_agent_suffix: added to the `User-Agent`, for the name of your program.
 
     The errors and the repr never show the key or a header's value.
@@ -48,35 +49,14 @@ class Endpoint(Struct, frozen=True):
     allow_insecure_key: bool = False
 
     def __post_init__(self) -> None:
-        parts = _split(_text("url", self.url))
-        # A key from a file or a variable often has a line end.
-        key = _text("api_key", self.api_key or "").strip() or None
-        suffix = _text("user_agent_suffix", self.user_agent_suffix or "").strip(" \t") or None
-        headers: list[tuple[str, str]] = []
-        for name, value in _pairs(self.headers):
-            if not _FIELD_NAME.fullmatch(_text("a header's name", name)):
-                raise ValueError(
-                    "a header's name has a character that HTTP does not allow there "
-                    "(a colon, a space, a line end?)"
-                )
-            headers.append((name, _text(f"the value of the header {name}", value).strip(" \t")))
-        named = [(f"the value of the header {name}", value) for name, value in headers]
-        for what, sent in [("api_key", key), ("user_agent_suffix", suffix), *named]:
-            if not _FIELD_VALUE.fullmatch(sent or ""):
-                raise ValueError(
-                    f"{what} has a character that HTTP does not allow in a header (a line end?)"
-                )
-        has_key = key or any(name.lower() in SECRET_HEADERS for name, _ in headers)
-        is_private = parts.scheme == "https" or is_loopback(parts.hostname or "")
-        if has_key and not is_private and not self.allow_insecure_key:
-            raise ValueError(
-                f"a key would go to {parts.hostname} over plain http, where others can read it: "
-                "use https, or allow_insecure_key=True"
-            )
+        # Raised here, as no local variable of this frame has a secret: error reporters print them.
+        if (problem := next(_problems(self), None)) is not None:
+            raise problem
+        headers = tuple((name, value.strip(" \t")) for name, value in _pairs(self.headers))
         force_setattr(self, "url", self.url.rstrip("/"))
-        force_setattr(self, "api_key", key)
-        force_setattr(self, "headers", tuple(headers))
-        force_setattr(self, "user_agent_suffix", suffix)
+        force_setattr(self, "api_key", _key(self))
+        force_setattr(self, "headers", headers)
+        force_setattr(self, "user_agent_suffix", _suffix(self))
 
     def request_headers(self, accept: str, bearer: bool = False) -> tuple[tuple[str, str], ...]:
         """Build the headers of a request with a JSON body.
@@ -114,13 +94,57 @@ def _pairs(headers: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tu
     return tuple(headers.items() if isinstance(headers, Mapping) else headers)
 
 
-def _text(name: str, value: object) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError(f"{name} should be text, not {type(value).__name__}")
+def _key(endpoint: Endpoint) -> str | None:
+    """Return the key without the line end that a file or a variable often adds."""
+    return (endpoint.api_key or "").strip() or None
 
 
-def _split(url: str) -> SplitResult:
+def _suffix(endpoint: Endpoint) -> str | None:
+    return (endpoint.user_agent_suffix or "").strip(" \t") or None
+
+
+def _problems(endpoint: Endpoint) -> Iterator[Exception]:
+    """Yield what is wrong with an endpoint, as errors that show no value but the host's."""
+    headers = _pairs(endpoint.headers)
+    texts: list[tuple[str, Any]] = [("url", endpoint.url), ("api_key", endpoint.api_key or "")]
+    texts.append(("user_agent_suffix", endpoint.user_agent_suffix or ""))
+    texts += [("a header's name", name) for name, _ in headers]
+    texts += [(f"the value of the header {name}", value) for name, value in headers]
+    for what, text in texts:
+        if not isinstance(text, str):
+            yield TypeError(f"{what} should be text, not {type(text).__name__}")
+    if not all(_FIELD_NAME.fullmatch(name) for name, _ in headers):
+        yield ValueError(
+            "a header's name has a character that HTTP does not allow there "
+            "(a colon, a space, a line end?)"
+        )
+    sent = [("api_key", _key(endpoint) or ""), ("user_agent_suffix", _suffix(endpoint) or "")]
+    sent += [(f"the value of the header {name}", value.strip(" \t")) for name, value in headers]
+    for what, text in sent:
+        if not _FIELD_VALUE.fullmatch(text):
+            yield ValueError(
+                f"{what} has a character that HTTP does not allow in a header (a line end?)"
+            )
+    parts, shown = _split(endpoint.url)
+    if parts is None:
+        yield ValueError(
+            "url should be http(s)://host[:port]/path in ASCII, without user, query, fragment and "
+            f"spaces, not {shown}"
+        )
+    elif (
+        (_key(endpoint) or any(is_secret(name, value) for name, value in headers))
+        and parts.scheme == "http"
+        and not is_loopback(parts.hostname or "")
+        and not endpoint.allow_insecure_key
+    ):
+        yield ValueError(
+            f"a key would go to {parts.hostname} over plain http, where others can read it: "
+            "use https, or allow_insecure_key=True"
+        )
+
+
+def _split(url: str) -> tuple[SplitResult | None, str]:
+    """Return the parts of a URL, or None if it cannot be used; and what may be shown of it."""
     shown = "one that cannot be read as a URL"
     try:
         parts = urlsplit(url)
@@ -130,13 +154,10 @@ def _split(url: str) -> SplitResult:
         is_http = parts.scheme in ("http", "https") and _HOST.fullmatch(host) is not None
         is_ascii = _URL.fullmatch(url) is not None and _NOT_IN_URL.isdisjoint(url)
         if is_http and is_ascii and parts.username is None and parts.port != 0:
-            return parts
+            return parts, shown
     except ValueError:
         pass  # its message may show the whole URL
-    raise ValueError(
-        "url should be http(s)://host[:port]/path in ASCII, without user, query, fragment and "
-        f"spaces, not {shown}"
-    )
+    return None, shown
 
 
 def is_loopback(host: str) -> bool:

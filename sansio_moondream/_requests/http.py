@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from sansio_moondream._repr import OwnRepr
+from sansio_moondream._secrets.values import Secrets
 
 
-class HTTPRequest(Struct, frozen=True):
+class HTTPRequest(OwnRepr, frozen=True):
     """A whole HTTP request for any HTTP client. Send the body unchanged; do not follow redirects.
 
     The repr omits the header values (one is the API key) and the body (up to 13 MB of picture).
@@ -15,6 +16,11 @@ class HTTPRequest(Struct, frozen=True):
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    @property
+    def secrets(self) -> Secrets:
+        """What to mask in errors and recordings: cookies, keys in headers and in the query."""
+        return Secrets.of(self.headers, self.url)
 
     def __repr__(self) -> str:
         names = ", ".join(name for name, _ in self.headers)

@@ -6,6 +6,7 @@ Source: the service's API reference (formats and size), and its clients (RGB, JP
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 import re
 import struct
@@ -13,10 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from sansio_moondream._pictures.opening import open_image
 from sansio_moondream._pictures.upright import is_turned, upright
+from sansio_moondream._repr import OwnRepr
+
+from .checks import TEXT, check, is_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,22 +37,30 @@ _MAY_BE_TURNED = (
     b"XMP ",
 )
 _NO_FILES = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
-_DATA_URL_HEAD = re.compile(r"data:(image/[^;,]+)(?:;[^;,]+)*;base64,")
+_DATA_URL_HEAD = re.compile(r"data:(image/[^;,\s]+)(?:;[^;,\s]+)*;base64,")
 # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1).
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-class EncodedImage(Struct, frozen=True):
+class EncodedImage(OwnRepr, frozen=True):
     """A picture that is ready to send. Make one with `encode_image`.
+
+    Attributes:
+        data_url: a base64 data URL of a JPEG, PNG, WebP or GIF.
+        detail: in a chat, how closely the model should look, in OpenAI's words: "low", "high" or
+            "auto". Other requests do not send it.
 
     Raises:
         ValueError: `data_url` is not a base64 data URL of a picture.
     """
 
     data_url: str
+    detail: str | None = None
 
     def __post_init__(self) -> None:
-        _data_url_head(self.data_url)
+        _check_format(_from_data_url(self.data_url))
+        valid = self.detail is None or is_text(self.detail)
+        check(valid, "detail", f"{TEXT}, or None", self.detail)
 
     @property
     def media_type(self) -> str:
@@ -97,12 +107,8 @@ def encode_image(
         image = _from_data_url(image)
     if isinstance(image, bytes | bytearray | memoryview):
         data = bytes(image)
-        media_type, width, height = image_info(data)
-        if media_type is None:
-            raise ValueError(
-                f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. "
-                "Open other formats with Pillow"
-            )
+        media_type = _check_format(data)
+        _, width, height = image_info(data)
         _check_pixels(width or 0, height or 0, max_pixels)
         turned = _turned_image(data)
         if turned is not None:
@@ -136,6 +142,16 @@ def image_info(data: bytes) -> tuple[str | None, int | None, int | None]:
     return None, None, None
 
 
+def _check_format(data: bytes) -> str:
+    media_type = image_info(data[:16])[0]  # enough to know the format, and the size costs time
+    if media_type is None:
+        raise ValueError(
+            f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. "
+            "Open other formats with Pillow"
+        )
+    return media_type
+
+
 def _check_pixels(width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ValueError(
@@ -147,7 +163,7 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
 def _from_data_url(url: str) -> bytes:
     data = url[_data_url_head(url).end() :]
     try:
-        return base64.b64decode(data, validate=True)
+        return binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:
         raise ValueError(f"the data URL's base64 is broken: {error}") from error
 

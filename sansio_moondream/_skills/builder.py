@@ -87,6 +87,10 @@ class Deltas:
         self.budget -= size
         return text
 
+    def has_text(self) -> bool:
+        """Return whether any text was given out."""
+        return any(self.parts)
+
     def text(self) -> str:
         """Return all text that was given out."""
         self.parts[:] = ["".join(self.parts)]
@@ -99,7 +103,9 @@ class Builder(ABC, Generic[R]):
     DONE: ClassVar[bytes | None] = None
     """The data of the record that ends a stream, where that record is not JSON."""
     _MEANINGFUL: ClassVar[frozenset[str]]
-    """A message with none of these fields becomes `Unknown`."""
+    """The fields by which a message is known. See `_is_unknown`."""
+    _READ: ClassVar[frozenset[str]] = SHARED_FIELDS
+    """The fields that any message may have. A message that has only these says nothing more."""
     _NOT_EXTRA: ClassVar[frozenset[str]]
     """All other fields of the last message become `Metadata.extra`."""
 
@@ -164,7 +170,14 @@ class Builder(ABC, Generic[R]):
         return None
 
     def _is_unknown(self, fields: Fields) -> bool:
-        return self._MEANINGFUL.isdisjoint(fields)
+        """Whether a message that gave no event should be an `Unknown`.
+
+        If its known fields say nothing (null, false, an empty text), its other fields decide.
+        """
+        if self._MEANINGFUL.isdisjoint(fields):
+            return True
+        said = {name for name, value in fields.items() if value}
+        return self._MEANINGFUL.isdisjoint(said) and not said <= self._READ
 
     def _unknown(self, fields: Fields) -> list[Event]:
         return [Unknown(well_formed(fields))] if self._is_unknown(fields) else []
@@ -172,14 +185,16 @@ class Builder(ABC, Generic[R]):
     def _add_metadata(self, fields: Fields) -> None:
         changes: dict[str, Any] = {}
         request_id = fields.get("request_id")
-        if type(request_id) in (str, int) and request_id != self.request_id:
+        if type(request_id) in (str, int) and request_id not in ("", self.request_id):
             changes["request_id"] = str(request_id)
-        if isinstance(finish_reason := fields.get("finish_reason"), str):
+        if isinstance(finish_reason := fields.get("finish_reason"), str) and finish_reason:
             changes["finish_reason"] = finish_reason
-        if (metrics := numbers(Metrics, fields.get("metrics"))) is not None:
+        before = self._metadata
+        if (metrics := numbers(Metrics, fields.get("metrics"), before.metrics)) is not None:
             changes["metrics"] = metrics
         for name in ("_stats", "stats"):
-            if (stats := numbers(Stats, fields.get(name))) is not None:
+            stats = numbers(Stats, fields.get(name), changes.get("stats", before.stats))
+            if stats is not None:
                 changes["stats"] = stats
         if changes:
             self._metadata = msgspec.structs.replace(self._metadata, **changes)

@@ -3,13 +3,16 @@
 1. Each message of a stream is a "chat completion chunk". `choices[0].delta` has the next text in
    "content" and the next reasoning in "reasoning" (Moondream, vLLM, OpenRouter) or in
    "reasoning_content" (DeepSeek, llama.cpp). A whole answer has both in `choices[0].message`.
+   Where the delta says nothing, the choice's "text" (the older completions) is read as its content.
+   So is its "message", if nothing came before: later it may repeat what came. A whole answer is
+   read in the same way, with its message first.
 2. A stream is complete when the model's `finish_reason` has come, and then the server's `[DONE]`.
    Not every server sends `[DONE]`, so the proper end of the body serves as well, if no record is
    unfinished. Gateways send `[DONE]` also when the server behind them has died: `[DONE]` without a
    finish reason is an incomplete stream.
-3. Only the first choice is read, as `ChatRequest` never asks for more. A message without the first
-   choice is `Unknown`. So is a delta that has no text but another field: tool calls, a refusal, or
-   a reasoning in a form that this version cannot read.
+3. Only the first choice is read, as `ChatRequest` never asks for more. A message that gives no
+   event, but has something that is not read here, is `Unknown`. So is a message that has a part of
+   an answer beside its text: tool calls, a refusal, or another choice.
 4. `usage` may come with any message, and usually comes alone, after the finish reason. The unknown
    fields of the last message with either become `Metadata.extra`.
 
@@ -21,23 +24,38 @@ reasoning), #40986 and vercel/ai#19165 (`[DONE]` after a failure), ikawrakow/ik_
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
 
-from sansio_moondream._events import Completed, Event, ReasoningDelta, TextDelta
+from sansio_moondream._events import Completed, Event, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
 from sansio_moondream._results import ChatResult, Grounding, Metadata, Reasoning, Usage
 from sansio_moondream._unicode import well_formed
 
 from .builder import Builder, Deltas
-from .fields import Contradiction, Fields, kind_of, numbers, read_reasoning, string
+from .fields import Contradiction, Fields, NoAnswer, kind_of, numbers, read_reasoning, string
+
+# Metadata of a message and of a choice. In a message that gives no event, any other field that is
+# not read here makes it `Unknown`.
+_METADATA = {
+    *("id", "object", "created", "model", "service_tier", "system_fingerprint", "provider"),
+    *("obfuscation", "prompt_filter_results"),
+}
+_CHOICE = {
+    *("index", "finish_reason", "native_finish_reason", "stop_reason", "matched_stop"),
+    *("logprobs", "token_ids", "content_filter_results"),
+}
+# Parts of an answer that may come beside its text.
+_OTHER_PARTS = ("tool_calls", "function_call", "refusal")
 
 
 class ChatBuilder(Builder[ChatResult]):
     DONE = b"[DONE]"
     _MEANINGFUL = frozenset({"choices", "usage"})
+    _READ = _MEANINGFUL | _METADATA
     _NOT_EXTRA = frozenset({"id", "object", "choices", "usage"})
 
     def __init__(self, headers: Headers, limits: Limits) -> None:
@@ -52,7 +70,7 @@ class ChatBuilder(Builder[ChatResult]):
     def add_message(self, fields: Fields) -> list[Event]:
         events = self._add_message(fields, False)
         self._add_metadata(fields)
-        return events or self._unknown(fields)
+        return events
 
     def end_of_stream(self) -> list[Event]:
         if self._metadata.finish_reason is None:
@@ -60,20 +78,46 @@ class ChatBuilder(Builder[ChatResult]):
         return [*self._add("", "", last=True), self._complete(self._last)]
 
     def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
-        choice = _first_choice(fields)
-        part = _object(choice, "message" if completed else "delta")
-        if completed and not part:
-            raise Contradiction('the answer should have its message in "choices"')
+        choice, others = _choices(fields)
+        part = _whole_part(choice) if completed else self._next_part(choice)
         if choice.get("finish_reason") == "error":
             raise Contradiction('the "finish_reason" is "error"')
-        text = string(part, "content") or ""
+        text = _content(part)
         reasoning = _reasoning_of(part)
         details = _read_details(part.get("reasoning_details")) or Reasoning("")
         events = self._add(reasoning.text, text, last=completed)
         self._grounding += reasoning.grounding + details.grounding
+        more = choice.get("text") not in (None, "", text) or any(map(_has_part, others))
         if completed:
             self._extra = _unread(part)
-        return events
+        elif events:
+            more = more or any(map(part.get, _OTHER_PARTS))
+        else:
+            more = more or self._is_unread(fields, choice, part)
+        return [*events, Unknown(well_formed(fields))] if more else events
+
+    def _next_part(self, choice: Fields) -> Fields:
+        """Return the object that has the next text of a stream."""
+        delta = _object(choice, "delta")
+        if _says(delta):
+            return delta
+        if (text := choice.get("text")) and isinstance(text, str):
+            return {"content": text}
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            return {}
+        repeated = {"content"} if self.deltas.has_text() else set[str]()
+        if self._reasoning_deltas.has_text():
+            repeated |= _READERS.keys()
+        fields = cast(Fields, message)
+        return {name: value for name, value in fields.items() if name not in repeated}
+
+    def _is_unread(self, fields: Fields, choice: Fields, part: Fields) -> bool:
+        """Whether a message that gave no event has something that is not read here."""
+        if not fields.get("choices"):
+            return fields.get("usage") is None and self._is_unknown(fields)
+        rest = {name: choice[name] for name in choice.keys() - {"delta", "text"}}
+        return not choice or bool(_unread(part)) or _has_part(rest)
 
     def _add(self, reasoning: str, text: str, *, last: bool) -> list[Event]:
         events: list[Event] = []
@@ -83,19 +127,13 @@ class ChatBuilder(Builder[ChatResult]):
             events.append(TextDelta(text))
         return events
 
-    def _is_unknown(self, fields: Fields) -> bool:
-        if not fields.get("choices"):
-            return super()._is_unknown(fields)
-        choice = _first_choice(fields)
-        return not choice or bool(_unread(_object(choice, "delta")))
-
     def _add_metadata(self, fields: Fields) -> None:
         changes: dict[str, Any] = {}
         if isinstance(id_ := fields.get("id"), str) and id_ and id_ != self.request_id:
             changes["request_id"] = id_
-        if isinstance(reason := _first_choice(fields).get("finish_reason"), str) and reason:
+        if isinstance(reason := _choices(fields)[0].get("finish_reason"), str) and reason:
             changes["finish_reason"] = well_formed(reason)
-        if (usage := numbers(Usage, fields.get("usage"))) is not None:
+        if (usage := numbers(Usage, fields.get("usage"), self._metadata.usage)) is not None:
             changes["usage"] = usage
         if changes:
             self._metadata = msgspec.structs.replace(self._metadata, **changes)
@@ -111,19 +149,57 @@ class ChatBuilder(Builder[ChatResult]):
         return ChatResult(self.deltas.text(), reasoning, metadata, partial)
 
 
-def _first_choice(fields: Fields) -> Fields:
-    """Return the choice with the index 0, or an empty object if there is none."""
+def _choices(fields: Fields) -> tuple[Fields, list[Fields]]:
+    """Return the choice with the index 0, or an empty object if there is none, and the others."""
     choices = fields.get("choices")
     if choices is None:
-        return {}
+        return {}, []
     if not isinstance(choices, list):
         raise Contradiction(f'"choices" should be an array, not {kind_of(choices)}')
+    first: Fields | None = None
+    others: list[Fields] = []
     for choice in cast(list[Any], choices):
         if not isinstance(choice, dict):
             raise Contradiction(f'"choices" should hold objects, not {kind_of(choice)}')
-        if cast(Fields, choice).get("index") in (None, 0):
-            return cast(Fields, choice)
-    return {}
+        if first is None and cast(Fields, choice).get("index") in (None, 0):
+            first = cast(Fields, choice)
+        else:
+            others.append(cast(Fields, choice))
+    return first or {}, others
+
+
+def _whole_part(choice: Fields) -> Fields:
+    """Return the object that has the text of a whole answer."""
+    if part := _object(choice, "message"):
+        return part
+    if isinstance(text := choice.get("text"), str):
+        return {"content": text}
+    raise NoAnswer('the answer should have its message in "choices"')
+
+
+def _says(part: Any) -> bool:
+    """Whether a delta or message says something."""
+    if not isinstance(part, dict):
+        return bool(part)
+    return any(value for name, value in cast(Fields, part).items() if name != "role")
+
+
+def _has_part(choice: Fields) -> bool:
+    """Whether a choice has a part of an answer, or something else that is no metadata."""
+    return any(_says(value) for name, value in choice.items() if name not in _CHOICE)
+
+
+def _content(part: Fields) -> str:
+    """Return the text of a delta or message. Some servers send it as a list of texts."""
+    content = part.get("content")
+    if isinstance(content, list):
+        with suppress(ValueError):
+            return "".join(part.text for part in msgspec.convert(content, list[_TextPart]))
+    return string(part, "content") or ""
+
+
+class _TextPart(msgspec.Struct, tag_field="type", tag="text"):
+    text: str
 
 
 def _object(fields: Fields, name: str) -> Fields:

@@ -22,6 +22,10 @@ class Contradiction(Exception):
     """A message is JSON, but contradicts the protocol. Says what was expected and what was seen."""
 
 
+class NoAnswer(Contradiction):
+    """A whole answer lacks the field that carries the answer."""
+
+
 def flag(fields: Fields, name: str) -> bool:
     """Return a boolean of the answer; absence is False. Raises Contradiction."""
     value = fields.get(name)
@@ -56,11 +60,12 @@ P = TypeVar("P", BBox, Point)
 def list_of(kind: type[P], fields: Fields, name: str) -> tuple[P, ...]:
     """Return the boxes or points in a list, which may be empty but not absent.
 
-    Raises Contradiction.
+    Raises Contradiction, or NoAnswer if it is absent.
     """
     value = fields.get(name)
     if not isinstance(value, list):
-        raise Contradiction(f'the answer should have a list in "{name}", not {kind_of(value)}')
+        wrong = NoAnswer if value is None else Contradiction
+        raise wrong(f'the answer should have a list in "{name}", not {kind_of(value)}')
     places = cast(list[Any], value)
     return tuple(_place(kind, place, name) for place in places)
 
@@ -80,10 +85,10 @@ def _place(kind: type[P], value: Any, name: str) -> P:
 M = TypeVar("M", Metrics, Stats, Usage)
 
 
-def numbers(kind: type[M], value: Any) -> M | None:
+def numbers(kind: type[M], value: Any, earlier: M | None) -> M | None:
     """Return the numbers in an object of measurements, or None if `value` is no object.
 
-    A measurement of the wrong type is absent.
+    A measurement that is absent, or of the wrong type, keeps its value of an `earlier` message.
     """
     if not isinstance(value, dict):
         return None
@@ -91,8 +96,10 @@ def numbers(kind: type[M], value: Any) -> M | None:
     kept: dict[str, Any] = {}
     for name in kind.__struct_fields__:
         with suppress(ValueError, OverflowError):
-            kept[name] = getattr(msgspec.convert({name: given.get(name)}, kind), name)
-    return kind(**kept)
+            number = getattr(msgspec.convert({name: given.get(name)}, kind), name)
+            if number is not None:
+                kept[name] = number
+    return msgspec.structs.replace(earlier or kind(), **kept)
 
 
 class _WireGrounding(msgspec.Struct):

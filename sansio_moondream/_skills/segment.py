@@ -7,11 +7,12 @@ from sansio_moondream._geometry import BBox
 from sansio_moondream._results import Metadata, SegmentResult
 
 from .builder import SHARED_FIELDS, Builder
-from .fields import Contradiction, Fields, optional_box, string, token_index
+from .fields import Fields, NoAnswer, optional_box, string, token_index
 
 
 class SegmentBuilder(Builder[SegmentResult]):
     _MEANINGFUL = frozenset({"bbox", "chunk", "completed", "stats", "_stats"})
+    _READ = SHARED_FIELDS | {"type", "bbox"}
     _NOT_EXTRA = SHARED_FIELDS | {"type", "path", "bbox", "parse_error"}
 
     _bbox: BBox | None = None
@@ -20,7 +21,7 @@ class SegmentBuilder(Builder[SegmentResult]):
     _parse_error: str | None = None
 
     def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
-        if not completed and self._is_unknown(fields):
+        if not completed and _has_other_type(fields):
             return []
         chunk = string(fields, "chunk")
         bbox = optional_box(fields)
@@ -40,7 +41,7 @@ class SegmentBuilder(Builder[SegmentResult]):
     def _add_answer(self, fields: Fields) -> list[Event]:
         path = string(fields, "path")
         if path is None and fields.get("parse_error") is None:
-            raise Contradiction('the answer should have its outline in "path"')
+            raise NoAnswer('the answer should have its outline in "path"')
         self._bbox = optional_box(fields)
         self._set_refined(path, fields)
         return []
@@ -51,8 +52,12 @@ class SegmentBuilder(Builder[SegmentResult]):
             self._parse_error = parse_error
 
     def _is_unknown(self, fields: Fields) -> bool:
-        return fields.get("type") not in (None, "bbox", "path_delta") or super()._is_unknown(fields)
+        return _has_other_type(fields) or super()._is_unknown(fields)
 
     def _result(self, metadata: Metadata, *, partial: bool = False) -> SegmentResult:
         path = self.deltas.text() if self._path is None else self._path
         return SegmentResult(path, self._bbox, self._parse_error, metadata, partial)
+
+
+def _has_other_type(fields: Fields) -> bool:
+    return fields.get("type") not in (None, "bbox", "path_delta")

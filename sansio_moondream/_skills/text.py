@@ -1,7 +1,8 @@
 """Builders of the skills whose answer is text: query and caption.
 
 Text comes in "chunk", or in "text" from the documentation's demo. The last message and a whole
-answer may carry the whole text in a field that is named after the skill.
+answer may carry the whole text in a field that is named after the skill. If no delta came before,
+the whole text is the delta.
 """
 
 from __future__ import annotations
@@ -12,33 +13,39 @@ from sansio_moondream._events import Completed, Event, TextDelta
 from sansio_moondream._results import CaptionResult, Metadata, QueryResult, R, Reasoning
 
 from .builder import SHARED_FIELDS, Builder
-from .fields import Contradiction, Fields, read_reasoning, string, token_index
+from .fields import Fields, NoAnswer, read_reasoning, string, token_index
+
+
+def _chunk(fields: Fields) -> str | None:
+    chunk = string(fields, "chunk")
+    return string(fields, "text") if chunk is None else chunk
 
 
 class TextBuilder(Builder[R]):
     """What query and caption share."""
 
     _MEANINGFUL = frozenset({"chunk", "text", "completed", "stats", "_stats"})
+    _READ = SHARED_FIELDS | {"text"}
     _WHOLE: ClassVar[str]
     """The field that carries the whole text."""
 
     _whole_text: str | None = None
 
     def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
-        chunk = string(fields, "chunk")
-        if chunk is None:
-            chunk = string(fields, "text")
+        chunk = _chunk(fields)
         whole = string(fields, self._WHOLE) if completed else None
         text = self.deltas.add(chunk or "", last=completed)
+        if whole and not self.deltas.has_text():
+            text = self.deltas.add(whole, last=True)
         if completed:
             self._whole_text = whole
         return [TextDelta(text, token_index(fields))] if text else []
 
     def _add_answer(self, fields: Fields) -> list[Event]:
         text = string(fields, self._WHOLE)
-        if text is None:
-            raise Contradiction(f'the answer should have its text in "{self._WHOLE}"')
-        self.deltas.add(text)
+        if text is None and (text := _chunk(fields)) is None:
+            raise NoAnswer(f'the answer should have its text in "{self._WHOLE}"')
+        text = self.deltas.add(text, last=True)
         return [TextDelta(text)] if text else []
 
     def _deltas_match(self) -> bool | None:

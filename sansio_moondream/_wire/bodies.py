@@ -7,11 +7,13 @@ fault, it first appends the events before the fault, and then raises it.
    in front of it.
 2. `JSONBody` is one JSON object: a whole answer, or an error in a 200.
 3. `ErrorBody` is the body of an error status.
-4. `UndecidedBody` is a body without a content type. Its first byte decides which kind it is.
+4. `UndecidedBody` is a body that has no content type, or that of an event stream. Its first byte
+   decides which kind it is: servers label JSON as an event stream when a stream was asked for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -23,16 +25,17 @@ from sansio_moondream._errors import (
     RemoteProtocolError,
     shorten,
 )
-from sansio_moondream._events import Event
+from sansio_moondream._events import Event, Unknown
 from sansio_moondream._limits import Limits
 from sansio_moondream._skills.builder import Builder
-from sansio_moondream._skills.fields import Contradiction
+from sansio_moondream._skills.fields import Contradiction, NoAnswer
 
-from .error_answers import is_error
+from .error_answers import has_words, is_error
 from .json import TooDeep, decode, is_unclosed
 from .sse import BYTE_ORDER_MARK, RecordParser
 
 _BLANKS = b" \t\r\n"
+_NO_BLANK = re.compile(rb"[^ \t\r\n]")
 
 ErrorOf: TypeAlias = Callable[[bytes], APIError]
 """Returns the exception for an error message or body; knows the head of the response."""
@@ -67,6 +70,7 @@ class EventStreamBody:
         self._builder = builder
         self._error_of = error_of
         self._limits = limits
+        self._unknown = ""  # the last unknown message
 
     def receive(self, data: bytes, out: list[Event]) -> bool:
         records = self.parser.feed(data)
@@ -83,10 +87,7 @@ class EventStreamBody:
         if fault is None and not unfinished:
             out += self._builder.end_of_stream()
         if self._builder.result is None:
-            raise fault or IncompleteStream(
-                "the stream ended without its end-of-stream message; "
-                "what arrived until then is in .partial"
-            )
+            raise fault or self._incomplete("the stream ended without its end-of-stream message")
 
     def read(self, data: bytes, out: list[Event], name: bytes = b"") -> bool:
         """Read the data of one record. Return whether the answer is complete."""
@@ -98,21 +99,27 @@ class EventStreamBody:
         if bare == self._builder.DONE:
             out += self._builder.end_of_stream()
             if self._builder.result is None:
-                raise IncompleteStream(
-                    "the server ended the stream before the answer had its end; "
-                    "what arrived until then is in .partial"
-                )
+                raise self._incomplete("the server ended the stream before the answer had its end")
             return True
         fields = _decode_object(data, "message", self._limits)
         if is_error(fields):
             raise self._error_of(data)
         try:
-            out += self._builder.add_message(fields)
+            events = self._builder.add_message(fields)
         except Contradiction as error:
             raise RemoteProtocolError(
                 f"the server sent a message in which {error}: {shorten(data)}"
             ) from error
+        if events and isinstance(events[-1], Unknown):
+            self._unknown = shorten(data)
+        out += events
         return self._builder.result is not None
+
+    def _incomplete(self, what: str) -> IncompleteStream:
+        """Return the error of a stream without its end. It quotes what was not understood."""
+        unread = " … ".join(filter(None, (self._unknown, shorten(self.parser.stray))))
+        also = f"; the server also sent {unread}" if unread else ""
+        return IncompleteStream(f"{what}; what arrived until then is in .partial{also}")
 
     def _is_whole(self, data: bytes) -> bool:
         if data.strip(_BLANKS) == self._builder.DONE:
@@ -159,7 +166,8 @@ class JSONBody:
         except RemoteProtocolError:
             if fault is None and is_unclosed(data):
                 fault = IncompleteStream(
-                    "the JSON body ended before its last bracket: the answer was cut short"
+                    "the JSON body ended before its last bracket: the answer was cut short: "
+                    f"{shorten(data)}"
                 )
             if fault is not None:
                 raise fault from None
@@ -169,6 +177,8 @@ class JSONBody:
         try:
             out += self._builder.add_answer(fields)
         except Contradiction as error:
+            if isinstance(error, NoAnswer) and has_words(fields):
+                raise self._error_of(data) from None
             raise RemoteProtocolError(
                 f"the server sent a body that is no answer: {error}: {shorten(data)}"
             ) from error
@@ -193,46 +203,76 @@ class ErrorBody:
 
 
 class UndecidedBody:
-    """A body without a content type: JSON if it begins with a brace, else an event stream."""
+    """A body whose content type says little: JSON if it begins with a brace, else an event stream.
+
+    Args:
+        event_stream: the body, if it is one. If its parser has read a line, it is.
+        json: the body, if it is JSON.
+        limits: of the stream.
+        labelled: whether the content type is that of an event stream. Then a body that decides
+            nothing is one.
+    """
 
     def __init__(
-        self, json: Callable[[], Body], event_stream: Callable[[], Body], limits: Limits
+        self, event_stream: EventStreamBody, json: JSONBody, limits: Limits, *, labelled: bool
     ) -> None:
+        self.event_stream = event_stream
         self._json = json
-        self._event_stream = event_stream
+        self._labelled = labelled
         self._max_bytes = limits.max_record_bytes
         self._lead = bytearray()  # a byte order mark and blanks, which decide nothing
         self._body: Body | None = None
 
+    @property
+    def between_records(self) -> bool:
+        """Whether the next byte begins a record of an event stream."""
+        return self._decided() is self.event_stream and self.event_stream.parser.between_records
+
     def receive(self, data: bytes, out: list[Event]) -> bool:
-        if self._body is None:
-            # We look at each byte once. Only the first three bytes may be a byte order mark.
-            start = len(self._lead) if len(self._lead) >= len(BYTE_ORDER_MARK) else 0
-            self._lead += data
-            if bytes(self._lead[:3]) in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
+        body = self._decided()
+        if body is None:
+            if not self._decides(data):
+                self._lead += data
                 return False
-            deciding = self._lead[start:]
-            if start == 0:
-                deciding = deciding.removeprefix(BYTE_ORDER_MARK)
-            deciding = deciding.lstrip(_BLANKS)
-            if len(self._lead) - len(deciding) > self._max_bytes:
-                raise LimitExceeded(
-                    "the server sent a body that begins with more blanks than "
-                    f"Limits.max_record_bytes ({self._max_bytes:,} bytes)"
-                )
-            if not deciding:
-                return False
-            data = bytes(self._lead)
+            data, body = bytes(self._lead) + data, self._body
             self._lead.clear()
-            self._body = self._json() if deciding.startswith(b"{") else self._event_stream()
-        return self._body.receive(data, out)
+        assert body is not None
+        return body.receive(data, out)
 
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
-        if self._body is None:
-            raise fault or RemoteProtocolError(
-                "the server answered 200 without a body and without saying what it would be"
+        body = self._decided()
+        if body is None:
+            if not self._labelled:
+                raise fault or RemoteProtocolError(
+                    "the server answered 200 without a body and without saying what it would be"
+                )
+            body = self.event_stream
+            if self._lead:
+                body.receive(bytes(self._lead), out)
+        body.end(out, fault)
+
+    def _decided(self) -> Body | None:
+        if self._body is None and not self.event_stream.parser.at_start:
+            self._body = self.event_stream
+        return self._body
+
+    def _decides(self, data: bytes) -> bool:
+        """Look for the first byte that is no blank, and set the body that it means."""
+        start, lead = 0, len(self._lead)
+        if lead < len(BYTE_ORDER_MARK):  # only the first three bytes may be a byte order mark
+            data, lead = bytes(self._lead) + data, 0
+            if data in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
+                return False
+            start = len(data) - len(data.removeprefix(BYTE_ORDER_MARK))
+        found = _NO_BLANK.search(data, start)
+        if lead + (found.start() if found else len(data)) > self._max_bytes:
+            raise LimitExceeded(
+                "the server sent a body that begins with more blanks than "
+                f"Limits.max_record_bytes ({self._max_bytes:,} bytes)"
             )
-        self._body.end(out, fault)
+        if found:
+            self._body = self._json if found[0] == b"{" else self.event_stream
+        return found is not None
 
 
 def _decode_object(data: bytes, what: str, limits: Limits) -> dict[str, Any]:

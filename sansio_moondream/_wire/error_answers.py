@@ -18,7 +18,7 @@ from .json import TooDeep, decode
 
 _MAX_BODY_CHARACTERS = 2000
 _MAX_MESSAGE_CHARACTERS = 1000
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 # Both patterns stop at the next "<", so they are linear on a page with many of them.
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
@@ -26,16 +26,18 @@ _PRIVATE_IN_URL = re.compile(r"//[^/?#]*@|[?#].*", re.DOTALL)
 
 
 def is_error(fields: dict[str, Any]) -> bool:
-    """Whether a JSON message reports an error."""
-    if fields.get("error") is not None or fields.get("type") == "error":
+    """Whether a JSON message reports an error. An error that says nothing is none."""
+    if fields.get("error") or fields.get("type") == "error":
         return True
     # FastAPI's shape. Next to other fields, `detail` is an unknown field of an answer.
-    return isinstance(fields.get("detail"), str | list) and fields.keys() <= {
-        "detail",
-        "status",
-        "code",
-        "request_id",
-    }
+    detail: object = fields.get("detail")
+    is_reason = isinstance(detail, str | list) and detail not in ("", [])
+    return is_reason and fields.keys() <= {"detail", "status", "code", "request_id"}
+
+
+def has_words(fields: dict[str, Any]) -> bool:
+    """Whether a JSON body that is no answer says why."""
+    return bool(_message(fields))
 
 
 def api_error(status_code: int, headers: Headers, limits: Limits, body: bytes) -> APIError:
@@ -46,18 +48,18 @@ def api_error(status_code: int, headers: Headers, limits: Limits, body: bytes) -
     except (ValueError, TooDeep):
         value = _page_text(text)
     details = _details(value)
-    type_ = _plain(details.get("type"))
+    type_, code = _plain(details.get("type")), _plain(details.get("code"))
     request_id = _plain(details.get("request_id"))
     if isinstance(value, dict):
         request_id = request_id or _plain(cast(dict[str, Any], value).get("request_id"))
     # The page that comes with a redirect says less than its Location.
     redirect = _redirect(headers) if 300 <= status_code < 400 else ""
     message = redirect or _message(value) or "(it gave no reason)"
-    return api_error_class(status_code, type_)(
+    return api_error_class(status_code, type_, code)(
         shorten(message, _MAX_MESSAGE_CHARACTERS),
         status_code=status_code,
         type=None if type_ == "error" else type_,
-        code=_plain(details.get("code")),
+        code=code,
         param=_plain(details.get("param")),
         retry_after=_retry_after(headers),
         headers=headers,
@@ -72,7 +74,7 @@ def _details(value: Any) -> dict[str, Any]:
         return {}
     fields = cast(dict[str, Any], value)
     error = fields.get("error")
-    return cast(dict[str, Any], error) if isinstance(error, dict) else fields
+    return cast(dict[str, Any], error) if error and isinstance(error, dict) else fields
 
 
 def _message(value: Any) -> str:
@@ -116,5 +118,8 @@ def _plain(value: Any) -> str | None:
 
 
 def _retry_after(headers: Headers) -> float | None:
-    value = headers.get("retry-after", "")
-    return float(value) if _SECONDS.fullmatch(value) else None
+    for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        if _NUMBER.fullmatch(value):
+            return float(value) * seconds
+    return None

@@ -38,7 +38,7 @@ from sansio_moondream._skills.chat import ChatBuilder
 from sansio_moondream._skills.segment import SegmentBuilder
 from sansio_moondream._skills.text import TextBuilder
 
-from .bodies import Body, ErrorOf, EventStreamBody
+from .bodies import Body, UndecidedBody
 
 _MAX_HELD = 64 * 1024  # bytes of an unfinished record; a longer one takes the slow path
 _MAX_REFUSALS = 3  # messages refused in a row, after which the rest of a chunk is not tried
@@ -145,9 +145,8 @@ def _chat_decoder(builder: Builder[Any]) -> Decode:
     return decode
 
 
-def event_stream_body(builder: Builder[Any], error_of: ErrorOf, limits: Limits) -> Body:
-    """Return the slow path, with the fast path in front of it if the skill has one."""
-    slow_path = EventStreamBody(builder, error_of, limits)
+def with_fast_path(slow_path: UndecidedBody, builder: Builder[Any], limits: Limits) -> Body:
+    """Put the fast path in front of the slow path, if the skill has one."""
     decoders = decoders_for(builder, limits) if _enabled.get() else None
     return FastPath(slow_path, builder, decoders, limits) if decoders else slow_path
 
@@ -156,10 +155,11 @@ class FastPath:
     """Decode ordinary messages, and give all else to `slow_path`."""
 
     def __init__(
-        self, slow_path: EventStreamBody, builder: Builder[Any], decoders: Decoders, limits: Limits
+        self, slow_path: UndecidedBody, builder: Builder[Any], decoders: Decoders, limits: Limits
     ) -> None:
         self._slow_path = slow_path
-        self._parser = slow_path.parser
+        self._event_stream = slow_path.event_stream
+        self._parser = slow_path.event_stream.parser
         self._deltas = builder.deltas
         self._decode, self._other_decode = decoders
         self._max_record_bytes = limits.max_record_bytes
@@ -288,12 +288,12 @@ class FastPath:
     def _give_bytes(self, data: bytes, out: list[Event]) -> bool:
         """Give bytes to the slow path."""
         complete = self._slow_path.receive(data, out)
-        self._may_take = self._parser.between_records and not self._deltas.surrogate
+        self._may_take = self._slow_path.between_records and not self._deltas.surrogate
         return complete
 
     def _give_message(self, payload: bytes, out: list[Event]) -> bool:
         """Give a message to the slow path."""
         self._parser.at_start = False
-        complete = self._slow_path.read(payload, out)
+        complete = self._event_stream.read(payload, out)
         self._may_take = not self._deltas.surrogate
         return complete

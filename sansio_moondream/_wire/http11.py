@@ -9,9 +9,9 @@ and refuses what h11 tolerates.
    that we give to h11, so the limit on a line is the same for any chunks.
 3. The bytes of the body that precede a fault in the framing are given out before the fault is
    raised.
-4. The end of input inside a head or a body is `ConnectionLost`. Anything that is not HTTP/1.1 is
-   `RemoteProtocolError`. Each further call raises the same error. We neither quote what h11 saw nor
-   keep its error: it may contain a cookie or the key.
+4. The end of input inside a head or a body is `ConnectionLost`. So is an empty line in place of a
+   chunk's size, by which h2o breaks off. Anything else that is not HTTP/1.1 is
+   `RemoteProtocolError`. Further calls raise the same error. We do not quote what h11 saw.
 5. A response with both Content-Length and Transfer-Encoding is refused. It is how responses are
    smuggled (RFC 9112, section 6.3).
 6. The fast path: a chunk of the chunked coding that is plain (a size without an extension), and
@@ -23,6 +23,7 @@ and refuses what h11 tolerates.
 from __future__ import annotations
 
 import re
+import sys
 from collections import deque
 from typing import Literal
 
@@ -34,7 +35,7 @@ from sansio_moondream._errors import (
     LocalProtocolError,
     MoondreamError,
     RemoteProtocolError,
-    shorten,
+    mask_error,
 )
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._headers import Headers
@@ -75,9 +76,10 @@ class HTTP11Exchange:
     """
 
     def __init__(self, request: HTTPRequest, *, absolute: bool = False) -> None:
-        # Our own limit is lower than this one, so it applies first.
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD_BYTES)
+        # Our own limit applies instead.
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
         self._method = request.method
+        self._secrets = request.secrets
         self._to_send = encode_request(self._connection, request, absolute)
         self._input: deque[bytes | memoryview] = deque()
         self._at = 0  # where the fast path is in the first bytes of the input
@@ -144,9 +146,11 @@ class HTTP11Exchange:
         try:
             return self._next_of_body() if self._had_head else self._next_of_head()
         except h11.RemoteProtocolError as error:
-            reason = describe(error)
+            reason, is_empty_size = describe(error), str(error).endswith(r"bytearray(b'\r\n')")
         if self._h11_ended:
             raise self._lost("the server closed the connection before the end of the body")
+        if is_empty_size:
+            raise self._lost("the server broke the body off: the size of its next chunk is empty")
         raise self._refuse(f"the server sent what is not HTTP/1.1: {reason}")
 
     def next_body(self) -> bytes | Literal[Signal.NEED_DATA]:
@@ -190,9 +194,8 @@ class HTTP11Exchange:
             if self._connection.their_state is h11.SWITCHED_PROTOCOL:
                 raise self._refuse("the server switched to another protocol")
         if self._ended:
-            raise self._lost(
-                "the server closed the connection before the head of a response was whole"
-            )
+            message = "the server closed the connection before the head of a response was whole"
+            raise self._lost(message)
         return NEED_DATA
 
     def _surely_chunked(self, status_code: int, headers: Headers) -> bool:
@@ -286,6 +289,7 @@ class HTTP11Exchange:
         return self._fail(ConnectionLost(message))
 
     def _fail(self, error: MoondreamError) -> MoondreamError:
+        mask_error(error, self._secrets)
         self._error = error
         self._input.clear()
         return error
@@ -294,5 +298,5 @@ class HTTP11Exchange:
 def _not_http(head: bytearray) -> str:
     pairs = zip(head, _START, strict=False)
     wrong = next(at for at, (seen, due) in enumerate(pairs) if seen != due)
-    seen = shorten(repr(bytes(head[: wrong + 1])))
-    return f"the server does not speak HTTP/1.1: its answer begins with {seen}, not with HTTP/1."
+    seen = bytes(head[: wrong + 1])
+    return f"the server does not speak HTTP/1.1: its answer begins with {seen!r}, not with HTTP/1."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import h11
@@ -19,24 +20,25 @@ def encode_request(connection: h11.Connection, request: HTTPRequest, absolute: b
     """Return the bytes of a request, its body included.
 
     Raises:
-        LocalProtocolError: HTTP/1.1 cannot carry the request.
+        LocalProtocolError: HTTP/1.1 cannot carry the request. It is raised where no local variable
+            has the key.
     """
     try:
-        target, headers = _target_and_headers(request, absolute)
-        chunks = [
-            connection.send(h11.Request(method=request.method, target=target, headers=headers)),
-            connection.send(h11.Data(request.body)),
-            connection.send(h11.EndOfMessage()),
-        ]
+        return b"".join(_encode(connection, request, absolute))
     except h11.LocalProtocolError as error:
         reason = describe(error)
     except UnicodeError:
         reason = "a character in its head that HTTP does not have"
     except ValueError:
         reason = "its URL should be http(s)://host[:port]/path in ASCII"
-    else:
-        return b"".join(chunks)
     raise LocalProtocolError(f"HTTP/1.1 cannot carry this request: {reason}")
+
+
+def _encode(connection: h11.Connection, request: HTTPRequest, absolute: bool) -> Iterator[bytes]:
+    target, headers = _target_and_headers(request, absolute)
+    yield connection.send(h11.Request(method=request.method, target=target, headers=headers)) or b""
+    yield connection.send(h11.Data(request.body)) or b""
+    yield connection.send(h11.EndOfMessage()) or b""
 
 
 def describe(error: h11.ProtocolError) -> str:

@@ -11,6 +11,7 @@ import zlib
 from typing import Any
 
 from sansio_moondream._errors import LimitExceeded, MoondreamError, RemoteProtocolError
+from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
 
 _SLACK = 1024 * 1024
@@ -24,6 +25,17 @@ limit, memory has to hold what one block can inflate to: 1032 times its size.
 _GZIP = b"\x1f\x8b"
 _GZIP_OR_ZLIB = 32 + 15
 """zlib's `wbits` for either header and the largest window."""
+
+
+# RFC 9110 has only "identity" for a body without a coding. Servers send the others as well.
+_NO_CODINGS = frozenset({"", "identity", "none", "utf-8", "utf8"})
+
+
+def content_coding(headers: Headers) -> str:
+    """Return the codings of a body, in a list as in the field, without those that mean none."""
+    codings = headers.get("content-encoding", "").lower().split(",")
+    names = (coding.strip().removeprefix("x-") for coding in codings)
+    return ", ".join(name for name in names if name not in _NO_CODINGS)
 
 
 class Inflater:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,10 +12,13 @@ from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
 from sansio_moondream._skills.builder import Builder
 
-from .bodies import Body, ErrorBody, JSONBody, UndecidedBody
+from .bodies import Body, ErrorBody, EventStreamBody, JSONBody, UndecidedBody
 from .error_answers import api_error
-from .fast_path import event_stream_body
-from .inflate import Inflater
+from .fast_path import with_fast_path
+from .inflate import Inflater, content_coding
+
+_JSON = re.compile(r"application/([^,]*\+)?json")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Kind(Enum):
@@ -49,11 +53,11 @@ def open_response(
         RemoteProtocolError: The head announces a body that is no answer.
     """
     error_of = partial(api_error, status_code, headers, limits)
-    coding = headers.get("content-encoding", "").strip().lower().removeprefix("x-")
+    coding = content_coding(headers)
     inflater = Inflater(coding, limits) if coding in ("gzip", "deflate") else None
     if builder is None:
         return OpenResponse(Kind.ERROR_STATUS, ErrorBody(error_of, limits), inflater)
-    if inflater is None and coding not in ("", "identity"):
+    if coding and inflater is None:
         raise RemoteProtocolError(
             f"the server sent a body with the content coding {shorten(coding, 40)!r}, "
             "though identity was asked for"
@@ -62,19 +66,27 @@ def open_response(
         raise RemoteProtocolError(
             f"the server answered {status_code}, which has no body, where an answer was expected"
         )
-    json = partial(JSONBody, builder, error_of, limits)
-    event_stream = partial(event_stream_body, builder, error_of, limits)
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    json = JSONBody(builder, error_of, limits)
+    media_type = _media_type(headers)
     if media_type == "text/event-stream":
-        return OpenResponse(Kind.EVENT_STREAM, event_stream(), inflater)
-    if media_type == "application/json" or (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    ):
-        return OpenResponse(Kind.JSON, json(), inflater)
-    if media_type in ("", "application/octet-stream"):
-        return OpenResponse(Kind.UNNAMED, UndecidedBody(json, event_stream, limits), inflater)
-    raise RemoteProtocolError(
-        f"the server answered {status_code} with {shorten(media_type, 80)!r}, where "
-        "text/event-stream or application/json was expected: is this the address of a Moondream "
-        "server?"
-    )
+        kind = Kind.EVENT_STREAM
+    elif _JSON.fullmatch(media_type):
+        return OpenResponse(Kind.JSON, json, inflater)
+    elif media_type in ("", "application/octet-stream"):
+        kind = Kind.UNNAMED
+    else:
+        raise RemoteProtocolError(
+            f"the server answered {status_code} with {shorten(media_type, 80)!r}, where "
+            "text/event-stream or application/json was expected: is this the address of a "
+            "Moondream server?"
+        )
+    event_stream = EventStreamBody(builder, error_of, limits)
+    slow_path = UndecidedBody(event_stream, json, limits, labelled=kind is Kind.EVENT_STREAM)
+    return OpenResponse(kind, with_fast_path(slow_path, builder, limits), inflater)
+
+
+def _media_type(headers: Headers) -> str:
+    """Return the media type of a body. If the field is repeated with one type, it is that."""
+    field = _QUOTED.sub("", headers.get("content-type", "")).lower()
+    types = dict.fromkeys(part.partition(";")[0].strip() for part in field.split(","))
+    return ", ".join(filter(None, types))

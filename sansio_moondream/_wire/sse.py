@@ -8,7 +8,8 @@ stream".
 2. One byte order mark may begin the stream. Anywhere else it is text.
 3. A line is a comment (it begins with a colon), a field (`name: value`; one space after the colon
    is dropped), or a field name without a value. Only `data` and `event` matter here. `id` and
-   `retry` are for reconnecting, which a POST never does.
+   `retry` are for reconnecting, which a POST never does. All other lines are ignored; the beginning
+   of the last one is kept, as it may be an error without `data:` in front of it.
 4. A blank line ends a record. Its data lines are joined with LF. Without a data line there is no
    record.
 5. One line, and the joined data of one record, are bounded by `max_bytes` each. A comment is held
@@ -23,6 +24,7 @@ from typing import NamedTuple
 from sansio_moondream._errors import LimitExceeded
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_KEPT_OF_STRAY = 1000  # bytes, of which an error shows 200 characters
 
 
 class Record(NamedTuple):
@@ -38,6 +40,7 @@ class RecordParser:
     Attributes:
         at_start: whether no line of the stream was read. A caller that reads the first records by
             itself clears it.
+        stray: the beginning of the last line that is no field of the standard, and no comment.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -49,6 +52,7 @@ class RecordParser:
         self._data_size = -1  # of the joined data: each line but the first adds an LF
         self._skip_lf = False
         self.at_start = True
+        self.stray = b""
 
     @property
     def between_records(self) -> bool:
@@ -121,6 +125,8 @@ class RecordParser:
                 raise _too_long("a record", self._max_bytes)
         elif line.startswith(b"event:") or line == b"event":
             self._name = line[6:].removeprefix(b" ")
+        elif not line.startswith((b":", b"id:", b"retry:")):
+            self.stray = line[:_KEPT_OF_STRAY]
         return None
 
     def _take_record(self) -> Record | None:

@@ -14,7 +14,8 @@
 3. The `Ending` is the last line of every recording. It is "eof" for the proper end of the body, or
    the name of the error with its message: `[4.0, "x", "ConnectionLost", "peer reset"]`. The builtin
    "TimeoutError" is silence until the caller's deadline. "left" means that the caller closed the
-   exchange early; it replays as ConnectionLost.
+   exchange early. "omitted" means that the body is longer than the recorder's limit, and that its
+   rest is left out; the message says how much. Both replay as ConnectionLost.
 4. Lines are UTF-8 and end in LF; a CR before it is ignored. Control characters, line separators and
    direction marks are escaped, so that an editor shows what is in the file.
 5. A recording contains no key, cookie, organisation id or picture: see `RecordingHeader.of`,
@@ -26,12 +27,13 @@ running exchange, and `find_matches` finds the recordings that answer a request.
 """
 
 from ._lines import FORMAT_VERSION, MAX_LINE_BYTES, Recording, RecordingReader, encode_line
+from ._masks import mask_chunks, mask_text
 from ._matching import Match, Matches, find_matches
-from ._recorder import Recorder
-from ._redaction import mask_chunks, mask_text
+from ._recorder import MAX_BODY_BYTES, Recorder
 from ._values import (
     EOF,
     LEFT,
+    OMITTED,
     Chunk,
     Ending,
     EndingError,
@@ -45,7 +47,9 @@ __all__ = [
     "EOF",
     "FORMAT_VERSION",
     "LEFT",
+    "MAX_BODY_BYTES",
     "MAX_LINE_BYTES",
+    "OMITTED",
     "Chunk",
     "Ending",
     "EndingError",

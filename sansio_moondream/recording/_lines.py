@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, cast
 
 import msgspec
@@ -12,11 +13,15 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from sansio_moondream._errors import shorten
+from sansio_moondream._repr import OwnRepr
 
 from ._values import EOF, Chunk, Ending, Line, RecordingError, RecordingHeader, decode_json
 
 FORMAT_VERSION: Final = 1
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_END = re.compile(r"[\0\n\v\f\r]")
 
 # JSON does not escape these: DEL, C1 controls, direction marks, line and paragraph separators, the
 # byte order mark.
@@ -93,7 +98,7 @@ class RecordingReader:
         return RecordingError(f"line {self._line_number}: {message}", self._line_number)
 
 
-class Recording(Struct, frozen=True):
+class Recording(OwnRepr, frozen=True):
     """A whole recorded exchange."""
 
     header: RecordingHeader
@@ -166,6 +171,7 @@ def _parse_header(value: Any) -> RecordingHeader:
         )
     wire = msgspec.convert(fields, _WireHeader)
     request, response = wire.request, wire.response
+    _check_fields([*request.headers, *(response.headers if response is not None else ())])
     header = RecordingHeader(request.method, request.path, request.headers, request.body)
     if response is None:
         return header
@@ -175,6 +181,15 @@ def _parse_header(value: Any) -> RecordingHeader:
         response_headers=response.headers,
         seconds=response.seconds,
     )
+
+
+def _check_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Refuse header fields that would end their line when a server writes them."""
+    for name, value in fields:
+        if not _FIELD_NAME.fullmatch(name):
+            raise ValueError(f"{shorten(name, 40)!r} should be the name of a header field")
+        if _FIELD_END.search(value):
+            raise ValueError(f"the header field {shorten(name, 40)} should be a single line")
 
 
 def _parse_chunk_or_ending(value: Any) -> Chunk | Ending:

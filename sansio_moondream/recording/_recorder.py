@@ -2,18 +2,22 @@
 
 1. The caller reports each step with its time. The recorder has no clock: `now` is in seconds, of
    any monotonic clock.
-2. The body is buffered until the end, as a secret may be split over any two chunks.
-3. A gzip or zlib-deflate body is inflated, as secrets cannot be found in it otherwise. The recorded
+2. A secret may be split over any two chunks, so chunks are masked together. The chunks of a long
+   body can be taken before its end, if those that follow are known.
+3. A body is recorded up to a limit. The ending then says how much was left out.
+4. A gzip or zlib-deflate body is inflated, as secrets cannot be found in it otherwise. The recorded
    head then has neither a coding nor a length, and each chunk has the bytes that it inflates to. If
    the body is invalid, or inflates without end, the recording ends there with the decoder's error.
-4. A body in another coding is not recorded. The recorded head keeps the name of the coding, and the
-   ending says why there is no body.
-5. Seconds are rounded, and the rounding error is added to the next value, so that the sum is right.
+5. A body in another coding is not recorded, nor one that begins as compressed data does though the
+   head names no coding. The recorded head is as it was, and the ending says why there is no body.
+6. Seconds are rounded, and the rounding error is added to the next value, so that the sum is right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -28,47 +32,72 @@ from sansio_moondream._errors import (
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._limits import Limits
 from sansio_moondream._requests.http import HTTPRequest
-from sansio_moondream._wire.inflate import Inflater
+from sansio_moondream._secrets.values import Secrets
+from sansio_moondream._wire.inflate import Inflater, content_coding
 
 from ._lines import Recording
-from ._redaction import (
-    RESPONSE_HEADERS,
-    mask_chunks,
-    mask_message,
-    picture_heads,
-    request_secrets,
-    safe_headers,
-)
-from ._values import ENDING_ERRORS, EOF, LEFT, Chunk, Ending, RecordingHeader, decode_json
+from ._masks import mask_chunks, mask_message
+from ._redaction import RESPONSE_HEADERS, safe_headers, safe_request
+from ._values import ENDING_ERRORS, EOF, LEFT, OMITTED, Chunk, Ending, RecordingHeader
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+_TAKEN_FROM = 512 * 1024  # bytes that are held before some can be taken
+_CONTEXT = 64 * 1024  # bytes on both sides in which we look for secrets: none is longer
+_MAX_CHUNK = 256 * 1024  # a chunk that inflates to more is recorded as several
+_PICTURE_PREFIX = b"data:image/png;base64,"
+_MAGIC_BYTES = 4  # no chunk is empty, so that many chunks have all of them
+_COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd")  # gzip, zlib, zstd
 
 
 class Recorder:
     """Builds the `Recording` of one exchange.
 
     Call `receive_response` for the head, `receive_data` for each chunk of the body, and at the end
-    `receive_eof`, `receive_error` or `leave`, which return the recording.
+    `receive_eof`, `receive_error` or `leave`, which return the recording. To write a long body
+    while it arrives, call `take_chunks` when `held` is large.
 
     Args:
-        request: as it was sent. The keys in its headers and its query are masked, and so are its
-            pictures where the server sends them back.
+        request: as it was sent. The keys in its headers, its query and its body are masked, and so
+            are its pictures where the server sends them back.
         secrets: to mask, too, if they have 4 characters or more.
         now: the time of the request.
+        max_body_bytes: of the body, once it is inflated. The rest is left out.
+
+    Attributes:
+        held: bytes of the body that are held.
 
     Raises:
         ValueError: the body of the request is not JSON.
     """
 
-    def __init__(self, request: HTTPRequest, secrets: Collection[str] = (), *, now: float) -> None:
-        self._secrets = request_secrets(request).union(secrets)
-        self._header = RecordingHeader.of(request, secrets=secrets)
-        self._pictures = picture_heads(decode_json(request.body))
+    def __init__(
+        self,
+        request: HTTPRequest,
+        secrets: Iterable[str] = (),
+        *,
+        now: float,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        secrets = Secrets.among(secrets)  # from here on no local variable shows them
+        safe = safe_request(request, secrets)
+        self._header = RecordingHeader(request.method, safe.path, safe.headers, safe.body)
+        self._secrets, self._pictures = safe.secrets, safe.pictures
         self._began = now
         self._elapsed = 0.0
-        self._chunks: list[tuple[float, bytes]] = []
+        self._chunks: list[tuple[float, bytes]] = []  # not masked
+        self._context = b""  # what was taken before them, not masked
+        self.held = 0
+        self._left = max_body_bytes
+        self._omitted = 0
         self._inflater: Inflater | None = None
         self._opaque: RemoteProtocolError | None = None
         self._early_ending: Ending | None = None  # the recording ended before the exchange
         self._finished = False
+
+    @property
+    def header(self) -> RecordingHeader:
+        """The header of the recording. Before `receive_response` it has no response."""
+        return self._header
 
     def receive_response(self, status_code: int, headers: HeaderTypes, now: float) -> None:
         """Record the head.
@@ -78,17 +107,14 @@ class Recorder:
         """
         self._check(head=False)
         fields = Headers(headers)
-        coding = fields.get("content-encoding", "").strip().lower().removeprefix("x-")
+        coding = content_coding(fields)
         allowed = RESPONSE_HEADERS
         seconds = self._seconds(now)
         if coding in ("gzip", "deflate"):
             self._inflater = Inflater(coding, Limits())
             allowed -= {"content-encoding", "content-length"}
-        elif coding not in ("", "identity"):
-            self._opaque = RemoteProtocolError(
-                "the body is not recorded: secrets cannot be found in the coding "
-                f"{shorten(coding, 40)!r}"
-            )
+        elif coding:
+            self._opaque = _not_recorded(f"the coding {shorten(coding, 40)!r}")
         response = safe_headers(fields, allowed, self._secrets)
         self._header = replace(
             self._header, status_code=status_code, response_headers=response, seconds=seconds
@@ -101,15 +127,39 @@ class Recorder:
             LocalProtocolError: no head came before, or the exchange has ended.
         """
         self._check(head=True)
-        if self._early_ending is not None or not chunk:
+        if self._left == 0:
+            self._omitted += len(chunk)
+        if self._early_ending is not None or self._left == 0 or not chunk:
             return
         error: MoondreamError | None = self._opaque
         if self._inflater is not None:
             chunk, error = self._inflater.feed(chunk)
-        if chunk and self._opaque is None:
-            self._chunks.append((self._seconds(now), bytes(chunk)))
+        if self._opaque is None:
+            self._hold(self._seconds(now), bytes(chunk))
         if error is not None:
             self._early_ending = self._ending(self._seconds(now), error)
+
+    def take_chunks(self) -> tuple[Chunk, ...]:
+        """Return the first chunks, masked, and release them. The recording has the others.
+
+        There are some if more than 512 KiB are held. Pictures of any length are masked, and other
+        secrets of up to 64 KiB.
+        """
+        if self.held >= _TAKEN_FROM:
+            self._drop_compressed()
+        if self.held < _TAKEN_FROM:
+            return ()
+        masked = self._masked()
+        ends = accumulate(len(data) for _, data in self._chunks)
+        count = sum(end <= self.held - _CONTEXT for end in ends)
+        taken = self._chunks[:count]
+        before = b"".join([self._context, *(data for _, data in taken)])[-_CONTEXT:]
+        shown = b"".join(chunk.data for chunk in masked[:count])[-_CONTEXT:]
+        in_picture = shown == b"*" * _CONTEXT and shown != before
+        self._context = _PICTURE_PREFIX if in_picture else before
+        self.held -= sum(len(data) for _, data in taken)
+        del self._chunks[:count]
+        return masked[:count]
 
     def receive_eof(self, now: float) -> Recording:
         """Finish the recording: the body ended properly.
@@ -166,10 +216,41 @@ class Recorder:
 
     def _finish(self, ending: Ending) -> Recording:
         self._finished = True
-        if self._inflater is not None and (rest := self._inflater.end()):
-            self._chunks.append((0.0, rest))
-        masked = mask_chunks([data for _, data in self._chunks], self._secrets, self._pictures)
-        seconds = [seconds for seconds, _ in self._chunks]
-        chunks = tuple(map(Chunk, seconds, masked))
+        if self._inflater is not None:
+            self._hold(0.0, self._inflater.end())
+        self._drop_compressed()
+        chunks = self._masked()
         self._chunks.clear()
-        return Recording(self._header, chunks, self._early_ending or ending)
+        ending = self._early_ending or ending
+        if self._omitted:
+            omitted = f"{self._omitted:,} bytes of the body were left out, as it is too long"
+            ending = Ending(ending.seconds, OMITTED, omitted)
+        return Recording(self._header, chunks, ending)
+
+    def _hold(self, seconds: float, data: bytes) -> None:
+        """Add what fits of a chunk."""
+        for at in range(0, min(len(data), self._left), _MAX_CHUNK):
+            part = data[at : min(at + _MAX_CHUNK, self._left)]
+            self._chunks.append((seconds, part))
+            self.held += len(part)
+            seconds = 0.0
+        self._omitted += max(0, len(data) - self._left)
+        self._left -= min(len(data), self._left)
+
+    def _drop_compressed(self) -> None:
+        """End the recording before a body that begins as compressed data does."""
+        first = b"".join(data for _, data in self._chunks[:_MAGIC_BYTES])
+        if not self._context and first.startswith(_COMPRESSED):
+            self._early_ending = self._ending(self._chunks[0][0], _not_recorded("compressed data"))
+            self._chunks.clear()
+            self.held = self._omitted = 0
+
+    def _masked(self) -> tuple[Chunk, ...]:
+        """Return the chunks that are held, masked."""
+        bodies = [self._context, *(data for _, data in self._chunks)]
+        _, *masked = mask_chunks(bodies, self._secrets, self._pictures)
+        return tuple(map(Chunk, (seconds for seconds, _ in self._chunks), masked))
+
+
+def _not_recorded(what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"the body is not recorded: secrets cannot be found in {what}")

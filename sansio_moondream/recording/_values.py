@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -24,21 +24,16 @@ from sansio_moondream._errors import (
     shorten,
 )
 from sansio_moondream._headers import HeaderTypes
+from sansio_moondream._repr import OwnRepr
 from sansio_moondream._requests.http import HTTPRequest
+from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.json import TooDeep, decode
 
-from ._redaction import (
-    REQUEST_HEADERS,
-    RESPONSE_HEADERS,
-    mask_text,
-    request_secrets,
-    safe_body,
-    safe_headers,
-)
+from ._redaction import MAX_DEPTH, RESPONSE_HEADERS, safe_headers, safe_request
 
 EOF: Final = "eof"
 LEFT: Final = "left"
-MAX_DEPTH: Final = 64
+OMITTED: Final = "omitted"
 
 EndingError: TypeAlias = MoondreamError | TimeoutError
 """The error that ended a recorded exchange; see `ending_error`."""
@@ -106,7 +101,7 @@ class RecordingHeader(Struct, frozen=True):
         response_headers: HeaderTypes = (),
         *,
         seconds: float = 0.0,
-        secrets: Collection[str] = (),
+        secrets: Iterable[str] = (),
     ) -> RecordingHeader:
         """Make the header of an exchange, without its host, pictures and secrets.
 
@@ -114,26 +109,26 @@ class RecordingHeader(Struct, frozen=True):
             request: as it was sent.
             status_code, response_headers: of the response, if a head came.
             seconds: from the request to the head.
-            secrets: to mask in addition to the keys in the headers and the query of the request.
+            secrets: to mask in addition to the keys in headers, query and body of the request.
                 Secrets of less than 4 characters are not masked.
 
         Raises:
             ValueError: the body of the request is not JSON.
         """
-        secrets = request_secrets(request).union(secrets)
-        path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        secrets = Secrets.among(secrets)  # from here on no local variable shows them
+        safe = safe_request(request, secrets)
         return cls(
             request.method,
-            mask_text(path, secrets),
-            safe_headers(request.headers, REQUEST_HEADERS, secrets),
-            safe_body(decode_json(request.body), secrets),
+            safe.path,
+            safe.headers,
+            safe.body,
             status_code,
-            safe_headers(response_headers, RESPONSE_HEADERS, secrets),
+            safe_headers(response_headers, RESPONSE_HEADERS, safe.secrets),
             seconds,
         )
 
 
-class Chunk(Struct, frozen=True):
+class Chunk(OwnRepr, frozen=True):
     """Bytes of the body that came at once.
 
     `seconds` count from the line before, with a resolution of a microsecond.
@@ -155,7 +150,7 @@ class Chunk(Struct, frozen=True):
 class Ending(Struct, frozen=True):
     """The end of an exchange, `seconds` after the line before.
 
-    `fault` is `EOF`, `LEFT` or the name of an error: see `ending_error`.
+    `fault` is `EOF`, `LEFT`, `OMITTED` or the name of an error: see `ending_error`.
     """
 
     seconds: float
@@ -164,10 +159,10 @@ class Ending(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", _seconds(self.seconds))
-        if self.fault not in (EOF, LEFT, *ENDING_ERRORS):
+        known = (EOF, LEFT, OMITTED, *ENDING_ERRORS)
+        if self.fault not in known:
             raise ValueError(
-                f"the ending should be {EOF}, {LEFT} or one of {', '.join(ENDING_ERRORS)}, "
-                f"not {shorten(self.fault, 40)!r}"
+                f"the ending should be one of {', '.join(known)}, not {shorten(self.fault, 40)!r}"
             )
 
 
@@ -177,18 +172,20 @@ Line: TypeAlias = RecordingHeader | Chunk | Ending
 def ending_error(ending: Ending) -> EndingError | None:
     """Make the error of an ending, or None for `EOF`.
 
-    `LEFT` gives ConnectionLost: the answer is not whole. The builtin TimeoutError is for callers
-    that map it to their own deadlines, as the clients do.
+    `LEFT` and `OMITTED` give ConnectionLost: the answer is not whole. The builtin TimeoutError is
+    for callers that map it to their own deadlines, as the clients do.
     """
     if ending.fault == EOF:
         return None
     if ending.fault == LEFT:
         return ConnectionLost("the recording ends here: its caller closed the exchange early")
+    if ending.fault == OMITTED:
+        return ConnectionLost(f"the recording ends here: {ending.message}")
     return ENDING_ERRORS[ending.fault](ending.message)
 
 
 def decode_json(line: bytes) -> Any:
-    """Decode the JSON value in a line or a body.
+    """Decode the JSON value in a line.
 
     Raises:
         ValueError: the message has the beginning of the line.

@@ -28,6 +28,7 @@ class BreakAt(Struct, frozen=True):
     breaks at its end.
 
     Raises:
+        TypeError: the error is neither an instance of an exception nor `EOF`.
         ValueError: both numbers, a negative number, or a break at the head without an error.
     """
 
@@ -36,6 +37,8 @@ class BreakAt(Struct, frozen=True):
     after_events: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.error, Exception | None):
+            raise TypeError(f"error should be an exception or EOF, not {self.error!r}")
         given = [count for count in (self.after_bytes, self.after_events) if count is not None]
         if len(given) > 1 or any(count < 0 for count in given):
             raise ValueError(

@@ -50,6 +50,7 @@ def run(
     status_code: int = 200,
     headers: HeaderTypes = EVENT_STREAM,
     limits: Limits | None = None,
+    secrets: Iterable[str] = (),
 ) -> Outcome:
     """Pass a response to a `ResponseStream`, and take the events after each chunk.
 
@@ -58,12 +59,12 @@ def run(
         chunks: of the body.
         ending: the error for `receive_error`, or `EOF` for `receive_eof`.
         status_code, headers: of the response.
-        limits: of the stream.
+        limits, secrets: of the stream.
 
     Returns:
         The outcome, with the error if it is one of this library. Any other error is raised.
     """
-    stream = ResponseStream(request, limits)
+    stream = ResponseStream(request, limits, secrets=secrets)
     events: list[Event] = []
     error: MoondreamError | None = None
     try:
@@ -90,6 +91,7 @@ def check_fragmentations(
     status_code: int = 200,
     headers: HeaderTypes = EVENT_STREAM,
     limits: Limits | None = None,
+    secrets: Iterable[str] = (),
     max_offsets: int | None = None,
 ) -> Outcome:
     """Run the same body in every fragmentation, and compare the outcomes.
@@ -104,7 +106,12 @@ def check_fragmentations(
     Raises:
         AssertionError: two outcomes differ. The message names the fragmentation.
     """
-    options: dict[str, Any] = {"status_code": status_code, "headers": headers, "limits": limits}
+    options: dict[str, Any] = {
+        "status_code": status_code,
+        "headers": headers,
+        "limits": limits,
+        "secrets": secrets,
+    }
     expected = run(request, [data], ending=ending, **options)
     for name, chunks in every_fragmentation(data, max_offsets):
         _compare(name, run(request, chunks, ending=ending, **options), expected)

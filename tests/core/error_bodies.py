@@ -98,7 +98,7 @@ BODIES: dict[str, tuple[bytes, tuple[str, str | None, str | None, str | None, st
         b'{"message": "Bad Request", "error": {"message": "No."}, "detail": "Really not."}',
         ("Bad Request: No.: Really not.", None, None, None, None),
     ),
-    "object, empty": (b'{"error": {}}', (NONE, None, None, None, None)),
+    "object, that says little": (b'{"error": {"message": ""}}', (NONE, None, None, None, None)),
     "text": (b'{"error": "No."}', ("No.", None, None, None, None)),
     "text, type beside": (
         b'{"error": "No.", "type": "server_error", "code": "x"}',

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sansio_moondream import Endpoint, HTTPRequest
-from sansio_moondream.recording import Recorder, Recording, ending_error
+from sansio_moondream.recording import MAX_BODY_BYTES, Recorder, Recording, ending_error
 from sansio_moondream.testing import EVENT_STREAM, Outcome, run
 from tests.helpers import QUERY
 
@@ -14,8 +14,12 @@ KEY = "md-key-0123456789/abcdef"
 HTTP = QUERY.to_http(Endpoint("http://localhost:2020/v1", api_key=KEY))
 
 
-def recorder(secrets: Iterable[str] = (), request: HTTPRequest = HTTP) -> Recorder:
-    return Recorder(request, [*secrets], now=100)
+def recorder(
+    secrets: Iterable[str] = (),
+    request: HTTPRequest = HTTP,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Recorder:
+    return Recorder(request, [*secrets], now=100, max_body_bytes=max_body_bytes)
 
 
 def recorded(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sansio_moondream import EncodedImage, Endpoint, Request
 
-BIG = EncodedImage("data:image/jpeg;base64," + "A" * 10_000_000)
+BIG = EncodedImage("data:image/jpeg;base64," + "/9j/".ljust(10_000_000, "A"))
 LOCAL = Endpoint("http://localhost:2020/v1")
 
 

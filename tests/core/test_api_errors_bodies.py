@@ -170,6 +170,15 @@ class TestRetryAfter:
         assert error.headers is not None
         assert error.headers["retry-after"] == value.strip()
 
+    @pytest.mark.parametrize(
+        ("milliseconds", "seconds"),
+        [("1500", 1.5), ("0", 0.0), ("0.5", 0.0005), ("", 7.0), ("-1", 7.0), ("soon", 7.0)],
+    )
+    def test_milliseconds_come_first(self, milliseconds: str, seconds: float):
+        headers = {"Retry-After": "7", "Retry-After-Ms": milliseconds}
+        assert answer(429, b"", headers).retry_after == seconds
+        assert answer(429, b"", {"Retry-After": "7"}).retry_after == 7.0
+
     def test_of_an_error_inside_a_stream(self):
         headers = {"content-type": "text/event-stream", "retry-after": "7"}
         assert refused(run(QUERY, [record({"error": "No."})], headers=headers)).retry_after == 7.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from sansio_moondream import (
     RemoteProtocolError,
     ServerError,
     TextDelta,
+    Unknown,
 )
 from sansio_moondream.testing import run
 from tests.core.error_bodies import BODIES, NONE, refused
@@ -104,7 +106,7 @@ class TestJSONInA200:
         about = b'"status": 404, "code": "x", "request_id": "7"'
         error = refused(run(QUERY, [b'{"detail": "No.", ' + about + b"}"], headers=JSON_HEADERS))
         assert (error.message, error.code, error.request_id) == ("No.", "x", "7")
-        for detail in (b"null", b"7", b"{}", b'"No.", "mood": "x"'):
+        for detail in (b"null", b"7", b"{}", b'""', b"[]", b'"", "status": 404'):
             assert (
                 type(run(QUERY, [b'{"detail": ' + detail + b"}"], headers=JSON_HEADERS).error)
                 is RemoteProtocolError
@@ -117,6 +119,52 @@ class TestJSONInA200:
             ).message
             == "No."
         )
+
+    @pytest.mark.parametrize(
+        ("code", "class_"),
+        [
+            (400, BadRequestError),
+            ("401", AuthenticationError),
+            (429, RateLimitError),
+            ("500", ServerError),
+            (502, ServerError),
+            (599, ServerError),
+            (418, APIError),
+            (399, APIError),
+            (600, APIError),
+            (True, APIError),
+            (500.0, APIError),
+            ("0500", APIError),
+            (" 500", APIError),
+            ("500\n", APIError),
+            ("\u0665\u0660\u0660", APIError),
+            ("9" * 5000, APIError),
+            (None, APIError),
+        ],
+    )
+    def test_code_decides_where_the_type_does_not(self, code: Any, class_: type[APIError]):
+        for type_ in (None, "InternalServerError", ""):
+            body = json.dumps({"error": {"message": "No.", "type": type_, "code": code}})
+            error = refused(run(QUERY, [body.encode()], headers=JSON_HEADERS))
+            assert (type(error), error.status_code) == (class_, 200)
+        body = json.dumps({"error": {"type": "not_found_error", "code": code}})
+        assert type(run(QUERY, [body.encode()], headers=JSON_HEADERS).error) is NotFoundError
+
+    def test_code_beside_the_text(self):
+        for body in (b'{"error": "No.", "code": 503}', b'{"type": "error", "code": "503"}'):
+            assert type(run(QUERY, [body], headers=JSON_HEADERS).error) is ServerError
+
+    def test_an_empty_error_does_not_hide_what_is_beside_it(self):
+        body = b'{"type": "error", "error": {}, "message": "No.", "code": 503}'
+        error = refused(run(QUERY, [body], headers=JSON_HEADERS))
+        assert (type(error), error.message, error.code) == (ServerError, "No.", "503")
+
+    @pytest.mark.parametrize("nothing", ["", False, {}, [], None, 0], ids=repr)
+    def test_an_error_that_says_nothing_is_none(self, nothing: Any):
+        body = json.dumps({"error": nothing, "answer": "A moon."}).encode()
+        assert run(QUERY, [body], headers=JSON_HEADERS).snapshot.text == "A moon."
+        outcome = check_fragmentations(QUERY, record({"error": nothing}))
+        assert outcome.events == [Unknown({"error": nothing})]
 
     @pytest.mark.parametrize("status_code", [201, 202, 206])
     def test_in_another_2xx_the_status_stays_and_decides(self, status_code: int):

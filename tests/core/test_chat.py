@@ -21,7 +21,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.testing import EVENT_STREAM, check_fragmentations, run
 from tests.core.chats import DONE, JSON, START, STOP, USAGE, USED, about, chunk, openai, text
-from tests.helpers import CHAT, QUERY, record
+from tests.helpers import CHAT, record
 from tests.helpers import check_fragmentations as check_framings
 
 # As each server writes a stream that says the same: first its reasoning, then its text.
@@ -188,6 +188,20 @@ class TestStreams:
         assert metadata.extra == {"model": "last", "other": [None]}
 
     @pytest.mark.parametrize(
+        "late", [{}, [], None, {"prompt_tokens": None, "completion_tokens": "1"}, {"other": 1}]
+    )
+    def test_usage_that_says_nothing_keeps_the_earlier(self, late: Any):
+        body = text("A") + STOP + chunk(None, choices=[], usage=USED)
+        body += chunk(None, choices=[], usage=late) + DONE
+        assert run(CHAT, [body]).snapshot.metadata.usage == USAGE
+
+    def test_usage_is_the_latest_of_each_number(self):
+        body = text("A") + STOP + chunk(None, choices=[], usage=USED)
+        body += chunk(None, choices=[], usage={"completion_tokens": 9}) + DONE
+        usage = run(CHAT, [body]).snapshot.metadata.usage
+        assert usage == Usage(USAGE.prompt_tokens, 9, USAGE.total_tokens)
+
+    @pytest.mark.parametrize(
         "seen", [{}, [], "many", {"prompt_tokens": "740", "completion_tokens": 1.5}]
     )
     def test_usage_in_another_form_is_ignored(self, seen: Any):
@@ -214,42 +228,3 @@ class TestStreams:
             stream.receive_data(chunk({"content": "C"}, id=id_))
             assert list(stream.events()) == [TextDelta("C")]
             assert stream.request_id == "other"
-
-
-class TestUnknown:
-    @pytest.mark.parametrize(
-        "message",
-        [
-            {"type": "ping"},
-            {"choices": [{"index": 1, "delta": {"content": "other"}}]},
-            {"choices": [{}]},
-            {
-                "choices": [
-                    {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}}
-                ]
-            },
-            {"choices": [{"index": 0, "delta": {"content": None, "refusal": "No."}}]},
-            {"chunk": " moon", "completed": True},
-        ],
-    )
-    def test_messages(self, message: dict[str, Any]):
-        outcome = check_fragmentations(CHAT, text("A") + record(message) + STOP + DONE)
-        assert outcome.events[:-1] == [TextDelta("A"), Unknown(message)]
-
-    @pytest.mark.parametrize(
-        "nothing",
-        [{"refusal": None}, {"tool_calls": []}, {"role": "assistant"}, {"content": ""}, {}],
-    )
-    def test_what_says_nothing_is_none(self, nothing: dict[str, Any]):
-        assert run(CHAT, [chunk(nothing), STOP, DONE]).events[:-1] == []
-
-    def test_the_first_choice_among_others(self):
-        choices = [
-            {"index": 1, "delta": {"content": "other"}},
-            {"index": 0, "delta": {"content": "A"}, "finish_reason": "stop"},
-        ]
-        outcome = run(CHAT, [record({"choices": choices}), DONE])
-        assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
-
-    def test_chunks_are_unknown_to_a_query(self):
-        assert run(QUERY, [text("A")]).events == [Unknown(json.loads(text("A")[6:]))]

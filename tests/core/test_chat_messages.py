@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sansio_moondream import ChatMessage, ChatRequest, Settings
+from sansio_moondream import ChatMessage, ChatRequest, EncodedImage, Settings
 from tests.core.chat_requests import IMAGE, TEXT, URL, body_of
 from tests.helpers import CHAT, PIXEL
 
@@ -52,6 +52,14 @@ class TestMessages:
         }
         assert messages_of(dumped) == [{"role": "assistant", "content": "A moon."}]
 
+    @pytest.mark.parametrize("detail", ["low", None])
+    def test_detail_of_a_picture(self, detail: str | None):
+        image = EncodedImage(PIXEL.data_url, detail)
+        given = {"type": "image_url", "image_url": {"url": PIXEL.data_url, "detail": detail}}
+        assert ChatMessage("user", [given]) == ChatMessage("user", [image])
+        sent = IMAGE if detail is None else given
+        assert messages_of(ChatMessage("user", [image]))[0]["content"] == [sent]
+
     def test_a_generator_is_read_once(self):
         request = ChatRequest(messages=(ChatMessage("user", str(number)) for number in range(2)))
         assert body_of(request) == body_of(request)
@@ -92,6 +100,17 @@ class TestMessages:
                 {"role": "user", "content": "x", "name": "Al"},
                 ValueError,
                 "should have a role and a content, not role, content, name;",
+            ),
+            # 80 characters of names are shown.
+            (
+                {"role": "user", "content": "x", "n" * 65: 1},
+                ValueError,
+                f"not role, content, {'n' * 65};",
+            ),
+            (
+                {"role": "user", "content": "x", "n" * 66: 1},
+                ValueError,
+                f"not role, content, {'n' * 65}…;",
             ),
             (
                 {"role": "tool", "content": "x"},
@@ -166,10 +185,10 @@ class TestMessages:
             (
                 {
                     "role": "user",
-                    "content": [{"type": "image_url", "image_url": {"url": URL, "detail": "low"}}],
+                    "content": [{"type": "image_url", "image_url": {"url": URL, "width": 9}}],
                 },
                 ValueError,
-                "unknown field `detail`",
+                "unknown field `width`",
             ),
             (
                 {

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sansio_moondream import (
+    APIError,
     ChatResult,
     Completed,
     Grounding,
@@ -19,6 +20,7 @@ from sansio_moondream import (
     ReasoningDelta,
     RemoteProtocolError,
     TextDelta,
+    Unknown,
 )
 from sansio_moondream.testing import check_fragmentations, run
 from tests.core.chats import BILL, DONE, JSON, STOP, USAGE, USED, text
@@ -98,6 +100,45 @@ class TestWhole:
         assert run(CHAT, [body], headers=JSON).snapshot == ChatResult(
             "A", None, Metadata(headers=Headers(JSON))
         )
+
+    @pytest.mark.parametrize(
+        "choice",
+        [
+            {"text": "A"},
+            {"text": "A", "message": {}},
+            {"text": "A", "message": {"content": "A"}},
+            {"message": {"content": [{"type": "text", "text": "A"}]}},
+        ],
+        ids=str,
+    )
+    def test_other_forms_of_the_text(self, choice: dict[str, Any]):
+        body = json.dumps({"choices": [choice]}).encode()
+        outcome = check_fragmentations(CHAT, body, headers=JSON)
+        assert outcome.events == [TextDelta("A"), Completed(outcome.snapshot)]
+
+    def test_an_empty_text_is_an_answer(self):
+        outcome = run(CHAT, [b'{"choices": [{"text": ""}]}'], headers=JSON)
+        assert outcome.events == [Completed(outcome.snapshot)]
+
+    @pytest.mark.parametrize(
+        "choices",
+        [
+            [{"message": {"content": "A"}}, {"index": 1, "message": {"content": "B"}}],
+            [{"message": {"content": "A"}, "text": "B"}],
+        ],
+        ids=str,
+    )
+    def test_what_is_not_read_is_not_lost(self, choices: list[Any]):
+        body = {"choices": choices}
+        outcome = check_fragmentations(CHAT, json.dumps(body).encode(), headers=JSON)
+        assert outcome.events == [TextDelta("A"), Unknown(body), Completed(outcome.snapshot)]
+
+    @pytest.mark.parametrize("choices", [b"null", b"[]", b'[{"message": {}}]'])
+    def test_a_body_without_an_answer_that_says_why(self, choices: bytes):
+        body = b'{"choices": ' + choices + b', "message": "no credits"}'
+        error = check_fragmentations(CHAT, body, headers=JSON).error
+        assert isinstance(error, APIError)
+        assert error.message == "no credits"
 
     @pytest.mark.parametrize(
         "body",

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from sansio_moondream import Dialect, Event, Headers, Limits, Request, TextDelta, encode_events
 from sansio_moondream._skills import BUILDERS
-from sansio_moondream._wire.bodies import EventStreamBody
+from sansio_moondream._wire.bodies import Body, EventStreamBody, JSONBody, UndecidedBody
 from sansio_moondream._wire.error_answers import api_error
 from sansio_moondream._wire.fast_path import (
     FastPath,
     decoders_for,
-    event_stream_body,
     slow_path_only,
 )
-from sansio_moondream.testing import each_byte, run, strategies
+from sansio_moondream._wire.response import open_response
+from sansio_moondream.testing import EVENT_STREAM, each_byte, run, strategies
 from tests.core.test_properties import bodies, endings
 from tests.helpers import END, QUERY, REQUESTS, delta, record
 
@@ -58,10 +58,13 @@ def watched(
     """Decode `chunks` by the fast path. Return the events, and the slow path with its records."""
     headers, limits = Headers({"x-request-id": "r"}), limits or Limits()
     builder = BUILDERS[skill](headers, limits)
-    slow_path = Watched(builder, partial(api_error, 200, headers, limits), limits)
+    error_of = partial(api_error, 200, headers, limits)
+    slow_path = Watched(builder, error_of, limits)
+    json = JSONBody(builder, error_of, limits)
     decoders = decoders_for(builder, limits)
     assert decoders is not None
-    body = FastPath(slow_path, builder, decoders, limits)
+    undecided = UndecidedBody(slow_path, json, limits, labelled=True)
+    body = FastPath(undecided, builder, decoders, limits)
     events: list[Event] = []
     for chunk in chunks:
         body.receive(chunk, events)
@@ -198,14 +201,13 @@ def test_both_paths_agree_on_ordinary_messages(data: st.DataObject, dialect: Dia
 
 def test_the_slow_path_alone_is_what_the_seam_gives():
     with slow_path_only():
-        body = event_stream_body(*parts())
-        assert isinstance(body, EventStreamBody)
-    assert isinstance(event_stream_body(*parts()), FastPath)
+        assert isinstance(opened(), UndecidedBody)
+    assert isinstance(opened(), FastPath)
 
 
-def parts() -> tuple[Any, Any, Limits]:
-    limits = Limits()
-    return BUILDERS["query"](Headers(), limits), partial(api_error, 200, Headers(), limits), limits
+def opened() -> Body:
+    headers, limits = Headers(EVENT_STREAM), Limits()
+    return open_response(200, headers, BUILDERS["query"](headers, limits), limits).body
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from email import message_from_string
 from typing import Any
 
 import pytest
@@ -73,10 +74,16 @@ def test_is_a_mapping():
         iter([("X-Tag", "a"), ("X-Org", "7")]),
         [("X-Tag", " a\t"), ("X-Org", "\t 7")],
         Headers([("X-Tag", "a"), ("X-Org", "7")]),
+        message_from_string("X-Tag: a\nX-Org: 7\n\n"),  # what http.client has
     ],
 )
 def test_taken_from_what_http_clients_have(source: Any):
     assert Headers(source) == Headers([("x-tag", "a"), ("x-org", "7")])
+
+
+def test_fields_of_a_message_are_kept_apart():
+    message = message_from_string("Set-Cookie: a=1\nSet-Cookie: b=2\n\n")
+    assert Headers(message).multi_items() == (("set-cookie", "a=1"), ("set-cookie", "b=2"))
 
 
 def test_of_headers_keeps_them_apart():

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from sansio_moondream import HTTPRequest, RemoteProtocolError
+from sansio_moondream import ConnectionLost, HTTPRequest, RemoteProtocolError
 from tests.core.http11 import CHUNKED, MALFORMED, NOT, SECRET, check
 from tests.helpers import chunked
 
@@ -35,7 +35,7 @@ def test_malformed_heads(name: str):
         (b"HTTP/0.9 200\r\n\r\n", "b'HTTP/0'"),
         (b"HTTP/11 200\r\n\r\n", "b'HTTP/11'"),
         (b'data: {"chunk": "a"}\n\n', "b'd'"),
-        (b"session=secret", "b's'"),
+        (b"session=hunter2", "b's'"),
     ],
 )
 def test_what_is_no_head_is_known_by_its_first_wrong_byte(raw: bytes, seen: str):
@@ -65,7 +65,6 @@ def test_another_protocol_is_refused_whether_it_was_offered_or_not():
         (b"+5\r\nabcde", "illegal chunk header"),
         (b"0x5\r\nabcde", "illegal chunk header"),
         (b"5_0\r\nabcde", "illegal chunk header"),
-        (b"\r\n", "illegal chunk header"),
         (b" 5\r\nabcde", "illegal chunk header"),
         (b"5 5\r\nabcde", "illegal chunk header"),
         (b"5\nabcde\r\n", "illegal chunk header"),
@@ -73,13 +72,13 @@ def test_another_protocol_is_refused_whether_it_was_offered_or_not():
         (b"5\rabcde\r\n", "illegal chunk header"),
         (b"\xb2\r\nab", "illegal chunk header"),
         (b"1" * 21 + b"\r\n", "illegal chunk header"),
-        (b"session=secret\r\n", "illegal chunk header"),
+        (b"session=hunter2\r\n", "illegal chunk header"),
         (b"4\r\nmoonX", "malformed chunk footer"),
         (b"4\r\nmoon\n0\r\n\r\n", "malformed chunk footer"),
         (b"4\r\nmoon\rX", "malformed chunk footer"),
-        (b"0\r\nSet-Cookie session=secret\r\n\r\n", "illegal header line"),
-        (b"0\r\n a: session=secret\r\n\r\n", "continuation line at start of headers"),
-        (b"0\r\nContent-Length: secret\r\n\r\n", "bad Content-Length"),
+        (b"0\r\nSet-Cookie session=hunter2\r\n\r\n", "illegal header line"),
+        (b"0\r\n a: session=hunter2\r\n\r\n", "continuation line at start of headers"),
+        (b"0\r\nContent-Length: hunter2\r\n\r\n", "bad Content-Length"),
     ],
 )
 def test_malformed_chunks(bad: bytes, words: str):
@@ -93,7 +92,26 @@ def test_malformed_chunks(bad: bytes, words: str):
             body,
         )
         assert seen.error is not None
-        assert "secret" not in "".join(traceback.format_exception(seen.error))
+        assert "hunter2" not in "".join(traceback.format_exception(seen.error))
+
+
+@pytest.mark.parametrize("behind", [b"", b"1\r\n", b"5\r\nabcde\r\n", b"\r\n"])
+def test_an_empty_size_says_that_the_body_broke_off(behind: bytes):
+    """h2o sends an empty line, `1`, and closes when its upstream broke."""
+    for eof in (False, True):
+        seen = check(CHUNKED + chunked(b"harvest", last=False) + b"\r\n" + behind, eof=eof)
+        assert (type(seen.error), seen.body, seen.reusable) == (ConnectionLost, b"harvest", False)
+        assert str(seen.error) == (
+            "the server broke the body off: the size of its next chunk is empty"
+        )
+
+
+def test_a_size_that_quotes_an_empty_one_is_malformed():
+    seen = check(CHUNKED + rb"bytearray(b'\r\n')" + b"\r\n")
+    assert (type(seen.error), str(seen.error)) == (
+        RemoteProtocolError,
+        NOT + "illegal chunk header",
+    )
 
 
 @pytest.mark.parametrize("footer", [b"XX", b"\r\r", b"\n\n"])

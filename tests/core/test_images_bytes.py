@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -205,6 +206,44 @@ class TestEncodedImage:
             repr(encode_image(b"GIF89a".ljust(1_000_000, b"\0")))
             == "<EncodedImage image/gif, 1,333,358 characters>"
         )
+
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            ("iVBORw0KGgo", "the data URL's base64 is broken: "),
+            ("iVBORw0KGgo==", "the data URL's base64 is broken: "),
+            ("iVBORw0K\nGgo=", "the data URL's base64 is broken: "),
+            ("iVBORw0KGgo=\n", "the data URL's base64 is broken: "),
+            ("iVBORw0KGg\u00e9=", "the data URL's base64 is broken: "),
+            ("b'iVBORw0KGgo='", "the data URL's base64 is broken: "),
+            ("iVBORw0KGgo=iVBO", "the data URL's base64 is broken: "),
+            ("", "its bytes begin b''"),
+            ("PHN2Zz4=", "its bytes begin b'<svg>'"),
+            ("Qk0=", "its bytes begin b'BM'"),
+        ],
+    )
+    def test_by_hand_its_bytes_are_checked(self, data: str, words: str):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            EncodedImage(f"data:image/png;base64,{data}")
+
+    def test_by_hand_the_label_is_not_checked(self):
+        image = EncodedImage("data:image/jpg;charset=utf-8;base64,/9j/")
+        assert (image.media_type, image.data) == ("image/jpg", b"\xff\xd8\xff")
+
+    @pytest.mark.parametrize("head", ["data:image/ png", "data:image/png;\nx", "data:text/html"])
+    def test_by_hand_its_head_is_checked(self, head: str):
+        with pytest.raises(ValueError, match="should be a base64 data URL"):
+            EncodedImage(f"{head};base64,iVBORw0KGgo=")
+
+    def test_detail(self):
+        url = "data:image/png;base64,iVBORw0KGgo="
+        assert EncodedImage(url).detail is None
+        assert EncodedImage(url, "high").detail == "high"
+        assert EncodedImage(url, "high") != EncodedImage(url)
+        with pytest.raises(ValueError, match="detail should be text"):
+            EncodedImage(url, " ")
+        with pytest.raises(TypeError, match="detail should be text .*, not list"):
+            EncodedImage(url, ["high"])  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         "url", ["", "https://example.com/moon.jpg", "data:image/png,abc", "iVBORw0KGgo="]

@@ -42,6 +42,18 @@ def texts(outcome: Outcome) -> list[str]:
     return [event.text for event in outcome.events if isinstance(event, TextDelta)]
 
 
+@pytest.mark.parametrize(
+    "coding", ["", "identity", "none", "None", "UTF-8", "utf8", "identity, identity", " , none"]
+)
+def test_codings_that_mean_none(coding: str):
+    assert texts(check(BODY, coding)) == ["one", " two"]
+
+
+@pytest.mark.parametrize("coding", ["identity, gzip", "gzip,none", "X-GZIP , identity"])
+def test_one_coding_beside_none(coding: str):
+    assert texts(check(gzip.compress(BODY), coding)) == ["one", " two"]
+
+
 @pytest.mark.parametrize("coding", PACKERS)
 def test_inflated(coding: str):
     outcome = check(PACKERS[coding](BODY), coding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from base64 import b64encode, encodebytes
+from base64 import b64decode, b64encode, encodebytes
 from typing import Any
 
 import pytest
@@ -54,18 +54,22 @@ class TestSecrets:
     @pytest.mark.parametrize(
         ("header", "secrets"),
         [
-            (("Authorization", "Bearer b-e-a-r-e-r"), ["Bearer b-e-a-r-e-r", "b-e-a-r-e-r"]),
+            (("Authorization", "Bearer b-e-a-r-e-r"), ["b-e-a-r-e-r"]),
+            (("Authorization", "planted b-e-a-r-e-r"), ["planted b-e-a-r-e-r", "b-e-a-r-e-r"]),
             (("authorization", "b-e-a-r-e-r "), ["b-e-a-r-e-r"]),
             (("Proxy-Authorization", "Basic dTpw"), ["dTpw"]),
+            (("Proxy-Authorization", "Basic dTpwNHNzd29yZA=="), ["dTpwNHNzd29yZA==", "p4ssword"]),
+            (("Authorization", "Basic cGxhbnRlZDo="), ["planted:", "planted"]),
+            (("Authorization", "Basic no-base64!"), ["no-base64!"]),
             (
                 ("Cookie", "theme=dark; session=c00kie-c00kie"),
-                ["session=c00kie-c00kie", "c00kie-c00kie"],
+                ["theme=dark; session=c00kie-c00kie", "c00kie-c00kie"],
             ),
             (("Cookie", " "), []),
             (("X-API-Key", "planted"), ["planted"]),
             (("apikey", "planted"), ["planted"]),
             (("Ocp-Apim-Subscription-Key", "planted"), ["planted"]),
-            (("X-Access-Token", "Token planted"), ["Token planted", "planted"]),
+            (("X-Access-Token", "Token planted"), ["planted"]),
             (("X-Client-Secret", "planted"), ["planted"]),
             (("X-Auth", "planted"), ["planted"]),
         ],
@@ -119,6 +123,22 @@ class TestSecrets:
         made.receive_data(body, 102)
         assert made.receive_eof(103).chunks == (Chunk(1, body),)
 
+    def test_the_secrets_of_the_body_are_masked_in_the_answer(self) -> None:
+        body = {"question": "What?", "deep": [{"openai_api_key": "planted"}], "token": " moon"}
+        http = HTTPRequest("POST", "http://h/v1/query", (), json.dumps(body).encode())
+        made = recorder(request=http)
+        made.receive_response(401, (), 101)
+        made.receive_data(b"no such key: planted moon", 102)
+        recording = made.receive_eof(103)
+        assert recording.chunks == (Chunk(1, b"no such key: ******* moon"),)
+        assert recording.header.request_body == {**body, "deep": [{"openai_api_key": "*******"}]}
+
+    @pytest.mark.parametrize("value", [None, True, 12, ["a", 1], {"b": "c"}])
+    def test_private_fields_of_a_request_of_any_type(self, value: Any) -> None:
+        http = HTTPRequest("POST", "http://h/v1", (), json.dumps({"password": value}).encode())
+        shown = value if value is None or value is True else "*" * len(str(value))
+        assert recorder(request=http).leave(101).header.request_body == {"password": shown}
+
 
 class TestEchoes:
     """Some servers send back the refused values. The 422 of FastAPI has the whole `input`."""
@@ -168,6 +188,23 @@ class TestEchoes:
                             ord("*")
                         }  # "\\u00" of a split escape may be left
                         assert seen.endswith(b'", "loc": ["body"]}')
+
+    @pytest.mark.parametrize("upper", [False, True])
+    @pytest.mark.parametrize(
+        "payload",
+        [b64encode(b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1))).decode(), HEIC],
+        ids=["JPEG", "HEIC"],
+    )
+    def test_a_picture_in_hexadecimal_digits(self, payload: str, upper: bool) -> None:
+        digits = b64decode(payload).hex()
+        sent = digits.upper() if upper else digits
+        for seen in self.echoed(f"data:;base64,{payload}", f'{{"input": "{sent}"}}'):
+            assert seen.decode() == f'{{"input": "{"*" * len(sent)}"}}'
+
+    def test_a_data_url_that_is_not_base64(self) -> None:
+        text = "<svg>" + "moon " * 9
+        for seen in self.echoed(f"data:image/svg+xml,{text}", f"saw {text}."):
+            assert seen.decode() == f"saw {'*' * 34}{text[34:]}."  # to the end of the word
 
     def test_a_picture_in_lines(self) -> None:
         lines = encodebytes(b"\x89PNG\r\n\x1a\n" + bytes(range(180))).decode()
@@ -257,6 +294,36 @@ class TestCompressed:
         )
         assert recorded([], headers).ending == Ending(1, EOF)
         assert str(replayed(recording).error) == str(run(QUERY, [], headers=headers).error)
+
+    @pytest.mark.parametrize("size", [1, 2, 1000])
+    @pytest.mark.parametrize(
+        "packed",
+        [
+            gzip.compress(BODY),
+            *(zlib.compress(BODY, level) for level in (0, 6, 9)),
+            b"\x28\xb5\x2f\xfd\x04",
+        ],
+        ids=["gzip", "zlib 0", "zlib 6", "zlib 9", "zstd"],
+    )
+    def test_what_is_compressed_without_saying_so(self, packed: bytes, size: int) -> None:
+        chunks = [packed[at : at + size] for at in range(0, len(packed), size)]
+        recording = recorded(chunks)
+        assert (recording.header.response_headers, recording.chunks) == (EVENT_STREAM, ())
+        assert recording.ending == Ending(
+            1,
+            "RemoteProtocolError",
+            "the body is not recorded: secrets cannot be found in compressed data",
+        )
+
+    def test_what_is_compressed_twice(self) -> None:
+        twice = gzip.compress(gzip.compress(BODY))
+        recording = recorded([twice], {"content-encoding": "gzip"})
+        assert recording.chunks == ()
+        assert recording.ending.message.endswith("in compressed data")
+
+    @pytest.mark.parametrize("body", [b"x", b"x\x9d", b"\x28\xb5\x2f", b"\x1f"])
+    def test_what_is_not_compressed(self, body: bytes) -> None:
+        assert recorded([body]).chunks == (Chunk(1, body),)
 
     def test_no_coding(self) -> None:
         headers = (*EVENT_STREAM, ("content-encoding", "identity"))

@@ -7,10 +7,12 @@ import json
 import pickle
 
 import pytest
+from msgspec.structs import replace
 
-from sansio_moondream import MoondreamError
+from sansio_moondream import ConnectionLost, MoondreamError
 from sansio_moondream.recording import (
     EOF,
+    OMITTED,
     Chunk,
     Ending,
     Line,
@@ -150,7 +152,7 @@ class TestReader:
             (
                 2,
                 '[0, "x", "KeyError"]',
-                "should be eof, left or one of TransportError, ConnectError",
+                "should be one of eof, left, omitted, TransportError, ConnectError",
             ),
             (2, '[0, "x", "APIError"]', "not 'APIError'"),
             (2, "[" * 100, "nests deeper than 64"),
@@ -166,6 +168,38 @@ class TestReader:
             Recording.decode(data.encode(), max_line_bytes=90_000)
         assert caught.value.line_number == line_number
         assert pickle.loads(pickle.dumps(caught.value)).line_number == line_number
+
+    @pytest.mark.parametrize("which", ["request", "response"])
+    @pytest.mark.parametrize(
+        ("name", "value", "words"),
+        [
+            ("x-request-id", "7\r\nX-Injected: yes", "the header field x-request-id should be a s"),
+            ("x", "\n", "the header field x should be a single line"),
+            ("x", "\r", "the header field x should be a single line"),
+            ("x", "\0", "the header field x should be a single line"),
+            ("x", "\v", "the header field x should be a single line"),
+            ("x", "\f", "the header field x should be a single line"),
+            ("x\r\ny", "7", "should be the name of a header field"),
+            ("x: y", "7", "should be the name of a header field"),
+            ("x\n", "7", "should be the name of a header field"),
+            ("é", "7", "should be the name of a header field"),
+            ("", "7", "should be the name of a header field"),
+        ],
+    )
+    def test_header_fields_of_several_lines(
+        self, which: str, name: str, value: str, words: str
+    ) -> None:
+        """A server that replays them would send fields of the file's choice."""
+        fields = (("content-type", "text/plain"), (name, value))
+        header = replace(HEADER, **{f"{which}_headers": fields})
+        with pytest.raises(RecordingError, match=f"line 1: .*{words}"):
+            RecordingReader().receive_line(encode_line(header))
+
+    def test_header_fields_of_one_line(self) -> None:
+        header = replace(
+            HEADER, response_headers=(("x-!#$%&'*+.^_`|~9", "\ta \x01 \x7f é 月 \x85"),)
+        )
+        assert RecordingReader().receive_line(encode_line(header)) == header
 
     def test_line_that_is_not_utf_8(self) -> None:
         with pytest.raises(RecordingError, match="line 2: "):
@@ -205,10 +239,15 @@ class TestEnding:
         assert type(error) is kind
         assert str(error) == "what happened"
 
+    def test_omitted(self) -> None:
+        error = ending_error(Ending(1, OMITTED, "3 bytes were left out"))
+        assert type(error) is ConnectionLost
+        assert str(error) == "the recording ends here: 3 bytes were left out"
+
     def test_eof_is_no_fault(self) -> None:
         assert ending_error(Ending(1, EOF)) is None
 
     @pytest.mark.parametrize("name", ["LocalProtocolError", "APIError", "ValueError", "EOF", ""])
     def test_other_names(self, name: str) -> None:
-        with pytest.raises(ValueError, match="the ending should be eof, left or one of"):
+        with pytest.raises(ValueError, match="the ending should be one of eof, left, omitted, Tr"):
             Ending(0, name)

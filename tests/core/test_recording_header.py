@@ -213,6 +213,20 @@ class TestHeaderOfAnExchange:
         )
         assert header.request_body == {**body, "pin": "********"}
 
-    def test_a_body_that_is_not_json(self) -> None:
-        with pytest.raises(ValueError, match="not JSON"):
-            RecordingHeader.of(HTTPRequest("POST", "http://h/v1/query", (), b"image=..."))
+    @pytest.mark.parametrize(
+        ("body", "fault"),
+        [
+            (b"image=planted-key", "the body of the request is not JSON: .*"),
+            (b"[" * 65 + b"]" * 65, "the body of the request nests deeper than 61"),
+        ],
+    )
+    def test_a_body_that_cannot_be_recorded(self, body: bytes, fault: str) -> None:
+        with pytest.raises(ValueError, match=fault) as caught:
+            RecordingHeader.of(
+                HTTPRequest("POST", "http://h/v1/query", (), body), secrets=["planted-key"]
+            )
+        assert "planted-key" not in str(caught.value)
+        assert caught.value.__context__ is None
+        traceback = caught.value.__traceback__
+        while traceback is not None and (traceback := traceback.tb_next) is not None:
+            assert "planted-key" not in repr(traceback.tb_frame.f_locals)

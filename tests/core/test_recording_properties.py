@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sansio_moondream.recording import (
     FORMAT_VERSION,
+    OMITTED,
     Chunk,
     Ending,
     Recording,
@@ -26,7 +27,13 @@ def lines_of_text() -> st.SearchStrategy[str]:
 
 
 SECONDS = st.floats(0, 1e6).map(lambda seconds: round(seconds, 6))
-PAIRS = st.lists(st.tuples(lines_of_text(), lines_of_text()), max_size=3).map(tuple)
+PAIRS = st.lists(
+    st.tuples(
+        st.text(string.ascii_letters + string.digits + "!#$%&'*+.^_`|~-", min_size=1),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\v\f\r")),
+    ),
+    max_size=3,
+).map(tuple)
 
 
 JSON = st.recursive(
@@ -67,7 +74,9 @@ RECORDINGS = st.builds(
         SECONDS,
     ),
     CHUNKS,
-    FAULTY | st.builds(Ending, SECONDS),
+    FAULTY
+    | st.builds(Ending, SECONDS)
+    | st.builds(Ending, SECONDS, st.just(OMITTED), lines_of_text()),
 ) | st.builds(
     Recording,
     st.builds(RecordingHeader, lines_of_text(), lines_of_text(), PAIRS, JSON),

@@ -166,6 +166,22 @@ class TestBadValues:
         assert len(str(caught.value)) < 200
 
     @pytest.mark.parametrize(
+        ("question", "shown"),
+        [
+            # 80 characters are shown, and four times as many are looked at.
+            ("\ud800" + "a" * 72, "'\\ud800" + "a" * 72 + "'"),
+            ("\ud800" + "a" * 73, "'\\ud800" + "a" * 73 + "…"),
+            (" " * 318, "' '"),
+            (" " * 319, "'…"),
+        ],
+        ids=["80", "81", "320 of blanks", "321 of blanks"],
+    )
+    def test_how_much_is_shown(self, question: str, shown: str):
+        with pytest.raises(ValueError, match="question should be") as caught:
+            QueryRequest(question=question)
+        assert str(caught.value).endswith(f", not {shown}")
+
+    @pytest.mark.parametrize(
         "make",
         [QueryRequest, CaptionRequest, SegmentRequest, DetectRequest, PointRequest, Settings],
     )

@@ -22,9 +22,10 @@ from sansio_moondream import (
     RateLimitError,
     ReasoningDelta,
     Settings,
+    TextDelta,
     Unknown,
 )
-from sansio_moondream.testing import Response, strategies
+from sansio_moondream.testing import EVENT_STREAM, Response, strategies
 from tests.core.strategies import T, each_dialect, each_skill, has, smallest
 
 
@@ -116,6 +117,8 @@ SIGHTS: dict[str, Callable[[Response], Any]] = {
     "no content type": lambda response: "content-type" not in dict(response.headers),
     "a message nobody knows": has(Unknown),
     "a coarse box": has(BBox),
+    "an error that says nothing": lambda response: b'"error": ""' in response.data,
+    "a content type twice": lambda response: len(response.headers) == 2 * len(EVENT_STREAM),
 }
 
 
@@ -131,6 +134,26 @@ def test_the_last_message_of_an_engine_may_carry_text():
     assert_drawn(
         strategies.streams("caption", Dialect.ENGINE), lambda response: last.search(response.data)
     )
+
+
+def test_the_last_message_of_an_engine_may_carry_all_of_the_text():
+    last = re.compile(rb'"chunk": ?null')
+    assert_drawn(
+        strategies.streams("caption", Dialect.ENGINE),
+        lambda response: last.search(response.data) and has(TextDelta)(response),
+    )
+
+
+@pytest.mark.parametrize("name", ["message", "text"])
+def test_the_text_of_a_chat_may_be_outside_of_a_delta(name: str):
+    assert_drawn(
+        strategies.streams("chat"),
+        lambda response: f'"{name}":'.encode() in response.data and has(TextDelta)(response),
+    )
+
+
+def test_whole_answers_may_be_labelled_as_streams():
+    assert_drawn(strategies.whole_answers(), lambda response: response.headers == EVENT_STREAM)
 
 
 def test_whole_answers_of_a_chat_may_have_reasoning():
@@ -152,6 +175,9 @@ ERRORS: dict[str, Callable[[Response], Any]] = {
     "a named record": lambda response: b"event: error" in response.data,
     "a validation error": lambda response: b'"loc"' in response.data,
     "a code": lambda response: response.error.code,  # type: ignore[union-attr]
+    "a status in a code": lambda response: b'"code": 502' in response.data,
+    "a message alone": lambda response: response.data.startswith(b'{"message": '),
+    "milliseconds": lambda response: "Retry-After-Ms" in dict(response.headers),
 }
 
 

@@ -38,6 +38,19 @@ class TestHead:
         )
 
     @pytest.mark.parametrize(
+        "types",
+        [
+            ["text/event-stream", "text/event-stream"],
+            ["text/event-stream", "Text/Event-Stream; charset=utf-8", ""],
+            ["text/event-stream, text/event-stream;x"],
+            ['text/event-stream; title="a, text/html"; x="\\", b"'],
+        ],
+    )
+    def test_one_media_type_several_times(self, types: list[str]):
+        headers = [("content-type", value) for value in types]
+        assert run(QUERY, [AB + END], headers=headers).snapshot.text == "ab"
+
+    @pytest.mark.parametrize(
         "headers", [[], {"content-type": "application/octet-stream"}, [(b"Content-Type", b"")]]
     )
     @pytest.mark.parametrize("lead", [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf"])
@@ -64,6 +77,21 @@ class TestHead:
     @pytest.mark.parametrize(
         ("status_code", "headers", "words"),
         [
+            (
+                200,
+                {"content-type": "application/json, text/event-stream"},
+                "answered 200 with 'application/json, text/event-stream'",
+            ),
+            (
+                200,
+                [("content-type", "application/json"), ("content-type", "application/x+json")],
+                "answered 200 with 'application/json, application/x+json'",
+            ),
+            (
+                200,
+                {"content-type": "text/event-stream", "content-encoding": "Gzip, none, x-gzip"},
+                "the content coding 'gzip, gzip'",
+            ),
             (200, {"content-type": "text/html; charset=utf-8"}, "answered 200 with 'text/html'"),
             (201, {"content-type": "image/png"}, "answered 201 with 'image/png'"),
             (204, {}, "answered 204, which has no body"),
@@ -133,6 +161,9 @@ class TestJSON:
             b"  ",
             b'{"a": }',
             b'{"answer": "x"} {}',
+            b'{"answer": 1, "message": "no"}',
+            b'{"message": " "}',
+            b'{"message": {"text": "no"}}',
         ],
     )
     def test_no_answer(self, body: bytes):
@@ -222,6 +253,31 @@ class TestJSON:
         assert error.status_code == 200
         refused = self.run(b'{"error": "no"}').error
         assert (type(refused), refused.message) == (APIError, "no")
+
+    @pytest.mark.parametrize(
+        ("request_", "body", "message"),
+        [
+            (QUERY, '{"message": "no credits"}', "no credits"),
+            (QUERY, '{"success": false, "message": "no credits", "answer": null}', "no credits"),
+            (QUERY, '{"detail": "no credits", "note": 1}', "no credits"),
+            (QUERY, '{"msg": "no credits", "data": {}}', "no credits"),
+            (SEGMENT, '{"message": "no credits"}', "no credits"),
+            (DETECT, '{"message": "no credits", "objects": null}', "no credits"),
+        ],
+    )
+    def test_a_body_without_an_answer_that_says_why(self, request_: Any, body: str, message: str):
+        error = self.run(body.encode(), request_).error
+        assert type(error) is APIError
+        assert (error.message, error.status_code) == (message, 200)
+
+    def test_its_code_decides_the_class(self):
+        body = b'{"message": "busy", "code": 503}'
+        assert type(self.run(body).error) is ServerError
+
+    @pytest.mark.parametrize("name", ["chunk", "text"])
+    def test_a_message_of_a_stream_as_the_whole_body(self, name: str):
+        outcome = self.run(f'{{"{name}": "x\\ud83c", "completed": true}}'.encode())
+        assert outcome.events == [TextDelta("x\ufffd"), Completed(outcome.snapshot)]
 
     def test_a_detect_answer_as_a_stream(self):
         data = record({"note": 1}) + record({"completed": True, "objects": []})

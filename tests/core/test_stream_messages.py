@@ -45,7 +45,7 @@ class TestInStreamErrors:
                 "boom",
             ),
             (
-                record({"error": {}, "chunk": "x", "completed": True}),
+                record({"error": {"code": None}, "chunk": "x", "completed": True}),
                 APIError,
                 "(it gave no reason)",
             ),

@@ -125,6 +125,12 @@ def test_breaks_that_are_refused(numbers: dict[str, int], words: str):
         BreakAt(EOF, **numbers)
 
 
+@pytest.mark.parametrize("error", ["gone", ConnectionLost, KeyboardInterrupt()])
+def test_break_with_what_is_no_exception(error: Any):
+    with pytest.raises(TypeError, match="error should be an exception or EOF, not"):
+        BreakAt(error, after_bytes=1)
+
+
 @pytest.mark.parametrize("error", [EOF, ConnectionLost("gone"), OSError("gone")])
 def test_breaks(error: Exception | None):
     data = delta("a") + delta("b") + END

@@ -122,7 +122,7 @@ class TestReplay:
             "--replay",
             replayed(tmp_path, delta("wro\ufffdg"), record({"new": 1}), record(end)),
         )
-        assert ran.out == "wro\ufffdg\nright\n"
+        assert ran.out == "wro\ufffdg\nright\n"  # "wro" was written before the damage came
         assert ran.err.splitlines() == [
             "The server damaged characters of this stream. The complete text is:",
             "Reasoning: because",

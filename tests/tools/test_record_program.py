@@ -89,7 +89,7 @@ class TestTheProgram:
         [
             ([], "--upstream"),
             (["--upstream", "localhost:2020", "--to", "x"], "http(s)://host"),
-            (["--upstream", "http://user:secret@localhost", "--to", "x"], "without user"),
+            (["--upstream", "http://user:hunter2@localhost", "--to", "x"], "without user"),
             (["--upstream", "http://localhost"], "--to"),
             (["--upstream", "http://localhost", "--to", __file__], "exists"),
         ],
@@ -99,7 +99,7 @@ class TestTheProgram:
     ) -> None:
         assert main(["record", *arguments]) == Exit.USAGE
         out, err = capsys.readouterr()
-        assert (out, words in err, "secret" in err) == ("", True, False)
+        assert (out, words in err, "hunter2" in err) == ("", True, False)
 
     def test_without_the_extra(self, tmp_path: Path) -> None:
         code = (

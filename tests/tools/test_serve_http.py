@@ -60,6 +60,28 @@ class TestHTTP:
         assert raw(server, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000).startswith(b"HTTP/1.1 431 ")
         assert http_request(server)[0] == 200
 
+    @pytest.mark.parametrize(
+        ("data", "status", "words"),
+        [
+            (
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0",
+                505,
+                "the client speaks HTTP/2, and this server HTTP/1.1",
+            ),
+            (
+                b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + b"moon" * 128,
+                400,
+                "the client speaks TLS: use http:// in the address",
+            ),
+        ],
+    )
+    def test_other_protocols(self, server: Program, data: bytes, status: int, words: str) -> None:
+        so_far = len(server.lines)
+        head, _, body = raw(server, data).partition(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ".encode())
+        assert words in body.decode()
+        server.wait_for_line(f"{status}, ", words, after=so_far)
+
 
 class TestWhoMayAsk:
     @pytest.mark.parametrize(
@@ -122,6 +144,24 @@ class TestWhoMayAsk:
         status, head, _ = http_request(server, method, Origin=origin)
         assert (status, "access-control-allow-origin" in head) == (403, False)
 
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+    @pytest.mark.parametrize("mode", ["no-cors", "navigate", "cors"])
+    def test_pages_that_send_no_origin(self, server: Program, method: str, mode: str) -> None:
+        """Browsers leave it out of a GET or a HEAD for a picture, a script or a link."""
+        fields = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": mode}
+        status, _, body = http_request(server, method, "/health", None, **fields)
+        assert status == 403
+        assert method == "HEAD" or b"without an Origin" in body
+
+    @pytest.mark.parametrize("site", ["none", "same-origin", "same-site"])
+    def test_requests_of_this_machine(self, server: Program, site: str) -> None:
+        assert http_request(server, "GET", "/health", None, Sec_Fetch_Site=site)[0] == 200
+
+    def test_another_site_with_an_origin(self, server: Program) -> None:
+        """A page on localhost is another site for 127.0.0.1."""
+        origin = {"Sec_Fetch_Site": "cross-site", "Origin": "http://localhost:3000"}
+        assert http_request(server, "GET", "/health", None, **origin)[0] == 200
+
     def test_those_that_were_let_in_and_the_key(self) -> None:
         arguments = [
             "--allow-origin",
@@ -161,7 +201,13 @@ class TestWhoMayAsk:
         with running("serve", "--host", "0.0.0.0", "--speed", "max") as server:
             assert http_request(server, Host="moon.example:80")[0] == 200
             assert http_request(server, Origin="http://moon.example")[0] == 403
+            for site, status in (("same-site", 403), ("cross-site", 403), ("same-origin", 200)):
+                seen = http_request(server, "GET", "/health", None, Sec_Fetch_Site=site)[0]
+                assert (site, seen) == (site, status)
 
     def test_all(self) -> None:
         with running("serve", "--allow-origin", "*", "--speed", "max") as server:
             assert http_request(server, Origin="null")[1]["access-control-allow-origin"] == "null"
+            assert (
+                http_request(server, "GET", "/health", None, Sec_Fetch_Site="cross-site")[0] == 200
+            )

@@ -100,7 +100,7 @@ class TestTheProgram:
         [
             (["{tmp}/none"], "none is not a folder with recordings"),
             (["{tmp}"], "moondream-stream record --upstream URL --to"),
-            (["{tmp}/broken"], "worse/one.jsonl: line 1:"),
+            (["{tmp}/broken"], "skipped worse/one.jsonl: one.jsonl, line 1:"),
             (
                 ["--dialect", "french"],
                 "the dialect should be one of engine, cloud, station, demo, not 'french'",

@@ -16,6 +16,7 @@ from moondream_transports.conformance import (
     check_async_transport,
     check_transport,
 )
+from moondream_transports.conformance._backend import run_without_a_loop
 
 from . import broken_async
 from .broken import Good
@@ -70,6 +71,13 @@ class TestFactories:
 
         check_transport(Closable, only=["8: server resets the connection between two chunks"])
         assert closed == [True]
+
+    def test_transport_of_the_other_kind(self):
+        kinds: list[Any] = [AnyioTransport, UrllibTransport]
+        with pytest.raises(TypeError, match="AnyioTransport is checked with check_async_transport"):
+            check_transport(kinds[0])
+        with pytest.raises(TypeError, match="UrllibTransport is checked with check_transport,"):
+            run_without_a_loop(check_async_transport(kinds[1]))
 
     def test_on_trio(self):
         trio = pytest.importorskip("trio")

@@ -24,7 +24,9 @@ _ASYNCIO = "when a write fails, asyncio drops what was not read"
 _HIDDEN = "a fault in the segment of the head hides both"
 _BANNER = "5: server sends a banner without a blank line, then nothing"
 _EARLY_413 = "36: server answers 413 before it has read the request"
+_SECOND_ANSWER = "33: server sends a second answer behind the first"
 _SAME_LENGTH = "34: server sends the same length twice, to be accepted"
+HTTPX = ("httpx2", "httpx", "httpx2-asyncio", "httpx2-trio", "httpx-asyncio")
 
 
 class Limit(NamedTuple):
@@ -53,13 +55,25 @@ LIMITS_OF_LIBRARIES: dict[tuple[str, str], Limit] = {
         (_BANNER, library): Limit(
             "its parser waits for the blank line of the head", "no event, then FirstEventTimeout"
         )
-        for library in ("httpx2", "httpx", "httpx2-asyncio", "httpx2-trio", "httpx-asyncio")
+        for library in HTTPX
+    },
+    **{
+        (_SECOND_ANSWER, library): Limit(
+            "its parser keeps what comes behind an answer for the next one",
+            "'stray', in exchange 2",
+        )
+        for library in HTTPX
     },
     **{
         (f"7: server sends {size} as the size of a chunk", "aiohttp"): Limit(
-            _HIDDEN, "[], then RemoteProtocolError", depends=True
+            _HIDDEN, f"[], then {instead}", depends=True
         )
-        for size in ("zz", "-5", "an empty line", "200,000 digits")
+        for size, instead in {
+            "zz": "RemoteProtocolError",
+            "-5": "RemoteProtocolError",
+            "an empty line": "ConnectionLost",
+            "200,000 digits": "RemoteProtocolError",
+        }.items()
     },
 }
 # The suite only reports whether connections are used again. Ours must be.

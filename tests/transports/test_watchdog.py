@@ -149,3 +149,28 @@ def test_forked_process_ends_no_wait_of_its_parent(
     other.send(b"x")
     assert one.recv(1) == b"x"
     watch.close()
+
+
+def test_no_thread_can_be_started(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python 3.12 on, no `atexit` handler can start one."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    watch = Watch()
+    with monkeypatch.context() as patch:
+        patch.setattr(watchdog, "_thread", None)
+        patch.setattr(threading.Thread, "start", start)
+        watch.begin(monotonic() + 60)
+    assert not watch.can_wait
+    assert watch not in watchdog._waiting
+    watch.end()
+    one, _ = pair
+    later = Watch()
+    later.attach(one)
+    later.begin(monotonic() + 0.1)
+    assert one.recv(1) == b""
+    assert later.can_wait
+    later.close()

@@ -55,11 +55,6 @@ def redirected(tmp_path: Path, *rest: bytes) -> tuple[bytes, bytes]:
     return early, late
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a file gets the damaged text, and then the right one behind it",
-)
 def test_redirected_text_has_the_damaged_characters_too(tmp_path: Path) -> None:
     """Number 26."""
     end = record({"chunk": "", "completed": True, "answer": RIGHT})
@@ -80,11 +75,6 @@ def test_redirected_text_is_all_there(tmp_path: Path, rest: tuple[bytes, ...]) -
     assert (early + late).decode() == DAMAGED + "\n"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the preface of HTTP/2 has no Host, and that is all that is said of it",
-)
 def test_http2_preface_is_logged_as_a_wrong_host() -> None:
     """Number 26."""
     with running("serve", "--speed", "max") as server:

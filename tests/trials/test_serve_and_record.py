@@ -23,10 +23,10 @@ from moondream_transports.conformance._fault_server import (
     head,
 )
 from moondream_transports.pytest_plugin import Fragmentations
-from sansio_moondream.recording import Chunk, Ending, Recording, RecordingError, RecordingHeader
+from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 from tests.helpers import END, delta
 from tests.tools.programs import Program, running
-from tests.trials.helpers import Ran, answer, broken, ran
+from tests.trials.helpers import Ran, answer, ran
 
 pytest_plugins = ["moondream_transports.pytest_plugin"]
 
@@ -85,7 +85,6 @@ class TestLinks:
         arguments = ("serve", folder, "--port", 0)
         return ran(*arguments, seconds=8.0, memory=512 * MIB, until_line=True)
 
-    @broken("the link is followed, and the error quotes the first line")
     def test_a_link_to_another_file_shows_nothing_of_it(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "secrets.txt").write_text("root-password: s3cret\n")
         (folder / "002-query.jsonl").symlink_to(tmp_path / "secrets.txt")
@@ -94,7 +93,6 @@ class TestLinks:
         assert "s3cret" not in done.out + done.err
 
     @pytest.mark.slow
-    @broken("the device is read until memory ends")
     def test_a_link_to_a_device_is_refused_in_words(self, folder: Path) -> None:
         (folder / "002-query.jsonl").symlink_to("/dev/zero")
         done = self.served(folder)
@@ -103,7 +101,6 @@ class TestLinks:
         assert "002-query.jsonl" in done.err
 
     @pytest.mark.slow
-    @broken("opening it waits for a writer that never comes")
     def test_a_fifo_does_not_hang_the_start(self, folder: Path) -> None:
         os.mkfifo(folder / "002-query.jsonl")
         done = self.served(folder)
@@ -116,12 +113,10 @@ class TestCrossSite:
 
     FIELDS = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors")
 
-    @broken("only the Origin is looked at")
     def test_serve_refuses_a_get_of_another_site(self, server: Program) -> None:
         got = exchanged(server.port, request("GET", "/health", b"", *self.FIELDS))
         assert got.startswith(b"HTTP/1.1 403 ")
 
-    @broken("only the Origin is looked at")
     def test_record_does_not_pass_on_a_get_of_another_site(self, tmp_path: Path) -> None:
         with (
             FaultServer(answer) as upstream,
@@ -132,7 +127,6 @@ class TestCrossSite:
         assert got.startswith(b"HTTP/1.1 403 ")
 
 
-@broken("values of recorded headers are written as they are")
 def test_the_cutting_server_does_not_write_line_ends_in_header_values(
     moondream_fragmentations: Fragmentations,
 ) -> None:
@@ -168,8 +162,8 @@ ASKED = request("POST", "/v1/query", QUESTION)
 class TestRecording:
     """Case 9."""
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure")
-    @broken("the whole body is held, several times over, until it is written")
     def test_a_long_body_is_not_held_in_memory(self, tmp_path: Path) -> None:
         lines = chunk(b":" + b"m" * 65_533 + b"\n\n") * 4
 
@@ -186,10 +180,9 @@ class TestRecording:
         assert len(got) > 16 * MIB
         assert grown < 8 * MIB
 
-    @broken("the answer of a client that leaves is cancelled before it is written")
     def test_clients_that_leave_a_fast_stream_lose_no_recording(self, tmp_path: Path) -> None:
-        """They leave while every buffer on the way is full: then none of five was written."""
-        many = 5
+        """They leave while every buffer on the way is full: then none was written."""
+        many = 3
         text = chunk(delta("moon " * 1000)) * 10
         full = threading.Semaphore(0)
 
@@ -221,7 +214,6 @@ class TestRecording:
         for path in found:
             assert Recording.decode(path.read_bytes()).ending.fault == "left"
 
-    @broken("one bad file ends the start", pytest.fail.Exception)
     def test_serve_skips_a_bad_file_with_a_line_in_the_log(self, folder: Path) -> None:
         (folder / "002-query.jsonl").write_bytes(b"what?\n")
         done = ran("serve", folder, "--port", 0, until_line=True)
@@ -230,7 +222,6 @@ class TestRecording:
         assert "002-query.jsonl" in done.err
 
     @pytest.mark.slow
-    @broken("a header of 17 MiB is written, and refused when it is read", RecordingError)
     def test_record_writes_nothing_that_serve_refuses(self, tmp_path: Path) -> None:
         body = json.dumps({"question": "m" * (17 * MIB), "stream": True}).encode()
         with (
@@ -243,7 +234,6 @@ class TestRecording:
         for path in files_in(tmp_path):
             Recording.decode(path.read_bytes())
 
-    @broken("files of a killed process stay")
     def test_unfinished_files_of_a_killed_process_are_taken_away(self, tmp_path: Path) -> None:
         dead = subprocess.Popen([sys.executable, "-c", ""])
         dead.wait()
@@ -257,7 +247,6 @@ class TestLimitsOfTheServers:
     """Case 10."""
 
     @pytest.mark.slow
-    @broken("no timeout ends it, and nothing counts them")
     def test_a_head_that_is_half_sent_does_not_stay_for_ever(self, server: Program) -> None:
         """Fifteen seconds are enough for an honest client."""
         with socket.create_connection(("127.0.0.1", server.port), 15.0) as connection:
@@ -269,7 +258,6 @@ class TestLimitsOfTheServers:
         assert time.monotonic() - began < 14.0
 
     @pytest.mark.slow
-    @broken("the request is decoded and compared in the event loop")
     @pytest.mark.parametrize("kind", ["serve", "record"])
     def test_a_request_of_many_arrays_does_not_stop_the_others(
         self, kind: str, server: Program, tmp_path: Path

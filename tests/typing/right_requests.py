@@ -133,6 +133,8 @@ def encoding(events: list[Event]) -> None:
 def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
     policy = RetryPolicy(max_attempts=5, initial_backoff=1, max_backoff=20, jitter=0)
     Client(transport, endpoint, retries=policy)
+    with Client(endpoint=endpoint) as client:
+        assert_type(client, Client)
     Client(transport, endpoint, retries=None, sleep=time.sleep)
     AsyncClient(async_transport, endpoint, retries=policy, sleep=trio.sleep)
     assert_type(policy.wait(MoondreamError(), 1, 0.0), float | None)

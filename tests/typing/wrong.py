@@ -111,4 +111,7 @@ def retries(transport: Transport, async_transport: AsyncTransport, endpoint: End
     RetryPolicy().max_attempts = 5  # type: ignore[misc]
     RetryPolicy().wait(ValueError(), 1, 0.0)  # type: ignore[arg-type]
     Client(transport, endpoint, retries=3)  # type: ignore[arg-type]
+    Client(async_transport, endpoint)  # type: ignore[arg-type]
+    Client(endpoint)  # type: ignore[arg-type]
+    AsyncClient(transport)  # type: ignore[arg-type]
     AsyncClient(async_transport, endpoint, sleep=time.sleep)  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ from sansio_moondream.images import open_image
 from sansio_moondream.recording import Match, Recording
 
 from ._serve_options import parse_speed
-from ._server_commands import add_server_commands, typed
+from ._server_arguments import typed
+from ._server_commands import add_server_commands
 
 PROGRAM = "moondream-stream"
 _EPILOG = """\

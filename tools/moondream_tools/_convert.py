@@ -6,7 +6,8 @@
 3. The ending is kept too. A stream that broke becomes, as a whole answer, a connection that closes
    without one. An error inside a stream becomes an error as JSON. An error in place of an answer is
    not changed, with any status.
-4. If the client left after a complete answer, the ending becomes a proper end.
+4. If the client left after a complete answer, the ending becomes a proper end. So it does if only
+   what came after a complete answer was left out.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from sansio_moondream import (
     encode_image,
     encode_result,
 )
-from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Recording, ending_error
+from sansio_moondream.recording import EOF, LEFT, OMITTED, Chunk, Ending, Recording, ending_error
 
 from ._refusals import JSON
 
@@ -59,7 +60,7 @@ def convert(
     status_code = recording.header.status_code
     if status_code is None or status_code >= 300:
         return recording
-    if recording.ending.fault == LEFT:
+    if recording.ending.fault in (LEFT, OMITTED):
         recording = _with_proper_end(recording, skill)
     if dialect is None and stream in (is_stream(recording), _asks_for_stream(recording)):
         return recording
@@ -101,7 +102,7 @@ def without_head(recording: Recording, ending: Ending) -> Recording:
 
 
 def _with_proper_end(recording: Recording, skill: str) -> Recording:
-    """Return a recording that its client left with a proper end, if the answer was complete."""
+    """Return a recording without a proper end with one, if the answer was complete."""
     ended = replace(recording, ending=Ending(recording.ending.seconds))
     return ended if _Decoded(ended, _request(skill)).is_complete else recording
 

@@ -5,9 +5,6 @@ The handler decides about every byte of the answer. h11 does the framing.
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,6 +13,8 @@ from http import HTTPStatus
 import h11
 
 from sansio_moondream import Headers, HTTPRequest
+
+from ._writer import Writer
 
 _HOP_BY_HOP = frozenset({
     "connection",
@@ -30,10 +29,6 @@ _HOP_BY_HOP = frozenset({
 })  # fmt: skip
 
 Field = tuple[str, str]
-
-
-class ClientLeft(Exception):
-    """The client closed the connection before the end of the answer."""
 
 
 class Exchange:
@@ -51,9 +46,7 @@ class Exchange:
         is_aborted: True if the answer was aborted.
     """
 
-    def __init__(
-        self, request: HTTPRequest, http: h11.Connection, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, request: HTTPRequest, http: h11.Connection, writer: Writer) -> None:
         self.request = request
         self.headers = Headers(request.headers)
         self.path = "/" + request.url.split("/", 3)[3].partition("?")[0]
@@ -78,26 +71,26 @@ class Exchange:
         connection.
         """
         self.status_code = status_code
-        fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
-        await self._write(
-            self._http.send(
-                h11.Response(status_code=status_code, headers=fields, reason=_reason(status_code))
-            )
-        )
+        fields = [
+            (name.encode("ascii"), value.encode("latin-1", "replace").strip())
+            for name, value in headers
+        ]
+        head = h11.Response(status_code=status_code, headers=fields, reason=_reason(status_code))
+        await self._send(head)
 
     async def send(self, data: bytes) -> None:
         """Send a part of the body at once. In a chunked body it is one HTTP chunk."""
         if self.request.method != "HEAD" and data:
             self.bytes_sent += len(data)
-            await self._write(self._http.send(h11.Data(data)))
+            await self._send(h11.Data(data))
 
     async def send_unframed(self, data: bytes) -> None:
         """Send bytes without framing. Only `abort` may follow."""
-        await self._write(data)
+        await self._writer.send(data)
 
     async def end(self) -> None:
         """Send the end of the answer."""
-        await self._write(self._http.send(h11.EndOfMessage()))
+        await self._send(h11.EndOfMessage())
 
     async def answer(self, status_code: int, body: bytes, headers: Iterable[Field] = ()) -> None:
         """Send a complete answer, with its Content-Length."""
@@ -113,22 +106,12 @@ class Exchange:
         """
         self.is_aborted = True
         if reset:
-            with suppress(OSError):
-                self._writer.get_extra_info("socket").setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                )
-            self._writer.transport.abort()
+            self._writer.abort(reset=True)
         else:
-            self._writer.close()
+            self._writer.begin_close()
 
-    async def _write(self, data: bytes | None) -> None:
-        if self._writer.is_closing():
-            raise ClientLeft
-        self._writer.write(data or b"")
-        try:
-            await self._writer.drain()
-        except ConnectionError as error:
-            raise ClientLeft from error
+    async def _send(self, event: h11.Event) -> None:
+        await self._writer.send(self._http.send(event) or b"")
 
 
 def end_to_end(headers: Iterable[Field]) -> list[Field]:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable
 from math import inf
 
+import h11
+
 from moondream_transports.replay import AnyFragmentation, Fragmentation, play
 from sansio_moondream import MoondreamError, RemoteProtocolError
 from sansio_moondream.recording import EOF, Recording
@@ -27,7 +29,7 @@ async def send_recording(
     """Answer with a recording.
 
     Recorded silence lasts until the client leaves. A recorded reset is a reset. Another broken
-    connection is closed.
+    connection is closed. So is one whose recording is no valid HTTP.
 
     Args:
         exchange: the exchange to answer.
@@ -59,6 +61,9 @@ async def send_recording(
         if isinstance(error, RemoteProtocolError) and exchange.status_code is not None:
             await exchange.send_unframed(_NOT_HTTP)
         exchange.abort(reset="reset" in str(error).lower())
+    except h11.LocalProtocolError as error:  # a length that is wrong, for example
+        exchange.note += f", which is no valid HTTP: {error}"
+        exchange.abort()
 
 
 def _fields(recording: Recording) -> list[Field]:

@@ -8,13 +8,12 @@
    client's. If there is no connection at all, the answer is 502.
 3. Each exchange has its own connection. A kept connection could be dead, and the client would see
    an error that the server did not make.
-4. A recording is written at the end of its exchange, complete or not, and before the end of a
-   chunked answer is sent. If the disk fails, the exchange goes on and the log says so.
+4. A recording gets its name at the end of its exchange, complete or not, and before the end of a
+   chunked answer is sent. How it is written: see `_exchange_recorder.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -29,9 +28,9 @@ from sansio_moondream import (
     RemoteProtocolError,
     TransportError,
 )
-from sansio_moondream.recording import Recorder
 
-from ._exchange import ClientLeft, Exchange, end_to_end
+from ._exchange import Exchange, end_to_end
+from ._exchange_recorder import ExchangeRecorder
 
 # The client decides how long it waits.
 _NO_TIMEOUTS = Timeouts(first_event=None, idle=None, total=None)
@@ -46,15 +45,19 @@ class Proxy:
         origin: of the server that answers, such as `https://api.moondream.ai`.
         folder: for the recordings.
         transport: sends the requests.
+        max_body_bytes: of each body that is recorded.
 
     Raises OSError if the folder cannot be created.
     """
 
-    def __init__(self, origin: str, folder: Path, transport: AsyncTransport) -> None:
+    def __init__(
+        self, origin: str, folder: Path, transport: AsyncTransport, max_body_bytes: int
+    ) -> None:
         self._origin = origin
         folder.mkdir(parents=True, exist_ok=True)  # raises now, not at the first exchange
         self._folder = RecordingFolder(folder)
         self._transport = transport
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, exchange: Exchange) -> None:
         if exchange.request.method == "CONNECT":
@@ -66,9 +69,8 @@ class Proxy:
             return
         request = self._request(exchange)
         now = time.monotonic()
-        recorder = _ExchangeRecorder(
-            exchange, await _start_recorder(exchange, request, now), self._folder
-        )
+        recorder = ExchangeRecorder(exchange, self._folder, self._max_body_bytes)
+        await recorder.begin(request, now)
         try:
             stream = await self._transport.send(request, _NO_TIMEOUTS)
         except (TransportError, RemoteProtocolError) as error:
@@ -93,17 +95,22 @@ class Proxy:
             while data := await stream.read(None):
                 recorder.receive_data(data)
                 await exchange.send(data)
+                await recorder.write()
         except MoondreamError as error:
             await recorder.save(error)
             exchange.abort(reset=_is_reset(error))
         except BaseException as left:
-            await stream.aclose()  # before the write, which can be slow
-            await recorder.save(left)
+            try:
+                await stream.aclose()  # before the write, which can be slow
+            finally:  # another cancellation may end this
+                await recorder.save(left)
             raise
         else:
-            if "content-length" in headers:  # the client has the whole body, and may leave
-                await exchange.end()
-            await recorder.save(None)
+            try:
+                if "content-length" in headers:  # the client has the whole body, and may leave
+                    await exchange.end()
+            finally:
+                await recorder.save(None)
             if exchange.is_open:
                 await exchange.end()
         finally:
@@ -122,70 +129,6 @@ class Proxy:
                 headers.append((name, value))
         target = exchange.request.url.split("/", 3)[3]
         return replace(exchange.request, url=f"{self._origin}/{target}", headers=tuple(headers))
-
-
-class _ExchangeRecorder:
-    """Record one exchange. Without a recorder it records nothing.
-
-    We do not use `AsyncRecordingTransport`: it describes the request and saves the recording in the
-    event loop. A large picture or a slow disk would delay the other exchanges.
-    """
-
-    def __init__(
-        self, exchange: Exchange, recorder: Recorder | None, folder: RecordingFolder
-    ) -> None:
-        self._exchange = exchange
-        self._recorder = recorder
-        self._folder = folder
-
-    def receive_response(self, status_code: int, headers: Headers) -> None:
-        """Record the head of the response."""
-        if self._recorder is not None:
-            self._recorder.receive_response(status_code, headers, time.monotonic())
-
-    def receive_data(self, chunk: bytes) -> None:
-        """Record a chunk of the body."""
-        if self._recorder is not None:
-            self._recorder.receive_data(chunk, time.monotonic())
-
-    async def save(self, error: BaseException | None) -> None:
-        """Write the recording. `error` ended the exchange; None is the end of the body."""
-        if self._recorder is None:
-            return
-        recorder, now = self._recorder, time.monotonic()
-
-        def write() -> str:
-            if error is None:
-                recording = recorder.receive_eof(now)
-            elif isinstance(error, ClientLeft):
-                recording = recorder.leave(now)
-            else:
-                recording = recorder.receive_error(error, now)
-            return self._folder(recording).name
-
-        # An executor's future is not a task: nobody can cancel the write.
-        writing = asyncio.get_running_loop().run_in_executor(None, write)
-        cancelled: asyncio.CancelledError | None = None
-        while not writing.done():
-            try:
-                await asyncio.wait([writing])
-            except asyncio.CancelledError as caught:  # raised again after the write
-                cancelled = caught
-        failure = writing.exception()
-        self._exchange.note = writing.result() if failure is None else f"not recorded: {failure}"
-        if cancelled is not None:
-            raise cancelled
-
-
-async def _start_recorder(exchange: Exchange, request: HTTPRequest, now: float) -> Recorder | None:
-    """Return a recorder for a request. None for a body that is not JSON; the log says so."""
-    try:
-        # In a thread: a large picture takes a while to describe.
-        return await asyncio.to_thread(Recorder, request, now=now)
-    except ValueError:
-        reason = "a body that is not JSON" if request.body else "no body"
-        exchange.note = f"not recorded: the request has {reason}"
-        return None
 
 
 def _is_recordable(coding: str) -> bool:

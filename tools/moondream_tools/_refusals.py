@@ -14,6 +14,8 @@ from typing import Any, cast
 
 from sansio_moondream import Dialect
 
+from ._request_json import TooLarge, check_size
+
 JSON = "application/json"
 MAX_IMAGE_BYTES = 10 * 1024 * 1024  # the service's limit, for the decoded picture
 SKILLS = ("query", "caption", "segment", "detect", "point")
@@ -82,7 +84,10 @@ def read_request(skill: str, body: bytes, *, reasons_in_streams: bool) -> dict[s
     refuses.
     """
     try:
+        check_size(body)
         value = json.loads(body)
+    except TooLarge as error:
+        raise Refusal(413, str(error)) from None
     except (ValueError, RecursionError):
         raise Refusal(400, "Invalid JSON body") from None
     if not isinstance(value, dict):

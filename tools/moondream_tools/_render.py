@@ -92,6 +92,10 @@ def _result_fields(result: Result) -> dict[str, Any]:
 class TextOutput:
     """Show text and paths as they arrive, boxes and points as lines, and a note at the end.
 
+    Some servers damage characters in the deltas, and send the right text with the end of the
+    stream. What a file or a pipe has received cannot be replaced. So we write no text to it from
+    the first U+FFFD on, until we know the right one.
+
     Args:
         out: gets the answer.
         notes: gets notes about the answer.
@@ -102,14 +106,14 @@ class TextOutput:
         self._out = out
         self._notes = notes
         self._brief = brief
-        self._text_shown = False
+        self._shown: list[str] = []  # text that is written
+        self._held: list[str] = []  # text that is not written yet
         self._path: list[str] = []
 
     def event(self, event: Event) -> None:
         match event:
             case TextDelta():
-                self._text_shown = True
-                self._out.write(safe(event.text))
+                self._add_text(event.text)
             case BBox():
                 self._out.labelled("coarse box", _box(event))
             case PathChunk():
@@ -124,8 +128,9 @@ class TextOutput:
 
     def fault(self, partial: Result | None) -> None:
         self._end_path()
-        if isinstance(partial, QueryResult | CaptionResult | ChatResult) and not self._text_shown:
-            self._out.write(safe(partial.text))
+        self._show("".join(self._held))
+        if isinstance(partial, QueryResult | CaptionResult | ChatResult) and not self._shown:
+            self._show(partial.text)
         self._out.end_line()
 
     def _complete(self, result: Result) -> None:
@@ -149,14 +154,28 @@ class TextOutput:
         self._note(describe(result.metadata))
 
     def _complete_text(self, result: QueryResult | CaptionResult | ChatResult) -> None:
-        if not self._text_shown:
-            self._out.write(safe(result.text))
+        shown = "".join(self._shown)
+        is_replaceable = result.text.startswith(shown) and (self._held or not shown)
+        self._show(result.text[len(shown) :] if is_replaceable else "".join(self._held))
         self._out.end_line()
-        if result.metadata.deltas_match is False:
+        if result.metadata.deltas_match is False and not is_replaceable:
             self._note("The server damaged characters of this stream. The complete text is:")
             self._out.line(safe(result.text))
         if not isinstance(result, CaptionResult) and result.reasoning is not None:
             self._note(f"Reasoning: {safe(result.reasoning.text)}")
+
+    def _add_text(self, text: str) -> None:
+        first_damage = 0 if self._held else text.find("\ufffd")
+        if self._out.is_terminal or first_damage < 0:
+            self._show(text)
+        else:
+            self._show(text[:first_damage])
+            self._held.append(text[first_damage:])
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._shown.append(text)
+            self._out.write(safe(text))
 
     def _add_to_path(self, data: str) -> None:
         self._path.append(data)

@@ -18,19 +18,27 @@ from contextlib import suppress
 from ._exchange import Exchange
 from ._guard import Guard
 from ._http_server import Handler, HTTPServer
+from ._limits import ServerLimits
 from ._terminal import safe
 
 GRACE_SECONDS = 10.0
 
 
 async def run_server(
-    handler: Handler, guard: Guard, host: str, port: int, path: str, about: str
+    handler: Handler,
+    guard: Guard,
+    limits: ServerLimits,
+    host: str,
+    port: int,
+    path: str,
+    about: str,
 ) -> bool:
     """Serve until a signal comes.
 
     Args:
         handler: answers the requests.
         guard: decides which requests are accepted.
+        limits: of connections and requests.
         host: the address to listen on.
         port: the port to listen on, or 0 for any.
         path: is added to the printed address.
@@ -41,7 +49,7 @@ async def run_server(
 
     Raises OSError if the address is not available.
     """
-    server = HTTPServer(handler, guard, _log)
+    server = HTTPServer(handler, guard, _log, limits)
     port = await server.start(host, port)
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,12 +57,12 @@ async def run_server(
             asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
     # The signal handlers are installed first: a reader of this line may send a signal.
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
-    _write(about)
+    write_log(about)
     await signals.get()
     stopping = asyncio.create_task(server.stop())
     await asyncio.sleep(0)  # the listener is closed before the next line of the log
     if count := server.current:
-        _write(
+        write_log(
             f"exchanges still running: {count}; they have {GRACE_SECONDS:g} seconds to end; "
             "a second signal aborts them"
         )
@@ -76,12 +84,13 @@ def _log(exchange: Exchange) -> None:
         ", the client left" if exchange.client_left else ", aborted" if exchange.is_aborted else ""
     )
     note = f" ({exchange.note})" if exchange.note else ""
-    _write(
+    write_log(
         f"{exchange.request.method} {exchange.path} {status}, "
         f"{exchange.bytes_sent:,} bytes in {seconds:.3f} s{ending}{note}"
     )
 
 
-def _write(text: str) -> None:
+def write_log(text: str) -> None:
+    """Write a line of the log."""
     with suppress(BrokenPipeError):  # the log has no reader
         print(safe(text).replace("\n", " "), file=sys.stderr, flush=True)

@@ -12,11 +12,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from moondream_transports.recording import read_recording
 from moondream_transports.replay import Store
 from sansio_moondream import Dialect, Headers
 from sansio_moondream.recording import (
@@ -37,26 +39,32 @@ from ._serve_options import Options
 _HEALTH = ("/health", "/healthz")
 
 
-def load_recordings(folder: Path) -> dict[str, Recording]:
-    """Return the recordings of a folder and of the folders in it, by their names.
+def load_recordings(folder: Path) -> tuple[dict[str, Recording], list[str]]:
+    """Read the recordings of a folder and of the folders in it.
 
-    Raises ValueError if there are none, or if one is broken.
+    Returns:
+        The recordings by their names, and why other files were skipped.
+
+    Raises ValueError if there are none.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder with recordings")
     recordings: dict[str, Recording] = {}
+    skipped: list[str] = []
     for path in sorted(folder.rglob("*.jsonl")):
         name = path.relative_to(folder).as_posix()
         try:
-            recordings[name] = Recording.decode(path.read_bytes())
-        except RecordingError as error:
-            raise ValueError(f"{name}: {error}") from error
+            recordings[name] = read_recording(path)
+        except (RecordingError, OSError) as error:
+            skipped.append(f"skipped {name}: {error}")
     if not recordings:
         raise ValueError(
-            f"{folder} has no recordings (*.jsonl); make some with: "
+            f"{folder} has no recording that can be read; {skipped[0]}"
+            if skipped
+            else f"{folder} has no recordings (*.jsonl); make some with: "
             f"moondream-stream record --upstream URL --to {folder}"
         )
-    return recordings
+    return recordings, skipped
 
 
 class Service:
@@ -95,7 +103,8 @@ class Service:
                     200, b'{"status":"ok"}', [("content-type", JSON), *cross_origin]
                 )
                 return
-            recording = self._answer(exchange, options)
+            # In a thread: to decode and to compare a large request takes a while.
+            recording = await asyncio.to_thread(self._answer, exchange, options)
         except Refusal as refusal:
             status_code, kind, body = refusal.answer(options.dialect)
             exchange.note = str(refusal)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from moondream_transports.replay import Fragmentation
 from sansio_moondream import Endpoint
-from sansio_moondream.recording import Match
+from sansio_moondream.recording import MAX_BODY_BYTES, Match
 
 from ._faults import FAULTS, HTTPFault
 from ._serve_options import (
@@ -22,9 +21,10 @@ from ._serve_options import (
     parse_fragmentation,
     parse_speed,
 )
+from ._server_arguments import add_address, count, limits_of, typed
 
 COMMANDS = ("serve", "record")
-_LOOPBACK = "127.0.0.1"
+_MIB = 1024 * 1024
 _SERVE_PORT = 2020  # the station's: its users need no other address
 _RECORD_PORT = 2021
 _OUTPUT = """\
@@ -108,7 +108,7 @@ def add_server_commands(commands: Any) -> None:
         metavar="KEY",
         help="answer 401 to requests without this key (do not use a real key)",
     )
-    _add_address(serve, _SERVE_PORT)
+    add_address(serve, _SERVE_PORT)
     record: argparse.ArgumentParser = commands.add_parser(
         "record",
         help="forward requests to a server, and record the answers",
@@ -128,7 +128,15 @@ def add_server_commands(commands: Any) -> None:
     record.add_argument(
         "--to", required=True, metavar="FOLDER", help="the folder for the recordings, one file each"
     )
-    _add_address(record, _RECORD_PORT)
+    record.add_argument(
+        "--max-body",
+        type=typed(count),
+        default=MAX_BODY_BYTES // _MIB,
+        metavar="MIB",
+        help="how much of each body is recorded; what is longer is forwarded, and the recording "
+        "says how much it lacks (default: %(default)s)",
+    )
+    add_address(record, _RECORD_PORT)
 
 
 def run_server_command(arguments: argparse.Namespace) -> bool:
@@ -145,13 +153,15 @@ def run_server_command(arguments: argparse.Namespace) -> bool:
 
 async def _serve(arguments: argparse.Namespace) -> bool:
     from ._guard import Guard
-    from ._run_server import run_server
+    from ._run_server import run_server, write_log
     from ._serve import Service, load_recordings
 
     guard = Guard(arguments.host, arguments.allow_origin)
     with as_file(files("moondream_tools") / "recordings") as shipped:
         folder = Path(arguments.folder) if arguments.folder else shipped
-        recordings = load_recordings(folder)
+        recordings, skipped = load_recordings(folder)
+    for reason in skipped:
+        write_log(reason)
     options = Options(
         arguments.dialect,
         arguments.match,
@@ -162,7 +172,9 @@ async def _serve(arguments: argparse.Namespace) -> bool:
     service = Service(recordings, options, guard, arguments.api_key)
     source = folder if arguments.folder else "this program"
     about = f"{len(recordings)} recordings of {source}; Ctrl+C stops"
-    return await run_server(service, guard, arguments.host, arguments.port, "/v1", about)
+    return await run_server(
+        service, guard, limits_of(arguments), arguments.host, arguments.port, "/v1", about
+    )
 
 
 async def _record(arguments: argparse.Namespace) -> bool:
@@ -175,60 +187,21 @@ async def _record(arguments: argparse.Namespace) -> bool:
     scheme, _, rest = Endpoint(arguments.upstream).url.partition("://")
     host, slash, path = rest.partition("/")
     async with AnyioTransport(max_idle=0) as transport:
-        proxy = Proxy(f"{scheme}://{host}", Path(arguments.to), transport)
+        proxy = Proxy(
+            f"{scheme}://{host}", Path(arguments.to), transport, arguments.max_body * _MIB
+        )
         guard = Guard(arguments.host, arguments.allow_origin)
         about = f"forwarding to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
-        return await run_server(proxy, guard, arguments.host, arguments.port, slash + path, about)
-
-
-def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
-    address = parser.add_argument_group("address")
-    address.add_argument(
-        "--host",
-        type=typed(_host),
-        default=_LOOPBACK,
-        help="the address to listen on (default: %(default)s, for this machine only)",
-    )
-    address.add_argument(
-        "--port",
-        type=typed(_port),
-        default=port,
-        help="the port to listen on, 0 for any free port (default: %(default)s)",
-    )
-    address.add_argument(
-        "--allow-origin",
-        action="append",
-        default=[],
-        metavar="ORIGIN",
-        help="accept web pages of this origin, * for all (default: this machine); may be repeated",
-    )
-
-
-def _host(text: str) -> str:
-    if not text:  # asyncio would listen on all interfaces
-        raise ValueError(
-            "the host should be a name or an address; 0.0.0.0 is every address of this machine"
+        return await run_server(
+            proxy,
+            guard,
+            limits_of(arguments),
+            arguments.host,
+            arguments.port,
+            slash + path,
+            about,
         )
-    return text
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
-        raise ValueError(f"the port should be a number from 0 to 65535, not {text[:20]!r}")
-    return int(text)
 
 
 def _names(kinds: Any) -> str:
     return ", ".join(kind.value for kind in kinds)
-
-
-def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a parser for argparse, which shows only messages of ArgumentTypeError."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return parsed

@@ -51,7 +51,8 @@ class Terminal:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.is_live = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.is_terminal = stream.isatty()
+        self.is_live = self.is_terminal and os.environ.get("TERM") != "dumb"
         self._has_styles = self.is_live and not os.environ.get("NO_COLOR")
         self._column_is_zero = True
 

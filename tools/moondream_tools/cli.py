@@ -57,26 +57,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A character that the encoding lacks becomes an escape, not an error.
             stream.reconfigure(errors="backslashreplace")
+    out = Terminal(sys.stdout)
     try:
-        status = _run(argv)
+        status = _run(argv, out)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return Exit.BROKEN_PIPE
     except KeyboardInterrupt:
-        if sys.stdout.isatty():
-            print()  # the answer may have stopped in the middle of a line
+        out.end_line()  # the answer may have stopped in the middle of a line
         _print_error("interrupted")
         return Exit.INTERRUPTED
     return status
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str] | None, out: Terminal) -> int:
     try:
         arguments = make_parser().parse_args(argv)
     except SystemExit as done:  # argparse has printed a message
         return Exit.OK if not done.code else Exit.USAGE
-    out = Terminal(sys.stdout)
     if arguments.skill == "demo":
         try:
             run_demo(out, arguments.speed, arguments.overlay)
@@ -112,6 +111,9 @@ def _run(argv: Sequence[str] | None) -> int:
     except tuple(_ERRORS) as error:
         output.fault(error.partial)
         return _report(error)
+    except KeyboardInterrupt:
+        output.fault(None)
+        raise
     return Exit.OK
 
 

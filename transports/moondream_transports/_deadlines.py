@@ -4,7 +4,9 @@
    since the stream was opened.
 2. `first_event` ends with the first event. The body of an error has none: it is read within `idle`.
 3. Of two deadlines the earlier one counts, and decides the class of the error.
-4. The last bytes of the HTTP framing may arrive after the answer is complete, and a connection can
+4. A transport may give up before the deadline that it was given. The error then says how long it
+   waited.
+5. The last bytes of the HTTP framing may arrive after the answer is complete, and a connection can
    be used again only after they were read. `drain_timeout` limits the time for that.
 """
 
@@ -26,12 +28,14 @@ from ._transport import Timeouts
 _DRAIN_SECONDS = 0.02
 _DRAIN_BYTES = 4096
 
+_TOLERANCE = 0.05  # seconds by which a timer may be early
+
 _ErrorClass = type[FirstEventTimeout] | type[IdleTimeout] | type[TotalTimeout]
-_MESSAGES: dict[_ErrorClass, str] = {
-    FirstEventTimeout: "no event came within {0.first_event:g} seconds of the connection"
-    " (Timeouts.first_event)",
-    IdleTimeout: "no byte came for {0.idle:g} seconds (Timeouts.idle)",
-    TotalTimeout: "the answer was not complete within {0.total:g} seconds (Timeouts.total)",
+# By class: the field of `Timeouts`, what did not happen, and how long it was waited for.
+_MESSAGES: dict[_ErrorClass, tuple[str, str, str]] = {
+    FirstEventTimeout: ("first_event", "no event came", "within {:g} seconds of the connection"),
+    IdleTimeout: ("idle", "no byte came", "for {:g} seconds"),
+    TotalTimeout: ("total", "the answer was not complete", "within {:g} seconds"),
 }
 
 
@@ -49,11 +53,12 @@ class Deadlines:
     """Compute the timeouts of one exchange, and the error when one has passed."""
 
     __slots__ = (
+        "_began",
         "_drain_end",
         "_drained",
         "_error_class",
         "_now",
-        "_read_began",
+        "_opened",
         "_timeouts",
         "_total_end",
         "_waited",
@@ -64,15 +69,17 @@ class Deadlines:
         self._now = now
         self._total_end: float | None = None
         self._error_class: _ErrorClass = FirstEventTimeout  # of the deadline that is waited for
-        self._waited = 0.0  # for the first event
-        self._read_began = 0.0
+        self._opened = 0.0
+        self._began = 0.0  # the attempt, or the last read
+        self._waited = 0.0  # for the first event, before that
         self._drain_end: float | None = None
         self._drained = 0
 
     def start(self) -> Timeouts:
         """Begin to count `total`. Returns the timeouts of the first attempt."""
         total = self._timeouts.total
-        self._total_end = None if total is None else self._now() + total
+        self._opened = self._began = self._now()
+        self._total_end = None if total is None else self._opened + total
         return self._within(total)
 
     def restart(self) -> Timeouts:
@@ -81,7 +88,8 @@ class Deadlines:
         Raises the builtin TimeoutError if no time is left.
         """
         self._waited = 0.0
-        left = None if self._total_end is None else self._total_end - self._now()
+        self._began = now = self._now()
+        left = None if self._total_end is None else self._total_end - now
         if left is not None and left <= 0:
             raise TimeoutError("no time is left")
         return self._within(left)
@@ -99,7 +107,7 @@ class Deadlines:
 
         Raises the builtin TimeoutError if no time is left.
         """
-        self._read_began = now = self._now()
+        self._began = now = self._now()
         seconds = self._timeouts.idle
         self._error_class = IdleTimeout
         if first_event:
@@ -116,7 +124,7 @@ class Deadlines:
 
     def count_read(self) -> None:
         """Count the time since `read_timeout` was asked for."""
-        self._waited += self._now() - self._read_began
+        self._waited += self._now() - self._began
 
     def error_for(self, error: Exception) -> Exception:
         """Return the error of the deadline that has passed, or the same error for no deadline."""
@@ -125,7 +133,7 @@ class Deadlines:
         if not is_builtin and not (is_over and isinstance(error, ConnectTimeout)):
             return error
         kind = TotalTimeout if is_over else self._error_class
-        timeout = kind(_MESSAGES[kind].format(self._timeouts))
+        timeout = kind(self._describe(kind))
         timeout.__cause__ = error
         return timeout
 
@@ -139,6 +147,20 @@ class Deadlines:
         self._drained += received
         left = self._drain_end - self._now()
         return left if left > 0 and self._drained < _DRAIN_BYTES else None
+
+    def _describe(self, kind: _ErrorClass) -> str:
+        name, what, limit_words = _MESSAGES[kind]
+        limit: float | None = getattr(self._timeouts, name)
+        waited = self._now() - (self._opened if kind is TotalTimeout else self._began)
+        if kind is FirstEventTimeout:
+            waited += self._waited
+        if limit is not None and waited > limit - _TOLERANCE:
+            return f"{what} {limit_words.format(limit)} (Timeouts.{name})"
+        given = "None" if limit is None else f"{limit:g}"
+        return (
+            f"{what}: the transport gave up after {round(waited, 2):g} seconds"
+            f" (Timeouts.{name} is {given})"
+        )
 
     def _within(self, total: float | None) -> Timeouts:
         """Shorten all timeouts to `total`, for transports that do not heed `total` itself."""

@@ -1,19 +1,34 @@
-"""The default transports of the SDK and of the pytest plugin. They keep no connection open."""
+"""The default transports: each is a pair, `default_x` and `async_default_x`."""
 
 from __future__ import annotations
 
-from ._transport import AsyncTransport, Transport
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._anyio import AnyioTransport
+    from ._urllib import UrllibTransport
 
 
-def default_transport() -> Transport:
-    """Return a transport that nobody has to close."""
-    from moondream_transports import UrllibTransport
+def default_transport(max_idle: int = 10) -> UrllibTransport:
+    """Return a transport. With `max_idle=0` nobody has to close it."""
+    from ._urllib import UrllibTransport
 
-    return UrllibTransport(max_idle=0)
+    return UrllibTransport(max_idle=max_idle)
 
 
-def async_default_transport() -> AsyncTransport:
-    """Return an async transport that nobody has to close. It needs the extra `anyio`."""
-    from moondream_transports import AnyioTransport
+def async_default_transport(max_idle: int = 10) -> AnyioTransport:
+    """Return an async transport. With `max_idle=0` nobody has to close it.
 
-    return AnyioTransport(max_idle=0)
+    Raises ModuleNotFoundError if anyio is not installed.
+    """
+    try:
+        from ._anyio import AnyioTransport
+    except ModuleNotFoundError as error:
+        if error.name != "anyio":
+            raise
+        raise ModuleNotFoundError(
+            "the default async transport needs anyio, which is not installed:"
+            " pip install 'sansio-moondream[anyio]', or pass another transport",
+            name="anyio",
+        ) from None
+    return AnyioTransport(max_idle=max_idle)

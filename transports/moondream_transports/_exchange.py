@@ -222,10 +222,9 @@ class Exchange(Generic[R]):
             raise LocalProtocolError(
                 "the stream was closed while it waited to send its request again"
             )
-        self.decoder = ResponseStream(self._to_send[0], self._limits)
+        http_request = self._http_request()
         self.ready = iter(())
         self._body_ended = False
-        http_request = self._http_request()
         self.timeline.attempts = self._attempt
         self.timeline.connected_at = self.timeline.head_at = self.timeline.status_code = None
         return http_request, timeouts
@@ -237,13 +236,18 @@ class Exchange(Generic[R]):
             self.timeline.metadata = None if result is None else result.metadata
 
     def _http_request(self) -> HTTPRequest:
-        """Encode the request of one more attempt, and release it if there will be no other."""
+        """Encode the request of one more attempt, and release it if there will be no other.
+
+        Each attempt has a decoder of its own, which masks the key of the request in errors.
+        """
         assert self._to_send is not None
         request, endpoint, stream, extra_body = self._to_send
         if self._retries is None:
             self._to_send = None  # it may hold 13 MB
         self._attempt += 1
-        return request.to_http(endpoint, stream, extra_body)
+        http_request = request.to_http(endpoint, stream, extra_body)
+        self.decoder = ResponseStream(request, self._limits, secrets=http_request.secrets)
+        return http_request
 
     def _notify(self, what: Literal["start", "head", "first_event", "end"]) -> None:
         log(what, self.timeline)

@@ -1,10 +1,11 @@
 """Retries: whether and when a request is sent again. Pure: no clock, sleep or randomness.
 
 1. A request is sent again if it was certainly not answered, or if the server asks for it: no
-   connection (ConnectError, ConnectTimeout), and status 408, 429 and 5xx. The same error of a
-   server in a 200 counts as well: RateLimitError, ServerError.
+   connection (ConnectError, ConnectTimeout), and status 429 and 5xx. The same error of a server in
+   a 200 counts as well: RateLimitError, ServerError.
 2. A request that may be running is not sent again, because it would be billed twice:
-   FirstEventTimeout, ConnectionLost, TotalTimeout. A pooled connection that the server had closed
+   FirstEventTimeout, ConnectionLost, TotalTimeout, and the timeout of a gateway: 408, 504 and 524,
+   as a status or as an error's `code`. A pooled connection that the server had closed
    is ConnectionLost too. It cannot be distinguished from one that broke after the server took the
    request.
 3. A request that would fail again is not sent again: TLSError, every other status, and a violation
@@ -35,6 +36,7 @@ from sansio_moondream import (
     ServerError,
 )
 
+_GATEWAY_TIMEOUTS = {"408", "504", "524"}
 _MAX_DOUBLINGS = 1000  # a float has no more
 
 
@@ -99,8 +101,8 @@ class RetryPolicy(Struct, frozen=True):
 
 
 def _is_retryable(error: MoondreamError) -> bool:
-    if isinstance(error, APIError) and error.status_code == 408:
-        return True
+    if isinstance(error, APIError) and _GATEWAY_TIMEOUTS & {str(error.status_code), error.code}:
+        return False
     return isinstance(error, ConnectError | ConnectTimeout | RateLimitError | ServerError)
 
 

@@ -18,13 +18,20 @@ A transport that does not use the clock of the machine has an attribute `clock` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 from msgspec import Struct
 
 from sansio_moondream import HTTPRequest
 
 HeaderTypes = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+
+# What takes a client or session of a library, for who passes that as a transport.
+_ADAPTERS = {
+    "httpx": ("HttpxTransport", "AsyncHttpxTransport"),
+    "httpx2": ("HttpxTransport", "AsyncHttpxTransport"),
+    "aiohttp": (None, "AiohttpTransport"),
+}
 
 
 class Timeouts(Struct, frozen=True):
@@ -135,3 +142,34 @@ class AsyncTransport(Protocol):
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncByteStream:
         """Do as `Transport.send`. Close the connection on cancellation."""
         ...
+
+
+def require_transport(transport: object) -> Transport:
+    """Return the same transport. Raises TypeError for anything else, and says what to use."""
+    return cast(Transport, _require(transport, is_async=False))
+
+
+def require_async_transport(transport: object) -> AsyncTransport:
+    """Return the same transport. Raises TypeError for anything else, and says what to use."""
+    return cast(AsyncTransport, _require(transport, is_async=True))
+
+
+def _require(transport: object, *, is_async: bool) -> object:
+    from inspect import iscoroutinefunction  # a slow import
+
+    if isinstance(transport, type):
+        raise TypeError(f"transport should be an instance, not the class {transport.__name__}")
+    kind = type(transport)
+    for library in (base.__module__.partition(".")[0] for base in kind.__mro__):
+        adapter = _ADAPTERS.get(library, (None, None))[is_async]
+        if adapter is not None:
+            raise TypeError(
+                f"transport should be {adapter}(...), not {kind.__name__} of {library} itself"
+            )
+    send = getattr(transport, "send", None)
+    if not callable(send):
+        raise TypeError(f"transport should have a method send(), which {kind.__name__} has not")
+    if iscoroutinefunction(send) is not is_async:
+        colour, client = ("a sync", "Client") if is_async else ("an async", "AsyncClient")
+        raise TypeError(f"{kind.__name__} is {colour} transport, for {client}")
+    return transport

@@ -53,7 +53,7 @@ _unknown_fields = st.dictionaries(
 
 _extra_fields = st.builds(dict[str, Any]) | _unknown_fields
 _METADATA: dict[str, st.SearchStrategy[Any]] = {
-    "request_id": st.none() | _texts,
+    "request_id": st.none() | _chunks,
     "finish_reason": st.sampled_from([None, "stop", "length"]),
     "metrics": st.none() | st.builds(Metrics, _counts, _counts, _times, _times, _times),
     "stats": st.none() | st.builds(Stats, _counts, _times, _times),
@@ -149,15 +149,15 @@ def result(
             text = deltas = text_of(TextDelta)
             if dialect is Dialect.ENGINE:
                 if not is_bare and draw(_booleans):
-                    text = draw(_texts)
+                    other = draw(_texts)
+                    text = other if deltas else ""  # else it would be the delta
                 metadata = replace(metadata, deltas_match=text == deltas)
             if skill == "caption":
                 return CaptionResult(text, metadata)
             has_reasoning = not is_bare and "reasoning" in fields
             return QueryResult(text, draw(_reasonings) if has_reasoning else None, metadata)
         case "chat":
-            reason, request_id = draw(_finish_reasons), metadata.request_id or None
-            metadata = replace(metadata, finish_reason=reason, request_id=request_id)
+            metadata = replace(metadata, finish_reason=draw(_finish_reasons))
             thoughts = text_of(ReasoningDelta)
             grounding = () if is_bare else draw(_grounding_lists)
             reasoning = Reasoning(thoughts, grounding) if thoughts or grounding else None

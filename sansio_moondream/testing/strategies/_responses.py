@@ -37,12 +37,16 @@ _STREAM_HEADS: st.SearchStrategy[Head] = st.sampled_from(
         EVENT_STREAM,
         (("Content-Type", "text/event-stream; charset=utf-8"), ("Cache-Control", "no-cache")),
         (("server", "uvicorn"),),  # the first byte decides
+        (*EVENT_STREAM, ("content-encoding", "none")),
+        EVENT_STREAM * 2,
     ]
 )
 _JSON_HEADS: st.SearchStrategy[Head] = st.sampled_from(
     [
         (("content-type", "application/json"),),
         (("Content-Type", "application/json; charset=utf-8"),),
+        (("content-type", "application/json"), ("content-encoding", "identity, identity")),
+        EVENT_STREAM,  # the wrong label: the first byte decides
     ]
 )
 _DIALECTS = st.sampled_from([dialect for dialect in Dialect if dialect is not Dialect.CHAT])
@@ -50,8 +54,10 @@ _moondream_skills = skills.filter(lambda skill: skill != "chat")
 _DONE = b"data: [DONE]\n\n"
 _stats_names = st.sampled_from(["_stats", "stats"])
 _booleans = st.booleans()
+_no_errors: st.SearchStrategy[Any] = st.sampled_from([None, "", False, {}, []])
 _null_fields = st.lists(
-    st.sampled_from(["token_index", "request_id", "finish_reason", "metrics", "stats"]), max_size=2
+    st.sampled_from(["token_index", "request_id", "finish_reason", "metrics", "stats", "error"]),
+    max_size=2,
 )
 
 
@@ -87,18 +93,44 @@ def _messages(draw: st.DrawFn, made: list[Event], dialect: Dialect) -> list[Fiel
     """Encode events as messages, with variations of this dialect's servers."""
     encoded = [(event, message) for event in made for message in _encoded(event, dialect)]
     messages = [message for _, message in encoded]
-    if dialect is Dialect.CHAT or not draw(_booleans):
+    if not draw(_booleans):
         return messages
+    if dialect is Dialect.CHAT:
+        return _whole_choice(draw, messages)
     end = messages[-1]
     for event, message in encoded:
         if not isinstance(event, Unknown):
-            message |= {name: None for name in draw(_null_fields) if name not in message}
+            absent = {name: None for name in draw(_null_fields) if name not in message}
+            if absent.pop("error", True) is None and message is not end:
+                absent["error"] = draw(_no_errors)
+            message |= absent
             if dialect is Dialect.CLOUD and "request_id" in end:
                 message["request_id"] = end["request_id"]
     if dialect is Dialect.ENGINE and len(made) > 1 and isinstance(made[-2], TextDelta):
         last = messages[-2]  # its text moves into the last message
+        last.pop("error", None)
         delta = {name: last[name] for name in ("chunk", "token_index") if name in last}
+        is_all = delta["chunk"] in (end.get("answer"), end.get("caption"))
+        if is_all and len(messages) == 2 and draw(_booleans):
+            delta["chunk"] = None  # the whole text is the delta
         messages[-2:] = [last | end | delta]
+    return messages
+
+
+def _whole_choice(draw: st.DrawFn, messages: list[Fields]) -> list[Fields]:
+    """Let the first text of a chat come as some servers send it, outside of a delta."""
+    choices: list[Fields] = messages[0].get("choices") or [{}]
+    choice = choices[0]
+    delta: Fields = choice.get("delta") or {}
+    if delta.keys() == {"content"}:
+        text: str = delta["content"]
+        forms: list[Fields] = [
+            {"message": delta, "delta": None},
+            {"message": {"content": [{"type": "text", "text": text}]}, "delta": {}},
+            {"text": text, "delta": None},
+            {"text": text, "delta": {"role": "assistant", "content": ""}},
+        ]
+        choice |= draw(st.sampled_from(forms))
     return messages
 
 
@@ -163,7 +195,14 @@ _CLASSES_BY_TYPE: dict[str | None, type[APIError]] = {
 }
 _TYPES = st.sampled_from([*_CLASSES_BY_TYPE])
 _PLACES = st.sampled_from(["JSON", "status", "stream"])
-_SHAPES = st.sampled_from(["text", "texts", "object", "detail", "validation"])
+_SHAPES = st.sampled_from(["text", "texts", "object", "gateway", "detail", "validation"])
+_CODES = st.sampled_from(["500", 502, "429", 404, 418, 600, "insufficient_quota", None])
+_CLASSES_BY_CODE: dict[str | None, type[APIError]] = {
+    "500": ServerError,
+    "502": ServerError,
+    "429": RateLimitError,
+    "404": NotFoundError,
+}
 _EVENT_NAMES = st.sampled_from([None, "error"])
 _words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12)
 _optional_words = st.none() | _words
@@ -177,8 +216,14 @@ _PAGES = st.sampled_from(
         ),
     ]
 )
-_RETRY_AFTER: st.SearchStrategy[tuple[str | None, float | None]] = st.sampled_from(
-    [(None, None), ("7", 7.0), ("0.5", 0.5), ("Sun, 22 Nov 2026 18:50:55 GMT", None)]
+_RETRY_AFTER: st.SearchStrategy[tuple[Head, float | None]] = st.sampled_from(
+    [
+        ((), None),
+        ((("Retry-After", "7"),), 7.0),
+        ((("Retry-After", "0.5"),), 0.5),
+        ((("Retry-After", "Sun, 22 Nov 2026 18:50:55 GMT"),), None),
+        ((("Retry-After", "7"), ("Retry-After-Ms", "1500")), 1.5),
+    ]
 )
 
 
@@ -205,11 +250,13 @@ def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
         return Response(request, 200, EVENT_STREAM, data, made, error, dialect)
     head = draw(_JSON_HEADS)
     if place == "JSON":
+        if body == {"error": message} and draw(_booleans):
+            body = {"message": message}  # only as the whole body it is an error
         error = _error_in_200(fields, message, head)
         return Response(request, 200, head, json_text(draw, body), [], error)
     status_code, kind = draw(_STATUSES)
-    text, seconds = draw(_RETRY_AFTER)
-    head += () if text is None else (("Retry-After", text),)
+    retry_after, seconds = draw(_RETRY_AFTER)
+    head += retry_after
     data = json_text(draw, body)
     if draw(_booleans):
         (data, message), fields = draw(_PAGES), {}
@@ -231,6 +278,10 @@ def _error_body(draw: st.DrawFn) -> tuple[Fields, str, Fields]:
             fields: Fields = {"type": draw(_TYPES)}
             fields |= {"code": draw(_optional_words), "param": draw(_optional_words)}
             return {"error": {"message": message, **fields}}, message, fields
+        case "gateway":  # it puts the status of the server behind it into the code
+            code = draw(_CODES)
+            error = {"message": message, "type": None, "code": code}
+            return {"error": error}, message, {"code": None if code is None else str(code)}
         case "detail":
             return {"detail": message}, message, {}
         case _:
@@ -241,4 +292,6 @@ def _error_body(draw: st.DrawFn) -> tuple[Fields, str, Fields]:
 
 def _error_in_200(fields: Fields, message: str, head: Head) -> APIError:
     kind = _CLASSES_BY_TYPE[fields.get("type")]
+    if kind is APIError:
+        kind = _CLASSES_BY_CODE.get(fields.get("code"), APIError)
     return kind(message, status_code=200, headers=Headers(head), **fields)

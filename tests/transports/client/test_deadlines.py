@@ -8,6 +8,7 @@ from moondream_transports import Timeouts
 from sansio_moondream import (
     ConnectTimeout,
     FirstEventTimeout,
+    HTTPRequest,
     IdleTimeout,
     MoondreamError,
     ServerError,
@@ -18,9 +19,21 @@ from tests.transports.fakes import (
     EVENTS,
     WHOLE,
     FakeStream,
+    Step,
     TimedFakeStream,
     client,
 )
+
+
+def silent(*steps: Step, seconds: float) -> TimedFakeStream:
+    """A transport that gives up when so many seconds passed after the steps."""
+
+    def give_up() -> bytes:
+        transport.clock.sleep(seconds)
+        raise TimeoutError
+
+    transport = TimedFakeStream(*steps, give_up)
+    return transport
 
 
 class TestDeadlines:
@@ -36,20 +49,24 @@ class TestDeadlines:
         return type(caught.value), str(caught.value)
 
     def test_first_event(self) -> None:
-        kind, message = self.timeouts_seen(
-            FakeStream(b": comment\n\n", TimeoutError()), Timeouts(first_event=3)
-        )
-        assert (kind, "3 seconds" in message, "Timeouts.first_event" in message) == (
+        transport = silent(b": comment\n\n", seconds=3)
+        assert self.timeouts_seen(transport, Timeouts(first_event=3)) == (
             FirstEventTimeout,
-            True,
-            True,
+            "no event came within 3 seconds of the connection (Timeouts.first_event)",
         )
 
     def test_first_event_before_the_head(self) -> None:
-        kind, message = self.timeouts_seen(
-            FakeStream(refuses=TimeoutError()), Timeouts(first_event=3)
+        class SilentTransport(TimedFakeStream):
+            def send(self, request: HTTPRequest, timeouts: Timeouts) -> FakeStream:
+                self.clock.sleep(3)
+                return super().send(request, timeouts)
+
+        transport = SilentTransport()
+        transport.refuses = TimeoutError()
+        assert self.timeouts_seen(transport, Timeouts(first_event=3)) == (
+            FirstEventTimeout,
+            "no event came within 3 seconds of the connection (Timeouts.first_event)",
         )
-        assert (kind, "3 seconds" in message) == (FirstEventTimeout, True)
 
     def test_first_event_counts_from_the_connection(self) -> None:
         transport = TimedFakeStream(TimeoutError(), connected_at=-2)
@@ -62,9 +79,11 @@ class TestDeadlines:
         assert transport.reads == []
 
     def test_idle(self) -> None:
-        transport = FakeStream(delta("A"), b": comment\n\n", TimeoutError())
-        kind, message = self.timeouts_seen(transport, Timeouts(idle=3))
-        assert (kind, "3 seconds" in message) == (IdleTimeout, True)
+        transport = silent(delta("A"), b": comment\n\n", seconds=3)
+        assert self.timeouts_seen(transport, Timeouts(idle=3)) == (
+            IdleTimeout,
+            "no byte came for 3 seconds (Timeouts.idle)",
+        )
         assert transport.reads[1:] == [3, 3]
 
     def test_idle_in_the_body_of_an_error(self) -> None:
@@ -75,10 +94,39 @@ class TestDeadlines:
         assert transport.reads == [3, 3]
 
     def test_total(self) -> None:
-        transport = TimedFakeStream(delta("A"), TimeoutError())
-        kind, message = self.timeouts_seen(transport, Timeouts(idle=5, total=4))
-        assert (kind, "4 seconds" in message) == (TotalTimeout, True)
+        transport = silent(delta("A"), seconds=4)
+        assert self.timeouts_seen(transport, Timeouts(idle=5, total=4)) == (
+            TotalTimeout,
+            "the answer was not complete within 4 seconds (Timeouts.total)",
+        )
         assert transport.reads[1] == 4
+
+    @pytest.mark.parametrize(
+        ("first", "seconds", "timeouts", "message", "field"),
+        [
+            (b": comment\n\n", 2.5, Timeouts(), "no event came", "first_event is 60"),
+            (delta("A"), 29.9, Timeouts(), "no byte came", "idle is 30"),
+            (delta("A"), 1.234, Timeouts(idle=None, total=None), "no byte came", "idle is None"),
+            (delta("A"), 6, Timeouts(total=19), "the answer was not complete", "total is 19"),
+        ],
+    )
+    def test_transport_that_gives_up_early(
+        self, first: bytes, seconds: float, timeouts: Timeouts, message: str, field: str
+    ) -> None:
+        def slow() -> bytes:
+            transport.clock.sleep(2)
+            return first
+
+        transport = silent(slow, seconds=seconds)
+        waited = seconds if field.startswith("idle") else 2 + seconds
+        assert self.timeouts_seen(transport, timeouts)[1] == (
+            f"{message}: the transport gave up after {round(waited, 2):g} seconds"
+            f" (Timeouts.{field})"
+        )
+
+    def test_timer_that_is_a_little_early(self) -> None:
+        transport = silent(delta("A"), seconds=29.96)
+        assert self.timeouts_seen(transport, Timeouts())[1].startswith("no byte came for 30 sec")
 
     def test_total_is_over_before_a_read(self) -> None:
         def late() -> bytes:

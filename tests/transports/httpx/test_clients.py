@@ -24,7 +24,7 @@ from sansio_moondream import (
     ConnectError,
     Endpoint,
 )
-from tests.helpers import QUERY
+from tests.helpers import END, QUERY
 from tests.transports.httpx.clients import KEY, TEXT, TLS, WHOLE, Run, each_library, each_loop
 
 
@@ -146,3 +146,21 @@ def test_request_body_is_released(library: Any) -> None:
         assert b"".join(stream._response.request.stream) == b""
         stream.close()
         stream.close()
+
+
+@each_library
+def test_no_second_answer_without_kept_connections(library: Any) -> None:
+    """As docs/transports.md advises for a server that is not trusted."""
+    stray = sized(b'data: {"chunk": "stray"}\n\n' + END)
+
+    def script(peer: Peer) -> None:
+        peer.answer(b"".join(WHOLE) + stray)
+
+    limits = library.Limits(max_keepalive_connections=0)
+    with (
+        FaultServer(script) as server,
+        library.Client(trust_env=False, verify=TLS, limits=limits) as session,
+    ):
+        client = Client(HttpxTransport(session), Endpoint(url=server.url))
+        assert [client.send(QUERY).text for _ in range(2)] == [TEXT, TEXT]
+        assert server.connections == 2

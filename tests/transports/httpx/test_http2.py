@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from moondream_transports.conformance._faults import (
     answers,
 )
 from sansio_moondream import (
+    ConnectionLost,
     Endpoint,
     IdleTimeout,
 )
@@ -173,3 +176,30 @@ def test_http2_async(run: Run) -> None:
     with server.running() as url:
         run(main)
     assert {version for version, _ in server.requests} == {"2"}
+
+
+def test_closed_by_a_signal_handler() -> None:
+    """It cannot wake the read below it, and must not wait for it. The read closes when it ends."""
+
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        server.seen.release()
+
+    server = HTTP2Server()
+    before = signal.signal(signal.SIGUSR1, lambda *_: stream.close())
+    try:
+        with server.running() as url, httpx2.Client(http2=True, verify=TLS) as client:
+            request = QUERY.to_http(Endpoint(url=url))
+            stream = HttpxTransport(client).send(request, Timeouts())
+            assert stream.read(LONGEST_WAIT) == DELTAS[0]
+            interrupting = threading.Timer(0.2, interrupt)  # by then the read waits
+            interrupting.start()
+            with suppress(ConnectionLost):
+                assert stream.read(LONGEST_WAIT) == DELTAS[1]
+            interrupting.join()
+            with pytest.raises(ConnectionLost, match="closed while it was read"):
+                stream.read(LONGEST_WAIT)
+            for _ in DELTAS:
+                server.seen.release()
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from importlib import import_module
 from typing import Any
@@ -58,6 +60,42 @@ def test_closed_by_another_thread(library: Any, tls: bool) -> None:
                 next(stream)
             closing.join()
         assert connections(client) == []
+
+
+@each_library
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_closed_by_a_signal_handler(library: Any, tls: bool) -> None:
+    """It runs in the thread that reads, and must not wait for it."""
+
+    def script(peer: Peer) -> None:
+        peer.answer(*F1)
+        for _ in EVENTS:
+            peer.wait_for_event()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        peer.wait_until_closed()
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: stream.close())
+    try:
+        with (
+            FaultServer(script, ssl_context=server_tls("localhost") if tls else None) as server,
+            library.Client(trust_env=False, verify=TLS) as client,
+        ):
+            stream = HttpxTransport(client).send(
+                QUERY.to_http(Endpoint(url=server.url)), Timeouts()
+            )
+            came = b""
+            while DELTAS[-1] not in came:
+                came += stream.read(LONGEST_WAIT)
+            for _ in EVENTS:
+                server.saw_event()
+            with pytest.raises(ConnectionLost, match="closed while it was read"):
+                stream.read(60)
+            assert connections(client) == []
+            with pytest.raises(ConnectionLost):
+                stream.read(60)
+            stream.close()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @each_library

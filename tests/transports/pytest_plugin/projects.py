@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import moondream_transports.replay  # noqa: F401 - else each run in this process has its own
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
     FaultServer,

@@ -15,7 +15,10 @@ class TestWhatFails:
         for mode in ("none", "once", "new"):
             result = project.run(mode, failed=1)
             result.stdout.fnmatch_lines(
-                ["*did not use these recordings*", "*recordings/test_moon/test_one/002-query.jsonl"]
+                [
+                    "*did not use these recordings*--moondream-record=all*",
+                    "*recordings/test_moon/test_one/002-query.jsonl",
+                ]
             )
 
     def test_a_miss_that_the_program_swallowed(self, project: Project) -> None:
@@ -30,7 +33,11 @@ def test_one(moondream_transport):
         )
         result = project.run("none", failed=1)
         result.stdout.fnmatch_lines(
-            ["*some of its requests were not recorded*", "no recording answers POST /v1/query*"]
+            [
+                "*some of its requests were not recorded*",
+                "no recording answers POST /v1/query*",
+                "To record the test: --moondream-record=once.",
+            ]
         )
 
     def test_each_recording_is_played_once(self, project: Project) -> None:

@@ -21,7 +21,7 @@ class TestModes:
             result.stdout.fnmatch_lines(
                 ["*NoRecording: no recording answers POST /v1/query (match: exact): *"]
             )
-            result.stdout.fnmatch_lines(["*--moondream-record=new*"])
+            result.stdout.fnmatch_lines(["*To record the test: --moondream-record=once.*"])
             assert (project.connections, project.recordings) == (0, {})
 
     @pytest.mark.parametrize("mode", ["once", "new", "all"])
@@ -72,6 +72,22 @@ class TestModes:
         project.run("new", passed=1)
         assert project.connections == 0
 
+    def test_new_replaces_what_is_not_used_any_more(self, project: Project) -> None:
+        project.write(ONE + "    ask(moondream_transport, 'Why?')\n")
+        project.run("once", passed=1)
+        kept, _ = project.recordings.items()
+        project.write(ONE + "    ask(moondream_transport, 'When?')\n    assert False\n")
+        project.run("new", failed=1)
+        assert len(project.recordings) == 2
+        assert b"Why?" in b"".join(project.recordings.values())
+        project.write(ONE + "    ask(moondream_transport, 'When?')\n")
+        project.run("new", passed=1)
+        assert project.connections == 1
+        assert kept in project.recordings.items()
+        (changed,) = project.recordings.keys() - {kept[0]}
+        assert b"When?" in project.recordings[changed]
+        project.run("none", passed=1)
+
     def test_all_records_everything_anew(self, project: Project) -> None:
         project.write(ONE + "    assert ask(moondream_transport, 'Why?')\n")
         project.run("all", passed=1)
@@ -110,6 +126,22 @@ class TestModes:
         ((name, content),) = project.recordings.items()
         assert name.endswith("001-query.jsonl")
         assert b"Why?" in content
+
+    def test_all_of_a_test_that_is_run_again(self, project: Project) -> None:
+        """The second time it replays what it recorded the first time."""
+        project.pytester.makeconftest("""
+            from _pytest.runner import runtestprotocol
+
+            def pytest_runtest_protocol(item, nextitem):
+                for _ in range(2):
+                    runtestprotocol(item, nextitem=nextitem)
+                return True
+        """)
+        project.write(ONE)
+        for _ in range(2):
+            project.run("all", passed=2)
+            assert project.connections == 1
+            assert len(project.recordings) == 1
 
     def test_another_mode(self, project: Project) -> None:
         project.write(ONE)
@@ -185,8 +217,12 @@ def test_the_example_of_the_guide(project: Project) -> None:
             code.replace("http://localhost:2020", project.server.url)
         )
     run = functools.partial(project.pytester.runpytest_inprocess, "-p", "no:cacheprovider")
-    run().assert_outcomes(failed=1)
-    run("--moondream-record=once").assert_outcomes(passed=1)
-    assert [*project.recordings] == ["recordings/test_moon/test_it_knows_the_moon/001-query.jsonl"]
-    run().assert_outcomes(passed=1)
-    assert project.server.connections == 1
+    run().assert_outcomes(failed=4)
+    run("--moondream-record=once").assert_outcomes(passed=4)
+    assert [*project.recordings] == [
+        "recordings/shared.moon/001-query.jsonl",
+        "recordings/test_cable/test_it_keeps_what_came/001-query.jsonl",
+        "recordings/test_moon/test_it_knows_the_moon/001-query.jsonl",
+    ]
+    run().assert_outcomes(passed=4)
+    assert project.server.connections == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import tracemalloc
@@ -17,6 +18,7 @@ from moondream_transports import (
     ReplayTransport,
     Timeouts,
 )
+from moondream_transports.recording import read_recording
 from sansio_moondream import (
     ConnectError,
     TextDelta,
@@ -154,13 +156,52 @@ class TestHostileFiles:
         folder = tmp_path / "folder"
         folder.mkdir()
         (folder / "1-query.jsonl").symlink_to("../outside.jsonl")
-        with pytest.raises(RecordingError, match="should be a file in its folder"):
+        with pytest.raises(RecordingError, match="1-query.jsonl should be a regular file, "):
             ReplayTransport(folder)
+        link = ReplayTransport(folder / "1-query.jsonl")  # this file is named by its caller
+        assert link.unused == (tmp_path / "outside.jsonl",)
+
+    def test_links_inside_the_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "1-query.jsonl").write_bytes(WHOLE.encode())
+        (tmp_path / "2-query.jsonl").symlink_to("1-query.jsonl")
+        with pytest.raises(RecordingError, match="2-query.jsonl should be .*it is a link"):
+            ReplayTransport(tmp_path)
 
     def test_a_folder_that_is_called_a_recording(self, tmp_path: Path) -> None:
         (tmp_path / "1-query.jsonl").mkdir()
-        with pytest.raises(RecordingError, match="should be a file in its folder"):
+        with pytest.raises(RecordingError, match="should be a regular file, but it is something"):
             ReplayTransport(tmp_path)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs in folders")
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_fifo(self, tmp_path: Path, named: bool) -> None:
+        os.mkfifo(tmp_path / "1-query.jsonl")
+        with pytest.raises(RecordingError, match="should be a regular file, but it is something"):
+            ReplayTransport(tmp_path / "1-query.jsonl" if named else tmp_path)
+
+    def test_a_file_that_is_replaced_when_it_is_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "1-query.jsonl"
+        path.write_bytes(WHOLE.encode())
+        (tmp_path / "secret").write_text("s3cret")
+        real = os.open
+        replacements = [lambda: path.symlink_to("secret"), lambda: os.mkfifo(path)]
+
+        def replaced(name: Any, *arguments: Any) -> int:
+            path.unlink()
+            replacements.pop()()
+            return real(name, *arguments)
+
+        for _ in range(2):
+            path.unlink()
+            path.write_bytes(WHOLE.encode())
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "open", replaced)
+                with pytest.raises(RecordingError, match="should be a regular file") as caught:
+                    read_recording(path)
+            assert "s3cret" not in str(caught.value)
+        assert not replacements
 
 
 @pytest.mark.slow

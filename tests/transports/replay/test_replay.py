@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from moondream_transports import (
+    AsyncReplayTransport,
     BreakAt,
     Client,
     Fragmentation,
@@ -221,3 +222,28 @@ class TestMatching:
         for thread in threads:
             thread.join()
         assert sorted(map(int, texts)) == list(range(40))
+
+
+class TestArguments:
+    """Those of another type are refused at once, in words."""
+
+    @pytest.mark.parametrize("kind", [ReplayTransport, AsyncReplayTransport])
+    @pytest.mark.parametrize(
+        ("name", "wrong", "should"),
+        [
+            ("match", "skill", "a Match, such as Match.SKILL"),
+            ("match", Fragmentation.WHOLE, "a Match, such as Match.SKILL"),
+            ("break_at", ConnectionLost("gone"), r"a BreakAt\(error, \.\.\.\)"),
+            ("break_at", "gone", r"a BreakAt\(error, \.\.\.\)"),
+            ("speed", "1", "a number"),
+            ("fragmentation", "whole", "a Fragmentation, a size or offsets"),
+            ("fragmentation", "", "a Fragmentation, a size or offsets"),
+            ("fragmentation", b"1", "a Fragmentation, a size or offsets"),
+            ("fragmentation", ["1", 2], "a Fragmentation, a size or offsets"),
+            ("fragmentation", 1.5, "a Fragmentation, a size or offsets"),
+            ("fragmentation", None, "a Fragmentation, a size or offsets"),
+        ],
+    )
+    def test_another_type(self, kind: Any, name: str, wrong: object, should: str) -> None:
+        with pytest.raises(TypeError, match=f"{name} should be {should}, not "):
+            kind([WHOLE], **{name: wrong})

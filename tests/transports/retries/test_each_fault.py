@@ -76,7 +76,7 @@ BEFORE: dict[str, tuple[Callable[[], FakeStream], type[MoondreamError], bool]] =
         f"status {status}": (
             (lambda status=status: http_error(status)),  # type: ignore[misc]
             kind,
-            status in (408, 429) or status >= 500,
+            status in (429, 500, 502, 503),
         )
         for status, kind in STATUSES.items()
     },

@@ -34,8 +34,8 @@ ERRORS = [fault for fault in FAULTS if fault.error]
 
 
 def passes(fault: HTTPFault) -> bool:
-    """By the table of faults, not by the policy: 408, 429 and 5xx, before the first event."""
-    return fault.about.get("status_code") in (408, 500, 502, 503, 504) or (
+    """By the table of faults, not by the policy: 429 and 5xx but 504, before the first event."""
+    return fault.about.get("status_code") in (500, 502, 503) or (
         fault.error is RateLimitError and not fault.events
     )
 

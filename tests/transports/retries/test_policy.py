@@ -43,13 +43,13 @@ PASSING: list[MoondreamError] = [
     ConnectError("refused"),
     ConnectTimeout("slow"),
     RateLimitError("busy", status_code=429),
-    APIError("slow", status_code=408),
     *(
         ServerError("down", status_code=status_code)
-        for status_code in (500, 501, 502, 503, 504, 520, 529, 599)
+        for status_code in (500, 501, 502, 503, 520, 523, 525, 529, 599)
     ),
     RateLimitError("busy", status_code=200),  # said in a 200
     ServerError("down", status_code=200),
+    ServerError("down", status_code=200, code="503"),
 ]
 LASTING: list[MoondreamError] = [
     MoondreamError("?"),
@@ -64,6 +64,9 @@ LASTING: list[MoondreamError] = [
     IdleTimeout("silent"),
     TotalTimeout("late"),
     APIError("?", status_code=200),
+    APIError("slow", status_code=408),
+    *(ServerError("slow", status_code=status_code) for status_code in (504, 524)),
+    *(ServerError("slow", status_code=200, code=code) for code in ("408", "504", "524")),
     *(APIError("elsewhere", status_code=status_code) for status_code in (301, 302, 307, 308)),
     *(APIError("?", status_code=status_code) for status_code in (405, 409, 410, 418, 425)),
     BadRequestError("?", status_code=400),
@@ -170,12 +173,12 @@ class TestPolicy:
             "Wed, 21 Oct 99999999999999999999 07:28:30 GMT": 0.5,
         }.items(),
     )
-    @pytest.mark.parametrize("status_code", [408, 429, 503])
+    @pytest.mark.parametrize("status_code", [429, 503])
     def test_retry_after(self, value: str, wait: float | None, status_code: int) -> None:
         error = busy(value, status_code)
         assert RetryPolicy().wait(error, 1, NOW) == wait
 
-    @pytest.mark.parametrize("status_code", [400, 401, 413])
+    @pytest.mark.parametrize("status_code", [400, 401, 408, 413, 504, 524])
     def test_retry_after_makes_no_other_answer_pass(self, status_code: int) -> None:
         assert RetryPolicy().wait(busy("1", status_code), 1, NOW) is None
 

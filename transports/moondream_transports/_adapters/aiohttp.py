@@ -21,8 +21,10 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
 
 from moondream_transports._deadlines import earlier
+from moondream_transports._http11.errors import check_protocol
 from moondream_transports._transport import Timeouts
 from sansio_moondream import HTTPRequest, LocalProtocolError, RemoteProtocolError, TLSError
 
@@ -43,8 +45,14 @@ _KNOWN_LIMITS = {
 # If the chunked framing is broken, aiohttp closes the connection without waking the reader. So we
 # look whether it is closed.
 _LOOK_EVERY = 1.0  # seconds
-# RuntimeError: the session is closed meanwhile. ValueError: IDNA refuses the host.
-_ERRORS = (aiohttp.ClientError, OSError, RuntimeError, ValueError, RemoteProtocolError)
+_ERRORS = (
+    aiohttp.ClientError,
+    aiohttp.http.HttpProcessingError,  # of the parser in Python
+    OSError,
+    RuntimeError,  # the session is closed meanwhile
+    ValueError,  # IDNA refuses the host
+    RemoteProtocolError,
+)
 
 
 class AiohttpTransport:
@@ -111,7 +119,7 @@ class AiohttpTransport:
         if connector is None or connector.closed:
             raise LocalProtocolError("the aiohttp session of this transport is closed")
         self._own_session = aiohttp.ClientSession(
-            connector=connector,
+            connector=_CheckedConnector(connector),
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
@@ -188,6 +196,29 @@ class AiohttpStream:
         self._response.close()
 
 
+class _CheckedConnector(aiohttp.BaseConnector):
+    """The connections of another connector, after a look at what TLS negotiated.
+
+    A server that speaks HTTP/2 may send first, so a look at the time of the request is too late.
+    """
+
+    def __init__(self, connector: aiohttp.BaseConnector) -> None:
+        super().__init__()
+        self._connector = connector
+
+    async def connect(self, *args: Any, **options: Any) -> Connection:
+        """As `BaseConnector.connect`. Raises TLSError for another protocol than HTTP/1.1."""
+        connection = await self._connector.connect(*args, **options)
+        try:
+            transport = connection.transport
+            tls = None if transport is None else transport.get_extra_info("ssl_object")
+            check_protocol(None if tls is None else tls.selected_alpn_protocol())
+        except TLSError:
+            connection.close()
+            raise
+        return connection
+
+
 class _RequestBody(aiohttp.Payload):
     """The body of a request. aiohttp asks for it when the connection is made."""
 
@@ -206,7 +237,6 @@ class _RequestBody(aiohttp.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         self.connected_at = monotonic()
         self._transport = getattr(writer, "transport", None)
-        _check_protocol(self._transport)
         self._on_connected()
         for at in range(0, self._length, _CHUNK):
             await writer.write(self._data[at : at + _CHUNK])
@@ -224,16 +254,6 @@ class _RequestBody(aiohttp.Payload):
         """Close the connection at once. aiohttp would first send the rest of the body."""
         if self._transport is not None:
             self._transport.abort()
-
-
-def _check_protocol(transport: asyncio.WriteTransport | None) -> None:
-    tls = None if transport is None else transport.get_extra_info("ssl_object")
-    protocol = None if tls is None else tls.selected_alpn_protocol()
-    if protocol not in (None, "http/1.1"):
-        raise TLSError(
-            f"the server was offered {protocol} and chose it, but this transport speaks HTTP/1.1: "
-            "give it an SSLContext of its own, that no HTTP/2 client uses"
-        )
 
 
 def _check_head(response: aiohttp.ClientResponse) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from errno import ETIMEDOUT
 from typing import Literal
 
 from moondream_transports._transport import Timeouts
@@ -87,17 +88,26 @@ _KINDS: dict[str, _Kind] = {
     for library, names in libraries.items()
     for name in names.split()
 }
-# httpx has one class for what is not HTTP and for a connection that ended: only the text differs.
+# Some libraries have one class for what is not HTTP and for a connection that ended: only the text
+# differs.
 _ENDED = (
+    # httpx
     "Server disconnected",
     "peer closed connection",
     "peer unexpectedly closed connection",
     "<StreamReset",
     "<ConnectionTerminated",
+    # An empty line in place of the size of a chunk: so h2o reports that its upstream broke.
+    r"illegal chunk header: bytearray(b'\r\n')",  # httpx
+    "400, message:\n  Invalid character in chunk size:\n\n    b''",  # aiohttp
+    "400, message:\n\r",  # aiohttp without its parser in C
+    r"InvalidChunkLength(got length b'\r\n'",  # urllib3
 )
 # What these say may quote a header of the request, or the password for a proxy.
 _QUIET = ("ClientConnectionError", "InvalidHeader", "InvalidProxyURL", "LocalProtocolError")
 _BEFORE = ("connect", "tls", "connect timeout")
+# The system gives up a connection by itself. Libraries report that like their own timeouts.
+_OF_THE_SYSTEM: dict[_Kind, _Kind] = {"connect timeout": "connect", "timeout": "lost"}
 
 
 def map_exception(
@@ -129,6 +139,10 @@ def map_exception(
         (link, found) for link in chain if (found := _kind_of(link)) is not None
     ]
     kind = known[0][1] if known else "lost"
+    if any(map(_is_of_the_system, chain)):
+        kind = _OF_THE_SYSTEM.get(kind, kind)
+    elif kind == "not http" and any(str(link).startswith(_ENDED) for link in chain):
+        kind = "lost"
     described = next((link for link, _ in reversed(known) if _text_of(link)), error)
     ours = _error(kind, chain, connected, timeouts, _describe(described))
     _forget_frames(chain)
@@ -145,7 +159,8 @@ def _error(
 ) -> MoondreamError | TimeoutError:
     if kind in _BEFORE if connected is None else not connected:
         if kind in ("timeout", "connect timeout"):
-            within = "in time" if timeouts is None else f"within {timeouts.connect:g} seconds"
+            limit = None if timeouts is None else timeouts.connect
+            within = "in time" if limit is None else f"within {limit:g} seconds"
             return ConnectTimeout(f"no connection stood {within} (Timeouts.connect)")
         is_tls = kind == "tls" or any(isinstance(link, ssl.SSLError) for link in chain)
         return (TLSError if is_tls else ConnectError)(f"the connection could not be made: {what}")
@@ -178,11 +193,14 @@ def _kind_of(error: BaseException) -> _Kind | None:
     if isinstance(error, Exception):
         for kind in type(error).__mro__:
             found = _KINDS.get(f"{_library_of(kind)}.{kind.__name__}")
-            if found == "not http" and str(error).startswith(_ENDED):
-                return "lost"
             if found is not None:
                 return found
     return None
+
+
+def _is_of_the_system(error: BaseException) -> bool:
+    """Return whether it is a timeout of the system, and not one of ours."""
+    return isinstance(error, OSError) and error.errno == ETIMEDOUT
 
 
 def _library_of(kind: type) -> str:

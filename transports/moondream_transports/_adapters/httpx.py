@@ -7,14 +7,15 @@
 3. Each wait has its own deadline: see `httpx_progress.py`.
 4. With HTTP/2 many exchanges share one connection. Leaving one early does not close it, and the
    library does not notify the server. A sync wait that passes its deadline breaks the other
-   exchanges. close() by another thread waits for the read.
+   exchanges. close() by another thread waits for the read. By a signal handler it closes when the
+   read has ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from threading import Lock
+from threading import RLock, get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -151,40 +152,60 @@ class HttpxStream(_AnyHttpxStream):
         self._progress = progress
         self._watch = progress.watch
         self._body: Iterator[bytes] = iter(response.stream)
-        self._reading = Lock()
+        self._reading = RLock()
+        self._reader: int | None = None  # the thread that reads
+        self._is_left = False
         if not self._is_http2:
             progress.read_body(response.extensions.get("network_stream"))
 
     def read(self, timeout: float | None) -> bytes:
         """As `ByteStream.read` says."""
         with self._reading:
-            self._progress.wait_for(timeout)
-            self._watch.begin(self._progress.deadline)
-            fault: Exception | None = None
+            self._reader = get_ident()
             try:
-                for data in self._body:
-                    if data:  # over HTTP/2 the last chunk may be empty
-                        return data
-            except self._errors as error:
-                fault = error
+                if self._is_left:
+                    raise self._progress.failure(None)
+                return self._read(timeout)
             finally:
-                self._watch.end()
-            if fault is not None or self._watch.has_expired or self._watch.is_shut:
-                raise self._progress.failure(fault)
-            self._ended = True
-            return b""
+                self._reader = None
+                if self._is_left:
+                    self._close()
+
+    def _read(self, timeout: float | None) -> bytes:
+        self._progress.wait_for(timeout)
+        self._watch.begin(self._progress.deadline)
+        fault: Exception | None = None
+        try:
+            for data in self._body:
+                if data:  # over HTTP/2 the last chunk may be empty
+                    return data
+        except self._errors as error:
+            fault = error
+        finally:
+            self._watch.end()
+        if fault is not None or self._watch.has_expired or self._watch.is_shut:
+            raise self._progress.failure(None if self._is_left else fault)
+        self._ended = True
+        return b""
 
     def close(self) -> None:
         """As `ByteStream.close` says.
 
-        Called by another thread, it wakes a `read` that waits, over HTTP/1.1.
+        Called by another thread, or by a signal handler, it wakes a `read` that waits, over
+        HTTP/1.1.
         """
+        self._is_left = True
         if not self._ended and not self._is_http2:
             self._watch.shut_down()
+        if self._reader == get_ident():  # in a signal handler: the `read` below it closes
+            return
         with self._reading:  # the library cannot be closed under a reader
-            self._watch.close()
-            with suppress(*self._errors):
-                self._response.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._watch.close()
+        with suppress(*self._errors):
+            self._response.close()
 
 
 class AsyncHttpxStream(_AnyHttpxStream):

@@ -137,7 +137,7 @@ class SyncProgress(Progress, Mapping[str, float | None]):
         """
         if not self.watch.is_attached and network_stream is not None:
             self.watch.attach(network_stream.get_extra_info("socket"))
-        self._is_exact = self.watch.is_attached
+        self._is_exact = self.watch.is_attached and self.watch.can_wait
 
     def failure(self, error: Exception | None) -> MoondreamError | TimeoutError:
         """Return what to raise for an exception, or for a shutdown that ended a body."""

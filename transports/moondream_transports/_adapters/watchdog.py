@@ -6,7 +6,8 @@
 2. It shuts the connection down only between `begin` and `end` of a wait, under the lock. So a
    connection that is back in its pool is never shut down.
 3. One thread watches over all waits of the process. It starts with the first wait. It ends when it
-   wakes up at a deadline and no wait is left.
+   wakes up at a deadline and no wait is left. Where no thread can be started, as in an `atexit`
+   handler, `can_wait` is False, and the library's own timeouts have to do.
 4. A forked process begins with no waits and a lock of its own. A copy of its parent's wait would
    never be ended there, and its deadline would shut down the connection of the parent.
 """
@@ -36,6 +37,7 @@ class Watch:
     def __init__(self) -> None:
         self.has_expired = False
         self.is_shut = False
+        self.can_wait = True
         self._socket: socket.socket | None = None
         self.deadline = inf
 
@@ -63,9 +65,15 @@ class Watch:
                 _waiting.discard(self)
                 return
             _waiting.add(self)
-            if _thread is None or not _thread.is_alive():  # it may have failed to start
-                _thread = Thread(target=_watch, name="moondream watchdog", daemon=True)
-                _thread.start()
+            if _thread is None or not _thread.is_alive():
+                thread = Thread(target=_watch, name="moondream watchdog", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter is ending, or there are too many threads
+                    _waiting.discard(self)
+                    self.can_wait = False
+                else:
+                    _thread = thread
             elif self.deadline < _wakes_at:
                 _changed.notify()
 

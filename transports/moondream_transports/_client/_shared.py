@@ -1,4 +1,4 @@
-"""Types of the arguments of both clients."""
+"""The arguments of both clients: their types, and a check."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ Picture: TypeAlias = "Image.Image | bytes | bytearray | memoryview | str | Encod
 SpatialRefs: TypeAlias = Iterable[Point | BBox | Iterable[float]]
 Sleep: TypeAlias = Callable[[float], object]
 AsyncSleep: TypeAlias = Callable[[float], Awaitable[object]]
+
+
+def require(name: str, value: object, kind: type) -> None:
+    """Raise TypeError for an argument of another type. None is the default."""
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} should be {kind.__name__}(...), not {type(value).__name__}")

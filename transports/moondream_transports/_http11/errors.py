@@ -1,4 +1,4 @@
-"""The one mapping of what backends raise to what a transport raises."""
+"""What a transport raises for what its backend raises, and for what TLS negotiated."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ def map_error(error: Exception, timeouts: Timeouts | None = None) -> Exception:
         return ConnectionLost(f"the connection broke: {words}")
     kind = TLSError if isinstance(origin, ssl.SSLError) else ConnectError
     return kind(f"the connection could not be made: {words}")
+
+
+def check_protocol(protocol: str | None) -> None:
+    """Check what TLS negotiated (ALPN).
+
+    Raises TLSError for what is not HTTP/1.1.
+    """
+    if protocol not in (None, "http/1.1"):
+        raise TLSError(
+            f"TLS negotiated {protocol} (ALPN), and this transport speaks HTTP/1.1: give it an "
+            "SSLContext of its own, not one that is shared with an HTTP/2 client"
+        )

@@ -14,14 +14,16 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sansio_moondream import ConnectError, HTTP11Exchange, HTTPRequest, LocalProtocolError
-from sansio_moondream._requests.endpoint import SECRET_HEADERS, is_loopback
+from sansio_moondream._repr import OwnRepr
+from sansio_moondream._requests.endpoint import is_loopback
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Proxy(Struct, frozen=True):
+class Proxy(OwnRepr, frozen=True):
     """An HTTP proxy, and the headers that it needs."""
 
     host: str
@@ -30,9 +32,6 @@ class Proxy(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"<Proxy {self.host}:{self.port}>"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        return [("host", self.host), ("port", self.port)]
 
 
 class Route(Struct, frozen=True):
@@ -63,8 +62,7 @@ class Route(Struct, frozen=True):
         """Begin an exchange. A proxy that gets plain http needs the whole URL."""
         if self.is_tls or self.proxy is None:
             return HTTP11Exchange(request)
-        headers = (*request.headers, *self.proxy.headers)
-        request = HTTPRequest(request.method, request.url, headers, request.body)
+        request = replace(request, headers=(*request.headers, *self.proxy.headers))
         return HTTP11Exchange(request, absolute=True)
 
 
@@ -82,6 +80,7 @@ def parse_proxy(url: str) -> Proxy:
             return Proxy(parts.hostname, parts.port or _DEFAULT_PORTS["http"], headers)
     except ValueError:
         pass  # its message may show the password
+    del url  # error reporters print local variables
     raise ValueError("a proxy should be http://[user:password@]host[:port]")
 
 
@@ -104,9 +103,9 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
     try:
         proxy = parse_proxy(url)
     except ValueError as error:
+        del url  # error reporters print local variables
         raise ConnectError(f"{variable} of the environment cannot be used: {error}") from None
-    has_key = any(name.lower() in SECRET_HEADERS for name, _ in request.headers)
-    if has_key and not route.is_tls and not is_loopback(proxy.host):
+    if request.secrets and not route.is_tls and not is_loopback(proxy.host):
         raise LocalProtocolError(
             f"a key would go to the proxy {proxy.host} ({variable} of the environment) over plain "
             "http, for anybody on the way to read: use https, add the server to no_proxy, or pass "

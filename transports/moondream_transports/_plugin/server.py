@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import accumulate
 from typing import Literal, TypeAlias, cast
 
-from sansio_moondream.recording import EOF, Recording
+from sansio_moondream.recording import EOF, Recording, RecordingReader, encode_line
 from sansio_moondream.testing import at_offsets
 
 Border: TypeAlias = Literal["both", "chunks", "segments"]
@@ -40,7 +40,12 @@ class FragmentationServer(ThreadingHTTPServer):
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
 
     def url(self, recording: Recording, chunks: Sequence[bytes], border: Border) -> str:
-        """Return the address that answers in these chunks, at any path below it."""
+        """Return the address that answers in these chunks, at any path below it.
+
+        Raises RecordingError for a recording that could not be read from a file, such as one with
+        a line end in a header field.
+        """
+        RecordingReader().receive_line(encode_line(recording.header))
         if not self.answers:
             self._thread.start()
         self.answers.append([*segments_of(recording, chunks, border)])
@@ -74,7 +79,7 @@ def segments_of(recording: Recording, chunks: Sequence[bytes], border: Border) -
         head += f"{name}: {value}\r\n"
     http_chunks = [chunk.data for chunk in recording.chunks] if border == "segments" else chunks
     parts = _parts(http_chunks, {0, *accumulate(map(len, chunks))} if border != "chunks" else set())
-    segment = (head + "\r\n").encode("latin-1")
+    segment = (head + "\r\n").encode("latin-1", "replace")
     for part in parts:
         if part is None:
             yield segment

@@ -128,6 +128,13 @@ def _codings() -> Iterator[HTTPFault]:
     yield HTTPFault(29, "sends a gzip bomb", _send_bomb, 0, LimitExceeded)
     script = answers(sized(b"\x0b\x02", Content_Encoding="br"))
     yield HTTPFault(29, "sends Content-Encoding: br", script, 0, RemoteProtocolError)
+    for coding in ("none", "utf-8", "identity, identity"):
+        script = answers(sized(WHOLE_BODY, Content_Encoding=coding))
+        yield HTTPFault(29, f"sends Content-Encoding: {coding}", script, 5)
+    script = answers(head(headers=EVENT_STREAM * 2), WHOLE_BODY)
+    yield HTTPFault(30, "sends its Content-Type twice", script, 5)
+    script = answers(sized(b'{"answer": "one two"}'))
+    yield HTTPFault(30, "labels JSON as text/event-stream", script, text="one two")
 
 
 def _framings() -> Iterator[HTTPFault]:

@@ -28,7 +28,7 @@ from ._expect import Need, Unexpected, describe
 from ._fault_server import TIMEOUT, FaultServer, Script
 from ._frames import frames_of, package_of
 from ._observed import AsyncObservedTransport, ObservedTransport
-from ._secrets import KEY
+from ._secrets import KEY, leaks
 from ._sync_as_async import BytesAsAsync, ClientAsAsync
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class Backend:
         timeout: Seconds after which a waiting check has failed.
         at_once: Seconds after which what has to happen at once has failed: machines may be busy.
         frames: The last frames of the transport's code in the last error that it raised.
+        leaks: Texts of its errors that have the API key in them. The client would mask it.
     """
 
     def __init__(self, backend: str, factory: Callable[..., Any], timeout: float = TIMEOUT) -> None:
@@ -51,6 +52,7 @@ class Backend:
         self.timeout = timeout
         self.at_once = min(5.0, timeout / 2)
         self.frames: tuple[str, ...] = ()
+        self.leaks: list[str] = []
         self._packages = {package_of(factory)}
 
     @property
@@ -82,6 +84,11 @@ class Backend:
     def keep_frames(self, error: BaseException) -> None:
         """Keep for the report where the transport raised this error, if that can be seen."""
         self.frames = frames_of(error, self._packages) or self.frames
+
+    def observe(self, error: BaseException) -> None:
+        """Keep what the client removes from an error: its frames, and the API key in its words."""
+        self.keep_frames(error)
+        self.leaks += leaks(error, knowing="")
 
     def caught(self, error: Exception) -> Exception:
         """Return an error of the transport without its frames. They are kept for the report.
@@ -143,7 +150,7 @@ class Backend:
         """
         observed = AsyncObservedTransport if self.is_async else ObservedTransport
         endpoint = Endpoint(url=url, api_key=KEY, allow_insecure_key=True)
-        return self.client(observed(transport, self.keep_frames), endpoint, **options)
+        return self.client(observed(transport, self.observe), endpoint, **options)
 
     async def send(self, transport: Any, request: HTTPRequest, timeouts: Timeouts) -> Any:
         """Call `send` of the transport. The stream that it returns looks like an async one."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from inspect import iscoroutinefunction
 from time import monotonic
 
 from moondream_transports import AsyncTransport, Transport
@@ -31,6 +32,8 @@ from ._progress import progress
 from ._report import CaseReport, Report, TransportFailed, Verdict
 from ._reuse_cases import reuse_cases
 from ._secrets import KEY, logged, masked
+
+_SYNC, _ASYNC = "check_transport", "check_async_transport"
 
 Factory = Callable[..., Transport | AbstractContextManager[Transport]]
 AsyncFactory = Callable[..., AsyncTransport | AbstractAsyncContextManager[AsyncTransport]]
@@ -82,10 +85,10 @@ def check_transport(
     Raises:
         TransportFailed: Cases failed. It is an AssertionError, and its message says for each what
             the server did, what was expected, what was seen, and where the transport raised it.
-        TypeError: `factory` is a transport instead of a factory.
+        TypeError: `factory` is a transport instead of a factory, or makes async transports.
         ValueError: No case has this id, or a known failure has no reason.
     """
-    _require_factory(factory, "check_transport")
+    _require_factory(factory, _SYNC)
     chosen = _chosen(CASES, known_failures or {}, only)
     backend = Backend("sync", factory, timeout)
     return run_without_a_loop(_check(backend, chosen, known_failures or {}))
@@ -113,20 +116,24 @@ async def check_async_transport(
     Raises:
         TransportFailed: As in `check_transport`. So are TypeError and ValueError.
     """
-    _require_factory(factory, "check_async_transport")
+    _require_factory(factory, _ASYNC)
     chosen = _chosen(ASYNC_CASES, known_failures or {}, only)
     backend = Backend("trio" if in_trio() else "asyncio", factory, timeout)
     return await _check(backend, chosen, known_failures or {})
 
 
 def _require_factory(factory: object, function: str) -> None:
-    if callable(factory) and (isinstance(factory, type) or not hasattr(factory, "send")):
-        return
-    name = type(factory).__name__
-    raise TypeError(
-        f"{function} needs a factory that makes a new transport for each case, such as a class or"
-        f" a function; this is an instance of {name}: use {function}(lambda: {name}(...))"
-    )
+    send = getattr(factory, "send", None)
+    if isinstance(factory, type) and send is not None:
+        right = _ASYNC if iscoroutinefunction(send) else _SYNC
+        if right != function:
+            raise TypeError(f"{factory.__name__} is checked with {right}, not with {function}")
+    elif not callable(factory) or send is not None:
+        name = type(factory).__name__
+        raise TypeError(
+            f"{function} needs a factory that makes a new transport for each case, such as a class"
+            f" or a function; this is an instance of {name}: use {function}(lambda: {name}(...))"
+        )
 
 
 def _chosen(
@@ -180,7 +187,7 @@ async def _report_of(case: Case, backend: Backend, declared: str | None) -> Case
     for reason in map(backend.lacks, case.needs):
         if reason is not None:
             return CaseReport(case.id, Verdict.NOT_CHECKED, reason)
-    backend.frames = ()
+    backend.frames, backend.leaks = (), []
     try:
         remark = await _watched(case.check, backend)
     except Unexpected as failure:

@@ -87,6 +87,8 @@ def _broken_body() -> Iterator[HTTPFault]:
     yield HTTPFault(7, "closes between two chunks", answers(*F1), 5, lost)
     yield HTTPFault(7, "closes inside a chunk", answers(*F1, b"50\r\ndata: {"), 5, lost)
     yield HTTPFault(7, "closes inside the size of a chunk", answers(*F1, b"5"), 5, lost)
+    breaks_off = answers(*F1, then=_break_off_after_events)
+    yield HTTPFault(7, "breaks a chunked body off, as h2o does", breaks_off, 5, lost)
     resets = answers(*F1, then=_reset_after_events)
     yield HTTPFault(8, "resets the connection between two chunks", resets, 5, lost)
     short = answers(sized(b"".join(DELTAS), length=1000))
@@ -127,6 +129,12 @@ def _after_the_end_of_stream() -> Iterator[HTTPFault]:
     for missing, cut in (("its blank line", 1), ("any line end", 2)):
         script = answers(sized(WHOLE_BODY[:-cut]))
         yield HTTPFault(16, f"sends the last event without {missing}", script, 5)
+
+
+def _break_off_after_events(peer: Peer) -> None:
+    for _ in EVENTS:  # some libraries drop what came just before
+        peer.wait_for_event()
+    peer.send(b"\r\n1\r\n")
 
 
 def _reset_after_events(peer: Peer) -> None:

@@ -67,7 +67,7 @@ async def answer(backend: Backend, transport: Any, url: str, **options: Any) -> 
 
 
 def _without_key(backend: Backend, outcome: Any, *texts: str) -> Any:
-    leaking = leaks(outcome, *texts)
+    leaking = backend.leaks + leaks(outcome, *texts)
     if isinstance(outcome, Exception):
         backend.caught(outcome)
     for text in leaking:

@@ -38,7 +38,8 @@ WHOLE_BODY = b"".join(DELTAS) + END
 TEXT = "".join(WORDS)
 QUERY = QueryRequest(question="What is in this image?")
 LARGE = QueryRequest(
-    question="What is this?", image=EncodedImage("data:image/png;base64," + "A" * 13_000_000)
+    question="What is this?",
+    image=EncodedImage("data:image/png;base64," + "iVBORw0KGgoA".ljust(13_000_000, "A")),
 )
 CLOSE_DELIMITED = head(headers=EVENT_STREAM)  # its body ends where the connection does
 

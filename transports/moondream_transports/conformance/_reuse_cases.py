@@ -12,7 +12,7 @@ from ._case import Case
 from ._expect import describe, expect, shortened
 from ._fault_cases import exchange
 from ._fault_server import LAST_CHUNK, Peer, chunk
-from ._faults import END, EVENTS, F1, QUERY, TEXT
+from ._faults import END, EVENTS, F1, QUERY, TEXT, sized
 
 EXCHANGES = 50
 
@@ -22,6 +22,7 @@ def reuse_cases() -> Iterator[Case]:
     yield Case(f"33: server answers {EXCHANGES} requests", _many_exchanges)
     yield Case("33: server closes a kept connection between two requests", _closed_in_between)
     yield Case("33: server closes a kept connection at the next request", _closed_at_the_request)
+    yield Case("33: server sends a second answer behind the first", _second_answer)
 
 
 async def _many_exchanges(backend: Backend) -> str:
@@ -89,3 +90,19 @@ async def _closed_at_the_request(backend: Backend) -> str | None:
             return "ConnectionLost"
         expect(getattr(second, "text", None) == TEXT, f"the answer {TEXT!r}", describe(second))
         return f"answered on {server.connections} connections"
+
+
+async def _second_answer(backend: Backend) -> None:
+    """It belongs to no request, and is not taken for the answer to the next one."""
+    stray = sized(b'data: {"chunk": "stray"}\n\n' + END)
+
+    def script(peer: Peer) -> None:
+        first = b"".join((*F1, chunk(END), LAST_CHUNK))
+        for _ in range(2):
+            peer.answer(first + stray)
+
+    async with backend.server(script) as server, backend.transport() as transport:
+        client = backend.asks(transport, server.url)
+        for turn in range(2):
+            text = (await client.send(QUERY)).text
+            expect(text == TEXT, f"the answer {TEXT!r}", f"{text!r}, in exchange {turn + 1}")

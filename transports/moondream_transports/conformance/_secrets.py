@@ -48,7 +48,8 @@ def _texts_of(error: BaseException | None, knowing: str) -> Iterator[str]:
 def leaks(error: object, *texts: str, knowing: str = os.path.dirname(__file__)) -> list[str]:
     """Return those texts that have the key in them: the error's own ones, and `texts`.
 
-    Files in the folder `knowing` are left out, as the checks themselves know the key.
+    Frames of files in the folder `knowing` are left out, as the checks themselves know the key.
+    "" leaves out all frames.
     """
     own = _texts_of(error, knowing) if isinstance(error, BaseException) else ()
     return [text for text in (*own, *texts) if KEY in text]

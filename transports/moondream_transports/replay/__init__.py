@@ -1,5 +1,6 @@
 """Replay recordings: stores, players, and other fragmentations of a recorded body."""
 
+from sansio_moondream.recording import Match
 from sansio_moondream.testing import BreakAt
 
 from ._async.transport import AsyncReplayStream, AsyncReplayTransport
@@ -14,6 +15,7 @@ __all__ = [
     "AsyncReplayTransport",
     "BreakAt",
     "Fragmentation",
+    "Match",
     "NoRecording",
     "Player",
     "ReplayStream",

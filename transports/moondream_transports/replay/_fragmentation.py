@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 from itertools import chain, pairwise, repeat
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from msgspec import Struct
 
@@ -76,12 +76,8 @@ def break_lines(lines: Iterable[Chunk | End], break_at: BreakAt) -> Iterator[Chu
 def chunk_sizes(fragmentation: AnyFragmentation, seed: int, number: int) -> Iterator[int] | None:
     """Return the sizes of the chunks for exchange `number` of a run. None keeps the chunks.
 
-    Raises ValueError for a size that is not above 0, and TypeError for a str.
+    Raises ValueError for a size that is not above 0, and TypeError for another type.
     """
-    if isinstance(fragmentation, str):
-        raise TypeError(
-            f"fragmentation should be a Fragmentation, a size or offsets, not {fragmentation!r}"
-        )
     match fragmentation:
         case int(size):
             if size < 1:
@@ -100,8 +96,17 @@ def chunk_sizes(fragmentation: AnyFragmentation, seed: int, number: int) -> Iter
             random = Random(f"{seed}, {number}").random
             return (int(_MAX_RANDOM_SIZE ** random()) for _ in repeat(None))
         case offsets:
-            inside = sorted({offset for offset in offsets if offset > 0})
-            return chain((end - start for start, end in pairwise([0, *inside])), repeat(_REST))
+            inside = pairwise([0, *_sorted(offsets)])
+            return chain((end - start for start, end in inside), repeat(_REST))
+
+
+def _sorted(offsets: object) -> list[int]:
+    if isinstance(offsets, Collection) and not isinstance(offsets, str | bytes):
+        given = cast("Collection[object]", offsets)
+        found = {offset for offset in given if isinstance(offset, int)}
+        if len(found) == len(set(given)):
+            return sorted(offset for offset in found if offset > 0)
+    raise TypeError(f"fragmentation should be a Fragmentation, a size or offsets, not {offsets!r}")
 
 
 def fragment_lines(lines: Iterable[Chunk | End], sizes: Iterator[int]) -> Iterator[Chunk | End]:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from moondream_transports.recording._files import AnyPath, read_lines, recordings_in
 from sansio_moondream import HTTPRequest
@@ -60,6 +60,9 @@ class Store:
         break_at: BreakAt | None = None,
         once: bool = False,
     ) -> None:
+        _require("speed", speed, int | float | None, "a number")
+        _require("match", match, Match, "a Match, such as Match.SKILL")
+        _require("break_at", break_at, BreakAt | None, "a BreakAt(error, ...)")
         if speed is not None and not speed > 0:
             raise ValueError(f"speed should be above 0, or None to play at once, not {speed!r}")
         chunk_sizes(fragmentation, seed, 0)  # raises now, not at the first request
@@ -134,6 +137,11 @@ class Store:
         return miss
 
 
+def _require(name: str, value: object, kind: Any, should: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} should be {should}, not {value!r}")
+
+
 def play(
     source: Recording | Path,
     speed: float | None = 1.0,
@@ -184,8 +192,8 @@ def _each(recordings: Iterable[Source]) -> Iterator[Recording | Path]:
             yield source
         elif (path := Path(source)).is_dir():
             yield from recordings_in(path)
-        else:
-            yield path
+        else:  # a link that the caller names is the caller's choice
+            yield path.resolve() if path.is_symlink() else path
 
 
 def _header(source: Recording | Path) -> RecordingHeader:

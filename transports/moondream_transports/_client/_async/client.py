@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Self
 
 from moondream_transports._client._async.stream import AsyncClientStream
-from moondream_transports._client._shared import AsyncSleep, Picture, SpatialRefs
+from moondream_transports._client._shared import AsyncSleep, Picture, SpatialRefs, require
 from moondream_transports._clock import AsyncRealClock
+from moondream_transports._defaults import async_default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
 from moondream_transports._retries import RetryPolicy
-from moondream_transports._transport import AsyncTransport, Timeouts
+from moondream_transports._transport import AsyncTransport, Timeouts, require_async_transport
 from sansio_moondream import (
     CaptionRequest,
     CaptionResult,
@@ -44,8 +46,9 @@ class AsyncClient:
     `sansio_moondream`, whatever the transport. Several tasks of one event loop may share a client.
 
     Args:
-        transport: sends the requests. The caller closes it.
-        endpoint: address and key of the server.
+        transport: sends the requests. Whoever made it closes it. The default is a transport of the
+            client's own, which `aclose()` or the end of an `async with` block closes.
+        endpoint: address and key of the server. The default is the cloud, without a key.
         timeouts: how long each part of an exchange may take.
         limits: of the decoder's buffers.
         hooks: are called as each exchange proceeds.
@@ -53,12 +56,16 @@ class AsyncClient:
             that is sent twice may be billed twice.
         sleep: waits between two attempts. A test with its own clock gives one. Closing the stream
             interrupts only the default one.
+
+    Raises:
+        TypeError: an argument is of another kind, such as a sync transport.
+        ModuleNotFoundError: the default transport needs a library that is not installed.
     """
 
     def __init__(
         self,
-        transport: AsyncTransport,
-        endpoint: Endpoint,
+        transport: AsyncTransport | None = None,
+        endpoint: Endpoint | None = None,
         *,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
@@ -66,8 +73,14 @@ class AsyncClient:
         retries: RetryPolicy | None = None,
         sleep: AsyncSleep | None = None,
     ) -> None:
-        self._transport = transport
-        self._endpoint = endpoint
+        require("endpoint", endpoint, Endpoint)
+        require("timeouts", timeouts, Timeouts)
+        require("limits", limits, Limits)
+        require("retries", retries, RetryPolicy)
+        own = async_default_transport() if transport is None else None
+        self._transport = require_async_transport(own if transport is None else transport)
+        self._own_transport = own
+        self._endpoint = endpoint or Endpoint()
         self._timeouts = timeouts or Timeouts()
         self._limits = limits
         self._hooks = hooks
@@ -77,6 +90,25 @@ class AsyncClient:
         if sleep is None and not isinstance(clock, AsyncRealClock):
             sleep = getattr(clock, "sleep", None)
         self._sleep = sleep
+
+    async def aclose(self) -> None:
+        """Close the connections of the client's own transport.
+
+        A transport that was passed in stays as it is.
+        """
+        if self._own_transport is not None:
+            await self._own_transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
     def stream(
         self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None

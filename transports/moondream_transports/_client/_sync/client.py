@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Self
 
-from moondream_transports._client._shared import Picture, Sleep, SpatialRefs
+from moondream_transports._client._shared import Picture, Sleep, SpatialRefs, require
 from moondream_transports._client._sync.stream import ClientStream
 from moondream_transports._clock import RealClock
+from moondream_transports._defaults import default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
 from moondream_transports._retries import RetryPolicy
-from moondream_transports._transport import Timeouts, Transport
+from moondream_transports._transport import Timeouts, Transport, require_transport
 from sansio_moondream import (
     CaptionRequest,
     CaptionResult,
@@ -45,8 +47,9 @@ class Client:
     `sansio_moondream`, whatever the transport. Several threads may share a client.
 
     Args:
-        transport: sends the requests. The caller closes it.
-        endpoint: address and key of the server.
+        transport: sends the requests. Whoever made it closes it. The default is a transport of the
+            client's own, which `close()` or the end of a `with` block closes.
+        endpoint: address and key of the server. The default is the cloud, without a key.
         timeouts: how long each part of an exchange may take.
         limits: of the decoder's buffers.
         hooks: are called as each exchange proceeds.
@@ -54,12 +57,16 @@ class Client:
             that is sent twice may be billed twice.
         sleep: waits between two attempts. A test with its own clock gives one. Closing the stream
             interrupts only the default one.
+
+    Raises:
+        TypeError: an argument is of another kind, such as a sync transport.
+        ModuleNotFoundError: the default transport needs a library that is not installed.
     """
 
     def __init__(
         self,
-        transport: Transport,
-        endpoint: Endpoint,
+        transport: Transport | None = None,
+        endpoint: Endpoint | None = None,
         *,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
@@ -67,8 +74,14 @@ class Client:
         retries: RetryPolicy | None = None,
         sleep: Sleep | None = None,
     ) -> None:
-        self._transport = transport
-        self._endpoint = endpoint
+        require("endpoint", endpoint, Endpoint)
+        require("timeouts", timeouts, Timeouts)
+        require("limits", limits, Limits)
+        require("retries", retries, RetryPolicy)
+        own = default_transport() if transport is None else None
+        self._transport = require_transport(own if transport is None else transport)
+        self._own_transport = own
+        self._endpoint = endpoint or Endpoint()
         self._timeouts = timeouts or Timeouts()
         self._limits = limits
         self._hooks = hooks
@@ -78,6 +91,25 @@ class Client:
         if sleep is None and not isinstance(clock, RealClock):
             sleep = getattr(clock, "sleep", None)
         self._sleep = sleep
+
+    def close(self) -> None:
+        """Close the connections of the client's own transport.
+
+        A transport that was passed in stays as it is.
+        """
+        if self._own_transport is not None:
+            self._own_transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def stream(
         self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None

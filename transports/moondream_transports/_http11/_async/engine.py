@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 
 from moondream_transports._deadlines import after, earlier
-from moondream_transports._http11.errors import map_error
+from moondream_transports._http11.errors import check_protocol, map_error
 from moondream_transports._http11.pool import Pool
 from moondream_transports._http11.route import Proxy, Route
 from moondream_transports._http11.waiting import remaining
@@ -21,7 +21,6 @@ from sansio_moondream import (
     HTTP11Exchange,
     HTTPRequest,
     RemoteProtocolError,
-    TLSError,
 )
 
 from .backend import AsyncBackend, AsyncConnection
@@ -99,12 +98,7 @@ class AsyncEngine:
     ) -> None:
         if self._tls is None:
             self._tls = ssl.create_default_context()  # once: it takes longer than a connection
-        protocol = await connection.start_tls(self._tls, host, remaining(deadline))
-        if protocol not in (None, "http/1.1"):
-            raise TLSError(
-                f"TLS negotiated {protocol} (ALPN), and this transport speaks HTTP/1.1: give it an "
-                "SSLContext of its own, not one that is shared with an HTTP/2 client"
-            )
+        check_protocol(await connection.start_tls(self._tls, host, remaining(deadline)))
 
     def _stream(
         self, route: Route, connection: AsyncConnection, exchange: HTTP11Exchange

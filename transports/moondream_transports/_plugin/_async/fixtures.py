@@ -5,15 +5,21 @@ PYTEST_DONT_REWRITE: nothing here asserts, and pytest warns about a plugin that 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from moondream_transports._deadlines import after, earlier
 from moondream_transports._defaults import async_default_transport
-from moondream_transports._plugin.recordings import HINT, recorded_test
+from moondream_transports._http11.waiting import remaining
+from moondream_transports._plugin.recordings import RecordedTest, recorded_test
 from moondream_transports._transport import AsyncByteStream, AsyncTransport, Timeouts
 from moondream_transports.recording._async.transport import AsyncRecordingTransport
+from moondream_transports.recording._recorder import Save
 from moondream_transports.replay._async.transport import AsyncReplayTransport
 from moondream_transports.replay._store import NoRecording
 from sansio_moondream import HTTPRequest
+from sansio_moondream.recording import Match, Recording
 
 
 @pytest.fixture
@@ -22,7 +28,7 @@ def moondream_async_network() -> AsyncTransport:
 
     It reaches the network. Override it to use another one.
     """
-    return async_default_transport()
+    return async_default_transport(max_idle=0)
 
 
 @pytest.fixture
@@ -32,30 +38,49 @@ def moondream_async_transport(request: pytest.FixtureRequest) -> AsyncTransport:
     It records what `--moondream-record` allows.
     """
     test = recorded_test(request)
-    recording = None
-    if test.records:
-        network = request.getfixturevalue("moondream_async_network")
-        recording = AsyncRecordingTransport(network, test.recorded.append, test.secrets)
-        if not test.replays:
-            return recording
-    replay = AsyncReplayTransport(test.files, **test.options)
-    test.transports.append(replay)
-    return _AsyncReplayOrRecord(replay, recording)
+    network = request.getfixturevalue("moondream_async_network") if test.records else None
+    return _AsyncReplayOrRecord(test, network)
 
 
 class _AsyncReplayOrRecord:
     """Replay what is recorded, and record the rest if that is allowed."""
 
-    def __init__(self, replay: AsyncReplayTransport, recording: AsyncTransport | None) -> None:
-        self.clock = replay.clock
-        self._replay = replay
-        self._recording = recording
+    def __init__(self, test: RecordedTest, network: AsyncTransport | None) -> None:
+        self._test = test
+        self._network = network
+        self._replay = AsyncReplayTransport(test.files, **test.options)
+        self.clock = self._replay.clock
+        test.transports.append(self._replay)
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncByteStream:
         try:
             return await self._replay.send(request, timeouts)
         except NoRecording as miss:
-            if self._recording is None:
-                miss.add_note(HINT)
+            if self._network is None:
+                miss.add_note(self._test.hint)
                 raise
-        return await self._recording.send(request, timeouts)
+        recorded = self._test.recorded
+        if not self._test.has_break:
+            return await self._record(self._network, recorded.append).send(request, timeouts)
+        whole: list[Recording] = []
+        try:
+            await _read_whole(self._record(self._network, whole.append), request, timeouts)
+        except Exception as error:
+            self._test.failures.append(f"{type(error).__name__}: {error}")
+            raise
+        recorded += whole
+        options: dict[str, Any] = {**self._test.options, "match": Match.SKILL}
+        return await AsyncReplayTransport(whole, **options).send(request, timeouts)
+
+    def _record(self, network: AsyncTransport, save: Save) -> AsyncRecordingTransport:
+        return AsyncRecordingTransport(network, save, self._test.secrets)
+
+
+async def _read_whole(transport: AsyncTransport, request: HTTPRequest, timeouts: Timeouts) -> None:
+    end = after(timeouts.total)
+    stream = await transport.send(request, timeouts)
+    try:
+        while await stream.read(earlier(timeouts.idle, remaining(end))):
+            pass
+    finally:
+        await stream.aclose()

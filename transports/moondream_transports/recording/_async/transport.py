@@ -13,7 +13,12 @@ from collections.abc import Collection
 from typing import Any
 
 from moondream_transports._clock import AsyncRealClock
-from moondream_transports._transport import AsyncByteStream, AsyncTransport, Timeouts
+from moondream_transports._transport import (
+    AsyncByteStream,
+    AsyncTransport,
+    Timeouts,
+    require_async_transport,
+)
 from moondream_transports.recording._recorder import Save, SharedRecorder
 from sansio_moondream import Headers, HTTPRequest
 from sansio_moondream.recording import Recorder
@@ -27,13 +32,15 @@ class AsyncRecordingTransport:
         save: is called with each `Recording`. It may be a `RecordingFolder`.
         secrets: texts to mask in recordings. The key in the headers of a request is always masked.
 
+    Raises TypeError for a transport of another kind, such as a sync one.
+
     `send` raises ValueError, before it sends anything, for a request whose body is not JSON.
     """
 
     def __init__(
         self, transport: AsyncTransport, save: Save, secrets: Collection[str] = ()
     ) -> None:
-        self._transport = transport
+        self._transport = require_async_transport(transport)
         self._save = save
         self._secrets = secrets
         self.clock: Any = getattr(transport, "clock", None) or AsyncRealClock()

@@ -33,7 +33,8 @@ class ReplayTransport:
         once: plays each recording once.
         clock: has the time, and sleeps. A client with this transport counts its deadlines on it.
 
-    Raises ValueError for a speed or a size that is not above 0, RecordingError for a file that is
+    Raises TypeError for an argument of another type, such as `match="skill"` for `Match.SKILL`,
+    ValueError for a speed or a size that is not above 0, RecordingError for a file that is
     not a recording, and OSError. An error in a later line of a file is raised when it is played.
     """
 

@@ -80,7 +80,7 @@ def avl(
     Raises ValueError for `local=True`, and for a key that would be sent over plain http.
     """
     client = AsyncClient(
-        transport or async_default_transport(),
+        transport or async_default_transport(max_idle=0),
         make_endpoint(api_key, endpoint, local, allow_insecure_key),
         timeouts=timeouts,
         limits=limits,

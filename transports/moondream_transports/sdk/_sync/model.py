@@ -81,7 +81,7 @@ def vl(
     Raises ValueError for `local=True`, and for a key that would be sent over plain http.
     """
     client = Client(
-        transport or default_transport(),
+        transport or default_transport(max_idle=0),
         make_endpoint(api_key, endpoint, local, allow_insecure_key),
         timeouts=timeouts,
         limits=limits,
