@@ -13,6 +13,7 @@ from typing import TypeAlias
 from .paths import Command, PathError
 
 _XY: TypeAlias = tuple[float, float]
+_Handle: TypeAlias = tuple[bool, _XY]
 Polygon: TypeAlias = tuple[tuple[float, float], ...]
 
 MAX_POINTS = 100_000
@@ -91,20 +92,22 @@ class _Pen:
         self._count = 0
         self._start: _XY = (0.0, 0.0)
         self._at: _XY = (0.0, 0.0)
-        # The kind of the last curve and its last control point, for S and T.
-        self._handle: tuple[str, _XY] = "", (0.0, 0.0)
+        # If the last command was a curve: if it was cubic, and its last control point, for S and T.
+        self._handle: _Handle | None = None
         self._open = False
 
     def draw(self, command: Command) -> None:
         letter, values = command.letter.upper(), command.arguments
         x, y = self._at if command.letter.islower() else (0.0, 0.0)
-        ends_in = "", self._at
+        ends_in: _Handle | None = None
         if letter == "Z":
             self._at, self._open = self._start, False
         elif letter == "H":
-            self._add([(x + values[0], self._at[1])])
+            (dx,) = values
+            self._add([(x + dx, self._at[1])])
         elif letter == "V":
-            self._add([(self._at[0], y + values[0])])
+            (dy,) = values
+            self._add([(self._at[0], y + dy)])
         elif letter == "A":
             rx, ry, degrees, large, sweep, dx, dy = values
             self._add(self._arc(rx, ry, degrees, large == sweep, bool(sweep), x + dx, y + dy))
@@ -119,20 +122,22 @@ class _Pen:
                 ends_in = self._curve(letter, points)
         self._handle = ends_in
 
-    def _curve(self, letter: str, points: list[_XY]) -> tuple[str, _XY]:
-        kind = "C" if letter in "CS" else "Q"
-        start = self._at
-        if letter in "ST":  # the first control point mirrors the last one of the same kind
-            previous, (x, y) = self._handle
-            points.insert(0, (2 * start[0] - x, 2 * start[1] - y) if previous == kind else start)
+    def _curve(self, letter: str, points: list[_XY]) -> _Handle:
+        start, cubic = self._at, letter in ("C", "S")
+        if letter in ("S", "T"):  # the first control point mirrors the last one of the same kind
+            match self._handle:
+                case (kind, (x, y)) if kind == cubic:
+                    points.insert(0, (2 * start[0] - x, 2 * start[1] - y))
+                case _:
+                    points.insert(0, start)
         first, second, end = points[0], points[-2], points[-1]
-        if kind == "Q":  # a quadratic curve as a cubic curve
+        if not cubic:  # a quadratic curve as a cubic curve
             first, second = (
                 (p[0] + 2 * (first[0] - p[0]) / 3, p[1] + 2 * (first[1] - p[1]) / 3)
                 for p in (start, end)
             )
         self._add(self._cubic(start, first, second, end))
-        return kind, points[-2]
+        return cubic, points[-2]
 
     def _add(self, points: Iterable[_XY]) -> None:
         if not self._open:
@@ -169,8 +174,8 @@ class _Pen:
             )
             for a, b, c in ((p, q, r), (q, r, s))
         )
-        count = 1 if self._is_beyond(p, q, r, s) else self._chords(bend)
-        for i in range(1, count):
+        count = self._chords(bend)
+        for i in () if self._is_beyond(p, q, r, s) else range(1, count):
             t = i / count
             u = 1 - t
             a, b, c, d = u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t
@@ -192,8 +197,7 @@ class _Pen:
         distance = math.hypot(hx, hy)
         if min(rx, ry) > _MIN_RADIUS and distance > _MIN_DISTANCE:  # else it is a line
             if distance > 1:  # the radii are too small: enlarge them (B.2.5)
-                rx, ry, hx, hy = rx * distance, ry * distance, hx / distance, hy / distance
-                distance = 1.0
+                rx, ry, distance = rx * distance, ry * distance, 1.0
             away = math.sqrt((1 - distance) * (1 + distance)) / distance * (-1 if same else 1)
             cx, cy = away * hy, -away * hx
             first = math.atan2(hy - cy, hx - cx)
@@ -206,18 +210,18 @@ class _Pen:
             # The box of the ellipse. We add the ends, as rounding may move them out of it.
             ex, ey = math.hypot(ax, bx), math.hypot(ay, by)
             is_beyond = self._is_beyond((mx - ex, my - ey), (mx + ex, my + ey), (x0, y0), (x, y))
-            count = 1 if is_beyond else self._chords(turn * turn * reach)
-            for i in range(1, count):
+            count = self._chords(turn * turn * reach)
+            for i in () if is_beyond else range(1, count):
                 angle = first + turn * i / count
                 c, s = math.cos(angle), math.sin(angle)
                 yield mx + c * ax + s * bx, my + c * ay + s * by
         yield x, y
 
     def _chords(self, bend: float) -> int:
-        """Count the chords that a curve needs.
+        """Count the chords that a curve needs. 0 and 1 mean that one is enough.
 
         `bend` is the largest length of its second derivative. The distance between n chords and the
         curve is at most bend / (8 * n * n).
         """
         count = math.sqrt(bend / self._tolerance / 8)
-        return math.ceil(max(count, 1)) if count < _MAX_CHORDS else _MAX_CHORDS
+        return math.ceil(count) if count < _MAX_CHORDS else _MAX_CHORDS

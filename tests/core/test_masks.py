@@ -150,8 +150,8 @@ class TestMask:
 
 class TestBorder:
     def test_as_long_as_it_may_be(self):
-        """Each rectangle has a border of 400 pixels."""
-        inside = [rectangle(0, 0, 100, 100)] * (MAX_BORDER // 400)
+        """In the picture, the border of each rectangle has 400 pixels."""
+        inside = [rectangle(-5, -7, 105, 107)] * (MAX_BORDER // 400)
         rest = MAX_BORDER % 400 / 2
         whole = [*inside, rectangle(0, 0, 100, rest - 100)]
         assert draw_mask(whole, (100, 100), antialias=False).getextrema() == (255, 255)

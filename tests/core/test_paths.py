@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 from functools import partial
 from typing import Any
@@ -119,6 +120,13 @@ class TestCommands:
                 assert caught.value.position == position
             assert len(path.commands) == MAX_COMMANDS
             assert path.position == position
+
+    def test_a_command_is_a_value(self):
+        (command,) = parse_path("M1 2")
+        with pytest.raises(AttributeError):
+            command.letter = "L"  # type: ignore[misc]
+        assert hash(command) == hash(Command("M", (1.0, 2.0)))
+        assert not gc.is_tracked(command)  # ten thousand of them cost the collector nothing
 
     def test_a_long_number(self):
         assert parse_path("M" + "0" * 999 + "1 2") == [Command("M", (1.0, 2.0))]
