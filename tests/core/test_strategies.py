@@ -174,11 +174,18 @@ ERRORS: dict[str, Callable[[Response], Any]] = {
     "no body": lambda response: not response.data,
     "a named record": lambda response: b"event: error" in response.data,
     "a validation error": lambda response: b'"loc"' in response.data,
+    "one detail": lambda response: response.data.startswith(b'{"detail": "'),
     "a code": lambda response: response.error.code,  # type: ignore[union-attr]
     "a status in a code": lambda response: b'"code": 502' in response.data,
     "a message alone": lambda response: response.data.startswith(b'{"message": '),
     "milliseconds": lambda response: "Retry-After-Ms" in dict(response.headers),
 }
+
+
+def test_errors_have_most_of_it_soon():
+    examples = drawn(strategies.error_answers)
+    seen = {sight for sight in ERRORS if any(map(ERRORS[sight], examples))}
+    assert seen >= {"a page of a proxy", "a validation error", "one detail", "a code"}
 
 
 @pytest.mark.parametrize("sight", ERRORS)
