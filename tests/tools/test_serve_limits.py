@@ -69,6 +69,7 @@ class TestTimeouts:
     def test_a_body_that_drips(self, strict: Program) -> None:
         """Each byte comes in time, but the body does not."""
         head = b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n"
+        so_far = len(strict.lines)
         with connected(strict) as connection:
             connection.sendall(head)
             connection.settimeout(0.1)
@@ -79,6 +80,7 @@ class TestTimeouts:
                 with suppress(TimeoutError):
                     answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 408 ")
+        strict.wait_for_line("408, ", after=so_far)
 
     @pytest.mark.parametrize("first", [b"", HEALTH], ids=["a new one", "a kept one"])
     def test_a_connection_without_a_request_is_closed_without_a_word(
