@@ -35,6 +35,9 @@ RESPONSE_HEADERS = frozenset({
 
 _PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _PICTURE_HEAD = 32  # characters of base64 text that identify a picture
+# Each secret is searched for in each text, so a hostile request could take hours.
+_MAX_SECRETS = 64
+_MAX_SECRET = 8 * 1024  # characters
 
 
 class SafeRequest(NamedTuple):
@@ -57,10 +60,17 @@ def safe_request(request: HTTPRequest, secrets: Secrets) -> SafeRequest:
     """Take keys, cookies, organisation ids and pictures out of a request.
 
     Raises:
-        ValueError: the body is not JSON.
+        ValueError: the body is not JSON, or there are more or longer secrets than we search for.
     """
     body = _decoded_body(request)
     secrets = Secrets([*request.secrets, *_private_texts(body), *secrets])
+    sizes = list(map(len, secrets))
+    if len(sizes) > _MAX_SECRETS or max(sizes, default=0) > _MAX_SECRET:
+        del body  # error reporters print local variables
+        raise ValueError(
+            f"the request has more than {_MAX_SECRETS} secrets, or one that is longer than "
+            f"{_MAX_SECRET:,} characters"
+        )
     path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
     return SafeRequest(
         mask_text(path, secrets),

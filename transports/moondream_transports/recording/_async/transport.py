@@ -34,7 +34,8 @@ class AsyncRecordingTransport:
 
     Raises TypeError for a transport of another kind, such as a sync one.
 
-    `send` raises ValueError, before it sends anything, for a request whose body is not JSON.
+    `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
+    that has more secrets than a `Recorder` masks.
     """
 
     def __init__(

@@ -35,7 +35,8 @@ class RecordingTransport:
 
     Raises TypeError for a transport of another kind, such as a sync one.
 
-    `send` raises ValueError, before it sends anything, for a request whose body is not JSON.
+    `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
+    that has more secrets than a `Recorder` masks.
     """
 
     def __init__(self, transport: Transport, save: Save, secrets: Collection[str] = ()) -> None:
