@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, cast
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._requests.images import image_info
+from sansio_moondream._secrets.names import public_part
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.json import BeyondLimit, decode
 
@@ -33,7 +34,6 @@ RESPONSE_HEADERS = frozenset({
     "x-request-id",
 })  # fmt: skip
 
-_PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _PICTURE_HEAD = 32  # characters of base64 text that identify a picture
 # Each secret is searched for in each text, so a hostile request could take hours.
 _MAX_SECRETS = 64
@@ -111,7 +111,7 @@ def safe_headers(
     """Filter headers by their names and mask secrets. Names become lower case."""
     kept = [(name, value) for name, value in Headers(headers).multi_items() if name in allowed]
     return tuple(
-        (name, mask_text(_PRIVATE_IN_URL.sub("", value) if name == "location" else value, secrets))
+        (name, mask_text(public_part(value) if name == "location" else value, secrets))
         for name, value in kept
     )
 
