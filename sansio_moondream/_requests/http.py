@@ -10,8 +10,8 @@ from sansio_moondream._secrets.values import Secrets
 class HTTPRequest(OwnRepr, frozen=True):
     """A whole HTTP request for any HTTP client. Send the body unchanged; do not follow redirects.
 
-    The repr omits the header values (one is the API key), the body (up to 13 MB of picture), and the
-    user and the query of the URL.
+    The repr omits the header values (one is the API key), the body (up to 13 MB of picture), and
+    the user and the query of the URL.
     """
 
     method: str
