@@ -1,7 +1,7 @@
 """Mask secrets, pictures and organisation ids in what a server sent.
 
 1. A mask has as many bytes as what it hides. So chunks keep their borders.
-2. We search the body in three forms: as it came, without escapes (`_secrets.views`), and with the
+2. We search the body in three forms: as received, without escapes (`_secrets.views`), and with the
    texts of all fields of one name joined, as a model may split a secret over two deltas.
 3. A picture is base64 or hexadecimal text: that of a data URL, of a known format, or one that
    begins as a picture of the request does. A part of a picture without its beginning is not found.
