@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec.structs import force_setattr
 
 from sansio_moondream._repr import OwnRepr
-from sansio_moondream._secrets.names import is_secret
+from sansio_moondream._secrets.names import is_secret, public_part
 from sansio_moondream._version import __version__
 
 # Only what all URL parsers read alike: some end the host at a backslash or a line end.
@@ -87,7 +87,7 @@ class Endpoint(OwnRepr, frozen=True):
     def __repr__(self) -> str:
         key = ", with a key" if self.api_key else ""
         names = ", ".join(name for name, _ in _pairs(self.headers))
-        return f"<Endpoint {self.url}{key}{', headers: ' + names if names else ''}>"
+        return f"<Endpoint {public_part(self.url)}{key}{', headers: ' + names if names else ''}>"
 
 
 def _pairs(headers: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

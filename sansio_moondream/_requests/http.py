@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from sansio_moondream._repr import OwnRepr
+from sansio_moondream._secrets.names import public_part
 from sansio_moondream._secrets.values import Secrets
 
 
 class HTTPRequest(OwnRepr, frozen=True):
     """A whole HTTP request for any HTTP client. Send the body unchanged; do not follow redirects.
 
-    The repr omits the header values (one is the API key) and the body (up to 13 MB of picture).
+    The repr omits the header values (one is the API key), the body (up to 13 MB of picture), and
+    the user and the query of the URL.
     """
 
     method: str
@@ -25,4 +27,6 @@ class HTTPRequest(OwnRepr, frozen=True):
     def __repr__(self) -> str:
         names = ", ".join(name for name, _ in self.headers)
         size = f"{len(self.body):,} bytes"
-        return f"<HTTPRequest {self.method} {self.url}, headers: {names}; body of {size}>"
+        return (
+            f"<HTTPRequest {self.method} {public_part(self.url)}, headers: {names}; body of {size}>"
+        )

@@ -60,7 +60,9 @@ class EncodedImage(OwnRepr, frozen=True):
     detail: str | None = None
 
     def __post_init__(self) -> None:
-        _check_format(_from_data_url(self.data_url))
+        # Raised here, as no local variable of this frame has the picture.
+        if (problem := _problem(self.data_url)) is not None:
+            raise problem
         valid = self.detail is None or is_text(self.detail)
         check(valid, "detail", f"{TEXT}, or None", self.detail)
 
@@ -162,12 +164,22 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
         )
 
 
+def _problem(url: str) -> ValueError | None:
+    """Return what is wrong with a data URL, as an error without frames."""
+    try:
+        _check_format(_from_data_url(url))
+    except ValueError as error:
+        return error.with_traceback(None)
+    return None
+
+
 def _from_data_url(url: str) -> bytes:
     data = url[_data_url_head(url).end() :]
     try:
         return binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:
-        raise ValueError(f"the data URL's base64 is broken: {error}") from error
+        fault = str(error)
+    raise ValueError(f"the data URL's base64 is broken: {fault}")
 
 
 def _data_url_head(url: str) -> re.Match[str]:

@@ -1,4 +1,4 @@
-"""Names of header fields and query fields that hold secrets."""
+"""Where a request holds secrets: names of header fields and query fields, and parts of a URL."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ _SECRET_NAME = re.compile(
     r"|credential|auth(?!or(?!i[sz]))|cookie",
     re.IGNORECASE,
 )
+_PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _NO_SECRETS = frozenset({"", "true", "false", "null"})  # these words are everywhere in JSON
 
 
@@ -20,3 +21,8 @@ def is_secret(name: str, value: str) -> bool:
     `Authorization`, `X-API-Key`, `?access_token=`.
     """
     return value.lower() not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+
+
+def public_part(url: str) -> str:
+    """Return a URL without user, query and fragment."""
+    return _PRIVATE_IN_URL.sub("", url)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from itertools import chain, takewhile
+from itertools import chain
 from urllib.parse import unquote, unquote_plus
 
 from .names import is_secret
@@ -85,18 +85,43 @@ class Secrets(Iterable[str]):
         text = view.text
         has_cuts = any(mark in text for mark in CUT_MARKS)
         for needle in self._needles:
-            size = len(needle)
-            for start in _offsets(needle[:_MIN_SECRET], text):
-                end = start + _in_common(needle, text[start : start + size])
-                is_cut = text.startswith(CUT_MARKS, end) or (cut_end and end == len(text))
-                if end - start == size or is_cut:
-                    view.mask(start, end, original)
-            for offset in _offsets(needle[-_MIN_SECRET:], text) if has_cuts else ():
-                end = offset + _MIN_SECRET
-                before = text[max(end - size, 0) : end]
-                start = end - _in_common(reversed(needle), reversed(before))
-                if text.endswith(CUT_MARKS, 0, start):
-                    view.mask(start, end, original)
+            found = [_matches(needle, text, has_cuts=has_cuts, cut_end=cut_end)]
+            if has_cuts:
+                found.append(_ends_after_cuts(needle, text))
+            for matches in found:
+                masked_to = 0  # in a text of one letter all matches overlap
+                for start, end in matches:
+                    view.mask(max(start, masked_to), max(end, masked_to), original)
+                    masked_to = max(end, masked_to)
+
+
+def _matches(
+    needle: bytes, text: bytes, *, has_cuts: bool, cut_end: bool
+) -> Iterator[tuple[int, int]]:
+    """Yield where a needle is, and where its beginning is before a cut."""
+    size = len(needle)
+    for start in _offsets(needle[:_MIN_SECRET], text):
+        if text.startswith(needle, start):
+            yield start, start + size
+            continue
+        least = start + _MIN_SECRET
+        cuts = [text.find(mark, least, start + size + 2) for mark in CUT_MARKS if has_cuts]
+        if cut_end and start + size > len(text):
+            cuts.append(len(text))
+        end = min((cut for cut in cuts if cut >= 0), default=0)
+        if end and needle.startswith(text[start:end]):
+            yield start, end
+
+
+def _ends_after_cuts(needle: bytes, text: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the end of a needle is after a cut."""
+    for last in _offsets(needle[-_MIN_SECRET:], text):
+        end = last + _MIN_SECRET
+        least = max(end - len(needle) - 2, 0)
+        cuts = [(text.rfind(mark, least, last), len(mark)) for mark in CUT_MARKS]
+        start = max((at + size for at, size in cuts if at >= 0), default=end)
+        if start < end and needle.endswith(text[start:end]):
+            yield start, end
 
 
 def _offsets(part: bytes, text: bytes) -> Iterator[int]:
@@ -104,12 +129,6 @@ def _offsets(part: bytes, text: bytes) -> Iterator[int]:
     while at >= 0:
         yield at
         at = text.find(part, at + 1)
-
-
-def _in_common(one: Iterable[int], other: Iterable[int]) -> int:
-    """Count the bytes with which both begin."""
-    pairs = zip(one, other, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _of_headers(headers: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """A text without its escapes, and where each part of it stands in the original.
 
-A server may send back a text as it came, or spelt otherwise: with JSON's escapes, percent-encoded,
-with HTML's entities, as Python's repr, or in more than one of these ways. We search in the text
-without escapes, and mask what stands for the match in the original.
+A server may send back a text unchanged, or in another spelling: with JSON's escapes,
+percent-encoded, with HTML's entities, as Python's repr, or in more than one of these ways. We
+search in the text without escapes, and mask what stands for the match in the original.
 
 1. One step removes escapes that are nested in themselves: `\\\\\\"`, `%252F`, `&amp;lt;`. A second
    step removes those that the first one reveals: `\\u0026lt;`. There is no third step.

@@ -13,6 +13,7 @@ from typing import Any, cast
 from sansio_moondream._errors import APIError, api_error_class, shorten
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
+from sansio_moondream._secrets.names import public_part
 
 from .json import BeyondLimit, decode
 
@@ -23,7 +24,6 @@ _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 # Both patterns stop at the next "<", so they are linear on a page with many of them.
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
-_PRIVATE_IN_URL = re.compile(r"//[^/?#]*@|[?#].*", re.DOTALL)
 
 
 def is_error(fields: dict[str, Any]) -> bool:
@@ -100,7 +100,7 @@ def _redirect(headers: Headers) -> str:
     location = headers.get("location")
     if not location:
         return ""
-    target = _PRIVATE_IN_URL.sub(lambda found: "//" if found[0].startswith("//") else "", location)
+    target = public_part(location)
     return (
         f"it redirects to {target or 'the same address with another query'}, which is never "
         "followed, as the key would go along; if you trust it, set Endpoint(url=...) to it, "

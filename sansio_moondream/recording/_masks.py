@@ -1,14 +1,15 @@
 """Mask secrets, pictures and organisation ids in what a server sent.
 
 1. A mask has as many bytes as what it hides. So chunks keep their borders.
-2. We search the body in three forms: as it came, without escapes (`_secrets.views`), and with the
+2. We search the body in three forms: as received, without escapes (`_secrets.views`), and with the
    texts of all fields of one name joined, as a model may split a secret over two deltas.
 3. A picture is base64 or hexadecimal text: that of a data URL, of a known format, or one that
    begins as a picture of the request does. A part of a picture without its beginning is not found.
 4. Fields are masked by their names: organisation ids, keys, passwords, cookies. A field `token` is
    not: in a chat it is a token of the answer.
 5. The beginning of a secret at the end of a body is masked, too.
-6. The work is linear in the bytes, for each secret and each picture.
+6. The work is linear in the bytes, for each secret and each picture. Secrets are limited in number
+   and length (`_redaction`).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ BASE64_PICTURES = [
         for start in (rb"/9j[/_]", rb"_9j[/_]", rb"iVBORw0KGgo", rb"R0lGOD[dl]h", rb"UklGR")
     ),
 ]
+_PICTURE = b"data:image/png;base64,"
 _HEX_PICTURES = [
     re.compile(rb"(%s(?<![0-9a-f]%s)[0-9a-f]{20,}+)" % (start, start))
     for start in (b"ffd8ff", b"89504e470d0a1a0a", b"474946383[79]61", b"52494646")
@@ -94,12 +96,8 @@ def _mask(
     text: bytes, secrets: Secrets, pictures: Iterable[str] = (), *, is_body: bool = False
 ) -> bytes:
     masked, original = bytearray(text), whole(text)
-    fields: dict[bytes, list[tuple[bytes, int, int]]] = {}
-    for found in _FIELD.finditer(text):
-        start, end = found.span(cast("int", found.lastindex))
-        fields.setdefault(found[1], []).append((text[start:end], start, end))
     views = [original]
-    for name, values in fields.items():
+    for name, values in _fields(text).items():
         quoted = [value for value in values if text[value[1] - 1 : value[1]] == b'"']
         if is_private(name.decode("utf-8", "replace")):
             for _, start, end in values:
@@ -121,6 +119,38 @@ def _mask(
             for found in chain.from_iterable(pattern.finditer(data) for pattern in patterns):
                 view.mask(*found.span(1), masked)
     return bytes(masked)
+
+
+def open_pictures(text: bytes, masked: bytes) -> bytes:
+    """Return what to put before a text, so that its pictures are masked in what follows it, too.
+
+    They may have begun before it. So we begin a picture if all of the text is masked, and in each
+    field whose values all are.
+    """
+    if _is_all_masked(text, masked):
+        return _PICTURE
+    names = [
+        name
+        for name, values in _fields(text).items()
+        if _is_all_masked(
+            b"".join(value for value, _, _ in values),
+            b"".join(masked[start:end] for _, start, end in values),
+        )
+    ]
+    return b"".join(b'"%s":"%s"' % (name, _PICTURE) for name in names)
+
+
+def _is_all_masked(text: bytes, masked: bytes) -> bool:
+    return text != masked == b"*" * len(text)
+
+
+def _fields(text: bytes) -> dict[bytes, list[tuple[bytes, int, int]]]:
+    """Return the values of all JSON fields by name, and where they are."""
+    fields: dict[bytes, list[tuple[bytes, int, int]]] = {}
+    for found in _FIELD.finditer(text):
+        start, end = found.span(cast("int", found.lastindex))
+        fields.setdefault(found[1], []).append((text[start:end], start, end))
+    return fields
 
 
 def from_base64(text: str) -> bytes:

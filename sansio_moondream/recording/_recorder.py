@@ -36,15 +36,14 @@ from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.inflate import Inflater, content_coding
 
 from ._lines import Recording
-from ._masks import mask_chunks, mask_message
+from ._masks import mask_chunks, mask_message, open_pictures
 from ._redaction import RESPONSE_HEADERS, safe_headers, safe_request
 from ._values import ENDING_ERRORS, EOF, LEFT, OMITTED, Chunk, Ending, RecordingHeader
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 _TAKEN_FROM = 512 * 1024  # bytes that are held before some can be taken
-_CONTEXT = 64 * 1024  # bytes on both sides in which we look for secrets: none is longer
+_CONTEXT = 64 * 1024  # bytes on both sides in which we look for secrets
 _MAX_CHUNK = 256 * 1024  # a chunk that inflates to more is recorded as several
-_PICTURE_PREFIX = b"data:image/png;base64,"
 _MAGIC_BYTES = 4  # no chunk is empty, so that many chunks have all of them
 _COMPRESSED = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd")  # gzip, zlib, zstd
 
@@ -67,7 +66,8 @@ class Recorder:
         held: bytes of the body that are held.
 
     Raises:
-        ValueError: the body of the request is not JSON.
+        ValueError: the body of the request is not JSON, or it has more than 64 secrets, or one
+            of more than 8,192 characters.
     """
 
     def __init__(
@@ -127,9 +127,12 @@ class Recorder:
             LocalProtocolError: no head came before, or the exchange has ended.
         """
         self._check(head=True)
+        if self._early_ending is not None:
+            return
         if self._left == 0:
             self._omitted += len(chunk)
-        if self._early_ending is not None or self._left == 0 or not chunk:
+            return
+        if not chunk:
             return
         error: MoondreamError | None = self._opaque
         if self._inflater is not None:
@@ -142,8 +145,8 @@ class Recorder:
     def take_chunks(self) -> tuple[Chunk, ...]:
         """Return the first chunks, masked, and release them. The recording has the others.
 
-        There are some if more than 512 KiB are held. Pictures of any length are masked, and other
-        secrets of up to 64 KiB.
+        There are some if 512 KiB or more are held. Pictures of any length are masked, and other
+        secrets whose bytes are at most 64 KiB apart.
         """
         if self.held >= _TAKEN_FROM:
             self._drop_compressed()
@@ -155,8 +158,7 @@ class Recorder:
         taken = self._chunks[:count]
         before = b"".join([self._context, *(data for _, data in taken)])[-_CONTEXT:]
         shown = b"".join(chunk.data for chunk in masked[:count])[-_CONTEXT:]
-        in_picture = shown == b"*" * _CONTEXT and shown != before
-        self._context = _PICTURE_PREFIX if in_picture else before
+        self._context = open_pictures(before, shown) + before
         self.held -= sum(len(data) for _, data in taken)
         del self._chunks[:count]
         return masked[:count]

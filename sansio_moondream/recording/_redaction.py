@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, cast
 from sansio_moondream._headers import Headers, HeaderTypes
 from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._requests.images import image_info
+from sansio_moondream._secrets.names import public_part
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.json import BeyondLimit, decode
 
@@ -33,8 +34,10 @@ RESPONSE_HEADERS = frozenset({
     "x-request-id",
 })  # fmt: skip
 
-_PRIVATE_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _PICTURE_HEAD = 32  # characters of base64 text that identify a picture
+# Each secret is searched for in each text, so a hostile request could take hours.
+_MAX_SECRETS = 64
+_MAX_SECRET = 8 * 1024  # characters
 
 
 class SafeRequest(NamedTuple):
@@ -57,10 +60,17 @@ def safe_request(request: HTTPRequest, secrets: Secrets) -> SafeRequest:
     """Take keys, cookies, organisation ids and pictures out of a request.
 
     Raises:
-        ValueError: the body is not JSON.
+        ValueError: the body is not JSON, or there are more or longer secrets than we search for.
     """
     body = _decoded_body(request)
     secrets = Secrets([*request.secrets, *_private_texts(body), *secrets])
+    sizes = list(map(len, secrets))
+    if len(sizes) > _MAX_SECRETS or max(sizes, default=0) > _MAX_SECRET:
+        del body  # error reporters print local variables
+        raise ValueError(
+            f"the request has more than {_MAX_SECRETS} secrets, or one that is longer than "
+            f"{_MAX_SECRET:,} characters"
+        )
     path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
     return SafeRequest(
         mask_text(path, secrets),
@@ -101,7 +111,7 @@ def safe_headers(
     """Filter headers by their names and mask secrets. Names become lower case."""
     kept = [(name, value) for name, value in Headers(headers).multi_items() if name in allowed]
     return tuple(
-        (name, mask_text(_PRIVATE_IN_URL.sub("", value) if name == "location" else value, secrets))
+        (name, mask_text(public_part(value) if name == "location" else value, secrets))
         for name, value in kept
     )
 

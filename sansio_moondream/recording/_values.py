@@ -113,7 +113,8 @@ class RecordingHeader(Struct, frozen=True):
                 Secrets of less than 4 characters are not masked.
 
         Raises:
-            ValueError: the body of the request is not JSON.
+            ValueError: the body of the request is not JSON, or it has more than 64 secrets, or one
+                of more than 8,192 characters.
         """
         secrets = Secrets.among(secrets)  # from here on no local variable shows them
         safe = safe_request(request, secrets)

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import Iterable
+from traceback import walk_tb
 
 import pytest
 
@@ -106,6 +107,22 @@ class TestTaking:
         found = b"".join(chunk.data for chunk in taken(recorder(request=request), chunks))
         assert found == body.replace(text.encode(), b"*" * len(text))
 
+    def test_a_long_picture_that_comes_in_many_deltas(self) -> None:
+        """Its beginning is out of sight, and other fields are between its parts."""
+        picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3000
+        text = base64.b64encode(picture).decode()
+        parts = [text[at : at + 90] for at in range(0, len(text), 90)]
+        records = [f'data: {{"id":"c1","chunk":"{part}","n":""}}\n\n' for part in parts]
+        after = 'data: {"id":"c1","chunk":" A moon.","n":"two"}\n\n' * 20_000
+        body = "".join(records) + after
+        chunks = [body[at : at + 10_000].encode() for at in range(0, len(body), 10_000)]
+        found = b"".join(chunk.data for chunk in taken(recorder(), chunks)).decode()
+        masked = [
+            record.replace(part, "*" * len(part))
+            for record, part in zip(records, parts, strict=True)
+        ]
+        assert found == "".join(masked) + after
+
     def test_stars_are_no_picture(self) -> None:
         chunks = [b"*" * 200_000, b"*" * 200_000, b"moon" * 50_000]
         assert [chunk.data for chunk in taken(recorder(), chunks)] == chunks
@@ -173,6 +190,16 @@ class TestTheLimit:
         made.receive_data(gzip.compress(b": moon\n" * 200)[:-8] + bytes(8), 102)
         assert made.receive_eof(103).ending.fault == OMITTED
 
+    def test_a_body_that_is_not_recorded_has_nothing_left_out(self) -> None:
+        made = begun(recorder(max_body_bytes=TAKEN_FROM))
+        made.receive_data(gzip.compress(b"", mtime=0)[:10] + bytes(TAKEN_FROM - 10), 102)
+        assert (made.take_chunks(), made.held) == ((), 0)
+        made.receive_data(b"more", 103)
+        recording = made.receive_eof(104)
+        assert recording.chunks == ()
+        assert recording.ending.fault == "RemoteProtocolError"
+        assert recording.ending.message.startswith("the body is not recorded")
+
     def test_the_default(self) -> None:
         assert MAX_BODY_BYTES == 16 * 1024 * KIB
         made = begun(Recorder(HTTP, now=100))
@@ -206,3 +233,26 @@ def test_what_is_recorded_can_be_read(depth: int, fits: bool) -> None:
         return
     recording = recorder(request=request).leave(101)
     assert Recording.decode(recording.encode()) == recording
+
+
+@pytest.mark.parametrize(
+    ("secrets", "fits"),
+    [
+        ([f"md-key-{number}" for number in range(63)], True),
+        ([f"md-key-{number}" for number in range(64)], False),
+        (["k" * 8192], True),
+        (["k" * 8193], False),
+    ],
+)
+def test_more_secrets_than_we_search_for(secrets: list[str], fits: bool) -> None:
+    """The key of the request is one more."""
+    body = json.dumps([{"password": secret} for secret in secrets]).encode()
+    request = HTTPRequest("POST", HTTP.url, HTTP.headers, body)
+    if fits:
+        assert recorder(request=request).header.path == "/v1/query"
+        return
+    with pytest.raises(ValueError, match="64 secrets, or one that is longer than 8,192") as caught:
+        recorder(request=request)
+    assert secrets[-1] not in "".join(
+        repr(frame.f_locals) for frame, _ in walk_tb(caught.tb) if "recording" in str(frame.f_code)
+    )

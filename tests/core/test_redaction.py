@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,14 @@ class TestMasking:
             one, other = mask_chunks([data[:split], data[split:]])
             assert (one + other).decode() == masked
             assert len(one) == split
+
+    def test_a_long_secret_in_a_text_of_one_letter(self) -> None:
+        """It is everywhere: to compare and to mask each place anew took hours."""
+        secret, text = "a" * 8000, "b" + "a" * 20_000 + "…"
+        for spelt, size in ((text, 1), (text.replace("a", "\\u0061"), 6)):
+            began = process_time()
+            assert mask_text(spelt, [secret]) == "b" + "*" * (20_000 * size) + "…"
+            assert process_time() - began < 5
 
     @given(st.lists(st.binary(max_size=9)), st.binary(min_size=1, max_size=9))
     def test_borders_stay(self, chunks: list[bytes], noise: bytes) -> None:

@@ -166,7 +166,7 @@ class TestPassingOn:
         assert (status, answer) == (200, b"" if method == "HEAD" else b"ok")
         scripted.program.wait_for_line(
             f"{method} /v1/models 200",
-            "the request has a body that is not JSON" if body else "the request has no body",
+            "the body of the request is not JSON" if body else "the request has no body",
             after=so_far,
         )
 

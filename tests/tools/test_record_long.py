@@ -132,7 +132,12 @@ class TestWhatIsNotWritten:
             ("[" + "[]," * 10_000 + "[]]", "the JSON has more than about 10,000 values"),
             ("1e999", "Out of range float values are not JSON compliant"),
             (f'"{"moon " * 220_000}"', "more than 1,048,576 bytes besides pictures"),
-            ("[}", "the request has a body that is not JSON"),
+            ("[}", "the body of the request is not JSON"),
+            (
+                '[{"password": "' + '1"}, {"password": "'.join(map(str, range(65))) + '"}]',
+                "more than 64 secrets",
+            ),
+            (f'{{"data:{"moon " * 220_000}": 1}}', "more than 1,048,576 bytes besides pictures"),
         ],
     )
     def test_requests(self, short: Scripted, value: str, words: str) -> None:

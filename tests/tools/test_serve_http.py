@@ -54,6 +54,13 @@ class TestHTTP:
             sum(len(chunk.data) for chunk in RECORDED["query"].chunks),
         )
 
+    def test_a_long_path_is_cut_in_the_log(self, server: Program) -> None:
+        so_far = len(server.lines)
+        path = "/long/" + "x" * 30_000
+        assert http_request(server, "GET", path)[0] == 404
+        line = server.wait_for_line("GET /long/", after=so_far)
+        assert line.startswith(f"GET {path[:200]} 404, ")
+
     def test_what_is_no_http(self, server: Program) -> None:
         assert raw(server, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400 ")
         assert raw(server, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")  # no Host

@@ -7,20 +7,37 @@ import base64
 import os
 import signal
 from pathlib import Path
+from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from moondream_transports import AiohttpTransport, Hooks, Timeline, Timeouts, UrllibTransport
+from moondream_transports import (
+    AiohttpTransport,
+    AnyioTransport,
+    AsyncRecordingTransport,
+    Hooks,
+    RecordingTransport,
+    Timeline,
+    Timeouts,
+    UrllibTransport,
+)
 from moondream_transports.conformance._fault_server import FaultServer, Peer, chunk, head
 from moondream_transports.conformance._secrets import leaks, logged
-from sansio_moondream import Endpoint, HTTPRequest, MoondreamError
+from sansio_moondream import (
+    EncodedImage,
+    Endpoint,
+    HTTPRequest,
+    MoondreamError,
+)
 from sansio_moondream.recording import RecordingHeader
 from tests.helpers import CHAT, QUERY, record
 from tests.transports.adapters import ADAPTERS, Adapter
 from tests.trials.helpers import KEY, ROOT, answer, environment_of, found_in, words
 
+SOCKS = f"socks5://user:{KEY}@proxy:1080"
+PAYLOAD = base64.b64encode(b"no picture " * 9).decode()
 DOCS = "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))
 TESTS = str(ROOT / "tests")
 NAMED = {adapter.name: adapter for adapter in ADAPTERS}
@@ -200,6 +217,29 @@ class TestTracebacks:
 
         with environment_of(monkeypatch, http_proxy=f"socks5://user:{KEY}@proxy.test:1"):
             assert leaks(NAMED["urllib"].run(main), knowing=TESTS) == []
+
+    @pytest.mark.parametrize(
+        ("make", "error"),
+        [
+            (lambda: UrllibTransport(proxies={"http": SOCKS}), ValueError),
+            (lambda: UrllibTransport(proxies={"http": 5, "https": SOCKS}), ValueError),  # type: ignore[dict-item]
+            (lambda: AnyioTransport(proxy=SOCKS), ValueError),
+            (lambda: AnyioTransport(proxy=SOCKS.encode()), ValueError),  # type: ignore[arg-type]
+            (lambda: EncodedImage(f"data:image/png;base64,{KEY}!"), ValueError),
+            (lambda: EncodedImage(f"data:image/png;base64,{PAYLOAD}"), ValueError),
+            (lambda: Endpoint(f"https://user:{KEY}@h/v1"), ValueError),
+            (lambda: RecordingTransport(AnyioTransport(), list, secrets=[KEY]), TypeError),  # type: ignore[arg-type]
+            (lambda: AsyncRecordingTransport(UrllibTransport(), list, secrets=[KEY]), TypeError),  # type: ignore[arg-type]
+        ],
+    )
+    def test_no_frame_of_a_constructor_shows_what_it_refuses(
+        self, make: Any, error: type[Exception]
+    ) -> None:
+        with pytest.raises(error) as caught:
+            make()
+        assert leaks(caught.value, knowing=TESTS) == []
+        frames = [frame.f_locals for frame, _ in walk_tb(caught.value.__traceback__)][2:]
+        assert not any(PAYLOAD in repr(value) for each in frames for value in each.values())
 
     def test_a_request_that_http_cannot_carry_by_way_of_a_proxy_shows_no_key(self) -> None:
         request = HTTPRequest(

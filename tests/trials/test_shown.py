@@ -59,6 +59,7 @@ VALUES: dict[str, Any] = {
     "proxy of anyio": AnyioTransport(proxy=PROXY),
     "proxy of aiohttp": AiohttpTransport(proxy=PROXY),
     "proxy": parse_proxy(PROXY),
+    "request with a key in its query": HTTPRequest("POST", f"http://u:{KEY}@h/?key={KEY}", (), b""),
     "route": Route.to("http://h/v1", parse_proxy(PROXY)),
     "socket stream": SocketStream(ASKED, ENDPOINT),
     "model of the SDK": sdk.vl(api_key=KEY),

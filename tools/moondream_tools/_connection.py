@@ -1,10 +1,11 @@
 """One connection of a server: its requests, one after the other, within the limits of `_limits`.
 
-1. A head has the request timeout to come. So has a body, and more the longer it is: a client on a
-   slow line is not refused, one that sends a byte now and then is.
-2. A kept connection waits for its next request for the idle timeout. Then it is closed without a
-   word, as HTTP/1.1 wants it.
-3. What is refused is answered in words, and the connection is closed.
+1. A head has to be complete within the request timeout. A body has the same time, and more for each
+   byte that has arrived. So a client on a slow line is not refused, but one that sends a byte now
+   and then is.
+2. A kept connection waits for its next request for the idle timeout. Then it is closed without an
+   answer, as HTTP/1.1 requires.
+3. A request that is refused gets an answer with the reason. Then the connection is closed.
 """
 
 from __future__ import annotations

@@ -54,9 +54,9 @@ class ExchangeRecorder:
             self._recorder = await asyncio.to_thread(
                 lambda: Recorder(request, now=now, max_body_bytes=self._max_body_bytes)
             )
-        except ValueError:  # its message quotes the body, which may have secrets
-            reason = "a body that is not JSON" if request.body else "no body"
-            self._exchange.note = f"not recorded: the request has {reason}"
+        except ValueError as error:  # no body, for example
+            reason = error if request.body else "the request has no body"
+            self._exchange.note = f"not recorded: {reason}"
 
     def receive_response(self, status_code: int, headers: Headers) -> None:
         """Record the head of the response."""

@@ -28,7 +28,7 @@ from ._guard import Guard
 from ._limits import ServerLimits
 from ._writer import ClientLeft
 
-_MAX_REFUSALS = 64  # connections that are being refused; more are closed without a word
+_MAX_REFUSALS = 64  # connections that are being refused; more are closed without an answer
 
 Handler = Callable[[Exchange], Awaitable[None]]
 

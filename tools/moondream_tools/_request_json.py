@@ -31,7 +31,8 @@ def check_size(body: bytes) -> None:
     """
     # Without escapes, every second part is the content of a string.
     parts = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_VALUES)
-    pictures = sum(len(part) for part in parts[1::2] if _is_picture(part))
+    strings = zip(parts[1::2], parts[2::2], strict=False)  # each with what is behind it
+    pictures = sum(len(part) for part, after in strings if _is_picture(part, after))
     if len(body) - pictures > MAX_TEXT_BYTES:
         raise TooLarge(f"the request has more than {MAX_TEXT_BYTES:,} bytes besides pictures")
     outside = b"".join(parts[::2])
@@ -46,6 +47,6 @@ def check_size(body: bytes) -> None:
         raise ValueError(f"the JSON nests deeper than {MAX_DEPTH}")
 
 
-def _is_picture(text: bytes) -> bool:
-    found = _PICTURE.match(text)
+def _is_picture(text: bytes, after: bytes) -> bool:
+    found = None if after.lstrip().startswith(b":") else _PICTURE.match(text)  # no field's name
     return found is not None and (found[0] == b"data:" or not text.translate(None, _BASE64))

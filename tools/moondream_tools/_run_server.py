@@ -22,6 +22,7 @@ from ._limits import ServerLimits
 from ._terminal import safe
 
 GRACE_SECONDS = 10.0
+_MAX_PATH = 200  # characters of a path in the log
 
 
 async def run_server(
@@ -85,7 +86,7 @@ def _log(exchange: Exchange) -> None:
     )
     note = f" ({exchange.note})" if exchange.note else ""
     write_log(
-        f"{exchange.request.method} {exchange.path} {status}, "
+        f"{exchange.request.method} {exchange.path[:_MAX_PATH]} {status}, "
         f"{exchange.bytes_sent:,} bytes in {seconds:.3f} s{ending}{note}"
     )
 

@@ -149,8 +149,8 @@ class Service:
             asked = RecordingHeader.of(
                 exchange.request, secrets=[self._api_key] if self._api_key else []
             )
-        except ValueError:  # it nests too deeply, for example
-            raise Refusal(400, "Invalid JSON body") from None
+        except ValueError as error:  # it has many secrets, for example
+            raise Refusal(400, str(error)) from None
         stream = bool(fields.get("stream")) and skill not in ("detect", "point")
         name, recording = self._find(asked, options.match)
         exchange.note = name if options.fault is None else f"{name}, fault {options.fault.kind}"

@@ -1,6 +1,6 @@
 """The sending side of a connection to a client.
 
-A client that takes no byte for a time would keep its connection, and what waits for it, for ever.
+A client that reads nothing would keep its connection, and the bytes for it, for ever.
 """
 
 from __future__ import annotations

@@ -45,9 +45,12 @@ class AnyioTransport:
     ) -> None:
         # With them comes h11: only where it is used.
         from ._http11._async.engine import AsyncEngine
-        from ._http11.route import parse_proxy
+        from ._http11.route import parse_proxy, require_proxy
 
-        self._proxy = None if proxy is None else parse_proxy(proxy)
+        is_direct = proxy is None
+        parsed = parse_proxy(proxy or "")
+        del proxy  # error reporters print local variables
+        self._proxy = None if is_direct else require_proxy(parsed)
         self._engine = AsyncEngine(AnyioBackend(), ssl_context, max_idle, idle_seconds)
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncHTTP11Stream:

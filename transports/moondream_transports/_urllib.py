@@ -49,12 +49,15 @@ class UrllibTransport:
     ) -> None:
         # With them come h11, ssl and the like: only where they are used.
         from ._http11._sync.engine import Engine
-        from ._http11.route import environment_proxy, parse_proxy
+        from ._http11.route import environment_proxy, parse_proxy, require_proxy
         from ._http11.sockets import SocketBackend
 
-        given = proxies or {}  # urllib has more keys, such as "no"
-        self._given = {s: parse_proxy(given[s]) for s in ("http", "https") if s in given}
         self._environment_proxy = environment_proxy if proxies is None else None
+        given = {scheme: parse_proxy(url) for scheme, url in (proxies or {}).items()}
+        del proxies  # error reporters print local variables
+        # urllib has more keys, such as "no".
+        used = [scheme for scheme in given if scheme in ("http", "https")]
+        self._given = {scheme: require_proxy(given[scheme]) for scheme in used}
         self._engine = Engine(SocketBackend(), ssl_context, max_idle, idle_seconds)
         finalize(self, self._engine.close)
 

@@ -20,6 +20,7 @@ from sansio_moondream import ConnectError, HTTP11Exchange, HTTPRequest, LocalPro
 from sansio_moondream._repr import OwnRepr
 from sansio_moondream._requests.endpoint import is_loopback
 
+_NO_PROXY = "a proxy should be http://[user:password@]host[:port]"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -66,9 +67,9 @@ class Route(Struct, frozen=True):
         return HTTP11Exchange(request, absolute=True)
 
 
-def parse_proxy(url: str) -> Proxy:
-    """Parse `http://user:password@host:port`, where all but the host may be missing. Raises
-    ValueError for what is no such URL, without showing it.
+def parse_proxy(url: str) -> Proxy | None:
+    """Parse `http://user:password@host:port`, where all but the host may be missing. Returns None
+    for what is no such URL. It raises nothing, as its local variables have the password.
     """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -78,10 +79,16 @@ def parse_proxy(url: str) -> Proxy:
                 secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
                 headers = (("Proxy-Authorization", f"Basic {b64encode(secret).decode()}"),)
             return Proxy(parts.hostname, parts.port or _DEFAULT_PORTS["http"], headers)
-    except ValueError:
-        pass  # its message may show the password
-    del url  # error reporters print local variables
-    raise ValueError("a proxy should be http://[user:password@]host[:port]")
+    except (ValueError, TypeError):
+        pass
+    return None
+
+
+def require_proxy(proxy: Proxy | None) -> Proxy:
+    """Return what `parse_proxy` found. Raises ValueError if that is nothing."""
+    if proxy is None:
+        raise ValueError(_NO_PROXY)
+    return proxy
 
 
 def environment_proxy(request: HTTPRequest) -> Proxy | None:
@@ -100,11 +107,10 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
     if (url := getproxies().get(scheme)) is None:
         return None
     variable = f"{scheme}_proxy"
-    try:
-        proxy = parse_proxy(url)
-    except ValueError as error:
-        del url  # error reporters print local variables
-        raise ConnectError(f"{variable} of the environment cannot be used: {error}") from None
+    proxy = parse_proxy(url)
+    del url  # error reporters print local variables
+    if proxy is None:
+        raise ConnectError(f"{variable} of the environment cannot be used: {_NO_PROXY}")
     if request.secrets and not route.is_tls and not is_loopback(proxy.host):
         raise LocalProtocolError(
             f"a key would go to the proxy {proxy.host} ({variable} of the environment) over plain "

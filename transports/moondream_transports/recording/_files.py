@@ -67,7 +67,6 @@ def read_lines(path: Path) -> Generator[Line, None, None]:
 def open_regular(path: Path, mode: int = os.O_RDONLY) -> BinaryIO:
     """Open a regular file, to read it or with os.O_RDWR. Raises RecordingError or OSError."""
     _check(path, path.lstat())  # before, as opening a device may do something
-    _check(path, path.lstat())
     try:
         descriptor = os.open(path, mode | _NO_LINK | _NO_WAIT | getattr(os, "O_BINARY", 0))
     except OSError:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
 from moondream_transports._clock import AsyncRealClock
@@ -21,6 +21,7 @@ from moondream_transports._transport import (
 )
 from moondream_transports.recording._recorder import Save, SharedRecorder
 from sansio_moondream import Headers, HTTPRequest
+from sansio_moondream._secrets.values import Secrets
 from sansio_moondream.recording import Recorder
 
 
@@ -34,12 +35,12 @@ class AsyncRecordingTransport:
 
     Raises TypeError for a transport of another kind, such as a sync one.
 
-    `send` raises ValueError, before it sends anything, for a request whose body is not JSON.
+    `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
+    that has more secrets than a `Recorder` masks.
     """
 
-    def __init__(
-        self, transport: AsyncTransport, save: Save, secrets: Collection[str] = ()
-    ) -> None:
+    def __init__(self, transport: AsyncTransport, save: Save, secrets: Iterable[str] = ()) -> None:
+        secrets = Secrets.among(secrets)  # from here on no local variable shows them
         self._transport = require_async_transport(transport)
         self._save = save
         self._secrets = secrets
