@@ -92,8 +92,9 @@ class ChatBuilder(Builder[ChatResult]):
         self._count_places(grounding)
         events = self._add(reasoning.text, text, last=completed)
         self._grounding += grounding
-        more = choice.get("text") not in (None, "", text) or any(map(_has_part, others))
+        more = _has_other_text(choice, part, text) or any(map(_has_part, others))
         if completed:
+            more = more or _says(choice.get("delta"))
             self._extra = _unread(part)
         elif events:
             more = more or any(map(part.get, _OTHER_PARTS))
@@ -201,6 +202,20 @@ def _says(part: Any) -> bool:
 def _has_part(choice: Fields) -> bool:
     """Whether a choice has a part of an answer, or something else that is no metadata."""
     return any(_says(value) for name, value in choice.items() if name not in _CHOICE)
+
+
+def _has_other_text(choice: Fields, part: Fields, text: str) -> bool:
+    """Whether a choice has a text that is not the one read.
+
+    A message beside a delta may repeat the text so far, which ends with this delta.
+    """
+    if choice.get("text") not in (None, "", text):
+        return True
+    message = choice.get("message")
+    content = cast(Fields, message).get("content") if isinstance(message, dict) else None
+    if not content or content is part.get("content"):
+        return False
+    return not (isinstance(content, str) and content.endswith(text))
 
 
 def _content(part: Fields) -> str:

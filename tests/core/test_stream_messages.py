@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sansio_moondream import (
     APIError,
     BBox,
+    Completed,
     Limits,
     PathChunk,
     RateLimitError,
@@ -89,7 +91,42 @@ def test_segment_messages():
         "Completed",
     ]
     assert outcome.events[:3] == [coarse, PathChunk("M 0 0"), PathChunk(" L 1 1", 3)]
-    assert (outcome.snapshot.bbox, outcome.snapshot.path) == (coarse, "")
+    assert (outcome.snapshot.bbox, outcome.snapshot.path) == (coarse, "M 0 0 L 1 1 z")
+
+
+@pytest.mark.parametrize(
+    ("end", "path"),
+    [
+        ({}, "M0 0z"),
+        ({"path": None}, "M0 0z"),
+        ({"path": ""}, ""),
+        ({"path": "M1 1z"}, "M1 1z"),
+        ({"parse_error": "no path"}, ""),
+        ({"parse_error": "no path", "path": "M1"}, "M1"),
+        ({"parse_error": 7}, "M0 0z"),
+    ],
+    ids=str,
+)
+def test_outline_without_a_refined_path(end: dict[str, Any], path: str):
+    chunk = record({"type": "path_delta", "chunk": "M0 0z"})
+    outcome = check_fragmentations(SEGMENT, chunk + record({"completed": True, **end}))
+    assert outcome.snapshot.path == path
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"answer": "", "chunk": "A moon"}, "A moon"),
+        ({"answer": "", "chunk": "", "text": "A moon"}, "A moon"),
+        ({"answer": "A moon", "chunk": 7}, "A moon"),
+        ({"chunk": "", "text": None}, ""),
+        ({"text": ""}, ""),
+    ],
+    ids=str,
+)
+def test_text_of_a_whole_answer(message: dict[str, Any], text: str):
+    outcome = run(QUERY, [json.dumps(message).encode()])
+    assert outcome.events == [*[TextDelta(text)] * bool(text), Completed(outcome.snapshot)]
 
 
 class TestOddMessages:
