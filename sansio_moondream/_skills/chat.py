@@ -4,8 +4,8 @@
    "content" and the next reasoning in "reasoning" (Moondream, vLLM, OpenRouter) or in
    "reasoning_content" (DeepSeek, llama.cpp). A whole answer has both in `choices[0].message`.
    Where the delta says nothing, the choice's "text" (the older completions) is read as its content.
-   So is its "message", if nothing came before: later it may repeat what came. A whole answer is
-   read in the same way, with its message first.
+   So is its "message", if nothing came before: later it may repeat what came. Of a whole answer
+   the message is read, or else the choice's "text"; a delta is not.
 2. A stream is complete when the model's `finish_reason` has come, and then the server's `[DONE]`.
    Not every server sends `[DONE]`, so the proper end of the body serves as well, if no record is
    unfinished. Gateways send `[DONE]` also when the server behind them has died: `[DONE]` without a
