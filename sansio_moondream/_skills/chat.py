@@ -12,7 +12,7 @@
    finish reason is an incomplete stream.
 3. Only the first choice is read, as `ChatRequest` never asks for more. A message that gives no
    event, but has something that is not read here, is `Unknown`. So is a message that has a part of
-   an answer beside its text: tool calls, a refusal, or another choice.
+   an answer beside its text: tool calls, a refusal, another choice, or another text.
 4. `usage` may come with any message, and usually comes alone, after the finish reason. The unknown
    fields of the last message with either become `Metadata.extra`.
 
