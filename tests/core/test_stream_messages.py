@@ -252,3 +252,26 @@ def test_numbers_and_surrogates_that_msgspec_refuses():
     ).snapshot.metadata.extra == {"text": "\ufffd"}
     refused = check_fragmentations(QUERY, b'data: ["\\ud83c"]\n\n')
     assert type(refused.error) is RemoteProtocolError
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"), [(0xD7FF, False), (0xD800, True), (0xDBFF, True), (0xDC00, False)]
+)
+def test_bounds_of_the_surrogates_that_wait(code: int, waits: bool):
+    first = chr(code)
+    body = record({"chunk": f"a{first}"}) + record({"chunk": "\udfffb"}) + END
+    outcome = check_fragmentations(QUERY, body)
+    joined = (first + "\udfff").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    before = "a" if waits else f"a{first}".replace("\udc00", "\ufffd")
+    assert outcome.events[0] == TextDelta(before)
+    assert outcome.events[1] == TextDelta(f"{joined}b" if waits else "\ufffdb")
+
+
+@pytest.mark.parametrize("payload", [b'{"chunk":\r"a"}', b'{"chunk": "a"\r}'])
+def test_carriage_return_inside_a_record_ends_its_line(payload: bytes):
+    """To a JSON decoder it would be a blank."""
+    data = b"data: " + payload + b"\n\n"
+    for chunks in ([delta("a"), data, END], [delta("a") + data + END]):
+        outcome = run(QUERY, chunks)
+        assert outcome.events == [TextDelta("a")]
+        assert type(outcome.error) is RemoteProtocolError
