@@ -136,8 +136,8 @@ class SegmentResult(OwnRepr, frozen=True):
     They draw nothing if `parse_error` is set, or before a box has come.
 
     Attributes:
-        path: SVG path text, in fractions of `bbox` (not of the image). Empty if `parse_error` is
-            set.
+        path: SVG path text, in fractions of `bbox` (not of the image): the refined path if the
+            server sent one, else the chunks joined. Empty if `parse_error` is set.
         bbox: the box of the path, in fractions of the image.
         parse_error: the server's message if the model wrote no valid path.
         partial: True in a snapshot of a stream and in an error's `.partial`: the path may end in

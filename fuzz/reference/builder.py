@@ -49,8 +49,8 @@ class Builder:
             return [sm.Unknown(fields)]
         events: list[sm.Event] = []
         if self.skill in ("query", "caption"):
-            key = "text" if raw.get("chunk") is None else "chunk"
-            string(fields, "chunk"), string(fields, key)
+            key = "chunk" if string(fields, "chunk") else "text"
+            string(fields, key)
             final = string(fields, self._whole_name()) if completed else None
             text = self.take(raw.get(key) or "", completed)
             if final and self.text == "":
@@ -83,8 +83,8 @@ class Builder:
         events: list[sm.Event] = []
         if self.skill in ("query", "caption"):
             names = [self._whole_name(), "chunk", "text"]
-            text = next((t for name in names if (t := string(fields, name)) is not None), None)
-            if text is None:
+            text = next((t for name in names if (t := string(fields, name))), "")
+            if all(fields.get(name) is None for name in names):
                 raise NoAnswer
             if text := self.take(text, True):
                 events.append(sm.TextDelta(text))
@@ -118,9 +118,10 @@ class Builder:
         return text
 
     def _end_segment(self, fields: Fields, path: str | None) -> None:
-        self.final_text = path or ""
+        self.final_text = path
         if isinstance(fields.get("parse_error"), str):
             self.parse_error = fields["parse_error"]
+            self.final_text = path or ""
 
     def _read_objects(self, fields: Fields) -> tuple[Any, ...]:
         kind, name = (sm.BBox, "objects") if self.skill == "detect" else (sm.Point, "points")

@@ -59,7 +59,7 @@ class ChatBuilder(Builder):
             message = {"content": choice["text"]}
         events = self._read(choice, message, True)
         self._add_metadata(mend(raw))
-        if _has_more(raw, choice, message):
+        if _has_more(raw, choice, message) or _speaks({"delta": choice.get("delta")}, ()):
             events.append(sm.Unknown(mend(raw)))
         return [*events, self._complete(_others(message) | raw)]
 
@@ -148,6 +148,11 @@ def _has_more(raw: Fields, choice: Fields, part: Fields) -> bool:
     """Test for a text that is not that of the part, and for other choices that say something."""
     others = [other for other in raw.get("choices") or [] if other is not choice]
     other_text = choice.get("text") is not None and choice["text"] not in ("", _content(part))
+    message = choice["message"] if isinstance(choice.get("message"), dict) else {}
+    whole = message.get("content") or ""
+    if whole != part.get("content"):
+        so_far = isinstance(whole, str) and whole.endswith(_content(part))
+        other_text = other_text or (whole != "" and not so_far)
     return other_text or any(_speaks(other, _CHOICE_METADATA) for other in others)
 
 

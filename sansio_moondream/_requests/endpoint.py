@@ -58,7 +58,7 @@ class Endpoint(OwnRepr, frozen=True):
         force_setattr(self, "headers", headers)
         force_setattr(self, "user_agent_suffix", _suffix(self))
 
-    def request_headers(self, accept: str, bearer: bool = False) -> tuple[tuple[str, str], ...]:
+    def request_headers(self, accept: str, *, bearer: bool) -> tuple[tuple[str, str], ...]:
         """Build the headers of a request with a JSON body.
 
         The HTTP client adds `Content-Length` and `Host`.

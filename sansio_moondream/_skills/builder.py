@@ -118,8 +118,9 @@ class Deltas:
     def text(self) -> str:
         """Return all text that was given out."""
         self._join_parts()
-        self._joined = ["".join(self._joined)]
-        return self._joined[0]
+        text = "".join(self._joined)
+        self._joined = [text]
+        return text
 
     def _join_parts(self) -> None:
         part = "".join(self.parts)

@@ -4,15 +4,15 @@
    "content" and the next reasoning in "reasoning" (Moondream, vLLM, OpenRouter) or in
    "reasoning_content" (DeepSeek, llama.cpp). A whole answer has both in `choices[0].message`.
    Where the delta says nothing, the choice's "text" (the older completions) is read as its content.
-   So is its "message", if nothing came before: later it may repeat what came. A whole answer is
-   read in the same way, with its message first.
+   So is its "message", if nothing came before: later it may repeat what came. Of a whole answer
+   the message is read, or else the choice's "text"; a delta is not.
 2. A stream is complete when the model's `finish_reason` has come, and then the server's `[DONE]`.
    Not every server sends `[DONE]`, so the proper end of the body serves as well, if no record is
    unfinished. Gateways send `[DONE]` also when the server behind them has died: `[DONE]` without a
    finish reason is an incomplete stream.
 3. Only the first choice is read, as `ChatRequest` never asks for more. A message that gives no
    event, but has something that is not read here, is `Unknown`. So is a message that has a part of
-   an answer beside its text: tool calls, a refusal, or another choice.
+   an answer beside its text: tool calls, a refusal, another choice, or another text.
 4. `usage` may come with any message, and usually comes alone, after the finish reason. The unknown
    fields of the last message with either become `Metadata.extra`.
 
@@ -92,8 +92,9 @@ class ChatBuilder(Builder[ChatResult]):
         self._count_places(grounding)
         events = self._add(reasoning.text, text, last=completed)
         self._grounding += grounding
-        more = choice.get("text") not in (None, "", text) or any(map(_has_part, others))
+        more = _has_other_text(choice, part, text) or any(map(_has_part, others))
         if completed:
+            more = more or _says(choice.get("delta"))
             self._extra = _unread(part)
         elif events:
             more = more or any(map(part.get, _OTHER_PARTS))
@@ -201,6 +202,20 @@ def _says(part: Any) -> bool:
 def _has_part(choice: Fields) -> bool:
     """Whether a choice has a part of an answer, or something else that is no metadata."""
     return any(_says(value) for name, value in choice.items() if name not in _CHOICE)
+
+
+def _has_other_text(choice: Fields, part: Fields, text: str) -> bool:
+    """Whether a choice has a text that is not the one read.
+
+    A message beside a delta may repeat the text so far, which ends with this delta.
+    """
+    if choice.get("text") not in (None, "", text):
+        return True
+    message = choice.get("message")
+    content = cast(Fields, message).get("content") if isinstance(message, dict) else None
+    if not content or content is part.get("content"):
+        return False
+    return not (isinstance(content, str) and content.endswith(text))
 
 
 def _content(part: Fields) -> str:

@@ -42,6 +42,21 @@ def string(fields: Fields, name: str) -> str | None:
     raise Contradiction(f'"{name}" should be text, not {kind_of(value)}')
 
 
+def first_string(fields: Fields, *names: str) -> str | None:
+    """Return the first text of these fields that is not empty; "" if all that are there are empty.
+
+    None if all are absent. Raises Contradiction.
+    """
+    empty: str | None = None
+    for name in names:
+        text = string(fields, name)
+        if text:
+            return text
+        if text is not None:
+            empty = text
+    return empty
+
+
 def token_index(fields: Fields) -> int | None:
     """Return the index of the first token in this chunk, if the server sent it."""
     value = fields.get("token_index")

@@ -17,7 +17,7 @@ class SegmentBuilder(Builder[SegmentResult]):
 
     _bbox: BBox | None = None
     _path: str | None = None
-    """The refined path."""
+    """The refined path. If the last message has none, the chunks are the path."""
     _parse_error: str | None = None
 
     def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
@@ -47,9 +47,10 @@ class SegmentBuilder(Builder[SegmentResult]):
         return []
 
     def _set_refined(self, path: str | None, fields: Fields) -> None:
-        self._path = path or ""
         if isinstance(parse_error := fields.get("parse_error"), str):
             self._parse_error = parse_error
+            path = path or ""
+        self._path = path
 
     def _is_unknown(self, fields: Fields) -> bool:
         return _has_other_type(fields) or super()._is_unknown(fields)

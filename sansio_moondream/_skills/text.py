@@ -13,12 +13,7 @@ from sansio_moondream._events import Completed, Event, TextDelta
 from sansio_moondream._results import CaptionResult, Metadata, QueryResult, R, Reasoning
 
 from .builder import SHARED_FIELDS, Builder
-from .fields import Fields, NoAnswer, read_reasoning, string, token_index
-
-
-def _chunk(fields: Fields) -> str | None:
-    chunk = string(fields, "chunk")
-    return string(fields, "text") if chunk is None else chunk
+from .fields import Fields, NoAnswer, first_string, read_reasoning, string, token_index
 
 
 class TextBuilder(Builder[R]):
@@ -32,7 +27,7 @@ class TextBuilder(Builder[R]):
     _whole_text: str | None = None
 
     def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
-        chunk = _chunk(fields)
+        chunk = first_string(fields, "chunk", "text")
         whole = string(fields, self._WHOLE) if completed else None
         text = self.deltas.add(chunk or "", last=completed)
         if whole and not self.deltas.has_text():
@@ -42,8 +37,8 @@ class TextBuilder(Builder[R]):
         return [TextDelta(text, token_index(fields))] if text else []
 
     def _add_answer(self, fields: Fields) -> list[Event]:
-        text = string(fields, self._WHOLE)
-        if text is None and (text := _chunk(fields)) is None:
+        text = first_string(fields, self._WHOLE, "chunk", "text")
+        if text is None:
             raise NoAnswer(f'the answer should have its text in "{self._WHOLE}"')
         text = self.deltas.add(text, last=True)
         return [TextDelta(text)] if text else []

@@ -125,8 +125,6 @@ class FastPath:
         if 13 in data:
             return self._give_bytes(data, out)
         records, border, rest = data.rpartition(b"\n\n")
-        if 10 in rest[:-1]:
-            return self._give_bytes(data, out)
         if border:
             payloads = records[6:].split(b"\n\ndata: ")
             if not self._are_ordinary(records, payloads):

@@ -109,6 +109,7 @@ def _chat_decoder(builder: Builder[Any]) -> Decode:
         chunk = _decode_chat_chunk(payload)
         if chunk.id and chunk.id != builder.request_id:
             raise ValueError(payload)
-        return TextDelta(chunk.choices[0].delta.content)
+        (choice,) = chunk.choices
+        return TextDelta(choice.delta.content)
 
     return decode

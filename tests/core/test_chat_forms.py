@@ -21,9 +21,9 @@ class TestTextOutsideOfTheDelta:
             {"message": {"role": "assistant", "content": "A"}, "delta": {"role": "assistant"}},
             {"message": {"content": [{"type": "text", "text": "A"}]}, "delta": None, "text": ""},
             {"text": "A"},
-            {"text": "A", "delta": {"content": ""}, "message": {"content": "B"}},
+            {"text": "A", "delta": {"content": ""}, "message": {"content": ""}},
             {"delta": {"content": "A"}, "text": "A"},
-            {"delta": {"content": "A"}, "message": {"content": "A and more"}},
+            {"delta": {"content": "A"}, "message": {"content": "All so far: A"}},
             {"delta": {"content": [{"type": "text", "text": ""}, {"type": "text", "text": "A"}]}},
         ],
         ids=str,
@@ -34,8 +34,18 @@ class TestTextOutsideOfTheDelta:
         assert outcome.events[:-1] == [TextDelta("A"), TextDelta(" moon.")]
         assert outcome.snapshot.text == "A moon."
 
-    def test_another_text_beside_the_delta_is_not_lost(self):
-        message = {"choices": [{"index": 0, "delta": {"content": "A"}, "text": "B"}]}
+    @pytest.mark.parametrize(
+        "choice",
+        [
+            {"delta": {"content": "A"}, "text": "B"},
+            {"delta": {"content": "A"}, "message": {"content": "B"}},
+            {"delta": {"content": "A"}, "message": {"content": ["A"]}},
+            {"text": "A", "delta": {"content": ""}, "message": {"content": "A and more"}},
+        ],
+        ids=str,
+    )
+    def test_another_text_beside_the_delta_is_not_lost(self, choice: dict[str, Any]):
+        message = {"choices": [{"index": 0, **choice}]}
         outcome = check_fragmentations(CHAT, record(message) + STOP + DONE)
         assert outcome.events[:-1] == [TextDelta("A"), Unknown(message)]
 

@@ -125,6 +125,7 @@ class TestWhole:
         [
             [{"message": {"content": "A"}}, {"index": 1, "message": {"content": "B"}}],
             [{"message": {"content": "A"}, "text": "B"}],
+            [{"message": {"content": "A"}, "delta": {"content": "B"}}],
         ],
         ids=str,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sansio_moondream import (
     APIError,
     BBox,
+    Completed,
     Limits,
     PathChunk,
     RateLimitError,
@@ -89,7 +91,42 @@ def test_segment_messages():
         "Completed",
     ]
     assert outcome.events[:3] == [coarse, PathChunk("M 0 0"), PathChunk(" L 1 1", 3)]
-    assert (outcome.snapshot.bbox, outcome.snapshot.path) == (coarse, "")
+    assert (outcome.snapshot.bbox, outcome.snapshot.path) == (coarse, "M 0 0 L 1 1 z")
+
+
+@pytest.mark.parametrize(
+    ("end", "path"),
+    [
+        ({}, "M0 0z"),
+        ({"path": None}, "M0 0z"),
+        ({"path": ""}, ""),
+        ({"path": "M1 1z"}, "M1 1z"),
+        ({"parse_error": "no path"}, ""),
+        ({"parse_error": "no path", "path": "M1"}, "M1"),
+        ({"parse_error": 7}, "M0 0z"),
+    ],
+    ids=str,
+)
+def test_outline_without_a_refined_path(end: dict[str, Any], path: str):
+    chunk = record({"type": "path_delta", "chunk": "M0 0z"})
+    outcome = check_fragmentations(SEGMENT, chunk + record({"completed": True, **end}))
+    assert outcome.snapshot.path == path
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"answer": "", "chunk": "A moon"}, "A moon"),
+        ({"answer": "", "chunk": "", "text": "A moon"}, "A moon"),
+        ({"answer": "A moon", "chunk": 7}, "A moon"),
+        ({"chunk": "", "text": None}, ""),
+        ({"text": ""}, ""),
+    ],
+    ids=str,
+)
+def test_text_of_a_whole_answer(message: dict[str, Any], text: str):
+    outcome = run(QUERY, [json.dumps(message).encode()])
+    assert outcome.events == [*[TextDelta(text)] * bool(text), Completed(outcome.snapshot)]
 
 
 class TestOddMessages:
@@ -215,3 +252,26 @@ def test_numbers_and_surrogates_that_msgspec_refuses():
     ).snapshot.metadata.extra == {"text": "\ufffd"}
     refused = check_fragmentations(QUERY, b'data: ["\\ud83c"]\n\n')
     assert type(refused.error) is RemoteProtocolError
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"), [(0xD7FF, False), (0xD800, True), (0xDBFF, True), (0xDC00, False)]
+)
+def test_bounds_of_the_surrogates_that_wait(code: int, waits: bool):
+    first = chr(code)
+    body = record({"chunk": f"a{first}"}) + record({"chunk": "\udfffb"}) + END
+    outcome = check_fragmentations(QUERY, body)
+    joined = (first + "\udfff").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    before = "a" if waits else f"a{first}".replace("\udc00", "\ufffd")
+    assert outcome.events[0] == TextDelta(before)
+    assert outcome.events[1] == TextDelta(f"{joined}b" if waits else "\ufffdb")
+
+
+@pytest.mark.parametrize("payload", [b'{"chunk":\r"a"}', b'{"chunk": "a"\r}'])
+def test_carriage_return_inside_a_record_ends_its_line(payload: bytes):
+    """To a JSON decoder it would be a blank."""
+    data = b"data: " + payload + b"\n\n"
+    for chunks in ([delta("a"), data, END], [delta("a") + data + END]):
+        outcome = run(QUERY, chunks)
+        assert outcome.events == [TextDelta("a")]
+        assert type(outcome.error) is RemoteProtocolError

@@ -54,6 +54,7 @@ class TestOnlyMessage:
             ({"answer": ""}, [], True),
             ({"answer": None}, [], None),
             ({"chunk": "A moon"}, ["A moon"], None),
+            ({"chunk": "", "text": "A moon"}, ["A moon"], None),
             ({"answer": "\ud83c\udf19 \ud83c"}, ["\U0001f319 \ufffd"], True),
         ],
     )

@@ -33,6 +33,26 @@ async def async_sleep(seconds: float) -> None:
     await module.sleep(seconds)
 
 
+def require_sleep(name: str, sleep: object) -> None:
+    """Raise TypeError for what would not wait: an async function, or no function."""
+    from inspect import iscoroutinefunction  # a slow import
+
+    if not callable(sleep) or iscoroutinefunction(sleep):
+        raise TypeError(f"{name} should be a function that waits, not {sleep!r}")
+
+
+def require_async_sleep(name: str, sleep: object) -> None:
+    """Raise TypeError for what would stop the event loop, such as `time.sleep`, or no function.
+
+    A function of the user's own may be any: a lambda may return an awaitable.
+    """
+    from inspect import isbuiltin, iscoroutinefunction, ismethod  # a slow import
+
+    is_async = iscoroutinefunction(sleep) or not (isbuiltin(sleep) or ismethod(sleep))
+    if not callable(sleep) or not is_async:
+        raise TypeError(f"{name} should be an async function that waits, not {sleep!r}")
+
+
 class Flag:
     """Interrupt the wait of another thread."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,10 +17,12 @@ from moondream_transports import (
     AsyncClient,
     AsyncRecordingTransport,
     AsyncReplayTransport,
+    AsyncVirtualClock,
     Client,
     RecordingTransport,
     ReplayTransport,
     UrllibTransport,
+    VirtualClock,
 )
 from moondream_transports._transport import require_async_transport, require_transport
 from sansio_moondream import Endpoint
@@ -105,6 +110,33 @@ class TestTransports:
 def test_arguments_of_another_type(make: Any, name: str, wrong: object, kind: str) -> None:
     words = f"{name} should be {kind}(...), not {type(wrong).__name__}"
     assert refused(lambda: make(**{name: wrong})) == words
+
+
+class TestSleeping:
+    @pytest.mark.parametrize("sleep", [asyncio.sleep, partial(asyncio.sleep, 1), 5])
+    def test_what_would_not_wait(self, sleep: Any) -> None:
+        words = f"sleep should be a function that waits, not {sleep!r}"
+        assert refused(lambda: Client(sleep=sleep)) == words
+
+    @pytest.mark.parametrize("sleep", [time.sleep, VirtualClock().sleep, 5])
+    def test_what_would_stop_the_event_loop(self, sleep: Any) -> None:
+        words = f"sleep should be an async function that waits, not {sleep!r}"
+        assert refused(lambda: AsyncClient(sleep=sleep)) == words
+
+    def test_what_waits(self) -> None:
+        Client(sleep=time.sleep)
+        Client(sleep=lambda _: None)
+        AsyncClient(sleep=asyncio.sleep)
+        AsyncClient(sleep=AsyncVirtualClock().sleep)
+        AsyncClient(sleep=lambda seconds: asyncio.sleep(seconds / 1000))
+
+    def test_clock_of_the_wrong_kind(self) -> None:
+        sync_clock: Any = VirtualClock()
+        async_clock: Any = AsyncVirtualClock()
+        words = "clock.sleep should be a function that waits, not "
+        assert refused(lambda: ReplayTransport([], clock=async_clock)).startswith(words)
+        words = "clock.sleep should be an async function that waits, not "
+        assert refused(lambda: AsyncReplayTransport([], clock=sync_clock)).startswith(words)
 
 
 class TestClosing:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from moondream_transports._client._async.stream import AsyncClientStream
 from moondream_transports._client._shared import AsyncSleep, Picture, SpatialRefs, require
 from moondream_transports._clock import AsyncRealClock
+from moondream_transports._concurrency import require_async_sleep
 from moondream_transports._defaults import async_default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
@@ -77,6 +78,8 @@ class AsyncClient:
         require("timeouts", timeouts, Timeouts)
         require("limits", limits, Limits)
         require("retries", retries, RetryPolicy)
+        if sleep is not None:
+            require_async_sleep("sleep", sleep)
         own = async_default_transport() if transport is None else None
         self._transport = require_async_transport(own if transport is None else transport)
         self._own_transport = own

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from moondream_transports._client._shared import Picture, Sleep, SpatialRefs, require
 from moondream_transports._client._sync.stream import ClientStream
 from moondream_transports._clock import RealClock
+from moondream_transports._concurrency import require_sleep
 from moondream_transports._defaults import default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
@@ -78,6 +79,8 @@ class Client:
         require("timeouts", timeouts, Timeouts)
         require("limits", limits, Limits)
         require("retries", retries, RetryPolicy)
+        if sleep is not None:
+            require_sleep("sleep", sleep)
         own = default_transport() if transport is None else None
         self._transport = require_transport(own if transport is None else transport)
         self._own_transport = own

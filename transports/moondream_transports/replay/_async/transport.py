@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from moondream_transports._clock import AsyncClock, AsyncRealClock
+from moondream_transports._concurrency import require_async_sleep
 from moondream_transports._transport import Timeouts
 from moondream_transports.recording._files import AnyPath
 from moondream_transports.replay._fragmentation import AnyFragmentation, Fragmentation
@@ -51,6 +52,7 @@ class AsyncReplayTransport:
     ) -> None:
         self._store = Store(recordings, speed, match, fragmentation, seed, break_at, once)
         self.clock: AsyncClock = clock or AsyncRealClock()
+        require_async_sleep("clock.sleep", getattr(self.clock, "sleep", None))
 
     @property
     def unused(self) -> tuple[Recording | Path, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from moondream_transports._clock import Clock, RealClock
+from moondream_transports._concurrency import require_sleep
 from moondream_transports._transport import Timeouts
 from moondream_transports.recording._files import AnyPath
 from moondream_transports.replay._fragmentation import AnyFragmentation, Fragmentation
@@ -52,6 +53,7 @@ class ReplayTransport:
     ) -> None:
         self._store = Store(recordings, speed, match, fragmentation, seed, break_at, once)
         self.clock: Clock = clock or RealClock()
+        require_sleep("clock.sleep", getattr(self.clock, "sleep", None))
 
     @property
     def unused(self) -> tuple[Recording | Path, ...]:
