@@ -25,7 +25,7 @@ WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test coverage test-slow load lint mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo check test coverage test-slow growth load lint mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,9 +43,12 @@ coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
 
 test-slow: coverage ## the others: load, browsers, WebAssembly, killed processes, packages from an index, guides; takes 20 minutes
-	$(PYTEST) -m slow --ignore tests/transports/test_load.py
+	$(PYTEST) -m slow --ignore tests/transports/test_load.py --ignore tests/trials/test_growth.py
 	$(PYTEST) -m hypothesis --hypothesis-profile long --ignore tests/test_typing.py
-	$(MAKE) --no-print-directory load
+	$(MAKE) --no-print-directory growth load
+
+growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile input, one case at a time; takes some minutes
+	$(BIN)/python -m pytest -q -rs -m slow tests/trials/test_growth.py
 
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
 	$(BIN)/python -m pytest -q -rs tests/transports/test_load.py

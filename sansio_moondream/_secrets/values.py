@@ -141,7 +141,7 @@ def _of_headers(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
             cookies = (pair.partition("=")[2].strip() for pair in value.split(";"))
             yield from (cookie for cookie in cookies if len(cookie) >= _MIN_COOKIE)
             continue
-        credentials = _SCHEME.sub("", value, count=1)
+        credentials = _SCHEME.sub("", value)
         yield from (credentials, credentials.split()[-1])
         if value[:6].lower() == "basic ":
             yield from _of_basic(credentials)
@@ -177,8 +177,8 @@ def _needles(secret: str) -> Iterator[bytes]:
         encoded |= {unescape(text), unescape(unescape(text))}
     yield from (text for text in encoded if len(text) >= _MIN_SECRET)
     yield from (utf_8.hex().encode(), utf_8.hex().upper().encode())
-    for before in range(3):
+    for before, first in enumerate((0, 2, 3)):
         digits = b64encode(bytes(before) + utf_8)
         # The first digit and the last one may hold bits of the bytes around the secret.
-        digits = digits[(before * 8 + 5) // 6 : (before + len(utf_8)) * 8 // 6]
+        digits = digits[first : (before + len(utf_8)) * 8 // 6]
         yield from (digits, digits.translate(_URL_SAFE))

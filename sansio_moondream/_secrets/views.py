@@ -112,8 +112,7 @@ def _parts(text: bytes) -> Iterator[tuple[bytes, int, int]]:
             yield text[end:start], end, start
         end = found.end()
         yield _decoded(found), start, end
-    if len(text) > end:
-        yield text[end:], end, len(text)
+    yield text[end:], end, len(text)
 
 
 def _decoded(found: re.Match[bytes]) -> bytes:

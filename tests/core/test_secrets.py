@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_moondream import HTTPRequest
+from sansio_moondream import ConnectionLost, HTTPRequest, ResponseStream
 from sansio_moondream.recording import mask_chunks, mask_text
+from tests.helpers import QUERY
 
 KEY = "pl<nted&key+7f3a/\u00e9\u00fc-tail"
 # How one character, given as text, may be spelt inside a longer text.
@@ -253,3 +254,19 @@ def test_the_work_is_linear_in_the_bytes(hostile: bytes) -> None:
     count = 5_000
     once, four_times = (min(seconds(size) for _ in range(3)) for size in (count, 4 * count))
     assert four_times < 10 * max(once, 0.01)
+
+
+@pytest.mark.parametrize("letter", "\b\f\n\r\t")
+def test_a_control_character_in_a_secret(letter: str) -> None:
+    secret = f"moon{letter}key"
+    spelt = json.dumps(secret)[1:-1]
+    assert masked(f"the {spelt}!", secret) == f"the {stars(spelt)}!"
+
+
+def test_lone_surrogates() -> None:
+    """The system puts them into messages, for the bytes of a file's name that are not UTF-8."""
+    stream = ResponseStream(QUERY, secrets=["moon\udc80key", "another"])
+    stream.receive_error(ConnectionLost("\udc80: another, moon\udc80key, moon?key"))
+    with pytest.raises(ConnectionLost) as caught:
+        next(stream.events())
+    assert str(caught.value) == "?: *******, ********, ********"
