@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from sansio_moondream import Completed, Reasoning, ReasoningDelta, TextDelta, Unknown
+from sansio_moondream import (
+    Completed,
+    IncompleteStream,
+    LimitExceeded,
+    Limits,
+    Reasoning,
+    ReasoningDelta,
+    TextDelta,
+    Unknown,
+)
 from sansio_moondream.testing import check_fragmentations, run
 from tests.core.chats import DONE, STOP, USED, chunk, text
 from tests.helpers import CHAT, QUERY, record
@@ -175,3 +184,34 @@ class TestUnknown:
 
     def test_chunks_are_unknown_to_a_query(self):
         assert run(QUERY, [text("A")]).events == [Unknown(json.loads(text("A")[6:]))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("object", "created", "model", "service_tier", "system_fingerprint", "provider"),
+        *("obfuscation", "prompt_filter_results"),
+    ],
+)
+def test_metadata_alone_gives_no_event(name: str):
+    assert run(CHAT, [record({"choices": [], name: "x"})]).events == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("native_finish_reason", "stop_reason", "matched_stop"),
+        *("logprobs", "token_ids", "content_filter_results"),
+    ],
+)
+def test_metadata_of_a_choice_alone_gives_no_event(name: str):
+    assert run(CHAT, [record({"choices": [{name: "x", "delta": {}}]})]).events == []
+
+
+def test_groundings_up_to_their_limit():
+    grounding = {"start_idx": 0, "end_idx": 1, "points": [[0.1, 0.2]] * 4}
+    delta = {"reasoning": {"text": "x", "grounding": [grounding]}}
+    chunks = [record({"choices": [{"index": 0, "delta": delta}]})] * 13
+    limits = Limits(max_json_values=60)  # each grounding has 5
+    assert type(run(CHAT, chunks[:12], limits=limits).error) is IncompleteStream
+    assert type(run(CHAT, chunks, limits=limits).error) is LimitExceeded
