@@ -33,7 +33,7 @@ help: ## list the targets
 demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw one: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
 
-check: lint ## lint, types, and the core's tests but for the long ones; takes a minute
+check: lint ## lint, types, and the core's tests but for the long ones; takes 80 seconds
 	$(PYTEST) -m 'not slow' tests/core
 
 test: lint ## lint, types, and all tests that are not slow by nature; takes four minutes
