@@ -26,7 +26,7 @@ class Limits(Struct, frozen=True):
             brackets outside its strings. The groundings of a chat's reasoning and their points
             have the same limit, over all messages.
         max_inflate_ratio: inflated bytes for each compressed byte, after the first 2 MiB. A line
-            end or a backslash counts as 32 bytes, an opening bracket or a comma as 8, as they cost
+            end or a backslash counts as 80 bytes, an opening bracket or a comma as 10, as they cost
             more work.
     """
 
@@ -36,7 +36,7 @@ class Limits(Struct, frozen=True):
     max_text_bytes: int = 64 * 1024 * 1024
     max_json_depth: int = 64
     max_json_values: int = 20_000
-    max_inflate_ratio: int = 40
+    max_inflate_ratio: int = 50
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -9,7 +9,7 @@ from sansio_moondream import LimitExceeded, MoondreamError, RemoteProtocolError
 SLACK = 2 * 1024 * 1024
 """Inflated bytes to which `Limits.max_inflate_ratio` does not apply."""
 _BLOCK = 1024  # compressed bytes after which more may be inflated
-_WEIGHTS = [32 if byte in b"\r\n\\" else 8 if byte in b"[{," else 1 for byte in range(256)]
+_WEIGHTS = [80 if byte in b"\r\n\\" else 10 if byte in b"[{," else 1 for byte in range(256)]
 """What each inflated byte counts."""
 _EITHER = 32 + 15  # zlib's `wbits` for the headers of gzip and zlib
 _TEXT = (b"{", b"[", b"<", b" ", b"\t", b"\r", b"\n", b":", b"da", b"ev", b"id", b"re", b"\xef\xbb")

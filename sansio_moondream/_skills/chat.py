@@ -49,6 +49,7 @@ _CHOICE = {
     *("index", "finish_reason", "native_finish_reason", "stop_reason", "matched_stop"),
     *("logprobs", "token_ids", "content_filter_results"),
 }
+_METADATA_FIELDS = frozenset({"id", "choices", "usage"})
 # Parts of an answer that may come beside its text.
 _OTHER_PARTS = ("tool_calls", "function_call", "refusal")
 
@@ -82,6 +83,11 @@ class ChatBuilder(Builder[ChatResult]):
 
     def _add_message(self, fields: Fields, completed: bool) -> list[Event]:
         choice, others = _choices(fields)
+        if not choice and not completed:
+            unread = fields.get("choices") or (
+                fields.get("usage") is None and self._is_unknown(fields)
+            )
+            return [Unknown(well_formed(fields))] if unread else []
         part = _whole_part(choice) if completed else self._next_part(choice)
         if choice.get("finish_reason") == "error":
             raise Contradiction('the "finish_reason" is "error"')
@@ -99,7 +105,8 @@ class ChatBuilder(Builder[ChatResult]):
         elif events:
             more = more or any(map(part.get, _OTHER_PARTS))
         else:
-            more = more or self._is_unread(fields, choice, part)
+            rest = {name: choice[name] for name in choice.keys() - {"delta", "text"}}
+            more = more or bool(_unread(part)) or _has_part(rest)
         return [*events, Unknown(well_formed(fields))] if more else events
 
     def _next_part(self, choice: Fields) -> Fields:
@@ -118,13 +125,6 @@ class ChatBuilder(Builder[ChatResult]):
         fields = cast(Fields, message)
         return {name: value for name, value in fields.items() if name not in repeated}
 
-    def _is_unread(self, fields: Fields, choice: Fields, part: Fields) -> bool:
-        """Whether a message that gave no event has something that is not read here."""
-        if not fields.get("choices"):
-            return fields.get("usage") is None and self._is_unknown(fields)
-        rest = {name: choice[name] for name in choice.keys() - {"delta", "text"}}
-        return not choice or bool(_unread(part)) or _has_part(rest)
-
     def _add(self, reasoning: str, text: str, *, last: bool) -> list[Event]:
         events: list[Event] = []
         if reasoning := self._reasoning_deltas.add(reasoning, last=last):
@@ -142,6 +142,8 @@ class ChatBuilder(Builder[ChatResult]):
             )
 
     def _add_metadata(self, fields: Fields) -> None:
+        if _METADATA_FIELDS.isdisjoint(fields):
+            return
         changes: dict[str, Any] = {}
         if isinstance(id_ := fields.get("id"), str) and id_ and id_ != self.request_id:
             changes["request_id"] = id_

@@ -32,7 +32,7 @@ from sansio_moondream._skills.fields import Contradiction, NoAnswer
 
 from .error_answers import has_words, is_error
 from .json import BeyondLimit, decode, is_unclosed
-from .sse import BYTE_ORDER_MARK, RecordParser
+from .sse import BYTE_ORDER_MARK, KEPT_OF_UNREAD, RecordParser
 
 _BLANKS = b" \t\r\n"
 _NO_BLANK = re.compile(rb"[^ \t\r\n]")
@@ -70,7 +70,7 @@ class EventStreamBody:
         self._builder = builder
         self._error_of = error_of
         self._limits = limits
-        self._unknown = ""  # the last unknown message
+        self._unknown = b""  # the beginning of the last unknown message
 
     def receive(self, data: bytes, out: list[Event]) -> bool:
         if self.parser.hold(data):
@@ -114,13 +114,13 @@ class EventStreamBody:
                 f"the server sent a message in which {error}: {shorten(data)}"
             ) from error
         if events and isinstance(events[-1], Unknown):
-            self._unknown = shorten(data)
+            self._unknown = data[:KEPT_OF_UNREAD]
         out += events
         return self._builder.result is not None
 
     def _incomplete(self, what: str) -> IncompleteStream:
         """Return the error of a stream without its end. It quotes what was not understood."""
-        unread = " … ".join(filter(None, (self._unknown, shorten(self.parser.stray))))
+        unread = " … ".join(filter(None, map(shorten, (self._unknown, self.parser.stray))))
         also = f"; the server also sent {unread}" if unread else ""
         return IncompleteStream(f"{what}; what arrived until then is in .partial{also}")
 

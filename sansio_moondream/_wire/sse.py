@@ -31,7 +31,7 @@ _LINE_END = re.compile(rb"[\r\n]")
 _BLOCK = 16 * 1024
 """Bytes of an event stream after which a block ends with its line. Blocks are split into lines at
 once, and a short line takes twenty times its bytes while it exists."""
-_KEPT_OF_STRAY = 1000  # bytes, of which an error shows 200 characters
+KEPT_OF_UNREAD = 1000  # bytes, of which an error shows 200 characters
 
 Record: TypeAlias = tuple[bytes, bytes]
 """One dispatched record: its event name (b"" if it has none), and its data."""
@@ -143,7 +143,7 @@ class RecordParser:
         elif line.startswith(b"event:") or line == b"event":
             self._name = line[6:].removeprefix(b" ")
         elif not line.startswith((b":", b"id:", b"retry:")):
-            self.stray = line[:_KEPT_OF_STRAY]
+            self.stray = line[:KEPT_OF_UNREAD]
 
     def _add_data(self, value: bytes) -> None:
         if self._lines == 0:

@@ -145,7 +145,7 @@ def inflated(make: Make) -> bytes:
     """What 64 KiB of gzip may inflate to by the default limit."""
     sample = make(AT_ONCE)
     ends = sum(map(sample.count, (b"\r", b"\n", b"\\")))
-    work = len(sample) + 31 * ends + 7 * counted(sample)
+    work = len(sample) + 79 * ends + 9 * counted(sample)
     return make(AT_ONCE * ((2 << 20) + AT_ONCE * Limits().max_inflate_ratio) // work)
 
 

@@ -72,11 +72,8 @@ def test_four_times_the_bytes_take_about_four_times_as_long(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*PAYLOADS, *STREAMS])
 def test_what_64_kib_of_gzip_may_inflate_to_is_decoded_in_time(name: str) -> None:
-    """Most kinds take less than the 0.3 s that we aim at. Tiny messages, which only the slow path
-    reads, take more: 0.8 s for empty ones of a chat. Where other programs use the processor's
-    cache, it is twice as long.
-    """
-    assert measured(f"inflated: {name}", 0)["all"] < 1.6
+    """Below 0.3 s on a quiet machine; twice as long where other programs take its cache."""
+    assert measured(f"inflated: {name}", 0)["all"] < 0.6
 
 
 def test_gzip_of_comment_lines_is_refused_before_it_costs_much() -> None:
