@@ -1,11 +1,11 @@
-"""Opening pictures with Pillow: by a list of formats, up to a limit of memory, errors in words.
+"""Open pictures with Pillow: by a list of formats, and up to a limit of memory.
 
 1. Pillow has decoders for some forty formats. One of them starts another program (PostScript), and
    many are hardly used or tested. We open and decode only `FORMATS`.
 2. A file of a few kilobytes may have as many pixels as its header says. We compute the memory that
    they take before a decoder runs.
-3. For a broken file, Pillow raises whatever its decoder happened to run into. `in_words` makes it
-   one ValueError.
+3. For a broken file, Pillow raises errors of many classes. `map_pillow_errors` makes each of them a
+   ValueError.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def open_image(data: bytes) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
-    with in_words("open"):
+    with map_pillow_errors("open"):
         try:
             image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
         except UnidentifiedImageError:
@@ -85,7 +85,7 @@ def require_pillow() -> None:
 
 
 @contextmanager
-def in_words(verb: str) -> Generator[None, None, None]:
+def map_pillow_errors(verb: str) -> Generator[None, None, None]:
     """Turn every error of Pillow into a ValueError that says what was tried."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .opening import check_image, in_words
+from .opening import check_image, map_pillow_errors
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +29,7 @@ def upright(image: Image.Image) -> Image.Image:
             it needs more memory than `sansio_moondream.images.MAX_MEMORY`, or it is broken.
     """
     check_image(image)
-    with in_words("decode"):
+    with map_pillow_errors("decode"):
         picture = _in_colors(_first_frame(image))
         return picture.copy() if picture is image else picture
 

@@ -17,5 +17,5 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Itera
     with FaultServer(answer) as server:
         monkeypatch.setenv("SERVER", server.url)
         monkeypatch.setenv("no_proxy", "*")
-        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the runs start sooner so
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # so that the runs start sooner
         yield Project(pytester, server)
