@@ -12,5 +12,5 @@ class OwnRepr(Struct, frozen=True):
     in `rich.print` and in tracebacks with local variables.
     """
 
-    def __rich_repr__(self) -> None:  # type: ignore[override]
+    def __rich_repr__(self) -> None:  # type: ignore[override]  # msgspec's is a generator
         """Return nothing, so that rich takes the repr."""
