@@ -155,8 +155,7 @@ class RecordingFile:
     def _rename(self, path: Path, *, replace: bool) -> bool:
         """Rename the file. Returns whether the name was free, or its file to be replaced."""
         if replace:
-            self._file.close()  # Windows renames no open file
-            self._part.replace(path)
+            self._move(path)
             return True
         try:
             os.link(self._part, path)
@@ -165,9 +164,14 @@ class RecordingFile:
         except OSError:  # the file system has no links
             if path.exists():
                 return False
-            self._file.close()
-            self._part.rename(path)
+            self._move(path)
         return True
+
+    def _move(self, path: Path) -> None:
+        """Rename the file while it is locked, so that nobody takes it for an unfinished one."""
+        if sys.platform == "win32":
+            self._file.close()  # there is no lock, and no open file can be renamed
+        self._part.replace(path)
 
 
 def _new_part(folder: Path) -> tuple[Path, BinaryIO]:
