@@ -129,7 +129,7 @@ def _undecided_body(
     elif not deciding:
         yield from nothing
     elif deciding.startswith(b"{"):
-        yield from _json_body(builder, body, ending)
+        yield from _json_body(builder, deciding, ending, start=len(body) - len(deciding))
     else:
         yield from _event_stream(builder, body, ending)
 
@@ -150,11 +150,11 @@ def _event_stream(builder: Builder, body: bytes, ending: Ending) -> Iterator[Ste
     yield AT_END, partial(_fail, ending or sm.IncompleteStream)
 
 
-def _json_body(builder: Builder, body: bytes, ending: Ending) -> Iterator[Step]:
+def _json_body(builder: Builder, body: bytes, ending: Ending, start: int = 0) -> Iterator[Step]:
     limits = builder.limits
     data = body.removeprefix(BYTE_ORDER_MARK)
     if len(body) > limits.max_record_bytes:
-        yield limits.max_record_bytes + 1, partial(_fail, sm.LimitExceeded)
+        yield start + limits.max_record_bytes + 1, partial(_fail, sm.LimitExceeded)
     elif ending is not None and issubclass(ending, sm.RemoteProtocolError):
         # The compression or the framing is broken, so the bytes may be wrong.
         yield AT_END, partial(_fail, ending)

@@ -7,13 +7,10 @@ fault, it first appends the events before the fault, and then raises it.
    in front of it.
 2. `JSONBody` is one JSON object: a whole answer, or an error in a 200.
 3. `ErrorBody` is the body of an error status.
-4. `UndecidedBody` is a body that has no content type, or that of an event stream. Its first byte
-   decides which kind it is: servers label JSON as an event stream when a stream was asked for.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -34,8 +31,7 @@ from .error_answers import has_words, is_error
 from .json import BeyondLimit, decode, is_unclosed
 from .sse import BYTE_ORDER_MARK, KEPT_OF_UNREAD, RecordParser
 
-_BLANKS = b" \t\r\n"
-_NO_BLANK = re.compile(rb"[^ \t\r\n]")
+BLANKS = b" \t\r\n"
 
 ErrorOf: TypeAlias = Callable[[bytes], APIError]
 """Returns the exception for an error message or body; knows the head of the response."""
@@ -94,7 +90,7 @@ class EventStreamBody:
 
     def read(self, data: bytes, out: list[Event], name: bytes = b"") -> bool:
         """Read the data of one record. Return whether the answer is complete."""
-        bare = data.strip(_BLANKS)
+        bare = data.strip(BLANKS)
         if not bare:
             return False  # a keep-alive
         if name == b"error":
@@ -125,7 +121,7 @@ class EventStreamBody:
         return IncompleteStream(f"{what}; what arrived until then is in .partial{also}")
 
     def _is_whole(self, data: bytes) -> bool:
-        if data.strip(_BLANKS) == self._builder.DONE:
+        if data.strip(BLANKS) == self._builder.DONE:
             return True
         try:
             limits = self._limits
@@ -204,79 +200,6 @@ class ErrorBody:
 
     def end(self, out: list[Event], fault: MoondreamError | None) -> None:
         raise self._error_of(bytes(self._body[: self._max_bytes])) from fault
-
-
-class UndecidedBody:
-    """A body whose content type says little: JSON if it begins with a brace, else an event stream.
-
-    Args:
-        event_stream: the body, if it is one. If its parser has read a line, it is.
-        json: the body, if it is JSON.
-        limits: of the stream.
-        labelled: whether the content type is that of an event stream. Then a body that decides
-            nothing is one.
-    """
-
-    def __init__(
-        self, event_stream: EventStreamBody, json: JSONBody, limits: Limits, *, labelled: bool
-    ) -> None:
-        self.event_stream = event_stream
-        self._json = json
-        self._labelled = labelled
-        self._max_bytes = limits.max_record_bytes
-        self._lead = bytearray()  # a byte order mark and blanks, which decide nothing
-        self._body: Body | None = None
-
-    @property
-    def between_records(self) -> bool:
-        """Whether the next byte begins a record of an event stream."""
-        return self._decided() is self.event_stream and self.event_stream.parser.between_records
-
-    def receive(self, data: bytes, out: list[Event]) -> bool:
-        body = self._decided()
-        if body is None:
-            if not self._decides(data):
-                self._lead += data
-                return False
-            data, body = bytes(self._lead) + data, self._body
-            self._lead.clear()
-        assert body is not None
-        return body.receive(data, out)
-
-    def end(self, out: list[Event], fault: MoondreamError | None) -> None:
-        body = self._decided()
-        if body is None:
-            if not self._labelled:
-                raise fault or RemoteProtocolError(
-                    "the server answered 200 without a body and without saying what it would be"
-                )
-            body = self.event_stream
-            if self._lead:
-                body.receive(bytes(self._lead), out)
-        body.end(out, fault)
-
-    def _decided(self) -> Body | None:
-        if self._body is None and not self.event_stream.parser.at_start:
-            self._body = self.event_stream
-        return self._body
-
-    def _decides(self, data: bytes) -> bool:
-        """Look for the first byte that is no blank, and set the body that it means."""
-        start, lead = 0, len(self._lead)
-        if lead < len(BYTE_ORDER_MARK):  # only the first three bytes may be a byte order mark
-            data, lead = bytes(self._lead) + data, 0
-            if data in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
-                return False
-            start = len(data) - len(data.removeprefix(BYTE_ORDER_MARK))
-        found = _NO_BLANK.search(data, start)
-        if lead + (found.start() if found else len(data)) > self._max_bytes:
-            raise LimitExceeded(
-                "the server sent a body that begins with more blanks than "
-                f"Limits.max_record_bytes ({self._max_bytes:,} bytes)"
-            )
-        if found:
-            self._body = self._json if found[0] == b"{" else self.event_stream
-        return found is not None
 
 
 def _decode_object(data: bytes, what: str, limits: Limits) -> dict[str, Any]:

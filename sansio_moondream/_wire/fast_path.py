@@ -30,8 +30,9 @@ from sansio_moondream._events import Event
 from sansio_moondream._limits import Limits
 from sansio_moondream._skills.builder import Builder
 
-from .bodies import Body, UndecidedBody
+from .bodies import Body
 from .ordinary import BYTES_OF_A_VALUE, Decoders, decoders_for
+from .undecided import UndecidedBody
 
 _MAX_HELD = 4 * 1024  # bytes of an unfinished record; a longer one takes the slow path
 _BLOCK = 64 * 1024  # bytes of a larger chunk after which we divide it, behind a record

@@ -12,10 +12,11 @@ from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
 from sansio_moondream._skills.builder import Builder
 
-from .bodies import Body, ErrorBody, EventStreamBody, JSONBody, UndecidedBody
+from .bodies import Body, ErrorBody, EventStreamBody, JSONBody
 from .error_answers import api_error
 from .fast_path import with_fast_path
 from .inflate import Inflater, content_coding
+from .undecided import UndecidedBody
 
 _JSON = re.compile(r"application/([^,]*\+)?json")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')

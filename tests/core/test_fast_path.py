@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from sansio_moondream import Dialect, Event, Headers, Limits, Request, TextDelta, encode_events
 from sansio_moondream._skills import BUILDERS
-from sansio_moondream._wire.bodies import Body, EventStreamBody, JSONBody, UndecidedBody
+from sansio_moondream._wire.bodies import Body, EventStreamBody, JSONBody
 from sansio_moondream._wire.error_answers import api_error
 from sansio_moondream._wire.fast_path import FastPath, slow_path_only
 from sansio_moondream._wire.ordinary import decoders_for
 from sansio_moondream._wire.response import open_response
+from sansio_moondream._wire.undecided import UndecidedBody
 from sansio_moondream.testing import EVENT_STREAM, each_byte, run, strategies
 from tests.core.test_properties import bodies, endings
 from tests.helpers import END, QUERY, REQUESTS, delta, record

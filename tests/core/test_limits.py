@@ -11,6 +11,7 @@ import pytest
 
 from sansio_moondream import (
     APIError,
+    Completed,
     IncompleteStream,
     LimitExceeded,
     Limits,
@@ -209,6 +210,16 @@ class TestBlanksBeforeABodyThatTheHeadDoesNotName:
             )
             is LimitExceeded
         )
+
+    @pytest.mark.parametrize("headers", [{}, EVENT_STREAM])
+    @pytest.mark.parametrize("lead", [b"", b"\r\n\r", b"\t\n ", b"\xef\xbb\xbf\n \n  "])
+    def test_do_not_shift_the_position_of_an_error(self, lead: bytes, headers: Any):
+        outcome = check_fragmentations(QUERY, lead + b'{"answer": "a"}}', headers=headers)
+        assert "Extra data: line 1 column 16 (char 15)" in str(outcome.error)
+
+    def test_are_part_of_a_line_of_an_event_stream(self):
+        outcome = check_fragmentations(QUERY, b"\n\n " + delta("a") + END, headers=EVENT_STREAM)
+        assert [type(event) for event in outcome.events] == [Completed]  # " data" is no field
 
     def test_a_byte_order_mark_elsewhere_is_none(self):
         assert (
