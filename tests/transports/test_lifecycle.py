@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
+from moondream_transports.conformance._certificates import client_tls, server_tls
+from moondream_transports.conformance._descriptors import open_sockets
 from moondream_transports.conformance._fault_server import FaultServer, Peer, Script
-from moondream_transports.conformance._faults import EVENTS, F1, answers, wait
-from sansio_moondream import Endpoint
+from moondream_transports.conformance._faults import EVENTS, F1, WHOLE_BODY, answers, sized, wait
+from sansio_moondream import Endpoint, MoondreamError
 from tests.helpers import QUERY
 from tests.transports.adapters import LONGEST_WAIT
 
@@ -99,6 +101,38 @@ def test_by_a_cancel_scope_of_anyio(adapter: Adapter) -> None:
 
     with serving() as server:
         run(adapter, main, server)
+
+
+@each_adapter
+@pytest.mark.parametrize("protocol", ["http/1.1", "h2"])
+def test_tls_is_closed_without_waiting_for_the_server(adapter: Adapter, protocol: str) -> None:
+    """The server does not answer the end of TLS, so a polite close leaves the socket open."""
+
+    async def main() -> None:
+        async with adapter.transport(ssl_context=context) as transport:
+            client = adapter.client(transport, Endpoint(url=server.url))
+            if protocol == "http/1.1":
+                assert (await client.send(QUERY)).text == "The moon over the sea"
+            else:
+                with pytest.raises(MoondreamError):
+                    await client.send(QUERY)
+
+    def script(peer: Peer) -> None:
+        if protocol == "http/1.1":
+            answers(sized(WHOLE_BODY, connection="close"))(peer)
+        peer.wait_for_event()
+
+    context, tls = client_tls(), server_tls("localhost")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    tls.set_alpn_protocols([protocol])
+    with FaultServer(script, ssl_context=tls) as server:
+        before = open_sockets()
+        if protocol == "h2" and "httpx" in adapter.name:
+            server.saw_event()  # it speaks HTTP/2, which nobody answers here
+        adapter.run(main)
+        left = open_sockets() - before
+        server.saw_event()
+    assert len(left) <= 1  # the server's side of the connection
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -191,7 +191,9 @@ class AiohttpStream:
 
     async def aclose(self) -> None:
         """Do as `AsyncByteStream.aclose`. Wake a `read` that waits in another task."""
-        if self._response.connection is not None:  # else it is in the pool again
+        # Otherwise it is in the pool again. If it is being closed, it waits for the server's end of
+        # TLS, which may not come.
+        if self._response.connection is not None or self._request_body.is_closing:
             self._request_body.abort()
         self._response.close()
 
@@ -214,6 +216,8 @@ class _CheckedConnector(aiohttp.BaseConnector):
             tls = None if transport is None else transport.get_extra_info("ssl_object")
             check_protocol(None if tls is None else tls.selected_alpn_protocol())
         except TLSError:
+            if connection.transport is not None:
+                connection.transport.abort()  # a close would wait for the server's end of TLS
             connection.close()
             raise
         return connection
