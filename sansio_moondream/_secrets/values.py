@@ -106,11 +106,11 @@ def _matches(
             continue
         least = start + _MIN_SECRET
         cuts = [text.find(mark, least, start + size + 2) for mark in CUT_MARKS if has_cuts]
+        ends = [cut for cut in cuts if cut >= 0]
         if cut_end and start + size > len(text):
-            cuts.append(len(text))
-        end = min((cut for cut in cuts if cut >= 0), default=0)
-        if end and needle.startswith(text[start:end]):
-            yield start, end
+            ends.append(len(text))
+        if ends and needle.startswith(text[start : min(ends)]):
+            yield start, min(ends)
 
 
 def _ends_after_cuts(needle: bytes, text: bytes) -> Iterator[tuple[int, int]]:
