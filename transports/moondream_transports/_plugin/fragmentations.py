@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -21,8 +21,10 @@ from moondream_transports.replay import AsyncReplayTransport, ReplayTransport
 from sansio_moondream.recording import Chunk, Match, Recording, RecordingReader, encode_line
 from sansio_moondream.testing import every_fragmentation
 
-from .addresses import Addresses
 from .segments import Border, segments_of
+
+if TYPE_CHECKING:
+    from .addresses import Addresses
 
 _SHOWN_BYTES = 40
 
@@ -140,6 +142,8 @@ def moondream_fragmentations(request: pytest.FixtureRequest) -> Iterator[Fragmen
     `transport()`, the `async_transport()` or the `url()` of each fragmentation. The results must be
     the same for all. An error of the test names the fragmentation.
     """
+    from .addresses import Addresses  # it imports the conformance suite, which takes a while
+
     addresses = Addresses()
     fragmentations = Fragmentations(addresses)
     notes = _Notes(request.node, fragmentations)
