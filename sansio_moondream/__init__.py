@@ -71,6 +71,7 @@ from ._results import (
     Stats,
     Usage,
 )
+from ._server.requests import DecodedRequest, decode_request
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
 from ._wire.encode import Dialect, encode_events, encode_result
@@ -96,6 +97,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
+    "DecodedRequest",
     "DetectRequest",
     "DetectResult",
     "Dialect",
@@ -149,6 +151,7 @@ __all__ = [
     "Unknown",
     "Usage",
     "__version__",
+    "decode_request",
     "encode_events",
     "encode_image",
     "encode_result",

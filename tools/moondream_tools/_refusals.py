@@ -13,8 +13,7 @@ from base64 import b64decode
 from typing import Any, cast
 
 from sansio_moondream import Dialect
-
-from ._request_json import TooLarge, check_size
+from sansio_moondream._server.request_json import TooLarge, check_size
 
 JSON = "application/json"
 MAX_IMAGE_BYTES = 10 * 1024 * 1024  # the service's limit, for the decoded picture
