@@ -31,6 +31,7 @@ from sansio_moondream import (
     encode_error,
     encode_events,
     encode_result,
+    encode_stream_error,
 )
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 

@@ -259,11 +259,11 @@ class FakeServer:
                     return answer, answer.recording(request.skill, stream, self._dialect)
             left = "; ".join(str(answer) for answer in self._answers if answer.is_left)
             count = len(self._answers)
-        asked = shorten(repr(request), _SHOWN)
-        others = (
-            f"left is {left}" if left else f"all {count} were given" if count else "none was said"
+        raise NotFoundError(
+            f"no answer is left for {shorten(repr(request), _SHOWN)}; "
+            + (f"left are: {left}" if left else f"answers that were said: {count}"),
+            status_code=404,
         )
-        raise NotFoundError(f"no answer is left for {asked}: {others}", status_code=404)
 
     def _miss(self, exchange: Exchange, reason: str) -> None:
         with self._lock:
