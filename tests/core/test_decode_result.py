@@ -25,9 +25,9 @@ from sansio_moondream import (
     encode_events,
     encode_result,
 )
-from sansio_moondream.testing import strategies
+from sansio_moondream.testing import EVENT_STREAM, strategies
 from tests.core.strategies import each_skill
-from tests.helpers import EVENT_STREAM, QUERY, REQUESTS
+from tests.helpers import QUERY, REQUESTS
 
 JSON = Headers({"content-type": "application/json"})
 

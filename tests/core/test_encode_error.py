@@ -27,7 +27,8 @@ from sansio_moondream import (
     encode_events,
     encode_stream_error,
 )
-from tests.helpers import EVENT_STREAM, REQUESTS
+from sansio_moondream.testing import EVENT_STREAM
+from tests.helpers import REQUESTS
 
 CLASSES: dict[int, type[APIError]] = {
     400: BadRequestError,
