@@ -71,7 +71,9 @@ from ._results import (
     Stats,
     Usage,
 )
+from ._server.errors import ErrorResponse, encode_error, encode_stream_error
 from ._server.requests import DecodedRequest, decode_request
+from ._server.results import decode_result
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
 from ._wire.encode import Dialect, encode_events, encode_result
@@ -103,6 +105,7 @@ __all__ = [
     "Dialect",
     "EncodedImage",
     "Endpoint",
+    "ErrorResponse",
     "Event",
     "FirstEventTimeout",
     "Grounding",
@@ -152,9 +155,12 @@ __all__ = [
     "Usage",
     "__version__",
     "decode_request",
+    "decode_result",
+    "encode_error",
     "encode_events",
     "encode_image",
     "encode_result",
+    "encode_stream_error",
 ]
 
 _NEED_H11 = {
