@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -154,7 +155,7 @@ class TestAnswers:
 
     def test_a_recording(self, server: FakeServer) -> None:
         server.answer(recording=RECORDED["query"])
-        server.answer(recording=SHIPPED / "query.jsonl")
+        server.answer(recording=Path(str(SHIPPED / "query.jsonl")))
         server.answer(recording=str(SHIPPED / "segment.jsonl"))
         body = b"".join(chunk.data for chunk in RECORDED["query"].chunks)
         assert post(server, "query", question="?", stream=True).content == body
@@ -183,17 +184,28 @@ class TestAnswers:
             503,
         )
 
+    def test_an_error_inside_a_stream(self, server: FakeServer) -> None:
+        server.answer(text="a b", error=RateLimitError("slowly"), times=2)
+        server.answer(box=BOX, error=ServerError("hot"))
+        events, error = streamed(server)
+        assert (texts(events), error.partial.text, error.status_code) == (["a", " b"], "a b", 200)
+        assert (type(error), error.message) == (RateLimitError, "slowly")
+        error = failed(server)
+        assert (type(error), error.status_code, error.message) == (RateLimitError, 429, "slowly")
+        events, error = streamed(server, SEGMENT)
+        assert (events, type(error), error.partial.bbox) == ([BOX], ServerError, BOX)
+
     def test_each_once_in_order_by_skill(self, server: FakeServer) -> None:
         server.answer(text="first")
         server.answer(text="a caption", skill="caption")
         server.answer(text="second")
         server.answer(text="a chat", skill="chat")
         server.answer(text="any", times=None)
-        asked = [QUERY, CHAT, QUERY, CAPTION, CAPTION, CHAT]
+        asked: list[Request[Any]] = [QUERY, CHAT, QUERY, CAPTION, CAPTION, CHAT]
         expected = ["first", "second", "any", "a caption", "any", "a chat"]
         assert [whole(server, request).text for request in asked] == expected
 
-    def test_as_often_as_was_said(self, server: FakeServer) -> None:
+    def test_as_often_as_it_should_be_given(self, server: FakeServer) -> None:
         server.answer(text="two", times=2)
         server.answer(text="one")
         assert [whole(server).text for _ in range(3)] == ["two", "two", "one"]

@@ -1,4 +1,4 @@
-"""`FakeServer`: misses, unused answers, what cannot be said, and what is left behind."""
+"""`FakeServer`: misses, unused answers, what cannot be answered, and what is left behind."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import moondream_tools
 from moondream_tools import FakeServer
 from moondream_transports import Client
 from sansio_moondream import (
+    APIError,
     BBox,
     Dialect,
     Endpoint,
@@ -62,13 +63,13 @@ class TestMisses:
     @pytest.mark.parametrize(
         ("answers", "asked", "words"),
         [
-            ([], QUERY, f"{NONE_LEFT}; answers that were said: 0"),
+            ([], QUERY, f"{NONE_LEFT}: none was added"),
             (
-                [{"objects": []}, {"text": "Y", "skill": "chat"}],
+                [{"points": []}, {"text": "Y", "skill": "chat"}],
                 QUERY,
-                f"{NONE_LEFT}; left are: answer 1: objects=[] (for detect); answer 2: text='Y' (for chat)",
+                f"{NONE_LEFT}: left are 1: points=[] (for point); 2: text='Y' (for chat)",
             ),
-            ([], LONG, f"no answer is left for {repr(LONG)[:200]}…; answers that were said: 0"),
+            ([], LONG, f"no answer is left for {repr(LONG)[:200]}…: none was added"),
         ],
     )
     def test_no_answer(self, answers: list[dict[str, Any]], asked: Any, words: str) -> None:
@@ -96,7 +97,7 @@ class TestMisses:
             ask(server)
             with pytest.raises(NotFoundError):
                 ask(server)
-        assert lines[1:] == [f"  POST /v1/query: {NONE_LEFT}; answers that were said: 1"]
+        assert lines[1:] == [f"  POST /v1/query: {NONE_LEFT}: all 1 were given"]
 
     @pytest.mark.parametrize(
         ("data", "status_code", "words"),
@@ -149,8 +150,8 @@ class TestUnused:
             assert ask(server).text == "Yes."
         assert lines == [
             "these answers of the fake server were not used:",
-            "  answer 1: text='Yes.' (for query, caption, chat, given 1 of 3 times)",
-            f"  answer 2: text='{'x' * 79}… (for caption)",
+            "  1: text='Yes.' (for query, caption, chat, given 1 of 3 times)",
+            f"  2: text='{'x' * 79}… (for caption)",
         ]
 
     def test_another_error_is_not_masked(self) -> None:
@@ -163,19 +164,19 @@ class TestUnused:
         with FakeServer() as server:
             server.check()
             server.answer(text="Yes.")
-            with pytest.raises(AssertionError, match="answer 1: text='Yes.'"):
+            with pytest.raises(AssertionError, match="1: text='Yes.'"):
                 server.check()
             ask(server)
             server.check()
 
 
-class TestWhatCannotBeSaid:
+class TestWhatCannotBeAnswered:
     @pytest.mark.parametrize(
-        ("said", "kind", "words"),
+        ("what", "kind", "words"),
         [
-            ({}, TypeError, "say one of text=, path=, objects=, .*, status=, not nothing"),
+            ({}, TypeError, "an answer should be one of text=, path=, .*, status=, not nothing"),
             ({"text": "a", "status": 429}, TypeError, "not text= and status="),
-            ({"reasoning": "a"}, TypeError, "say one of text=.*, not reasoning="),
+            ({"reasoning": "a"}, TypeError, "one of text=.*, not reasoning="),
             ({"points": [], "box": BOX}, TypeError, "box= belongs to path=, not to points="),
             ({"path": "", "reasoning": "a"}, TypeError, "reasoning= belongs to text=, not to path"),
             ({"text": 1}, TypeError, "text should be of str, not int"),
@@ -183,6 +184,8 @@ class TestWhatCannotBeSaid:
             ({"objects": [Point(0, 0)]}, TypeError, "objects should be of BBox, not Point"),
             ({"points": [BOX]}, TypeError, "points should be of Point, not BBox"),
             ({"points": [Point(nan, 0)]}, ValueError, "not JSON compliant"),
+            ({"points": [], "error": APIError()}, TypeError, "error= belongs to text= or path= or"),
+            ({"text": "a", "error": "b"}, TypeError, "error should be of APIError, not str"),
             ({"result": "Yes"}, TypeError, "result should be the result of a skill, not str"),
             ({"error": "Yes"}, TypeError, "error should be of APIError, not str"),
             *(
@@ -205,10 +208,10 @@ class TestWhatCannotBeSaid:
             ),
         ],
     )
-    def test_is_refused_at_once(self, said: Any, kind: type[Exception], words: str) -> None:
+    def test_is_refused_at_once(self, what: Any, kind: type[Exception], words: str) -> None:
         server = FakeServer()
         with pytest.raises(kind, match=words):
-            server.answer(**said)
+            server.answer(**what)
         assert server.unused == ()
 
     def test_the_dialect_of_chats(self) -> None:
@@ -257,7 +260,7 @@ class TestStartAndClose:
         with pytest.raises(RuntimeError, match="only between its start and its close"):
             _ = server.url
 
-    def test_answers_may_be_said_before_and_read_after(self) -> None:
+    def test_answers_may_be_added_before_and_requests_read_after(self) -> None:
         server = FakeServer()
         server.answer(result=QueryResult("Yes."))
         with server:

@@ -1,4 +1,4 @@
-"""The answers of a fake server: what was said in one line, as a recording to play.
+"""The answers of a fake server: the arguments of `FakeServer.answer` as a recording to play.
 
 1. What is answered is a result for each skill that the answer is for, a recording, or an error.
 2. A streamed answer has one chunk for each event. So `close@2` breaks after two events.
@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -38,8 +38,11 @@ from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 from ._convert import EVENT_STREAM, convert, is_stream, without_head
 from ._fake_content import Content, content_of, require, skills_of
 from ._faults import HTTPFault
+from ._refusals import JSON
 
 _WORDS = re.compile(r"\s*\S+|\s+")
+_JSON = (("content-type", JSON),)
+_EVENT_STREAM = (("content-type", f"{EVENT_STREAM}; charset=utf-8"),)
 _SHOWN = 80  # characters of a value in a message
 _COMMANDS = re.compile(r"[A-Za-z][^A-Za-z]*|[^A-Za-z]+")
 
@@ -48,7 +51,7 @@ class Answer:
     """One answer, and to which requests it is given.
 
     Args:
-        said: the arguments of `FakeServer.answer` that say what is answered, without those that
+        what: the arguments of `FakeServer.answer` that say what is answered, without those that
             are None.
         number: of the answer, for messages and as its request id.
         skill: limits the answer to one skill.
@@ -63,7 +66,7 @@ class Answer:
 
     def __init__(
         self,
-        said: Mapping[str, Any],
+        what: Mapping[str, Any],
         number: int,
         *,
         skill: str | None = None,
@@ -73,14 +76,16 @@ class Answer:
         fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED,
         times: int | None = 1,
     ) -> None:
-        self._said = ", ".join(
-            f"{name}={shorten(repr(value), _SHOWN)}" for name, value in said.items()
+        self._what = ", ".join(
+            f"{name}={shorten(repr(value), _SHOWN)}" for name, value in what.items()
         )
         self._number = number
-        self._content = content_of(said, Metadata(f"fake-{number}", "stop"))
+        self._content = content_of(what, Metadata(f"fake-{number}", "stop"))
+        error: APIError | None = what.get("error")
+        self._error = None if self._content is error else error  # after what is answered
         self.skills = skills_of(self._content)
         if skill is not None and skill not in self.skills:
-            raise ValueError(f"{self._said} is for {', '.join(self.skills)}, not for {skill!r}")
+            raise ValueError(f"{self._what} is for {', '.join(self.skills)}, not for {skill!r}")
         if skill is not None:
             self.skills = (skill,)
         self._seconds = seconds
@@ -94,7 +99,7 @@ class Answer:
 
     def __str__(self) -> str:
         given = f", given {self._given} of {self._times} times" if self._given else ""
-        return f"answer {self._number}: {self._said} (for {', '.join(self.skills)}{given})"
+        return f"{self._number}: {self._what} (for {', '.join(self.skills)}{given})"
 
     @property
     def is_left(self) -> bool:
@@ -103,7 +108,7 @@ class Answer:
 
     @property
     def is_unused(self) -> bool:
-        """True if it was given less often than was said."""
+        """True if it was given less often than `times`."""
         return self._times is not None and self.is_left
 
     def give(self) -> None:
@@ -119,7 +124,7 @@ class Answer:
 
     def recording(self, skill: str, stream: bool, dialect: Dialect) -> Recording:
         """Return the answer to a request, as a recording to play."""
-        recording = _encode(self._content, skill, stream, dialect)
+        recording = _encode(self._content, self._error, skill, stream, dialect)
         if self._seconds is not None:
             recording = _paced(recording, self._seconds)
         if self._fault is not None:
@@ -134,33 +139,40 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
-def _encode(content: Content, skill: str, stream: bool, dialect: Dialect) -> Recording:
+def _encode(
+    content: Content, error: APIError | None, skill: str, stream: bool, dialect: Dialect
+) -> Recording:
+    """Return an answer that is whole, or streamed, or that the error ends."""
     if isinstance(content, Recording):
         return convert(content, skill=skill, stream=stream, dialect=None)
     if skill == "chat":
         dialect = Dialect.CHAT
     if isinstance(content, APIError):
-        status_code, headers, body = encode_error(content, dialect)
-        return _recording(skill, status_code, headers, [body])
+        return _recording(skill, *encode_error(content, dialect))
     result = content[skill]
-    if stream:
-        chunks = [encode_events([event], dialect) for event in _events(result)]
-        return _recording(skill, 200, [("content-type", EVENT_STREAM)], chunks)
-    body = encode_result(result, dialect)
-    return _recording(skill, 200, [("content-type", "application/json")], [body])
+    if not stream and error is not None:
+        return _recording(skill, *encode_error(error, dialect))
+    if not stream:
+        return _recording(skill, 200, _JSON, encode_result(result, dialect))
+    chunks = [encode_events([event], dialect) for event in _deltas(result)]
+    if error is None:
+        chunks.append(encode_events([Completed(result)], dialect))
+    else:
+        chunks.append(encode_stream_error(error, dialect))
+    return _recording(skill, 200, _EVENT_STREAM, *chunks)
 
 
 def _recording(
-    skill: str, status_code: int, headers: Iterable[tuple[str, str]], chunks: list[bytes]
+    skill: str, status_code: int, headers: tuple[tuple[str, str], ...], *chunks: bytes
 ) -> Recording:
     header = RecordingHeader(
-        "POST", f"/v1/{skill}", status_code=status_code, response_headers=tuple(headers)
+        "POST", f"/v1/{skill}", status_code=status_code, response_headers=headers
     )
     return Recording(header, tuple(Chunk(0, chunk) for chunk in chunks if chunk), Ending(0))
 
 
-def _events(result: Result) -> Iterator[Event]:
-    """Yield the events of a stream with this result."""
+def _deltas(result: Result) -> Iterator[Event]:
+    """Yield the events before the end of a stream with this result."""
     if isinstance(result, ChatResult) and result.reasoning is not None:
         yield from map(ReasoningDelta, _WORDS.findall(result.reasoning.text))
     if isinstance(result, QueryResult | CaptionResult | ChatResult):
@@ -171,7 +183,6 @@ def _events(result: Result) -> Iterator[Event]:
             yield result.bbox
         for command in _COMMANDS.findall(result.path):
             yield PathChunk(data=command)
-    yield Completed(result)
 
 
 def _paced(recording: Recording, seconds: float) -> Recording:

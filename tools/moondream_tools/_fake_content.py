@@ -35,52 +35,64 @@ _RESULTS: Final[dict[str, type[Result]]] = {
     "chat": ChatResult,
 }
 _KINDS: Final = ("text", "path", "objects", "points", "result", "recording", "error", "status")
-_BESIDE: Final = {"reasoning": "text", "box": "path"}
+_BESIDE: Final = {
+    "reasoning": ("text",),
+    "box": ("path",),
+    "error": ("text", "path", "result"),
+}
+"""What may come beside others. A box and an error may also come alone."""
 
 
-def content_of(said: Mapping[str, Any], about: Metadata) -> Content:
+def content_of(what: Mapping[str, Any], about: Metadata) -> Content:
     """Return what is answered.
 
     Args:
-        said: the arguments of `FakeServer.answer` that say what is answered, without those that
+        what: the arguments of `FakeServer.answer` that say what is answered, without those that
             are None.
         about: the metadata of a result that is made here.
 
     Raises TypeError, ValueError, RecordingError and OSError.
     """
-    kinds = [name for name in said if name not in _BESIDE]
-    if not kinds and "box" in said:
+    kinds = [name for name in what if name not in _BESIDE]
+    if not kinds and "box" in what:
         kinds = ["path"]
+    elif not kinds and "error" in what:
+        kinds = ["error"]
     if len(kinds) != 1:
-        seen = " and ".join(f"{name}=" for name in said) or "nothing"
-        raise TypeError(f"say one of {', '.join(f'{kind}=' for kind in _KINDS)}, not {seen}")
+        seen = " and ".join(f"{name}=" for name in what) or "nothing"
+        one = ", ".join(f"{kind}=" for kind in _KINDS)
+        raise TypeError(f"an answer should be one of {one}, not {seen}")
     (kind,) = kinds
-    for name in said.keys() & _BESIDE:
-        if _BESIDE[name] != kind:
-            raise TypeError(f"{name}= belongs to {_BESIDE[name]}=, not to {kind}=")
+    for name in [name for name in what if name in _BESIDE]:
+        if kind not in (name, *_BESIDE[name]):
+            others = " or ".join(f"{other}=" for other in _BESIDE[name])
+            raise TypeError(f"{name}= belongs to {others}, not to {kind}=")
+    if "error" in what:
+        require(APIError, "error", what["error"])
     match kind:
         case "text":
-            return _texts(said, about)
+            return _texts(what, about)
         case "path":
-            path, box = require(str, "path", said.get("path", "")), said.get("box")
+            path, box = require(str, "path", what.get("path", "")), what.get("box")
             box = None if box is None else require(BBox, "box", box)
             return {"segment": SegmentResult(path, box, metadata=about)}
         case "objects":
-            boxes = tuple(require(BBox, "objects", box) for box in said[kind])
+            boxes = tuple(require(BBox, "objects", box) for box in what[kind])
             return {"detect": DetectResult(boxes, about)}
         case "points":
-            points = tuple(require(Point, "points", point) for point in said[kind])
+            points = tuple(require(Point, "points", point) for point in what[kind])
             return {"point": PointResult(points, about)}
         case "result":
-            result: Result = said[kind]
+            result: Result = what[kind]
             return {_skill_of(result): result}
         case "recording":
-            source = said[kind]
+            source = what[kind]
             return source if isinstance(source, Recording) else read_recording(Path(source))
         case "error":
-            return require(APIError, "error", said[kind])
+            error: APIError = what[kind]
+            return error
         case _:
-            status_code = require(int, "status", said[kind])
+            status_code = require(int, "status", what[kind])
             if not 400 <= status_code <= 599:
                 raise ValueError(f"status should be from 400 to 599, not {status_code}")
             return APIError(f"the fake server answers {status_code}", status_code=status_code)
@@ -107,15 +119,15 @@ def require(kind: type[T], name: str, value: object) -> T:
     return value
 
 
-def _texts(said: Mapping[str, Any], about: Metadata) -> dict[str, Result]:
-    text = require(str, "text", said["text"])
-    if "reasoning" not in said:
+def _texts(what: Mapping[str, Any], about: Metadata) -> dict[str, Result]:
+    text = require(str, "text", what["text"])
+    if "reasoning" not in what:
         return {
             "query": QueryResult(text, metadata=about),
             "caption": CaptionResult(text, about),
             "chat": ChatResult(text, metadata=about),
         }
-    reasoning = Reasoning(require(str, "reasoning", said["reasoning"]))
+    reasoning = Reasoning(require(str, "reasoning", what["reasoning"]))
     return {
         "query": QueryResult(text, reasoning, about),
         "chat": ChatResult(text, reasoning, about),

@@ -1,7 +1,7 @@
 """A server on loopback for tests of any client, in any language.
 
-1. Answers are given in the order in which they were said, each once or `times`. The first one that
-   is for the skill of the request, and is not used up, is given.
+1. Answers are given in the order in which they were added, each once or `times`. The first one that
+   is for the skill of the request, and is left, is given.
 2. A request that no answer is left for gets a 404 that says so. A request that the service would
    refuse gets the service's refusal. Both are misses, and so is what is no HTTP request at all.
 3. `check` raises an error for misses and for answers that were not used. It is called at the end of
@@ -62,7 +62,7 @@ class Received(Struct, frozen=True):
 
 
 class FakeServer:
-    """Answer any client's requests as the service does, with what `answer` was told.
+    """Answer the requests of any client as the service does, with the answers that `answer` adds.
 
     Use it as a context manager, or call `start` and `close`. All methods may be called from any
     thread.
@@ -75,7 +75,7 @@ class FakeServer:
 
     def __init__(self, dialect: Dialect = Dialect.ENGINE) -> None:
         if dialect is Dialect.CHAT:
-            raise ValueError("chats have this dialect anyway: say the one of the other skills")
+            raise ValueError("chats have this dialect anyway: pass the one of the other skills")
         self._dialect = dialect
         self._lock = threading.Lock()
         self._answers: list[Answer] = []
@@ -105,9 +105,7 @@ class FakeServer:
         fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED,
         times: int | None = 1,
     ) -> None:
-        """Say what is answered to a request. Answers are given in the order of these calls.
-
-        Say one of the first eight. The form is the one that a request asks for: streamed or whole.
+        """Add an answer. It is streamed or whole, as the request asks for it.
 
         Args:
             text: of a query, a caption or a chat. It is streamed word by word.
@@ -117,7 +115,8 @@ class FakeServer:
             points: of a pointing.
             result: of its skill, with all its fields.
             recording: a `Recording`, or the path of its file.
-            error: an error of the service, with its status, in place of an answer to any skill.
+            error: an error of the service in place of an answer, to any skill. Beside a text, a
+                path or a result, it comes inside the stream, in place of the end.
             status: an error with this status and a message of this server.
             skill: limits the answer to one skill, if it could be for others.
             seconds: before each event of a stream, or before a whole answer. None keeps the times
@@ -134,7 +133,7 @@ class FakeServer:
             RecordingError: a file that is not a recording.
             OSError: a file that cannot be read.
         """
-        said = {
+        what = {
             "text": text,
             "reasoning": reasoning,
             "path": path,
@@ -148,7 +147,7 @@ class FakeServer:
         }
         number = len(self._answers) + 1
         answer = Answer(
-            said={name: value for name, value in said.items() if value is not None},
+            what={name: value for name, value in what.items() if value is not None},
             number=number,
             skill=skill,
             seconds=seconds,
@@ -185,7 +184,7 @@ class FakeServer:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The answers that were not given as often as was said: a text for each."""
+        """The answers that were given less often than `times`: a text for each."""
         with self._lock:
             return tuple(str(answer) for answer in self._answers if answer.is_unused)
 
@@ -237,7 +236,9 @@ class FakeServer:
             answer, recording = self._answer(exchange)
         except APIError as refusal:
             self._miss(exchange, refusal.message)
-            status_code, headers, body = encode_error(refusal, self._dialect)
+            is_chat = exchange.path.endswith("/chat/completions")
+            dialect = Dialect.CHAT if is_chat else self._dialect
+            status_code, headers, body = encode_error(refusal, dialect)
             await exchange.answer(status_code, body, headers)
         else:
             await send_recording(exchange, recording, fragmentation=answer.fragmentation)
@@ -259,11 +260,11 @@ class FakeServer:
                     return answer, answer.recording(request.skill, stream, self._dialect)
             left = "; ".join(str(answer) for answer in self._answers if answer.is_left)
             count = len(self._answers)
-        raise NotFoundError(
-            f"no answer is left for {shorten(repr(request), _SHOWN)}; "
-            + (f"left are: {left}" if left else f"answers that were said: {count}"),
-            status_code=404,
+        others = (
+            f"left are {left}" if left else f"all {count} were given" if count else "none was added"
         )
+        asked = shorten(repr(request), _SHOWN)
+        raise NotFoundError(f"no answer is left for {asked}: {others}", status_code=404)
 
     def _miss(self, exchange: Exchange, reason: str) -> None:
         with self._lock:

@@ -23,8 +23,8 @@ _KEY = pytest.StashKey["FakeServer"]()
 def moondream_server(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
     """A server that answers like Moondream's, for a test of any client, in any language.
 
-    Say what it answers with `moondream_server.answer(text="The moon")`, and give your client the
-    address `moondream_server.url`. What was asked is in `moondream_server.requests`. The test fails
+    Add an answer with `moondream_server.answer(text="The moon")`, and give your client the address
+    `moondream_server.url`. What was asked is in `moondream_server.requests`. The test fails
     if a request had no answer, even if the error was caught, or if an answer was not used.
     """
     from moondream_tools import FakeServer
@@ -47,8 +47,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         for miss in server.misses:
             error.add_note(f"moondream_server had no answer: {miss}")
         raise
+    problems = ""
     try:
         server.check()
-    except AssertionError as problems:
+    except AssertionError as error:
+        problems = str(error)
+    if problems:
         pytest.fail(f"the test passed, but {problems}", pytrace=False)
     return result
