@@ -29,9 +29,10 @@ FAULTS: dict[str, str] = {
     "garbage": "the next bytes are not HTTP",
     "no-head": "the connection is closed before the head of the answer",
     "error": "an error message comes inside the stream",
-    "json-error": "the answer is 200 with an error as JSON",
+    "json-error": "the answer is 200 with an error as JSON, at once",
     "400 to 599": (
-        "the answer has that status, and an error as JSON; 429 and 503 come with Retry-After"
+        "the answer has that status, and an error as JSON, at once; 429 and 503 come with "
+        "Retry-After"
     ),
     "keep-alive": "a record without data comes; this and all that follow are valid",
     "no-space": "no space follows `data:`",
