@@ -75,15 +75,13 @@ def encode_error(error: APIError, dialect: Dialect = Dialect.ENGINE) -> ErrorRes
     return ErrorResponse(status_code, (*_JSON, *headers), encode_whole(_text(error)))
 
 
-def encode_stream_error(error: APIError, dialect: Dialect = Dialect.ENGINE) -> bytes:
-    """Return the record that decodes to `error`, inside an event stream.
+def encode_stream_error(error: APIError) -> bytes:
+    """Return the record that decodes to `error`, inside an event stream of any dialect.
 
-    It ends the stream: after it, the server ends the body. STATION leaves out all but the message,
-    the others what is in headers. The status is 200 here. An error without a code, and without a
-    type that decides its class, gets its status as the code, as gateways do it.
+    It ends the stream: after it, the server ends the body. What is in headers is left out, and the
+    status is 200 here. An error without a code, and without a type that decides its class, gets its
+    status as the code, as gateways do it.
     """
-    if dialect is Dialect.STATION:
-        return encode_record(_text(error))
     message = _object(error)
     fields = message["error"]
     status_code = error.status_code or _status_of(error)
