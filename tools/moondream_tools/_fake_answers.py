@@ -35,10 +35,9 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 
-from ._convert import EVENT_STREAM, convert, is_stream, without_head
+from ._convert import EVENT_STREAM, JSON, convert, is_stream, without_head
 from ._fake_content import Content, content_of, require, skills_of
 from ._faults import HTTPFault
-from ._refusals import JSON
 
 _WORDS = re.compile(r"\s*\S+|\s+")
 _JSON = (("content-type", JSON),)
@@ -158,7 +157,7 @@ def _encode(
     if error is None:
         chunks.append(encode_events([Completed(result)], dialect))
     else:
-        chunks.append(encode_stream_error(error, dialect))
+        chunks.append(encode_stream_error(error))
     return _recording(skill, 200, _EVENT_STREAM, *chunks)
 
 
