@@ -23,6 +23,7 @@ import h11
 
 from sansio_moondream import (
     CaptionRequest,
+    CaptionResult,
     ChatMessage,
     ChatRequest,
     ChatResult,
@@ -197,10 +198,10 @@ def as_chat(chunks: Timed) -> Timed:
 def _of_chat(event: Event) -> Event:
     if not isinstance(event, Completed):
         return event
-    about = event.result.metadata
+    assert isinstance(event.result, CaptionResult)
+    text, about = event.result.text, event.result.metadata
     assert about.metrics is not None
     usage = Usage(about.metrics.input_tokens, about.metrics.output_tokens)
-    text = event.result.text  # type: ignore[union-attr]
     return Completed(
         ChatResult(text, None, Metadata("chatcmpl-1", about.finish_reason, usage=usage))
     )
