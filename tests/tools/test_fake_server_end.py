@@ -194,6 +194,7 @@ class TestWhatCannotBeAnswered:
             ),
             ({"text": "a", "skill": "point"}, ValueError, "is for query, caption, chat, not for"),
             ({"text": "a", "fault": "fire"}, ValueError, "a fault should be one of close"),
+            ({"text": "a", "fault": 429}, TypeError, "fault should be of str, not int"),
             ({"text": "a", "fault": "close@x"}, ValueError, "followed by a number of chunks"),
             ({"text": "a", "break_at": "x"}, TypeError, "break_at should be of BreakAt, not str"),
             ({"text": "a", "fragmentation": 0}, ValueError, "the size of the chunks should be"),

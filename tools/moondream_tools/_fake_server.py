@@ -36,6 +36,7 @@ from sansio_moondream.recording import Recording
 
 from ._exchange import Exchange
 from ._fake_answers import Answer, shorten
+from ._fake_content import require
 from ._faults import HTTPFault
 from ._play import send_recording
 from ._server_thread import HOST, ServerThread
@@ -151,7 +152,7 @@ class FakeServer:
             number=number,
             skill=skill,
             seconds=seconds,
-            fault=None if fault is None else HTTPFault.parse(fault),
+            fault=None if fault is None else HTTPFault.parse(require(str, "fault", fault)),
             break_at=break_at,
             fragmentation=fragmentation,
             times=times,

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the servers of the command line: h11 on asyncio's streams.
+"""HTTP/1.1 for `serve`, `record` and the fake server: h11 on asyncio's streams.
 
 1. A connection carries one exchange after the other. The server reads a whole request, and then
    calls the handler: a coroutine that gets an `Exchange` and answers it with `start`, `send` and

@@ -16,8 +16,10 @@ from typing import Final
 from ._connection import Log
 from ._guard import Guard
 from ._http_server import Handler, HTTPServer
+from ._limits import ServerLimits
 
 HOST: Final = "127.0.0.1"
+_LIMITS: Final = ServerLimits(max_connections=10_000)  # a test may make as many as it likes
 
 
 class ServerThread:
@@ -27,7 +29,7 @@ class ServerThread:
     """
 
     def __init__(self, handler: Handler, log: Log) -> None:
-        self._server = HTTPServer(handler, Guard(HOST), log)
+        self._server = HTTPServer(handler, Guard(HOST), log, _LIMITS)
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object] = lambda: None
         self._port = 0

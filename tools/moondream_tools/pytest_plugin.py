@@ -47,6 +47,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         for miss in server.misses:
             error.add_note(f"moondream_server had no answer: {miss}")
         raise
+    server.close()  # now all that was received has its place
     problems = ""
     try:
         server.check()
