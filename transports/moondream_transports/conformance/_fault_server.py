@@ -20,8 +20,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
 from typing import Self
 
-import h11
-
 from ._expect import Unexpected
 from ._transcript import Transcript
 
@@ -64,6 +62,8 @@ class Peer:
         Raises:
             ConnectionAbortedError: The client closed before it sent a request.
         """
+        import h11
+
         http = h11.Connection(h11.SERVER)
         received, body = bytearray(), bytearray()
         while not isinstance(event := http.next_event(), h11.EndOfMessage):
