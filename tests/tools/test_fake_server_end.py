@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import urllib.error
@@ -260,6 +261,30 @@ class TestStartAndClose:
         server.close()
         with pytest.raises(RuntimeError, match="only between its start and its close"):
             _ = server.url
+
+    def test_a_server_that_cannot_start(self) -> None:
+        resource = pytest.importorskip("resource", reason="limits of Unix")
+        before = threading.enumerate()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        server = FakeServer()
+        *three, fourth = [os.dup(0) for _ in range(4)]  # three for an event loop, and no listener
+        for number in (*three, fourth):
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fourth, hard))
+        try:
+            with pytest.raises(OSError, match="no socket could be opened to listen on 127.0.0.1"):
+                server.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert threading.enumerate() == before
+        with pytest.raises(RuntimeError, match="only between its start and its close"):
+            _ = server.url
+
+    def test_its_repr(self) -> None:
+        server = FakeServer()
+        with failing(server), pytest.raises(NotFoundError):
+            ask(server)
+        assert repr(server) == "<FakeServer: 1 requests, 1 misses>"
 
     def test_answers_may_be_added_before_and_requests_read_after(self) -> None:
         server = FakeServer()

@@ -231,6 +231,9 @@ class FakeServer:
         if kind is None:
             self.check()
 
+    def __repr__(self) -> str:
+        return f"<FakeServer: {len(self.received)} requests, {len(self.misses)} misses>"
+
     async def _handle(self, exchange: Exchange) -> None:
         self._handled.add(exchange)
         try:

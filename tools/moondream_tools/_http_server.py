@@ -55,6 +55,8 @@ class HTTPServer:
     async def start(self, host: str, port: int) -> int:
         """Listen. Returns the port. Raises OSError."""
         self._listener = await asyncio.start_server(self._accept, host, port, backlog=1024)
+        if not self._listener.sockets:  # asyncio only logs that
+            raise OSError(f"no socket could be opened to listen on {host}")
         where: tuple[str, int] = self._listener.sockets[0].getsockname()
         return where[1]
 

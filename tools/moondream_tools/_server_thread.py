@@ -65,7 +65,8 @@ class ServerThread:
 
     def _run(self, started: Future[int]) -> None:
         try:
-            asyncio.run(self._serve(started))
+            with asyncio.Runner() as runner:
+                runner.run(self._serve(started))
         except Exception as error:
             if started.done():
                 raise
