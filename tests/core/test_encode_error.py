@@ -98,7 +98,7 @@ def errors(draw: st.DrawFn) -> APIError:
 
 class TestUndone:
     @each_dialect
-    @settings(max_examples=50)
+    @settings(max_examples=25)
     @given(error=errors())
     def test_before_a_stream(self, dialect: Dialect, error: APIError):
         seen = said(decoded(error, dialect))
