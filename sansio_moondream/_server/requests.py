@@ -100,30 +100,29 @@ def decode_request(
             f"{shorten(coding, 40)!r}",
         )
     fields = _read_json(body if isinstance(body, bytes) else bytes(body))
-    if skill.name == "chat":
+    if skill is _CHAT:
         return _decode_chat(fields)
     _check_fields(fields, skill, streams_reasoning=dialect is Dialect.STATION)
     return _decode_skill(fields, skill)
 
 
 class _Skill(NamedTuple):
-    kind: Callable[..., Request[Any]]
-    name: str
-    streams: bool
+    kind: type[Request[Any]]
     text: str | None = None  # the field that is required
     fields: tuple[str, ...] = ()  # all others, besides those of any skill
 
 
+_CHAT: Final = _Skill(ChatRequest)
 _SKILLS: Final = {
-    "query": _Skill(
-        QueryRequest, "query", True, "question", ("image_url", "reasoning", "spatial_refs")
-    ),
-    "caption": _Skill(CaptionRequest, "caption", True, None, ("image_url", "length")),
-    "segment": _Skill(SegmentRequest, "segment", True, "object", ("image_url", "spatial_refs")),
-    "detect": _Skill(DetectRequest, "detect", False, "object", ("image_url",)),
-    "point": _Skill(PointRequest, "point", False, "object", ("image_url", "spatial_refs")),
+    skill.kind.skill: skill
+    for skill in (
+        _Skill(QueryRequest, "question", ("image_url", "reasoning", "spatial_refs")),
+        _Skill(CaptionRequest, None, ("image_url", "length")),
+        _Skill(SegmentRequest, "object", ("image_url", "spatial_refs")),
+        _Skill(DetectRequest, "object", ("image_url",)),
+        _Skill(PointRequest, "object", ("image_url", "spatial_refs")),
+    )
 }
-_CHAT: Final = _Skill(ChatRequest, "chat", True)
 _CHAT_SETTINGS: Final = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -163,7 +162,7 @@ def _check_fields(fields: dict[str, Any], skill: _Skill, *, streams_reasoning: b
         text = fields.get(name)
         _check(isinstance(text, str), name, f"Field '{name}' must be a string")
         _check(bool(cast(str, text).strip()), name, f"Field '{name}' must be a non-empty string")
-    if skill.name == "caption":
+    if skill.kind is CaptionRequest:
         valid = isinstance(fields.get("length", "normal"), str)
         _check(valid, "length", "Field 'length' must be a string")
     for name in ("stream", "reasoning"):
@@ -174,7 +173,7 @@ def _check_fields(fields: dict[str, Any], skill: _Skill, *, streams_reasoning: b
         valid = isinstance(fields.get("spatial_refs"), list | None)
         _check(valid, "spatial_refs", "Field 'spatial_refs' must be a list")
     image = fields.get("image_url")
-    valid = image is not None or skill.name == "query"
+    valid = image is not None or skill.kind is QueryRequest
     _check(valid, "image_url", "Field 'image_url' must be provided")
     if image is not None:
         fields["image_url"] = _image(image, "image_url", "image_url")
@@ -218,7 +217,7 @@ def _decode_skill(fields: dict[str, Any], skill: _Skill) -> DecodedRequest:
     if "settings" in given:
         settings = {name: given["settings"].get(name) for name in Settings.__struct_fields__}
         given["settings"] = _made(Settings, settings, "settings", "settings.")
-    stream = skill.streams and fields.get("stream", False)
+    stream = skill.kind.streams and fields.get("stream", False)
     return DecodedRequest(_made(skill.kind, given), stream, extra)
 
 

@@ -98,7 +98,7 @@ def errors(draw: st.DrawFn) -> APIError:
 
 class TestUndone:
     @each_dialect
-    @settings(max_examples=50)
+    @settings(max_examples=25)
     @given(error=errors())
     def test_before_a_stream(self, dialect: Dialect, error: APIError):
         seen = said(decoded(error, dialect))
@@ -162,6 +162,13 @@ class TestBytes:
         assert encode_error(error, Dialect.CLOUD)[:2] == (status_code, json_)
         error = CLASSES[status_code]("no recording", status_code=status_code)
         assert encode_error(error) == (status_code, json_, b'{"error":"no recording"}')
+
+    @pytest.mark.parametrize(
+        ("status_code", "code"), [(200, None), (199, "199"), (201, "201"), (503, "503")]
+    )
+    def test_a_status_in_the_code_inside_a_stream(self, status_code: int, code: str | None):
+        body = encode_stream_error(APIError("busy", status_code=status_code, type="odd"))
+        assert json.loads(body.removeprefix(b"data: "))["error"]["code"] == code
 
     def test_after_events(self):
         body = encode_events([TextDelta("A")]) + encode_stream_error(BUSY)

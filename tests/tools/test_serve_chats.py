@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sansio_moondream import (
-    AuthenticationError,
     ChatMessage,
     ChatRequest,
     Completed,
@@ -77,13 +75,6 @@ class TestAnswers:
         events, error = asked(server, CHAT, Fault=fault)
         assert (type(error), len(events)) == (kind, 2 if "@" in fault else 0)
 
-    def test_a_key_goes_as_authorization(self) -> None:
-        with running("serve", "--speed", "max", "--api-key", "planted-key") as server:
-            assert client(server, None, "planted-key").send(CHAT).text
-            with pytest.raises(AuthenticationError, match="authentication_error.*missing or wrong"):
-                client(server, None, "another").send(CHAT)
-            assert sent(server, BODY, X_Moondream_Auth="planted-key")[0] == 200
-
 
 @pytest.fixture(scope="module")
 def chats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
@@ -124,10 +115,3 @@ class TestConverted:
         with pytest.raises(NotFoundError, match="the nearest, .* differs: messages") as caught:
             client(chats).send(chat("Is it a moon?"))
         assert caught.value.type == "not_found_error"
-
-
-def test_a_folder_without_chats(tmp_path: Path) -> None:
-    write(tmp_path, "query.jsonl", RECORDED["query"].encode())
-    with running("serve", tmp_path) as server:
-        status, _, body = sent(server, BODY)
-    assert (status, b"no recording answers POST /v1/chat/completions" in body) == (404, True)
