@@ -94,7 +94,7 @@ class TestReplay:
         ]
         assert (ran.status, ran.err) == (
             Exit.INCOMPLETE,
-            "moondream-stream: incomplete answer: reset\n",
+            "moondream-stream: incomplete answer: reset [POST https://api.moondream.ai/v1/query]\n",
         )
 
     def test_no_answer_may_steer_the_terminal(self, run: Any, image: str, tmp_path: Path) -> None:

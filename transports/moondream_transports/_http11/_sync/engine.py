@@ -88,7 +88,7 @@ class Engine:
         try:
             stream.open(deadline)
         except (ConnectionLost, RemoteProtocolError) as error:
-            raise ConnectError(f"the proxy made no tunnel: {error}") from error
+            raise ConnectError(f"the proxy made no tunnel: {error.message}") from error
         if not 200 <= stream.status_code < 300:
             raise ConnectError(f"the proxy refused to make a tunnel: {stream.status_code}")
 
