@@ -44,6 +44,7 @@ from ._events import (
 from ._geometry import BBox, Point
 from ._headers import Headers
 from ._limits import Limits
+from ._metadata import Metadata, Metrics, Stats, Timing, Tokens, Usage
 from ._requests.base import Request, Settings
 from ._requests.chat import ChatMessage, ChatRequest
 from ._requests.endpoint import Endpoint
@@ -61,15 +62,11 @@ from ._results import (
     ChatResult,
     DetectResult,
     Grounding,
-    Metadata,
-    Metrics,
     PointResult,
     QueryResult,
     Reasoning,
     Result,
     SegmentResult,
-    Stats,
-    Usage,
 )
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
@@ -143,6 +140,8 @@ __all__ = [
     "Stats",
     "TLSError",
     "TextDelta",
+    "Timing",
+    "Tokens",
     "TotalTimeout",
     "TransportError",
     "Trigger",
