@@ -44,6 +44,7 @@ from ._events import (
 from ._geometry import BBox, Point
 from ._headers import Headers
 from ._limits import Limits
+from ._metadata import Metadata, Metrics, Stats, Timing, Tokens, Usage
 from ._requests.base import Request, Settings
 from ._requests.chat import ChatMessage, ChatRequest
 from ._requests.endpoint import Endpoint
@@ -61,15 +62,11 @@ from ._results import (
     ChatResult,
     DetectResult,
     Grounding,
-    Metadata,
-    Metrics,
     PointResult,
     QueryResult,
     Reasoning,
     Result,
     SegmentResult,
-    Stats,
-    Usage,
 )
 from ._server.errors import ErrorResponse, encode_error, encode_stream_error
 from ._server.requests import DecodedRequest, decode_request
@@ -148,6 +145,8 @@ __all__ = [
     "Stats",
     "TLSError",
     "TextDelta",
+    "Timing",
+    "Tokens",
     "TotalTimeout",
     "TransportError",
     "Trigger",
