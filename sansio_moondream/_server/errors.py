@@ -20,7 +20,7 @@ from sansio_moondream._errors import (
 from sansio_moondream._unicode import well_formed
 from sansio_moondream._wire.encode import Dialect, encode_record, encode_whole
 
-from .refusals import ERROR_TYPES
+from .refusals import error_type
 
 _STATUS_CODES: Final[dict[type[APIError], int]] = {
     BadRequestError: 400,
@@ -104,7 +104,7 @@ def _text(error: APIError) -> dict[str, Any]:
 def _object(error: APIError) -> dict[str, Any]:
     type_, code = error.type, error.code
     if not error.status_code and type_ is None:
-        type_ = ERROR_TYPES.get(_status_of(error), "server_error")
+        type_ = error_type(_status_of(error))
     fields = {"message": error.message, "type": type_, "param": error.param, "code": code}
     return {"error": well_formed(fields)}
 

@@ -6,16 +6,12 @@ from typing import Final
 
 from sansio_moondream._errors import APIError, api_error_class
 
-ERROR_TYPES: Final = {
-    400: "invalid_request_error",
+_TYPES: Final = {
     401: "authentication_error",
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
-    405: "invalid_request_error",
     413: "request_too_large",
-    415: "invalid_request_error",
-    422: "invalid_request_error",
     429: "rate_limit_error",
     503: "overloaded_error",
 }
@@ -32,6 +28,12 @@ def refusal(status_code: int, message: str, param: str | None = None) -> APIErro
     return api_error_class(status_code, None, None)(
         message,
         status_code=status_code,
-        type=ERROR_TYPES.get(status_code, "server_error"),
+        type=error_type(status_code),
         param=param,
     )
+
+
+def error_type(status_code: int) -> str:
+    """Return the `type` that the cloud sends with an error status."""
+    others = "invalid_request_error" if status_code < 500 else "server_error"
+    return _TYPES.get(status_code, others)

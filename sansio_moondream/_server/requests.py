@@ -39,7 +39,7 @@ from sansio_moondream._wire.json import BeyondLimit, decode
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK
 
 from .refusals import refusal
-from .request_json import MAX_DEPTH, MAX_VALUES, TooLarge, check_size
+from .request_json import MAX_VALUES, TooLarge, check_size
 
 V = TypeVar("V")
 
@@ -128,6 +128,7 @@ _CHAT_SETTINGS: Final = {
     "top_p": "top_p",
     "max_completion_tokens": "max_tokens",
 }
+_MAX_DEPTH: Final = 61  # of the JSON: as deep as a recording of the request can nest
 _NO_MESSAGES: Final = "Field 'messages' must be a non-empty list"
 _NO_COUNT: Final = "Field 'max_completion_tokens' must be a whole number of at least 1"
 
@@ -146,7 +147,7 @@ def _skill_of(path: str, dialect: Dialect) -> _Skill:
 def _read_json(body: bytes) -> dict[str, Any]:
     try:
         check_size(body)
-        value = decode(body.removeprefix(BYTE_ORDER_MARK), MAX_DEPTH, MAX_VALUES)
+        value = decode(body.removeprefix(BYTE_ORDER_MARK), _MAX_DEPTH, MAX_VALUES)
     except TooLarge as error:
         raise refusal(413, str(error)) from None
     except (ValueError, BeyondLimit):

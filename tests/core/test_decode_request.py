@@ -181,14 +181,22 @@ class TestSizes:
             assert error.message == "the JSON has more than about 10,000 values"
             assert error.status_code == 413
 
+    @pytest.mark.parametrize("text", ["a", "\\", '"', '\\"', '\\\\"'])
+    def test_of_the_number_of_texts(self, text: str):
+        # Each is a value, and so is each comma.
+        body = {"question": "?", "more": [text] * 4_996}
+        assert decoded(body).extra_body == {"more": [text] * 4_996}
+        body["more"] = [text] * 4_997
+        assert refused(body).message == "the JSON has more than about 10,000 values"
+
     @pytest.mark.parametrize("values", [b'"",', b"{},", b'"\\\\\\"",'])
     def test_of_many_values(self, values: bytes):
         assert refused(b'{"x": [' + values * 300_000 + b"0]}").status_code == 413
 
     def test_of_the_depth(self):
         body = '{"question": "?", "more": %s}'
-        assert decoded(body % ("[" * 59 + "]" * 59)).extra_body
-        assert refused(body % ("[" * 60 + "]" * 60)).message == "Invalid JSON body"
+        assert decoded(body % ("[" * 60 + "]" * 60)).extra_body
+        assert refused(body % ("[" * 61 + "]" * 61)).message == "Invalid JSON body"
         assert decoded(body % json.dumps("[{" * 100)).extra_body == {"more": "[{" * 100}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sansio_moondream import APIError, BadRequestError, Dialect, NotFoundError, decode_request
+from sansio_moondream._server.refusals import refusal
 from tests.core.decoding import CHAT_PATH, chat, part, refused
 from tests.helpers import PIXEL
 
@@ -183,8 +184,24 @@ class TestRefusals:
             with pytest.raises(APIError, match="Method Not Allowed") as caught:
                 decode_request(method, "/v1/query", (), b"{}")
             assert (type(caught.value), caught.value.status_code) == (APIError, 405)
+            assert caught.value.type == "invalid_request_error"
         with pytest.raises(NotFoundError):
             decode_request("GET", "/v1/models", (), b"")
+
+    @pytest.mark.parametrize(
+        ("status_code", "type_"),
+        [
+            (418, "invalid_request_error"),
+            (422, "invalid_request_error"),
+            (499, "invalid_request_error"),
+            (500, "server_error"),
+            (503, "overloaded_error"),
+            (504, "server_error"),
+        ],
+    )
+    def test_of_other_statuses_as_serve_simulates_them(self, status_code: int, type_: str):
+        error = refusal(status_code, "no", "x")
+        assert (error.type, error.status_code, error.param) == (type_, status_code, "x")
 
     def test_of_a_compressed_body(self):
         with pytest.raises(APIError, match="should not be compressed.*'gzip'") as caught:
