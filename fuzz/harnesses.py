@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuzz.cases import Case, cases, chunks
+from fuzz.requests import Received, check_request, received
 from fuzz.sockets import Exchange, check_socket, exchanges
 from fuzz.streams import PULLS, check_stream
 
@@ -24,7 +25,13 @@ def socket(exchange: Exchange, data: st.DataObject) -> None:
     check_socket(exchange, data.draw(chunks(exchange.raw)))
 
 
-HARNESSES: Final[dict[str, Any]] = {"stream": stream, "socket": socket}
+@given(received())
+def request(case: Received) -> None:
+    """Check a request that a server receives."""
+    check_request(case)
+
+
+HARNESSES: Final[dict[str, Any]] = {"stream": stream, "socket": socket, "request": request}
 
 
 def use_fuzzing_settings() -> None:

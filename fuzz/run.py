@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path[0] = str(HERE.parent)
 
-NAMES = ("stream", "socket")
+NAMES = ("stream", "socket", "request")
 MAX_BYTES = 8192  # of an input: Hypothesis reads no more
 OPTIONS = ("-len_control=0", "-verbosity=0", "-print_final_stats=1", "-timeout=60")
 

@@ -195,14 +195,14 @@ def _check_socket_stream(
         stream.receive_data(chunk)
     if case.eof:
         stream.receive_eof()
-    plain = sm.ResponseStream(_QUERY)
+    plain = sm.ResponseStream(_QUERY, sent=_QUERY.to_http(_LOCAL))
     if expected.status is not None:
         plain.receive_response(expected.status, expected.fields)
         plain.receive_data(expected.body)
     if expected.end == "finished":
         plain.receive_eof()
     elif error is not None:
-        plain.receive_error(type(error)(str(error)))
+        plain.receive_error(type(error)(error.message))
     outcomes = [_outcome(stream), _outcome(plain)]
     about = (*outcomes, expected, case, chunks)
     check(outcomes[0] == outcomes[1], "SocketStream has another outcome", *about)

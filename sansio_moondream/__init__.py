@@ -44,6 +44,7 @@ from ._events import (
 from ._geometry import BBox, Point
 from ._headers import Headers
 from ._limits import Limits
+from ._metadata import Metadata, Metrics, Stats, Timing, Tokens, Usage
 from ._requests.base import Request, Settings
 from ._requests.chat import ChatMessage, ChatRequest
 from ._requests.endpoint import Endpoint
@@ -61,16 +62,15 @@ from ._results import (
     ChatResult,
     DetectResult,
     Grounding,
-    Metadata,
-    Metrics,
     PointResult,
     QueryResult,
     Reasoning,
     Result,
     SegmentResult,
-    Stats,
-    Usage,
 )
+from ._server.errors import ErrorResponse, encode_error, encode_stream_error
+from ._server.requests import DecodedRequest, decode_request
+from ._server.results import decode_result
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._version import __version__
 from ._wire.encode import Dialect, encode_events, encode_result
@@ -96,11 +96,13 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
+    "DecodedRequest",
     "DetectRequest",
     "DetectResult",
     "Dialect",
     "EncodedImage",
     "Endpoint",
+    "ErrorResponse",
     "Event",
     "FirstEventTimeout",
     "Grounding",
@@ -143,15 +145,21 @@ __all__ = [
     "Stats",
     "TLSError",
     "TextDelta",
+    "Timing",
+    "Tokens",
     "TotalTimeout",
     "TransportError",
     "Trigger",
     "Unknown",
     "Usage",
     "__version__",
+    "decode_request",
+    "decode_result",
+    "encode_error",
     "encode_events",
     "encode_image",
     "encode_result",
+    "encode_stream_error",
 ]
 
 _NEED_H11 = {

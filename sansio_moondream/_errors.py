@@ -33,22 +33,72 @@ from ._headers import Headers
 from ._results import Result
 from ._secrets.values import Secrets
 
+_GATEWAY_TIMEOUTS = {"408", "504", "524"}
+_MAX_SHOWN = 100  # characters of a request id or a type
+
 
 class MoondreamError(Exception):
     """Base of all errors of this library.
 
+    Its text is the message and, in brackets, the exchange that it is about: `the connection broke:
+    … [POST http://localhost:2020/v1/query, request 31]`.
+
     Attributes:
+        message: what happened, without the exchange.
         partial: what arrived before the error, as a result of the request's type. None if no answer
             could have begun.
         request_id: the server's id of the exchange, if known. Quote it to the service's support.
+        method, url: of the request, the URL without user, query and fragment. None if the error is
+            about no exchange, or if the stream does not know what was sent.
     """
 
+    message: str
+    partial: Result | None
+    request_id: str | None
+    method: str | None
+    url: str | None
+
     def __init__(
-        self, message: str = "", *, partial: Result | None = None, request_id: str | None = None
+        self,
+        message: str = "",
+        *,
+        partial: Result | None = None,
+        request_id: str | None = None,
+        method: str | None = None,
+        url: str | None = None,
     ) -> None:
         super().__init__(message)  # the only item of `args`: pickle restores the rest from __dict__
+        self.message = message
         self.partial = partial
         self.request_id = request_id
+        self.method = method
+        self.url = url
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may be sent again.
+
+        True if it was certainly not answered (ConnectError, ConnectTimeout), or if the server asks
+        for it (RateLimitError, ServerError). False if it may be running, as it would be billed
+        twice (FirstEventTimeout, IncompleteStream, and the timeouts of gateways: 408, 504 and 524,
+        as a status or as an error's `code`), and if it would fail again.
+
+        A server can also fail in the middle of an answer. Then `partial` has its beginning, which
+        another answer does not continue.
+        """
+        if isinstance(self, APIError) and _GATEWAY_TIMEOUTS & {str(self.status_code), self.code}:
+            return False
+        return isinstance(self, ConnectError | ConnectTimeout | RateLimitError | ServerError)
+
+    def __str__(self) -> str:
+        about = [" ".join(filter(None, (self.method, self.url)))]
+        if self.request_id:
+            about.append(f"request {shorten(self.request_id, _MAX_SHOWN)}")
+        exchange = ", ".join(filter(None, about))
+        return f"{self._words()} [{exchange}]" if exchange else self._words()
+
+    def _words(self) -> str:
+        return self.message
 
 
 class LocalProtocolError(MoondreamError):
@@ -75,12 +125,21 @@ class APIError(MoondreamError):
     Attributes:
         status_code: the real HTTP status (200 for an error in the stream).
         type, code, param: as the server sent them, or None.
-        message: the server's own text, or a description if it sent none.
+        message: the server's own text, or a description if it sent none. A hint follows if the
+            endpoint's URL looks wrong.
         retry_after: seconds to wait, if `Retry-After-Ms` or `Retry-After` has them. A date stays in
             `headers`, as the core has no clock.
         headers: of the response.
         body: the error body or message as text, shortened.
     """
+
+    status_code: int
+    type: str | None
+    code: str | None
+    param: str | None
+    retry_after: float | None
+    headers: Headers | None
+    body: str
 
     def __init__(
         self,
@@ -95,9 +154,10 @@ class APIError(MoondreamError):
         body: str = "",
         partial: Result | None = None,
         request_id: str | None = None,
+        method: str | None = None,
+        url: str | None = None,
     ) -> None:
-        super().__init__(message, partial=partial, request_id=request_id)
-        self.message = message
+        super().__init__(message, partial=partial, request_id=request_id, method=method, url=url)
         self.status_code = status_code
         self.type = type
         self.code = code
@@ -106,8 +166,8 @@ class APIError(MoondreamError):
         self.headers = headers
         self.body = body
 
-    def __str__(self) -> str:
-        name = f" {self.type}" if self.type else ""
+    def _words(self) -> str:
+        name = f" {shorten(self.type, _MAX_SHOWN)}" if self.type else ""
         return f"the server answered {self.status_code}{name}: {self.message}"
 
 

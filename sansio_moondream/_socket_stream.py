@@ -21,8 +21,8 @@ class SocketStream(Generic[R]):
     Connect (with TLS for https) and send `data_to_send()`. Pass each chunk of bytes to
     `receive_data`, and take the events that are ready from `events()`. Call `receive_eof` when the
     server closes the connection, and `receive_error` when the connection breaks. If `reusable` is
-    true at the end, the connection can carry another request; else close it. The key of the
-    endpoint is masked in errors.
+    true at the end, the connection can carry another request; else close it. Errors name the method
+    and URL of the request, and the key of the endpoint is masked in them.
 
     Args:
         request: the request to send.
@@ -42,7 +42,7 @@ class SocketStream(Generic[R]):
     ) -> None:
         http = request.to_http(endpoint, stream, extra_body)
         self._exchange = HTTP11Exchange(http)
-        self._stream = ResponseStream(request, limits, secrets=http.secrets)
+        self._stream = ResponseStream(request, limits, sent=http)
 
     @property
     def state(self) -> State:

@@ -29,7 +29,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from operator import length_hint
 from typing import Generic
@@ -40,14 +40,13 @@ from ._errors import (
     MoondreamError,
     RemoteProtocolError,
     connection_lost,
-    mask_error,
 )
 from ._events import FINISHED, NEED_DATA, Event, Signal
 from ._headers import Headers, HeaderTypes
 from ._limits import Limits
 from ._requests.base import Request
+from ._requests.http import HTTPRequest, Sent
 from ._results import R
-from ._secrets.values import Secrets
 from ._skills import BUILDERS
 from ._skills.builder import Builder
 from ._wire.bodies import Body
@@ -109,15 +108,16 @@ class ResponseStream(Generic[R]):
     Args:
         request: the request that was sent; it decides how the answer is read.
         limits: bounds of what the server may send.
-        secrets: masked in errors: `HTTPRequest.secrets`. Events and results are never masked.
+        sent: the same request as it was sent. Errors name its method and URL, and its secrets are
+            masked in them (`HTTPRequest.secrets`). Events and results are never masked.
     """
 
     def __init__(
-        self, request: Request[R], limits: Limits | None = None, *, secrets: Iterable[str] = ()
+        self, request: Request[R], limits: Limits | None = None, *, sent: HTTPRequest | None = None
     ) -> None:
         self._skill = request.skill
         self._limits = limits or Limits()
-        self._secrets = Secrets.among(secrets)
+        self._sent = Sent(sent)
         self._state = State.AWAITING_RESPONSE
         self._builder: Builder[R] | None = None
         self._body: Body | None = None  # while data is wanted
@@ -145,7 +145,7 @@ class ResponseStream(Generic[R]):
     def request_id(self) -> str | None:
         """The server's id of the exchange, as soon as it is known."""
         known = None if self._builder is None else self._builder.request_id
-        return None if known is None else self._secrets.mask(known)
+        return None if known is None else self._sent.mask(known)
 
     def receive_response(self, status_code: int, headers: HeaderTypes = ()) -> None:
         """Receive the head of the response. A 1xx head is skipped.
@@ -166,7 +166,7 @@ class ResponseStream(Generic[R]):
         if status_code < 300:
             self._builder = BUILDERS[self._skill](headers, self._limits)
         try:
-            response = open_response(status_code, headers, self._builder, self._limits)
+            response = open_response(status_code, headers, self._builder, self._limits, self._sent)
         except RemoteProtocolError as error:
             self._fail(error)
             return
@@ -281,7 +281,7 @@ class ResponseStream(Generic[R]):
             error.partial = self.snapshot
         if error.request_id is None:
             error.request_id = self.request_id
-        mask_error(error, self._secrets)
+        self._sent.complete(error)
         self._error = error
         self._move(Trigger.FAULT)
 

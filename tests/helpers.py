@@ -165,6 +165,7 @@ def check_fragmentations(
             status_code=status_code,
             headers=[*fields, *more],
             limits=limits,
+            sent=request.to_http(LOCAL),
         )
         raw = head + body
         steps = (len(head) - 2, len(head), len(head) + 1, len(raw) - 1)

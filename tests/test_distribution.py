@@ -33,8 +33,9 @@ pytestmark = pytest.mark.slow
 
 SMOKE_TEST = r"""
 import sys
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from importlib.resources import files
+from urllib.request import urlopen
 
 import moondream_tools
 import moondream_transports
@@ -56,6 +57,13 @@ match list(stream.events()):
         assert stream.result().text == "A moon."
     case other:
         raise AssertionError(other)
+
+with moondream_tools.FakeServer() as server:
+    server.answer(text="A moon.")
+    with urlopen(server.url + "/query", b'{"question": "?"}') as response:
+        assert b'"A moon."' in response.read()
+(plugin,) = entry_points(group="pytest11")  # pytest itself is not here
+assert plugin.value == plugin.name == "moondream_tools.pytest_plugin"
 """
 
 

@@ -23,6 +23,7 @@ from tests.helpers import REQUESTS, TRACES, Trace, delta, record
 
 test_streams = harnesses.stream
 test_sockets = harnesses.socket
+test_requests = harnesses.request
 
 
 @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)

@@ -87,6 +87,23 @@ def test_importing_needs_only_msgspec(module: str) -> None:
     assert loaded - ours - known == set()
 
 
+def test_the_fake_server_needs_only_msgspec_and_h11() -> None:
+    ours = {"sansio_moondream", "moondream_transports", "moondream_tools"}
+    known = {"__main__", "msgspec", "h11", "typing_extensions"} | sys.stdlib_module_names
+    run = "from moondream_tools import FakeServer as F; s = F().start(); s.answer(text='a')"
+    loaded = {name.partition(".")[0] for name in modules_after(f"{run}; s.close()")}
+    assert {"h11", "moondream_tools"} <= loaded
+    assert loaded - ours - known == set()
+
+
+@pytest.mark.parametrize("module", ["moondream_tools", "moondream_tools.pytest_plugin"])
+def test_what_pytest_imports_of_the_tools_imports_nothing_else(module: str) -> None:
+    """It does so in each run, where this is installed."""
+    loaded = modules_after(f"import {module}")
+    assert module in loaded
+    assert not {"sansio_moondream", "moondream_transports", "msgspec"} & loaded
+
+
 @pytest.mark.parametrize("name", ["HTTP11Exchange", "ResponseHead", "SocketStream"])
 def test_h11_comes_with_what_needs_it(name: str) -> None:
     assert "h11" not in modules_after(

@@ -5,6 +5,8 @@ The captured responses (tests/data/traces) have the framing, the field names and
 servers, and made-up texts. We remove the HTTP framing, and stretch the pauses so that a person can
 follow. Texts end before their test characters. The outline gets the coordinates of the moon in the
 picture, number by number. The metadata of the last message is changed to fit.
+
+There is no captured chat. Ours is the caption's text, in the form that the service documents.
 """
 
 from __future__ import annotations
@@ -21,12 +23,23 @@ import h11
 
 from sansio_moondream import (
     CaptionRequest,
+    CaptionResult,
+    ChatMessage,
+    ChatRequest,
+    ChatResult,
+    Completed,
     DetectRequest,
+    Dialect,
     Endpoint,
+    Event,
+    Metadata,
     PointRequest,
     QueryRequest,
     Request,
+    ResponseStream,
     SegmentRequest,
+    Usage,
+    encode_events,
     encode_image,
 )
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
@@ -170,6 +183,30 @@ def slow_down(chunks: Timed, seconds: float) -> Timed:
     ]
 
 
+def as_chat(chunks: Timed) -> Timed:
+    """Return a caption in the form of a chat, chunk by chunk."""
+    stream = ResponseStream(CaptionRequest(image=MOON))
+    stream.receive_response(200, {"content-type": "text/event-stream"})
+    changed: Timed = []
+    for when, chunk in chunks:
+        stream.receive_data(chunk)
+        events = [_of_chat(event) for event in stream.events()]
+        changed.append((when, encode_events(events, Dialect.CHAT)))
+    return changed
+
+
+def _of_chat(event: Event) -> Event:
+    if not isinstance(event, Completed):
+        return event
+    assert isinstance(event.result, CaptionResult)
+    text, about = event.result.text, event.result.metadata
+    assert about.metrics is not None
+    usage = Usage(about.metrics.input_tokens, about.metrics.output_tokens)
+    return Completed(
+        ChatResult(text, None, Metadata("chatcmpl-1", about.finish_reason, usage=usage))
+    )
+
+
 def recording(
     request: Request[Any], status_code: int, headers: list[tuple[bytes, bytes]], chunks: Timed
 ) -> Recording:
@@ -203,6 +240,12 @@ def make() -> dict[str, Recording]:
             (" 🌒 along its", " lower edge."),
         ),
         ("segment", SegmentRequest(image=MOON, object="moon"), 5.0, None),
+        (
+            "caption",
+            ChatRequest(messages=[ChatMessage("user", [MOON, "Describe this picture."])]),
+            2.0,
+            (" 🌒 along its", " lower edge."),
+        ),
         ("detect-whole", DetectRequest(image=MOON, object="moon"), 0.4, None),
         ("point-whole", PointRequest(image=MOON, object="moon"), 0.4, None),
     ]
@@ -212,7 +255,10 @@ def make() -> dict[str, Recording]:
             chunks = shorten_text(chunks, *ending)
         if name == "segment":
             chunks = fit_to_the_moon(chunks)
-        made[request.skill] = recording(request, status_code, headers, slow_down(chunks, seconds))
+        chunks = slow_down(chunks, seconds)
+        if request.skill == "chat":
+            chunks = as_chat(chunks)
+        made[request.skill] = recording(request, status_code, headers, chunks)
     return made
 
 

@@ -80,7 +80,7 @@ def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
     """
     if dialect is Dialect.CHAT:
         if isinstance(result, ChatResult):
-            return _whole(_whole_chat(result))
+            return encode_whole(_whole_chat(result))
         raise ValueError(f"no chat has a {type(result).__name__}: encode it with another dialect")
     about = result.metadata
     local = dialect in (Dialect.STATION, Dialect.DEMO)
@@ -96,21 +96,23 @@ def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
         message["metrics"] = _given(asdict(about.metrics))
     if isinstance(result, SegmentResult):
         message |= _given({"parse_error": result.parse_error})
-    return _whole(message | about.extra)
+    return encode_whole(message | about.extra)
 
 
-def _whole(message: dict[str, Any]) -> bytes:
+def encode_whole(message: dict[str, Any]) -> bytes:
+    """Return a whole JSON body."""
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _record(message: dict[str, Any]) -> bytes:
+def encode_record(message: dict[str, Any]) -> bytes:
+    """Return one record of an event stream."""
     return b"data: " + json.dumps(message, allow_nan=False).encode() + b"\n\n"
 
 
 def _records(event: Event, dialect: Dialect) -> list[bytes]:
     if dialect is Dialect.CHAT:
         return _chat_records(event)
-    return [_record(message) for message in _messages(event, dialect)]
+    return [encode_record(message) for message in _messages(event, dialect)]
 
 
 def _messages(event: Event, dialect: Dialect) -> list[dict[str, Any]]:
@@ -212,13 +214,13 @@ def _grounding(reasoning: Reasoning) -> list[dict[str, Any]]:
 def _chat_records(event: Event) -> list[bytes]:
     match event:
         case TextDelta():
-            return [_record(_chunk({"content": event.text}))]
+            return [encode_record(_chunk({"content": event.text}))]
         case ReasoningDelta():
-            return [_record(_chunk({"reasoning": event.text}))]
+            return [encode_record(_chunk({"reasoning": event.text}))]
         case Unknown():
-            return [_record(event.data)]
+            return [encode_record(event.data)]
         case Completed(ChatResult() as result):
-            return [*map(_record, _chat_end(result)), b"data: [DONE]\n\n"]
+            return [*map(encode_record, _chat_end(result)), b"data: [DONE]\n\n"]
         case BBox() | PathChunk() | Completed():
             raise ValueError(
                 f"no chat has a {type(event).__name__} as this one is: "

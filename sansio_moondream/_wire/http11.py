@@ -35,11 +35,10 @@ from sansio_moondream._errors import (
     LocalProtocolError,
     MoondreamError,
     RemoteProtocolError,
-    mask_error,
 )
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._headers import Headers
-from sansio_moondream._requests.http import HTTPRequest
+from sansio_moondream._requests.http import HTTPRequest, Sent
 
 from .http11_request import describe, encode_request, not_http
 
@@ -79,7 +78,7 @@ class HTTP11Exchange:
         # Our own limit applies instead.
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
         self._method = request.method
-        self._secrets = request.secrets
+        self._sent = Sent(request)
         self._to_send = encode_request(self._connection, request, absolute)
         self._input: deque[bytes | memoryview] = deque()
         self._at = 0  # where the fast path is in the first bytes of the input
@@ -289,7 +288,7 @@ class HTTP11Exchange:
         return self._fail(ConnectionLost(message))
 
     def _fail(self, error: MoondreamError) -> MoondreamError:
-        mask_error(error, self._secrets)
+        self._sent.complete(error)
         self._error = error
         self._input.clear()
         return error

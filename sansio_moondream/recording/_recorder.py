@@ -211,9 +211,9 @@ class Recorder:
     def _ending(self, seconds: float, error: Exception) -> Ending:
         for kind in type(error).__mro__:
             if ENDING_ERRORS.get(kind.__name__) is kind:
-                return Ending(seconds, kind.__name__, mask_message(str(error), self._secrets))
+                return Ending(seconds, kind.__name__, mask_message(_words(error), self._secrets))
         named = TransportError if self._header.status_code is None else IncompleteStream
-        message = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {_words(error)}"
         return Ending(seconds, named.__name__, mask_message(message, self._secrets))
 
     def _finish(self, ending: Ending) -> Recording:
@@ -256,3 +256,8 @@ class Recorder:
 
 def _not_recorded(what: str) -> RemoteProtocolError:
     return RemoteProtocolError(f"the body is not recorded: secrets cannot be found in {what}")
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says. Its exchange is that of the recording."""
+    return error.message if isinstance(error, MoondreamError) else str(error)

@@ -13,6 +13,7 @@ from sansio_moondream._events import Event
 from sansio_moondream._headers import HeaderTypes
 from sansio_moondream._limits import Limits
 from sansio_moondream._requests.base import Request
+from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._stream import ResponseStream, State
 
 from ._breaks import EOF
@@ -50,7 +51,7 @@ def run(
     status_code: int = 200,
     headers: HeaderTypes = EVENT_STREAM,
     limits: Limits | None = None,
-    secrets: Iterable[str] = (),
+    sent: HTTPRequest | None = None,
 ) -> Outcome:
     """Pass a response to a `ResponseStream`, and take the events after each chunk.
 
@@ -59,12 +60,12 @@ def run(
         chunks: of the body.
         ending: the error for `receive_error`, or `EOF` for `receive_eof`.
         status_code, headers: of the response.
-        limits, secrets: of the stream.
+        limits, sent: of the stream.
 
     Returns:
         The outcome, with the error if it is one of this library. Any other error is raised.
     """
-    stream = ResponseStream(request, limits, secrets=secrets)
+    stream = ResponseStream(request, limits, sent=sent)
     events: list[Event] = []
     error: MoondreamError | None = None
     try:
@@ -91,7 +92,7 @@ def check_fragmentations(
     status_code: int = 200,
     headers: HeaderTypes = EVENT_STREAM,
     limits: Limits | None = None,
-    secrets: Iterable[str] = (),
+    sent: HTTPRequest | None = None,
     max_offsets: int | None = None,
 ) -> Outcome:
     """Run the same body in every fragmentation, and compare the outcomes.
@@ -110,7 +111,7 @@ def check_fragmentations(
         "status_code": status_code,
         "headers": headers,
         "limits": limits,
-        "secrets": secrets,
+        "sent": sent,
     }
     expected = run(request, [data], ending=ending, **options)
     for name, chunks in every_fragmentation(data, max_offsets):

@@ -39,6 +39,10 @@ class Read(NamedTuple):
     reusable: bool
 
     @property
+    def words(self) -> str | None:
+        return None if self.error is None else self.error.message
+
+    @property
     def key(self) -> tuple[object, ...]:
         return self.head, self.body, type(self.error), str(self.error), self.finished, self.reusable
 

@@ -49,9 +49,9 @@ class TestByStatus:
                 None,
                 None,
             )
-            assert (
-                str(error)
-                == f"the server answered {status_code}{f' {type_}' if type_ else ''}: {message}"
+            assert str(error) == (
+                f"the server answered {status_code}{f' {type_}' if type_ else ''}: {message}"
+                + (f" [request {request_id}]" if request_id else "")
             )
             assert error.headers is not None
             assert error.headers["server"] == "nginx"

@@ -7,7 +7,7 @@ import inspect
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -77,7 +77,12 @@ each_class = pytest.mark.parametrize("class_", PARENTS, ids=lambda class_: class
 
 
 def make(class_: type[MoondreamError]) -> MoondreamError:
-    about: dict[str, Any] = {"partial": PARTIAL, "request_id": "31"}
+    about: dict[str, Any] = {
+        "partial": PARTIAL,
+        "request_id": "31",
+        "method": "POST",
+        "url": "http://localhost:2020/v1/query",
+    }
     if issubclass(class_, APIError):
         about |= {
             "status_code": 429,
@@ -110,8 +115,13 @@ def test_parents(class_: type[MoondreamError]):
 def test_attributes(class_: type[MoondreamError]):
     error = make(class_)
     assert error.args == ("the words",)
+    assert error.message == "the words"
     assert (error.partial, error.request_id) == (PARTIAL, "31")
-    assert (class_().partial, class_().request_id) == (None, None)
+    assert (error.method, error.url) == ("POST", "http://localhost:2020/v1/query")
+    plain = class_()
+    assert (plain.message, plain.partial, plain.request_id) == ("", None, None)
+    assert (plain.method, plain.url) == (None, None)
+    assert vars(plain).keys() == get_type_hints(class_).keys()
     with pytest.raises(TypeError, match="positional"):
         class_("the words", PARTIAL)  # type: ignore[call-arg]
 
@@ -124,7 +134,7 @@ def test_picklable_with_all_they_carry(class_: type[MoondreamError], way: Any):
     assert type(again) is class_
     assert (str(again), repr(again), again.args) == (str(error), repr(error), error.args)
     assert vars(again) == vars(error)
-    assert vars(again).keys() >= {"partial", "request_id"}
+    assert vars(again).keys() >= {"message", "partial", "request_id", "method", "url"}
 
 
 @each_class
@@ -150,13 +160,52 @@ def test_they_come_out_of_a_process_pool():
 
 @each_class
 def test_str(class_: type[MoondreamError]):
-    expected = (
+    words = (
         "the server answered 429 rate_limit_error: the words"
         if issubclass(class_, APIError)
         else "the words"
     )
-    assert str(make(class_)) == expected
-    assert repr(make(class_)) == f"{class_.__name__}('the words')"
+    error = make(class_)
+    assert str(error) == f"{words} [POST http://localhost:2020/v1/query, request 31]"
+    error.request_id = None
+    assert str(error) == f"{words} [POST http://localhost:2020/v1/query]"
+    error.method = error.url = None
+    assert str(error) == words
+    error.request_id = "3" * 101
+    assert str(error) == f"{words} [request {'3' * 100}…]"
+    assert repr(error) == f"{class_.__name__}('the words')"
+
+
+RETRYABLE = {ConnectError, ConnectTimeout, RateLimitError, ServerError}
+
+
+@each_class
+def test_retryable(class_: type[MoondreamError]):
+    assert class_("the words").retryable is (class_ in RETRYABLE)
+    assert make(class_).retryable is (class_ in RETRYABLE)
+
+
+@pytest.mark.parametrize(
+    ("class_", "status_code", "code", "expected"),
+    [
+        (RateLimitError, 429, "429", True),
+        (ServerError, 500, None, True),
+        (ServerError, 503, "busy", True),
+        (ServerError, 504, None, False),
+        (ServerError, 524, None, False),
+        (ServerError, 200, "504", False),
+        (ServerError, 200, "524", False),
+        (ServerError, 200, "5040", True),
+        (RateLimitError, 200, "408", False),
+        (APIError, 408, None, False),
+        (APIError, 302, None, False),
+    ],
+)
+def test_timeouts_of_gateways_are_not_retryable(
+    class_: type[APIError], status_code: int, code: str | None, expected: bool
+):
+    """The request may be running behind the gateway."""
+    assert class_("late", status_code=status_code, code=code).retryable is expected
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,13 @@ from tests.helpers import QUERY, delta, record
 
 KEY = "planted-key-7f3a9c"
 STARS = "*" * len(KEY)
-SECRETS = QUERY.to_http(Endpoint(api_key=KEY)).secrets
+SENT = QUERY.to_http(Endpoint(api_key=KEY))
 TEXT = (("content-type", "text/plain"),)
 
 
 def error_of(data: bytes, **options: Any) -> MoondreamError:
     """Return the error of a body, the same in every fragmentation."""
-    outcome = check_fragmentations(QUERY, data, secrets=SECRETS, **options)
+    outcome = check_fragmentations(QUERY, data, sent=SENT, **options)
     assert outcome.error is not None
     assert KEY not in f"{outcome.error} {outcome.error!r} {vars(outcome.error)}"
     return outcome.error
@@ -67,7 +67,10 @@ class TestFields:
         assert seen.headers == Headers(
             [("WWW-Authenticate", f"Bearer {STARS}"), ("X-Note", "a"), ("X-Note", STARS)]
         )
-        assert str(seen) == f"the server answered 401 {STARS}: no {STARS}"
+        assert str(seen) == (
+            f"the server answered 401 {STARS}: no {STARS}"
+            f" [POST https://api.moondream.ai/v1/query, request {STARS}]"
+        )
         assert seen.args == (f"no {STARS}",)
         assert vars(pickle.loads(pickle.dumps(seen))) == vars(seen)
 
@@ -100,14 +103,14 @@ class TestAnswers:
 
     def test_events_and_results(self) -> None:
         data = delta(f"the key {KEY}")
-        outcome = check_fragmentations(QUERY, data, secrets=SECRETS)
+        outcome = check_fragmentations(QUERY, data, sent=SENT)
         assert outcome.events == [TextDelta(f"the key {KEY}")]
         assert isinstance(outcome.error, IncompleteStream)
         assert outcome.error.partial == outcome.snapshot
         assert outcome.snapshot.text == f"the key {KEY}"
 
     def test_the_request_id_of_a_stream_is_no_answer(self) -> None:
-        stream = ResponseStream(QUERY, secrets=[KEY])
+        stream = ResponseStream(QUERY, sent=SENT)
         assert stream.request_id is None
         stream.receive_response(200, (*EVENT_STREAM, ("x-request-id", f"for {KEY}")))
         assert stream.request_id == f"for {STARS}"
@@ -116,7 +119,7 @@ class TestAnswers:
 class TestCauses:
     @staticmethod
     def raised(error: Exception) -> MoondreamError:
-        stream = ResponseStream(QUERY, secrets=SECRETS)
+        stream = ResponseStream(QUERY, sent=SENT)
         stream.receive_error(error)
         with pytest.raises(MoondreamError) as caught:
             list(stream.events())
@@ -125,7 +128,7 @@ class TestCauses:
     def test_an_error_of_another_library_is_dropped_if_it_shows_the_key(self) -> None:
         seen = self.raised(OSError(f"illegal header line: {KEY}"))
         assert isinstance(seen, ConnectionLost)
-        assert str(seen) == f"the connection broke: OSError: illegal header line: {STARS}"
+        assert seen.message == f"the connection broke: OSError: illegal header line: {STARS}"
         assert (seen.__cause__, seen.__context__) == (None, None)
 
     @pytest.mark.parametrize("where", ["args", "field", "note"])
@@ -158,7 +161,8 @@ class TestCauses:
         error.add_note(f"for {KEY}")
         inner.__context__ = error  # a circle
         assert self.raised(error) is error
-        assert (str(error), error.__notes__) == (f"outer {STARS}", [f"for {STARS}"])
+        assert (error.message, error.__notes__) == (f"outer {STARS}", [f"for {STARS}"])
+        assert error.args == (f"outer {STARS}",)
         assert error.__cause__ is middle
         assert middle.__context__ is inner
         assert str(inner) == f"inner {STARS}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from moondream_tools import FakeServer
 from moondream_tools.cli import main
 from moondream_transports.conformance._fault_server import FaultServer, Peer
 from tests.helpers import PIXEL
@@ -38,6 +39,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
 def server() -> Iterator[Program]:
     with running("serve", "--speed", "max") as program:
         yield program
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    with FakeServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

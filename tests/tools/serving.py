@@ -18,10 +18,8 @@ SHIPPED = files("moondream_tools") / "recordings"
 
 
 RECORDED = {
-    skill: Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes())
-    for skill in REQUESTS
-    if skill != "chat"
-}  # chats are not served
+    skill: Recording.decode((SHIPPED / f"{skill}.jsonl").read_bytes()) for skill in REQUESTS
+}
 
 
 MOON = encode_image((SHIPPED / "moon.png").read_bytes())

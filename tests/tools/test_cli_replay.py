@@ -22,8 +22,8 @@ class TestReplay:
         assert ran.status == Exit.OK
         assert ran.out.startswith("The image shows a crescent moon")
         assert ran.out.endswith("“月の光” next to 🌙 and 👩\u200d🚀.\n")
-        assert (
-            ran.err == "42 tokens · the first after 530 ms · decoded in 2470 ms · "
+        assert ran.err == (
+            "42 tokens · the first after 0.53 s · decoded in 2.47 s · 17.0 a second · "
             "finish reason stop · request 31\n"
         )
 
@@ -94,7 +94,7 @@ class TestReplay:
         ]
         assert (ran.status, ran.err) == (
             Exit.INCOMPLETE,
-            "moondream-stream: incomplete answer: reset\n",
+            "moondream-stream: incomplete answer: reset [POST https://api.moondream.ai/v1/query]\n",
         )
 
     def test_no_answer_may_steer_the_terminal(self, run: Any, image: str, tmp_path: Path) -> None:

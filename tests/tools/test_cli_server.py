@@ -92,18 +92,29 @@ class TestAgainstAServer:
         ) as server:
             ran = run("query", image, "What?", "--endpoint", server.url)
         assert (ran.status, ran.out) == (Exit.REFUSED, "")
-        assert (
-            ran.err
-            == "moondream-stream: refused: the server answered 401: bad key \\x1b[31m (request 7)\n"
+        assert ran.err == (
+            "moondream-stream: refused: the server answered 401: bad key \\x1b[31m"
+            f" [POST {server.url}/query, request 7]\n"
+        )
+
+    def test_an_endpoint_without_v1(self, run: Any, image: str) -> None:
+        with FaultServer(answers(sized(b"Not Found", status_code=404))) as server:
+            wrong = server.url.removesuffix("/v1")
+            ran = run("query", image, "What?", "--endpoint", wrong)
+        assert (ran.status, ran.out) == (Exit.REFUSED, "")
+        assert ran.err == (
+            "moondream-stream: refused: the server answered 404: Not Found (the url of an endpoint "
+            f"usually ends in /v1, before the skill: try {server.url} instead of {wrong})"
+            f" [POST {wrong}/query]\n"
         )
 
     def test_incomplete(self, run: Any, image: str) -> None:
         with FaultServer(answers(*F1)) as server:
             ran = run("query", image, "What?", "--endpoint", server.url)
         assert (ran.status, ran.out) == (Exit.INCOMPLETE, TEXT + "\n")
-        assert (
-            ran.err == "moondream-stream: incomplete answer: "
-            "the server closed the connection before the end of the body\n"
+        assert ran.err == (
+            "moondream-stream: incomplete answer: the server closed the connection"
+            f" before the end of the body [POST {server.url}/query]\n"
         )
 
     def test_silence(self, run: Any, image: str) -> None:

@@ -128,7 +128,7 @@ class TestWhatIsNotWritten:
     @pytest.mark.parametrize(
         ("value", "words"),
         [
-            ("[" * 100 + "]" * 100, "the JSON nests deeper than 60"),
+            ("[" * 100 + "]" * 100, "the body of the request nests deeper than 61"),
             ("[" + "[]," * 10_000 + "[]]", "the JSON has more than about 10,000 values"),
             ("1e999", "Out of range float values are not JSON compliant"),
             (f'"{"moon " * 220_000}"', "more than 1,048,576 bytes besides pictures"),

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from moondream_transports import Client, ReplayTransport
-from sansio_moondream import Endpoint, encode_image
+from sansio_moondream import Endpoint, Usage, encode_image
 from sansio_moondream.recording import Match, Recording
-from tests.helpers import OWN
+from tests.helpers import CHAT, OWN
 
 SHIPPED = files("moondream_tools") / "recordings"
 MAKE = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "make_recordings.py"))["make"]
@@ -36,3 +36,11 @@ def test_they_play(skill: str) -> None:
     assert 0.3 < sum(chunk.seconds for chunk in recording.chunks) + recording.header.seconds < 6
     asked = recording.header.request_body["image_url"]
     assert asked["bytes"] == len(encode_image((SHIPPED / "moon.png").read_bytes()).data)
+
+
+def test_the_chat_plays() -> None:
+    recording = Recording.decode((SHIPPED / "chat.jsonl").read_bytes())
+    client = Client(ReplayTransport([recording], speed=None, match=Match.SKILL), Endpoint())
+    result = client.send(CHAT)
+    assert result.text.startswith("A gray crescent moon")
+    assert (result.metadata.finish_reason, result.metadata.usage) == ("stop", Usage(740, 24))

@@ -109,6 +109,21 @@ class TestFaults:
             ask.send(QUERY)
         assert type(caught.value) is kind
 
+    @pytest.mark.parametrize("fault", ["429", "503", "json-error"])
+    def test_an_error_needs_no_recording(self, server: Program, fault: str) -> None:
+        so_far = len(server.lines)
+        status, head, body = http_request(
+            server, X_Moondream_Fault=fault, X_Moondream_Match="exact", X_Moondream_Speed="0.001"
+        )
+        assert status == (200 if fault == "json-error" else int(fault))
+        assert head.get("retry-after") == (None if fault == "json-error" else "1")
+        message = "the model ran out of memory" if status == 200 else f"simulated fault {fault}"
+        error = json.loads(body)["error"]
+        assert (error["message"], error["type"][-6:]) == (message, "_error")
+        server.wait_for_line(f"POST /v1/query {status}", f"fault {fault}", after=so_far)
+        body = b'{"question": 7}'
+        assert http_request(server, body=body, X_Moondream_Fault=fault)[0] == 400
+
     def test_by_option(self) -> None:
         with running(
             "serve",

@@ -13,7 +13,7 @@ from moondream_tools.cli import Exit, main
 from sansio_moondream.recording import OMITTED, Chunk, Ending, Recording, RecordingHeader
 from tests.helpers import END, delta
 from tests.tools.programs import Program, running, write
-from tests.tools.serving import http_request, raw
+from tests.tools.serving import SHIPPED, http_request, raw
 
 STREAM = (("content-type", "text/event-stream"),)
 GOOD = Recording(
@@ -132,3 +132,26 @@ def test_nothing_that_can_be_served(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "no recording that can be read; skipped one.jsonl: one.jsonl should" in (
         capsys.readouterr().err
     )
+
+
+def test_one_recording(tmp_path: Path) -> None:
+    """A link that the caller names is followed."""
+    write(tmp_path, "good.jsonl", GOOD.encode())
+    link = tmp_path / "link.jsonl"
+    link.symlink_to("good.jsonl")
+    with running("serve", link, "--speed", "max") as server:
+        server.wait_for_line(f"1 recording of {link}; ")
+        assert http_request(server)[2] == b"".join(chunk.data for chunk in GOOD.chunks)
+        server.wait_for_line("POST /v1/query 200", "link.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("moon.png", "moon.png cannot be read as a recording: moon.png, line 1: "),
+        ("none.jsonl", "none.jsonl is neither a recording nor a folder with recordings"),
+    ],
+)
+def test_what_is_no_recording(name: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", str(SHIPPED / name)]) == Exit.USAGE
+    assert words in capsys.readouterr().err

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from tests.helpers import QUERY
+from sansio_moondream import AuthenticationError
+from tests.helpers import CHAT, QUERY
 from tests.tools.programs import Program, running
 from tests.tools.serving import BODY, RECORDED, client, http_request, post, raw
 
@@ -197,6 +198,9 @@ class TestWhoMayAsk:
                 status, _, body = http_request(server, **headers)
                 assert (status, json.loads(body)["error"]["type"]) == (401, "authentication_error")
             assert client(server, None, "planted-key").send(QUERY).text
+            assert client(server, None, "planted-key").send(CHAT).text  # as Authorization
+            with pytest.raises(AuthenticationError, match="missing or wrong"):
+                client(server, None, "another").send(CHAT)
             path = "/v1/query?key=planted-key"
             assert http_request(server, path=path, X_Moondream_Auth="planted-key")[0] == 200
             status, log = server.stopped()

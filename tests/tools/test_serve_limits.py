@@ -180,7 +180,7 @@ class TestSizes:
         body = json.dumps({"question": '[,]\\"{' * 20_000, "x": [1] * 5_000, "stream": True})
         assert http_request(server, body=body)[0] == 200
 
-    @pytest.mark.parametrize(("depth", "status"), [(59, 200), (60, 400)])
+    @pytest.mark.parametrize(("depth", "status"), [(60, 200), (61, 400)])
     def test_depth(self, server: Program, depth: int, status: int) -> None:
         body = f'{{"question": "[[", "x": {"[" * depth}{"]" * depth}}}'
         assert http_request(server, body=body)[0] == status

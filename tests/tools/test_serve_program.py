@@ -98,7 +98,7 @@ class TestTheProgram:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["{tmp}/none"], "none is not a folder with recordings"),
+            (["{tmp}/none"], "none is neither a recording nor a folder with recordings"),
             (["{tmp}"], "moondream-stream record --upstream URL --to"),
             (["{tmp}/broken"], "skipped worse/one.jsonl: one.jsonl, line 1:"),
             (

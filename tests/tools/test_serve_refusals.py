@@ -134,15 +134,24 @@ class TestRefusals:
         status, head, body = http_request(server, "GET", body=None)
         assert (status, head["allow"], body) == (405, "POST", b"Method Not Allowed")
         assert http_request(server, path="/v2/query")[0] == 404
+        status, head, body = http_request(server, path="/v2/query", X_Moondream_Dialect="station")
+        assert (status, json.loads(body)) == (200, {"error": "Not Found"})
 
-    def test_chats_are_not_served_and_it_says_so(self, server: Program) -> None:
+    @pytest.mark.parametrize("dialect", ["engine", "station"])
+    def test_of_a_chat_in_its_only_dialect(self, server: Program, dialect: str) -> None:
         so_far = len(server.lines)
-        status, _, body = http_request(
-            server, path="/v1/chat/completions", X_Moondream_Dialect="cloud"
+        status, head, body = http_request(
+            server, path="/v1/chat/completions", X_Moondream_Dialect=dialect
         )
-        assert (status, json.loads(body)["error"]["type"]) == (404, "not_found_error")
-        assert b"chats are not served" in http_request(server, path="/v1/chat/completions")[2]
-        server.wait_for_line("/v1/chat/completions 404", "chats are not served", after=so_far)
+        message = "Field 'messages' must be a non-empty list"
+        fields = {"type": "invalid_request_error", "param": "messages", "code": None}
+        assert (status, head["content-type"]) == (400, "application/json")
+        assert json.loads(body) == {"error": {"message": message, **fields}}
+        server.wait_for_line("/v1/chat/completions 400", message, after=so_far)
+
+    def test_a_compressed_body(self, server: Program) -> None:
+        status, _, body = http_request(server, Content_Encoding="gzip")
+        assert (status, b"should not be compressed" in body) == (415, True)
 
     def test_a_picture_that_is_too_large(self, server: Program) -> None:
         body = json.dumps(

@@ -18,6 +18,7 @@ from sansio_moondream.recording import Recording
 from tests.tools.programs import Program, running
 from tests.tools.witnesses import (
     CALLS,
+    CHATS,
     MOON,
     STREAMED,
     Seen,
@@ -78,6 +79,39 @@ def check_whole(seen: Seen, result: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_against_serve(witness: Witness, server: Program) -> None:
     check(witness, server.url)
+
+
+@pytest.mark.slow
+def test_chats_against_serve(server: Program) -> None:
+    got, expected = official_python(server.url, CHATS), ours(server.url, CHATS)
+    text = expected["chat"].result.text
+    assert got["chat"] == Seen(
+        result={"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    )
+    assert got["chat, streamed"].error is None
+    assert got["chat, streamed"].text == expected["chat, streamed"].text == text != ""
+
+
+@pytest.mark.slow
+def test_chats_of_the_openai_package(serve: Program) -> None:
+    openai = pytest.importorskip("openai", reason="needs openai, which `make` installs")
+    text = ours(serve.url, CHATS)["chat"].result.text
+    ask: dict[str, Any] = {"model": "any", "messages": [{"role": "user", "content": "What?"}]}
+    with openai.OpenAI(api_key="none", base_url=serve.url, max_retries=0) as client:
+        create = client.chat.completions.create
+        assert create(**ask).choices[0].message.content == text
+        parts = [chunk.choices for chunk in create(**ask, stream=True)]
+        assert "".join(part[0].delta.content or "" for part in parts if part) == text
+        with pytest.raises(openai.RateLimitError, match="simulated fault 429"):
+            create(**ask, extra_headers={"X-Moondream-Fault": "429"})
+
+
+@pytest.mark.slow
+def test_chats_through_record(serve: Program, tmp_path: Path) -> None:
+    with running("record", "--upstream", serve.url, "--to", tmp_path) as proxy:
+        got = official_python(proxy.url, CHATS)
+    with running("serve", tmp_path, "--speed", "max", "--match", "exact") as again:
+        assert official_python(again.url, CHATS) == got == official_python(serve.url, CHATS)
 
 
 @pytest.mark.slow

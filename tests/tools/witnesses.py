@@ -24,6 +24,8 @@ import pytest
 from moondream_transports import Client, UrllibTransport
 from sansio_moondream import (
     CaptionRequest,
+    ChatMessage,
+    ChatRequest,
     DetectRequest,
     Endpoint,
     MoondreamError,
@@ -40,6 +42,8 @@ MOON = Path(str(files("moondream_tools") / "recordings" / "moon.png"))
 NODE = Path(__file__).parents[1] / "node"
 STREAMED = ("query, streamed", "caption, streamed", "segment, streamed")
 CALLS = ("query", "caption", "segment", "detect", "point", *STREAMED)
+CHATS = ("chat", "chat, streamed")
+"""Calls that the Node client does not have."""
 _QUESTION = "What is in this image?"
 
 
@@ -71,6 +75,8 @@ endpoint, file, *calls = sys.argv[1:]
 model = moondream.vl(endpoint=endpoint, api_key="none")
 image = Image.open(file)
 question, about = "What is in this image?", {"object": "moon"}
+picture = {"type": "image_url", "image_url": {"url": model.encode_image(image).image_url}}
+messages = [{"role": "user", "content": [picture, {"type": "text", "text": question}]}]
 CALLS = {
     "query": lambda: model.query(image, question),
     "query, streamed": lambda: model.query(image, question, stream=True)["answer"],
@@ -80,6 +86,8 @@ CALLS = {
     "segment, streamed": lambda: model.segment(image, **about, stream=True),
     "detect": lambda: model.detect(image, **about),
     "point": lambda: model.point(image, **about),
+    "chat": lambda: model.chat(messages, reasoning=False, settings={"max_tokens": 100}),
+    "chat, streamed": lambda: model.chat(messages, stream=True)["message"],
 }
 for asked in calls:
     call, _, fault = asked.partition(" | ")
@@ -146,6 +154,7 @@ def _ask(client: Client, call: str) -> Seen:
         "segment": SegmentRequest(image=image, object="moon"),
         "detect": DetectRequest(image=image, object="moon"),
         "point": PointRequest(image=image, object="moon"),
+        "chat": ChatRequest(messages=[ChatMessage("user", [image, _QUESTION])]),
     }
     skill, _, streamed = call.partition(", ")
     seen = Seen()

@@ -180,3 +180,16 @@ HEADS: dict[str, Callable[[int], bytes]] = {
     ),
 }
 """What comes by a socket."""
+
+_PIXELS = b'{"question": "?", "image_url": "data:image/gif;base64,R0lGODdh'
+ASKED: dict[str, Make] = {
+    "asked: brackets": lambda size: b"[" * size,
+    "asked: brackets that close": lambda size: b"]" * size,
+    "asked: texts": values(b'""'),
+    "asked: quotes": lambda size: b'\\"' * (size // 2),
+    "asked: objects": lambda size: b'{"a":' * (size // 5),
+    "asked: a picture": lambda size: _PIXELS + b"AAAA" * (size // 4) + b'"}',
+    "asked: a picture that is none": lambda size: _PIXELS + b"AAAA" * (size // 4) + b'%"}',
+    "asked: a picture in escapes": lambda size: _PIXELS + rb"\/" * (size // 2) + b'"}',
+}
+"""Bodies of requests."""

@@ -18,6 +18,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -27,10 +28,12 @@ from sansio_moondream import (
     MoondreamError,
     ResponseStream,
     SocketStream,
+    decode_request,
     encode_image,
 )
 from sansio_moondream.paths import PathParser
 from tests.trials.inputs import (
+    ASKED,
     BODIES,
     CHAT,
     HEADS,
@@ -225,6 +228,23 @@ def head_figures(raw: bytes) -> dict[str, Any]:
 
 for _name, _make in HEADS.items():
     CASES[_name] = lambda size, make=_make: head_figures(make(size))
+
+
+def request_figures(body: bytes) -> dict[str, Any]:
+    """Seconds to decode a request or to refuse it, of three runs the best; and memory."""
+
+    def decode() -> float:
+        began = time.process_time()
+        with suppress(MoondreamError):
+            decode_request("POST", "/v1/query", (), body)
+        return time.process_time() - began
+
+    times = [decode() for _ in range(3)]
+    return {"all": min(times), "bytes": len(body), "peak": traced(decode)}
+
+
+for _name, _make in ASKED.items():
+    CASES[_name] = lambda size, make=_make: request_figures(make(size))
 
 
 @case

@@ -16,7 +16,7 @@ from sansio_moondream import Headers, LimitExceeded, Limits, encode_image
 from sansio_moondream.testing import run
 from tests.helpers import QUERY
 from tests.trials.helpers import measured
-from tests.trials.inputs import BODIES, HEADS, PAYLOADS, RECORDS, STREAMS
+from tests.trials.inputs import ASKED, BODIES, HEADS, PAYLOADS, RECORDS, STREAMS
 from tests.trials.measure import AT_ONCE
 
 MIB = 1 << 20
@@ -62,7 +62,15 @@ def test_no_call_takes_long_where_a_body_is_many_small_parts(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*RECORDS, *BODIES, *STREAMS, *HEADS, "path_by_character"])
+@pytest.mark.parametrize("name", ASKED)
+def test_a_request_is_decoded_or_refused_in_time(name: str) -> None:
+    figures = measured(name, 4 * MIB)
+    assert figures["all"] < EACH_MIB * 4
+    assert figures["peak"] < 6 * figures["bytes"] + SLACK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*RECORDS, *BODIES, *STREAMS, *HEADS, *ASKED, "path_by_character"])
 def test_four_times_the_bytes_take_about_four_times_as_long(name: str) -> None:
     size = MIB // 8 if name in HEADS else MIB // 16  # the first call of a socket is quicker
     small, large = measured(name, size)["all"], measured(name, 4 * size)["all"]

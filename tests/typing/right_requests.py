@@ -6,7 +6,7 @@ Never run: `tests/test_typing.py` has mypy and pyright read it.
 from __future__ import annotations
 
 import time
-from typing import assert_type
+from typing import Any, assert_type
 
 import trio
 from PIL import Image
@@ -27,9 +27,11 @@ from sansio_moondream import (
     ChatMessage,
     ChatRequest,
     ChatResult,
+    DecodedRequest,
     Dialect,
     EncodedImage,
     Endpoint,
+    ErrorResponse,
     Event,
     Grounding,
     Headers,
@@ -42,6 +44,7 @@ from sansio_moondream import (
     QueryRequest,
     QueryResult,
     Reasoning,
+    Request,
     Result,
     SegmentRequest,
     SegmentResult,
@@ -50,8 +53,12 @@ from sansio_moondream import (
     TextDelta,
     Unknown,
     Usage,
+    decode_request,
+    decode_result,
+    encode_error,
     encode_events,
     encode_image,
+    encode_stream_error,
 )
 
 
@@ -118,6 +125,22 @@ def errors() -> None:
         as_builtin: TimeoutError = error
         as_ours: MoondreamError = error
         assert_type((as_builtin.errno, as_ours.request_id), tuple[int | None, str | None])
+
+
+def serving(body: bytes, request: QueryRequest, error: APIError) -> None:
+    decoded = decode_request("POST", "/v1/query", {"Host": "localhost"}, body, Dialect.STATION)
+    assert_type(decoded, DecodedRequest)
+    assert_type(decoded.request, Request[Any])
+    assert_type(decoded.stream, bool)
+    decoded.request.to_http(Endpoint(), decoded.stream, decoded.extra_body)
+    assert_type(decode_result(request, body), QueryResult)
+    assert_type(decode_result(request, body, status_code=200, headers=()), QueryResult)
+    assert_type(encode_error(error, Dialect.CLOUD), ErrorResponse)
+    status_code, headers, encoded = encode_error(error)
+    assert_type(status_code, int)
+    assert_type(headers, tuple[tuple[str, str], ...])
+    assert_type(encoded, bytes)
+    assert_type(encode_stream_error(error), bytes)
 
 
 def encoding(events: list[Event]) -> None:

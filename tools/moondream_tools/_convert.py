@@ -6,13 +6,13 @@
 3. The ending is kept too. A stream that broke becomes, as a whole answer, a connection that closes
    without one. An error inside a stream becomes an error as JSON. An error in place of an answer is
    not changed, with any status.
-4. If the client left after a complete answer, the ending becomes a proper end. So it does if only
+4. Chats have one dialect only, so a recording of a chat in the right form is never changed.
+5. If the client left after a complete answer, the ending becomes a proper end. So it does if only
    what came after a complete answer was left out.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -23,6 +23,8 @@ from msgspec.structs import replace
 from sansio_moondream import (
     APIError,
     CaptionRequest,
+    ChatMessage,
+    ChatRequest,
     DetectRequest,
     Dialect,
     Event,
@@ -34,14 +36,15 @@ from sansio_moondream import (
     ResponseStream,
     SegmentRequest,
     State,
+    encode_error,
     encode_events,
     encode_image,
     encode_result,
+    encode_stream_error,
 )
 from sansio_moondream.recording import EOF, LEFT, OMITTED, Chunk, Ending, Recording, ending_error
 
-from ._refusals import JSON
-
+JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"})
 
@@ -55,8 +58,10 @@ def convert(
         recording: of an answer.
         skill: decides how the answer is decoded.
         stream: True for a stream, False for a whole answer.
-        dialect: of the new recording. None keeps a recording that is in the right form.
+        dialect: of the new recording. None keeps a recording that is in the right form. Chats have
+            their own.
     """
+    dialect = None if skill == "chat" else dialect
     status_code = recording.header.status_code
     if status_code is None or status_code >= 300:
         return recording
@@ -67,7 +72,7 @@ def convert(
     decoded = _Decoded(recording, _request(skill))
     if decoded.is_refusal:
         return recording
-    dialect = dialect or Dialect.ENGINE
+    dialect = dialect or (Dialect.CHAT if skill == "chat" else Dialect.ENGINE)
     return decoded.streamed(dialect) if stream else decoded.whole(dialect)
 
 
@@ -152,7 +157,7 @@ class _Decoded:
                 chunks.append(Chunk(waited, data))
                 waited = 0.0
         if isinstance(self._error, APIError):
-            chunks.append(Chunk(waited, b"data: " + _error_body(self._error) + b"\n\n"))
+            chunks.append(Chunk(waited, encode_stream_error(self._error)))
             waited = 0.0
         content_type = f"{EVENT_STREAM}; charset=utf-8"
         return with_body(self._recording, content_type, chunks, self._ending(waited))
@@ -162,7 +167,7 @@ class _Decoded:
         if self._result is not None:
             body = encode_result(self._result, dialect)
         elif isinstance(self._error, APIError):
-            body = _error_body(self._error)
+            body = encode_error(self._error, dialect).body
         else:
             ending = self._ending(seconds)
             if ending.fault == EOF:
@@ -179,16 +184,6 @@ class _Decoded:
         return replace(self._recording.ending, seconds=max(seconds, 0.0))
 
 
-def _error_body(error: APIError) -> bytes:
-    fields = {
-        "message": error.message,
-        "type": error.type,
-        "param": error.param,
-        "code": error.code,
-    }
-    return json.dumps({"error": fields}).encode()
-
-
 @cache
 def _request(skill: str) -> Request[Any]:
     """Return a request of `skill`. Decoding depends on nothing else of the request."""
@@ -199,5 +194,6 @@ def _request(skill: str) -> Request[Any]:
         SegmentRequest(image=moon, object="?"),
         DetectRequest(image=moon, object="?"),
         PointRequest(image=moon, object="?"),
+        ChatRequest(messages=[ChatMessage("user", "?")]),
     ]
     return next(request for request in requests if request.skill == skill)

@@ -1,4 +1,4 @@
-"""One exchange of a server of the command line: a request, and how a handler answers it.
+"""One exchange of a server: a request, and how a handler answers it.
 
 The handler decides about every byte of the answer. h11 does the framing.
 """

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from moondream_transports import RecordingFolder
 from moondream_transports.recording import RecordingFile
 from sansio_moondream import Headers, HTTPRequest
+from sansio_moondream._server.request_json import check_size
 from sansio_moondream.recording import Recorder, Recording, RecordingError, RecordingHeader
 
 from ._exchange import Exchange
-from ._request_json import check_size
 from ._writer import ClientLeft
 
 _WRITE_FROM = 512 * 1024  # bytes in memory

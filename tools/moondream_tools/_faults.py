@@ -7,19 +7,19 @@ recording. Without `@N` it is in the middle.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sansio_moondream import APIError, Dialect, ServerError, encode_error, encode_stream_error
+from sansio_moondream._server.refusals import refusal
 from sansio_moondream.recording import EOF, Chunk, Ending, Recording
 
-from ._convert import is_stream, with_body, without_head
-from ._refusals import JSON, error_fields
+from ._convert import JSON, is_stream, with_body, without_head
 
-_OUT_OF_MEMORY = "the model ran out of memory"
+_OUT_OF_MEMORY = ServerError("the model ran out of memory", status_code=200, type="server_error")
 
 FAULTS: dict[str, str] = {
     "close": "the connection is closed before the end of the body",
@@ -29,9 +29,10 @@ FAULTS: dict[str, str] = {
     "garbage": "the next bytes are not HTTP",
     "no-head": "the connection is closed before the head of the answer",
     "error": "an error message comes inside the stream",
-    "json-error": "the answer is 200 with an error as JSON",
+    "json-error": "the answer is 200 with an error as JSON, at once",
     "400 to 599": (
-        "the answer has that status, and an error as JSON; 429 and 503 come with Retry-After"
+        "the answer has that status, and an error as JSON, at once; 429 and 503 come with "
+        "Retry-After"
     ),
     "keep-alive": "a record without data comes; this and all that follow are valid",
     "no-space": "no space follows `data:`",
@@ -73,10 +74,21 @@ class HTTPFault(Struct, frozen=True):
             raise ValueError(f"a fault should be one of {', '.join(FAULTS)}, not {kind[:20]!r}")
         return cls(kind, int(count) if at else None)
 
+    @property
+    def error(self) -> APIError | None:
+        """The error that is answered in place of any recording, or None."""
+        if self.kind == "json-error":
+            return _OUT_OF_MEMORY
+        if not self.kind.isdigit():
+            return None
+        error = refusal(int(self.kind), f"simulated fault {self.kind}")
+        error.retry_after = 1.0 if self.kind in ("429", "503") else None
+        return error
+
     def apply(self, recording: Recording) -> Recording:
         """Return the recording with this fault in it."""
-        if self.kind.isdigit():
-            return _status(recording, int(self.kind))
+        if self.error is not None:
+            return _refused(recording, self.error)
         if self.kind in _INSIDE:
             return _INSIDE[self.kind](recording, _first(recording, self.after))
         if self.kind in _VARIANTS and not (is_stream(recording) and recording.chunks):
@@ -104,30 +116,19 @@ def _truncate(recording: Recording, first: tuple[Chunk, ...]) -> Recording:
 
 def _error(recording: Recording, first: tuple[Chunk, ...]) -> Recording:
     if not is_stream(recording):
-        return _json_error(recording)
-    return Recording(
-        recording.header,
-        (*first, Chunk(0, b"data: " + _error_body(200, _OUT_OF_MEMORY) + b"\n\n")),
-        Ending(0),
-    )
+        return _refused(recording, _OUT_OF_MEMORY)
+    message = Chunk(0, encode_stream_error(_OUT_OF_MEMORY))
+    return Recording(recording.header, (*first, message), Ending(0))
 
 
-def _json_error(recording: Recording) -> Recording:
-    return with_body(recording, JSON, [Chunk(0, _error_body(200, _OUT_OF_MEMORY))], Ending(0))
-
-
-def _status(recording: Recording, status_code: int) -> Recording:
-    changed = with_body(
-        recording,
-        JSON,
-        [Chunk(0, _error_body(status_code, f"simulated fault {status_code}"))],
-        Ending(0),
-    )
-    more = (("retry-after", "1"),) if status_code in (429, 503) else ()
+def _refused(recording: Recording, error: APIError) -> Recording:
+    """Return the recording of an exchange that ended with an error in place of an answer."""
+    status_code, (_, *headers), body = encode_error(error, Dialect.CLOUD)
+    changed = with_body(recording, JSON, [Chunk(0, body)], Ending(0))
     header = replace(
         changed.header,
         status_code=status_code,
-        response_headers=(*changed.header.response_headers, *more),
+        response_headers=(*changed.header.response_headers, *headers),
     )
     return replace(changed, header=header)
 
@@ -178,10 +179,6 @@ def _replaced(old: bytes, new: bytes) -> Callable[[Recording], Recording]:
     return apply
 
 
-def _error_body(status_code: int, message: str) -> bytes:
-    return json.dumps({"error": error_fields(status_code, message)}).encode()
-
-
 _INSIDE: dict[str, Callable[[Recording, tuple[Chunk, ...]], Recording]] = {
     "close": _break("ConnectionLost"),
     "reset": _break("ConnectionLost", "reset"),
@@ -192,7 +189,6 @@ _INSIDE: dict[str, Callable[[Recording, tuple[Chunk, ...]], Recording]] = {
 }
 _WHOLE: dict[str, Callable[[Recording], Recording]] = {
     "no-head": _no_head,
-    "json-error": _json_error,
     "gzip": _gzip,
 }
 _VARIANTS: dict[str, Callable[[Recording], Recording]] = {  # of event streams

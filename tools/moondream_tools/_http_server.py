@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the servers of the command line: h11 on asyncio's streams.
+"""HTTP/1.1 for `serve`, `record` and the fake server: h11 on asyncio's streams.
 
 1. A connection carries one exchange after the other. The server reads a whole request, and then
    calls the handler: a coroutine that gets an `Exchange` and answers it with `start`, `send` and
@@ -55,6 +55,8 @@ class HTTPServer:
     async def start(self, host: str, port: int) -> int:
         """Listen. Returns the port. Raises OSError."""
         self._listener = await asyncio.start_server(self._accept, host, port, backlog=1024)
+        if not self._listener.sockets:  # asyncio only logs that
+            raise OSError(f"no socket could be opened to listen on {host}")
         where: tuple[str, int] = self._listener.sockets[0].getsockname()
         return where[1]
 

@@ -1,7 +1,8 @@
 """The answers of `moondream-stream serve`: the service's wire format, from recordings.
 
-1. A request is checked as the service does it: the key, the path, the body. An error is answered
-   with the service's own messages.
+1. A request is checked as the service does it: the key, the path, the body (`decode_request`). An
+   error is answered with the service's own messages (`encode_error`). A fault that is such an error
+   is answered at once, without a recording.
 2. The most similar recording answers: one of the same request, else one of the same request with
    another picture, else any of the skill. `--match` limits this. A recording in the form that is
    asked for (streamed or whole) is preferred. Equal ones take turns.
@@ -20,7 +21,15 @@ from msgspec.structs import replace
 
 from moondream_transports.recording import read_recording
 from moondream_transports.replay import Store
-from sansio_moondream import Dialect, Headers
+from sansio_moondream import (
+    APIError,
+    Dialect,
+    ErrorResponse,
+    Headers,
+    decode_request,
+    encode_error,
+)
+from sansio_moondream._server.refusals import refusal
 from sansio_moondream.recording import (
     Match,
     Matches,
@@ -29,26 +38,35 @@ from sansio_moondream.recording import (
     RecordingHeader,
 )
 
-from ._convert import convert
+from ._convert import JSON, convert
 from ._exchange import Exchange, Field
 from ._guard import Guard
 from ._play import send_recording
-from ._refusals import JSON, SKILLS, Refusal, read_request
 from ._serve_options import Options
 
 _HEALTH = ("/health", "/healthz")
 
 
-def load_recordings(folder: Path) -> tuple[dict[str, Recording], list[str]]:
-    """Read the recordings of a folder and of the folders in it.
+def load_recordings(source: Path) -> tuple[dict[str, Recording], list[str]]:
+    """Read one recording, or those of a folder and of the folders in it.
 
     Returns:
         The recordings by their names, and why other files were skipped.
 
     Raises ValueError if there are none.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder with recordings")
+    if source.is_dir():
+        return _load_folder(source)
+    try:
+        # A link that is named is the caller's choice. Those in a folder are not followed.
+        return {source.name: read_recording(source.resolve())}, []
+    except FileNotFoundError:
+        raise ValueError(f"{source} is neither a recording nor a folder with recordings") from None
+    except (RecordingError, OSError) as error:
+        raise ValueError(f"{source} cannot be read as a recording: {error}") from None
+
+
+def _load_folder(folder: Path) -> tuple[dict[str, Recording], list[str]]:
     recordings: dict[str, Recording] = {}
     skipped: list[str] = []
     for path in sorted(folder.rglob("*.jsonl")):
@@ -104,63 +122,52 @@ class Service:
                 )
                 return
             # In a thread: to decode and to compare a large request takes a while.
-            recording = await asyncio.to_thread(self._answer, exchange, options)
-        except Refusal as refusal:
-            status_code, kind, body = refusal.answer(options.dialect)
-            exchange.note = str(refusal)
-            allow = [("allow", "POST")] if status_code == 405 else []
-            await exchange.answer(
-                status_code, body, [("content-type", kind), *allow, *cross_origin]
-            )
+            answer = await asyncio.to_thread(self._answer, exchange, options)
+        except APIError as error:
+            exchange.note = error.message
+            is_chat = exchange.path.endswith("/chat/completions")
+            dialect = Dialect.CHAT if is_chat else options.dialect or Dialect.ENGINE
+            answer = encode_error(error, dialect)
+        if isinstance(answer, ErrorResponse):
+            status_code, headers, body = answer
+            await exchange.answer(status_code, body, [*headers, *cross_origin])
         else:
             await send_recording(
-                exchange, recording, options.speed, options.fragmentation, cross_origin
+                exchange, answer, options.speed, options.fragmentation, cross_origin
             )
 
     def _overridden(self, headers: Headers) -> Options:
-        """Return the options for a request with these headers. Raises Refusal."""
+        """Return the options for a request with these headers. Raises BadRequestError."""
         try:
             return self._options.overridden(headers)
         except ValueError as error:
-            raise Refusal(400, str(error)) from error
+            raise refusal(400, str(error)) from error
 
-    def _answer(self, exchange: Exchange, options: Options) -> Recording:
-        """Return the recording to play. Raises Refusal."""
-        prefix, _, skill = exchange.path.rpartition("/")
-        if prefix != "/v1" or skill not in SKILLS:
-            if exchange.path == "/v1/chat/completions":
-                raise Refusal(
-                    404,
-                    "chats are not served: ReplayTransport plays recordings of chats",
-                    plain=True,
-                )
-            unknown = (
-                "Function '{}' not available" if options.dialect is Dialect.STATION else "Not Found"
-            )
-            raise Refusal(404, unknown.format(skill), plain=True)
-        if exchange.request.method != "POST":
-            raise Refusal(405, "Method Not Allowed", plain=True)
+    def _answer(self, exchange: Exchange, options: Options) -> Recording | ErrorResponse:
+        """Return the recording to play, or the fault in its place. Raises APIError."""
+        if not exchange.path.startswith("/v1/"):
+            raise refusal(404, "Not Found")
         if self._api_key is not None and not _has_key(exchange.headers, self._api_key):
-            raise Refusal(401, "The API key is missing or wrong")
-        fields = read_request(
-            skill, exchange.request.body, reasons_in_streams=options.dialect is Dialect.STATION
-        )
+            raise refusal(401, "The API key is missing or wrong")
+        http, fault = exchange.request, options.fault
+        dialect = options.dialect or Dialect.ENGINE
+        decoded = decode_request(http.method, exchange.path, http.headers, http.body, dialect)
+        if fault is not None and fault.error is not None:
+            exchange.note = f"fault {fault.kind}"
+            return encode_error(fault.error, Dialect.CLOUD)  # the station has no other status
         try:
-            asked = RecordingHeader.of(
-                exchange.request, secrets=[self._api_key] if self._api_key else []
-            )
+            asked = RecordingHeader.of(http, secrets=[self._api_key] if self._api_key else [])
         except ValueError as error:  # it has many secrets, for example
-            raise Refusal(400, str(error)) from None
-        stream = bool(fields.get("stream")) and skill not in ("detect", "point")
+            raise refusal(400, str(error)) from None
         name, recording = self._find(asked, options.match)
-        exchange.note = name if options.fault is None else f"{name}, fault {options.fault.kind}"
-        answer = convert(recording, skill=skill, stream=stream, dialect=options.dialect)
-        if options.fault is not None:
-            answer = options.fault.apply(answer)
-        return answer
+        exchange.note = name if fault is None else f"{name}, fault {fault.kind}"
+        answer = convert(
+            recording, skill=decoded.request.skill, stream=decoded.stream, dialect=options.dialect
+        )
+        return answer if fault is None else fault.apply(answer)
 
     def _find(self, asked: RecordingHeader, least: Match) -> tuple[str, Recording]:
-        """Return the name and the recording for a request, by rule 2. Raises Refusal."""
+        """Return the name and the recording for a request, by rule 2. Raises NotFoundError."""
         matches = Matches(())
         for level in Match:
             for form in (asked, _other_form(asked)):
@@ -173,7 +180,7 @@ class Service:
         if matches.nearest is not None:
             name, _ = self._recordings[matches.nearest]
             message += f"; the nearest, {name}, differs: {'; '.join(matches.differences)}"
-        raise Refusal(404, message)
+        raise refusal(404, message)
 
     def _cross_origin(self, headers: Headers) -> list[Field]:
         """Return the headers that let a web page read the answer, if the guard allows the page."""

@@ -58,7 +58,7 @@ def parse_fragmentation(text: str) -> int:
     return int(text)
 
 
-# Chats are not served.
+# That of chats is for nothing else, and they have no other.
 DIALECTS = {dialect.value: dialect for dialect in Dialect if dialect is not Dialect.CHAT}
 
 

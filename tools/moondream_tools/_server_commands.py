@@ -37,8 +37,6 @@ and some exchanges were aborted; 2 wrong usage
 """
 _SERVE_EPILOG = f"""\
 {_OUTPUT.format(", without the name of the skill")}
-Chats (POST /v1/chat/completions) are not served: ReplayTransport plays recordings of chats.
-
 These headers of a request replace the options for this request:
 {textwrap.fill(", ".join(name.title() for name in OVERRIDES), 90)}
 
@@ -65,16 +63,16 @@ def add_server_commands(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     serve.add_argument(
-        "folder",
+        "recordings",
         nargs="?",
-        metavar="FOLDER",
-        help="the folder of the recordings (default: those of this program)",
+        metavar="RECORDINGS",
+        help="a recording, or a folder of recordings (default: those of this program)",
     )
     serve.add_argument(
         "--dialect",
         type=typed(parse_dialect),
         metavar="NAME",
-        help=f"{', '.join(DIALECTS)} (default: as recorded)",
+        help=f"{', '.join(DIALECTS)} (default: as recorded); chats have their own",
     )
     serve.add_argument(
         "--match",
@@ -158,8 +156,8 @@ async def _serve(arguments: argparse.Namespace) -> bool:
 
     guard = Guard(arguments.host, arguments.allow_origin)
     with as_file(files("moondream_tools") / "recordings") as shipped:
-        folder = Path(arguments.folder) if arguments.folder else shipped
-        recordings, skipped = load_recordings(folder)
+        given = arguments.recordings
+        recordings, skipped = load_recordings(Path(given) if given else shipped)
     for reason in skipped:
         write_log(reason)
     options = Options(
@@ -170,8 +168,8 @@ async def _serve(arguments: argparse.Namespace) -> bool:
         arguments.fault,
     )
     service = Service(recordings, options, guard, arguments.api_key)
-    source = folder if arguments.folder else "this program"
-    about = f"{len(recordings)} recordings of {source}; Ctrl+C stops"
+    count = f"{len(recordings)} recording{'s' if len(recordings) > 1 else ''}"
+    about = f"{count} of {given or 'this program'}; Ctrl+C stops"
     return await run_server(
         service, guard, limits_of(arguments), arguments.host, arguments.port, "/v1", about
     )

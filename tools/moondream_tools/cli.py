@@ -119,8 +119,7 @@ def _run(argv: Sequence[str] | None, out: Terminal) -> int:
 
 def _report(error: MoondreamError) -> int:
     status, summary = next(outcome for kind, outcome in _ERRORS.items() if isinstance(error, kind))
-    request_id = "" if error.request_id is None else f" (request {error.request_id})"
-    _print_error(f"{summary}: {error}{request_id}")
+    _print_error(f"{summary}: {error}")
     return status
 
 

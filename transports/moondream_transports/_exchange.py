@@ -238,7 +238,8 @@ class Exchange(Generic[R]):
     def _http_request(self) -> HTTPRequest:
         """Encode the request of one more attempt, and release it if there will be no other.
 
-        Each attempt has a decoder of its own, which masks the key of the request in errors.
+        Each attempt has a decoder of its own, which adds the method and the URL of the request to
+        errors, and masks its key in them.
         """
         assert self._to_send is not None
         request, endpoint, stream, extra_body = self._to_send
@@ -246,7 +247,7 @@ class Exchange(Generic[R]):
             self._to_send = None  # it may hold 13 MB
         self._attempt += 1
         http_request = request.to_http(endpoint, stream, extra_body)
-        self.decoder = ResponseStream(request, self._limits, secrets=http_request.secrets)
+        self.decoder = ResponseStream(request, self._limits, sent=http_request)
         return http_request
 
     def _notify(self, what: Literal["start", "head", "first_event", "end"]) -> None:

@@ -1,21 +1,15 @@
 """Retries: whether and when a request is sent again. Pure: no clock, sleep or randomness.
 
-1. A request is sent again if it was certainly not answered, or if the server asks for it: no
-   connection (ConnectError, ConnectTimeout), and status 429 and 5xx. The same error of a server in
-   a 200 counts as well: RateLimitError, ServerError.
-2. A request that may be running is not sent again, because it would be billed twice:
-   FirstEventTimeout, ConnectionLost, TotalTimeout, and the timeout of a gateway: 408, 504 and 524,
-   as a status or as an error's `code`. A pooled connection that the server had closed
-   is ConnectionLost too. It cannot be distinguished from one that broke after the server took the
-   request.
-3. A request that would fail again is not sent again: TLSError, every other status, and a violation
-   of the protocol.
-4. A wait is never shorter than the backoff, nor than `Retry-After`. A date in the past, a 0 and an
+1. A request is sent again if its error is `retryable`: it was certainly not answered, or the server
+   asks for it. `MoondreamError.retryable` has the rule.
+2. A pooled connection that the server had closed is ConnectionLost, and so not retried. It cannot
+   be distinguished from one that broke after the server took the request.
+3. A wait is never shorter than the backoff, nor than `Retry-After`. A date in the past, a 0 and an
    invalid value do not shorten it: clocks differ, and a server that sends those values must not be
    asked in a tight loop.
-5. If `Retry-After` is longer than `max_retry_after`, the error is final: an earlier attempt would
+4. If `Retry-After` is longer than `max_retry_after`, the error is final: an earlier attempt would
    be refused.
-6. The backoff doubles from `initial_backoff` to `max_backoff`. By default half of it is random
+5. The backoff doubles from `initial_backoff` to `max_backoff`. By default half of it is random
    ("equal jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
    "Full jitter" spreads many clients a little better, but it may retry at once, and so waste one of
    the few attempts.
@@ -27,16 +21,8 @@ from math import inf
 
 from msgspec import Struct
 
-from sansio_moondream import (
-    APIError,
-    ConnectError,
-    ConnectTimeout,
-    MoondreamError,
-    RateLimitError,
-    ServerError,
-)
+from sansio_moondream import APIError, MoondreamError
 
-_GATEWAY_TIMEOUTS = {"408", "504", "524"}
 _MAX_DOUBLINGS = 1000  # a float has no more
 
 
@@ -90,7 +76,7 @@ class RetryPolicy(Struct, frozen=True):
             now: seconds of `time.time()`, for a `Retry-After` that is a date.
             random: a random number from 0 to 1. 1 makes the longest wait.
         """
-        if attempt >= self.max_attempts or not _is_retryable(error):
+        if attempt >= self.max_attempts or not error.retryable:
             return None
         retry_after = _retry_after(error, now) if isinstance(error, APIError) else 0.0
         if retry_after > self.max_retry_after:
@@ -98,12 +84,6 @@ class RetryPolicy(Struct, frozen=True):
         doublings = min(attempt - 1, _MAX_DOUBLINGS)
         backoff = min(self.initial_backoff * 2.0**doublings, self.max_backoff)
         return max(backoff * (1 - self.jitter * (1 - random)), retry_after)
-
-
-def _is_retryable(error: MoondreamError) -> bool:
-    if isinstance(error, APIError) and _GATEWAY_TIMEOUTS & {str(error.status_code), error.code}:
-        return False
-    return isinstance(error, ConnectError | ConnectTimeout | RateLimitError | ServerError)
 
 
 def _retry_after(error: APIError, now: float) -> float:

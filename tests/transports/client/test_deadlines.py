@@ -46,7 +46,7 @@ class TestDeadlines:
         assert isinstance(caught.value, MoondreamError)
         assert isinstance(caught.value.__cause__, TimeoutError)
         assert not transport.requests or transport.closed or transport.refuses
-        return type(caught.value), str(caught.value)
+        return type(caught.value), caught.value.message
 
     def test_first_event(self) -> None:
         transport = silent(b": comment\n\n", seconds=3)

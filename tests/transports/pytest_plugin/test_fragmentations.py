@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from moondream_transports import AsyncClient, Client, UrllibTransport
-from moondream_transports._plugin.server import segments_of
+from moondream_transports._plugin.segments import segments_of
 from moondream_transports.pytest_plugin import Fragmentations, FragmentedRecording
 from sansio_moondream import ConnectionLost, Endpoint, QueryRequest
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingError, RecordingHeader
@@ -136,6 +136,20 @@ class TestAddresses:
         with socket.create_connection((parts.hostname, parts.port)) as connection:
             head = f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
             connection.sendall(head.encode() + b"3;x=y\r\nabc\r\n0\r\nTrailer: x\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer == b"".join(segments_of(MOON, [BODY], "both"))
+
+    def test_a_client_that_leaves_or_closes_its_half(
+        self, moondream_fragmentations: Fragmentations
+    ):
+        fragmentation = next(moondream_fragmentations(MOON))
+        parts = urlsplit(fragmentation.url())
+        head = f"GET {parts.path} HTTP/1.1\r\nHost: x\r\n".encode()
+        with socket.create_connection((parts.hostname, parts.port)) as connection:
+            connection.sendall(head)  # and nothing more: no failure of the test
+        with socket.create_connection((parts.hostname, parts.port)) as connection:
+            connection.sendall(head + b"\r\n")
+            connection.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         assert answer == b"".join(segments_of(MOON, [BODY], "both"))
 

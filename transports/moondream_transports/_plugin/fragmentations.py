@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
 
 from moondream_transports.replay import AsyncReplayTransport, ReplayTransport
-from sansio_moondream.recording import Chunk, Match, Recording
+from sansio_moondream.recording import Chunk, Match, Recording, RecordingReader, encode_line
 from sansio_moondream.testing import every_fragmentation
 
-from .server import Border, FragmentationServer
+from .segments import Border, segments_of
+
+if TYPE_CHECKING:
+    from .addresses import Addresses
 
 _SHOWN_BYTES = 40
 
@@ -36,13 +39,13 @@ class FragmentedRecording:
     """
 
     def __init__(
-        self, name: str, chunks: list[bytes], recording: Recording, server: FragmentationServer
+        self, name: str, chunks: list[bytes], recording: Recording, addresses: Addresses
     ) -> None:
         self.name = name
         self.chunks = chunks
         self.recording = replace(recording, chunks=tuple(Chunk(0, chunk) for chunk in chunks))
         self._recorded = recording
-        self._server = server
+        self._addresses = addresses
 
     def transport(self) -> ReplayTransport:
         """Return a transport that answers at once in these chunks."""
@@ -62,8 +65,12 @@ class FragmentedRecording:
             border: `"both"` sends each chunk as one HTTP chunk in one TCP segment. `"chunks"` sends
                 all HTTP chunks in one segment. `"segments"` sends the recorded HTTP chunks, in
                 segments that end where the chunks of this fragmentation end.
+
+        Raises RecordingError for a recording that could not be read from a file, such as one with
+        a line end in a header field.
         """
-        return self._server.url(self._recorded, self.chunks, border)
+        RecordingReader().receive_line(encode_line(self._recorded.header))
+        return self._addresses.add(segments_of(self._recorded, self.chunks, border))
 
     def __repr__(self) -> str:
         around = ""
@@ -76,8 +83,8 @@ class FragmentedRecording:
 class Fragmentations:
     """Make the fragmentations of a recording. See `moondream_fragmentations`."""
 
-    def __init__(self, server: FragmentationServer) -> None:
-        self._server = server
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
         self.current: FragmentedRecording | None = None
 
     def __call__(
@@ -105,7 +112,7 @@ class Fragmentations:
             # To many clients an empty chunk is the end of the body.
             if all(chunks) or name == "whole":
                 filled = [chunk for chunk in chunks if chunk]
-                self.current = FragmentedRecording(name, filled, recording, self._server)
+                self.current = FragmentedRecording(name, filled, recording, self._addresses)
                 yield self.current
         self.current = None
 
@@ -135,10 +142,12 @@ def moondream_fragmentations(request: pytest.FixtureRequest) -> Iterator[Fragmen
     `transport()`, the `async_transport()` or the `url()` of each fragmentation. The results must be
     the same for all. An error of the test names the fragmentation.
     """
-    server = FragmentationServer()
-    fragmentations = Fragmentations(server)
+    from .addresses import Addresses  # it imports the conformance suite, which takes a while
+
+    addresses = Addresses()
+    fragmentations = Fragmentations(addresses)
     notes = _Notes(request.node, fragmentations)
     request.config.pluginmanager.register(notes)
     yield fragmentations
     request.config.pluginmanager.unregister(notes)
-    server.close()
+    addresses.close()

@@ -57,24 +57,26 @@ class Peer:
         return Peer(self.server, sock, self.number)
 
     def read_request(self) -> tuple[bytes, bytes]:
-        """Return head and body of a request with a Content-Length.
+        """Read a request. Returns its head, and its body without the framing of chunks.
 
         Raises:
             ConnectionAbortedError: The client closed before it sent a request.
         """
-        data = bytearray(self._recv())
-        if not data:
-            raise ConnectionAbortedError("the client sent no further request")
-        while b"\r\n\r\n" not in data:
-            data += self._recv_more()
-        request_head, _, body = data.partition(b"\r\n\r\n")
-        length = 0
-        for line in request_head.lower().split(b"\r\n"):
-            if line.startswith(b"content-length:"):
-                length = int(line.partition(b":")[2])
-        while len(body) < length:
-            body += self._recv_more()
-        self._note(f"read a request of {len(request_head) + 4 + len(body):,} bytes")
+        import h11
+
+        http = h11.Connection(h11.SERVER)
+        received, body = bytearray(), bytearray()
+        while not isinstance(event := http.next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+            elif event is h11.NEED_DATA:
+                data = self._recv_more() if received else self._recv()
+                if not data:
+                    raise ConnectionAbortedError("the client sent no further request")
+                http.receive_data(data)
+                received += data
+        request_head, _, _ = received.partition(b"\r\n\r\n")
+        self._note(f"read a request of {len(received):,} bytes")
         return bytes(request_head), bytes(body)
 
     def answer(self, *segments: bytes) -> None:

@@ -1,8 +1,8 @@
 """Look at the JSON of a request before it is decoded.
 
 A decoder makes all values of a text at once, and a search for secrets passes over all of it. While
-they do, no other thread runs. So we bound what they get: the number of values, how deep they nest,
-and all that is not a picture. This takes some milliseconds for a picture of 10 MB.
+they do, no other thread runs. So we bound what they get: the number of values, and all that is not
+a picture. This takes some milliseconds for a picture of 10 MB.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ import string
 from typing import Final
 
 MAX_VALUES: Final = 10_000
-MAX_DEPTH: Final = 60
 MAX_TEXT_BYTES: Final = 1024 * 1024
 
-_BRACKET = re.compile(rb"[\[{]|[\]}]")
 _BASE64 = f"{string.ascii_letters}{string.digits}+/=_-\\".encode()  # JSON may escape the slash
 _PICTURE = re.compile(rb"data:|\\?/9j|iVBORw0KGgo|R0lGOD|UklGR")  # a data URL, JPEG, PNG, GIF, WebP
 
@@ -25,10 +23,7 @@ class TooLarge(ValueError):
 
 
 def check_size(body: bytes) -> None:
-    """Check the size of a request. It need not be JSON.
-
-    Raises TooLarge, and ValueError if it nests too deep.
-    """
+    """Check the size of a request. It need not be JSON. Raises TooLarge."""
     # Without escapes, every second part is the content of a string.
     parts = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_VALUES)
     strings = zip(parts[1::2], parts[2::2], strict=False)  # each with what is behind it
@@ -39,12 +34,6 @@ def check_size(body: bytes) -> None:
     count = len(parts) // 2 + outside.count(b",") + sum(map(outside.count, b"[]{}"))
     if count >= MAX_VALUES:
         raise TooLarge(f"the JSON has more than about {MAX_VALUES:,} values")
-    depth = deepest = 0
-    for bracket in _BRACKET.findall(outside):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
-        raise ValueError(f"the JSON nests deeper than {MAX_DEPTH}")
 
 
 def _is_picture(text: bytes, after: bytes) -> bool:

@@ -1,0 +1,58 @@
+"""A pytest plugin with the fixture `moondream_server`. docs/fake-server.md describes it.
+
+It is on where this package is installed. Until a test uses the fixture it imports only pytest.
+
+PYTEST_DONT_REWRITE: nothing here asserts, and pytest warns about a plugin that is already imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from moondream_tools import FakeServer
+
+_KEY = pytest.StashKey["FakeServer"]()
+
+
+@pytest.fixture
+def moondream_server(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
+    """A server that answers like Moondream's, for a test of any client, in any language.
+
+    Add an answer with `moondream_server.answer(text="The moon")`, and give your client the address
+    `moondream_server.url`. What was asked is in `moondream_server.requests`. The test fails
+    if a request had no answer, even if the error was caught, or if an answer was not used.
+    """
+    from moondream_tools import FakeServer
+
+    with closing(FakeServer().start()) as server:
+        request.node.stash[_KEY] = server
+        yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Check the server of a test inside its call, so that it can make the test fail."""
+    if _KEY not in item.stash:
+        return (yield)
+    server = item.stash[_KEY]
+    del item.stash[_KEY]  # a plugin may run the test again
+    try:
+        result = yield
+    except Exception as error:
+        for miss in server.misses:
+            error.add_note(f"moondream_server had no answer: {miss}")
+        raise
+    server.close()  # now all that was received has its place
+    problems = ""
+    try:
+        server.check()
+    except AssertionError as error:
+        problems = str(error)
+    if problems:
+        pytest.fail(f"the test passed, but {problems}", pytrace=False)
+    return result
