@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import TypeAlias
 
 _Border: TypeAlias = tuple[int, int, int]  # y, and x of its start and its end
@@ -47,18 +48,17 @@ def trace(mask: bytes | bytearray, width: int) -> tuple[list[Outline], list[Outl
 
 def _borders(mask: bytes | bytearray, width: int) -> list[_Border]:
     borders: list[_Border] = []
-    above = bytes(width)
-    for y in range(len(mask) // width + 1):
-        below = bytes(mask[y * width : (y + 1) * width]) or bytes(width)
-        if above != below:
-            differ = (int.from_bytes(above) ^ int.from_bytes(below)).to_bytes(width)
-            x = differ.find(1)
-            while x >= 0:
-                end = _end_of(differ, x, width)
-                end = _end_of(below, x, end)
-                borders.append((y, x, end) if below[x] else (y, end, x))
-                x = differ.find(1, end)
-        above = below
+    rows = [bytes(mask[at : at + width]) for at in range(0, len(mask), width)]
+    outside = bytes(width)
+    for y, (above, below) in enumerate(pairwise((outside, *rows, outside))):
+        if above == below:
+            continue
+        differ = (int.from_bytes(above) ^ int.from_bytes(below)).to_bytes(width)
+        x = differ.find(1)
+        while x >= 0:
+            end = _end_of(below, x, _end_of(differ, x, width))
+            borders.append((y, x, end) if below[x] else (y, end, x))
+            x = differ.find(1, end)
     return borders
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as reader  # type: ignore[import-untyped]
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
@@ -48,6 +48,7 @@ class TestRunLengths:
         assert coco_rle(whole, (3, 2), compressed=False)["counts"] == [0, 6]
         assert coco_rle(SegmentResult(), (3, 2), compressed=False)["counts"] == [6]
 
+    @settings(max_examples=50)
     @given(st.lists(st.integers(0, 1), min_size=12, max_size=12))
     def test_any_pixels(self, pixels: list[int]):
         """Draw each pixel of 4 x 3 as a square of its own."""
@@ -64,7 +65,7 @@ class TestRunLengths:
         )
 
     @pytest.mark.parametrize(
-        "size", [(1, 1), (31, 1), (32, 1), (1, 33), (1023, 2), (1024, 2), (40_000, 1), (2, 4000)]
+        "size", [(1, 1), (31, 1), (32, 1), (1, 33), (1023, 2), (1024, 2), (40_000, 1), (2, 1100)]
     )
     def test_long_runs(self, size: tuple[int, int]):
         """A number of the text has five bits in each character."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -194,6 +194,7 @@ def test_iou_of_any_boxes(box: BBox, other: BBox):
     assert box.iou(box) == 1
 
 
+@settings(max_examples=50)
 @given(_any_boxes | _boxes, st.integers(1, 99), st.integers(1, 99))
 def test_pixels_are_within_half_a_pixel_of_the_box(box: BBox, width: int, height: int):
     left, top, right, bottom = box.to_pixels((width, height))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sansio_moondream._pictures.fill import fill
@@ -66,6 +66,7 @@ def crossings(outlines: list[Outline], x: float, y: float) -> int:
     )
 
 
+@settings(max_examples=50)
 @given(masks())
 def test_they_fill_the_same_pixels(mask: tuple[bytes, int]):
     pixels, width = mask
@@ -79,6 +80,7 @@ def test_they_fill_the_same_pixels(mask: tuple[bytes, int]):
     assert bytes(even_odd) == pixels
 
 
+@settings(max_examples=50)
 @given(masks())
 def test_corners_only_and_the_inside_on_the_right(mask: tuple[bytes, int]):
     pixels, width = mask
