@@ -43,6 +43,8 @@ def draw_mask(
     polygons = tuple(polygons)
     check_border(polygons, (width, height))
     mask = Image.new("L", (width, height))
+    if not polygons:
+        return mask
     left, right = columns(polygons, width)
     if left < right:
         for first, strip in strips(polygons, (left, right), height, lines, soft=antialias):

@@ -12,7 +12,7 @@ docs/pictures.md says why we use no library for this.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, floor
 from typing import TypeAlias
 
@@ -51,8 +51,8 @@ def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> bytearray:
     (width, height), polygons = check_size(size), tuple(polygons)
     check_border(polygons, (width, height))
     mask = bytearray(width * height)
-    left, right = columns(polygons, width)
-    if left < right:
+    if polygons:
+        left, right = columns(polygons, width)
         for line, strip in strips(polygons, (left, right), height, 1, soft=False):
             ones = strip.translate(_TO_ONES)
             for row in range(min(STRIP, height - line)):
@@ -79,15 +79,14 @@ def covered_area(polygons: Iterable[Polygon], size: tuple[int, int]) -> float:
     )
 
 
-def columns(polygons: Iterable[Polygon], width: int) -> tuple[int, int]:
-    """Find the columns of a picture that polygons may touch: the first one and the end.
+def columns(polygons: Sequence[Polygon], width: int) -> tuple[int, int]:
+    """Find the columns of a picture that polygons may touch: the first one, and the end.
 
-    The first column is not before the end if they touch none.
+    There is at least one polygon. If they touch no column, the end is the first one.
     """
     xs = [x for polygon in polygons for x, _ in polygon]
-    if not xs:
-        return 0, 0
-    return max(floor(min(xs)), 0), min(ceil(max(xs)), width)
+    left = max(floor(min(xs)), 0)
+    return left, max(min(ceil(max(xs)), width), left)
 
 
 def strips(

@@ -49,6 +49,20 @@ class TestMaskArray:
         assert not result.mask_array((8, 4)).any()
         assert result.area((8, 4)) == 0
 
+    @pytest.mark.parametrize("box", [BBox(-1, -2, 0.25, 0.5), BBox(0.75, 0.5, 2, 3)])
+    def test_cut_off_at_the_edges(self, box: BBox):
+        left, top, right, bottom = box.to_pixels((8, 4))
+        expected = np.zeros((4, 8), np.bool_)
+        expected[top:bottom, left:right] = True
+        result = SegmentResult("M0 0H1V1H0z", box)
+        assert np.array_equal(result.mask_array((8, 4)), expected)
+        assert result.area((8, 4)) == expected.sum() == 4
+
+    def test_in_a_tall_picture(self):
+        """It is filled in strips, and the last one ends below the picture."""
+        result = SegmentResult("M0 0H1V1H0z", BBox(0.5, 0.3, 1, 1))
+        assert result.mask_array((2, 100)).tolist() == [[False] * 2] * 30 + [[False, True]] * 70
+
     def test_nothing(self):
         for result in (SegmentResult(), SegmentResult("", None, "no path")):
             assert result.mask_array((3, 2)).tolist() == [[False] * 3] * 2
