@@ -15,7 +15,7 @@ from ._pictures import outline
 from ._pictures.arrays import to_array
 from ._pictures.draw import Color, cut_out, draw_boxes, draw_mask, draw_points, lay_over
 from ._pictures.fill import covered_area, fill
-from ._pictures.opening import Picture
+from ._pictures.picture import Picture
 from ._pictures.polygons import Polygon
 from ._pictures.upright import upright
 from ._repr import OwnRepr

@@ -8,7 +8,8 @@ that `encode_image` takes (`Picture`), and return copies.
 """
 
 from ._pictures.draw import Color, cut_out, draw_boxes, draw_mask, draw_points, lay_over
-from ._pictures.opening import FORMATS, MAX_MEMORY, Picture, open_image
+from ._pictures.opening import FORMATS, MAX_MEMORY, open_image
+from ._pictures.picture import Picture
 from ._pictures.upright import upright
 
 __all__ = [

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from sansio_moondream._geometry import BBox, Point, check_size
 
 from .fill import LINES, STRIP, columns, strips
-from .opening import Picture, require_pillow
+from .opening import require_pillow
+from .picture import Picture
 from .polygons import Polygon, check_border
 from .upright import upright
 

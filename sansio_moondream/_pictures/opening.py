@@ -6,7 +6,6 @@
    they take before a decoder runs.
 3. For a broken file, Pillow raises errors of many classes. `map_pillow_errors` makes each of them a
    ValueError.
-4. Whoever draws on a picture has it in the form in which it was sent: `to_image` takes all of them.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ import io
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
-
-from .data_url import NO_FILES, from_data_url
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,37 +28,6 @@ _NAMES = "JPEG, PNG, GIF, WebP, BMP, TIFF, PPM or AVIF"
 _COPY_BYTES = 4  # of each pixel, in mode RGB and in mode RGBA
 # Of each pixel in Pillow's memory. A mode that is not listed has at most four.
 _BYTES = {"1": 1, "L": 1, "P": 1}
-
-
-class _Encoded(Protocol):
-    """An `EncodedImage`."""
-
-    @property
-    def data(self) -> bytes: ...
-
-
-Picture: TypeAlias = "Image.Image | bytes | bytearray | memoryview | str | _Encoded"
-"""What `encode_image` takes: a Pillow image, bytes of a picture, a data URL, or an EncodedImage."""
-
-
-def to_image(picture: Picture) -> Image.Image:
-    """Return a Pillow image as it is, and open any other form of a picture.
-
-    Raises:
-        ValueError: as `open_image`, or the text is not a data URL.
-        TypeError: `picture` is of another type.
-    """
-    if hasattr(picture, "getexif") and hasattr(picture, "convert"):
-        return cast("Image.Image", picture)
-    data: Any = getattr(picture, "data", picture)
-    if isinstance(data, str):
-        data = from_data_url(data)
-    if not isinstance(data, bytes | bytearray) and not isinstance(picture, memoryview):
-        raise TypeError(
-            "a picture should be a Pillow image, bytes, a data URL or an EncodedImage, not "
-            f"{type(picture).__name__}{NO_FILES}"
-        )
-    return open_image(bytes(data))
 
 
 def open_image(data: bytes) -> Image.Image:

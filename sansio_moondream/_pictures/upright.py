@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .opening import Picture, check_image, map_pillow_errors, to_image
+from .opening import check_image, map_pillow_errors
+from .picture import Picture, to_image
 
 if TYPE_CHECKING:
     from PIL import Image
