@@ -17,6 +17,7 @@ RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 FUZZ_STAMP := $(VENV)/.fuzz
 BENCH_STAMP := $(VENV)/.bench
+SUPERVISION_STAMP := $(VENV)/.supervision
 PYODIDE_STAMP := $(WASM)/node_modules/.stamp
 NODE_STAMP := $(NODE)/node_modules/.stamp
 WHEELS_STAMP := $(WASM)/wheels/.stamp
@@ -85,6 +86,7 @@ bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks and the reco
 	$(BIN)/python benchmarks/record_proxy.py
 
 ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
+	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
 	then $(MAKE) --no-print-directory $(NODE_STAMP) $(PYODIDE_STAMP) $(WHEELS_STAMP); \
 	else echo "ci-tools: no node and npm here, so the tests of WebAssembly and of the official Node client will be skipped"; fi
@@ -128,6 +130,10 @@ $(FUZZ_STAMP): $(DEV_STAMP)
 
 $(BENCH_STAMP): $(DEV_STAMP)
 	@$(PIP) install --quiet --group bench
+	@touch $@
+
+$(SUPERVISION_STAMP): $(DEV_STAMP)
+	@$(PIP) install --quiet --group supervision
 	@touch $@
 
 $(PYODIDE_STAMP): $(WASM)/package.json $(WASM)/package-lock.json

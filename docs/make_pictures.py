@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the pictures of docs/pictures.md from the demo's recording: python docs/make_pictures.py"""
+"""Make the pictures of these pages from the demo's recording: python docs/make_pictures.py"""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from msgspec.structs import replace
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from moondream_transports import Client, ReplayTransport
 from sansio_moondream import BBox, Endpoint, SegmentRequest, SegmentResult, encode_image
-from sansio_moondream.images import open_image
+from sansio_moondream.images import lay_over, open_image
 from sansio_moondream.recording import Recording
 
 HERE = Path(__file__).parent
@@ -42,6 +42,7 @@ def pictures() -> dict[str, Image.Image]:
             assert snapshot is not None
             snapshots.append(snapshot)
         result = stream.result()
+    replaced = in_the_corner(moon, result)
     grown = [snapshot.overlay(moon, color="lime") for snapshot in (snapshots[60], snapshots[120])]
     misplaced = replace(result, bbox=BBox(0, 0, 1, 1))
     return {
@@ -51,7 +52,32 @@ def pictures() -> dict[str, Image.Image]:
         "pictures-misplaced.png": side_by_side(
             result.overlay(moon, color="lime"), misplaced.overlay(moon, color="red")
         ),
+        "pictures-replaced.png": replaced,
     }
+
+
+def in_the_corner(moon: Image.Image, result: SegmentResult) -> Image.Image:
+    """Draw what docs/exports.md replaces, and what it puts in its place, on a wide picture.
+
+    The moon is in the lower right of the picture. A viewer of SVG fits the unit square into the
+    picture in proportion, so that it is the square in the middle.
+    """
+    wide, high = size = (320, 240)
+    left, top, side = 150, 76, 160
+    sky = Image.new("RGB", size)
+    sky.paste(moon.resize((side, side)), (left, top))
+    assert result.bbox is not None
+    xs = [(left + x * side) / wide for x in (result.bbox.x_min, result.bbox.x_max)]
+    ys = [(top + y * side) / high for y in (result.bbox.y_min, result.bbox.y_max)]
+    placed = replace(result, bbox=BBox(xs[0], ys[0], xs[1], ys[1]))
+    margin = (wide - high) / 2 / wide
+    in_the_middle = replace(result, bbox=BBox(margin, 0, 1 - margin, 1))
+    sheet = Image.new("RGB", (2 * wide + 8, high), "white")
+    for at, drawn, color in ((0, in_the_middle, "red"), (wide + 8, placed, "lime")):
+        mask = drawn.mask(size, antialias=False)
+        mask = mask.filter(ImageFilter.MaxFilter(7)).filter(ImageFilter.GaussianBlur(2))
+        sheet.paste(lay_over(sky, mask, color=color), (at, 0))
+    return sheet
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
-"""Points and boxes, in fractions of the image."""
+"""Points and boxes in fractions of the image, and their pixels in a picture of a given size."""
 
 from __future__ import annotations
+
+from math import floor
+from operator import index
+from typing import Any
 
 from msgspec import Struct
 
@@ -9,7 +13,8 @@ class BBox(Struct, frozen=True):
     """A box in fractions of the image: 0 is its left or top edge, 1 its right or bottom edge.
 
     As an event of a segmentation it is the coarse box, which comes first. The result has the
-    refined box.
+    refined box. A server may send corners in the wrong order, and a box without an area, or beyond
+    the image. `to_pixels`, `area` and `iou` take the corners in the right order.
     """
 
     x_min: float
@@ -17,9 +22,101 @@ class BBox(Struct, frozen=True):
     x_max: float
     y_max: float
 
+    def to_pixels(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Compute the pixels of the box in a picture, as `Image.crop` and array slices take them.
+
+        Each edge is rounded to the nearest edge between two pixels; half goes to the right and
+        down. What is beyond the picture is cut off. A box that is narrower than a pixel, or beyond
+        the picture, may have no pixels: then `left == right` or `top == bottom`.
+
+        Args:
+            size: width and height of the picture in pixels.
+
+        Returns:
+            `(left, top, right, bottom)`: the first column and row, and those after the last.
+        """
+        width, height = check_size(size)
+        (left, right), (top, bottom) = self._sides()
+        return (
+            _nearest_edge(left, width),
+            _nearest_edge(top, height),
+            _nearest_edge(right, width),
+            _nearest_edge(bottom, height),
+        )
+
+    @property
+    def area(self) -> float:
+        """The area as a fraction of the image. What is beyond the image counts, too."""
+        (left, right), (top, bottom) = self._sides()
+        return (right - left) * (bottom - top)
+
+    def iou(self, other: BBox) -> float:
+        """Compute intersection over union with another box: 0 if they are apart, 1 if equal.
+
+        Equal boxes have 1 even if they have no area.
+        """
+        mine, others = self._sides(), other._sides()
+        if mine == others:
+            return 1.0
+        common = 1.0
+        for (low, high), (other_low, other_high) in zip(mine, others, strict=True):
+            common *= max(min(high, other_high) - max(low, other_low), 0.0)
+        union = self.area + other.area - common
+        return common / union if union > 0 else 0.0
+
+    def _sides(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return left and right, and top and bottom, the smaller one first."""
+        left, right = sorted((self.x_min, self.x_max))
+        top, bottom = sorted((self.y_min, self.y_max))
+        return (left, right), (top, bottom)
+
 
 class Point(Struct, frozen=True):
     """A point in fractions of the image: (0, 0) is its top left corner."""
 
     x: float
     y: float
+
+    def to_pixels(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Find the pixel `(column, row)` that has the point, in a picture of `size`.
+
+        `size` is width and height in pixels. Of a point beyond the picture, and of one on its right
+        or bottom edge, it is the nearest pixel. An array has it at `array[row, column]`.
+        """
+        width, height = check_size(size)
+        return _pixel(self.x, width), _pixel(self.y, height)
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """Return width and height of a picture in pixels as two ints.
+
+    Raises:
+        TypeError: `size` is not a pair of whole numbers.
+        ValueError: one of them is less than 1.
+    """
+    what = "size should be (width, height) in whole pixels, at least 1 each"
+    if hasattr(size, "getexif"):
+        raise TypeError(
+            f"{what}, not a picture: pass sansio_moondream.images.upright(picture).size, as the "
+            "picture may be turned"
+        )
+    try:
+        width, height = map(index, size)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what}, not {_shortened(size)}") from None
+    if min(width, height) < 1:
+        raise ValueError(f"{what}, not {_shortened(size)}")
+    return width, height
+
+
+def _shortened(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+
+
+def _nearest_edge(fraction: float, length: int) -> int:
+    return floor(min(max(fraction * length, 0), length) + 0.5)
+
+
+def _pixel(fraction: float, length: int) -> int:
+    return floor(min(max(fraction * length, 0), length - 1))

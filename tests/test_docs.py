@@ -115,16 +115,43 @@ def test_blocks_are_of_a_kind_that_is_run_or_known_not_to_be(page: Path):
     assert {kind for kind, _ in blocks(page)} <= {"python", "console"}
 
 
+# Its blocks have a test of their own, as it is too large to be there always.
+LARGE_LIBRARY = "import supervision\n"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.mark.slow
 def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: Path):
-    write_files(page, tmp_path)
-    programs = [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
+    run_programs(
+        page, [code for code in programs(page) if LARGE_LIBRARY not in code], port, tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if LARGE_LIBRARY in page.read_text()],
+    ids=lambda page: page.name,
+)
+@pytest.mark.slow
+def test_blocks_that_need_a_large_library_run(page: Path, port: int, tmp_path: Path):
+    if util.find_spec("supervision") is None:
+        pytest.skip("needs supervision: `make ci-tools`")
+    run_programs(page, programs(page), port, tmp_path, warnings="default")  # it has its own
+
+
+def programs(page: Path) -> list[str]:
+    return [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
+
+
+def run_programs(
+    page: Path, programs: list[str], port: int, folder: Path, *, warnings: str = "error"
+) -> None:
+    write_files(page, folder)
     code = "\n".join(programs).replace("localhost:2020", f"127.0.0.1:{port}")
-    Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
+    Image.new("RGB", (32, 32), "gray").save(folder / "moon.jpg")
     if "from hypothesis import" in code:
         code = PATIENT_HYPOTHESIS + code
-    done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
+    done = run([sys.executable, "-W", warnings, "-c", code], folder)
     assert done.returncode == 0, done.stderr
 
 

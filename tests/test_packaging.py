@@ -122,6 +122,17 @@ def test_pillow_is_imported_when_pixels_are_drawn() -> None:
     assert "PIL" in modules_after(f"{result}; r.mask((1, 1))")
 
 
+def test_labels_need_no_library() -> None:
+    loaded = modules_after(
+        "import sansio_moondream as s, sansio_moondream.exports as e; "
+        "r = s.SegmentResult('M0 0H1V1z', s.BBox(0, 0, 1, 1)); "
+        "assert e.coco_annotations(r, (8, 4), image_id=1, category_id=1); "
+        "assert e.yolo_labels(r, (8, 4), class_id=0)"
+    )
+    assert not {"PIL", "numpy", "supervision"} & loaded
+    assert not IO_MODULES & loaded
+
+
 def test_imports_go_only_downward() -> None:
     lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
     run = subprocess.run(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from sansio_moondream._geometry import BBox, Point
+from sansio_moondream._geometry import BBox, Point, check_size
 
-from .fill import STRIP, strips
+from .fill import LINES, STRIP, columns, strips
 from .opening import require_pillow
+from .picture import Picture
 from .polygons import Polygon, check_border
 from .upright import upright
 
 if TYPE_CHECKING:
     from PIL import Image
-
-_LINES = 4  # through each row of pixels; a mask without antialias has one
 
 Color: TypeAlias = str | tuple[int, int, int]
 """A name or a hexadecimal value of Pillow's ImageColor, or red, green and blue from 0 to 255."""
@@ -42,14 +40,13 @@ def draw_mask(
     require_pillow()
     from PIL import Image
 
-    (width, height), lines = size, _LINES if antialias else 1
+    (width, height), lines = check_size(size), LINES if antialias else 1
     polygons = tuple(polygons)
-    check_border(polygons, size)
-    mask = Image.new("L", size)
-    xs = [x for polygon in polygons for x, _ in polygon]
-    if not xs:
+    check_border(polygons, (width, height))
+    mask = Image.new("L", (width, height))
+    if not polygons:
         return mask
-    left, right = max(math.floor(min(xs)), 0), min(math.ceil(max(xs)), width)
+    left, right = columns(polygons, width)
     if left < right:
         for first, strip in strips(polygons, (left, right), height, lines, soft=antialias):
             part = Image.frombuffer("L", (right - left, STRIP), strip, "raw", "L", 0, 1)
@@ -58,7 +55,7 @@ def draw_mask(
 
 
 def lay_over(
-    image: Image.Image, mask: Image.Image, *, color: Color = "red", opacity: float = 0.5
+    image: Picture, mask: Image.Image, *, color: Color = "red", opacity: float = 0.5
 ) -> Image.Image:
     """Copy the picture, upright, with a colour over what the mask selects."""
     from PIL import Image
@@ -71,7 +68,7 @@ def lay_over(
     return Image.composite(Image.new(picture.mode, picture.size, color), picture, opaque)
 
 
-def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
+def cut_out(image: Picture, mask: Image.Image) -> Image.Image:
     """Copy the picture, upright, in mode `RGBA`, transparent where the mask is 0.
 
     What was transparent before stays transparent.
@@ -84,7 +81,7 @@ def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def draw_boxes(
-    image: Image.Image, boxes: Iterable[BBox], *, color: Color = "red", width: int | None = None
+    image: Picture, boxes: Iterable[BBox], *, color: Color = "red", width: int | None = None
 ) -> Image.Image:
     """Copy the picture, upright, with the outlines of boxes.
 
@@ -105,7 +102,7 @@ def draw_boxes(
 
 
 def draw_points(
-    image: Image.Image, points: Iterable[Point], *, color: Color = "red", radius: int | None = None
+    image: Picture, points: Iterable[Point], *, color: Color = "red", radius: int | None = None
 ) -> Image.Image:
     """Copy the picture, upright, with a disc on each point.
 

@@ -12,21 +12,81 @@ docs/pictures.md says why we use no library for this.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from math import ceil
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil, floor
 from typing import TypeAlias
 
-from .polygons import Polygon
+from sansio_moondream._geometry import check_size
+
+from .polygons import Polygon, check_border
 
 # Lines of a strip. More lines need more memory; fewer lines need more passes over the sides.
 STRIP = 64
+# Through each row of pixels where borders are soft. A mask with hard borders has one.
+LINES = 4
 # Spans with a smaller gap, in pixels, touch: two shapes may compute their common border in two
 # ways, which differ by rounding.
 _GAP = 1e-6
 
+_TO_ONES = bytes([0]) + bytes([1]) * 255
+
 # The first line that a side crosses, the line after the last one, x of the first crossing, the step
 # of x to the next line, and whether the side goes down.
 _Side: TypeAlias = tuple[int, int, float, float, bool]
+
+
+def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> bytearray:
+    """Fill polygons with hard borders.
+
+    Args:
+        polygons: in pixels.
+        size: width and height of the picture.
+
+    Returns:
+        A byte for each pixel, row by row: 1 where its centre is inside, else 0.
+
+    Raises:
+        PathError: the border is longer than `MAX_BORDER`.
+    """
+    (width, height), polygons = check_size(size), tuple(polygons)
+    check_border(polygons, (width, height))
+    mask = bytearray(width * height)
+    if polygons:
+        left, right = columns(polygons, width)
+        for line, strip in strips(polygons, (left, right), height, 1, soft=False):
+            ones = strip.translate(_TO_ONES)
+            for row in range(min(STRIP, height - line)):
+                at, start = (line + row) * width, row * (right - left)
+                mask[at + left : at + right] = ones[start : start + right - left]
+    return mask
+
+
+def covered_area(polygons: Iterable[Polygon], size: tuple[int, int]) -> float:
+    """Measure what polygons cover of a picture, in pixels: exactly along `LINES` lines of each row.
+
+    The arguments and errors are those of `fill`.
+    """
+    (width, height), polygons = check_size(size), tuple(polygons)
+    check_border(polygons, (width, height))
+    return (
+        sum(
+            end - start
+            for _, downs, ups in _crossings(_sides(polygons, 0, height, LINES))
+            for line in range(STRIP)
+            for start, end in _spans(downs[line], ups[line], width)
+        )
+        / LINES
+    )
+
+
+def columns(polygons: Sequence[Polygon], width: int) -> tuple[int, int]:
+    """Find the columns of a picture that polygons may touch: the first one, and the end.
+
+    There is at least one polygon. If they touch no column, the end is the first one.
+    """
+    xs = [x for polygon in polygons for x, _ in polygon]
+    left = max(floor(min(xs)), 0)
+    return left, max(min(ceil(max(xs)), width), left)
 
 
 def strips(

@@ -75,12 +75,17 @@ def check_image(image: Image.Image) -> None:
 
 def require_pillow() -> None:
     """Raise ModuleNotFoundError in words if Pillow is not installed."""
+    require("PIL", "Pillow", extra="images")
+
+
+def require(module: str, name: str, *, extra: str) -> None:
+    """Raise ModuleNotFoundError in words if the library `name` is not installed."""
     try:
-        import_module("PIL")
+        import_module(module)
     except ImportError:
         raise ModuleNotFoundError(
-            "this needs Pillow, which is not installed: pip install 'sansio-moondream[images]'",
-            name="PIL",
+            f"this needs {name}, which is not installed: pip install 'sansio-moondream[{extra}]'",
+            name=module,
         ) from None
 
 

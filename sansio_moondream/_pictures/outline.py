@@ -7,10 +7,9 @@ to the corner of the box, and fill it by SVG's default rule, `nonzero`.
 
 from __future__ import annotations
 
-from operator import index
 from typing import NamedTuple
 
-from sansio_moondream._geometry import BBox
+from sansio_moondream._geometry import BBox, check_size
 
 from .paths import PathParser
 from .polygons import Polygon, flatten
@@ -30,8 +29,9 @@ def svg(path: str, box: BBox | None, size: tuple[int, int], *, partial: bool) ->
     Raises:
         PathError: `path` is not a path.
         ValueError: the box is missing or far outside the picture, or `size` is not positive.
+        TypeError: `size` is not a pair of whole numbers.
     """
-    width, height = _check_size(size)
+    width, height = size = check_size(size)
     parser, place = _parse(path, partial=partial), _place(path, box, size, partial=partial)
     shape = ""
     if place is not None:
@@ -56,7 +56,7 @@ def polygons(
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance should be more than 0 pixels, not {tolerance!r}")
-    size = _check_size(size)
+    size = check_size(size)
     parser, place = _parse(path, partial=partial), _place(path, box, size, partial=partial)
     if place is None:
         return ()
@@ -91,12 +91,3 @@ def _place(path: str, box: BBox | None, size: tuple[int, int], *, partial: bool)
     width, height = size
     scale = (box.x_max - box.x_min) * width, (box.y_max - box.y_min) * height
     return _Place(scale, (box.x_min * width, box.y_min * height))
-
-
-def _check_size(size: tuple[int, int]) -> tuple[int, int]:
-    width, height = map(index, size)
-    if min(width, height) < 1:
-        raise ValueError(
-            f"size should be width and height in pixels, at least 1 each, not {size!r}"
-        )
-    return width, height

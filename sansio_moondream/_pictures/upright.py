@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .opening import check_image, map_pillow_errors
+from .picture import Picture, to_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,8 +18,12 @@ _DEEP = range(1 << 16)  # values of a pixel with 16 bits
 _DEEP_TO_8_BITS = 257  # 65535 / 255
 
 
-def upright(image: Image.Image) -> Image.Image:
+def upright(picture: Picture) -> Image.Image:
     """Copy a picture as `encode_image` reads it. Coordinates in results are fractions of the copy.
+
+    Args:
+        picture: what `encode_image` takes: a Pillow image, the bytes of a picture, a data URL, or
+            an `EncodedImage`.
 
     Returns:
         The first frame, turned as its EXIF orientation says, in mode `RGB`, or `RGBA` if it has
@@ -27,11 +32,13 @@ def upright(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: the picture is of a format that is not in `sansio_moondream.images.FORMATS`,
             it needs more memory than `sansio_moondream.images.MAX_MEMORY`, or it is broken.
+        TypeError: it is of another type. Paths and files are not read here.
     """
+    image = to_image(picture)
     check_image(image)
     with map_pillow_errors("decode"):
-        picture = _in_colors(_first_frame(image))
-        return picture.copy() if picture is image else picture
+        copy = _in_colors(_first_frame(image))
+        return copy.copy() if copy is image else copy
 
 
 def is_turned(image: Image.Image) -> bool:

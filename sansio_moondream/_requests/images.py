@@ -6,7 +6,6 @@ Source: the service's API reference (formats and size), and its clients (RGB, JP
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
 import struct
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sansio_moondream._pictures.data_url import NO_FILES, data_url_head, from_data_url
 from sansio_moondream._pictures.opening import open_image
 from sansio_moondream._pictures.upright import is_turned, upright
 from sansio_moondream._repr import OwnRepr
@@ -36,8 +36,6 @@ _MAY_BE_TURNED = (
     b"com.adobe.xmp",
     b"XMP ",
 )
-_NO_FILES = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
-_DATA_URL_HEAD = re.compile(r"data:(image/[^;,\s]+)(?:;[^;,\s]+)*;base64,")
 # SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1).
 _JPEG_MARKER = re.compile(rb"\xff++([^\xff])", re.DOTALL)  # with fill bytes before it
 _MAX_JPEG_SEGMENTS = 1000  # before the size: a picture of 10 MB has 160 if all of them are full
@@ -69,12 +67,12 @@ class EncodedImage(OwnRepr, frozen=True):
     @property
     def media_type(self) -> str:
         """The media type, for example `"image/jpeg"`."""
-        return _data_url_head(self.data_url)[1]
+        return data_url_head(self.data_url)[1]
 
     @property
     def data(self) -> bytes:
         """The bytes of the encoded picture."""
-        return base64.b64decode(self.data_url[_data_url_head(self.data_url).end() :])
+        return base64.b64decode(self.data_url[data_url_head(self.data_url).end() :])
 
     def __repr__(self) -> str:
         return f"<EncodedImage {self.media_type}, {len(self.data_url):,} characters>"
@@ -108,7 +106,7 @@ def encode_image(
     if isinstance(image, EncodedImage):
         return image
     if isinstance(image, str):
-        image = _from_data_url(image)
+        image = from_data_url(image)
     if isinstance(image, bytes | bytearray | memoryview):
         data = bytes(image)
         media_type = _check_format(data)
@@ -122,7 +120,7 @@ def encode_image(
     else:
         raise TypeError(
             "a picture should be a Pillow image, bytes or a data URL, not "
-            f"{type(image).__name__}{_NO_FILES}"
+            f"{type(image).__name__}{NO_FILES}"
         )
     if len(data) > max_bytes:
         raise ValueError(
@@ -167,30 +165,10 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
 def _problem(url: str) -> ValueError | None:
     """Return what is wrong with a data URL, as an error without frames."""
     try:
-        _check_format(_from_data_url(url))
+        _check_format(from_data_url(url))
     except ValueError as error:
         return error.with_traceback(None)
     return None
-
-
-def _from_data_url(url: str) -> bytes:
-    data = url[_data_url_head(url).end() :]
-    try:
-        return binascii.a2b_base64(data, strict_mode=True)
-    except ValueError as error:
-        fault = str(error)
-    raise ValueError(f"the data URL's base64 is broken: {fault}")
-
-
-def _data_url_head(url: str) -> re.Match[str]:
-    """Match the part before the base64 text. Its group is the media type."""
-    head = _DATA_URL_HEAD.match(url)
-    if head is None:
-        raise ValueError(
-            "a picture given as text should be a base64 data URL (data:image/...;base64,...), "
-            f"not {url[:40]!r}{_NO_FILES}"
-        )
-    return head
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

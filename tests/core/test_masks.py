@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -110,14 +109,6 @@ class TestMask:
         ):
             assert result.polygons((3, 2)) == ()
             assert rows(result.mask((3, 2))) == [[0, 0, 0]] * 2
-
-    @pytest.mark.parametrize("size", [(0, 1), (1, -1), (1.5, 1), (8.0, 4), (3,), 3])
-    def test_sizes_that_are_none(self, size: Any):
-        for draw in (SQUARE.polygons, SQUARE.svg, SQUARE.mask):
-            with pytest.raises(
-                (ValueError, TypeError), match=r"size should be|unpack|integer|iterable"
-            ):
-                draw(size)
 
     @pytest.mark.parametrize("tolerance", [0, -1, float("nan")])
     def test_a_tolerance_that_is_none(self, tolerance: float):

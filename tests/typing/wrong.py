@@ -19,6 +19,7 @@ from sansio_moondream import (
     ChatRequest,
     Completed,
     DetectRequest,
+    DetectResult,
     EncodedImage,
     Endpoint,
     Event,
@@ -29,12 +30,14 @@ from sansio_moondream import (
     QueryResult,
     ResponseStream,
     SegmentRequest,
+    SegmentResult,
     Settings,
     TextDelta,
     Unknown,
     encode_events,
     encode_image,
 )
+from sansio_moondream.exports import coco_polygons, yolo_labels
 
 
 def an_event_forgotten(event: Event) -> None:
@@ -105,6 +108,14 @@ def other_things(stream: ResponseStream[QueryResult], endpoint: Endpoint, path: 
     Endpoint(headers=["X-Org: 7"])  # type: ignore[arg-type]
     Endpoint(api_key=b"key")  # type: ignore[arg-type]
     TextDelta(text=None)  # type: ignore[arg-type]
+
+
+def pictures(segment: SegmentResult, boxes: DetectResult, path: Path) -> None:
+    segment.overlay(path)  # type: ignore[arg-type]
+    segment.mask((8.0, 4.0))  # type: ignore[arg-type]
+    yolo_labels(segment, class_id=0)  # type: ignore[call-overload]
+    yolo_labels(boxes)  # type: ignore[call-overload]
+    coco_polygons(boxes, (8, 4))  # type: ignore[arg-type]
 
 
 def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
