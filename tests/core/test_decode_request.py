@@ -161,6 +161,7 @@ class TestSizes:
         error = refused(whole + b" ")
         assert isinstance(error, PayloadTooLargeError)
         assert error.message == "the request has more than 1,048,576 bytes besides pictures"
+        assert refused(whole[:-2] + b" " * 9).status_code == 413  # an open text
         big = base64.b64encode(b"GIF89a".ljust(2_000_000)).decode()
         picture = f"data:image/gif;base64,{big}"
         assert decoded({"question": "?", "image_url": big}).request != QueryRequest(question="?")
