@@ -161,6 +161,7 @@ class TestSizes:
         error = refused(whole + b" ")
         assert isinstance(error, PayloadTooLargeError)
         assert error.message == "the request has more than 1,048,576 bytes besides pictures"
+        assert refused(whole[:-2] + b" " * 9).status_code == 413  # an open text
         big = base64.b64encode(b"GIF89a".ljust(2_000_000)).decode()
         picture = f"data:image/gif;base64,{big}"
         assert decoded({"question": "?", "image_url": big}).request != QueryRequest(question="?")
@@ -181,13 +182,24 @@ class TestSizes:
             assert error.message == "the JSON has more than about 10,000 values"
             assert error.status_code == 413
 
-    @pytest.mark.parametrize("text", ["a", "\\", '"', '\\"', '\\\\"'])
+    @pytest.mark.parametrize("text", ["a", "\\", '"', '""', '\\"', '\\\\"'])
     def test_of_the_number_of_texts(self, text: str):
         # Each is a value, and so is each comma.
         body = {"question": "?", "more": [text] * 4_996}
         assert decoded(body).extra_body == {"more": [text] * 4_996}
         body["more"] = [text] * 4_997
         assert refused(body).message == "the JSON has more than about 10,000 values"
+
+    def test_of_brackets_inside_of_texts(self):
+        more = {str(at): "[,{," * 5 for at in range(3_000)}
+        assert decoded({"question": "?", "more": more}).extra_body == {"more": more}
+
+    @pytest.mark.parametrize("escape", ["\\", '"'])
+    def test_escapes_are_no_part_of_a_picture(self, escape: str):
+        body = {"question": "?", "more": "data:" + escape * 400_000}
+        assert decoded(body).extra_body
+        body["more"] = "data:" + escape * 600_000
+        assert refused(body).status_code == 413
 
     @pytest.mark.parametrize("values", [b'"",', b"{},", b'"\\\\\\"",'])
     def test_of_many_values(self, values: bytes):
