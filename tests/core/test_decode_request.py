@@ -93,6 +93,8 @@ class TestUndone:
             == f"<DecodedRequest {seen.request!r}, stream=False, extra: stop, max_tokens>"
         )
         assert repr(decoded({"question": "?"})).endswith(", stream=False>")
+        with pytest.raises(AttributeError, match="immutable"):
+            seen.stream = True  # type: ignore[misc]
 
     @pytest.mark.parametrize("body", ['"text": "\\ud800"', '"more": {"x": "\\ud800"}'])
     def test_lone_surrogates_are_replaced(self, body: str):

@@ -177,6 +177,7 @@ class TestRefusals:
     def test_of_a_path_by_the_station(self):
         error = refused({}, "/v1/fly", dialect=Dialect.STATION)
         assert error.message == "Function 'fly' not available"
+        assert (type(error), error.status_code) == (NotFoundError, 404)
         assert len(refused({}, "/" + "x" * 1000, dialect=Dialect.STATION).message) < 120
 
     def test_of_a_method(self):
