@@ -93,13 +93,13 @@ class Exchange(Generic[R]):
         """
         if self._attempt or self._to_send is None:
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
-        request, _, stream, _ = self._to_send
+        request, endpoint, stream, _ = self._to_send
         http_request = self._http_request()
         self.timeline = Timeline(
             request.skill,
             http_request.url,
             opened_at=self._now(),
-            model=request.model,
+            model=request.model or endpoint.model,
             streamed=stream and request.streams,
         )
         timeouts = self._deadlines.start()
