@@ -167,22 +167,9 @@ class TestLimits:
         assert len(encode_image(b"GIF89a".ljust(most, b"\0")).data) == most
         with pytest.raises(
             ValueError,
-            match=(
-                "the picture has 10,485,761 bytes, and the service takes at most 10,485,760: "
-                "make it smaller"
-            ),
+            match="has 10,485,761 bytes, and the service takes at most 10,485,760. It cannot be ",
         ):
             encode_image(b"GIF89a".ljust(most + 1, b"\0"))
-
-    def test_counts_what_is_sent(self):
-        image = Image.effect_noise((64, 64), 80)
-        size = len(encode_image(image).data)
-        assert encode_image(image, max_bytes=size) == encode_image(image)
-        with pytest.raises(
-            ValueError,
-            match=f"the picture has {size:,} bytes, and the service takes at most {size - 1:,}",
-        ):
-            encode_image(image, max_bytes=size - 1)
 
 
 def test_the_size_of_a_jpeg_is_looked_for_in_a_thousand_segments():
