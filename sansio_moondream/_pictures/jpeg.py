@@ -106,7 +106,9 @@ def _resized(picture: Image.Image, size: Size) -> Image.Image:
 
     if size == picture.size:
         return picture
-    return picture.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
+    return picture.resize(  # pyright: ignore[reportUnknownMemberType]
+        size, Resampling.LANCZOS, reducing_gap=3.0
+    )
 
 
 def _encoded(picture: Image.Image, quality: int) -> bytes:

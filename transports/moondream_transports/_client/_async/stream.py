@@ -1,7 +1,8 @@
 """The stream of one answer: it pulls bytes from a transport while its events are taken.
 
-1. Entering the stream sends the request. A missing connection or head is raised there. Every other
-   error is raised after the events that arrived before it.
+1. Entering the stream reads the file of a picture, if there is one, and sends the request. An
+   error of the file, a missing connection or a missing head is raised there. Every other error is
+   raised after the events that arrived before it.
 2. The connection is closed or returned to its pool as soon as an error is raised or the block is
    left. What was decoded stays available.
 3. With a `RetryPolicy`, an error before the first event may be followed by a wait and another
@@ -23,6 +24,7 @@ from typing import Generic
 from moondream_transports._client._shared import AsyncSleep
 from moondream_transports._concurrency import AsyncFlag, async_close_soon
 from moondream_transports._exchange import Exchange, R
+from moondream_transports._pictures import PicturePath, async_encoded
 from moondream_transports._transport import AsyncByteStream, AsyncTransport, Timeouts
 from sansio_moondream import (
     FINISHED,
@@ -50,11 +52,16 @@ class AsyncClientStream(Generic[R]):
     _is_closed = False  # by `aclose`, perhaps in another task: there is no further attempt
 
     def __init__(
-        self, transport: AsyncTransport, exchange: Exchange[R], sleep: AsyncSleep | None = None
+        self,
+        transport: AsyncTransport,
+        exchange: Exchange[R],
+        sleep: AsyncSleep | None = None,
+        path: PicturePath | None = None,
     ) -> None:
         self._transport = transport
         self._exchange = exchange
         self._sleep = sleep
+        self._path = path  # of the picture, until it is read
 
     @property
     def snapshot(self) -> R | None:
@@ -93,6 +100,9 @@ class AsyncClientStream(Generic[R]):
         await self._close(None)
 
     async def __aenter__(self) -> AsyncClientStream[R]:
+        if self._path is not None:
+            self._exchange.set_image(await async_encoded(self._path))
+            self._path = None
         request, timeouts = self._exchange.open()
         try:
             if (seconds := await self._send(request, timeouts)) is not None:

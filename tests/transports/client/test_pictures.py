@@ -1,0 +1,283 @@
+"""Pictures from files, and the shorthands that stream, on each backend."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from moondream_transports import _pictures as pictures
+from moondream_transports import read_image
+from moondream_transports._concurrency import async_in_thread
+from sansio_moondream import (
+    CaptionRequest,
+    ChatRequest,
+    Completed,
+    LocalProtocolError,
+    QueryRequest,
+    Request,
+    SegmentRequest,
+    Settings,
+    TextDelta,
+    encode_image,
+)
+from tests.core.pillow import four_corners, saved
+from tests.helpers import END, PIXEL, record
+from tests.transports.adapters import Adapter, never
+from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream, JSONFakeStream
+
+BACKENDS = [Adapter(name, name, never) for name in ("sync", "asyncio", "trio")]
+each_backend = pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+
+LATER = b"GIF89a\1\0\1\0 and more"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "moon.gif"
+    path.write_bytes(PIXEL.data)
+    return path
+
+
+def client(backend: Adapter, transport: FakeStream) -> Any:
+    return backend.client(AsyncFakeStream(transport) if backend.is_async else transport, ENDPOINT)
+
+
+@each_backend
+class TestClients:
+    def test_every_skill_takes_a_path(self, backend: Adapter, file: Path) -> None:
+        async def main() -> None:
+            for skill, about in {
+                "query": {"question": "Q"},
+                "caption": {},
+                "segment": {"object": "o"},
+                "detect": {"object": "o"},
+                "point": {"object": "o"},
+            }.items():
+                answer = {"answer": "", "caption": "", "path": "", "objects": [], "points": []}
+                transport = JSONFakeStream(json.dumps(answer).encode(), b"")
+                await getattr(client(backend, transport), skill)(image=file, **about)
+                assert json.loads(transport.requests[0].body)["image_url"] == PIXEL.data_url
+
+        backend.run(main)
+
+    def test_shorthands_stream(self, backend: Adapter, file: Path) -> None:
+        settings, refs = Settings(max_tokens=9), [(0.5, 0.5)]
+        messages: list[Any] = [{"role": "user", "content": "Q"}]
+        common: dict[str, Any] = {"settings": settings, "model": "m"}
+        text = (record({"chunk": "A moon"}), END, b"")
+        chat = {"choices": [{"delta": {"content": "A moon"}, "finish_reason": "stop"}]}
+        cases: list[tuple[str, dict[str, Any], type[Request[Any]], tuple[bytes, ...]]] = [
+            (
+                "query",
+                {"question": "Q", "image": PIXEL, "reasoning": True, "spatial_refs": refs},
+                QueryRequest,
+                text,
+            ),
+            ("caption", {"image": PIXEL, "length": "short"}, CaptionRequest, text),
+            (
+                "segment",
+                {"image": PIXEL, "object": "o", "spatial_refs": refs},
+                SegmentRequest,
+                (record({"type": "final", "path": "M0 0z", "completed": True}), b""),
+            ),
+            (
+                "chat",
+                {"messages": messages, "reasoning": False},
+                ChatRequest,
+                (record(chat), b"data: [DONE]\n\n", b""),
+            ),
+        ]
+
+        async def main() -> None:
+            for skill, about, kind, chunks in cases:
+                for image in (PIXEL, PIXEL.data, file):
+                    given = about | common | ({"image": image} if "image" in about else {})
+                    transport = FakeStream(*chunks)
+                    stream = getattr(client(backend, transport), f"stream_{skill}")(**given)
+                    assert transport.requests == []
+                    async with stream:
+                        events = [event async for event in stream]
+                    request = kind(**about, **common)
+                    assert transport.requests == [request.to_http(ENDPOINT)]
+                    assert isinstance(events[-1], Completed)
+                    assert type(events[-1].result).__name__ == f"{skill.title()}Result"
+
+        backend.run(main)
+
+    def test_file_is_read_when_the_stream_is_entered(self, backend: Adapter, file: Path) -> None:
+        async def main() -> None:
+            transport, write = FakeStream(*WHOLE), file.write_bytes
+            stream = client(backend, transport).stream_query(question="Q", image=file)
+            assert stream.snapshot is None
+            write(LATER)
+            async with stream:
+                assert await anext(stream) == TextDelta("A")
+                with pytest.raises(LocalProtocolError, match="opened once"):
+                    await stream.__aenter__()
+            body = json.loads(transport.requests[0].body)
+            assert body["image_url"] == encode_image(LATER).data_url
+
+        backend.run(main)
+
+    def test_other_arguments_are_checked_at_the_call(self, backend: Adapter, file: Path) -> None:
+        one = client(backend, FakeStream())
+        with pytest.raises(ValueError, match="question should be text"):
+            one.stream_query(question=" ", image=file)
+        with pytest.raises(TypeError, match="image should be an EncodedImage, .*not NoneType"):
+            one.stream_caption(image=None)
+        with pytest.raises(TypeError, match="not BytesIO"):
+            one.stream_caption(image=io.BytesIO(PIXEL.data))
+
+    @pytest.mark.parametrize(
+        ("name", "kind", "words"),
+        [
+            ("missing.jpg", FileNotFoundError, "missing.jpg"),
+            ("folder", IsADirectoryError, "folder"),
+            ("notes.txt", ValueError, r"notes\.txt: Pillow cannot open the picture: it should be"),
+            ("broken.bmp", ValueError, r"broken\.bmp: Pillow cannot"),
+        ],
+    )
+    def test_errors_name_the_file(
+        self,
+        backend: Adapter,
+        tmp_path: Path,
+        name: str,
+        kind: type[Exception],
+        words: str,
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "notes.txt").write_text("no picture")
+        (tmp_path / "broken.bmp").write_bytes(saved(four_corners(), "BMP")[:90])
+
+        async def main() -> None:
+            transport = FakeStream(*WHOLE)
+            with pytest.raises(kind, match=words):
+                await client(backend, transport).caption(image=tmp_path / name)
+            stream = client(backend, transport).stream_caption(image=tmp_path / name)
+            for _ in range(2):  # it does not become another request
+                with pytest.raises(kind, match=words):
+                    await stream.__aenter__()
+            assert transport.requests == []
+
+        backend.run(main)
+
+    def test_text_that_is_a_path(self, backend: Adapter) -> None:
+        async def main() -> None:
+            words = r"base64 data URL .*not 'moon\.jpg'\. For a file, .*Path\('moon\.jpg'\)$"
+            for skill in ("caption", "stream_caption"):
+                with pytest.raises(ValueError, match=words):
+                    await getattr(client(backend, FakeStream()), skill)(image="moon.jpg")
+
+        backend.run(main)
+
+    def test_data_url(self, backend: Adapter) -> None:
+        async def main() -> None:
+            transport = JSONFakeStream(b'{"caption": ""}', b"")
+            await client(backend, transport).caption(image=PIXEL.data_url)
+            assert json.loads(transport.requests[0].body)["image_url"] == PIXEL.data_url
+
+        backend.run(main)
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:], ids=lambda backend: backend.name)
+class TestEventLoop:
+    def test_is_not_stopped_by_a_file(self, backend: Adapter, tmp_path: Path) -> None:
+        """A pipe has no data until another task writes it."""
+        pipe = tmp_path / "moon.gif"
+        os.mkfifo(pipe)
+        transport = JSONFakeStream(b'{"caption": "A moon"}', b"")
+
+        async def write() -> None:
+            await async_in_thread(Path.write_bytes.__get__(pipe), PIXEL.data)
+
+        async def main() -> None:
+            results: list[Any] = []
+
+            async def ask() -> None:
+                results.append(await client(backend, transport).caption(image=pipe))
+
+            await both(backend, ask, write)
+            assert results[0].text == "A moon"
+
+        backend.run(main)
+        assert json.loads(transport.requests[0].body)["image_url"] == PIXEL.data_url
+
+    def test_a_thread_reads_it(
+        self, backend: Adapter, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: list[threading.Thread] = []
+
+        def read(path: Path) -> Any:
+            threads.append(threading.current_thread())
+            return PIXEL
+
+        monkeypatch.setattr(pictures, "read_image", read)
+
+        async def main() -> None:
+            await client(backend, JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file)
+
+        backend.run(main)
+        assert threads != [threading.current_thread()]
+        assert len(threads) == 1
+
+
+async def both(backend: Adapter, *tasks: Callable[[], Awaitable[None]]) -> None:
+    if backend.backend == "trio":
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            for task in tasks:
+                nursery.start_soon(task)
+    else:
+        import asyncio
+
+        await asyncio.gather(*(task() for task in tasks))
+
+
+class TestReadImage:
+    def test_paths_and_files(self, file: Path) -> None:
+        assert read_image(file) == read_image(str(file)) == PIXEL
+        with file.open("rb") as opened:
+            assert read_image(opened) == PIXEL
+        assert read_image(io.BytesIO(PIXEL.data)) == PIXEL
+
+    def test_other_formats_are_converted(self, tmp_path: Path) -> None:
+        image = four_corners()
+        image.save(tmp_path / "moon.bmp")
+        assert read_image(tmp_path / "moon.bmp") == encode_image(image)
+        assert read_image(tmp_path / "moon.bmp", quality=50) == encode_image(image, quality=50)
+
+    def test_limits(self, tmp_path: Path) -> None:
+        four_corners().save(tmp_path / "moon.png")
+        assert read_image(tmp_path / "moon.png", max_side=64) == encode_image(
+            four_corners(), max_side=64
+        )
+        with pytest.raises(ValueError, match=r"moon\.png: max_side should be a whole number"):
+            read_image(tmp_path / "moon.png", max_side=0)
+
+    def test_errors_name_the_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="^the file: Pillow cannot open the picture: "):
+            read_image(io.BytesIO(b"no picture"))
+        path = tmp_path / "moon.png"
+        path.write_bytes(
+            saved(Image.new("L", (20_000, 1)), "PNG").replace(b"\0\0\x4e\x20", b"\x7f" * 4)
+        )
+        with pytest.raises(
+            ValueError, match=r"moon\.png: the picture has 2139062143 x 1 pixels, m"
+        ):
+            read_image(path)
+
+    def test_without_pillow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        four_corners().save(tmp_path / "moon.bmp")
+        monkeypatch.setitem(sys.modules, "PIL", None)
+        with pytest.raises(ValueError, match=r"moon\.bmp: it is no JPEG, .*\[images\]'"):
+            read_image(tmp_path / "moon.bmp")
