@@ -16,7 +16,6 @@ annotations and defaults are shown as they are written, on each version of Pytho
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -216,9 +215,9 @@ def _attributes(init: Function) -> Iterator[tuple[str, list[str]]]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             kind = f": {ast.unparse(node.annotation)}" if isinstance(node, ast.AnnAssign) else ""
             for target in targets:
-                is_attribute = isinstance(target, ast.Attribute) and _is_shown(target.attr)
-                if is_attribute and ast.unparse(target.value) == "self":
-                    yield target.attr, [f"{target.attr}{kind}"]
+                match target:
+                    case ast.Attribute(ast.Name("self"), name) if _is_shown(name):
+                        yield name, [f"{name}{kind}"]
 
 
 def main() -> None:
@@ -226,4 +225,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
