@@ -38,7 +38,8 @@ def to_jpeg(
         quality: of the JPEG, if it fits.
         max_side: limit of the longer side in pixels, or None.
         max_bytes: limit of the JPEG.
-        refit: the picture comes from a file above `max_bytes`, which the note then says.
+        refit: the picture is of a file above `max_bytes`. The note says so, unless `max_side`
+            explains it.
 
     Returns:
         The JPEG, and a note for people: what was done to make it fit, or None.
@@ -49,7 +50,7 @@ def to_jpeg(
     picture = upright(image)
     size = wanted = picture.size
     if max_side is not None and max(size) > max_side:
-        wanted = _scaled(size, max_side)
+        wanted, refit = _scaled(size, max_side), False
     if max(wanted) > MAX_JPEG_SIDE:
         raise ValueError(
             f"the picture has {wanted[0]} x {wanted[1]} pixels, and a JPEG has at most "

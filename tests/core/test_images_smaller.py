@@ -204,9 +204,7 @@ class TestBytes:
         assert len(data) > 10 * 1024 * 1024
         encoded = encode_image(data)
         assert encoded.note == "JPEG quality 95, to fit into 10 MB"
-        assert encode_image(data, max_side=32).note == (
-            "made smaller from 64 x 128 to 16 x 32, JPEG quality 95, to fit into 10 MB"
-        )
+        assert encode_image(data, max_side=32).note == "made smaller from 64 x 128 to 16 x 32"
 
     @pytest.mark.parametrize("limit", [640, 100, 1, 0, -1])
     def test_what_cannot_fit(self, limit: int):

@@ -16,12 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from time import monotonic, time
 from typing import Any, Generic, Literal, TypeVar
 
-from msgspec.structs import replace
-
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
-    EncodedImage,
     Endpoint,
     Event,
     Headers,
@@ -89,11 +86,10 @@ class Exchange(Generic[R]):
         self._had_event = False
         self._body_ended = False
 
-    def set_image(self, image: EncodedImage) -> None:
-        """Replace the picture of the request. Call it before `open`."""
+    def set_request(self, request: Request[R]) -> None:
+        """Replace the request by the same one with its pictures. Call it before `open`."""
         if self._to_send is not None:
-            request, endpoint, stream, extra_body = self._to_send
-            self._to_send = (replace(request, image=image), endpoint, stream, extra_body)
+            self._to_send = (request, *self._to_send[1:])
 
     def open(self) -> tuple[HTTPRequest, Timeouts]:
         """Begin the first attempt. Returns the arguments of `Transport.send`.

@@ -19,6 +19,7 @@ from moondream_transports import read_image
 from moondream_transports._concurrency import async_in_thread
 from sansio_moondream import (
     CaptionRequest,
+    ChatMessage,
     ChatRequest,
     Completed,
     LocalProtocolError,
@@ -110,6 +111,50 @@ class TestClients:
                     assert transport.requests == [request.to_http(ENDPOINT)]
                     assert isinstance(events[-1], Completed)
                     assert type(events[-1].result).__name__ == f"{skill.title()}Result"
+
+        backend.run(main)
+
+    def test_chat_with_pictures_of_any_kind(self, backend: Adapter, file: Path) -> None:
+        photo = four_corners(8)
+        other = file.with_name("other.gif")
+        other.write_bytes(LATER)
+        given: list[Any] = [file, "What?", photo, PIXEL.data, other, PIXEL, "data: no picture"]
+        sent = [PIXEL, "What?", encode_image(photo), PIXEL, encode_image(LATER), *given[-2:]]
+        first = ChatMessage("user", [PIXEL, "Hi"])
+        openais = {"type": "image_url", "image_url": {"url": PIXEL.data_url, "detail": "low"}}
+        request = ChatRequest(
+            messages=[first, {"role": "user", "content": [*sent, openais]}], model="m"
+        )
+        body = b'{"choices": [{"message": {"content": "A"}, "finish_reason": "stop"}]}'
+
+        async def main() -> None:
+            for parts in ([*given, openais], iter([*given, openais])):
+                messages = iter([first, {"role": "user", "content": parts}])
+                transport = JSONFakeStream(body, b"")
+                result = await client(backend, transport).chat(messages=messages, model="m")
+                assert result.text == "A"
+                assert transport.requests == [request.to_http(ENDPOINT, stream=False)]
+
+        backend.run(main)
+
+    @pytest.mark.parametrize(
+        "messages", ["Hi", {"role": "user"}, 7, ["Hi"], [{"role": "user", "content": b"GIF89a"}]]
+    )
+    def test_chat_that_is_none(self, backend: Adapter, messages: Any) -> None:
+        """It is refused as `ChatRequest` refuses it."""
+        with pytest.raises((TypeError, ValueError)) as refused:
+            ChatRequest(messages=messages)
+        with pytest.raises(refused.type) as caught:
+            client(backend, FakeStream()).stream_chat(messages=messages)
+        assert str(caught.value) == str(refused.value)
+
+    def test_chat_about_a_missing_file(self, backend: Adapter, file: Path) -> None:
+        async def main() -> None:
+            parts = [file, file.with_name("missing.gif")]
+            with pytest.raises(FileNotFoundError, match="missing"):
+                await client(backend, FakeStream()).chat(
+                    messages=[{"role": "user", "content": parts}]
+                )
 
         backend.run(main)
 

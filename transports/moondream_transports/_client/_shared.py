@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from sansio_moondream import BBox, EncodedImage, Point, Request
+from sansio_moondream import BBox, Point, Request
 
 SpatialRefs: TypeAlias = Iterable[Point | BBox | Iterable[float]]
 Sleep: TypeAlias = Callable[[float], object]
 AsyncSleep: TypeAlias = Callable[[float], Awaitable[object]]
-
-UNREAD = EncodedImage("data:image/gif;base64,R0lGODlh")
-"""Stands for a picture in a file until the file is read, so that a request is checked at once."""
 
 
 def require(name: str, value: object, kind: type) -> None:

@@ -9,13 +9,13 @@ from typing import Any, Self
 
 from moondream_transports._client._async.shorthands import AsyncShorthands
 from moondream_transports._client._async.stream import AsyncClientStream
+from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import AsyncSleep, require, require_request
 from moondream_transports._clock import AsyncRealClock
 from moondream_transports._concurrency import require_async_sleep
 from moondream_transports._defaults import async_default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
-from moondream_transports._pictures import PicturePath
 from moondream_transports._retries import RetryPolicy
 from moondream_transports._transport import AsyncTransport, Timeouts, require_async_transport
 from sansio_moondream import Endpoint, Limits, Request
@@ -119,7 +119,7 @@ class AsyncClient(AsyncShorthands):
         request: Request[R],
         stream: bool,
         extra_body: Mapping[str, Any] | None = None,
-        path: PicturePath | None = None,
+        draft: Draft[R] | None = None,
     ) -> AsyncClientStream[R]:
         require_request(request)
         exchange = Exchange(
@@ -133,7 +133,7 @@ class AsyncClient(AsyncShorthands):
             retries=self._retries,
             now=self._now,
         )
-        return AsyncClientStream(self._transport, exchange, self._sleep, path)
+        return AsyncClientStream(self._transport, exchange, self._sleep, draft)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"

@@ -1,7 +1,7 @@
 """The stream of one answer: it pulls bytes from a transport while its events are taken.
 
-1. Entering the stream reads the file of a picture, if there is one, and sends the request. An
-   error of the file, a missing connection or a missing head is raised there. Every other error is
+1. Entering the stream reads the files of pictures, if there are any, and sends the request. An
+   error of a file, a missing connection or a missing head is raised there. Every other error is
    raised after the events that arrived before it.
 2. The connection is closed or returned to its pool as soon as an error is raised or the block is
    left. What was decoded stays available.
@@ -21,10 +21,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic
 
+from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import AsyncSleep
 from moondream_transports._concurrency import AsyncFlag, async_close_soon
 from moondream_transports._exchange import Exchange, R
-from moondream_transports._pictures import PicturePath, async_encoded
+from moondream_transports._pictures import async_encoded
 from moondream_transports._transport import AsyncByteStream, AsyncTransport, Timeouts
 from sansio_moondream import (
     FINISHED,
@@ -56,12 +57,12 @@ class AsyncClientStream(Generic[R]):
         transport: AsyncTransport,
         exchange: Exchange[R],
         sleep: AsyncSleep | None = None,
-        path: PicturePath | None = None,
+        draft: Draft[R] | None = None,
     ) -> None:
         self._transport = transport
         self._exchange = exchange
         self._sleep = sleep
-        self._path = path  # of the picture, until it is read
+        self._draft = draft  # of the request, until the files of its pictures are read
 
     @property
     def snapshot(self) -> R | None:
@@ -100,9 +101,10 @@ class AsyncClientStream(Generic[R]):
         await self._close(None)
 
     async def __aenter__(self) -> AsyncClientStream[R]:
-        if self._path is not None:
-            self._exchange.set_image(await async_encoded(self._path))
-            self._path = None
+        if self._draft is not None:
+            images = [await async_encoded(path) for path in self._draft.paths]
+            self._exchange.set_request(self._draft.request(images))
+            self._draft = None
         request, timeouts = self._exchange.open()
         try:
             if (seconds := await self._send(request, timeouts)) is not None:

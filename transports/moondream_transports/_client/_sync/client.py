@@ -8,6 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import Sleep, require, require_request
 from moondream_transports._client._sync.shorthands import Shorthands
 from moondream_transports._client._sync.stream import ClientStream
@@ -16,7 +17,6 @@ from moondream_transports._concurrency import require_sleep
 from moondream_transports._defaults import default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
-from moondream_transports._pictures import PicturePath
 from moondream_transports._retries import RetryPolicy
 from moondream_transports._transport import Timeouts, Transport, require_transport
 from sansio_moondream import Endpoint, Limits, Request
@@ -120,7 +120,7 @@ class Client(Shorthands):
         request: Request[R],
         stream: bool,
         extra_body: Mapping[str, Any] | None = None,
-        path: PicturePath | None = None,
+        draft: Draft[R] | None = None,
     ) -> ClientStream[R]:
         require_request(request)
         exchange = Exchange(
@@ -134,7 +134,7 @@ class Client(Shorthands):
             retries=self._retries,
             now=self._now,
         )
-        return ClientStream(self._transport, exchange, self._sleep, path)
+        return ClientStream(self._transport, exchange, self._sleep, draft)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from moondream_transports._client._shared import UNREAD, SpatialRefs
+from moondream_transports._client._draft import Draft
+from moondream_transports._client._shared import SpatialRefs
 from moondream_transports._client._sync.stream import ClientStream
 from moondream_transports._exchange import R
-from moondream_transports._pictures import Picture, PicturePath, encoded
+from moondream_transports._pictures import Picture
 from sansio_moondream import (
     CaptionRequest,
     CaptionResult,
@@ -182,7 +182,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> ChatResult:
-        """Send a `ChatRequest`."""
+        """Send a `ChatRequest`.
+
+        In the content of a message in OpenAI's form, a picture may also be a path, bytes or a
+        Pillow image.
+        """
         return self._whole(
             ChatRequest, messages=messages, reasoning=reasoning, settings=settings, model=model
         )
@@ -210,20 +214,14 @@ class Shorthands:
     def _ask(
         self, kind: Callable[..., Request[R]], stream: bool, fields: dict[str, Any]
     ) -> ClientStream[R]:
-        """Build a request. A file is read only when the stream is entered."""
-        image: Picture | None = fields.get("image")
-        path: PicturePath | None = None
-        if isinstance(image, os.PathLike):
-            path, fields["image"] = image, UNREAD
-        elif image is not None:
-            fields["image"] = encoded(image)
-        return self._stream(kind(**fields), stream, path=path)
+        draft = Draft(kind, fields)
+        return self._stream(draft.request(), stream, draft=draft if draft.paths else None)
 
     def _stream(
         self,
         request: Request[R],
         stream: bool,
         extra_body: Mapping[str, Any] | None = None,
-        path: PicturePath | None = None,
+        draft: Draft[R] | None = None,
     ) -> ClientStream[R]:
         raise NotImplementedError

@@ -1,8 +1,8 @@
 # Generated from ../_async/stream.py by `make generate`; do not edit.
 """The stream of one answer: it pulls bytes from a transport while its events are taken.
 
-1. Entering the stream reads the file of a picture, if there is one, and sends the request. An
-   error of the file, a missing connection or a missing head is raised there. Every other error is
+1. Entering the stream reads the files of pictures, if there are any, and sends the request. An
+   error of a file, a missing connection or a missing head is raised there. Every other error is
    raised after the events that arrived before it.
 2. The connection is closed or returned to its pool as soon as an error is raised or the block is
    left. What was decoded stays available.
@@ -22,10 +22,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic
 
+from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import Sleep
 from moondream_transports._concurrency import Flag, close_soon
 from moondream_transports._exchange import Exchange, R
-from moondream_transports._pictures import PicturePath, encoded
+from moondream_transports._pictures import encoded
 from moondream_transports._transport import ByteStream, Timeouts, Transport
 from sansio_moondream import (
     FINISHED,
@@ -57,12 +58,12 @@ class ClientStream(Generic[R]):
         transport: Transport,
         exchange: Exchange[R],
         sleep: Sleep | None = None,
-        path: PicturePath | None = None,
+        draft: Draft[R] | None = None,
     ) -> None:
         self._transport = transport
         self._exchange = exchange
         self._sleep = sleep
-        self._path = path  # of the picture, until it is read
+        self._draft = draft  # of the request, until the files of its pictures are read
 
     @property
     def snapshot(self) -> R | None:
@@ -101,9 +102,10 @@ class ClientStream(Generic[R]):
         self._close(None)
 
     def __enter__(self) -> ClientStream[R]:
-        if self._path is not None:
-            self._exchange.set_image(encoded(self._path))
-            self._path = None
+        if self._draft is not None:
+            images = [encoded(path) for path in self._draft.paths]
+            self._exchange.set_request(self._draft.request(images))
+            self._draft = None
         request, timeouts = self._exchange.open()
         try:
             if (seconds := self._send(request, timeouts)) is not None:
