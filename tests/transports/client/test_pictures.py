@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import sys
-import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from moondream_transports import _pictures as pictures
-from moondream_transports import read_image
-from moondream_transports._concurrency import async_in_thread
 from sansio_moondream import (
     CaptionRequest,
     ChatMessage,
@@ -231,98 +223,3 @@ class TestClients:
             assert json.loads(transport.requests[0].body)["image_url"] == PIXEL.data_url
 
         backend.run(main)
-
-
-@pytest.mark.parametrize("backend", BACKENDS[1:], ids=lambda backend: backend.name)
-class TestEventLoop:
-    def test_is_not_stopped_by_a_file(self, backend: Adapter, tmp_path: Path) -> None:
-        """A pipe has no data until another task writes it."""
-        pipe = tmp_path / "moon.gif"
-        os.mkfifo(pipe)
-        transport = JSONFakeStream(b'{"caption": "A moon"}', b"")
-
-        async def write() -> None:
-            await async_in_thread(Path.write_bytes.__get__(pipe), PIXEL.data)
-
-        async def main() -> None:
-            results: list[Any] = []
-
-            async def ask() -> None:
-                results.append(await client(backend, transport).caption(image=pipe))
-
-            await both(backend, ask, write)
-            assert results[0].text == "A moon"
-
-        backend.run(main)
-        assert json.loads(transport.requests[0].body)["image_url"] == PIXEL.data_url
-
-    def test_a_thread_reads_it(
-        self, backend: Adapter, file: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        threads: list[threading.Thread] = []
-
-        def read(path: Path) -> Any:
-            threads.append(threading.current_thread())
-            return PIXEL
-
-        monkeypatch.setattr(pictures, "read_image", read)
-
-        async def main() -> None:
-            await client(backend, JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file)
-
-        backend.run(main)
-        assert threads != [threading.current_thread()]
-        assert len(threads) == 1
-
-
-async def both(backend: Adapter, *tasks: Callable[[], Awaitable[None]]) -> None:
-    if backend.backend == "trio":
-        import trio
-
-        async with trio.open_nursery() as nursery:
-            for task in tasks:
-                nursery.start_soon(task)
-    else:
-        import asyncio
-
-        await asyncio.gather(*(task() for task in tasks))
-
-
-class TestReadImage:
-    def test_paths_and_files(self, file: Path) -> None:
-        assert read_image(file) == read_image(str(file)) == PIXEL
-        with file.open("rb") as opened:
-            assert read_image(opened) == PIXEL
-        assert read_image(io.BytesIO(PIXEL.data)) == PIXEL
-
-    def test_other_formats_are_converted(self, tmp_path: Path) -> None:
-        image = four_corners()
-        image.save(tmp_path / "moon.bmp")
-        assert read_image(tmp_path / "moon.bmp") == encode_image(image)
-        assert read_image(tmp_path / "moon.bmp", quality=50) == encode_image(image, quality=50)
-
-    def test_limits(self, tmp_path: Path) -> None:
-        four_corners().save(tmp_path / "moon.png")
-        assert read_image(tmp_path / "moon.png", max_side=64) == encode_image(
-            four_corners(), max_side=64
-        )
-        with pytest.raises(ValueError, match=r"moon\.png: max_side should be a whole number"):
-            read_image(tmp_path / "moon.png", max_side=0)
-
-    def test_errors_name_the_file(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="^the file: Pillow cannot open the picture: "):
-            read_image(io.BytesIO(b"no picture"))
-        path = tmp_path / "moon.png"
-        path.write_bytes(
-            saved(Image.new("L", (20_000, 1)), "PNG").replace(b"\0\0\x4e\x20", b"\x7f" * 4)
-        )
-        with pytest.raises(
-            ValueError, match=r"moon\.png: the picture has 2139062143 x 1 pixels, m"
-        ):
-            read_image(path)
-
-    def test_without_pillow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        four_corners().save(tmp_path / "moon.bmp")
-        monkeypatch.setitem(sys.modules, "PIL", None)
-        with pytest.raises(ValueError, match=r"moon\.bmp: it is no JPEG, .*\[images\]'"):
-            read_image(tmp_path / "moon.bmp")
