@@ -77,13 +77,13 @@ def to_jpeg(
 
 
 def _note(size: Size, sent: Size, quality: int, max_bytes: int | None) -> str | None:
-    notes: list[str] = []
-    if sent != size:
-        notes.append(f"made smaller from {size[0]} x {size[1]} to {sent[0]} x {sent[1]}")
-    if max_bytes is not None:
-        limit = f"{max_bytes:,} bytes" if max_bytes % _MIB else f"{max_bytes // _MIB} MB"
-        notes += [f"JPEG quality {quality}", f"to fit into {limit}"]
-    return ", ".join(notes) or None
+    """Say what was done. `max_bytes` is None if it was not the reason."""
+    smaller = f"made smaller from {size[0]} x {size[1]} to {sent[0]} x {sent[1]}"
+    if max_bytes is None:
+        return smaller if sent != size else None
+    limit = f"{max_bytes:,} bytes" if max_bytes % _MIB else f"{max_bytes // _MIB} MB"
+    done = smaller if sent != size else "encoded again"
+    return f"{done}, JPEG quality {quality}, to fit into {limit}"
 
 
 def _scaled(size: Size, longest: int) -> Size:

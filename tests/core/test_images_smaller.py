@@ -141,14 +141,16 @@ class TestBytes:
         encoded = encode_image(NOISE, max_bytes=limit)
         assert (opened(encoded).size, len(encoded.data)) == (NOISE.size, limit)
         assert encoded.data == encode_image(NOISE, quality=quality).data
-        assert encoded.note == f"JPEG quality {quality}, to fit into {limit:,} bytes"
+        assert encoded.note == f"encoded again, JPEG quality {quality}, to fit into {limit:,} bytes"
 
     @pytest.mark.parametrize("quality", [95, 80])
     def test_one_byte_less_needs_the_next_step(self, quality: int):
         encoded = encode_image(NOISE, max_bytes=SIZES[quality] - 1)
         assert encoded != encode_image(NOISE, max_bytes=SIZES[quality])
         assert encoded.note is not None
-        assert encoded.note.startswith("JPEG quality 90," if quality == 95 else "made smaller from")
+        assert encoded.note.startswith(
+            "encoded again, JPEG quality 90," if quality == 95 else "made smaller from"
+        )
 
     @pytest.mark.parametrize("share", [0.99, 0.6, 0.2, 0.05])
     def test_then_it_is_made_smaller_at_quality_80(self, share: float):
@@ -169,7 +171,7 @@ class TestBytes:
         assert quality_of(encoded) == same_as(60)
         assert ", JPEG quality 60, to fit" in str(encoded.note)
         encoded = encode_image(NOISE, quality=85, max_bytes=SIZES[80])
-        assert encoded.note == f"JPEG quality 80, to fit into {SIZES[80]:,} bytes"
+        assert encoded.note == f"encoded again, JPEG quality 80, to fit into {SIZES[80]:,} bytes"
 
     def test_side_and_bytes(self):
         encoded = encode_image(NOISE, max_side=100, max_bytes=4000)
@@ -185,7 +187,8 @@ class TestBytes:
         assert encoded.media_type == "image/jpeg"
         assert opened(encoded).size == NOISE.size
         assert re.fullmatch(
-            rf"JPEG quality 9[05], to fit into {len(data) - 1:,} bytes", str(encoded.note)
+            rf"encoded again, JPEG quality 9[05], to fit into {len(data) - 1:,} bytes",
+            str(encoded.note),
         )
         again = encode_image(Image.open(io.BytesIO(data)), max_bytes=len(data) - 1)
         assert encoded.data == again.data
@@ -203,7 +206,7 @@ class TestBytes:
         data = small[:2] + (b"\xff\xfe\xff\xff" + bytes(65_533)) * 161 + small[2:]
         assert len(data) > 10 * 1024 * 1024
         encoded = encode_image(data)
-        assert encoded.note == "JPEG quality 95, to fit into 10 MB"
+        assert encoded.note == "encoded again, JPEG quality 95, to fit into 10 MB"
         assert encode_image(data, max_side=32).note == "made smaller from 64 x 128 to 16 x 32"
 
     @pytest.mark.parametrize("limit", [640, 100, 1, 0, -1])
