@@ -57,7 +57,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         if marker is None:
             raise IndexError("a marker is missing")
         at = marker.end()
-        if marker[1][0] in _JPEG_SIZE_MARKERS:
+        if ord(marker[1]) in _JPEG_SIZE_MARKERS:
             height, width = struct.unpack_from(">HH", data, at + 3)
             return width, height
         at += struct.unpack_from(">H", data, at)[0]

@@ -69,13 +69,20 @@ from sansio_moondream._deprecation import moved
 
 __getattr__ = moved(__name__, "moonlet.new", until="0.9")
 """,
+    "shop/__init__.py": "NAME = 'shop'",
+    "shop/shelf.py": "",
+    "store.py": """
+from sansio_moondream._deprecation import moved
+
+__getattr__ = moved(__name__, "moonlet.shop", until="0.9")
+""",
 }
 
 
 @pytest.fixture
 def moonlet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     folder = tmp_path / "moonlet"
-    folder.mkdir()
+    (folder / "shop").mkdir(parents=True)
     for name, text in FILES.items():
         (folder / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -152,8 +159,16 @@ def test_names_that_never_were(moonlet: ModuleType):
         old = importlib.import_module("moonlet.old")
     with pytest.raises(AttributeError, match="^module 'moonlet.new' has no attribute 'nothing'$"):
         old.nothing  # noqa: B018
-    with pytest.raises(ModuleNotFoundError, match="'moonlet.old' is not a package"):
-        importlib.import_module("moonlet.old.further")
+
+
+def test_submodules_of_a_package_that_has_moved_are_not_imported_twice(moonlet: ModuleType):
+    with pytest.warns(DeprecationWarning, match="the module moonlet.store is moonlet.shop now"):
+        store = importlib.import_module("moonlet.store")
+    assert store.NAME == "shop"
+    with pytest.raises(AttributeError, match="^module 'moonlet.store' has no .* '__path__'$"):
+        store.__path__  # noqa: B018
+    with pytest.raises(ModuleNotFoundError, match="'moonlet.store' is not a package"):
+        importlib.import_module("moonlet.store.shelf")
 
 
 def test_star_import_of_a_module_that_has_moved(moonlet: ModuleType, tmp_path: Path):
@@ -231,7 +246,7 @@ def overdue(package: Path, version: tuple[int, int]) -> list[str]:
 def test_no_name_stays_longer_than_it_was_said(moonlet: ModuleType):
     package = Path(str(moonlet.__file__)).parent
     assert overdue(package, (0, 8)) == []
-    assert sorted(set(overdue(package, (0, 9)))) == ["__init__.py", "new.py", "old.py"]
+    assert sorted(set(overdue(package, (0, 9)))) == ["__init__.py", "new.py", "old.py", "store.py"]
     core = Path(sansio_moondream.__file__).parent
     major, minor = re.findall(r"\d+", sansio_moondream.__version__)[:2]
     for folder in (core, core.parent / "transports", core.parent / "tools"):

@@ -140,9 +140,9 @@ class TestSizes:
         for kind in ("GIF", "PNG", "WEBP"):
             self.check(saved(frames[0], kind, save_all=True, append_images=frames[1:]), (20, 30))
 
-    @pytest.mark.parametrize("marker", range(0xC0, 0xD0))
+    @pytest.mark.parametrize("marker", range(0xBF, 0xD1))
     def test_every_kind_of_jpeg_frame(self, marker: int):
-        """Three of these markers begin no frame, and the size comes after them.
+        """Five of these markers begin no frame, and the size comes after them.
 
         See ITU-T T.81, table B.1.
         """
@@ -150,7 +150,10 @@ class TestSizes:
         other = b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 50, 60)
         padding = bytes(4)  # of what both segments hold beside the size
         with pytest.raises(
-            ValueError, match="60 x 50 pixels" if marker in (0xC4, 0xC8, 0xCC) else "70 x 90 pixels"
+            ValueError,
+            match="60 x 50 pixels"
+            if marker in (0xBF, 0xC4, 0xC8, 0xCC, 0xD0)
+            else "70 x 90 pixels",
         ):
             encode_image(b"\xff\xd8" + frame + padding + other + padding, max_pixels=1)
 
