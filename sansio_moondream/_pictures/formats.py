@@ -60,7 +60,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         if ord(marker[1]) in _JPEG_SIZE_MARKERS:
             height, width = struct.unpack_from(">HH", data, at + 3)
             return width, height
-        at += struct.unpack_from(">H", data, at)[0]
+        (length,) = struct.unpack_from(">H", data, at)
+        at += length
     raise IndexError("the size is not in the first segments")
 
 
