@@ -37,7 +37,7 @@ def to_jpeg(
         image: is copied.
         quality: of the JPEG, if it fits.
         max_side: limit of the longer side in pixels, or None.
-        max_bytes: limit of the JPEG.
+        max_bytes: limit of the JPEG, at least 1.
         refit: the picture is of a file above `max_bytes`. The note says so, unless `max_side`
             explains it.
 
@@ -64,9 +64,9 @@ def to_jpeg(
             data, quality, refit = _encoded(picture, lower), lower, True
     steps = 0
     while len(data) > max_bytes:
-        longest = int(max(wanted) * _MARGIN * sqrt(max(0, max_bytes) / len(data)))
+        longest = int(max(wanted) * _MARGIN * sqrt(max_bytes / len(data)))
         steps += 1
-        if longest < 1 or steps > _MAX_SIZES:
+        if steps > _MAX_SIZES:
             raise ValueError(
                 f"the picture cannot be made to fit into {max_bytes:,} bytes: of {wanted[0]} x "
                 f"{wanted[1]} pixels, as a JPEG of quality {quality}, it has {len(data):,}"
@@ -107,9 +107,7 @@ def _resized(picture: Image.Image, size: Size) -> Image.Image:
 
     if size == picture.size:
         return picture
-    return picture.resize(  # pyright: ignore[reportUnknownMemberType]
-        size, Resampling.LANCZOS, reducing_gap=3.0
-    )
+    return picture.resize(size, Resampling.LANCZOS)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _encoded(picture: Image.Image, quality: int) -> bytes:

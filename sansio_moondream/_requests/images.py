@@ -113,8 +113,10 @@ def encode_image(
         TypeError: any other type. Paths and files are not read here.
         ModuleNotFoundError: bytes exceed `max_side`, and Pillow is not installed.
     """
-    valid = max_side is None or (type(max_side) is int and 1 <= max_side < MAX_NUMBER)
-    check(valid, "max_side", "a whole number of at least 1", max_side)
+    for name, limit in (("max_side", max_side), ("max_bytes", max_bytes)):
+        valid = type(limit) is int and 1 <= limit < MAX_NUMBER
+        valid = valid or (limit is None and name == "max_side")
+        check(valid, name, "a whole number of at least 1", limit)
     if isinstance(image, EncodedImage):
         return image
     if isinstance(image, str):
