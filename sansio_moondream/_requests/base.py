@@ -13,7 +13,7 @@ import msgspec
 from sansio_moondream._repr import OwnRepr
 from sansio_moondream._results import R
 
-from .checks import MAX_NUMBER, TEXT, check, is_number, is_text
+from .checks import MAX_NUMBER, check, check_model, is_number
 from .endpoint import Endpoint
 from .http import HTTPRequest
 
@@ -46,8 +46,8 @@ class Settings(OwnRepr, frozen=True, kw_only=True, repr_omit_defaults=True):
 class Request(OwnRepr, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=True):
     """Base of all requests. Its type parameter is the type of the result.
 
-    `model` selects a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None leaves the
-    choice to the server.
+    `model` selects a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None selects the
+    endpoint's default model; without one, the server chooses.
     """
 
     settings: Settings | None = None
@@ -60,8 +60,7 @@ class Request(OwnRepr, Generic[R], frozen=True, kw_only=True, repr_omit_defaults
 
     def __post_init__(self) -> None:
         check(isinstance(self.settings, Settings | None), "settings", "a Settings", self.settings)
-        valid = self.model is None or is_text(self.model)
-        check(valid, "model", f"a model's name, {TEXT}", self.model)
+        check_model(self.model)
 
     def to_http(
         self, endpoint: Endpoint, stream: bool = True, extra_body: Mapping[str, Any] | None = None
@@ -69,7 +68,7 @@ class Request(OwnRepr, Generic[R], frozen=True, kw_only=True, repr_omit_defaults
         """Build the HTTP request for an endpoint.
 
         Args:
-            endpoint: address and API key.
+            endpoint: address, API key and default model.
             stream: True asks for a streamed answer. Detect and point never stream.
             extra_body: fields to add to the JSON body, for what this version does not know. They
                 replace fields of the same name.
@@ -81,8 +80,8 @@ class Request(OwnRepr, Generic[R], frozen=True, kw_only=True, repr_omit_defaults
         if self.settings is not None:
             settings = msgspec.structs.asdict(self.settings).items()
             body |= self._settings({name: value for name, value in settings if value is not None})
-        if self.model is not None:
-            body["model"] = self.model
+        if (model := self.model or endpoint.model) is not None:
+            body["model"] = model
         if self.streams:
             body["stream"] = stream
         body |= extra_body or {}

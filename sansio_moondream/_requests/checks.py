@@ -26,6 +26,11 @@ def check(valid: bool, name: str, expected: str, value: object) -> None:
         raise TypeError(f"{name} should be {expected}, not {type(value).__name__}")
 
 
+def check_model(model: object) -> None:
+    """Raise an error unless `model` is None or the name of a model."""
+    check(model is None or is_text(model), "model", f"a model's name, {TEXT}", model)
+
+
 def is_text(value: object) -> bool:
     """Test if a value is what `TEXT` says."""
     return isinstance(value, str) and bool(value.strip()) and not has_lone_surrogate(value)

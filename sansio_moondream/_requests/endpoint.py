@@ -14,6 +14,8 @@ from sansio_moondream._repr import OwnRepr
 from sansio_moondream._secrets.names import is_secret, public_part
 from sansio_moondream._version import __version__
 
+from .checks import check_model
+
 # Only what all URL parsers read alike: some end the host at a backslash or a line end.
 _URL = re.compile(r"[!-~]+")
 _NOT_IN_URL = frozenset("?#\\")
@@ -36,11 +38,13 @@ class Endpoint(OwnRepr, frozen=True):
             header that is named like a key (`Authorization`, `X-API-Key`) is refused over plain
             http like `api_key`.
         user_agent_suffix: added to the `User-Agent`, for the name of your program.
+        model: the model of each request that names none. The cloud's reference calls a model
+            required; its own clients name none. None leaves the choice to the server.
 
     The errors and the repr never show the key or a header's value.
 
     Raises:
-        ValueError: an address or a header that cannot be sent.
+        ValueError: an address, a header or a model's name that cannot be sent.
         TypeError: a value that is not text.
     """
 
@@ -49,8 +53,10 @@ class Endpoint(OwnRepr, frozen=True):
     headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
     user_agent_suffix: str | None = None
     allow_insecure_key: bool = False
+    model: str | None = None
 
     def __post_init__(self) -> None:
+        check_model(self.model)
         # Raised here, as no local variable of this frame has a secret: error reporters print them.
         if (problem := next(_problems(self), None)) is not None:
             raise problem
@@ -89,7 +95,9 @@ class Endpoint(OwnRepr, frozen=True):
     def __repr__(self) -> str:
         key = ", with a key" if self.api_key else ""
         names = ", ".join(name for name, _ in _pairs(self.headers))
-        return f"<Endpoint {public_part(self.url)}{key}{', headers: ' + names if names else ''}>"
+        model = f", model: {self.model}" if self.model else ""
+        headers = f", headers: {names}" if names else ""
+        return f"<Endpoint {public_part(self.url)}{key}{headers}{model}>"
 
 
 def _pairs(headers: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -6,26 +6,24 @@ Source: the service's API reference (formats and size), and its clients (RGB, JP
 from __future__ import annotations
 
 import base64
-import io
-import re
-import struct
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sansio_moondream._errors import shorten
 from sansio_moondream._pictures.data_url import NO_FILES, data_url_head, from_data_url
+from sansio_moondream._pictures.formats import image_info
+from sansio_moondream._pictures.jpeg import to_jpeg
 from sansio_moondream._pictures.opening import open_image
-from sansio_moondream._pictures.upright import is_turned, upright
+from sansio_moondream._pictures.upright import is_turned
 from sansio_moondream._repr import OwnRepr
 
-from .checks import TEXT, check, is_text
+from .checks import MAX_NUMBER, TEXT, check, is_text
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS: a decompression bomb for Pillow, too
-MAX_JPEG_SIDE = 65_500  # of libjpeg, which prints to stderr for a larger one
 # How a JPEG, a PNG or a WebP begins what may say that the picture is to be turned: EXIF or XMP.
 _MAY_BE_TURNED = (
     b"Exif",
@@ -36,10 +34,7 @@ _MAY_BE_TURNED = (
     b"com.adobe.xmp",
     b"XMP ",
 )
-# SOF0..15 without DHT, JPG and DAC (ITU T.81, table B.1).
-_JPEG_MARKER = re.compile(rb"\xff++([^\xff])", re.DOTALL)  # with fill bytes before it
-_MAX_JPEG_SEGMENTS = 1000  # before the size: a picture of 10 MB has 160 if all of them are full
-_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_TOO_MANY_BYTES = "the picture has {:,} bytes, and the service takes at most {:,}"
 
 
 class EncodedImage(OwnRepr, frozen=True):
@@ -49,6 +44,7 @@ class EncodedImage(OwnRepr, frozen=True):
         data_url: a base64 data URL of a JPEG, PNG, WebP or GIF.
         detail: in a chat, how closely the model should look, in OpenAI's words: "low", "high" or
             "auto". Other requests do not send it.
+        note: for people: how `encode_image` made the picture smaller, or None. It is not sent.
 
     Raises:
         ValueError: `data_url` is not a base64 data URL of a picture.
@@ -56,6 +52,7 @@ class EncodedImage(OwnRepr, frozen=True):
 
     data_url: str
     detail: str | None = None
+    note: str | None = None
 
     def __post_init__(self) -> None:
         # Raised here, as no local variable of this frame has the picture.
@@ -63,6 +60,8 @@ class EncodedImage(OwnRepr, frozen=True):
             raise problem
         valid = self.detail is None or is_text(self.detail)
         check(valid, "detail", f"{TEXT}, or None", self.detail)
+        valid = self.note is None or is_text(self.note)
+        check(valid, "note", f"{TEXT}, or None", self.note)
 
     @property
     def media_type(self) -> str:
@@ -75,13 +74,15 @@ class EncodedImage(OwnRepr, frozen=True):
         return base64.b64decode(self.data_url[data_url_head(self.data_url).end() :])
 
     def __repr__(self) -> str:
-        return f"<EncodedImage {self.media_type}, {len(self.data_url):,} characters>"
+        note = f": {shorten(self.note, 100)}" if self.note else ""
+        return f"<EncodedImage {self.media_type}, {len(self.data_url):,} characters{note}>"
 
 
 def encode_image(
     image: Image.Image | bytes | bytearray | memoryview | str | EncodedImage,
     *,
     quality: int = 95,
+    max_side: int | None = None,
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
 ) -> EncodedImage:
@@ -89,20 +90,30 @@ def encode_image(
 
     Args:
         image: The bytes of a JPEG, PNG, WebP or GIF, or a base64 data URL of one, are sent
-            unchanged. A Pillow image (extra `images`) becomes a JPEG: its first frame, turned as
-            its EXIF orientation says, on white where it is transparent. EXIF data, comments and
-            colour profiles are dropped. Modes `I` and `I;16` are read as 16 bits. Bytes whose EXIF
-            or XMP data says that the picture is to be turned are converted in the same way, if
-            Pillow is installed.
+            unchanged if they are within the limits. A Pillow image (extra `images`) becomes a JPEG:
+            its first frame, turned as its EXIF orientation says, on white where it is transparent.
+            EXIF data, comments and colour profiles are dropped. Modes `I` and `I;16` are read as 16
+            bits. With Pillow installed, bytes are converted in the same way if their EXIF or XMP
+            data says that the picture is to be turned, or if they exceed a limit. An `EncodedImage`
+            is returned unchanged.
         quality: of the JPEG.
-        max_bytes: limit of the encoded picture.
+        max_side: limit of the longer side in pixels. A larger picture is made smaller.
+        max_bytes: limit of the encoded picture. A larger one is encoded again: in lower quality,
+            down to 80, and then smaller. The `note` of the result says what was done.
         max_pixels: limit of width * height, checked before the picture is decompressed.
 
     Raises:
-        ValueError: bytes of another format, a picture above a limit, a Pillow image of a format
-            that is not in `sansio_moondream.images.FORMATS`, or one that Pillow cannot decode.
+        ValueError: bytes of another format, more pixels than `max_pixels`, a picture that does not
+            fit into `max_bytes` (without Pillow, bytes are never made smaller), a Pillow image of
+            a format that is not in `sansio_moondream.images.FORMATS`, or one that Pillow cannot
+            decode.
         TypeError: any other type. Paths and files are not read here.
+        ModuleNotFoundError: bytes exceed `max_side`, and Pillow is not installed.
     """
+    for name, limit in (("max_side", max_side), ("max_bytes", max_bytes)):
+        valid = type(limit) is int and 1 <= limit < MAX_NUMBER
+        valid = valid or (limit is None and name == "max_side")
+        check(valid, name, "a whole number of at least 1", limit)
     if isinstance(image, EncodedImage):
         return image
     if isinstance(image, str):
@@ -112,36 +123,42 @@ def encode_image(
         media_type = _check_format(data)
         _, width, height = image_info(data)
         _check_pixels(width or 0, height or 0, max_pixels)
-        turned = _turned_image(data)
-        if turned is not None:
-            media_type, data = "image/jpeg", _to_jpeg(turned, quality, max_pixels)
+        if len(data) > max_bytes:
+            return _refit(data, quality, max_side, max_bytes, max_pixels)
+        too_large = max_side is not None and not 0 < max(width or 0, height or 0) <= max_side
+        picture = open_image(data) if too_large else _turned_image(data)
+        if picture is None:
+            return EncodedImage(_data_url(media_type, data))
     elif hasattr(image, "getexif") and hasattr(image, "convert"):  # a Pillow image
-        media_type, data = "image/jpeg", _to_jpeg(image, quality, max_pixels)
+        picture = image
     else:
         raise TypeError(
             "a picture should be a Pillow image, bytes or a data URL, not "
             f"{type(image).__name__}{NO_FILES}"
         )
-    if len(data) > max_bytes:
-        raise ValueError(
-            f"the picture has {len(data):,} bytes, and the service takes at most {max_bytes:,}: "
-            "make it smaller"
-        )
-    return EncodedImage(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
+    _check_pixels(*picture.size, max_pixels)
+    data, note = to_jpeg(picture, quality, max_side, max_bytes)
+    return EncodedImage(_data_url("image/jpeg", data), note=note)
 
 
-def image_info(data: bytes) -> tuple[str | None, int | None, int | None]:
-    """Read the media type, width and height from the first bytes of an encoded picture.
+def _refit(
+    data: bytes, quality: int, max_side: int | None, max_bytes: int, max_pixels: int
+) -> EncodedImage:
+    """Encode bytes again that exceed `max_bytes`."""
+    too_many = _TOO_MANY_BYTES.format(len(data), max_bytes)
+    try:
+        picture = open_image(data)
+        _check_pixels(*picture.size, max_pixels)
+        data, note = to_jpeg(picture, quality, max_side, max_bytes, refit=True)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{too_many}: make it smaller; {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{too_many}. It cannot be made smaller: {error}") from error
+    return EncodedImage(_data_url("image/jpeg", data), note=note)
 
-    What they do not contain is None.
-    """
-    for media_type, is_format, size in _FORMATS:
-        if is_format(data):
-            try:
-                return media_type, *size(data)
-            except (struct.error, IndexError):  # truncated or invalid
-                return media_type, None, None
-    return None, None, None
+
+def _data_url(media_type: str, data: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def _check_format(data: bytes) -> str:
@@ -171,52 +188,6 @@ def _problem(url: str) -> ValueError | None:
     return None
 
 
-def _png_size(data: bytes) -> tuple[int, int]:
-    width, height = struct.unpack_from(">II", data, 16)
-    return width, height
-
-
-def _gif_size(data: bytes) -> tuple[int, int]:
-    width, height = struct.unpack_from("<HH", data, 6)
-    return width, height
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Read the size from the header of the first chunk (RFC 9649, sections 2.5 to 2.7)."""
-    kind = data[12:16]
-    if kind == b"VP8X":
-        # The width has three bytes; we read the reserved byte before it, too, and shift it out.
-        width, low, high = struct.unpack_from("<IHB", data, 23)
-        return (width >> 8) + 1, (high << 16 | low) + 1
-    if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    width, height = struct.unpack_from("<HH", data, 26)
-    return width & 0x3FFF, height & 0x3FFF
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    at = 2
-    for _ in range(_MAX_JPEG_SEGMENTS):
-        marker = _JPEG_MARKER.match(data, at)
-        if marker is None:
-            raise IndexError("a marker is missing")
-        at = marker.end()
-        if marker[1][0] in _JPEG_SIZE_MARKERS:
-            height, width = struct.unpack_from(">HH", data, at + 3)
-            return width, height
-        at += struct.unpack_from(">H", data, at)[0]
-    raise IndexError("the size is not in the first segments")
-
-
-_FORMATS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], tuple[int, int]]], ...] = (
-    ("image/jpeg", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg_size),
-    ("image/png", lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), _png_size),
-    ("image/gif", lambda data: data[:6] in (b"GIF87a", b"GIF89a"), _gif_size),
-    ("image/webp", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", _webp_size),
-)
-
-
 def _turned_image(data: bytes) -> Image.Image | None:
     """Open a picture if it is to be turned.
 
@@ -228,23 +199,3 @@ def _turned_image(data: bytes) -> Image.Image | None:
             image = open_image(data)
             return image if is_turned(image) else None
     return None
-
-
-def _to_jpeg(image: Image.Image, quality: int, max_pixels: int) -> bytes:
-    from PIL import Image
-
-    _check_pixels(*image.size, max_pixels)
-    picture = upright(image)
-    if max(picture.size) > MAX_JPEG_SIDE:
-        raise ValueError(
-            f"the picture has {picture.width} x {picture.height} pixels, and a JPEG has at most "
-            f"{MAX_JPEG_SIDE:,} a side"
-        )
-    if picture.mode == "RGBA":
-        white = Image.new("RGB", picture.size, "white")
-        white.paste(picture, mask=picture)
-        picture = white
-    picture.info.clear()  # else Pillow writes the comment, and refuses a long one
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
-    return out.getvalue()

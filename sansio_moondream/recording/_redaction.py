@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 from sansio_moondream._headers import Headers, HeaderTypes
+from sansio_moondream._pictures.formats import image_info
 from sansio_moondream._requests.http import HTTPRequest
-from sansio_moondream._requests.images import image_info
 from sansio_moondream._secrets.names import public_part
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.json import BeyondLimit, decode

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from sansio_moondream import Endpoint
+from sansio_moondream import Endpoint, Request
 from tests.core.endpoints import KEY, QUERY, headers_of
+from tests.helpers import REQUESTS
+
+
+def body_of(request: Request[Any], endpoint: Endpoint | None = None, **options: Any) -> Any:
+    return json.loads(request.to_http(endpoint or Endpoint(), **options).body)
 
 
 class TestKey:
@@ -157,6 +165,42 @@ class TestPlainHTTP:
             )[name]
             == KEY
         )
+
+
+class TestModel:
+    @pytest.mark.parametrize("skill", REQUESTS)
+    def test_is_the_default_of_every_request(self, skill: str):
+        request = REQUESTS[skill]
+        assert body_of(request, Endpoint(model="moon-1"))["model"] == "moon-1"
+        own = replace(request, model="moon-2")
+        assert body_of(own, Endpoint(model="moon-1")) == body_of(own)
+        assert body_of(own)["model"] == "moon-2"
+
+    @pytest.mark.parametrize("skill", REQUESTS)
+    def test_none_is_named_without_one(self, skill: str):
+        default = "moondream3-preview" if skill == "chat" else None
+        assert body_of(REQUESTS[skill]).get("model") == default
+
+    def test_extra_body_replaces_it(self):
+        body = body_of(REQUESTS["query"], Endpoint(model="moon-1"), extra_body={"model": "moon-3"})
+        assert body["model"] == "moon-3"
+
+    def test_in_the_repr(self):
+        shown = "<Endpoint https://api.moondream.ai/v1, with a key, headers: X-Org, model: moon-1>"
+        assert repr(Endpoint(api_key=KEY, headers={"X-Org": "7"}, model="moon-1")) == shown
+        assert repr(Endpoint(model="moon-1")) == (
+            "<Endpoint https://api.moondream.ai/v1, model: moon-1>"
+        )
+
+    @pytest.mark.parametrize(
+        ("model", "kind", "shown"),
+        [("", ValueError, "''"), (" ", ValueError, "' '"), (b"moon-1", TypeError, "bytes")],
+    )
+    def test_is_checked_like_that_of_a_request(self, model: Any, kind: Any, shown: str):
+        words = f"^model should be a model's name, text that is not blank .*, not {shown}$"
+        for make in (Endpoint, partial(replace, REQUESTS["query"])):
+            with pytest.raises(kind, match=words):
+                make(model=model)
 
 
 def test_default_is_the_service():

@@ -179,6 +179,45 @@ class TestBroken:
             open_image(png(4, 4, rows=bytes(20), more=((chunk, bomb),)))
 
 
+class TestReads:
+    """Pillow looks for the next block of a broken file byte by byte."""
+
+    def filled(self, count: int) -> bytes:
+        """Return a GIF with bytes that are no block before its first one."""
+        data = saved(Image.new("L", (4, 4)), "GIF")
+        at = 13 + 3 * 2 ** ((data[10] & 7) + 1)  # behind the header and the palette
+        return data[:at] + bytes(count) + data[at:]
+
+    def reads(self, data: bytes) -> int:
+        reads: list[object] = []
+
+        class Counted(io.BytesIO):
+            def read(self, *size: Any) -> bytes:
+                reads.append(size)
+                return super().read(*size)
+
+        Image.open(Counted(data), formats=[name for name in FORMATS if name in Image.OPEN])
+        return len(reads)
+
+    def test_are_counted_while_it_is_opened(self):
+        most = 20_000 - self.reads(self.filled(0))
+        assert self.reads(self.filled(most)) == 20_000
+        assert open_image(self.filled(most)).size == (4, 4)
+        words = "^Pillow cannot open the picture: it is broken: its header is not found in 20,000 r"
+        with pytest.raises(ValueError, match=words):
+            open_image(self.filled(most + 1))
+
+    def test_are_not_counted_afterwards(self):
+        image = open_image(self.filled(20_000 - self.reads(self.filled(0))))
+        assert upright(image).size == (4, 4)
+
+    @pytest.mark.parametrize("head", [b"GIF89a", b"\xff\xd8\xff\xe0", b"II*\0\x08\0\0\0\xff\xff"])
+    def test_of_ten_megabytes_that_are_no_picture(self, head: bytes):
+        """It took half a minute."""
+        with pytest.raises(ValueError, match="20,000 reads"):
+            open_image(head.ljust(10 * 1024 * 1024, b"\xff"))
+
+
 def test_without_pillow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'sansio-moondream\[images\]'"):

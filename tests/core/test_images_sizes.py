@@ -140,9 +140,9 @@ class TestSizes:
         for kind in ("GIF", "PNG", "WEBP"):
             self.check(saved(frames[0], kind, save_all=True, append_images=frames[1:]), (20, 30))
 
-    @pytest.mark.parametrize("marker", range(0xC0, 0xD0))
+    @pytest.mark.parametrize("marker", range(0xBF, 0xD1))
     def test_every_kind_of_jpeg_frame(self, marker: int):
-        """Three of these markers begin no frame, and the size comes after them.
+        """Five of these markers begin no frame, and the size comes after them.
 
         See ITU-T T.81, table B.1.
         """
@@ -150,7 +150,10 @@ class TestSizes:
         other = b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 50, 60)
         padding = bytes(4)  # of what both segments hold beside the size
         with pytest.raises(
-            ValueError, match="60 x 50 pixels" if marker in (0xC4, 0xC8, 0xCC) else "70 x 90 pixels"
+            ValueError,
+            match="60 x 50 pixels"
+            if marker in (0xBF, 0xC4, 0xC8, 0xCC, 0xD0)
+            else "70 x 90 pixels",
         ):
             encode_image(b"\xff\xd8" + frame + padding + other + padding, max_pixels=1)
 
@@ -167,22 +170,9 @@ class TestLimits:
         assert len(encode_image(b"GIF89a".ljust(most, b"\0")).data) == most
         with pytest.raises(
             ValueError,
-            match=(
-                "the picture has 10,485,761 bytes, and the service takes at most 10,485,760: "
-                "make it smaller"
-            ),
+            match="has 10,485,761 bytes, and the service takes at most 10,485,760. It cannot be ",
         ):
             encode_image(b"GIF89a".ljust(most + 1, b"\0"))
-
-    def test_counts_what_is_sent(self):
-        image = Image.effect_noise((64, 64), 80)
-        size = len(encode_image(image).data)
-        assert encode_image(image, max_bytes=size) == encode_image(image)
-        with pytest.raises(
-            ValueError,
-            match=f"the picture has {size:,} bytes, and the service takes at most {size - 1:,}",
-        ):
-            encode_image(image, max_bytes=size - 1)
 
 
 def test_the_size_of_a_jpeg_is_looked_for_in_a_thousand_segments():

@@ -105,7 +105,7 @@ def test_quality_and_limits_hold():
     data = TURNED["JPEG"]
     assert encode_image(data, quality=20) == encode_image(opened(data), quality=20)
     assert len(encode_image(data, quality=20).data) < len(encode_image(data).data)
-    with pytest.raises(ValueError, match="takes at most 100: make it smaller"):
+    with pytest.raises(ValueError, match="takes at most 100. It cannot be made smaller"):
         encode_image(data, max_bytes=100)
     with pytest.raises(ValueError, match="64 x 128 pixels, more than 8,191"):
         encode_image(data, max_pixels=64 * 128 - 1)

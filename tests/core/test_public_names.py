@@ -79,50 +79,6 @@ def test_a_star_import_gives_these_and_no_more():
     assert namespace.keys() - {"__builtins__"} == set(sansio_moondream.__all__)
 
 
-def test_the_names_that_the_design_promises():
-    assert set(sansio_moondream.__all__) >= {
-        *(
-            "QueryRequest",
-            "CaptionRequest",
-            "SegmentRequest",
-            "DetectRequest",
-            "PointRequest",
-            "Settings",
-            "EncodedImage",
-            "encode_image",
-        ),
-        *(
-            "Endpoint",
-            "HTTPRequest",
-            "ResponseStream",
-            "Limits",
-            "State",
-            "Event",
-            "NEED_DATA",
-            "FINISHED",
-            "encode_events",
-        ),
-        *("ChatMessage", "ChatRequest", "ChatResult", "ReasoningDelta", "Usage"),
-        *(
-            "HTTP11Exchange",
-            "SocketStream",
-            "TextDelta",
-            "BBox",
-            "PathChunk",
-            "Completed",
-            "Unknown",
-        ),
-        *(
-            "QueryResult",
-            "CaptionResult",
-            "SegmentResult",
-            "DetectResult",
-            "PointResult",
-            "Metadata",
-        ),
-    }
-
-
 def test_a_name_that_is_not_there_is_said_as_python_says_it():
     with pytest.raises(
         AttributeError, match=r"module 'sansio_moondream' has no attribute 'HTTP12Exchange'"

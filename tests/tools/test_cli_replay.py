@@ -164,10 +164,9 @@ class TestReplay:
 
 
 class TestImages:
-    def query(self, run: Any, name: str) -> Ran:
-        ran: Ran = run(
-            "query", name, "What?", "--replay", SHIPPED / "query.jsonl", "--speed", "max"
-        )
+    def query(self, run: Any, name: str, *options: str) -> Ran:
+        replay = ("--replay", SHIPPED / "query.jsonl", "--speed", "max")
+        ran: Ran = run("query", name, "What?", *replay, *options)
         return ran
 
     def test_standard_input(self, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +203,23 @@ class TestImages:
     def test_no_picture(self, run: Any, tmp_path: Path) -> None:
         name = tmp_path / "notes.txt"
         name.write_text("no picture")
-        assert self.query(run, str(name)).status == Exit.USAGE
+        ran = self.query(run, str(name))
+        assert ran.status == Exit.USAGE
+        assert f"{name}: Pillow cannot open the picture: it should be an intact JPEG" in ran.err
+
+    def test_made_smaller(self, run: Any, tmp_path: Path) -> None:
+        pillow = pytest.importorskip("PIL.Image", reason="Pillow makes pictures smaller")
+        name = tmp_path / "moon.png"
+        pillow.new("RGB", (60, 40)).save(name)
+        ran = self.query(run, str(name), "--max-side", "30")
+        assert ran.status == Exit.OK
+        assert ran.err.startswith(
+            "moondream-stream: the picture was made smaller from 60 x 40 to 30 x 20\n"
+        )
+        assert "made smaller" not in self.query(run, str(name), "--max-side", "60").err
+        ran = self.query(run, str(name), "--max-side", "0")
+        assert (ran.status, ran.out) == (Exit.USAGE, "")
+        assert "max_side should be a whole number of at least 1, not 0" in ran.err
 
     def test_without_pillow(
         self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -214,4 +229,5 @@ class TestImages:
         name.write_text("no picture")
         ran = self.query(run, str(name))
         assert ran.status == Exit.USAGE
-        assert "sansio-moondream[cli]" in ran.err
+        assert f"{name}: it is no JPEG, PNG, WebP or GIF. To convert it: this needs" in ran.err
+        assert "sansio-moondream[images]" in ran.err

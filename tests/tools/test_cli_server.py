@@ -68,6 +68,31 @@ class TestAgainstAServer:
         assert b"X-Moondream-Auth: planted-key" in heads[0]
         assert "planted-key" not in ran.out + ran.err
 
+    @pytest.mark.parametrize(
+        ("variable", "option", "model"), [("m", None, "m"), ("m", "own", "own"), ("", None, None)]
+    )
+    def test_the_model_of_the_environment(
+        self,
+        run: Any,
+        image: str,
+        monkeypatch: pytest.MonkeyPatch,
+        variable: str,
+        option: str | None,
+        model: str | None,
+    ) -> None:
+        bodies: list[bytes] = []
+
+        def script(peer: Peer) -> None:
+            bodies.append(peer.read_request()[1])
+            peer.send(sized(WHOLE_BODY))
+
+        monkeypatch.setenv("MOONDREAM_MODEL", variable)
+        options = [] if option is None else ["--model", option]
+        with FaultServer(script) as server:
+            ran = run("query", image, "What?", "--endpoint", server.url, *options)
+        assert ran.status == Exit.OK
+        assert json.loads(bodies[0]).get("model") == model
+
     def test_no_stream(self, run: Any, image: str) -> None:
         requests: list[bytes] = []
 
@@ -168,6 +193,7 @@ class TestUsage:
             (["query", "IMAGE", "What?", "--question", "Who?"], "give the question once"),
             (["query", "IMAGE", ""], "question should be text"),
             (["query", "IMAGE", "What?", "--temperature", "-1"], "temperature should be"),
+            (["query", "IMAGE", "What?", "--model", ""], "model should be a model's name"),
             (["query", "IMAGE", "What?", "--max-tokens", "few"], "invalid int"),
             (["query", "IMAGE", "What?", "--idle-timeout", "0"], "idle should be"),
             (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ from moondream_transports import Hooks, Timeline
 from sansio_moondream import (
     ConnectError,
     ConnectionLost,
+    Endpoint,
     IncompleteStream,
     Metrics,
     Request,
@@ -137,6 +139,26 @@ class TestHooks:
         assert notes.timelines[-1].error is raised
         assert notes.timelines[-1].completed_at is None
         assert notes.timelines[-1].ended_at is not None
+
+    @pytest.mark.parametrize(("model", "seen"), [(None, "moon-2"), ("moon-1", "moon-1")])
+    def test_model_of_the_request_or_the_endpoint(
+        self, backend: Adapter, model: str | None, seen: str
+    ) -> None:
+        notes = Notes()
+        asked = msgspec.structs.replace(QUERY, model=model)
+
+        async def main() -> None:
+            transport = JSONFakeStream(b'{"answer": "A"}', b"")
+            client = backend.client(
+                AsyncFakeStream(transport) if backend.is_async else transport,
+                Endpoint(model="moon-2"),
+                hooks=notes,
+            )
+            await client.send(asked)
+            assert json.loads(transport.requests[0].body)["model"] == seen
+
+        backend.run(main)
+        assert notes.timelines[-1].model == seen
 
     @pytest.mark.parametrize(
         ("request_", "streams", "streamed"),

@@ -118,6 +118,16 @@ def pictures(segment: SegmentResult, boxes: DetectResult, path: Path) -> None:
     coco_polygons(boxes, (8, 4))  # type: ignore[arg-type]
 
 
+def clients(client: Client, path: Path) -> None:
+    client.stream("x")  # type: ignore[arg-type]
+    client.send(QueryRequest)  # type: ignore[arg-type]
+    client.stream_query(question="?", stream=True)  # type: ignore[call-arg]
+    client.stream_query("?")  # type: ignore[call-arg]
+    client.stream_caption(image=path, length="tiny")  # type: ignore[arg-type]
+    client.stream_detect(image=path, object="moon")  # type: ignore[attr-defined]
+    Endpoint(model=7)  # type: ignore[arg-type]
+
+
 def retries(transport: Transport, async_transport: AsyncTransport, endpoint: Endpoint) -> None:
     RetryPolicy().max_attempts = 5  # type: ignore[misc]
     RetryPolicy().wait(ValueError(), 1, 0.0)  # type: ignore[arg-type]

@@ -5,10 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from moondream_transports import Client, ReplayTransport, Timeouts, Transport, UrllibTransport
+from moondream_transports import (
+    Client,
+    ReplayTransport,
+    Timeouts,
+    Transport,
+    UrllibTransport,
+    read_image,
+)
 from sansio_moondream import (
     CaptionRequest,
     DetectRequest,
@@ -20,9 +28,7 @@ from sansio_moondream import (
     SegmentRequest,
     Settings,
     __version__,
-    encode_image,
 )
-from sansio_moondream.images import open_image
 from sansio_moondream.recording import Match, Recording
 
 from ._serve_options import parse_speed
@@ -31,9 +37,9 @@ from ._server_commands import add_server_commands
 
 PROGRAM = "moondream-stream"
 _EPILOG = """\
-The key is read from MOONDREAM_API_KEY. IMAGE is a file, or - for standard input. The answer goes
-to standard output, everything else to standard error. Control characters of the answer are shown
-as escapes; --json has the exact text.
+The key is read from MOONDREAM_API_KEY, the model from MOONDREAM_MODEL unless --model names one.
+IMAGE is a file, or - for standard input. The answer goes to standard output, everything else to
+standard error. Control characters of the answer are shown as escapes; --json has the exact text.
 
 exit status: 0 complete answer, 2 wrong usage, 3 refused by the server, 4 incomplete answer (what
 arrived is shown), 5 no answer (unreachable, or silent), 130 interrupted
@@ -102,8 +108,7 @@ def make_parser() -> argparse.ArgumentParser:
 def make_request(arguments: argparse.Namespace) -> Request[Any]:
     """Return the request of the arguments. Raises UsageError, ValueError or OSError."""
     about: dict[str, Any] = {
-        "image": read_image(arguments.image),
-        "model": arguments.model,
+        "image": read_picture(arguments.image, arguments.max_side),
         "settings": _settings(arguments),
     }
     match arguments.skill:
@@ -127,8 +132,12 @@ def make_request(arguments: argparse.Namespace) -> Request[Any]:
             return PointRequest(object=arguments.object, **about)
 
 
-def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
+def make_client(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Client:
     """Return the client of the arguments. Raises UsageError, ValueError or OSError."""
+    api_key = environment.get("MOONDREAM_API_KEY")
+    model = arguments.model
+    if model is None:
+        model = environment.get("MOONDREAM_MODEL") or None
     if not (arguments.replay or arguments.endpoint or api_key):
         raise UsageError(
             "no server to ask. Set MOONDREAM_API_KEY for the cloud service, give the address of "
@@ -142,7 +151,7 @@ def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
             arguments.speed,
             match=Match.SKILL,
         )
-        endpoint = Endpoint()
+        endpoint = Endpoint(model=model)
     else:
         transport = UrllibTransport()
         where = {"url": arguments.endpoint} if arguments.endpoint else {}
@@ -151,6 +160,7 @@ def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
             api_key=api_key,
             user_agent_suffix=PROGRAM,
             allow_insecure_key=arguments.allow_insecure_key,
+            model=model,
         )
     given = {
         name: seconds
@@ -160,22 +170,20 @@ def make_client(arguments: argparse.Namespace, api_key: str | None) -> Client:
     return Client(transport, endpoint, timeouts=Timeouts(**given))
 
 
-def read_image(name: str) -> EncodedImage:
-    """Read a picture from a file or from standard input.
+def read_picture(name: str, max_side: int | None = None) -> EncodedImage:
+    """Read a picture from a file or from standard input. Raises UsageError, ValueError or OSError.
 
-    Pillow converts a format that the service does not accept to JPEG. Raises UsageError, ValueError
-    or OSError.
+    What was done to make it smaller is printed.
     """
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     # Pillow warns of what is odd in a file. The error, if there is one, says enough.
     with warnings.catch_warnings(action="ignore"):
         try:
-            return encode_image(data)
-        except ValueError as error:
-            try:
-                return encode_image(open_image(data))
-            except ModuleNotFoundError:
-                raise UsageError(f"{error} (Pillow comes with sansio-moondream[cli])") from error
+            image = read_image(sys.stdin.buffer if name == "-" else name, max_side=max_side)
+        except ModuleNotFoundError as error:
+            raise UsageError(str(error)) from error
+    if image.note is not None:
+        print(f"{PROGRAM}: the picture was {image.note}", file=sys.stderr)
+    return image
 
 
 def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
@@ -183,6 +191,9 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
         name, help=about, description=f"{about.capitalize()}."
     )
     parser.add_argument("image", metavar="IMAGE", help="a picture: a file, or - for standard input")
+    parser.add_argument(
+        "--max-side", type=int, metavar="PIXELS", help="make a picture with a longer side smaller"
+    )
     server = parser.add_argument_group("server")
     server.add_argument(
         "--endpoint",

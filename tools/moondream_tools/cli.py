@@ -90,7 +90,7 @@ def _run(argv: Sequence[str] | None, out: Terminal) -> int:
             _print_error(str(error))
             return Exit.USAGE
     try:
-        client = make_client(arguments, os.environ.get("MOONDREAM_API_KEY"))
+        client = make_client(arguments, os.environ)
         request = make_request(arguments)
     except (UsageError, ValueError, OSError) as error:
         _print_error(str(error))

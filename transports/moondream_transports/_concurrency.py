@@ -10,7 +10,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 _closing: set[object] = set()  # asyncio holds its tasks only weakly
 
@@ -31,6 +34,21 @@ async def async_sleep(seconds: float) -> None:
     """Sleep. Other tasks run meanwhile, for 0 seconds too."""
     module = sys.modules["trio" if in_trio() else "asyncio"]
     await module.sleep(seconds)
+
+
+def in_thread(function: Callable[[A], T], argument: A) -> T:
+    """Call a function that waits for a file. The async twin calls it in a thread."""
+    return function(argument)
+
+
+async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
+    """Call a function that waits for a file in a thread. Cancellation does not wait for it."""
+    if in_trio():
+        trio = sys.modules["trio"]
+        result: T = await trio.to_thread.run_sync(function, argument, abandon_on_cancel=True)
+    else:
+        result = await sys.modules["asyncio"].to_thread(function, argument)
+    return result
 
 
 def require_sleep(name: str, sleep: object) -> None:

@@ -86,6 +86,11 @@ class Exchange(Generic[R]):
         self._had_event = False
         self._body_ended = False
 
+    def set_request(self, request: Request[R]) -> None:
+        """Replace the request by the same one with its pictures. Call it before `open`."""
+        if self._to_send is not None:
+            self._to_send = (request, *self._to_send[1:])
+
     def open(self) -> tuple[HTTPRequest, Timeouts]:
         """Begin the first attempt. Returns the arguments of `Transport.send`.
 
@@ -93,13 +98,13 @@ class Exchange(Generic[R]):
         """
         if self._attempt or self._to_send is None:
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
-        request, _, stream, _ = self._to_send
+        request, endpoint, stream, _ = self._to_send
         http_request = self._http_request()
         self.timeline = Timeline(
             request.skill,
             http_request.url,
             opened_at=self._now(),
-            model=request.model,
+            model=request.model or endpoint.model,
             streamed=stream and request.streams,
         )
         timeouts = self._deadlines.start()

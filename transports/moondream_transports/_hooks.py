@@ -31,7 +31,7 @@ class Timeline(Struct, eq=False, weakref=True):
         error: what ended the exchange: a `MoondreamError`, or an error of the reader's own block.
             It is None if the answer is complete, and if the reader left early.
         attempts: how many were begun. More than 1 only with `Client(..., retries=...)`.
-        model: of the request. None is the server's choice.
+        model: of the request, or the endpoint's default. None is the server's choice.
         streamed: whether the request asked for a streamed answer.
         metadata: of the complete answer, with the numbers of tokens.
     """

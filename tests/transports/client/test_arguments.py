@@ -25,7 +25,7 @@ from moondream_transports import (
     VirtualClock,
 )
 from moondream_transports._transport import require_async_transport, require_transport
-from sansio_moondream import Endpoint
+from sansio_moondream import Endpoint, QueryRequest
 from tests.helpers import QUERY
 from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream, client
 
@@ -110,6 +110,18 @@ class TestTransports:
 def test_arguments_of_another_type(make: Any, name: str, wrong: object, kind: str) -> None:
     words = f"{name} should be {kind}(...), not {type(wrong).__name__}"
     assert refused(lambda: make(**{name: wrong})) == words
+
+
+@pytest.mark.parametrize("make", [AnyClient, AnyAsyncClient])
+@pytest.mark.parametrize(
+    ("wrong", "shown"),
+    [("x", "str"), (None, "NoneType"), (QueryRequest, "the class QueryRequest"), ({}, "dict")],
+)
+def test_what_is_no_request(make: Any, wrong: object, shown: str) -> None:
+    words = f"request should be a request, such as QueryRequest(...), not {shown}"
+    assert refused(lambda: make().stream(wrong)) == words
+    sent = make().send(wrong) if make is AnyAsyncClient else None
+    assert refused(lambda: sent.send(None) if sent else make().send(wrong)) == words
 
 
 class TestSleeping:

@@ -203,15 +203,26 @@ def test_a_stream_that_outlives_its_loop_only_warns() -> None:
     assert transport.closed == 0
 
 
+SKILLS = ("query", "caption", "segment", "detect", "point", "chat")
+
+
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_signatures_of_shorthands_are_true(kind: type[Any]) -> None:
-    for skill in ("query", "caption", "segment", "detect", "point", "chat"):
-        method = getattr(kind, skill)
-        assert method.__qualname__ == f"{kind.__name__}.{skill}"
-        assert inspect.iscoroutinefunction(method) == (kind is AsyncClient)
-        signature = inspect.signature(method)
+    prefix = "Async" if kind is AsyncClient else ""
+    for skill in SKILLS:
         request = getattr(sansio_moondream, f"{skill.title()}Request")
-        assert set(signature.parameters) == {"self", *inspect.signature(request).parameters}
-        assert signature.return_annotation == f"{skill.title()}Result"
-        assert f"{skill.title()}Result" in pydoc.render_doc(method)
-        assert ("encode_image" in method.__doc__) == (skill != "chat")
+        fields, result = inspect.signature(request).parameters, f"{skill.title()}Result"
+        whole = getattr(kind, skill)
+        assert inspect.iscoroutinefunction(whole) == (kind is AsyncClient)
+        assert ("encode_image" in whole.__doc__) == (skill != "chat")
+        streamed = getattr(kind, f"stream_{skill}", None)
+        assert (streamed is not None) == request.streams
+        for method, returned in (
+            (whole, result),
+            (streamed, f"{prefix}ClientStream[{result}]"),
+        ):
+            if method is not None:
+                signature = inspect.signature(method)
+                assert set(signature.parameters) == {"self", *fields}
+                assert signature.return_annotation == returned
+                assert returned in pydoc.render_doc(method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from moondream_transports import sdk as md
 from moondream_transports._concurrency import async_sleep
 from sansio_moondream import (
     APIError,
+    encode_image,
 )
 from tests.helpers import END, delta
 from tests.transports.sdk.service import CALLS, IMAGE, STREAMED, TEXT, ours, settled
@@ -100,3 +102,22 @@ def test_async_faults(service: Any):
             await anext(answer)
 
     on_each_loop(main)
+
+
+def test_pictures_from_files(service: Any, tmp_path: Path):
+    path = tmp_path / "moon.png"
+    IMAGE.save(path)
+
+    async def main() -> None:
+        async with md.avl(endpoint=service.url) as model:
+            await model.query(path, "?")
+            await model.caption(path)
+            await model.segment(path, "moon")
+            await model.detect(path, "moon")
+            await model.point(path, "moon")
+            await model.caption(model.encode_image(path))
+
+    on_each_loop(main)
+    sent = {body["image_url"] for _, _, body in service.asked}
+    assert sent == {encode_image(path.read_bytes()).data_url}
+    assert len(service.asked) == 12

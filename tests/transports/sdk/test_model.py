@@ -6,6 +6,7 @@ import gc
 import threading
 import warnings
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sansio_moondream import (
     IncompleteStream,
     QueryResult,
     ServerError,
+    encode_image,
 )
 from tests.helpers import delta
 from tests.transports.sdk.service import IMAGE, ours
@@ -117,3 +119,17 @@ def test_a_model_is_a_context_manager_that_leaves_a_transport_of_your_own_open(s
         model.caption(IMAGE)
     model.caption(IMAGE)
     assert [body["model"] for _, _, body in service.asked] == ["moondream3-preview/mine@7"] * 2
+
+
+def test_pictures_are_those_of_a_client(service: Any, tmp_path: Path):
+    path = tmp_path / "moon.png"
+    IMAGE.save(path)
+    model, data = ours(service), path.read_bytes()
+    for picture in (path, data, encode_image(data), model.encode_image(path)):
+        model.caption(picture)
+    sent = [body["image_url"] for _, _, body in service.asked]
+    assert sent == [encode_image(data).data_url] * 4
+    with pytest.raises(ValueError, match=r"For a file, pass its path: Path\('moon\.png'\)"):
+        model.caption("moon.png")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        model.query(tmp_path / "missing", "?", stream=True)

@@ -1,16 +1,12 @@
-"""The arguments of both clients: their types, and a check."""
+"""The arguments of both clients: their types, and checks."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from sansio_moondream import BBox, EncodedImage, Point
+from sansio_moondream import BBox, Point, Request
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-Picture: TypeAlias = "Image.Image | bytes | bytearray | memoryview | str | EncodedImage"
 SpatialRefs: TypeAlias = Iterable[Point | BBox | Iterable[float]]
 Sleep: TypeAlias = Callable[[float], object]
 AsyncSleep: TypeAlias = Callable[[float], Awaitable[object]]
@@ -20,3 +16,10 @@ def require(name: str, value: object, kind: type) -> None:
     """Raise TypeError for an argument of another type. None is the default."""
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} should be {kind.__name__}(...), not {type(value).__name__}")
+
+
+def require_request(value: object) -> None:
+    """Raise TypeError for what is no request, such as its text or its class."""
+    if not isinstance(value, Request):
+        shown = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"request should be a request, such as QueryRequest(...), not {shown}")

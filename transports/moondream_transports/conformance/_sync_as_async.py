@@ -5,7 +5,7 @@ A check is written once, as a coroutine. Nothing in these coroutines ever waits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 from moondream_transports import Client, ClientStream
@@ -21,11 +21,16 @@ class ClientAsAsync:
     def stream(self, request: Request[Any], **options: Any) -> StreamAsAsync:
         return StreamAsAsync(self._client.stream(request, **options))
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return getattr(self._client, name)(*args, **kwargs)
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
 
-        return call
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return method(*args, **kwargs)
+
+        def stream(**kwargs: Any) -> StreamAsAsync:
+            return StreamAsAsync(method(**kwargs))
+
+        return stream if name.startswith("stream_") else call
 
 
 class StreamAsAsync:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from sansio_moondream import EncodedImage, Endpoint, Settings, encode_image
-
-if TYPE_CHECKING:
-    from PIL import Image
+from moondream_transports._pictures import Picture as ClientPicture
+from moondream_transports._pictures import async_encoded as async_encode
+from moondream_transports._pictures import encoded as encode
+from sansio_moondream import EncodedImage, Endpoint, Settings
 
 SpatialRef: TypeAlias = Iterable[float]
 SamplingSettings: TypeAlias = Mapping[str, Any]
-Picture: TypeAlias = "Image.Image | Base64EncodedImage | EncodedImage | bytes | str"
+Picture: TypeAlias = "ClientPicture | Base64EncodedImage"
 
 # The settings of a chat that the official package passes on.
 _CHAT_SETTINGS = frozenset({"temperature", "top_p", "max_tokens"})
@@ -30,10 +30,17 @@ class Base64EncodedImage:
 
 
 def encoded(image: Picture) -> EncodedImage:
-    """Encode an image. Raises the errors of `sansio_moondream.encode_image`."""
+    """Encode an image. Raises the errors of a client."""
     if isinstance(image, Base64EncodedImage):
         return EncodedImage(image.image_url)
-    return encode_image(image)
+    return encode(image)
+
+
+async def async_encoded(image: Picture) -> EncodedImage:
+    """Do the same. A file is read in a thread."""
+    if isinstance(image, Base64EncodedImage):
+        return EncodedImage(image.image_url)
+    return await async_encode(image)
 
 
 def chat_settings(settings: SamplingSettings | None) -> Settings | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
+from moondream_transports._client._async.shorthands import AsyncShorthands
 from moondream_transports._client._async.stream import AsyncClientStream
-from moondream_transports._client._shared import AsyncSleep, Picture, SpatialRefs, require
+from moondream_transports._client._draft import Draft
+from moondream_transports._client._shared import AsyncSleep, require, require_request
 from moondream_transports._clock import AsyncRealClock
 from moondream_transports._concurrency import require_async_sleep
 from moondream_transports._defaults import async_default_transport
@@ -16,35 +18,20 @@ from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
 from moondream_transports._retries import RetryPolicy
 from moondream_transports._transport import AsyncTransport, Timeouts, require_async_transport
-from sansio_moondream import (
-    CaptionRequest,
-    CaptionResult,
-    ChatMessage,
-    ChatRequest,
-    ChatResult,
-    DetectRequest,
-    DetectResult,
-    Endpoint,
-    Limits,
-    PointRequest,
-    PointResult,
-    QueryRequest,
-    QueryResult,
-    Request,
-    SegmentRequest,
-    SegmentResult,
-    Settings,
-    encode_image,
-)
+from sansio_moondream import Endpoint, Limits, Request
 
 
-class AsyncClient:
+class AsyncClient(AsyncShorthands):
     """Ask a Moondream server.
 
     `stream` gives events as they arrive, `send` the complete result. `query`, `caption`, `segment`,
-    `detect`, `point` and `chat` build a request and `send` it. They encode their image where they
-    are called; encode a large image beforehand with `encode_image`. All methods raise the errors of
+    `detect`, `point` and `chat` build a request and `send` it; `stream_query`, `stream_caption`,
+    `stream_segment` and `stream_chat` build one and `stream` it. All methods raise the errors of
     `sansio_moondream`, whatever the transport. Several tasks of one event loop may share a client.
+
+    An image is a path, a Pillow image, bytes, a data URL or an `EncodedImage`. A path is read and
+    encoded when the request is sent; other tasks run meanwhile. Other images are encoded where
+    the method is called: encode a large one beforehand, with `encode_image`.
 
     Args:
         transport: sends the requests. Whoever made it closes it. The default is a transport of the
@@ -127,109 +114,14 @@ class AsyncClient:
         async with self._stream(request, False, extra_body) as stream:
             return await stream.result()
 
-    async def query(
-        self,
-        *,
-        question: str,
-        image: Picture | None = None,
-        reasoning: bool | None = None,
-        spatial_refs: SpatialRefs | None = None,
-        settings: Settings | None = None,
-        model: str | None = None,
-    ) -> QueryResult:
-        """Send a `QueryRequest`. `image` is anything that `encode_image` takes."""
-        request = QueryRequest(
-            question=question,
-            image=None if image is None else encode_image(image),
-            reasoning=reasoning,
-            spatial_refs=spatial_refs,
-            settings=settings,
-            model=model,
-        )
-        return await self.send(request)
-
-    async def caption(
-        self,
-        *,
-        image: Picture,
-        length: Literal["short", "normal", "long"] | None = None,
-        settings: Settings | None = None,
-        model: str | None = None,
-    ) -> CaptionResult:
-        """Send a `CaptionRequest`. `image` is anything that `encode_image` takes."""
-        encoded = encode_image(image)
-        return await self.send(
-            CaptionRequest(image=encoded, length=length, settings=settings, model=model)
-        )
-
-    async def segment(
-        self,
-        *,
-        image: Picture,
-        object: str,
-        spatial_refs: SpatialRefs | None = None,
-        settings: Settings | None = None,
-        model: str | None = None,
-    ) -> SegmentResult:
-        """Send a `SegmentRequest`. `image` is anything that `encode_image` takes."""
-        request = SegmentRequest(
-            image=encode_image(image),
-            object=object,
-            spatial_refs=spatial_refs,
-            settings=settings,
-            model=model,
-        )
-        return await self.send(request)
-
-    async def detect(
-        self,
-        *,
-        image: Picture,
-        object: str,
-        settings: Settings | None = None,
-        model: str | None = None,
-    ) -> DetectResult:
-        """Send a `DetectRequest`. `image` is anything that `encode_image` takes."""
-        encoded = encode_image(image)
-        return await self.send(
-            DetectRequest(image=encoded, object=object, settings=settings, model=model)
-        )
-
-    async def point(
-        self,
-        *,
-        image: Picture,
-        object: str,
-        spatial_refs: SpatialRefs | None = None,
-        settings: Settings | None = None,
-        model: str | None = None,
-    ) -> PointResult:
-        """Send a `PointRequest`. `image` is anything that `encode_image` takes."""
-        request = PointRequest(
-            image=encode_image(image),
-            object=object,
-            spatial_refs=spatial_refs,
-            settings=settings,
-            model=model,
-        )
-        return await self.send(request)
-
-    async def chat(
-        self,
-        *,
-        messages: Iterable[ChatMessage | Mapping[str, object]],
-        reasoning: bool | None = None,
-        settings: Settings | None = None,
-        model: str | None = None,
-    ) -> ChatResult:
-        """Send a `ChatRequest`."""
-        return await self.send(
-            ChatRequest(messages=messages, reasoning=reasoning, settings=settings, model=model)
-        )
-
     def _stream(
-        self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None
+        self,
+        request: Request[R],
+        stream: bool,
+        extra_body: Mapping[str, Any] | None = None,
+        draft: Draft[R] | None = None,
     ) -> AsyncClientStream[R]:
+        require_request(request)
         exchange = Exchange(
             request,
             self._endpoint,
@@ -241,7 +133,7 @@ class AsyncClient:
             retries=self._retries,
             now=self._now,
         )
-        return AsyncClientStream(self._transport, exchange, self._sleep)
+        return AsyncClientStream(self._transport, exchange, self._sleep, draft)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"

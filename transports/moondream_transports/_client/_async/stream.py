@@ -1,7 +1,8 @@
 """The stream of one answer: it pulls bytes from a transport while its events are taken.
 
-1. Entering the stream sends the request. A missing connection or head is raised there. Every other
-   error is raised after the events that arrived before it.
+1. Entering the stream reads the files of pictures, if there are any, and sends the request. An
+   error of a file, a missing connection or a missing head is raised there. Every other error is
+   raised after the events that arrived before it.
 2. The connection is closed or returned to its pool as soon as an error is raised or the block is
    left. What was decoded stays available.
 3. With a `RetryPolicy`, an error before the first event may be followed by a wait and another
@@ -20,9 +21,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic
 
+from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import AsyncSleep
 from moondream_transports._concurrency import AsyncFlag, async_close_soon
 from moondream_transports._exchange import Exchange, R
+from moondream_transports._pictures import async_encoded
 from moondream_transports._transport import AsyncByteStream, AsyncTransport, Timeouts
 from sansio_moondream import (
     FINISHED,
@@ -50,11 +53,16 @@ class AsyncClientStream(Generic[R]):
     _is_closed = False  # by `aclose`, perhaps in another task: there is no further attempt
 
     def __init__(
-        self, transport: AsyncTransport, exchange: Exchange[R], sleep: AsyncSleep | None = None
+        self,
+        transport: AsyncTransport,
+        exchange: Exchange[R],
+        sleep: AsyncSleep | None = None,
+        draft: Draft[R] | None = None,
     ) -> None:
         self._transport = transport
         self._exchange = exchange
         self._sleep = sleep
+        self._draft = draft  # of the request, until the files of its pictures are read
 
     @property
     def snapshot(self) -> R | None:
@@ -93,6 +101,10 @@ class AsyncClientStream(Generic[R]):
         await self._close(None)
 
     async def __aenter__(self) -> AsyncClientStream[R]:
+        if self._draft is not None:
+            images = [await async_encoded(path) for path in self._draft.paths]
+            self._exchange.set_request(self._draft.request(images))
+            self._draft = None
         request, timeouts = self._exchange.open()
         try:
             if (seconds := await self._send(request, timeouts)) is not None:

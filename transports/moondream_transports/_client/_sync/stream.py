@@ -1,8 +1,9 @@
 # Generated from ../_async/stream.py by `make generate`; do not edit.
 """The stream of one answer: it pulls bytes from a transport while its events are taken.
 
-1. Entering the stream sends the request. A missing connection or head is raised there. Every other
-   error is raised after the events that arrived before it.
+1. Entering the stream reads the files of pictures, if there are any, and sends the request. An
+   error of a file, a missing connection or a missing head is raised there. Every other error is
+   raised after the events that arrived before it.
 2. The connection is closed or returned to its pool as soon as an error is raised or the block is
    left. What was decoded stays available.
 3. With a `RetryPolicy`, an error before the first event may be followed by a wait and another
@@ -21,9 +22,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic
 
+from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import Sleep
 from moondream_transports._concurrency import Flag, close_soon
 from moondream_transports._exchange import Exchange, R
+from moondream_transports._pictures import encoded
 from moondream_transports._transport import ByteStream, Timeouts, Transport
 from sansio_moondream import (
     FINISHED,
@@ -51,11 +54,16 @@ class ClientStream(Generic[R]):
     _is_closed = False  # by `close`, perhaps in another thread: there is no further attempt
 
     def __init__(
-        self, transport: Transport, exchange: Exchange[R], sleep: Sleep | None = None
+        self,
+        transport: Transport,
+        exchange: Exchange[R],
+        sleep: Sleep | None = None,
+        draft: Draft[R] | None = None,
     ) -> None:
         self._transport = transport
         self._exchange = exchange
         self._sleep = sleep
+        self._draft = draft  # of the request, until the files of its pictures are read
 
     @property
     def snapshot(self) -> R | None:
@@ -94,6 +102,10 @@ class ClientStream(Generic[R]):
         self._close(None)
 
     def __enter__(self) -> ClientStream[R]:
+        if self._draft is not None:
+            images = [encoded(path) for path in self._draft.paths]
+            self._exchange.set_request(self._draft.request(images))
+            self._draft = None
         request, timeouts = self._exchange.open()
         try:
             if (seconds := self._send(request, timeouts)) is not None:

@@ -22,6 +22,7 @@ from moondream_transports.sdk._inputs import (
     Picture,
     SamplingSettings,
     SpatialRef,
+    async_encoded,
     chat_settings,
     encoded,
     extra_body,
@@ -103,7 +104,7 @@ class AsyncVL:
         self._model = model
 
     def encode_image(self, image: Picture) -> Base64EncodedImage:
-        """Encode an image once for several requests."""
+        """Encode an image once for several requests. A path is read where this is called."""
         return Base64EncodedImage(encoded(image).data_url)
 
     async def caption(
@@ -114,7 +115,7 @@ class AsyncVL:
         settings: SamplingSettings | None = None,
     ) -> CaptionOutput[AsyncTexts]:
         """Describe an image. `["caption"]` is text, or an async generator of its chunks."""
-        request = CaptionRequest(image=encoded(image), length=length, model=self._model)
+        request = CaptionRequest(image=await async_encoded(image), length=length, model=self._model)
         output: CaptionOutput[AsyncTexts] = await self._ask(request, settings, stream, "caption")
         return output
 
@@ -132,7 +133,7 @@ class AsyncVL:
             raise ValueError("question parameter is required")
         request = QueryRequest(
             question=question,
-            image=None if image is None else encoded(image),
+            image=None if image is None else await async_encoded(image),
             reasoning=reasoning or None,
             spatial_refs=spatial_refs,
             model=self._model,
@@ -173,7 +174,10 @@ class AsyncVL:
         Returns a dictionary, or an async generator of updates. The last one has `["completed"]`.
         """
         request = SegmentRequest(
-            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+            image=await async_encoded(image),
+            object=object,
+            spatial_refs=spatial_refs,
+            model=self._model,
         )
         if stream:
             return AsyncParts(await self._open(request, settings), FORMS["segment"].part)
@@ -184,7 +188,7 @@ class AsyncVL:
         self, image: Picture, object: str, settings: SamplingSettings | None = None
     ) -> DetectOutput:
         """Find the boxes of all such objects."""
-        request = DetectRequest(image=encoded(image), object=object, model=self._model)
+        request = DetectRequest(image=await async_encoded(image), object=object, model=self._model)
         output: DetectOutput = await self._send(request, settings)
         return output
 
@@ -197,7 +201,10 @@ class AsyncVL:
     ) -> PointOutput:
         """Find the centres of all such objects."""
         request = PointRequest(
-            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+            image=await async_encoded(image),
+            object=object,
+            spatial_refs=spatial_refs,
+            model=self._model,
         )
         output: PointOutput = await self._send(request, settings)
         return output

@@ -104,7 +104,7 @@ class VL:
         self._model = model
 
     def encode_image(self, image: Picture) -> Base64EncodedImage:
-        """Encode an image once for several requests."""
+        """Encode an image once for several requests. A path is read where this is called."""
         return Base64EncodedImage(encoded(image).data_url)
 
     def caption(
@@ -174,7 +174,10 @@ class VL:
         Returns a dictionary, or a generator of updates. The last one has `["completed"]`.
         """
         request = SegmentRequest(
-            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+            image=encoded(image),
+            object=object,
+            spatial_refs=spatial_refs,
+            model=self._model,
         )
         if stream:
             return Parts(self._open(request, settings), FORMS["segment"].part)
@@ -198,7 +201,10 @@ class VL:
     ) -> PointOutput:
         """Find the centres of all such objects."""
         request = PointRequest(
-            image=encoded(image), object=object, spatial_refs=spatial_refs, model=self._model
+            image=encoded(image),
+            object=object,
+            spatial_refs=spatial_refs,
+            model=self._model,
         )
         output: PointOutput = self._send(request, settings)
         return output

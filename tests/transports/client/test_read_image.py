@@ -1,0 +1,134 @@
+"""Pictures from files: what is read, and in which thread."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from moondream_transports import AsyncClient, read_image
+from moondream_transports import _pictures as pictures
+from sansio_moondream import encode_image
+from tests.core.pillow import four_corners, saved
+from tests.helpers import PIXEL
+from tests.transports.adapters import LONGEST_WAIT, Adapter, never
+from tests.transports.fakes import ENDPOINT, AsyncFakeStream, JSONFakeStream
+
+LOOPS = [Adapter(name, name, never) for name in ("asyncio", "trio")]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "moon.gif"
+    path.write_bytes(PIXEL.data)
+    return path
+
+
+@pytest.mark.parametrize("backend", LOOPS, ids=lambda backend: backend.name)
+class TestEventLoop:
+    def test_is_not_stopped_by_a_file(self, backend: Adapter, tmp_path: Path) -> None:
+        """A pipe has no data until another task has run."""
+        pipe = tmp_path / "moon.gif"
+        os.mkfifo(pipe)
+        other_task, in_time = threading.Event(), list[bool]()
+        transport = JSONFakeStream(b'{"caption": "A moon"}', b"")
+
+        def write() -> None:
+            in_time.append(other_task.wait(LONGEST_WAIT))
+            pipe.write_bytes(PIXEL.data)
+
+        async def ask() -> None:
+            await client(transport).caption(image=pipe)
+
+        async def run() -> None:
+            other_task.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        backend.run(lambda: both(backend, ask, run))
+        writer.join()
+        assert in_time == [True]
+        assert json.loads(transport.requests[0].body)["image_url"] == PIXEL.data_url
+
+    def test_a_thread_reads_it(
+        self, backend: Adapter, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: list[threading.Thread] = []
+
+        def read(path: Path) -> Any:
+            threads.append(threading.current_thread())
+            return PIXEL
+
+        monkeypatch.setattr(pictures, "read_image", read)
+
+        async def main() -> None:
+            await client(JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file)
+
+        backend.run(main)
+        assert threads != [threading.current_thread()]
+        assert len(threads) == 1
+
+
+def client(transport: JSONFakeStream) -> AsyncClient:
+    return AsyncClient(AsyncFakeStream(transport), ENDPOINT)
+
+
+async def both(backend: Adapter, *tasks: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    if backend.backend == "trio":
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            for task in tasks:
+                nursery.start_soon(task)
+    else:
+        import asyncio
+
+        await asyncio.gather(*(task() for task in tasks))
+
+
+class TestReadImage:
+    def test_paths_and_files(self, file: Path) -> None:
+        assert read_image(file) == read_image(str(file)) == PIXEL
+        with file.open("rb") as opened:
+            assert read_image(opened) == PIXEL
+        assert read_image(io.BytesIO(PIXEL.data)) == PIXEL
+
+    def test_other_formats_are_converted(self, tmp_path: Path) -> None:
+        image = four_corners()
+        image.save(tmp_path / "moon.bmp")
+        assert read_image(tmp_path / "moon.bmp") == encode_image(image)
+        assert read_image(tmp_path / "moon.bmp", quality=50) == encode_image(image, quality=50)
+
+    def test_limits(self, tmp_path: Path) -> None:
+        four_corners().save(tmp_path / "moon.png")
+        assert read_image(tmp_path / "moon.png", max_side=64) == encode_image(
+            four_corners(), max_side=64
+        )
+        with pytest.raises(ValueError, match=r"moon\.png: max_side should be a whole number"):
+            read_image(tmp_path / "moon.png", max_side=0)
+
+    def test_errors_name_the_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="^the file: Pillow cannot open the picture: "):
+            read_image(io.BytesIO(b"no picture"))
+        path = tmp_path / "moon.png"
+        path.write_bytes(
+            saved(Image.new("L", (20_000, 1)), "PNG").replace(b"\0\0\x4e\x20", b"\x7f" * 4)
+        )
+        with pytest.raises(
+            ValueError, match=r"moon\.png: the picture has 2139062143 x 1 pixels, m"
+        ):
+            read_image(path)
+
+    def test_without_pillow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        four_corners().save(tmp_path / "moon.bmp")
+        monkeypatch.setitem(sys.modules, "PIL", None)
+        with pytest.raises(ValueError, match=r"moon\.bmp: it is no JPEG, .*\[images\]'"):
+            read_image(tmp_path / "moon.bmp")

@@ -1,0 +1,57 @@
+"""Clients and pictures that type checkers should understand without a hint.
+
+Never run: `tests/test_typing.py` has mypy and pyright read it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_type
+
+from PIL import Image
+
+from moondream_transports import AsyncClient, AsyncClientStream, Client, ClientStream, read_image
+from sansio_moondream import (
+    CaptionResult,
+    ChatMessage,
+    ChatResult,
+    DetectResult,
+    EncodedImage,
+    Endpoint,
+    PointResult,
+    QueryResult,
+    SegmentResult,
+    encode_image,
+)
+
+
+def pictures(client: Client, path: Path, photo: Image.Image) -> None:
+    for image in (path, photo, b"GIF89a", "data:image/gif;base64,", encode_image(b"GIF89a")):
+        client.caption(image=image)
+    assert_type(read_image("moon.jpg"), EncodedImage)
+    assert_type(read_image(path, quality=80, max_side=2000), EncodedImage)
+    assert_type(encode_image(photo, max_side=2000).note, str | None)
+    with path.open("rb") as file:
+        assert_type(read_image(file), EncodedImage)
+    Client(endpoint=Endpoint(model="moondream3-preview"))
+
+
+def shorthands(client: Client, path: Path) -> None:
+    assert_type(client.query(question="?", image=path), QueryResult)
+    assert_type(client.detect(image=path, object="moon"), DetectResult)
+    assert_type(client.point(image=path, object="moon"), PointResult)
+    assert_type(client.stream_query(question="?", image=path), ClientStream[QueryResult])
+    assert_type(client.stream_caption(image=path, length="short"), ClientStream[CaptionResult])
+    assert_type(client.stream_segment(image=path, object="moon"), ClientStream[SegmentResult])
+    chat = client.stream_chat(messages=[ChatMessage("user", "Hi")])
+    assert_type(chat, ClientStream[ChatResult])
+    with client.stream_query(question="?") as stream:
+        assert_type(stream.result(), QueryResult)
+
+
+async def async_shorthands(client: AsyncClient, path: Path) -> None:
+    assert_type(await client.query(question="?", image=path), QueryResult)
+    assert_type(await client.detect(image=path, object="moon"), DetectResult)
+    assert_type(client.stream_query(question="?", image=path), AsyncClientStream[QueryResult])
+    async with client.stream_segment(image=path, object="moon") as stream:
+        assert_type(await stream.result(), SegmentResult)

@@ -1,0 +1,226 @@
+"""The shorthands of the client: each builds a request, and sends or streams it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from moondream_transports._client._async.stream import AsyncClientStream
+from moondream_transports._client._draft import Draft
+from moondream_transports._client._shared import SpatialRefs
+from moondream_transports._exchange import R
+from moondream_transports._pictures import Picture
+from sansio_moondream import (
+    CaptionRequest,
+    CaptionResult,
+    ChatMessage,
+    ChatRequest,
+    ChatResult,
+    DetectRequest,
+    DetectResult,
+    PointRequest,
+    PointResult,
+    QueryRequest,
+    QueryResult,
+    Request,
+    SegmentRequest,
+    SegmentResult,
+    Settings,
+)
+
+
+class AsyncShorthands:
+    """The methods of `AsyncClient` that build requests. Their arguments are those of the requests.
+
+    `image` is a path, or anything that `encode_image` takes.
+    """
+
+    async def query(
+        self,
+        *,
+        question: str,
+        image: Picture | None = None,
+        reasoning: bool | None = None,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> QueryResult:
+        """Send a `QueryRequest`. `image` is a path, or anything that `encode_image` takes."""
+        return await self._whole(
+            QueryRequest,
+            question=question,
+            image=image,
+            reasoning=reasoning,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+
+    def stream_query(
+        self,
+        *,
+        question: str,
+        image: Picture | None = None,
+        reasoning: bool | None = None,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> AsyncClientStream[QueryResult]:
+        """Stream the answer to a `QueryRequest`. The arguments are those of `query`."""
+        return self._streamed(
+            QueryRequest,
+            question=question,
+            image=image,
+            reasoning=reasoning,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+
+    async def caption(
+        self,
+        *,
+        image: Picture,
+        length: Literal["short", "normal", "long"] | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> CaptionResult:
+        """Send a `CaptionRequest`. `image` is a path, or anything that `encode_image` takes."""
+        return await self._whole(
+            CaptionRequest, image=image, length=length, settings=settings, model=model
+        )
+
+    def stream_caption(
+        self,
+        *,
+        image: Picture,
+        length: Literal["short", "normal", "long"] | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> AsyncClientStream[CaptionResult]:
+        """Stream the answer to a `CaptionRequest`. The arguments are those of `caption`."""
+        return self._streamed(
+            CaptionRequest, image=image, length=length, settings=settings, model=model
+        )
+
+    async def segment(
+        self,
+        *,
+        image: Picture,
+        object: str,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> SegmentResult:
+        """Send a `SegmentRequest`. `image` is a path, or anything that `encode_image` takes."""
+        return await self._whole(
+            SegmentRequest,
+            image=image,
+            object=object,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+
+    def stream_segment(
+        self,
+        *,
+        image: Picture,
+        object: str,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> AsyncClientStream[SegmentResult]:
+        """Stream the answer to a `SegmentRequest`. The arguments are those of `segment`."""
+        return self._streamed(
+            SegmentRequest,
+            image=image,
+            object=object,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+
+    async def detect(
+        self,
+        *,
+        image: Picture,
+        object: str,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> DetectResult:
+        """Send a `DetectRequest`. `image` is a path, or anything that `encode_image` takes."""
+        return await self._whole(
+            DetectRequest, image=image, object=object, settings=settings, model=model
+        )
+
+    async def point(
+        self,
+        *,
+        image: Picture,
+        object: str,
+        spatial_refs: SpatialRefs | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> PointResult:
+        """Send a `PointRequest`. `image` is a path, or anything that `encode_image` takes."""
+        return await self._whole(
+            PointRequest,
+            image=image,
+            object=object,
+            spatial_refs=spatial_refs,
+            settings=settings,
+            model=model,
+        )
+
+    async def chat(
+        self,
+        *,
+        messages: Iterable[ChatMessage | Mapping[str, object]],
+        reasoning: bool | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> ChatResult:
+        """Send a `ChatRequest`.
+
+        In the content of a message in OpenAI's form, a picture may also be a path, bytes or a
+        Pillow image.
+        """
+        return await self._whole(
+            ChatRequest, messages=messages, reasoning=reasoning, settings=settings, model=model
+        )
+
+    def stream_chat(
+        self,
+        *,
+        messages: Iterable[ChatMessage | Mapping[str, object]],
+        reasoning: bool | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+    ) -> AsyncClientStream[ChatResult]:
+        """Stream the answer to a `ChatRequest`. The arguments are those of `chat`."""
+        return self._streamed(
+            ChatRequest, messages=messages, reasoning=reasoning, settings=settings, model=model
+        )
+
+    async def _whole(self, kind: Callable[..., Request[R]], **fields: Any) -> R:
+        async with self._ask(kind, False, fields) as stream:
+            return await stream.result()
+
+    def _streamed(self, kind: Callable[..., Request[R]], **fields: Any) -> AsyncClientStream[R]:
+        return self._ask(kind, True, fields)
+
+    def _ask(
+        self, kind: Callable[..., Request[R]], stream: bool, fields: dict[str, Any]
+    ) -> AsyncClientStream[R]:
+        draft = Draft(kind, fields)
+        return self._stream(draft.request(), stream, draft=draft if draft.paths else None)
+
+    def _stream(
+        self,
+        request: Request[R],
+        stream: bool,
+        extra_body: Mapping[str, Any] | None = None,
+        draft: Draft[R] | None = None,
+    ) -> AsyncClientStream[R]:
+        raise NotImplementedError
