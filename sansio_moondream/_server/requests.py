@@ -20,11 +20,12 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sansio_moondream._errors import shorten
 from sansio_moondream._headers import Headers, HeaderTypes
+from sansio_moondream._pictures.formats import image_info
 from sansio_moondream._repr import OwnRepr
 from sansio_moondream._requests.base import Request, Settings
 from sansio_moondream._requests.chat import ChatMessage, ChatRequest
 from sansio_moondream._requests.checks import MAX_NUMBER, is_text
-from sansio_moondream._requests.images import MAX_BYTES, EncodedImage, image_info
+from sansio_moondream._requests.images import MAX_BYTES, EncodedImage
 from sansio_moondream._requests.skills import (
     CaptionRequest,
     DetectRequest,

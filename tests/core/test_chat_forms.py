@@ -209,9 +209,17 @@ def test_metadata_of_a_choice_alone_gives_no_event(name: str):
 
 
 def test_groundings_up_to_their_limit():
-    grounding = {"start_idx": 0, "end_idx": 1, "points": [[0.1, 0.2]] * 4}
-    delta = {"reasoning": {"text": "x", "grounding": [grounding]}}
-    chunks = [record({"choices": [{"index": 0, "delta": delta}]})] * 13
-    limits = Limits(max_json_values=60)  # each grounding has 5
-    assert type(run(CHAT, chunks[:12], limits=limits).error) is IncompleteStream
-    assert type(run(CHAT, chunks, limits=limits).error) is LimitExceeded
+    def chunk_with(points: int) -> bytes:
+        grounding = {"start_idx": 0, "end_idx": 1, "points": [[0.1, 0.2]] * points}
+        delta = {"reasoning": {"text": "x", "grounding": [grounding]}}
+        return record({"choices": [{"index": 0, "delta": delta}]})
+
+    limits = Limits(max_json_values=60)  # a grounding counts as one, and so does each point
+    within = [chunk_with(points=4)] * 12
+    assert type(run(CHAT, within, limits=limits).error) is IncompleteStream
+    assert type(run(CHAT, [*within, chunk_with(points=0)], limits=limits).error) is LimitExceeded
+
+
+def test_text_of_a_choice_that_ends_in_half_a_character_is_known():
+    outcome = run(CHAT, [record({"choices": [{"index": 0, "text": "\ud83c"}]})])
+    assert outcome.events == []
