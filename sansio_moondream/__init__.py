@@ -43,6 +43,7 @@ from ._events import (
 )
 from ._geometry import BBox, Point
 from ._headers import Headers
+from ._kinds import from_dict, json_schema
 from ._limits import Limits
 from ._requests.base import Request, Settings
 from ._requests.chat import ChatMessage, ChatRequest
@@ -72,6 +73,7 @@ from ._results import (
     Usage,
 )
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
+from ._value import Value
 from ._version import __version__
 from ._wire.encode import Dialect, encode_events, encode_result
 
@@ -148,10 +150,13 @@ __all__ = [
     "Trigger",
     "Unknown",
     "Usage",
+    "Value",
     "__version__",
     "encode_events",
     "encode_image",
     "encode_result",
+    "from_dict",
+    "json_schema",
 ]
 
 _NEED_H11 = {

@@ -32,12 +32,13 @@ from typing import Any, cast
 from ._headers import Headers
 from ._results import Result
 from ._secrets.values import Secrets
+from ._value import Value
 
 _GATEWAY_TIMEOUTS = {"408", "504", "524"}
 _MAX_SHOWN = 100  # characters of a request id or a type
 
 
-class MoondreamError(Exception):
+class MoondreamError(Exception, Value):
     """Base of all errors of this library.
 
     Its text is the message and, in brackets, the exchange that it is about: `the connection broke:
@@ -57,6 +58,8 @@ class MoondreamError(Exception):
     request_id: str | None
     method: str | None
     url: str | None
+
+    __derived__ = ("retryable",)
 
     def __init__(
         self,

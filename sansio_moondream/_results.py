@@ -16,12 +16,13 @@ from ._pictures.draw import Color, cut_out, draw_boxes, draw_mask, draw_points, 
 from ._pictures.polygons import Polygon
 from ._pictures.upright import upright
 from ._repr import OwnRepr
+from ._value import Value
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-class Metrics(Struct, frozen=True, repr_omit_defaults=True):
+class Metrics(Struct, Value, frozen=True, repr_omit_defaults=True):
     """Measurements of the cloud engine: tokens, and times in milliseconds.
 
     `ttft_ms` is the time to the first token.
@@ -34,7 +35,7 @@ class Metrics(Struct, frozen=True, repr_omit_defaults=True):
     ttft_ms: float | None = None
 
 
-class Stats(Struct, frozen=True, repr_omit_defaults=True):
+class Stats(Struct, Value, frozen=True, repr_omit_defaults=True):
     """Measurements of the local station. `duration` is in seconds."""
 
     tokens: int | None = None
@@ -42,7 +43,7 @@ class Stats(Struct, frozen=True, repr_omit_defaults=True):
     tokens_per_sec: float | None = None
 
 
-class Usage(Struct, frozen=True, repr_omit_defaults=True):
+class Usage(Struct, Value, frozen=True, repr_omit_defaults=True):
     """Tokens of a chat, as servers bill them."""
 
     prompt_tokens: int | None = None
@@ -50,7 +51,7 @@ class Usage(Struct, frozen=True, repr_omit_defaults=True):
     total_tokens: int | None = None
 
 
-class Metadata(OwnRepr, frozen=True, repr_omit_defaults=True):
+class Metadata(OwnRepr, Value, frozen=True, repr_omit_defaults=True):
     """Data beside the answer. Each field may be missing: servers differ.
 
     Attributes:
@@ -82,7 +83,7 @@ class Metadata(OwnRepr, frozen=True, repr_omit_defaults=True):
         return f"Metadata({', '.join(known)})"
 
 
-class Grounding(Struct, frozen=True):
+class Grounding(Struct, Value, frozen=True):
     """The points in the image that a part of the reasoning is about.
 
     The part is the characters `start_idx` to `end_idx` of its text.
@@ -93,14 +94,14 @@ class Grounding(Struct, frozen=True):
     points: tuple[Point, ...] = ()
 
 
-class Reasoning(Struct, frozen=True):
+class Reasoning(Struct, Value, frozen=True):
     """The model's reasoning, if the request asked for it."""
 
     text: str
     grounding: tuple[Grounding, ...] = ()
 
 
-class QueryResult(Struct, frozen=True, repr_omit_defaults=True):
+class QueryResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The answer to a question.
 
     Attributes:
@@ -116,7 +117,7 @@ class QueryResult(Struct, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
+class CaptionResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The description of an image.
 
     `text` is the server's whole text if it sent one, else the deltas joined.
@@ -127,7 +128,7 @@ class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-class SegmentResult(OwnRepr, frozen=True):
+class SegmentResult(OwnRepr, Value, frozen=True):
     """The outline of an object, filled by the rule `nonzero`.
 
     `polygons` and `svg` need only this library; `mask`, `overlay` and `cutout` need Pillow (extra
@@ -226,7 +227,7 @@ class SegmentResult(OwnRepr, frozen=True):
         return cut_out(picture, self.mask(picture.size))
 
 
-class DetectResult(Struct, frozen=True, repr_omit_defaults=True):
+class DetectResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The boxes of all found objects, in fractions of the image."""
 
     objects: tuple[BBox, ...] = ()
@@ -243,7 +244,7 @@ class DetectResult(Struct, frozen=True, repr_omit_defaults=True):
         return draw_boxes(image, self.objects, color=color, width=width)
 
 
-class PointResult(Struct, frozen=True, repr_omit_defaults=True):
+class PointResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The centres of all found objects, in fractions of the image."""
 
     points: tuple[Point, ...] = ()
@@ -260,7 +261,7 @@ class PointResult(Struct, frozen=True, repr_omit_defaults=True):
         return draw_points(image, self.points, color=color, radius=radius)
 
 
-class ChatResult(Struct, frozen=True, repr_omit_defaults=True):
+class ChatResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The assistant's next message. `reasoning` is None if the server sent none."""
 
     text: str = ""

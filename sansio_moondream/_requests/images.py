@@ -12,13 +12,15 @@ import re
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from sansio_moondream._pictures.opening import open_image
 from sansio_moondream._pictures.upright import is_turned, upright
 from sansio_moondream._repr import OwnRepr
+from sansio_moondream._value import Stored
 
 from .checks import TEXT, check, is_text
+from .pictured import OmittedPicture, Pictured
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,7 +46,7 @@ _MAX_JPEG_SEGMENTS = 1000  # before the size: a picture of 10 MB has 160 if all 
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-class EncodedImage(OwnRepr, frozen=True):
+class EncodedImage(OwnRepr, Pictured, frozen=True):
     """A picture that is ready to send. Make one with `encode_image`.
 
     Attributes:
@@ -56,7 +58,7 @@ class EncodedImage(OwnRepr, frozen=True):
         ValueError: `data_url` is not a base64 data URL of a picture.
     """
 
-    data_url: str
+    data_url: Annotated[str, Stored(str | OmittedPicture)]
     detail: str | None = None
 
     def __post_init__(self) -> None:
