@@ -205,10 +205,9 @@ class Union:
         return next(option for option in self._options if option.holds(value)).encode(value)
 
     def decode(self, data: Any, name: str) -> Any:
-        for option in self._options:
-            if option.reads(data):
-                return option.decode(data, name)
-        return mismatch(name, self.words, data)
+        if not self.reads(data):
+            mismatch(name, self.words, data)
+        return next(option for option in self._options if option.reads(data)).decode(data, name)
 
     def schema(self, definitions: Definitions) -> Schema:
         return {"anyOf": [option.schema(definitions) for option in self._options]}

@@ -125,6 +125,8 @@ for _ in range(10_000):
             {"length": "tiny"},
             'caption_request.length should be "short" or "normal" or "long" or null, not \'tiny\'',
         ),
+        (CAPTION, {"image": 3}, "caption_request.image should be an encoded_image, not 3"),
+        (CAPTION, {"image": []}, "caption_request.image should be an encoded_image, not an array"),
         (
             QueryRequest(question="?"),
             {"spatial_refs": [[1]]},
