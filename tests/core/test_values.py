@@ -39,7 +39,9 @@ from sansio_moondream import (
     from_dict,
     json_schema,
 )
+from sansio_moondream.testing import run
 from sansio_moondream.testing.strategies import values
+from tests.helpers import TRACES
 
 KINDS = [reference["$ref"].removeprefix("#/$defs/") for reference in json_schema()["oneOf"]]
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -96,6 +98,23 @@ class TestRoundTrip:
         for again in (copy.copy(value), pickle.loads(pickle.dumps(value))):
             assert key(again) == key(value)
             assert again.to_dict() == value.to_dict()
+
+    def test_what_captured_responses_decode_to(self):
+        kinds: set[str] = set()
+        for trace in TRACES:
+            seen = run(
+                trace.request,
+                trace.chunks,
+                ending=trace.ending,
+                status_code=trace.status_code,
+                headers=trace.headers,
+            )
+            for value in (*seen.events, *([seen.error] if seen.error else []), seen.snapshot):
+                if value is not None:
+                    form = json.loads(json.dumps(value.to_dict(), allow_nan=False))
+                    kinds.add(form["kind"])
+                    assert key(from_dict(form)) == key(value)
+        assert kinds >= {"text_delta", "path_chunk", "bbox", "completed", "connection_lost"}
 
     def test_the_strategies_have_every_kind(self):
         assert len(KINDS) == len(set(KINDS)) > 40
