@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sansio_moondream import (
+    APIError,
     BBox,
     CaptionRequest,
     ChatMessage,
     ChatRequest,
     ChatResult,
     Completed,
+    EncodedImage,
+    IdleTimeout,
     Metadata,
     Point,
     QueryRequest,
@@ -164,9 +167,23 @@ def test_names_that_are_missing_or_misspelt():
         from_dict({"kind": "point", "version": 1})
 
 
+@pytest.mark.parametrize(
+    ("class_", "named"),
+    [
+        (APIError, "an api_error"),
+        (EncodedImage, "an encoded_image"),
+        (IdleTimeout, "an idle_timeout"),
+        (Unknown, "an unknown"),
+        (Usage, "a usage"),
+        (BBox, "a bbox"),
+    ],
+)
+def test_kinds_are_named_as_words(class_: type[Value], named: str):
+    with pytest.raises(ValueError, match=f"^the value should be {named}, not a point$"):
+        class_.from_dict(POINT.to_dict())
+
+
 def test_another_kind():
-    with pytest.raises(ValueError, match="^the value should be a bbox, not a point$"):
-        BBox.from_dict(POINT.to_dict())
     with pytest.raises(ValueError, match="^the value should be a request, not a query_request$"):
         Request.from_dict(QueryRequest(question="?").to_dict())
     with pytest.raises(ValueError, match="^the value should be an unknown, not an object$"):
