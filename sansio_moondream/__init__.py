@@ -45,6 +45,7 @@ from ._geometry import BBox, Point
 from ._headers import Headers
 from ._kinds import from_dict, json_schema
 from ._limits import Limits
+from ._metadata import Metadata, Metrics, Stats, Timing, Tokens, Usage
 from ._requests.base import Request, Settings
 from ._requests.chat import ChatMessage, ChatRequest
 from ._requests.endpoint import Endpoint
@@ -62,15 +63,11 @@ from ._results import (
     ChatResult,
     DetectResult,
     Grounding,
-    Metadata,
-    Metrics,
     PointResult,
     QueryResult,
     Reasoning,
     Result,
     SegmentResult,
-    Stats,
-    Usage,
 )
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
 from ._value import Value
@@ -145,6 +142,8 @@ __all__ = [
     "Stats",
     "TLSError",
     "TextDelta",
+    "Timing",
+    "Tokens",
     "TotalTimeout",
     "TransportError",
     "Trigger",

@@ -9,6 +9,7 @@ from ._errors import MoondreamError
 from ._events import Event
 from ._forms import Definitions, Schema, mismatch
 from ._geometry import Point
+from ._metadata import Metadata, Metrics, Stats, Timing, Tokens, Usage
 from ._requests.base import Settings
 from ._requests.chat import ChatMessage, ChatRequest
 from ._requests.images import EncodedImage
@@ -19,10 +20,10 @@ from ._requests.skills import (
     QueryRequest,
     SegmentRequest,
 )
-from ._results import Grounding, Metadata, Metrics, Reasoning, Result, Stats, Usage
+from ._results import Grounding, Reasoning, Result
 from ._value import VERSION, Value, check_version, kind_of, whole_form
 
-_PARTS = (Point, Metadata, Metrics, Stats, Usage, Reasoning, Grounding)
+_PARTS = (Point, Metadata, Metrics, Stats, Usage, Tokens, Timing, Reasoning, Grounding)
 _REQUESTS = (
     *(QueryRequest, CaptionRequest, SegmentRequest, DetectRequest, PointRequest, ChatRequest),
     *(Settings, ChatMessage, EncodedImage),

@@ -5,12 +5,12 @@ Field names and units are the service's own, from its API reference and the sour
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
 from ._geometry import BBox, Point
-from ._headers import Headers
+from ._metadata import Metadata
 from ._pictures import outline
 from ._pictures.draw import Color, cut_out, draw_boxes, draw_mask, draw_points, lay_over
 from ._pictures.polygons import Polygon
@@ -20,67 +20,6 @@ from ._value import Value
 
 if TYPE_CHECKING:
     from PIL import Image
-
-
-class Metrics(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """Measurements of the cloud engine: tokens, and times in milliseconds.
-
-    `ttft_ms` is the time to the first token.
-    """
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    prefill_time_ms: float | None = None
-    decode_time_ms: float | None = None
-    ttft_ms: float | None = None
-
-
-class Stats(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """Measurements of the local station. `duration` is in seconds."""
-
-    tokens: int | None = None
-    duration: float | None = None
-    tokens_per_sec: float | None = None
-
-
-class Usage(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """Tokens of a chat, as servers bill them."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-
-
-class Metadata(OwnRepr, Value, frozen=True, repr_omit_defaults=True):
-    """Data beside the answer. Each field may be missing: servers differ.
-
-    Attributes:
-        request_id: the server's id of the exchange, from the body (a chat's `id`), else from the
-            `x-request-id` header.
-        finish_reason: `"stop"`, or `"length"` if `max_tokens` ended the text early.
-        metrics: of the cloud engine.
-        stats: of the local station.
-        usage: of a chat, if the server sends it.
-        deltas_match: True if the text deltas add up to the whole text of the last message. False if
-            the server damaged characters in its deltas (it does where a token ends inside of one);
-            the result's text is right. None if there was nothing to compare.
-        headers: of the response.
-        extra: unknown fields of the last message, unchanged.
-    """
-
-    request_id: str | None = None
-    finish_reason: str | None = None
-    metrics: Metrics | None = None
-    stats: Stats | None = None
-    usage: Usage | None = None
-    deltas_match: bool | None = None
-    headers: Headers = field(default_factory=Headers)
-    extra: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def __repr__(self) -> str:
-        names = ("request_id", "finish_reason", "metrics", "stats", "usage", "deltas_match")
-        known = [f"{n}={value!r}" for n in names if (value := getattr(self, n)) is not None]
-        return f"Metadata({', '.join(known)})"
 
 
 class Grounding(Struct, Value, frozen=True):

@@ -166,7 +166,7 @@ class ResponseStream(Generic[R]):
         if status_code < 300:
             self._builder = BUILDERS[self._skill](headers, self._limits)
         try:
-            response = open_response(status_code, headers, self._builder, self._limits)
+            response = open_response(status_code, headers, self._builder, self._limits, self._sent)
         except RemoteProtocolError as error:
             self._fail(error)
             return

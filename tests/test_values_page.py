@@ -86,9 +86,8 @@ def form_of(value: Value) -> Any:
 
 def test_the_schema_is_one():
     Draft202012Validator.check_schema(json_schema())
-    for mistake in ({"oneOf": {}}, {"$defs": []}):
-        with pytest.raises(SchemaError):
-            Draft202012Validator.check_schema(json_schema() | mistake)
+    with pytest.raises(SchemaError):
+        Draft202012Validator.check_schema(json_schema() | {"$defs": []})
 
 
 def test_the_page_has_every_kind():

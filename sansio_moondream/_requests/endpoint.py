@@ -20,6 +20,8 @@ _NOT_IN_URL = frozenset("?#\\")
 _HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(%[0-9a-z._%-]+)?")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# Not the "/query" of http://query/v1, which is a host.
+_SKILL = re.compile(r"(?<=[^/])/(query|caption|segment|detect|point|chat(/completions)?)$")
 
 
 class Endpoint(OwnRepr, frozen=True):
@@ -158,6 +160,26 @@ def _split(url: str) -> tuple[SplitResult | None, str]:
     except ValueError:
         pass  # its message may show the whole URL
     return None, shown
+
+
+def endpoint_hint(url: str) -> str:
+    """Return what may be wrong with the endpoint that a request was sent to, or an empty text.
+
+    Args:
+        url: of the request. It ends with a skill, or nothing is known of the endpoint.
+    """
+    used = _SKILL.sub("", url)
+    if used == url or used.endswith("/v1"):
+        return ""
+    right = used
+    while _SKILL.search(right):
+        right = _SKILL.sub("", right)
+    before, version, _ = f"{right}/".rpartition("/v1/")
+    right = f"{before if version else right}/v1"
+    return (
+        " (the url of an endpoint usually ends in /v1, before the skill: "
+        f"try {right} instead of {used})"
+    )
 
 
 def is_loopback(host: str) -> bool:

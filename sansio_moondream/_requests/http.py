@@ -7,6 +7,8 @@ from sansio_moondream._repr import OwnRepr
 from sansio_moondream._secrets.names import public_part
 from sansio_moondream._secrets.values import Secrets
 
+from .endpoint import endpoint_hint
+
 
 class HTTPRequest(OwnRepr, frozen=True):
     """A whole HTTP request for any HTTP client. Send the body unchanged; do not follow redirects.
@@ -53,6 +55,10 @@ class Sent:
     def url(self) -> str | None:
         """The URL without user, query and fragment. None if it is not known what was sent."""
         return public_part(self._url) or None
+
+    def endpoint_hint(self) -> str:
+        """Return what may be wrong with the endpoint, to be added to a message, or ""."""
+        return endpoint_hint(self.url or "")
 
     def mask(self, text: str) -> str:
         """Mask the secrets of the request in a text."""

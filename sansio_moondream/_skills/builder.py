@@ -24,7 +24,8 @@ from sansio_moondream._errors import LimitExceeded
 from sansio_moondream._events import Completed, Event, Unknown
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
-from sansio_moondream._results import Metadata, Metrics, R, Stats
+from sansio_moondream._metadata import Metadata, Metrics, Stats
+from sansio_moondream._results import R
 from sansio_moondream._unicode import (
     ends_in_high_surrogate,
     well_formed,

@@ -33,7 +33,8 @@ from sansio_moondream._errors import LimitExceeded
 from sansio_moondream._events import Completed, Event, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
-from sansio_moondream._results import ChatResult, Grounding, Metadata, Reasoning, Usage
+from sansio_moondream._metadata import Metadata, Usage
+from sansio_moondream._results import ChatResult, Grounding, Reasoning
 from sansio_moondream._unicode import well_formed
 
 from .builder import Builder, Deltas

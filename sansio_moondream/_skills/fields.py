@@ -13,7 +13,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from sansio_moondream._geometry import BBox, Point
-from sansio_moondream._results import Grounding, Metrics, Reasoning, Stats, Usage
+from sansio_moondream._metadata import Metrics, Stats, Usage
+from sansio_moondream._results import Grounding, Reasoning
 
 Fields = dict[str, Any]
 

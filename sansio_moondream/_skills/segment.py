@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sansio_moondream._events import Event, PathChunk
 from sansio_moondream._geometry import BBox
-from sansio_moondream._results import Metadata, SegmentResult
+from sansio_moondream._metadata import Metadata
+from sansio_moondream._results import SegmentResult
 
 from .builder import SHARED_FIELDS, Builder
 from .fields import Fields, NoAnswer, optional_box, string, token_index

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from sansio_moondream._events import Event
 from sansio_moondream._geometry import BBox, Point
-from sansio_moondream._results import DetectResult, Metadata, PointResult
+from sansio_moondream._metadata import Metadata
+from sansio_moondream._results import DetectResult, PointResult
 
 from .builder import SHARED_FIELDS, Builder
 from .fields import Fields, list_of

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from sansio_moondream._events import Completed, Event, TextDelta
-from sansio_moondream._results import CaptionResult, Metadata, QueryResult, R, Reasoning
+from sansio_moondream._metadata import Metadata
+from sansio_moondream._results import CaptionResult, QueryResult, R, Reasoning
 
 from .builder import SHARED_FIELDS, Builder
 from .fields import Fields, NoAnswer, first_string, read_reasoning, string, token_index

@@ -13,6 +13,7 @@ from typing import Any, cast
 from sansio_moondream._errors import APIError, api_error_class, shorten
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
+from sansio_moondream._requests.http import Sent
 from sansio_moondream._secrets.names import public_part
 
 from .json import BeyondLimit, decode
@@ -24,6 +25,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 # Both patterns stop at the next "<", so they are linear on a page with many of them.
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
+_UNKNOWN_SKILL = re.compile(r"Function '([^']*)' not available")  # the local station, with a 200
 
 
 def is_error(fields: dict[str, Any]) -> bool:
@@ -41,7 +43,9 @@ def has_words(fields: dict[str, Any]) -> bool:
     return bool(_message(fields))
 
 
-def api_error(status_code: int, headers: Headers, limits: Limits, body: bytes) -> APIError:
+def api_error(
+    status_code: int, headers: Headers, limits: Limits, sent: Sent, body: bytes
+) -> APIError:
     """Return the exception for an error answer. `body` may be cut short."""
     text = body.decode("utf-8", "replace").removeprefix("\ufeff").strip()
     try:
@@ -57,8 +61,10 @@ def api_error(status_code: int, headers: Headers, limits: Limits, body: bytes) -
     # The page that comes with a redirect says less than its Location.
     redirect = _redirect(headers) if 300 <= status_code < 400 else ""
     message = redirect or _message(value) or "(it gave no reason)"
+    is_elsewhere = status_code in (404, 405) or text.startswith("<") or _is_no_skill(message, sent)
+    hint = sent.endpoint_hint() if is_elsewhere and not redirect else ""
     return api_error_class(status_code, type_, code)(
-        shorten(message, _MAX_MESSAGE_CHARACTERS),
+        shorten(message, _MAX_MESSAGE_CHARACTERS) + hint,
         status_code=status_code,
         type=None if type_ == "error" else type_,
         code=code,
@@ -68,6 +74,12 @@ def api_error(status_code: int, headers: Headers, limits: Limits, body: bytes) -
         body=shorten(text, _MAX_BODY_CHARACTERS),
         request_id=request_id or headers.get("x-request-id"),
     )
+
+
+def _is_no_skill(message: str, sent: Sent) -> bool:
+    """Whether a server took another part of the path for the skill."""
+    unknown = _UNKNOWN_SKILL.fullmatch(message)
+    return unknown is not None and not f"{sent.url}".endswith(f"/{unknown[1]}")
 
 
 def _details(value: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sansio_moondream._errors import RemoteProtocolError, shorten
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
+from sansio_moondream._requests.http import Sent
 from sansio_moondream._skills.builder import Builder
 
 from .bodies import Body, ErrorBody, EventStreamBody, JSONBody
@@ -40,7 +41,7 @@ class OpenResponse(NamedTuple):
 
 
 def open_response(
-    status_code: int, headers: Headers, builder: Builder[Any] | None, limits: Limits
+    status_code: int, headers: Headers, builder: Builder[Any] | None, limits: Limits, sent: Sent
 ) -> OpenResponse:
     """Choose what reads the body of a response.
 
@@ -49,11 +50,12 @@ def open_response(
         headers: of the response.
         builder: takes the messages; None for a status of 300 or higher, which is an error.
         limits: of the stream.
+        sent: the request, for errors that are about its address.
 
     Raises:
         RemoteProtocolError: The head announces a body that is no answer.
     """
-    error_of = partial(api_error, status_code, headers, limits)
+    error_of = partial(api_error, status_code, headers, limits, sent)
     coding = content_coding(headers)
     inflater = Inflater(coding, limits) if coding in ("gzip", "deflate") else None
     if builder is None:
@@ -79,7 +81,7 @@ def open_response(
         raise RemoteProtocolError(
             f"the server answered {status_code} with {shorten(media_type, 80)!r}, where "
             "text/event-stream or application/json was expected: is this the address of a "
-            "Moondream server?"
+            f"Moondream server?{sent.endpoint_hint()}"
         )
     event_stream = EventStreamBody(builder, error_of, limits)
     slow_path = UndecidedBody(event_stream, json, limits, labelled=kind is Kind.EVENT_STREAM)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_moondream import Dialect, Event, Headers, Limits, Request, TextDelta, encode_events
+from sansio_moondream._requests.http import Sent
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._wire.bodies import Body, EventStreamBody, JSONBody
 from sansio_moondream._wire.error_answers import api_error
@@ -56,7 +57,7 @@ def watched(
     """Decode `chunks` by the fast path. Return the events, and the slow path with its records."""
     headers, limits = Headers({"x-request-id": "r"}), limits or Limits()
     builder = BUILDERS[skill](headers, limits)
-    error_of = partial(api_error, 200, headers, limits)
+    error_of = partial(api_error, 200, headers, limits, Sent(None))
     slow_path = Watched(builder, error_of, limits)
     json = JSONBody(builder, error_of, limits)
     decoders = decoders_for(builder, limits)
@@ -205,7 +206,7 @@ def test_the_slow_path_alone_is_what_the_seam_gives():
 
 def opened() -> Body:
     headers, limits = Headers(EVENT_STREAM), Limits()
-    return open_response(200, headers, BUILDERS["query"](headers, limits), limits).body
+    return open_response(200, headers, BUILDERS["query"](headers, limits), limits, Sent(None)).body
 
 
 @pytest.mark.slow

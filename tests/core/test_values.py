@@ -58,6 +58,14 @@ NO_METADATA: dict[str, Any] = {
     "deltas_match": None,
     "headers": [],
     "extra": {},
+    "tokens": {"input": None, "output": None},
+    "timing": {
+        "first_token": None,
+        "prefill": None,
+        "decode": None,
+        "total": None,
+        "tokens_per_second": None,
+    },
 }
 
 
@@ -188,6 +196,8 @@ class TestForm:
                     "usage": {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 7},
                     "headers": [["set-cookie", "a"], ["set-cookie", "b"]],
                     "extra": {"org_id": "7"},
+                    "tokens": {"input": 1, "output": 2},
+                    "timing": NO_METADATA["timing"] | {"prefill": 0.0035},
                 },
             ),
             (

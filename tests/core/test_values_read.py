@@ -77,6 +77,7 @@ for _ in range(10_000):
         (POINT, {7: 1}, "point should have exactly its fields (unknown: 7)"),
         (POINT, {"z" * 50: 1}, f"point should have exactly its fields (unknown: {'z' * 40})"),
         (DELTA, {"text": 7}, "text_delta.text should be text, not 7"),
+        (DELTA, {"text": 10**40}, f"text_delta.text should be text, not 1{'0' * 39}"),
         (DELTA, {"token_index": 1.5}, f"text_delta.token_index should be {COUNT}, not 1.5"),
         (DELTA, {"token_index": math.inf}, f"text_delta.token_index should be {COUNT}, not inf"),
         (DELTA, {"completed": 1}, "text_delta should have exactly its fields (unknown: completed)"),

@@ -33,8 +33,8 @@ class TestReplay:
         assert ran.status == Exit.OK
         assert ran.out.startswith("The image shows a crescent moon")
         assert ran.out.endswith("“月の光” next to 🌙 and 👩\u200d🚀.\n")
-        assert (
-            ran.err == "42 tokens · the first after 530 ms · decoded in 2470 ms · "
+        assert ran.err == (
+            "42 tokens · the first after 0.53 s · decoded in 2.47 s · 17.0 a second · "
             "finish reason stop · request 31\n"
         )
 

@@ -97,6 +97,17 @@ class TestAgainstAServer:
             f" [POST {server.url}/query, request 7]\n"
         )
 
+    def test_an_endpoint_without_v1(self, run: Any, image: str) -> None:
+        with FaultServer(answers(sized(b"Not Found", status_code=404))) as server:
+            wrong = server.url.removesuffix("/v1")
+            ran = run("query", image, "What?", "--endpoint", wrong)
+        assert (ran.status, ran.out) == (Exit.REFUSED, "")
+        assert ran.err == (
+            "moondream-stream: refused: the server answered 404: Not Found (the url of an endpoint "
+            f"usually ends in /v1, before the skill: try {server.url} instead of {wrong})"
+            f" [POST {wrong}/query]\n"
+        )
+
     def test_incomplete(self, run: Any, image: str) -> None:
         with FaultServer(answers(*F1)) as server:
             ran = run("query", image, "What?", "--endpoint", server.url)

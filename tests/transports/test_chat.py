@@ -148,5 +148,5 @@ def test_whole_and_refused_answers(adapter: Adapter) -> None:
         assert (events, type(outcome), str(outcome)) == (
             [],
             AuthenticationError,
-            "the server answered 401: No.",
+            f"the server answered 401: No. [POST {server.url}/chat/completions]",
         )

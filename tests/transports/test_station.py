@@ -35,7 +35,7 @@ from sansio_moondream import (
 )
 from tests.helpers import PIXEL
 
-from .adapters import ADAPTERS, Adapter, each_adapter
+from .adapters import ADAPTERS, SYNC_AND_ASYNC, Adapter, each_adapter
 
 WORDS = ["The", " moon", " over", " 月の", " sea 🌙"]
 EVENTS = [TextDelta(word) for word in WORDS]
@@ -146,6 +146,17 @@ def test_errors_in_a_200(adapter: Adapter, station: Endpoint, stream: bool) -> N
     assert isinstance(failed, APIError) and isinstance(unknown, APIError)
     assert (failed.status_code, failed.message) == (200, "model refused")
     assert (unknown.status_code, unknown.message) == (200, "Function 'segment' not available")
+
+
+@pytest.mark.parametrize("adapter", SYNC_AND_ASYNC, ids=lambda adapter: adapter.name)
+def test_an_endpoint_with_a_skill_in_it(adapter: Adapter, station: Endpoint) -> None:
+    wrong = Endpoint(f"{station.url}/chat/completions")
+    [(_, error)] = asked(adapter, wrong, QueryRequest(question="What?"))
+    assert isinstance(error, APIError)
+    assert error.message == (
+        "Function 'chat' not available (the url of an endpoint usually ends in /v1, before the "
+        f"skill: try {station.url} instead of {wrong.url})"
+    )
 
 
 @each_adapter

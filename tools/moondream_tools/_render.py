@@ -183,17 +183,12 @@ class TextOutput:
 
 def describe(metadata: Metadata) -> str:
     """Return the metadata of an answer as one line, or an empty text."""
-    items: list[str] = []
-    metrics, stats = metadata.metrics, metadata.stats
-    if metrics is not None:
-        items += _items(metrics.output_tokens, "{} tokens")
-        items += _items(metrics.ttft_ms, "the first after {:.0f} ms")
-        items += _items(metrics.decode_time_ms, "decoded in {:.0f} ms")
-    if metadata.usage is not None:
-        items += _items(metadata.usage.completion_tokens, "{} tokens")
-    if stats is not None:
-        items += _items(stats.tokens, "{} tokens")
-        items += _items(stats.tokens_per_sec, "{:.1f} a second")
+    timing = metadata.timing
+    items = _items(metadata.tokens.output, "{} tokens")
+    items += _items(timing.first_token, "the first after {:.2f} s")
+    items += _items(timing.decode, "decoded in {:.2f} s")
+    items += _items(timing.total, "{:.2f} s in all")
+    items += _items(timing.tokens_per_second, "{:.1f} a second")
     items += _items(metadata.finish_reason, "finish reason {}")
     if metadata.finish_reason == "length":
         items[-1] += " (max_tokens reached)"

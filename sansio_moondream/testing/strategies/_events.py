@@ -10,20 +10,17 @@ from msgspec.structs import replace
 from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._geometry import BBox
 from sansio_moondream._headers import Headers, HeaderTypes
+from sansio_moondream._metadata import Metadata, Metrics, Stats, Usage
 from sansio_moondream._results import (
     CaptionResult,
     ChatResult,
     DetectResult,
     Grounding,
-    Metadata,
-    Metrics,
     PointResult,
     QueryResult,
     Reasoning,
     Result,
     SegmentResult,
-    Stats,
-    Usage,
 )
 from sansio_moondream._wire.encode import Dialect
 from sansio_moondream.testing._outcomes import EVENT_STREAM

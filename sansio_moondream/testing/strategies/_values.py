@@ -11,19 +11,16 @@ from sansio_moondream._errors import APIError, MoondreamError
 from sansio_moondream._events import Completed, PathChunk, ReasoningDelta, TextDelta, Unknown
 from sansio_moondream._headers import Headers
 from sansio_moondream._kinds import KINDS
+from sansio_moondream._metadata import Metadata, Metrics, Stats, Timing, Tokens, Usage
 from sansio_moondream._results import (
     CaptionResult,
     ChatResult,
     DetectResult,
     Grounding,
-    Metadata,
-    Metrics,
     PointResult,
     QueryResult,
     Reasoning,
     SegmentResult,
-    Stats,
-    Usage,
 )
 from sansio_moondream._value import Value
 
@@ -105,6 +102,8 @@ def _strategies() -> Iterator[tuple[str, Strategy]]:
     yield "metrics", _metrics
     yield "stats", _stats
     yield "usage", _usage
+    yield "tokens", st.builds(Tokens, _counts, _counts)
+    yield "timing", st.builds(Timing, _times, _times, _times, _times, _times)
     yield "reasoning", _reasonings
     yield "grounding", _groundings
     yield "settings", settings()

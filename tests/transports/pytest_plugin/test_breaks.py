@@ -95,7 +95,7 @@ def moondream_network():
 """
     )
     result = project.run("once", "-k", "test_sync", failed=1)
-    result.stdout.fnmatch_lines(["*'the network'*"])
+    result.stdout.fnmatch_lines(["*'the network *'*"])
     assert project.recordings == {}
 
 

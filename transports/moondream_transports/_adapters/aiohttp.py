@@ -25,6 +25,7 @@ from aiohttp.connector import Connection
 
 from moondream_transports._deadlines import earlier
 from moondream_transports._http11.errors import check_protocol
+from moondream_transports._http11.route import parse_proxy
 from moondream_transports._transport import Timeouts
 from sansio_moondream import HTTPRequest, LocalProtocolError, RemoteProtocolError, TLSError
 
@@ -98,7 +99,13 @@ class AiohttpTransport:
         except _ERRORS as error:
             body.abort()
             connected = body.connected_at is not None
-            failure: BaseException = map_exception(error, connected=connected, timeouts=timeouts)
+            proxy = None if self._proxy is None else parse_proxy(self._proxy)
+            failure: BaseException = map_exception(
+                error,
+                connected=connected,
+                timeouts=timeouts,
+                proxy=None if proxy is None else proxy.address,
+            )
         except BaseException as error:  # noqa: BLE001 - it is raised below
             body.abort()
             failure = error.with_traceback(None)

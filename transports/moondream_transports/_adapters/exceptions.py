@@ -111,7 +111,11 @@ _OF_THE_SYSTEM: dict[_Kind, _Kind] = {"connect timeout": "connect", "timeout": "
 
 
 def map_exception(
-    error: Exception, *, connected: bool | None = None, timeouts: Timeouts | None = None
+    error: Exception,
+    *,
+    connected: bool | None = None,
+    timeouts: Timeouts | None = None,
+    proxy: str | None = None,
 ) -> MoondreamError | TimeoutError:
     """Return what a transport should raise for an exception of its HTTP library.
 
@@ -123,6 +127,8 @@ def map_exception(
         error: What the library raised. The frames are removed from it and from its causes.
         connected: Whether the connection stood when it was raised. None: the class decides.
         timeouts: What was given to `send`, for the message of ConnectTimeout.
+        proxy: Its host and port, for the messages of errors without a connection. They need no
+            other address, as every error gets the URL of its request.
 
     Returns:
         ConnectError, TLSError or ConnectTimeout where the connection did not stand; else
@@ -144,7 +150,8 @@ def map_exception(
     elif kind == "not http" and any(str(link).startswith(_ENDED) for link in chain):
         kind = "lost"
     described = next((link for link, _ in reversed(known) if _text_of(link)), error)
-    ours = _error(kind, chain, connected, timeouts, _describe(described))
+    way = f" by way of the proxy {proxy}" if proxy else ""
+    ours = _error(kind, chain, connected, timeouts, _describe(described), way)
     _forget_frames(chain)
     ours.__cause__ = next((link for link in chain if not _holds_secrets(link)), None)
     return ours
@@ -156,14 +163,17 @@ def _error(
     connected: bool | None,
     timeouts: Timeouts | None,
     what: str,
+    way: str,
 ) -> MoondreamError | TimeoutError:
     if kind in _BEFORE if connected is None else not connected:
         if kind in ("timeout", "connect timeout"):
             limit = None if timeouts is None else timeouts.connect
             within = "in time" if limit is None else f"within {limit:g} seconds"
-            return ConnectTimeout(f"no connection stood {within} (Timeouts.connect)")
+            return ConnectTimeout(f"no connection{way} stood {within} (Timeouts.connect)")
         is_tls = kind == "tls" or any(isinstance(link, ssl.SSLError) for link in chain)
-        return (TLSError if is_tls else ConnectError)(f"the connection could not be made: {what}")
+        return (TLSError if is_tls else ConnectError)(
+            f"the connection{way} could not be made: {what}"
+        )
     if kind in ("timeout", "connect timeout"):
         return TimeoutError("nothing came in time")
     if kind == "not http":

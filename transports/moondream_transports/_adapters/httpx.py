@@ -51,7 +51,7 @@ class HttpxTransport:
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> HttpxStream:
         """As `Transport.send` says."""
         client, library = self._clients.client_for(request), self._clients.library
-        progress = SyncProgress(library, timeouts, self._sockets)
+        progress = SyncProgress(library, request, timeouts, self._sockets)
         try:
             extensions = {"timeout": progress, "trace": progress.trace}
             built = build_request(library, request, extensions)
@@ -96,7 +96,7 @@ class AsyncHttpxTransport:
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncHttpxStream:
         """As `AsyncTransport.send` says."""
         client, library = self._clients.client_for(request), self._clients.library
-        progress = AsyncProgress(library, timeouts)
+        progress = AsyncProgress(library, request, timeouts)
         failure: Exception = TimeoutError()
         with progress.limited():
             # Without limits of its own: the scope ends what waits.

@@ -44,8 +44,7 @@ class Clients:
 
     def _make(self, proxy: Proxy | None) -> Any:
         if proxy is not None:
-            host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
-            proxy = self.library.Proxy(f"http://{host}:{proxy.port}", headers=[*proxy.headers])
+            proxy = self.library.Proxy(f"http://{proxy.address}", headers=[*proxy.headers])
         return self._class(
             # The caller limits the exchanges. Waiting for a place would count as connecting.
             limits=self.library.Limits(max_connections=None),

@@ -8,6 +8,8 @@
    the timeout of a step on the socket. So we write the head of a request on an unknown connection
    with a timeout that no other exchange has, and look for the socket that has this timeout. If the
    program made the connection for its own requests, we know it only after the response's head.
+4. A connection to another host or port than those of the URL is one to a proxy, of which we know
+   no other way.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from moondream_transports._deadlines import after, earlier
+from moondream_transports._http11.route import Route, authority
 from moondream_transports._transport import Timeouts
-from sansio_moondream import ConnectionLost, MoondreamError
+from sansio_moondream import ConnectionLost, HTTPRequest, MoondreamError
 
 from .exceptions import map_exception
 from .httpx_library import errors_of
@@ -57,8 +60,10 @@ class Sockets:
 class Progress:
     """How far one exchange is."""
 
-    def __init__(self, library: Any, timeouts: Timeouts) -> None:
+    def __init__(self, library: Any, request: HTTPRequest, timeouts: Timeouts) -> None:
         self.connected_at: float | None = None
+        self._url = request.url
+        self._dialled = ""
         self.errors = errors_of(library)
         self._timeouts = timeouts
         self._end = after(timeouts.total)
@@ -78,6 +83,8 @@ class Progress:
         Returns:
             Whether the connection stands now, and with it the deadline has changed.
         """
+        if event.endswith(".connect_tcp.started"):
+            self._dialled = authority(info["host"], info["port"])
         if not event.endswith("send_request_headers.started"):
             return False
         if info["request"].method == b"CONNECT":
@@ -89,14 +96,19 @@ class Progress:
     def failure(self, error: Exception) -> MoondreamError | TimeoutError:
         """Return what to raise for an exception of the library."""
         connected = self.connected_at is not None
-        return map_exception(error, connected=connected, timeouts=self._timeouts)
+        server = Route.to(self._url, None)
+        is_direct = self._dialled in ("", authority(server.host, server.port))
+        proxy = None if is_direct else self._dialled
+        return map_exception(error, connected=connected, timeouts=self._timeouts, proxy=proxy)
 
 
 class SyncProgress(Progress, Mapping[str, float | None]):
     """Ends waits by a `Watch`. It is itself the `timeout` extension, which says what is left."""
 
-    def __init__(self, library: Any, timeouts: Timeouts, sockets: Sockets) -> None:
-        super().__init__(library, timeouts)
+    def __init__(
+        self, library: Any, request: HTTPRequest, timeouts: Timeouts, sockets: Sockets
+    ) -> None:
+        super().__init__(library, request, timeouts)
         self.watch = Watch()
         self.watch.begin(self.deadline)
         self._sockets = sockets
@@ -151,9 +163,9 @@ class SyncProgress(Progress, Mapping[str, float | None]):
 class AsyncProgress(Progress):
     """Ends waits by a cancel scope of the running event loop."""
 
-    def __init__(self, library: Any, timeouts: Timeouts) -> None:
-        super().__init__(library, timeouts)
-        self._dialled: Any = None  # the newest connection that the library has made for this
+    def __init__(self, library: Any, request: HTTPRequest, timeouts: Timeouts) -> None:
+        super().__init__(library, request, timeouts)
+        self._newest: Any = None  # the newest connection that the library has made for this
         self._scope: CancelScope | None = None
 
     @contextmanager
@@ -174,15 +186,15 @@ class AsyncProgress(Progress):
     async def trace(self, event: str, info: dict[str, Any]) -> None:
         """Take an event of the trace."""
         if event.endswith(".connect_tcp.complete"):
-            self._dialled = info["return_value"]
+            self._newest = info["return_value"]
         if self.has_connected(event, info) and self._scope is not None:
             self._scope.deadline = self._loop_deadline()
 
     async def close_dialled(self) -> None:
         """Close what the library leaves open if it is cancelled in the TLS handshake."""
-        if self._dialled is not None and self.connected_at is None:
+        if self._newest is not None and self.connected_at is None:
             with no_waiting():  # closing begins with what counts
-                await self._dialled.aclose()
+                await self._newest.aclose()
 
 
 @contextmanager

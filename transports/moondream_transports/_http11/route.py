@@ -31,8 +31,13 @@ class Proxy(OwnRepr, frozen=True):
     port: int
     headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        return authority(self.host, self.port)
+
     def __repr__(self) -> str:
-        return f"<Proxy {self.host}:{self.port}>"
+        return f"<Proxy {self.address}>"
 
 
 class Route(Struct, frozen=True):
@@ -65,6 +70,11 @@ class Route(Struct, frozen=True):
             return HTTP11Exchange(request)
         request = replace(request, headers=(*request.headers, *self.proxy.headers))
         return HTTP11Exchange(request, absolute=True)
+
+
+def authority(host: str, port: int) -> str:
+    """Return a host and a port as they stand in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_proxy(url: str) -> Proxy | None:

@@ -49,7 +49,7 @@ class AsyncEngine:
                 request.url, route, earlier(after(timeouts.connect), end)
             )
         except self._backend.errors as error:
-            raise map_error(error, timeouts) from error
+            raise map_error(error, timeouts, proxy) from error
         stream = self._stream(route, connection, exchange)
         try:
             await stream.open(earlier(after(timeouts.first_event), end))
@@ -77,7 +77,8 @@ class AsyncEngine:
         try:
             if route.is_tls and route.proxy is not None:
                 tunnel = HTTP11Exchange(HTTPRequest("CONNECT", url, route.proxy.headers, b""))
-                await self._open_tunnel(self._stream(route, connection, tunnel), deadline)
+                stream = self._stream(route, connection, tunnel)
+                await self._open_tunnel(stream, route.proxy.address, deadline)
             if route.is_tls:
                 await self._start_tls(connection, route.host, deadline)
         except BaseException:
@@ -85,13 +86,15 @@ class AsyncEngine:
             raise
         return connection
 
-    async def _open_tunnel(self, stream: AsyncHTTP11Stream, deadline: float | None) -> None:
+    async def _open_tunnel(
+        self, stream: AsyncHTTP11Stream, proxy: str, deadline: float | None
+    ) -> None:
         try:
             await stream.open(deadline)
         except (ConnectionLost, RemoteProtocolError) as error:
-            raise ConnectError(f"the proxy made no tunnel: {error.message}") from error
+            raise ConnectError(f"the proxy {proxy} made no tunnel: {error.message}") from error
         if not 200 <= stream.status_code < 300:
-            raise ConnectError(f"the proxy refused to make a tunnel: {stream.status_code}")
+            raise ConnectError(f"the proxy {proxy} refused to make a tunnel: {stream.status_code}")
 
     async def _start_tls(
         self, connection: AsyncConnection, host: str, deadline: float | None

@@ -48,7 +48,7 @@ class Engine:
                 request.url, route, earlier(after(timeouts.connect), end)
             )
         except self._backend.errors as error:
-            raise map_error(error, timeouts) from error
+            raise map_error(error, timeouts, proxy) from error
         stream = self._stream(route, connection, exchange)
         try:
             stream.open(earlier(after(timeouts.first_event), end))
@@ -76,7 +76,8 @@ class Engine:
         try:
             if route.is_tls and route.proxy is not None:
                 tunnel = HTTP11Exchange(HTTPRequest("CONNECT", url, route.proxy.headers, b""))
-                self._open_tunnel(self._stream(route, connection, tunnel), deadline)
+                stream = self._stream(route, connection, tunnel)
+                self._open_tunnel(stream, route.proxy.address, deadline)
             if route.is_tls:
                 self._start_tls(connection, route.host, deadline)
         except BaseException:
@@ -84,13 +85,13 @@ class Engine:
             raise
         return connection
 
-    def _open_tunnel(self, stream: HTTP11Stream, deadline: float | None) -> None:
+    def _open_tunnel(self, stream: HTTP11Stream, proxy: str, deadline: float | None) -> None:
         try:
             stream.open(deadline)
         except (ConnectionLost, RemoteProtocolError) as error:
-            raise ConnectError(f"the proxy made no tunnel: {error.message}") from error
+            raise ConnectError(f"the proxy {proxy} made no tunnel: {error.message}") from error
         if not 200 <= stream.status_code < 300:
-            raise ConnectError(f"the proxy refused to make a tunnel: {stream.status_code}")
+            raise ConnectError(f"the proxy {proxy} refused to make a tunnel: {stream.status_code}")
 
     def _start_tls(self, connection: Connection, host: str, deadline: float | None) -> None:
         if self._tls is None:
