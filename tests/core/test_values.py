@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from msgspec import Struct, structs
 
 from sansio_moondream import (
     BBox,
@@ -128,6 +129,11 @@ class TestRoundTrip:
         assert len(KINDS) == len(set(KINDS)) > 40
         with pytest.raises(ValueError, match=r"^kind should be one of text_delta, .*, not 'moon'$"):
             values("moon")
+
+
+class Place(Struct, Value, frozen=True):
+    place: BBox | Point
+    centre: Point | None
 
 
 class TestForm:
@@ -265,6 +271,18 @@ class TestForm:
     def test_kinds_are_class_names_in_snake_case(self):
         assert {"bbox", "tls_error", "api_error", "first_event_timeout", "unknown"} <= {*KINDS}
         assert {*KINDS} == {kind.lower() for kind in KINDS}
+
+    def test_a_class_of_a_user(self):
+        """A part has a kind if it may be of two classes, and none if of one."""
+        for place, kind in ((BBox(0, 0, 1, 1), "bbox"), (Point(0, 1), "point")):
+            form = Place(place, Point(1, 1)).to_dict()
+            assert form == {
+                "kind": "place",
+                "version": 1,
+                "place": {"kind": kind} | structs.asdict(place),
+                "centre": {"x": 1, "y": 1},
+            }
+            assert Place.from_dict(form) == Place(place, Point(1, 1))
 
     def test_a_subclass_has_a_kind_of_its_own(self):
         class MyTimeout(IdleTimeout):
