@@ -66,8 +66,8 @@ class Timing(Struct, Value, frozen=True, repr_omit_defaults=True):
         first_token: until the first token: `metrics.ttft_ms`.
         prefill: to read the prompt: `metrics.prefill_time_ms`.
         decode: to write the answer: `metrics.decode_time_ms`.
-        total: for the whole answer: `stats.duration`. It is no sum of the others, which leave out
-            the wait in the server's queue.
+        total: for the whole answer: `stats.duration`. It is not computed from the others, which
+            need not add up to it.
         tokens_per_second: `metrics.output_tokens` by `metrics.decode_time_ms`; else
             `stats.tokens_per_sec`, which is by the whole time.
     """

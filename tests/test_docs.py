@@ -49,7 +49,7 @@ CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
 
 class Service(BaseHTTPRequestHandler):
     """Answers each skill with its captured response, streamed or whole as asked; a chat with one
-    made up, as none was captured.
+    made up, as none was captured; another path with a 404.
     """
 
     def do_POST(self) -> None:
@@ -58,6 +58,8 @@ class Service(BaseHTTPRequestHandler):
         if skill == "chat/completions":
             return self.chat(asked["stream"])
         name = f"engine-{skill}" if asked.get("stream") else f"engine-{skill}-whole"
+        if not self.path.startswith("/v1/"):
+            name = "engine-404"
         trace = next(trace for trace in TRACES if trace.name == name)
         self.send_response(trace.status_code)
         for header, value in trace.headers:
