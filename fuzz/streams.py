@@ -31,6 +31,9 @@ ENDS: Final = (sm.State.COMPLETED, sm.State.FAILED)
 PULLS: Final = ("events", "next event", "a few", "at the end")
 """Ways to take events: all after each chunk, one by one, some of them, or all at the end."""
 
+_WITHOUT_V1 = sm.Endpoint("http://localhost:2020", api_key="planted-key")
+"""It looks wrong, so some errors have a hint."""
+
 
 class FailedError(AssertionError):
     """A case with another outcome than it should have."""
@@ -56,7 +59,9 @@ class Run:
 
     def __init__(self, case: Case, chunks: list[bytes], pull: str = "events") -> None:
         self.case = case
-        self.stream: sm.ResponseStream[Any] = sm.ResponseStream(case.request, case.limits)
+        self.stream: sm.ResponseStream[Any] = sm.ResponseStream(
+            case.request, case.limits, sent=case.request.to_http(_WITHOUT_V1)
+        )
         self.events: list[sm.Event] = []
         self.error: sm.MoondreamError | None = None
         self.moments: list[Moment] = []

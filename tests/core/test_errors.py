@@ -172,6 +172,8 @@ def test_str(class_: type[MoondreamError]):
     assert str(error) == f"{words} [POST http://localhost:2020/v1/query]"
     error.method = error.url = None
     assert str(error) == words
+    error.request_id = "3" * 100
+    assert str(error) == f"{words} [request {'3' * 100}]"
     error.request_id = "3" * 101
     assert str(error) == f"{words} [request {'3' * 100}…]"
     assert repr(error) == f"{class_.__name__}('the words')"
@@ -217,6 +219,9 @@ def test_timeouts_of_gateways_are_not_retryable(
             {"status_code": 200, "type": "overloaded_error"},
             "the server answered 200 overloaded_error: busy",
         ),
+        ({"type": "t" * 100}, f"the server answered 0 {'t' * 100}: busy"),
+        ({"type": "t" * 101}, f"the server answered 0 {'t' * 100}…: busy"),
+        ({"method": "POST"}, "the server answered 0: busy [POST]"),
     ],
 )
 def test_str_of_an_api_error(about: dict[str, Any], expected: str):

@@ -60,7 +60,7 @@ async def send_recording(
     except MoondreamError as error:
         if isinstance(error, RemoteProtocolError) and exchange.status_code is not None:
             await exchange.send_unframed(_NOT_HTTP)
-        exchange.abort(reset="reset" in str(error).lower())
+        exchange.abort(reset="reset" in error.message.lower())
     except h11.LocalProtocolError as error:  # a length that is wrong, for example
         exchange.note += f", which is no valid HTTP: {error}"
         exchange.abort()
