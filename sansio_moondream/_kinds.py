@@ -80,6 +80,6 @@ def json_schema(kind: str | None = None) -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{title}, version {VERSION}",
-        **({"oneOf": references} if kind is None else references[0]),
+        **({"oneOf": references} if kind is None else references.pop()),
         "$defs": definitions,
     }

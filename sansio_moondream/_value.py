@@ -3,7 +3,7 @@
 1. The form is derived from the annotations of a class: its public attributes, in their order. They
    are the only source of what is written, of what is read, and of the schema. Where an annotation
    says what a constructor accepts, and not what is stored, it has the stored type in `Stored`.
-2. A value begins with its `kind` and the `version` of the form. Inside of another value it has only
+2. A value begins with its `kind` and the `version` of the form. Inside another value it has only
    its `kind` where values of several classes may stand, and neither of them elsewhere.
 3. Every field is always there, and no other is: a reader may rely on it.
 4. A change of a field, of its name or of its type makes a new version, and `from_dict` keeps

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sansio_moondream._value import Value
 
 
-class OmittedPicture(Struct, Value, frozen=True):
+class OmittedPicture(Struct, Value):
     """The form of a picture that `to_dict(images=False)` left out. It cannot be read again.
 
     `omitted` is its media type, and `bytes` is the size of the encoded picture.
@@ -60,5 +60,5 @@ def _without_pictures(data: Any) -> Any:
 
 def _omit(data_url: str) -> dict[str, Any]:
     head, _, text = data_url.partition(",")
-    size = len(text) // 4 * 3 - text.count("=", -2)
+    size = len(text) // 4 * 3 - text.count("=")
     return {"omitted": head.removeprefix("data:").partition(";")[0], "bytes": size}

@@ -70,6 +70,7 @@ for _ in range(10_000):
         (POINT, {"x": []}, "point.x should be a number, not an array"),
         (POINT, {"x": {}}, "point.x should be a number, not an object"),
         (POINT, {"x": {"kind": "usage"}}, "point.x should be a number, not a usage"),
+        (POINT, {"x": {"kind": "k" * 41}}, f"point.x should be a number, not a {'k' * 40}"),
         (POINT, {"x": {"kind": 7}}, "point.x should be a number, not an object"),
         (POINT, {"x": "0" * 40}, f"point.x should be a number, not '{'0' * 40}'"),
         (POINT, {"x": "0" * 41}, f"point.x should be a number, not '{'0' * 40}'…"),
