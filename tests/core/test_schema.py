@@ -76,5 +76,10 @@ def test_all_fields_are_required_and_no_other_is_allowed():
 
 
 def test_descriptions_are_the_first_sentences_of_the_classes():
-    about = json_schema("point")["$defs"]["point"]["description"]
-    assert about == "A point in fractions of the image: (0, 0) is its top left corner."
+    definitions = json_schema()["$defs"]
+    about = "A point in fractions of the image: (0, 0) is its top left corner."
+    assert definitions["point"]["description"] == about
+    about = "The next part of a chat's reasoning, which usually comes before its text; never empty."
+    assert definitions["reasoning_delta"]["description"] == about
+    about = "The next part of the coarse SVG path of a segmentation; never empty."
+    assert definitions["path_chunk"]["description"] == about
