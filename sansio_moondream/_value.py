@@ -227,7 +227,7 @@ def _form_of(type_: Any) -> Form:
     if origin is Literal:
         return Choice(arguments)
     if origin is Annotated:
-        stored = (note.type_ for note in arguments[1:] if isinstance(note, Stored))
+        stored = (note.type_ for note in arguments if isinstance(note, Stored))
         return _form_of(next(stored, arguments[0]))
     if origin is tuple:
         return Array(_form_of(arguments[0]))
