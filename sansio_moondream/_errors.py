@@ -27,11 +27,9 @@ The builtin TimeoutError is an OSError. An adapter's own `except OSError` must t
 from __future__ import annotations
 
 import re
-from typing import Any, cast
 
 from ._headers import Headers
 from ._results import Result
-from ._secrets.values import Secrets
 from ._value import Value
 
 _GATEWAY_TIMEOUTS = {"408", "504", "524"}
@@ -290,46 +288,6 @@ def connection_lost(cause: Exception) -> ConnectionLost:
     error = ConnectionLost(f"the connection broke: {type(cause).__name__}: {words}")
     error.__cause__ = cause
     return error
-
-
-def mask_error(error: MoondreamError, secrets: Secrets) -> None:
-    """Mask secrets in what an error and its causes say and hold, `partial` excepted.
-
-    A cause that is not an error of this library cannot be masked: if it shows a secret, it is
-    dropped.
-    """
-    links: list[BaseException] = [error] if secrets else []
-    for link in links:  # it grows meanwhile
-        if isinstance(link, MoondreamError):
-            link.args = tuple(_masked(list(link.args), secrets))
-            for name, value in vars(link).items():
-                setattr(link, name, _masked(value, secrets))
-        for name in ("__cause__", "__context__"):
-            cause = getattr(link, name)
-            if cause is None or cause in links:
-                continue
-            if isinstance(cause, MoondreamError) or not _shows(cause, secrets):
-                links.append(cause)
-            else:
-                setattr(link, name, None)
-
-
-def _masked(value: Any, secrets: Secrets) -> Any:
-    if isinstance(value, str):
-        return secrets.mask(value)
-    if isinstance(value, list):  # the notes of an error
-        return [_masked(item, secrets) for item in cast("list[Any]", value)]
-    if isinstance(value, Headers):
-        return Headers((name, secrets.mask(text)) for name, text in value.multi_items())
-    return value
-
-
-def _shows(error: BaseException, secrets: Secrets) -> bool:
-    try:
-        words = f"{error!r} {error} {getattr(error, '__dict__', None)!r}"
-    except Exception:  # noqa: BLE001 - of another library, and so we do not know what it shows
-        return True
-    return secrets.mask(words) != words
 
 
 def shorten(seen: bytes | str, keep: int = 200) -> str:

@@ -45,7 +45,8 @@ from ._events import FINISHED, NEED_DATA, Event, Signal
 from ._headers import Headers, HeaderTypes
 from ._limits import Limits
 from ._requests.base import Request
-from ._requests.http import HTTPRequest, Sent
+from ._requests.http import HTTPRequest
+from ._requests.sent import Sent
 from ._results import R
 from ._skills import BUILDERS
 from ._skills.builder import Builder

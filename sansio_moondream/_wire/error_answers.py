@@ -13,7 +13,7 @@ from typing import Any, cast
 from sansio_moondream._errors import APIError, api_error_class, shorten
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
-from sansio_moondream._requests.http import Sent
+from sansio_moondream._requests.sent import Sent
 from sansio_moondream._secrets.names import public_part
 
 from .json import BeyondLimit, decode

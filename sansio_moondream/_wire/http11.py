@@ -38,7 +38,8 @@ from sansio_moondream._errors import (
 )
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._headers import Headers
-from sansio_moondream._requests.http import HTTPRequest, Sent
+from sansio_moondream._requests.http import HTTPRequest
+from sansio_moondream._requests.sent import Sent
 
 from .http11_request import describe, encode_request, not_http
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sansio_moondream._errors import RemoteProtocolError, shorten
 from sansio_moondream._headers import Headers
 from sansio_moondream._limits import Limits
-from sansio_moondream._requests.http import Sent
+from sansio_moondream._requests.sent import Sent
 from sansio_moondream._skills.builder import Builder
 
 from .bodies import Body, ErrorBody, EventStreamBody, JSONBody

@@ -47,10 +47,11 @@ class TestResponseStream:
         assert str(error) == f"the server answered 402: No. [POST {URL}, request 7]"
 
     def test_a_stream_that_ends_early(self) -> None:
-        error = run(QUERY, [delta("a")], sent=SENT).error
+        headers = (*EVENT_STREAM, ("x-request-id", "7"))
+        error = run(QUERY, [delta("a")], headers=headers, sent=SENT).error
         assert isinstance(error, IncompleteStream)
-        assert (error.method, error.url) == ("POST", URL)
-        assert str(error) == f"{error.message} [POST {URL}]"
+        assert (error.method, error.url, error.request_id) == ("POST", URL, "7")
+        assert str(error) == f"{error.message} [POST {URL}, request 7]"
 
     @pytest.mark.parametrize(
         "fault", [ConnectError("refused"), TotalTimeout("late"), OSError("reset")]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_moondream import Dialect, Event, Headers, Limits, Request, TextDelta, encode_events
-from sansio_moondream._requests.http import Sent
+from sansio_moondream._requests.sent import Sent
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._wire.bodies import Body, EventStreamBody, JSONBody
 from sansio_moondream._wire.error_answers import api_error
