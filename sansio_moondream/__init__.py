@@ -43,6 +43,7 @@ from ._events import (
 )
 from ._geometry import BBox, Point
 from ._headers import Headers
+from ._kinds import from_dict, json_schema
 from ._limits import Limits
 from ._metadata import Metadata, Metrics, Stats, Timing, Tokens, Usage
 from ._requests.base import Request, Settings
@@ -72,6 +73,7 @@ from ._server.errors import ErrorResponse, encode_error, encode_stream_error
 from ._server.requests import DecodedRequest, decode_request
 from ._server.results import decode_result
 from ._stream import TRANSITIONS, ResponseStream, State, Trigger
+from ._value import Value
 from ._version import __version__
 from ._wire.encode import Dialect, encode_events, encode_result
 
@@ -152,6 +154,7 @@ __all__ = [
     "Trigger",
     "Unknown",
     "Usage",
+    "Value",
     "__version__",
     "decode_request",
     "decode_result",
@@ -160,6 +163,8 @@ __all__ = [
     "encode_image",
     "encode_result",
     "encode_stream_error",
+    "from_dict",
+    "json_schema",
 ]
 
 _NEED_H11 = {

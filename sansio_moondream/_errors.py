@@ -30,12 +30,13 @@ import re
 
 from ._headers import Headers
 from ._results import Result
+from ._value import Value
 
 _GATEWAY_TIMEOUTS = {"408", "504", "524"}
 _MAX_SHOWN = 100  # characters of a request id or a type
 
 
-class MoondreamError(Exception):
+class MoondreamError(Exception, Value):
     """Base of all errors of this library.
 
     Its text is the message and, in brackets, the exchange that it is about: `the connection broke:
@@ -55,6 +56,8 @@ class MoondreamError(Exception):
     request_id: str | None
     method: str | None
     url: str | None
+
+    __derived__ = ("retryable",)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 
 from ._geometry import BBox
 from ._results import Result
+from ._value import Value
 
 # The fast path decodes JSON straight into `TextDelta` and `PathChunk`: a second object for each
 # event would cost more than the decoding. So these structs are as strict as the fast path needs
@@ -18,7 +19,7 @@ from ._results import Result
 _NonEmpty = Annotated[str, Meta(min_length=1)]
 
 
-class _Delta(Struct, frozen=True, kw_only=True, gc=False):
+class _Delta(Struct, Value, frozen=True, kw_only=True, gc=False):
     _completed: bool = field(default=False, name="completed")
     _text: ClassVar[str]
 
@@ -63,19 +64,19 @@ TextDelta._text = TextDelta.text  # pyright: ignore[reportPrivateUsage]
 PathChunk._text = PathChunk.data  # pyright: ignore[reportPrivateUsage]
 
 
-class ReasoningDelta(Struct, frozen=True, gc=False):
+class ReasoningDelta(Struct, Value, frozen=True, gc=False):
     """The next part of a chat's reasoning, which usually comes before its text; never empty."""
 
     text: str
 
 
-class Completed(Struct, frozen=True):
+class Completed(Struct, Value, frozen=True):
     """The last event of a complete answer. `result` has the request's result type."""
 
     result: Result
 
 
-class Unknown(Struct, frozen=True):
+class Unknown(Struct, Value, frozen=True):
     """A message that this version does not know. It is safe to ignore.
 
     `data` is the JSON object, unchanged.

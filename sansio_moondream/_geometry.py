@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from ._value import Value
 
-class BBox(Struct, frozen=True):
+
+class BBox(Struct, Value, frozen=True):
     """A box in fractions of the image: 0 is its left or top edge, 1 its right or bottom edge.
 
     As an event of a segmentation it is the coarse box, which comes first. The result has the
@@ -71,7 +73,7 @@ class BBox(Struct, frozen=True):
         return (left, right), (top, bottom)
 
 
-class Point(Struct, frozen=True):
+class Point(Struct, Value, frozen=True):
     """A point in fractions of the image: (0, 0) is its top left corner."""
 
     x: float

@@ -13,11 +13,12 @@ from msgspec import Struct, field
 
 from ._headers import Headers
 from ._repr import OwnRepr
+from ._value import Value
 
 N = TypeVar("N", int, float)
 
 
-class Metrics(Struct, frozen=True, repr_omit_defaults=True):
+class Metrics(Struct, Value, frozen=True, repr_omit_defaults=True):
     """Measurements of the cloud engine: tokens, and times in milliseconds.
 
     `ttft_ms` is the time to the first token.
@@ -30,7 +31,7 @@ class Metrics(Struct, frozen=True, repr_omit_defaults=True):
     ttft_ms: float | None = None
 
 
-class Stats(Struct, frozen=True, repr_omit_defaults=True):
+class Stats(Struct, Value, frozen=True, repr_omit_defaults=True):
     """Measurements of the local station. `duration` is in seconds."""
 
     tokens: int | None = None
@@ -38,7 +39,7 @@ class Stats(Struct, frozen=True, repr_omit_defaults=True):
     tokens_per_sec: float | None = None
 
 
-class Usage(Struct, frozen=True, repr_omit_defaults=True):
+class Usage(Struct, Value, frozen=True, repr_omit_defaults=True):
     """Tokens of a chat, as servers bill them."""
 
     prompt_tokens: int | None = None
@@ -46,7 +47,7 @@ class Usage(Struct, frozen=True, repr_omit_defaults=True):
     total_tokens: int | None = None
 
 
-class Tokens(Struct, frozen=True, repr_omit_defaults=True):
+class Tokens(Struct, Value, frozen=True, repr_omit_defaults=True):
     """How many tokens an answer took, whatever the server calls them. None where it does not say.
 
     Attributes:
@@ -58,7 +59,7 @@ class Tokens(Struct, frozen=True, repr_omit_defaults=True):
     output: int | None = None
 
 
-class Timing(Struct, frozen=True, repr_omit_defaults=True):
+class Timing(Struct, Value, frozen=True, repr_omit_defaults=True):
     """How long the server took, in seconds, by its own clock. None where it does not say.
 
     Attributes:
@@ -78,7 +79,7 @@ class Timing(Struct, frozen=True, repr_omit_defaults=True):
     tokens_per_second: float | None = None
 
 
-class Metadata(OwnRepr, frozen=True, repr_omit_defaults=True):
+class Metadata(OwnRepr, Value, frozen=True, repr_omit_defaults=True):
     """Data beside the answer. Each field may be missing: servers differ.
 
     `tokens` and `timing` are one view of what `metrics`, `stats` and `usage` have.
@@ -105,6 +106,8 @@ class Metadata(OwnRepr, frozen=True, repr_omit_defaults=True):
     deltas_match: bool | None = None
     headers: Headers = field(default_factory=Headers)
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    __derived__ = ("tokens", "timing")
 
     def __repr__(self) -> str:
         names = ("request_id", "finish_reason", "metrics", "stats", "usage", "deltas_match")

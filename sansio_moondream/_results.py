@@ -19,6 +19,7 @@ from ._pictures.picture import Picture
 from ._pictures.polygons import Polygon
 from ._pictures.upright import upright
 from ._repr import OwnRepr
+from ._value import Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class Grounding(Struct, frozen=True):
+class Grounding(Struct, Value, frozen=True):
     """The points in the image that a part of the reasoning is about.
 
     The part is the characters `start_idx` to `end_idx` of its text.
@@ -37,14 +38,14 @@ class Grounding(Struct, frozen=True):
     points: tuple[Point, ...] = ()
 
 
-class Reasoning(Struct, frozen=True):
+class Reasoning(Struct, Value, frozen=True):
     """The model's reasoning, if the request asked for it."""
 
     text: str
     grounding: tuple[Grounding, ...] = ()
 
 
-class QueryResult(Struct, frozen=True, repr_omit_defaults=True):
+class QueryResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The answer to a question.
 
     Attributes:
@@ -60,7 +61,7 @@ class QueryResult(Struct, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
+class CaptionResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The description of an image.
 
     `text` is the server's whole text if it sent one, else the deltas joined.
@@ -71,7 +72,7 @@ class CaptionResult(Struct, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-class SegmentResult(OwnRepr, frozen=True):
+class SegmentResult(OwnRepr, Value, frozen=True):
     """The outline of an object, filled by the rule `nonzero`.
 
     `polygons`, `svg` and `area` need only this library; `mask`, `overlay` and `cutout` need Pillow
@@ -186,7 +187,7 @@ class SegmentResult(OwnRepr, frozen=True):
         return cut_out(picture, self.mask(picture.size))
 
 
-class DetectResult(Struct, frozen=True, repr_omit_defaults=True):
+class DetectResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The boxes of all found objects, in fractions of the image."""
 
     objects: tuple[BBox, ...] = ()
@@ -203,7 +204,7 @@ class DetectResult(Struct, frozen=True, repr_omit_defaults=True):
         return draw_boxes(image, self.objects, color=color, width=width)
 
 
-class PointResult(Struct, frozen=True, repr_omit_defaults=True):
+class PointResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The centres of all found objects, in fractions of the image."""
 
     points: tuple[Point, ...] = ()
@@ -220,7 +221,7 @@ class PointResult(Struct, frozen=True, repr_omit_defaults=True):
         return draw_points(image, self.points, color=color, radius=radius)
 
 
-class ChatResult(Struct, frozen=True, repr_omit_defaults=True):
+class ChatResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The assistant's next message. `reasoning` is None if the server sent none."""
 
     text: str = ""

@@ -12,13 +12,15 @@ import msgspec
 
 from sansio_moondream._repr import OwnRepr
 from sansio_moondream._results import R
+from sansio_moondream._value import Value
 
 from .checks import MAX_NUMBER, check, check_model, is_number
 from .endpoint import Endpoint
 from .http import HTTPRequest
+from .pictured import Pictured
 
 
-class Settings(OwnRepr, frozen=True, kw_only=True, repr_omit_defaults=True):
+class Settings(OwnRepr, Value, frozen=True, kw_only=True, repr_omit_defaults=True):
     """How the model samples. The server chooses what is None.
 
     Raises:
@@ -43,7 +45,7 @@ class Settings(OwnRepr, frozen=True, kw_only=True, repr_omit_defaults=True):
             check(valid, name, "a whole number of at least 1", value)
 
 
-class Request(OwnRepr, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=True):
+class Request(OwnRepr, Pictured, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=True):
     """Base of all requests. Its type parameter is the type of the result.
 
     `model` selects a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None selects the

@@ -7,7 +7,7 @@ Python client (roles, fields, default model, key as a bearer token).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -16,12 +16,14 @@ from msgspec.structs import force_setattr
 from sansio_moondream._errors import shorten
 from sansio_moondream._repr import OwnRepr
 from sansio_moondream._results import ChatResult
+from sansio_moondream._value import Stored
 
 from .base import Request
 from .checks import check, has_lone_surrogate
 from .endpoint import Endpoint
 from .http import HTTPRequest
 from .images import EncodedImage
+from .pictured import Pictured
 
 Role = Literal["system", "user", "assistant"]
 Part = str | EncodedImage | Mapping[str, object]
@@ -30,7 +32,7 @@ _DEFAULT_MODEL = "moondream3-preview"
 _MESSAGES = "a list of ChatMessages, or of mappings in OpenAI's form"
 
 
-class ChatMessage(OwnRepr, frozen=True):
+class ChatMessage(OwnRepr, Pictured, frozen=True):
     """One message of a conversation: its role, and a text or a list of texts and pictures.
 
     Parts may be in OpenAI's form, too. `content` becomes a text, or a tuple of texts and
@@ -42,7 +44,7 @@ class ChatMessage(OwnRepr, frozen=True):
     """
 
     role: Role
-    content: str | Iterable[Part]
+    content: Annotated[str | Iterable[Part], Stored(str | tuple[str | EncodedImage, ...])]
 
     def __post_init__(self) -> None:
         valid = self.role in ("system", "user", "assistant")
@@ -69,7 +71,9 @@ class ChatRequest(Request[ChatResult], frozen=True, kw_only=True, repr_omit_defa
     `settings.max_objects` is refused, as it means nothing in a chat.
     """
 
-    messages: Iterable[ChatMessage | Mapping[str, object]]
+    messages: Annotated[
+        Iterable[ChatMessage | Mapping[str, object]], Stored(tuple[ChatMessage, ...])
+    ]
     reasoning: bool | None = None
 
     skill = "chat"

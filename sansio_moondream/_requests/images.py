@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from sansio_moondream._errors import shorten
 from sansio_moondream._pictures.data_url import NO_FILES, data_url_head, from_data_url
@@ -16,8 +16,10 @@ from sansio_moondream._pictures.jpeg import to_jpeg
 from sansio_moondream._pictures.opening import open_image
 from sansio_moondream._pictures.upright import is_turned
 from sansio_moondream._repr import OwnRepr
+from sansio_moondream._value import Stored
 
 from .checks import MAX_NUMBER, TEXT, check, is_text
+from .pictured import OmittedPicture, Pictured
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +39,7 @@ _MAY_BE_TURNED = (
 _TOO_MANY_BYTES = "the picture has {:,} bytes, and the service takes at most {:,}"
 
 
-class EncodedImage(OwnRepr, frozen=True):
+class EncodedImage(OwnRepr, Pictured, frozen=True):
     """A picture that is ready to send. Make one with `encode_image`.
 
     Attributes:
@@ -50,7 +52,7 @@ class EncodedImage(OwnRepr, frozen=True):
         ValueError: `data_url` is not a base64 data URL of a picture.
     """
 
-    data_url: str
+    data_url: Annotated[str, Stored(str | OmittedPicture)]
     detail: str | None = None
     note: str | None = None
 

@@ -6,7 +6,7 @@ Field names, limits and paths are the service's own, from its API reference.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec.structs import astuple, force_setattr
 
@@ -19,12 +19,15 @@ from sansio_moondream._results import (
     R,
     SegmentResult,
 )
+from sansio_moondream._value import Stored
 
 from .base import Request
 from .checks import TEXT, check, is_number, is_text
 from .images import EncodedImage
 
-SpatialRefs = Iterable[Point | BBox | Iterable[float]]
+SpatialRefs = Annotated[
+    Iterable[Point | BBox | Iterable[float]], Stored(tuple[tuple[float, ...], ...])
+]
 
 _IMAGE = "an EncodedImage, as encode_image(...) makes it"
 _REF = "a point (x, y) or a box (x_min, y_min, x_max, y_max) in [0, 1]"

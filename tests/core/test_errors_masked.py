@@ -38,6 +38,7 @@ def error_of(data: bytes, **options: Any) -> MoondreamError:
     outcome = check_fragmentations(QUERY, data, sent=SENT, **options)
     assert outcome.error is not None
     assert KEY not in f"{outcome.error} {outcome.error!r} {vars(outcome.error)}"
+    assert KEY not in json.dumps(outcome.error.to_dict())
     return outcome.error
 
 

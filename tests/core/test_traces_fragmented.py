@@ -17,7 +17,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.testing import BreakAt, at_offsets, each_byte, record_ends, run
 from tests.core.traces import BY_NAME
-from tests.helpers import TRACES, Trace, check_fragmentations, run_socket
+from tests.helpers import LOCAL, TRACES, Trace, check_fragmentations, run_socket
 
 STREAMS = [
     trace.name
@@ -67,6 +67,7 @@ def test_every_fragmentation_of_the_socket_bytes(trace: Trace):
         status_code=trace.status_code,
         headers=trace.headers,
         ending=lost,
+        sent=trace.request.to_http(LOCAL),
     ).key
     end_of_head = raw.index(b"\r\n\r\n") + 4
     borders = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,8 +23,28 @@ from moondream_transports.conformance._fault_server import (
     head,
 )
 from moondream_transports.conformance._faults import EVENTS, F1
+from sansio_moondream import json_schema
 from tests.helpers import END
 from tests.tools.command_line import SHIPPED, TEXT, in_a_terminal, program
+
+
+class TestSchema:
+    def test_of_all_kinds(self, run: Any) -> None:
+        ran = run("schema")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert json.loads(ran.out) == json_schema()
+        assert ran.out.isascii()
+
+    def test_of_one_kind(self, run: Any) -> None:
+        ran = run("schema", "completed")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert json.loads(ran.out) == json_schema("completed")
+
+    def test_of_no_kind(self, run: Any) -> None:
+        ran = run("schema", "moon")
+        assert (ran.status, ran.out) == (Exit.USAGE, "")
+        assert ran.err.startswith("moondream-stream: kind should be one of text_delta, ")
+        assert ran.err.endswith(", not 'moon'\n")
 
 
 class TestDemo:

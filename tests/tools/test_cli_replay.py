@@ -11,6 +11,17 @@ from typing import Any
 import pytest
 
 from moondream_tools.cli import Exit
+from sansio_moondream import (
+    BBox,
+    Completed,
+    ConnectionLost,
+    PathChunk,
+    QueryResult,
+    SegmentResult,
+    TextDelta,
+    Unknown,
+    from_dict,
+)
 from sansio_moondream.recording import Ending
 from tests.helpers import END, PIXEL, delta, record
 from tests.tools.command_line import SHIPPED, Ran, replayed
@@ -61,25 +72,25 @@ class TestReplay:
         )
         events = [json.loads(line) for line in ran.out.splitlines()]
         assert events[0] == {
-            "event": "bbox",
+            "kind": "bbox",
+            "version": 1,
             "x_min": 0.12,
             "y_min": 0.09,
             "x_max": 0.83,
             "y_max": 0.87,
         }
-        assert events[1] == {"event": "path_chunk", "data": "M 0.97 0.78", "token_index": 5}
-        end = events[-1]["result"]
-        assert end.keys() == {"path", "bbox", "parse_error", "metadata"}
-        assert events[-1]["event"] == "completed"
-        assert end["bbox"] == {"x_min": 0.125, "y_min": 0.1059, "x_max": 0.808, "y_max": 0.8562}
-        assert end["metadata"] | {"metrics": None} == {
-            "request_id": "37",
-            "finish_reason": "stop",
-            "metrics": None,
-        }
+        assert from_dict(events[1]) == PathChunk("M 0.97 0.78", 5)
+        end = from_dict(events[-1])
+        assert isinstance(end, Completed)
+        assert isinstance(end.result, SegmentResult)
+        assert end.result.bbox == BBox(0.125, 0.1059, 0.808, 0.8562)
+        assert end.result.metadata.request_id == "37"
+        assert end.result.metadata.headers["content-type"].startswith("text/event-stream")
         assert (len(events), ran.err) == (202, "")
 
-    def test_json_is_ascii_and_has_every_event(self, run: Any, image: str, tmp_path: Path) -> None:
+    def test_json_is_ascii_and_has_every_event_and_the_error(
+        self, run: Any, image: str, tmp_path: Path
+    ) -> None:
         recording = replayed(
             tmp_path,
             record({"chunk": "月\x1b\x9b"}),
@@ -88,10 +99,13 @@ class TestReplay:
         )
         ran = run("query", image, "What?", "--json", "--replay", recording)
         assert ran.out.isascii()
-        assert [json.loads(line) for line in ran.out.splitlines()] == [
-            {"event": "text_delta", "text": "月\x1b\x9b", "token_index": None},
-            {"event": "unknown", "data": {"new": "kind"}},
-        ]
+        *events, error = [from_dict(json.loads(line)) for line in ran.out.splitlines()]
+        assert events[0] == TextDelta("月\x1b\x9b")
+        assert events[1:] == [Unknown({"new": "kind"})]
+        assert isinstance(error, ConnectionLost)
+        assert error.message == "reset"
+        assert isinstance(error.partial, QueryResult)
+        assert (error.partial.text, error.partial.partial) == ("月\x1b\x9b", True)
         assert (ran.status, ran.err) == (
             Exit.INCOMPLETE,
             "moondream-stream: incomplete answer: reset [POST https://api.moondream.ai/v1/query]\n",

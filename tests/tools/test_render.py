@@ -15,12 +15,14 @@ from moondream_tools._terminal import Terminal
 from sansio_moondream import (
     ChatResult,
     Completed,
+    ConnectionLost,
     Event,
     Metadata,
     Reasoning,
     ReasoningDelta,
     TextDelta,
     Usage,
+    from_dict,
 )
 
 RESULT = ChatResult("A moon.", Reasoning("Look."), Metadata("7", "stop", usage=Usage(740, 3)))
@@ -38,7 +40,8 @@ def test_as_text():
 
 def test_as_text_where_it_broke_off():
     out = io.StringIO()
-    TextOutput(Terminal(out), Terminal(io.StringIO())).fault(RESULT)
+    error = ConnectionLost("reset", partial=RESULT)
+    TextOutput(Terminal(out), Terminal(io.StringIO())).fault(error)
     assert out.getvalue() == "A moon.\n"
 
 
@@ -92,10 +95,13 @@ def test_as_json():
     out = io.StringIO()
     for event in EVENTS:
         JSONOutput(out).event(event)
-    thought, _, completed = map(json.loads, out.getvalue().splitlines())
-    assert thought == {"event": "reasoning_delta", "text": "Look."}
-    assert completed["result"]["metadata"]["usage"] == {
-        "prompt_tokens": 740,
-        "completion_tokens": 3,
-        "total_tokens": None,
-    }
+    assert [from_dict(json.loads(line)) for line in out.getvalue().splitlines()] == EVENTS
+
+
+def test_as_json_where_it_broke_off():
+    out = io.StringIO()
+    error = ConnectionLost("reset", partial=RESULT)
+    JSONOutput(out).fault(error)
+    assert json.loads(out.getvalue()) == error.to_dict()
+    JSONOutput(out).fault(None)  # interrupted
+    assert out.getvalue().count("\n") == 1

@@ -6,7 +6,7 @@ Never run: `tests/test_typing.py` has mypy and pyright read it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeVar, assert_never, assert_type
+from typing import Any, Literal, TypeVar, assert_never, assert_type
 
 from sansio_moondream import (
     FINISHED,
@@ -26,6 +26,7 @@ from sansio_moondream import (
     Event,
     Headers,
     HTTPRequest,
+    IdleTimeout,
     Limits,
     Metadata,
     PathChunk,
@@ -45,6 +46,9 @@ from sansio_moondream import (
     TextDelta,
     Trigger,
     Unknown,
+    Value,
+    from_dict,
+    json_schema,
 )
 
 R = TypeVar("R", bound=Result)
@@ -209,3 +213,21 @@ def every_state(state: State) -> bool:
             return True
         case _:
             assert_never(state)
+
+
+def as_json(data: dict[str, Any], request: QueryRequest, message: ChatMessage) -> str:
+    assert_type(TextDelta.from_dict(data), TextDelta)
+    assert_type(QueryRequest.from_dict(data), QueryRequest)
+    assert_type(IdleTimeout.from_dict(data).to_dict(), dict[str, Any])
+    assert_type(request.to_dict(images=False), dict[str, Any])
+    assert_type(message.to_dict(images=False), dict[str, Any])
+    assert_type(json_schema("completed"), dict[str, Any])
+    value = from_dict(data)
+    assert_type(value, Value)
+    match value:
+        case Completed(QueryResult(text)):
+            return text
+        case IdleTimeout(message=text):
+            return text
+        case _:
+            return str(value.to_dict()["kind"])

@@ -101,6 +101,14 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="draw the segmentation on its picture, as a PNG (needs Pillow from [cli])",
     )
+    schema = skills.add_parser(
+        "schema",
+        help="print the JSON Schema of what --json prints",
+        description="Print the JSON Schema of the JSON form of all values, which --json prints.",
+    )
+    schema.add_argument(
+        "kind", nargs="?", metavar="KIND", help="only of this kind of value, such as completed"
+    )
     add_server_commands(skills)
     return parser
 
@@ -217,7 +225,9 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
             help=f"how long to wait {meaning}",
         )
     answer = parser.add_argument_group("answer")
-    answer.add_argument("--json", action="store_true", help="print each event as a line of JSON")
+    answer.add_argument(
+        "--json", action="store_true", help="print each event, and an error, as a line of JSON"
+    )
     answer.add_argument(
         "--no-stream", action="store_true", help="ask for an answer that is not streamed"
     )

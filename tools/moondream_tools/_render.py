@@ -6,9 +6,7 @@ Standard output gets only the answer of the server. Notes about the answer go el
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol, TextIO, assert_never
-
-import msgspec
+from typing import Protocol, TextIO, assert_never
 
 from sansio_moondream import (
     BBox,
@@ -18,6 +16,7 @@ from sansio_moondream import (
     DetectResult,
     Event,
     Metadata,
+    MoondreamError,
     PathChunk,
     PointResult,
     QueryResult,
@@ -26,6 +25,7 @@ from sansio_moondream import (
     SegmentResult,
     TextDelta,
     Unknown,
+    Value,
 )
 
 from ._terminal import DIM, Terminal, on_one_line, safe
@@ -38,55 +38,30 @@ class Output(Protocol):
         """Show an event."""
         ...
 
-    def fault(self, partial: Result | None) -> None:
-        """Show the rest of an answer that broke. No more events follow."""
+    def fault(self, error: MoondreamError | None) -> None:
+        """Show the rest of an answer that broke, or was interrupted. No more events follow."""
         ...
 
 
 class JSONOutput:
-    """Print each event as a line of JSON, in ASCII.
+    """Print the JSON form of each event as a line, in ASCII.
 
-    The last line of a complete answer is `{"event": "completed", "result": ...}`. Its result has no
-    field `partial`: a partial result is never printed.
+    The last line of a complete answer is a `completed`. The last line of an answer that failed is
+    its error, which has the partial result.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def event(self, event: Event) -> None:
-        print(json.dumps(event_fields(event)), file=self._stream, flush=True)
+        self._print(event)
 
-    def fault(self, partial: Result | None) -> None:
-        """Do nothing. All events are printed already."""
+    def fault(self, error: MoondreamError | None) -> None:
+        if error is not None:
+            self._print(error)
 
-
-def event_fields(event: Event) -> dict[str, Any]:
-    """Return the fields of an event for JSON."""
-    match event:
-        case TextDelta():
-            return {"event": "text_delta", "text": event.text, "token_index": event.token_index}
-        case ReasoningDelta():
-            return {"event": "reasoning_delta", "text": event.text}
-        case PathChunk():
-            return {"event": "path_chunk", "data": event.data, "token_index": event.token_index}
-        case BBox():
-            return {"event": "bbox", **msgspec.structs.asdict(event)}
-        case Unknown():
-            return {"event": "unknown", "data": event.data}
-        case Completed():
-            return {"event": "completed", "result": _result_fields(event.result)}
-        case _:
-            assert_never(event)
-
-
-def _result_fields(result: Result) -> dict[str, Any]:
-    # The hook drops the HTTP headers. They are not part of the answer.
-    fields: dict[str, Any] = msgspec.to_builtins(result, enc_hook=lambda _: None)
-    del fields["partial"]
-    fields["metadata"] = {
-        name: value for name, value in fields["metadata"].items() if value not in (None, {})
-    }
-    return fields
+    def _print(self, value: Value) -> None:
+        print(json.dumps(value.to_dict()), file=self._stream, flush=True)
 
 
 class TextOutput:
@@ -126,9 +101,10 @@ class TextOutput:
             case _:
                 assert_never(event)
 
-    def fault(self, partial: Result | None) -> None:
+    def fault(self, error: MoondreamError | None) -> None:
         self._end_path()
         self._show("".join(self._held))
+        partial = error and error.partial
         if isinstance(partial, QueryResult | CaptionResult | ChatResult) and not self._shown:
             self._show(partial.text)
         self._out.end_line()

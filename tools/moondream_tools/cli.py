@@ -6,6 +6,7 @@ The answer goes to standard output, errors go to standard error.
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from sansio_moondream import (
     MoondreamError,
     RemoteProtocolError,
     TransportError,
+    json_schema,
 )
 
 from ._arguments import PROGRAM, UsageError, make_client, make_parser, make_request
@@ -83,6 +85,13 @@ def _run(argv: Sequence[str] | None, out: Terminal) -> int:
             _print_error(str(error))
             return Exit.USAGE
         return Exit.OK
+    if arguments.skill == "schema":
+        try:
+            print(json.dumps(json_schema(arguments.kind), indent=2))
+        except ValueError as error:
+            _print_error(str(error))
+            return Exit.USAGE
+        return Exit.OK
     if arguments.skill in COMMANDS:
         try:
             return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED
@@ -109,7 +118,7 @@ def _run(argv: Sequence[str] | None, out: Terminal) -> int:
         _print_error(str(error))
         return Exit.USAGE
     except tuple(_ERRORS) as error:
-        output.fault(error.partial)
+        output.fault(error)
         return _report(error)
     except KeyboardInterrupt:
         output.fault(None)

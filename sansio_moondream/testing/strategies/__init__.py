@@ -1,6 +1,6 @@
-"""Hypothesis strategies (extra `testing`): requests, events, responses, and breaks.
+"""Hypothesis strategies (extra `testing`): requests, events, responses, breaks, and all values.
 
-The values are consistent, as a server's answers are: the deltas add up to the text, a stream ends
+What is drawn is consistent, as a server's answers are: the deltas add up to the text, a stream ends
 once, and a `Response` has the expected outcome of its bytes. All strategies shrink to the simplest
 value: no optional field, the engine's dialect, the servers' own formatting, one chunk, the first
 byte.
@@ -19,6 +19,7 @@ from ._breaks import breaks, fragmentations, limits
 from ._events import events
 from ._requests import images, requests, settings
 from ._responses import error_answers, streams, whole_answers
+from ._values import values
 
 __all__ = [
     "breaks",
@@ -30,6 +31,7 @@ __all__ = [
     "requests",
     "settings",
     "streams",
+    "values",
     "whole_answers",
 ]
 

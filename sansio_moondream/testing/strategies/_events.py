@@ -35,7 +35,7 @@ _groundings = st.builds(
     Grounding, st.integers(0, 99), st.integers(0, 99), st.lists(points, max_size=2).map(tuple)
 )
 _reasonings = st.none() | st.builds(Reasoning, _texts, st.lists(_groundings, max_size=2).map(tuple))
-_json = st.recursive(
+json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53), 2**53)
@@ -45,7 +45,7 @@ _json = st.recursive(
     max_leaves=5,
 )
 _unknown_fields = st.dictionaries(
-    st.sampled_from(["org_id", "note", "x-new", "mood"]), _json, min_size=1, max_size=2
+    st.sampled_from(["org_id", "note", "x-new", "mood"]), json_values, min_size=1, max_size=2
 )
 
 _extra_fields = st.builds(dict[str, Any]) | _unknown_fields

@@ -79,17 +79,24 @@ def _with_options(
     return st.builds(kind, **needed) | st.builds(kind, **needed, **options, **shared)
 
 
+pictures = images() | st.builds(
+    EncodedImage,
+    st.sampled_from([picture.data_url for picture in _PICTURES]),
+    st.sampled_from(["low", "high", "auto"]),
+)
+messages = st.builds(
+    ChatMessage,
+    st.sampled_from(["user", "assistant", "system"]),
+    _words | st.lists(_words | pictures, min_size=1, max_size=3),
+)
+
+
 def _chats() -> st.SearchStrategy[ChatRequest]:
-    parts = st.lists(_words | images(), min_size=1, max_size=3)
-    messages = st.lists(
-        st.builds(ChatMessage, st.sampled_from(["user", "assistant", "system"]), _words | parts),
-        min_size=1,
-        max_size=3,
-    )
+    conversations = st.lists(messages, min_size=1, max_size=3)
     without_objects = settings().map(lambda drawn: replace(drawn, max_objects=None))
-    return st.builds(ChatRequest, messages=messages) | st.builds(
+    return st.builds(ChatRequest, messages=conversations) | st.builds(
         ChatRequest,
-        messages=messages,
+        messages=conversations,
         reasoning=_reasoning,
         settings=st.none() | without_objects,
         model=_models,
