@@ -27,7 +27,7 @@ def test_names_of_each_package_are_in_it():
         "# sansio_moondream.testing.strategies",
         "# moondream_transports.sdk",
         "# moondream_tools.cli",
-        "class EncodedImage(OwnRepr, frozen=True)",
+        "class EncodedImage(OwnRepr, Pictured, frozen=True)",
         "class Client(Shorthands)",
         "from sansio_moondream.recording import Match",
         "def main(argv: Sequence[str] | None=None) -> int",
