@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, isnan
 from operator import index
 from typing import Any
 
@@ -10,13 +10,15 @@ from msgspec import Struct
 
 from ._value import Value
 
+_MAX_SIDE = 1_000_000  # of a picture, in pixels: no real one is longer
+
 
 class BBox(Struct, Value, frozen=True):
     """A box in fractions of the image: 0 is its left or top edge, 1 its right or bottom edge.
 
     As an event of a segmentation it is the coarse box, which comes first. The result has the
     refined box. A server may send corners in the wrong order, and a box without an area, or beyond
-    the image. `to_pixels`, `area` and `iou` take the corners in the right order.
+    the image. `to_pixels`, `area` and `iou` take the corners in the right order, and refuse NaN.
     """
 
     x_min: float
@@ -38,7 +40,7 @@ class BBox(Struct, Value, frozen=True):
             `(left, top, right, bottom)`: the first column and row, and those after the last.
         """
         width, height = check_size(size)
-        (left, right), (top, bottom) = self._sides()
+        (left, right), (top, bottom) = sides(self)
         return (
             _nearest_edge(left, width),
             _nearest_edge(top, height),
@@ -49,7 +51,7 @@ class BBox(Struct, Value, frozen=True):
     @property
     def area(self) -> float:
         """The area as a fraction of the image. What is beyond the image counts, too."""
-        (left, right), (top, bottom) = self._sides()
+        (left, right), (top, bottom) = sides(self)
         return (right - left) * (bottom - top)
 
     def iou(self, other: BBox) -> float:
@@ -57,7 +59,7 @@ class BBox(Struct, Value, frozen=True):
 
         Equal boxes have 1 even if they have no area.
         """
-        mine, others = self._sides(), other._sides()
+        mine, others = sides(self), sides(other)
         if mine == others:
             return 1.0
         common = 1.0
@@ -65,12 +67,6 @@ class BBox(Struct, Value, frozen=True):
             common *= max(min(high, other_high) - max(low, other_low), 0.0)
         union = self.area + other.area - common
         return common / union if union > 0 else 0.0
-
-    def _sides(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Return left and right, and top and bottom, the smaller one first."""
-        left, right = sorted((self.x_min, self.x_max))
-        top, bottom = sorted((self.y_min, self.y_max))
-        return (left, right), (top, bottom)
 
 
 class Point(Struct, Value, frozen=True):
@@ -86,7 +82,30 @@ class Point(Struct, Value, frozen=True):
         or bottom edge, it is the nearest pixel. An array has it at `array[row, column]`.
         """
         width, height = check_size(size)
-        return _pixel(self.x, width), _pixel(self.y, height)
+        x, y = coordinates(self)
+        return _pixel(x, width), _pixel(y, height)
+
+
+def sides(box: BBox) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return left and right, and top and bottom, the smaller one first.
+
+    Raises ValueError if one of them is NaN.
+    """
+    _check_numbers(box, box.x_min, box.y_min, box.x_max, box.y_max)
+    left, right = sorted((box.x_min, box.x_max))
+    top, bottom = sorted((box.y_min, box.y_max))
+    return (left, right), (top, bottom)
+
+
+def coordinates(point: Point) -> tuple[float, float]:
+    """Return x and y. Raises ValueError if one of them is NaN."""
+    _check_numbers(point, point.x, point.y)
+    return point.x, point.y
+
+
+def _check_numbers(shape: BBox | Point, *values: float) -> None:
+    if any(map(isnan, values)):
+        raise ValueError(f"all coordinates should be numbers, not NaN as in {shape!r}")
 
 
 def check_size(size: Any) -> tuple[int, int]:
@@ -94,21 +113,27 @@ def check_size(size: Any) -> tuple[int, int]:
 
     Raises:
         TypeError: `size` is not a pair of whole numbers.
-        ValueError: one of them is less than 1.
+        ValueError: one of them is less than 1, or more than a million.
     """
-    what = "size should be (width, height) in whole pixels, at least 1 each"
+    what = f"size should be (width, height) in whole pixels, from 1 to {_MAX_SIDE:,} each"
     if hasattr(size, "getexif"):
         raise TypeError(
             f"{what}, not a picture: pass sansio_moondream.images.upright(picture).size, as the "
             "picture may be turned"
         )
     try:
-        width, height = map(index, size)
+        width, height = map(_whole, size)
     except (TypeError, ValueError):
         raise TypeError(f"{what}, not {_shortened(size)}") from None
-    if min(width, height) < 1:
+    if not 1 <= min(width, height) <= max(width, height) <= _MAX_SIDE:
         raise ValueError(f"{what}, not {_shortened(size)}")
     return width, height
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool):  # most likely meant for another argument
+        raise TypeError
+    return index(value)
 
 
 def _shortened(value: object) -> str:

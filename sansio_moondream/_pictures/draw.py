@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from sansio_moondream._geometry import BBox, Point, check_size
+from sansio_moondream._geometry import BBox, Point, coordinates, sides
 
-from .fill import LINES, STRIP, columns, strips
+from .fill import LINES, STRIP, check_pixels, columns, strips
 from .opening import require_pillow
 from .picture import Picture
 from .polygons import Polygon, check_border
@@ -36,11 +36,12 @@ def draw_mask(
 
     Raises:
         PathError: the border is longer than `sansio_moondream.paths.MAX_BORDER`.
+        ValueError: the mask has more pixels than the largest picture that is opened.
     """
     require_pillow()
     from PIL import Image
 
-    (width, height), lines = check_size(size), LINES if antialias else 1
+    (width, height), lines = check_pixels(size), LINES if antialias else 1
     polygons = tuple(polygons)
     check_border(polygons, (width, height))
     mask = Image.new("L", (width, height))
@@ -90,8 +91,9 @@ def draw_boxes(
     picture = upright(image)
     line = width or _stroke(picture)
     for box in boxes:
-        left, right = sorted(_pixels((box.x_min, box.x_max), picture.width, line))
-        top, bottom = sorted(_pixels((box.y_min, box.y_max), picture.height, line))
+        xs, ys = sides(box)
+        left, right = _pixels(xs, picture.width, line)
+        top, bottom = _pixels(ys, picture.height, line)
         right, bottom = max(right, left + 1), max(bottom, top + 1)
         # Four filled bars. Pillow's outline of a rectangle takes ten times as long.
         picture.paste(color, (left, top, right, min(top + line, bottom)))
@@ -113,8 +115,9 @@ def draw_points(
     picture = upright(image)
     pen, disc = ImageDraw.Draw(picture), radius or 2 * _stroke(picture)
     for point in points:
-        (x,) = _pixels((point.x,), picture.width, disc)
-        (y,) = _pixels((point.y,), picture.height, disc)
+        fractions = coordinates(point)
+        (x,) = _pixels(fractions[:1], picture.width, disc)
+        (y,) = _pixels(fractions[1:], picture.height, disc)
         pen.ellipse((x - disc, y - disc, x + disc, y + disc), fill=color)
     return picture
 

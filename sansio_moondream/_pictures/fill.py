@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from sansio_moondream._geometry import check_size
 
+from .opening import MAX_MEMORY
 from .polygons import Polygon, check_border
 
 # Lines of a strip. More lines need more memory; fewer lines need more passes over the sides.
@@ -27,6 +28,9 @@ LINES = 4
 # Spans with a smaller gap, in pixels, touch: two shapes may compute their common border in two
 # ways, which differ by rounding.
 _GAP = 1e-6
+
+# The largest picture that is opened: one byte for a pixel in grey, and four in its upright copy.
+_MAX_PIXELS = MAX_MEMORY // 5
 
 _TO_ONES = bytes([0]) + bytes([1]) * 255
 
@@ -47,8 +51,9 @@ def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> bytearray:
 
     Raises:
         PathError: the border is longer than `MAX_BORDER`.
+        ValueError: the picture has more pixels than the largest one that is opened.
     """
-    (width, height), polygons = check_size(size), tuple(polygons)
+    (width, height), polygons = check_pixels(size), tuple(polygons)
     check_border(polygons, (width, height))
     mask = bytearray(width * height)
     if polygons:
@@ -64,7 +69,7 @@ def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> bytearray:
 def covered_area(polygons: Iterable[Polygon], size: tuple[int, int]) -> float:
     """Measure what polygons cover of a picture, in pixels: exactly along `LINES` lines of each row.
 
-    The arguments and errors are those of `fill`.
+    The arguments and errors are those of `fill`, but the picture may have any number of pixels.
     """
     (width, height), polygons = check_size(size), tuple(polygons)
     check_border(polygons, (width, height))
@@ -77,6 +82,21 @@ def covered_area(polygons: Iterable[Polygon], size: tuple[int, int]) -> float:
         )
         / LINES
     )
+
+
+def check_pixels(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of a mask as `check_size` does, before its pixels take memory.
+
+    Raises:
+        ValueError: they are more than those of the largest picture that is opened.
+    """
+    width, height = check_size(size)
+    if width * height > _MAX_PIXELS:
+        raise ValueError(
+            f"a mask of {width} x {height} is more than {_MAX_PIXELS:,} pixels. Make it smaller, "
+            "or take the outline as polygons or SVG"
+        )
+    return width, height
 
 
 def columns(polygons: Sequence[Polygon], width: int) -> tuple[int, int]:

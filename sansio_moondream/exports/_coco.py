@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sansio_moondream._geometry import BBox, check_size
+from sansio_moondream._geometry import BBox, check_size, sides
 from sansio_moondream._pictures.fill import fill
 from sansio_moondream._pictures.trace import Outline, trace
 from sansio_moondream._results import DetectResult, SegmentResult
@@ -40,8 +40,12 @@ def coco_annotations(
         picture is cut off. An object without an area in the picture has no annotation.
 
     Raises:
-        ValueError: polygons are asked for, and the object has holes. Also as `SegmentResult.mask`.
+        ValueError: polygons are asked for, and the object has holes; or `segmentation` is another
+            text. Also as `SegmentResult.mask`.
+        TypeError: the result has neither boxes nor an outline.
     """
+    if segmentation not in ("polygons", "rle", None):
+        raise ValueError(f'segmentation should be "polygons", "rle" or None, not {segmentation!r}')
     shapes = (
         _boxes(result, size)
         if isinstance(result, DetectResult)
@@ -72,7 +76,7 @@ def coco_rle(
         ValueError: as `SegmentResult.mask`.
     """
     width, height = check_size(size)
-    counts = _run_lengths(fill(result.polygons(size), size), width)
+    counts = _run_lengths(hard_mask(result, size), width)
     return {"size": [height, width], "counts": _compress(counts) if compressed else counts}
 
 
@@ -87,7 +91,7 @@ def coco_polygons(result: SegmentResult, size: tuple[int, int]) -> list[list[flo
             Also as `SegmentResult.mask`.
     """
     width, _ = check_size(size)
-    return _polygons(*trace(fill(result.polygons(size), size), width))
+    return _polygons(*trace(hard_mask(result, size), width))
 
 
 def _boxes(result: DetectResult, size: tuple[int, int]) -> list[tuple[list[float], float, Any]]:
@@ -102,16 +106,27 @@ def _boxes(result: DetectResult, size: tuple[int, int]) -> list[tuple[list[float
 def box_in_pixels(box: BBox, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom, not rounded. What is beyond the picture is cut off."""
     width, height = check_size(size)
-    xs = sorted(min(max(x * width, 0.0), width) for x in (box.x_min, box.x_max))
-    ys = sorted(min(max(y * height, 0.0), height) for y in (box.y_min, box.y_max))
-    return xs[0], ys[0], xs[1], ys[1]
+    xs, ys = sides(box)
+    left, right = (min(max(x * width, 0.0), width) for x in xs)
+    top, bottom = (min(max(y * height, 0.0), height) for y in ys)
+    return left, top, right, bottom
+
+
+def hard_mask(result: SegmentResult, size: tuple[int, int]) -> bytearray:
+    """Fill the pixels of `mask(size, antialias=False)`: a byte for each, 1 inside and 0 outside."""
+    if not isinstance(result, SegmentResult):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"this needs the outline of a SegmentResult, not {type(result).__name__}. The boxes of "
+            "a DetectResult are taken by coco_annotations and yolo_labels"
+        )
+    return fill(result.polygons(size), size)
 
 
 def _segment(
     result: SegmentResult, size: tuple[int, int], segmentation: Literal["polygons", "rle"] | None
 ) -> list[tuple[list[float], float, Any]]:
     width, height = check_size(size)
-    mask = fill(result.polygons(size), size)
+    mask = hard_mask(result, size)
     outlines, holes = trace(mask, width)
     if not outlines:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
-from sansio_moondream._geometry import check_size
+from sansio_moondream._geometry import BBox, check_size, coordinates
 from sansio_moondream._pictures.opening import require
 from sansio_moondream._results import DetectResult, PointResult, SegmentResult
 
@@ -48,6 +48,7 @@ def to_supervision(
 
     Raises:
         ValueError: as `SegmentResult.mask`.
+        TypeError: the result has neither boxes nor points nor an outline.
         ModuleNotFoundError: `supervision` is not installed.
     """
     require("supervision", "supervision", extra="supervision")
@@ -56,17 +57,25 @@ def to_supervision(
 
     width, height = check_size(size)
     if isinstance(result, PointResult):
-        points = [(point.x * width, point.y * height) for point in result.points]
+        fractions = map(coordinates, result.points)
+        points = [(x * width, y * height) for x, y in fractions]
         return supervision.KeyPoints(
             np.array(points, np.float32).reshape(-1, 1, 2),
             class_id=np.full(len(points), class_id),
             data={"class_name": np.full(len(points), class_name)},
         )
-    boxes, masks = result.objects if isinstance(result, DetectResult) else (), None
+    boxes: tuple[BBox, ...]
     if isinstance(result, SegmentResult):
         mask = result.mask_array(size)
         boxes = (result.bbox,) if result.bbox is not None and mask.any() else ()
         masks = mask[np.newaxis][: len(boxes)]
+    elif isinstance(result, DetectResult):  # pyright: ignore[reportUnnecessaryIsInstance]
+        boxes, masks = result.objects, None
+    else:
+        raise TypeError(
+            "supervision shows a SegmentResult, DetectResult or PointResult, not "
+            f"{type(result).__name__}"
+        )
     return supervision.Detections(
         np.array([box_in_pixels(box, size) for box in boxes], np.float32).reshape(-1, 4),
         masks,

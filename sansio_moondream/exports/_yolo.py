@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import overload
 
 from sansio_moondream._geometry import check_size
-from sansio_moondream._pictures.fill import fill
 from sansio_moondream._pictures.trace import Outline, trace
 from sansio_moondream._results import DetectResult, SegmentResult
 
-from ._coco import box_in_pixels
+from ._coco import box_in_pixels, hard_mask
 
 
 @overload
@@ -41,7 +40,8 @@ def yolo_labels(
 
     Raises:
         ValueError: as `SegmentResult.mask`.
-        TypeError: the size of a segmentation's picture is missing.
+        TypeError: the size of a segmentation's picture is missing, or the result has neither boxes
+            nor an outline.
     """
     if isinstance(result, DetectResult):
         boxes = (box_in_pixels(box, (1, 1)) for box in result.objects)
@@ -52,7 +52,7 @@ def yolo_labels(
         ]
     else:
         width, height = check_size(size)  # None is refused in words
-        outlines, holes = trace(fill(result.polygons((width, height)), (width, height)), width)
+        outlines, holes = trace(hard_mask(result, (width, height)), width)
         joined = _joined(outlines + holes)
         shapes = [tuple(f for x, y in joined for f in (x / width, y / height))] if joined else []
     return "".join(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as reader  # type: ignore[import-untyped]
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 
-from sansio_moondream import BBox, DetectResult, SegmentResult
+from sansio_moondream import BBox, DetectResult, PointResult, SegmentResult
 from sansio_moondream.exports import coco_annotations, coco_polygons, coco_rle
 from sansio_moondream.paths import PathError
 from tests.core.pictures import BROKEN, SQUARE
@@ -82,6 +82,8 @@ class TestRunLengths:
                 export(BROKEN, (4, 4))
             with pytest.raises(TypeError, match="size should be"):
                 export(SQUARE, None)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match=r"outline of a SegmentResult, not DetectResult\. "):
+                export(DetectResult(), (4, 4))  # type: ignore[arg-type]
 
 
 class TestPolygons:
@@ -96,6 +98,10 @@ class TestPolygons:
             coco_polygons(HOLE, (16, 8))
         with pytest.raises(ValueError, match=words):
             annotation(HOLE, (16, 8), segmentation="polygons")
+
+    def test_another_kind_of_segmentation_is_refused(self):
+        with pytest.raises(ValueError, match=r'"polygons", "rle" or None, not \'polygon\'$'):
+            annotation(SQUARE, (8, 4), segmentation="polygon")
 
     def test_a_star_stays_filled(self):
         """COCO fills a polygon by the rule `evenodd`, so that of the path itself had a hole."""
@@ -149,6 +155,11 @@ class TestAnnotations:
             assert coco_annotations(result, (8, 4), image_id=1, category_id=1) == []
         for result in NOTHING:
             assert coco_polygons(result, (8, 4)) == []
+
+    def test_points_have_no_annotation(self):
+        points: Any = PointResult()
+        with pytest.raises(TypeError, match="outline of a SegmentResult, not PointResult"):
+            coco_annotations(points, (8, 4), image_id=1, category_id=1)
 
     def test_a_whole_data_set(self, capsys: pytest.CaptureFixture[str]):
         made = coco_annotations(HOLE, (16, 8), image_id=1, category_id=1)

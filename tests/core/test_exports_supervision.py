@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sansio_moondream import BBox, DetectResult, Point, PointResult, SegmentResult
+from sansio_moondream import BBox, DetectResult, Point, PointResult, QueryResult, SegmentResult
 from sansio_moondream.exports import to_supervision
 from sansio_moondream.paths import PathError
 from tests.core.pictures import BROKEN, SQUARE
@@ -76,6 +77,11 @@ class TestFields:
         for result in (SQUARE, BOXES, POINTS):
             with pytest.raises(TypeError, match="size should be"):
                 to_supervision(result, None, class_name="moon")  # type: ignore[call-overload]
+        other: Any = QueryResult("moon")
+        with pytest.raises(TypeError, match=r"or PointResult, not QueryResult$"):
+            to_supervision(other, (4, 4), class_name="moon")
+        with pytest.raises(ValueError, match=r"numbers, not NaN as in Point"):
+            to_supervision(PointResult((Point(0, math.nan),)), (4, 4), class_name="moon")
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):

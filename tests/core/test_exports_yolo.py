@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as reader  # type: ignore[import-untyped]
 
-from sansio_moondream import BBox, DetectResult, SegmentResult
+from sansio_moondream import BBox, DetectResult, PointResult, SegmentResult
 from sansio_moondream.exports import yolo_labels
 from sansio_moondream.images import draw_mask
 from sansio_moondream.paths import PathError, Polygon
@@ -104,3 +104,5 @@ class TestSegmentation:
             export(BROKEN, (4, 4), class_id=0)
         with pytest.raises(TypeError, match=r"size should be \(width, height\).*, not None"):
             export(SQUARE, class_id=0)
+        with pytest.raises(TypeError, match="outline of a SegmentResult, not PointResult"):
+            export(PointResult(), (4, 4), class_id=0)

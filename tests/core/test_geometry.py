@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sansio_moondream import BBox, Point, SegmentResult
+from sansio_moondream import BBox, DetectResult, Point, PointResult, SegmentResult
+from sansio_moondream.exports import coco_annotations, yolo_labels
 
 SIZE = (8, 4)
 NAN = float("nan")
@@ -47,10 +48,6 @@ class TestBoxToPixels:
         assert picture.crop(pixels).tobytes() == bytes([255]) * 9
         rows = [list(range(8)) for _ in range(4)]
         assert [row[left:right] for row in rows[top:bottom]] == [[2, 3, 4]] * 3
-
-    def test_nan_is_refused(self):
-        with pytest.raises(ValueError, match="NaN"):
-            BBox(NAN, 0, 1, 1).to_pixels(SIZE)
 
 
 class TestPointToPixels:
@@ -92,21 +89,25 @@ class TestSizes:
             ((8,), r"\(8,\)"),
             ((4, 8, 3), r"\(4, 8, 3\)"),
             ((8.0, 4), r"\(8.0, 4\)"),
+            ((True, 4), r"\(True, 4\)"),
+            ((8, False), r"\(8, False\)"),
             ("84", "'84'"),
             ("8" * 58, "'8{58}'"),
             ("8" * 59, "'8{59}…"),
         ],
     )
     def test_no_pair_of_whole_numbers(self, size: Any, seen: str):
-        words = r"size should be \(width, height\) in whole pixels, at least 1 each, not "
+        words = r"size should be \(width, height\) in whole pixels, from 1 to 1,000,000 each, not "
         for use in self.USES:
             with pytest.raises(TypeError, match=f"^{words}{seen}$"):
                 use(size)
 
-    @pytest.mark.parametrize("size", [(0, 1), (1, 0), (1, -1), (-8, 4)])
-    def test_less_than_a_pixel(self, size: tuple[int, int]):
+    @pytest.mark.parametrize(
+        "size", [(0, 1), (1, 0), (1, -1), (-8, 4), (1_000_001, 1), (1, 10**9), (10**400, 1)]
+    )
+    def test_less_than_a_pixel_or_more_than_any_picture(self, size: tuple[int, int]):
         for use in self.USES:
-            with pytest.raises(ValueError, match=r"in whole pixels, at least 1 each, not \("):
+            with pytest.raises(ValueError, match=r", from 1 to 1,000,000 each, not \("):
                 use(size)
 
     def test_a_picture(self):
@@ -124,6 +125,51 @@ class TestSizes:
         for use in self.USES:
             use(size)
         assert BBox(0, 0, 1, 1).to_pixels(size) == (0, 0, 1, 1)
+
+    def test_the_longest_side(self):
+        assert BBox(0, 0, 1, 1).to_pixels((1_000_000, 1_000_000)) == (0, 0, 1_000_000, 1_000_000)
+        assert SegmentResult("M0 0H1V1z", BBox(0, 0, 0, 0)).area((1_000_000, 1_000_000)) == 0
+
+    def test_more_pixels_than_the_largest_picture(self):
+        """They are refused before they take memory."""
+        for use in (SegmentResult().mask, SegmentResult().mask_array):
+            with pytest.raises(
+                ValueError, match=r"^a mask of 160001 x 1000 is more than 160,000,000 pixels"
+            ):
+                use((160_001, 1000))
+        assert SegmentResult().mask_array((160_000, 1000)).shape == (1000, 160_000)
+
+
+NAN_IN_A_BOX = (BBox(NAN, 0, 1, 1), BBox(0, NAN, 1, 1), BBox(0, 0, NAN, 1), BBox(0, 0, 1, NAN))
+
+
+class TestNaN:
+    """No server can send it, but a program can make it."""
+
+    @pytest.mark.parametrize("box", NAN_IN_A_BOX)
+    def test_in_a_box(self, box: BBox):
+        uses: tuple[Any, ...] = (
+            lambda: box.to_pixels(SIZE),
+            lambda: box.area,
+            lambda: box.iou(BBox(0, 0, 1, 1)),
+            lambda: BBox(0, 0, 1, 1).iou(box),
+            lambda: DetectResult((box,)).overlay(Image.new("L", SIZE)),
+            lambda: coco_annotations(DetectResult((box,)), SIZE, image_id=1, category_id=1),
+            lambda: yolo_labels(DetectResult((box,)), class_id=0),
+        )
+        for use in uses:
+            with pytest.raises(ValueError, match=r"numbers, not NaN as in BBox\(.*nan"):
+                use()
+
+    @pytest.mark.parametrize("point", [Point(NAN, 0), Point(0, NAN)])
+    def test_in_a_point(self, point: Point):
+        uses: tuple[Any, ...] = (
+            lambda: point.to_pixels(SIZE),
+            lambda: PointResult((point,)).overlay(Image.new("L", SIZE)),
+        )
+        for use in uses:
+            with pytest.raises(ValueError, match=r"numbers, not NaN as in Point\(.*nan"):
+                use()
 
 
 class TestArea:
