@@ -25,8 +25,8 @@ from .polygons import Polygon, check_border
 STRIP = 64
 # Through each row of pixels where borders are soft. A mask with hard borders has one.
 LINES = 4
-# Spans with a smaller gap, in pixels, touch: two shapes may compute their common border in two
-# ways, which differ by rounding.
+# Spans with a smaller gap, in pixels, touch, and narrower spans are none: where a line is drawn
+# twice, it may be computed in two ways, which differ by rounding.
 _GAP = 1e-6
 
 # The largest picture that is opened: one byte for a pixel in grey, and four in its upright copy.
@@ -163,10 +163,10 @@ def _spans(downs: list[float], ups: list[float], width: int) -> list[tuple[float
             if right < end:
                 right = end
             continue
-        if left < right:
+        if left + _GAP < right:
             spans.append((left, right))
         left, right = start, end
-    if left < right:
+    if left + _GAP < right:
         spans.append((left, right))
     return spans
 

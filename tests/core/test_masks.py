@@ -71,6 +71,20 @@ class TestMask:
         mask = draw_mask([rectangle(0.5, 0.5, 1.5, 1.5)], (3, 3), antialias=False)
         assert rows(mask) == [[255, 0, 0], [0, 0, 0], [0, 0, 0]]
 
+    @pytest.mark.parametrize("antialias", [True, False])
+    def test_a_line_there_and_back_has_no_pixel(self, antialias: bool):
+        """Both ways cross each row at one place, but for rounding. It may be a pixel's middle."""
+        for end in [(x, y) for x in range(2, 42, 3) for y in range(16, 56, 3)]:
+            mask = draw_mask([((2, 15), end, (2, 15))], (42, 56), antialias=antialias)
+            assert mask.getbbox() is None, end
+
+    def test_narrower_than_a_millionth_of_a_pixel_is_nothing(self):
+        for right, pixel in ((0.5000003, 0), (0.500001, 255)):
+            shapes = [rectangle(2.4999995, 0, 2 + right, 1), rectangle(0.4999995, 0, right, 1)]
+            for polygons in (shapes, shapes[1:], shapes[:1]):
+                mask = draw_mask(polygons, (3, 1), antialias=False)
+                assert sum(rows(mask)[0]) == pixel * len(polygons)
+
     @pytest.mark.parametrize(("back", "inside"), [(False, 255), (True, 0)])
     def test_the_rule_is_nonzero(self, back: bool, inside: int):
         """A hole runs in the other direction than its outline.
