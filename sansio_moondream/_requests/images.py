@@ -73,7 +73,7 @@ class EncodedImage(OwnRepr, Pictured, frozen=True):
     @property
     def data(self) -> bytes:
         """The bytes of the encoded picture."""
-        return base64.b64decode(self.data_url[data_url_head(self.data_url).end() :])
+        return from_data_url(self.data_url)
 
     def __repr__(self) -> str:
         note = f": {shorten(self.note, 100)}" if self.note else ""
