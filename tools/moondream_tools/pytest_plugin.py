@@ -37,16 +37,15 @@ def moondream_server(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Check the server of a test inside its call, so that it can make the test fail."""
-    if _KEY not in item.stash:
-        return (yield)
-    server = item.stash[_KEY]
-    del item.stash[_KEY]  # a plugin may run the test again
     try:
         result = yield
-    except Exception as error:
-        for miss in server.misses:
-            error.add_note(f"moondream_server had no answer: {miss}")
+    except BaseException as error:  # that of pytest.fail is no Exception
+        if (server := _taken_from(item)) is not None:
+            for miss in server.misses:
+                error.add_note(f"moondream_server had no answer: {miss}")
         raise
+    if (server := _taken_from(item)) is None:
+        return result
     server.close()  # now all that was received has its place
     problems = ""
     try:
@@ -56,3 +55,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if problems:
         pytest.fail(f"the test passed, but {problems}", pytrace=False)
     return result
+
+
+def _taken_from(item: pytest.Item) -> FakeServer | None:
+    """Remove the server of a test from the item, as a plugin may run the test again.
+
+    Call it after the test, which may ask for its fixtures itself (`request.getfixturevalue`).
+    """
+    server = item.stash.get(_KEY, None)
+    if server is not None:
+        del item.stash[_KEY]
+    return server
