@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import pytest
+
+from moondream_tools import pytest_plugin
 
 pytest_plugins = ["pytester"]
 
@@ -175,6 +178,16 @@ def test_one(moondream_server):
     assert ask(moondream_server) == "The moon"
 """
     run(project, tests, passed=1)
+
+
+def test_an_older_pluggy_can_load_it() -> None:
+    """It is loaded in each run of pytest. Hook wrappers of this kind need pluggy 1.2."""
+    found: list[Any] = [
+        getattr(value, "pytest_impl", None) for value in vars(pytest_plugin).values()
+    ]
+    options = [each for each in found if each is not None]
+    assert len(options) == 2
+    assert not any(each.get("wrapper") or each["hookwrapper"] for each in options)
 
 
 @pytest.mark.slow
