@@ -12,6 +12,7 @@ from ._exchange import Exchange
 from ._guard import Guard
 
 _PATH: Final = re.compile(r"/v1/(chat/completions|[^/]+)")
+_STATION_PATH: Final = re.compile(r"/v1/.+")  # it looks at the last part only
 
 
 async def allow_page(exchange: Exchange, guard: Guard) -> bool:
@@ -51,7 +52,8 @@ def decode(exchange: Exchange, dialect: Dialect) -> DecodedRequest:
     `decode_request` accepts any prefix. The service has only one, and so have these servers: a
     client with another address should not work here alone.
     """
-    if not _PATH.fullmatch(exchange.path):
+    paths = _STATION_PATH if dialect is Dialect.STATION else _PATH
+    if not paths.fullmatch(exchange.path):
         raise refusal(404, "Not Found")
     http = exchange.request
     return decode_request(http.method, exchange.path, http.headers, http.body, dialect)
