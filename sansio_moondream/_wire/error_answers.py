@@ -132,8 +132,8 @@ def _plain(value: Any) -> str | None:
 
 
 def _retry_after(headers: Headers) -> float | None:
-    for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
         value = headers.get(name, "")
         if _NUMBER.fullmatch(value):
-            return float(value) * seconds
+            return float(value) / per_second
     return None

@@ -172,7 +172,15 @@ class TestRetryAfter:
 
     @pytest.mark.parametrize(
         ("milliseconds", "seconds"),
-        [("1500", 1.5), ("0", 0.0), ("0.5", 0.0005), ("", 7.0), ("-1", 7.0), ("soon", 7.0)],
+        [
+            ("1500", 1.5),
+            ("0", 0.0),
+            ("0.5", 0.0005),
+            ("9", 0.009),  # not 0.009000000000000001
+            ("", 7.0),
+            ("-1", 7.0),
+            ("soon", 7.0),
+        ],
     )
     def test_milliseconds_come_first(self, milliseconds: str, seconds: float):
         headers = {"Retry-After": "7", "Retry-After-Ms": milliseconds}

@@ -91,7 +91,7 @@ def errors(draw: st.DrawFn) -> APIError:
         type=type_,
         code=draw(st.none() | texts) if status_code != 200 else None,
         param=draw(st.none() | texts),
-        retry_after=draw(st.none() | st.integers(0, 9_000).map(lambda number: number / 8)),
+        retry_after=draw(st.none() | st.integers(0, 9_999_999).map(lambda ms: ms / 1000)),
         request_id=draw(st.none() | st.text("abc-1", min_size=1)),
     )
 

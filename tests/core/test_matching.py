@@ -176,6 +176,11 @@ class TestNearest:
             body({"q": "moon " * 900 + "!" + "x" * 99}), [body({"q": "moon " * 900})]
         ).differences
         assert difference == f"q: recorded '…moon moon moon ', asked '…moon moon moon !{'x' * 42}…"
+        one, other = ("moon " * 20 + letter * 50 for letter in "AB")
+        (difference,) = find_matches(body({"q": one}), [body({"q": other})]).differences
+        assert difference == (
+            f"q: recorded '…moon moon moon {'B' * 43}…, asked '…moon moon moon {'A' * 43}…"
+        )
         (difference,) = find_matches(body({"q": ["x" * 900]}), [body({"q": 1})]).differences
         assert difference == f'q: recorded 1, asked ["{"x" * 58}…'
 
@@ -199,4 +204,9 @@ class TestNearest:
         ]
         assert find_matches(body(asked), recorded).nearest == nearest
         assert find_matches(body(asked, "/v1/segment"), recorded).nearest == 0
+
+    def test_a_letter_is_compared_as_one_letter(self) -> None:
+        texts = ["ああああ", "ぃぃぃぃ", "ああxxxx"]
+        asked, *recorded = [body({"question": text}) for text in texts]
+        assert find_matches(asked, recorded).nearest == 1
         assert find_matches(body(asked, "/v1/segment", "PUT"), recorded, Match.SKILL).nearest == 0

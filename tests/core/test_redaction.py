@@ -166,3 +166,7 @@ class TestMasking:
             b"52494646" * 25_000,
         ):
             assert len(mask_chunks([hostile], pictures=["/" * 32, "+" * 32])[0]) == len(hostile)
+
+
+def test_a_lone_surrogate_in_a_text_is_replaced() -> None:
+    assert mask_text("x\ud83c") == "x?"

@@ -156,6 +156,17 @@ class TestAnswers:
         expected = ["first", "second", "any", "a caption", "any", "a chat"]
         assert [whole(fake, request).text for request in asked] == expected
 
+    def test_a_miss_shows_how_often_others_were_given(self) -> None:
+        server = FakeServer().start()
+        server.answer(text="any", skill="query", times=None)
+        server.answer(text="two", skill="caption", times=2)
+        for request in (QUERY, CAPTION):
+            whole(server, request)
+        message = failed(server, DETECT).message
+        server.close()
+        assert "1: text='any' (for query, given 1 times); " in message
+        assert message.endswith("2: text='two' (for caption, given 1 of 2 times)")
+
     def test_as_often_as_it_should_be_given(self, fake: FakeServer) -> None:
         fake.answer(text="two", times=2)
         fake.answer(text="one")

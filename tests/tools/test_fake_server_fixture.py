@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import pytest
+
+from moondream_tools import pytest_plugin
 
 pytest_plugins = ["pytester"]
 
@@ -117,6 +120,30 @@ def test_setup(moondream_server, no_such_fixture):
     assert not any("not used" in line for line in lines)
 
 
+def test_a_test_that_asks_for_the_fixture_itself(project: pytest.Pytester) -> None:
+    tests = """
+def test_one(request):
+    server = request.getfixturevalue("moondream_server")
+    server.answer(text="The moon", times=2)
+    assert ask(server) == "The moon"
+"""
+    lines = run(project, tests, failed=1)
+    assert "the test passed, but these answers of the fake server were not used:" in lines
+
+
+@pytest.mark.parametrize("failure", ["pytest.fail('mine')", "raise SystemExit('mine')"])
+def test_misses_beside_a_failure_of_any_kind(project: pytest.Pytester, failure: str) -> None:
+    tests = f"""
+def test_one(moondream_server):
+    with pytest.raises(MoondreamError):
+        ask(moondream_server)
+    {failure}
+"""
+    lines = run(project, tests, failed=1)
+    note = "moondream_server had no answer: POST /v1/query: no answer is left"
+    assert any(note in line for line in lines)
+
+
 def test_async_tests(project: pytest.Pytester) -> None:
     tests = """
 @pytest.mark.anyio
@@ -151,6 +178,16 @@ def test_one(moondream_server):
     assert ask(moondream_server) == "The moon"
 """
     run(project, tests, passed=1)
+
+
+def test_an_older_pluggy_can_load_it() -> None:
+    """It is loaded in each run of pytest. Hook wrappers of this kind need pluggy 1.2."""
+    found: list[Any] = [
+        getattr(value, "pytest_impl", None) for value in vars(pytest_plugin).values()
+    ]
+    options = [each for each in found if each is not None]
+    assert len(options) == 2
+    assert not any(each.get("wrapper") or each["hookwrapper"] for each in options)
 
 
 @pytest.mark.slow

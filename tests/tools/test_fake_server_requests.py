@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from contextlib import closing
 
 import anyio
+import httpx
 import pytest
 from msgspec.structs import replace
 
 from moondream_tools import FakeServer
 from moondream_transports import (
     AsyncClient,
-    Client,
 )
 from sansio_moondream import (
     Endpoint,
@@ -23,6 +24,7 @@ from tests.tools.fake_servers import (
     client,
     post,
 )
+from tests.tools.serving import RECORDED
 
 
 class TestReceived:
@@ -44,12 +46,67 @@ class TestReceived:
         assert all(text and "s3cret" not in text for text in masked)
         assert "s3cret" not in repr(fake.received)
 
-    def test_at_any_prefix(self, fake: FakeServer) -> None:
-        fake.answer(text="Yes.")
-        url = fake.url.removesuffix("/v1") + "/behind/a/proxy/v2"
-        with Client(endpoint=Endpoint(url)) as moon:
-            assert moon.send(QUERY).text == "Yes."
-        assert fake.received[0].path == "/behind/a/proxy/v2/query"
+    @pytest.mark.parametrize("suffix", ["", "/v1/v1", "/v2", "/v1/query", "/v1/chat"])
+    def test_only_at_the_path_of_the_service(self, suffix: str) -> None:
+        with closing(FakeServer().start()) as server:
+            server.answer(text="Yes.", times=None)
+            address = server.url.removesuffix("/v1") + suffix
+            for request in (QUERY, CHAT):
+                http = request.to_http(Endpoint(address))
+                answer = httpx.post(http.url, content=http.body, trust_env=False)
+                assert (answer.status_code, len(server.received)) == (404, 0)
+            assert len(server.misses) == 2
+
+
+class TestWebPages:
+    """A page of this machine may be under test, as with `serve`."""
+
+    ORIGIN = "http://localhost:3000"
+
+    def test_the_preflight_request_of_a_browser(self, fake: FakeServer) -> None:
+        asks = {"Origin": self.ORIGIN, "Access-Control-Request-Headers": "content-type"}
+        answer = httpx.options(f"{fake.url}/query", headers=asks, trust_env=False)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["access-control-allow-origin"] == self.ORIGIN
+        assert answer.headers["access-control-allow-headers"] == "content-type"
+        assert (fake.received, fake.misses) == ((), ())
+
+    @pytest.mark.parametrize("body", ['{"question": "?"}', "{}"])
+    def test_answers_and_refusals_are_readable(self, body: str) -> None:
+        with closing(FakeServer().start()) as server:
+            server.answer(text="Yes.", times=None)
+            origin = {"Origin": self.ORIGIN}
+            url = f"{server.url}/query"
+            answer = httpx.post(url, content=body, headers=origin, trust_env=False)
+        assert answer.status_code == (400 if body == "{}" else 200)
+        assert answer.headers["access-control-allow-origin"] == self.ORIGIN
+        assert answer.headers["vary"] == "origin"
+
+    def test_in_place_of_the_headers_that_were_recorded(self, fake: FakeServer) -> None:
+        recorded = RECORDED["detect"]
+        theirs = ("Access-Control-Allow-Origin", "https://moondream.ai"), ("x-more", "1")
+        headers = (*recorded.header.response_headers, *theirs)
+        header = replace(recorded.header, response_headers=headers)
+        fake.answer(recording=replace(recorded, header=header), times=2)
+        for origin, expected in ((self.ORIGIN, self.ORIGIN), (None, "https://moondream.ai")):
+            answer = httpx.post(
+                f"{fake.url}/detect",
+                content=DETECT.to_http(Endpoint(fake.url)).body,
+                headers={} if origin is None else {"Origin": origin},
+                trust_env=False,
+            )
+            assert answer.headers.get_list("access-control-allow-origin") == [expected]
+            assert answer.headers["x-more"] == "1"
+
+    def test_pages_from_elsewhere(self) -> None:
+        with closing(FakeServer().start()) as server:
+            server.answer(text="Yes.", times=None)
+            answer = httpx.options(
+                f"{server.url}/query", headers={"Origin": "https://evil.example"}, trust_env=False
+            )
+            assert answer.status_code == 403
+            assert "access-control-allow-origin" not in answer.headers
+        assert "may not use this server" in server.misses[0]
 
 
 class TestOtherClients:

@@ -65,7 +65,8 @@ def fault_table() -> str:
 def outcome(seen: Seen) -> str:
     text = seen.text.removeprefix("\ufeff")
     shown = f"“{text if len(text) < 60 else text[:24] + ' … ' + text[-8:]}”" if text else "nothing"
-    error = (seen.error or "").split("; ")[0].replace("|", "\\|")
+    error = re.sub(r" \[POST [^]]*\]$", "", seen.error or "")  # its port is another each time
+    error = error.split("; ")[0].replace("|", "\\|")
     error = re.sub(
         r"(?<=JSON response from server).*", "", error
     )  # Node's words for it change from version to version

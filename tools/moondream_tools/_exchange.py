@@ -28,6 +28,8 @@ _HOP_BY_HOP = frozenset({
     "upgrade",
 })  # fmt: skip
 
+_CORS = "access-control-"
+
 Field = tuple[str, str]
 
 
@@ -44,6 +46,8 @@ class Exchange:
         note: a remark for the log.
         client_left: True if the client left before the end of the answer.
         is_aborted: True if the answer was aborted.
+        cross_origin: headers of the answer that let a web page read it, in place of those that
+            `start` gets.
     """
 
     def __init__(self, request: HTTPRequest, http: h11.Connection, writer: Writer) -> None:
@@ -56,6 +60,7 @@ class Exchange:
         self.note = ""
         self.client_left = False
         self.is_aborted = False
+        self.cross_origin: list[Field] = []
         self._http = http
         self._writer = writer
 
@@ -71,9 +76,11 @@ class Exchange:
         connection.
         """
         self.status_code = status_code
+        if self.cross_origin:  # a recording may have those for the page that it was made with
+            headers = [pair for pair in headers if not pair[0].lower().startswith(_CORS)]
         fields = [
             (name.encode("ascii"), value.encode("latin-1", "replace").strip())
-            for name, value in headers
+            for name, value in (*headers, *self.cross_origin)
         ]
         head = h11.Response(status_code=status_code, headers=fields, reason=_reason(status_code))
         await self._send(head)

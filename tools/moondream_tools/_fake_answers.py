@@ -97,7 +97,8 @@ class Answer:
         self._given = 0
 
     def __str__(self) -> str:
-        given = f", given {self._given} of {self._times} times" if self._given else ""
+        of = "" if self._times is None else f" of {self._times}"
+        given = f", given {self._given}{of} times" if self._given else ""
         return f"{self._number}: {self._what} (for {', '.join(self.skills)}{given})"
 
     @property

@@ -23,6 +23,8 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import Recording
 
+from ._service import skill_of
+
 T = TypeVar("T")
 Content: TypeAlias = Mapping[str, Result] | Recording | APIError
 
@@ -105,7 +107,7 @@ def skills_of(content: Content) -> tuple[str, ...]:
     if not isinstance(content, Recording):
         return tuple(content)
     path = content.header.path
-    skill = "chat" if path.endswith("/chat/completions") else path.rpartition("/")[2]
+    skill = skill_of(path)
     if skill not in _RESULTS:
         known = ", ".join(_RESULTS)
         raise ValueError(f"the recording should be of one of {known}, not of {path!r}")

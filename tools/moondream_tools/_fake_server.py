@@ -29,8 +29,6 @@ from sansio_moondream import (
     Point,
     Request,
     Result,
-    decode_request,
-    encode_error,
 )
 from sansio_moondream.recording import Recording
 
@@ -38,8 +36,10 @@ from ._exchange import Exchange
 from ._fake_answers import Answer, shorten
 from ._fake_content import require
 from ._faults import HTTPFault
+from ._guard import Guard
 from ._play import send_recording
 from ._server_thread import HOST, ServerThread
+from ._service import allow_page, decode, refuse
 
 _SHOWN = 200  # characters of a request in a message
 
@@ -84,7 +84,8 @@ class FakeServer:
         self._misses: list[str] = []
         self._handled: set[Exchange] = set()  # of those that are being answered
         self._left = threading.Semaphore(0)
-        self._server = ServerThread(self._handle, self._end)
+        self._guard = Guard(HOST)
+        self._server = ServerThread(self._handle, self._guard, self._end)
 
     def answer(
         self,
@@ -236,21 +237,20 @@ class FakeServer:
 
     async def _handle(self, exchange: Exchange) -> None:
         self._handled.add(exchange)
+        if await allow_page(exchange, self._guard):
+            return
         try:
             answer, recording = self._answer(exchange)
         except APIError as refusal:
             self._miss(exchange, refusal.message)
-            is_chat = exchange.path.endswith("/chat/completions")
-            dialect = Dialect.CHAT if is_chat else self._dialect
-            status_code, headers, body = encode_error(refusal, dialect)
-            await exchange.answer(status_code, body, headers)
+            await refuse(exchange, refusal, self._dialect)
         else:
             await send_recording(exchange, recording, fragmentation=answer.fragmentation)
 
     def _answer(self, exchange: Exchange) -> tuple[Answer, Recording]:
         """Return the answer to a request. Raises APIError if it is refused, or has none."""
         http = exchange.request
-        decoded = decode_request(http.method, exchange.path, http.headers, http.body, self._dialect)
+        decoded = decode(exchange, self._dialect)
         secrets = http.secrets
         headers = Headers((name, secrets.mask(value)) for name, value in http.headers)
         request, stream = decoded.request, decoded.stream

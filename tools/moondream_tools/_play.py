@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from math import inf
 
 import h11
@@ -24,7 +23,6 @@ async def send_recording(
     recording: Recording,
     speed: float | None = 1.0,
     fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED,
-    headers: Iterable[Field] = (),
 ) -> None:
     """Answer with a recording.
 
@@ -36,7 +34,6 @@ async def send_recording(
         recording: the answer.
         speed: how many times as fast as recorded, or None to answer at once.
         fragmentation: where the body is cut into chunks.
-        headers: are added to the recorded head.
     """
     player = play(recording, speed, fragmentation=fragmentation)
     due = time.monotonic()
@@ -49,7 +46,7 @@ async def send_recording(
     try:
         await wait()
         status_code, _ = player.head()
-        await exchange.start(status_code, [*_fields(recording), *headers])
+        await exchange.start(status_code, _fields(recording))
         await wait()
         while data := player.read():
             await exchange.send(data)

@@ -26,7 +26,6 @@ from sansio_moondream import (
     Dialect,
     ErrorResponse,
     Headers,
-    decode_request,
     encode_error,
 )
 from sansio_moondream._server.refusals import refusal
@@ -39,10 +38,11 @@ from sansio_moondream.recording import (
 )
 
 from ._convert import JSON, convert
-from ._exchange import Exchange, Field
+from ._exchange import Exchange
 from ._guard import Guard
 from ._play import send_recording
 from ._serve_options import Options
+from ._service import allow_page, decode, refuse
 
 _HEALTH = ("/health", "/healthz")
 
@@ -109,32 +109,25 @@ class Service:
         self._api_key = api_key
 
     async def __call__(self, exchange: Exchange) -> None:
-        cross_origin = self._cross_origin(exchange.headers)
+        if await allow_page(exchange, self._guard):
+            return
         options = self._options
         try:
             options = self._overridden(exchange.headers)
-            if exchange.request.method == "OPTIONS" and cross_origin:
-                await _allow(exchange, cross_origin)
-                return
             if exchange.path in _HEALTH and exchange.request.method in ("GET", "HEAD"):
-                await exchange.answer(
-                    200, b'{"status":"ok"}', [("content-type", JSON), *cross_origin]
-                )
+                await exchange.answer(200, b'{"status":"ok"}', [("content-type", JSON)])
                 return
             # In a thread: to decode and to compare a large request takes a while.
             answer = await asyncio.to_thread(self._answer, exchange, options)
         except APIError as error:
             exchange.note = error.message
-            is_chat = exchange.path.endswith("/chat/completions")
-            dialect = Dialect.CHAT if is_chat else options.dialect or Dialect.ENGINE
-            answer = encode_error(error, dialect)
+            await refuse(exchange, error, options.dialect or Dialect.ENGINE)
+            return
         if isinstance(answer, ErrorResponse):
             status_code, headers, body = answer
-            await exchange.answer(status_code, body, [*headers, *cross_origin])
+            await exchange.answer(status_code, body, headers)
         else:
-            await send_recording(
-                exchange, answer, options.speed, options.fragmentation, cross_origin
-            )
+            await send_recording(exchange, answer, options.speed, options.fragmentation)
 
     def _overridden(self, headers: Headers) -> Options:
         """Return the options for a request with these headers. Raises BadRequestError."""
@@ -145,13 +138,10 @@ class Service:
 
     def _answer(self, exchange: Exchange, options: Options) -> Recording | ErrorResponse:
         """Return the recording to play, or the fault in its place. Raises APIError."""
-        if not exchange.path.startswith("/v1/"):
-            raise refusal(404, "Not Found")
         if self._api_key is not None and not _has_key(exchange.headers, self._api_key):
             raise refusal(401, "The API key is missing or wrong")
         http, fault = exchange.request, options.fault
-        dialect = options.dialect or Dialect.ENGINE
-        decoded = decode_request(http.method, exchange.path, http.headers, http.body, dialect)
+        decoded = decode(exchange, options.dialect or Dialect.ENGINE)
         if fault is not None and fault.error is not None:
             exchange.note = f"fault {fault.kind}"
             return encode_error(fault.error, Dialect.CLOUD)  # the station has no other status
@@ -181,33 +171,6 @@ class Service:
             name, _ = self._recordings[matches.nearest]
             message += f"; the nearest, {name}, differs: {'; '.join(matches.differences)}"
         raise refusal(404, message)
-
-    def _cross_origin(self, headers: Headers) -> list[Field]:
-        """Return the headers that let a web page read the answer, if the guard allows the page."""
-        origin = headers.get("origin")
-        if origin is None or not self._guard.allows(origin):
-            return []
-        return [
-            ("access-control-allow-origin", origin),
-            ("vary", "origin"),
-            ("access-control-expose-headers", "*"),
-        ]
-
-
-async def _allow(exchange: Exchange, cross_origin: list[Field]) -> None:
-    """Answer a preflight request of a browser."""
-    asked = exchange.headers.get("access-control-request-headers", "")
-    fields = [
-        ("access-control-allow-methods", "POST, GET"),
-        ("access-control-max-age", "600"),
-        *cross_origin,
-    ]
-    if asked:
-        fields.append(("access-control-allow-headers", asked))
-    if exchange.headers.get("access-control-request-private-network") == "true":
-        fields.append(("access-control-allow-private-network", "true"))
-    await exchange.start(204, fields)
-    await exchange.end()
 
 
 def _has_key(headers: Headers, key: str) -> bool:

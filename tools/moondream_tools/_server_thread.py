@@ -23,13 +23,13 @@ _LIMITS: Final = ServerLimits(max_connections=10_000)  # a test may make as many
 
 
 class ServerThread:
-    """Answer requests with `handler`, and call `log` with each exchange at its end.
+    """Answer the requests that `guard` accepts with `handler`.
 
-    Both are called in the thread of the server.
+    `log` is called with each exchange at its end. Both are called in the thread of the server.
     """
 
-    def __init__(self, handler: Handler, log: Log) -> None:
-        self._server = HTTPServer(handler, Guard(HOST), log, _LIMITS)
+    def __init__(self, handler: Handler, guard: Guard, log: Log) -> None:
+        self._server = HTTPServer(handler, guard, log, _LIMITS)
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object] = lambda: None
         self._port = 0

@@ -1,13 +1,14 @@
 """A pytest plugin with the fixture `moondream_server`. docs/fake-server.md describes it.
 
-It is on where this package is installed. Until a test uses the fixture it imports only pytest.
+It is on where this package is installed. Until a test uses the fixture it imports only pytest. It
+has no hook wrappers: older versions of pluggy do not know them, and would end each run of pytest.
 
 PYTEST_DONT_REWRITE: nothing here asserts, and pytest warns about a plugin that is already imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -32,21 +33,18 @@ def moondream_server(request: pytest.FixtureRequest) -> Iterator[FakeServer]:
     with closing(FakeServer().start()) as server:
         request.node.stash[_KEY] = server
         yield server
+        _take_from(request.node)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Check the server of a test inside its call, so that it can make the test fail."""
-    if _KEY not in item.stash:
-        return (yield)
-    server = item.stash[_KEY]
-    del item.stash[_KEY]  # a plugin may run the test again
-    try:
-        result = yield
-    except Exception as error:
-        for miss in server.misses:
-            error.add_note(f"moondream_server had no answer: {miss}")
-        raise
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Check the server of a test that has passed, in its call, so that it can make the test fail.
+
+    A test may have asked for the fixture itself, by `request.getfixturevalue`.
+    """
+    server = _take_from(item)
+    if server is None:
+        return
     server.close()  # now all that was received has its place
     problems = ""
     try:
@@ -55,4 +53,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         problems = str(error)
     if problems:
         pytest.fail(f"the test passed, but {problems}", pytrace=False)
-    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Note what had no answer beside the failure of a test."""
+    if call.when == "call" and call.excinfo and (server := _take_from(item)) is not None:
+        for miss in server.misses:
+            call.excinfo.value.add_note(f"moondream_server had no answer: {miss}")
+
+
+def _take_from(item: pytest.Item) -> FakeServer | None:
+    server = item.stash.get(_KEY, None)
+    if server is not None:
+        del item.stash[_KEY]
+    return server

@@ -62,6 +62,19 @@ def test_one(moondream_transport):
             ["*RecordingError: 001-query.jsonl, line 1: *"]
         )
 
+    def test_a_test_that_asks_for_the_fixture_itself(self, project: Project) -> None:
+        project.write(
+            """
+def test_one(request):
+    transport = request.getfixturevalue("moondream_transport")
+    with pytest.raises(Exception, match="no recording answers"):
+        ask(transport)
+"""
+        )
+        project.run("none", failed=1).stdout.fnmatch_lines(
+            ["the test passed, but some of its requests were not recorded:"]
+        )
+
     def test_what_expects_to_fail_or_is_skipped_is_let_be(self, project: Project) -> None:
         project.write(
             """

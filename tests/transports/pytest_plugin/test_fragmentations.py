@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
 
 from moondream_transports import AsyncClient, Client, UrllibTransport
+from moondream_transports._plugin.addresses import Addresses
 from moondream_transports._plugin.segments import segments_of
+from moondream_transports.conformance._fault_server import TIMEOUT
 from moondream_transports.pytest_plugin import Fragmentations, FragmentedRecording
 from sansio_moondream import ConnectionLost, Endpoint, QueryRequest
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingError, RecordingHeader
@@ -152,6 +155,21 @@ class TestAddresses:
             connection.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         assert answer == b"".join(segments_of(MOON, [BODY], "both"))
+
+    @pytest.mark.parametrize(
+        "sent", [b"", b"POST /0 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"]
+    )
+    def test_the_end_breaks_off_what_is_open(self, sent: bytes):
+        """A pool of a client may hold a connection on which it never asked."""
+        addresses = Addresses()
+        parts = urlsplit(addresses.add(segments_of(MOON, [BODY], "both")))
+        with socket.create_connection((parts.hostname, parts.port), 20) as connection:
+            connection.sendall(sent)
+            assert ask(parts.geturl())  # so the connection before this one is accepted, too
+            began = monotonic()
+            addresses.close()
+            assert connection.recv(1) == b""
+        assert monotonic() - began < TIMEOUT / 2
 
     def test_what_is_sent(self, moondream_fragmentations: Fragmentations):
         fragmentation = next(

@@ -4,12 +4,14 @@
    The request is ignored otherwise.
 2. Segments are sent one by one, with a short pause between them and without Nagle's algorithm. The
    client's system may still join segments if the client reads slowly. It never joins HTTP chunks.
+3. The end breaks off what is open: a client may keep a connection on which it never asked.
 
 PYTEST_DONT_REWRITE: nothing here asserts, and pytest warns about a plugin that is already imported.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 
@@ -26,6 +28,8 @@ class Addresses:
         self._answers: list[list[bytes]] = []
         self._server = FaultServer(self._answer)
         self._running = ExitStack()
+        self._peers: list[Peer] = []  # with those whose connection is closed
+        self._is_closing = False
 
     def add(self, segments: Iterable[bytes]) -> str:
         """Return the address that answers with these segments, at any path below it."""
@@ -35,10 +39,17 @@ class Addresses:
         return f"http://127.0.0.1:{self._server.port}/{len(self._answers) - 1}"
 
     def close(self) -> None:
-        """Stop the server."""
+        """Stop the server, and break off the open connections."""
+        self._is_closing = True
+        for peer in [*self._peers]:
+            with suppress(OSError):
+                peer.sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that reads or sends
         self._running.close()
 
     def _answer(self, peer: Peer) -> None:
+        self._peers.append(peer)
+        if self._is_closing:  # `close` may not have seen this one
+            return
         with suppress(OSError, Unexpected):  # the client may leave
             head, _ = peer.read_request()
             number = head.split(b"/")[1].split()[0].split(b"?")[0]

@@ -79,7 +79,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             _fail(
                 "the test passed, but it reached for the network (block_network):", "\n", attempts
             )
-        if test is not None:
+        # Not the `test` from before: a test may ask for its fixtures itself, by getfixturevalue.
+        if (test := item.stash.get(_KEY, None)) is not None:
             test.finish()
         return result
     finally:
