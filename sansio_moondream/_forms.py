@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
 from ._headers import Headers
+from ._repr import short_repr
 
 Schema: TypeAlias = dict[str, Any]
 Definitions: TypeAlias = dict[str, Schema]
@@ -266,7 +267,8 @@ def _show(data: Any) -> str:
         return with_article(kind[:40]) if isinstance(kind, str) else "an object"
     if isinstance(data, list | tuple):
         return "an array"
-    return {"None": "null", "True": "true", "False": "false"}.get(shown := repr(data)[:40], shown)
+    shown = short_repr(data, 40)
+    return {"None": "null", "True": "true", "False": "false"}.get(shown, shown)
 
 
 def with_article(kind: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ._repr import short_repr
 from ._value import Value
 
 
@@ -105,15 +106,10 @@ def check_size(size: Any) -> tuple[int, int]:
     try:
         width, height = map(index, size)
     except (TypeError, ValueError):
-        raise TypeError(f"{what}, not {_shortened(size)}") from None
+        raise TypeError(f"{what}, not {short_repr(size, 60)}") from None
     if min(width, height) < 1:
-        raise ValueError(f"{what}, not {_shortened(size)}")
+        raise ValueError(f"{what}, not {short_repr(size, 60)}")
     return width, height
-
-
-def _shortened(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
 
 
 def _nearest_edge(fraction: float, length: int) -> int:
