@@ -32,7 +32,7 @@ class TextBuilder(Builder[R]):
         whole = string(fields, self._WHOLE) if completed else None
         text = self.deltas.add(chunk or "", last=completed)
         if whole and not self.deltas.has_text():
-            text = self.deltas.add(whole, last=True)
+            text = self.deltas.add(whole)  # it has no surrogate: see `_unicode.TEXT_FIELDS`
         if completed:
             self._whole_text = whole
         return [TextDelta(text, token_index(fields))] if text else []

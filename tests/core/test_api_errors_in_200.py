@@ -166,6 +166,15 @@ class TestJSONInA200:
         outcome = check_fragmentations(QUERY, record({"error": nothing}))
         assert outcome.events == [Unknown({"error": nothing})]
 
+    def test_a_location_in_a_2xx_is_no_redirect(self):
+        outcome = run(
+            QUERY,
+            [b'{"error": "No."}'],
+            status_code=299,
+            headers={**JSON_HEADERS, "location": "https://other.example"},
+        )
+        assert refused(outcome).message == "No."
+
     @pytest.mark.parametrize("status_code", [201, 202, 206])
     def test_in_another_2xx_the_status_stays_and_decides(self, status_code: int):
         outcome = run(

@@ -13,8 +13,10 @@ from sansio_moondream import (
     ConnectionLost,
     IncompleteStream,
     RemoteProtocolError,
+    ResponseStream,
     SegmentResult,
     ServerError,
+    State,
     TextDelta,
 )
 from sansio_moondream.testing import each_byte, run
@@ -23,6 +25,14 @@ from tests.helpers import DETECT, END, QUERY, SEGMENT, record
 
 
 class TestHead:
+    def test_informational_ones_come_before(self):
+        stream = ResponseStream(QUERY)
+        for status_code in (100, 103, 199):
+            stream.receive_response(status_code)
+            assert stream.state is State.AWAITING_RESPONSE
+        stream.receive_response(200, {"content-type": "text/event-stream"})
+        assert stream.state is State.READING_EVENTS
+
     @pytest.mark.parametrize(
         "content_type",
         ["text/event-stream", "text/event-stream; charset=iso-8859-1", "Text/Event-Stream ;x=y"],
@@ -170,6 +180,9 @@ class TestJSON:
         outcome = self.run(body)
         assert outcome.events == []
         assert type(outcome.error) is RemoteProtocolError
+
+    def test_what_is_said_of_a_body_that_is_not_json(self):
+        assert str(self.run(b"A moon.").error).startswith("the server sent a body that is not JSON")
 
     @pytest.mark.parametrize(
         "body",

@@ -262,7 +262,7 @@ def test_anyio() -> None:
         with FaultServer(answers()) as server:
             port = server.port
             async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-                await stream.send(b"GET / HTTP/1.1\r\n\r\n")
+                await stream.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 with pytest.raises(anyio.EndOfStream) as ended:
                     await stream.receive()
         assert type(map_exception(ended.value)) is ConnectionLost

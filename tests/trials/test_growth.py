@@ -116,7 +116,7 @@ def test_a_jpeg_of_fill_bytes_is_refused_by_its_size() -> None:
     began = time.process_time()
     with pytest.raises(ValueError, match="bytes"):
         encode_image(data, max_bytes=MIB)
-    assert time.process_time() - began < EACH_MIB
+    assert time.process_time() - began < 4 * EACH_MIB
 
 
 @pytest.mark.parametrize("depth", [990, 100_000])
