@@ -173,15 +173,16 @@ class OpenObject:
         return isinstance(data, Mapping)
 
     def encode(self, value: Any) -> Any:
-        return plain(value)
+        try:
+            return plain(value)
+        except RecursionError:
+            raise TypeError("the value nests too deep") from None
 
     def decode(self, data: Any, name: str) -> Any:
         if not self.reads(data):
             mismatch(name, self.words, data)
         try:
-            return plain(data)
-        except RecursionError:
-            raise ValueError(f"{name} nests too deep") from None
+            return self.encode(data)
         except TypeError as error:
             raise ValueError(f"{name}: {error}") from None
 

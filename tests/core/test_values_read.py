@@ -97,7 +97,7 @@ for _ in range(10_000):
         (DELTA, {"completed": 1}, "text_delta should have exactly its fields (unknown: completed)"),
         (Stats(4), {"tokens": False}, f"stats.tokens should be {COUNT}, not false"),
         (UNKNOWN, {"data": []}, "unknown.data should be an object, not an array"),
-        (UNKNOWN, {"data": NESTED}, "unknown.data nests too deep"),
+        (UNKNOWN, {"data": NESTED}, "unknown.data: the value nests too deep"),
         (UNKNOWN, {"data": {"a": b""}}, "unknown.data: JSON has no bytes"),
         (METADATA, {"headers": {}}, f"metadata.headers should be {PAIRS}, not an object"),
         (METADATA, {"headers": [1]}, "metadata.headers[0] should be an array, not 1"),
