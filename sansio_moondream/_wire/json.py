@@ -60,10 +60,9 @@ def decode(data: bytes, max_depth: int, max_values: int) -> Any:
 
 
 def is_unclosed(data: bytes) -> bool:
-    """Whether `data`, which `decode` refused, ends inside a string, an array or an object."""
-    plain = _without_escapes(data)
-    structure = _structure(plain)
-    return plain.count(b'"') % 2 == 1 or structure.count(b"[") > structure.count(b"]")
+    """Whether `data`, which `decode` refused, ends inside an array or an object."""
+    structure = _structure(_without_escapes(data))
+    return structure.count(b"[") > structure.count(b"]")
 
 
 def _check(data: bytes, max_depth: int, max_values: int) -> None:

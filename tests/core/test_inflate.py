@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import zlib
 from collections.abc import Callable
 
@@ -219,6 +220,25 @@ def test_what_costs_more_than_its_bytes_counts_as_more(byte: bytes, count: int):
             outcome = run(QUERY, chunks, headers=headers)
             assert texts(outcome) == ["one"]  # its blank line does not fit, if it is beyond
             assert (type(outcome.error) is LimitExceeded) is bool(beyond)
+
+
+def test_events_up_to_the_limit_are_the_same_in_every_fragmentation():
+    packed = gzip.compress(delta("one") * 20_000)
+    headers = [*EVENT_STREAM, ("content-encoding", "gzip")]
+    sizes = (1, len(packed))
+    whole, cut = (
+        run(QUERY, [packed[at : at + n] for at in range(0, len(packed), n)], headers=headers)
+        for n in sizes
+    )
+    assert type(whole.error) is LimitExceeded
+    assert whole.key == cut.key
+
+
+def test_a_large_chunk():
+    text = hashlib.shake_256(b"moon").hexdigest(8 * 1024)  # hardly compressible
+    packed = gzip.compress(delta(text) + END)
+    outcome = run(QUERY, [packed], headers=[*EVENT_STREAM, ("content-encoding", "gzip")])
+    assert outcome.snapshot.text == text
 
 
 def test_an_error_answer_stays_one_whatever_its_coding_says():
