@@ -8,7 +8,7 @@ The rules are in CONTRIBUTING.md, "How a name goes". There is one way for each k
 - a module: its file has only `__getattr__ = moved(__name__, "package.new", until="X.Y")`
 
 `until` is the version without the name. Each warning is a DeprecationWarning at the line of the
-caller.
+caller; of an async function, at the line that awaits it.
 """
 
 from __future__ import annotations

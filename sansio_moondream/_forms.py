@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
 from ._headers import Headers
+from ._repr import short_repr
 
 Schema: TypeAlias = dict[str, Any]
 Definitions: TypeAlias = dict[str, Schema]
@@ -172,15 +173,16 @@ class OpenObject:
         return isinstance(data, Mapping)
 
     def encode(self, value: Any) -> Any:
-        return plain(value)
+        try:
+            return plain(value)
+        except RecursionError:
+            raise TypeError("the value nests too deep") from None
 
     def decode(self, data: Any, name: str) -> Any:
         if not self.reads(data):
             mismatch(name, self.words, data)
         try:
-            return plain(data)
-        except RecursionError:
-            raise ValueError(f"{name} nests too deep") from None
+            return self.encode(data)
         except TypeError as error:
             raise ValueError(f"{name}: {error}") from None
 
@@ -266,7 +268,8 @@ def _show(data: Any) -> str:
         return with_article(kind[:40]) if isinstance(kind, str) else "an object"
     if isinstance(data, list | tuple):
         return "an array"
-    return {"None": "null", "True": "true", "False": "false"}.get(shown := repr(data)[:40], shown)
+    shown = short_repr(data, 40)
+    return {"None": "null", "True": "true", "False": "false"}.get(shown, shown)
 
 
 def with_article(kind: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ._repr import short_repr
 from ._value import Value
 
 _MAX_SIDE = 1_000_000  # of a picture, in pixels: no real one is longer
@@ -124,9 +125,9 @@ def check_size(size: Any) -> tuple[int, int]:
     try:
         width, height = map(_whole, size)
     except (TypeError, ValueError):
-        raise TypeError(f"{what}, not {_shortened(size)}") from None
+        raise TypeError(f"{what}, not {short_repr(size, 60)}") from None
     if not 1 <= min(width, height) <= max(width, height) <= _MAX_SIDE:
-        raise ValueError(f"{what}, not {_shortened(size)}")
+        raise ValueError(f"{what}, not {short_repr(size, 60)}")
     return width, height
 
 
@@ -134,11 +135,6 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool):  # most likely meant for another argument
         raise TypeError
     return index(value)
-
-
-def _shortened(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
 
 
 def _nearest_edge(fraction: float, length: int) -> int:

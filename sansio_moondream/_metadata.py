@@ -143,7 +143,10 @@ def _first(*values: N | None) -> N | None:
 
 
 def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+    if milliseconds is not None:
+        with suppress(OverflowError):  # an int of 400 digits, of from_dict or of a constructor
+            return milliseconds / 1000
+    return None
 
 
 def _rate(count: int | None, seconds: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Values whose repr leaves something out: a key, a picture, a long text."""
+"""What is left out of a repr: a key, a picture, the rest of a long text."""
 
 from __future__ import annotations
 
@@ -14,3 +14,12 @@ class OwnRepr(Struct, frozen=True):
 
     def __rich_repr__(self) -> None:  # type: ignore[override]  # msgspec's is a generator
         """Return nothing, so that rich takes the repr."""
+
+
+def short_repr(value: object, keep: int) -> str:
+    """Format a value for an error message, in at most `keep` characters."""
+    try:
+        shown = repr(value)
+    except ValueError:  # Python refuses to write integers of more than 4,300 digits
+        shown = f"{type(value).__name__} with too many digits"
+    return shown if len(shown) <= keep else f"{shown[:keep]}…"

@@ -42,8 +42,10 @@ from ._forms import (
     mismatch,
     with_article,
 )
+from ._repr import short_repr
 
 VERSION = 1
+_MAX_UNKNOWN = 10  # fields that an error shows
 _WORD_BORDER = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z])")
 
 
@@ -199,8 +201,8 @@ def check_version(data: Mapping[str, Any]) -> None:
     version = data.get("version")
     if type(version) is int and version > VERSION:
         raise ValueError(
-            f"the value has version {version} of the JSON form, and this release of "
-            f"sansio-moondream reads version {VERSION}: install a newer one"
+            f"the value has version {short_repr(version, 40)} of the JSON form, and this release "
+            f"of sansio-moondream reads version {VERSION}: install a newer one"
         )
     if isinstance(version, bool) or version != VERSION:
         mismatch("version", str(VERSION), version)
@@ -208,7 +210,9 @@ def check_version(data: Mapping[str, Any]) -> None:
 
 def _check_names(given: Mapping[str, Any], expected: list[str], name: str) -> None:
     missing = [field for field in expected if field not in given]
-    unknown = [str(field)[:40] for field in given if field not in expected]
+    unknown = [_field_name(field) for field in given if field not in expected]
+    if len(unknown) > _MAX_UNKNOWN:
+        unknown[_MAX_UNKNOWN:] = [f"and {len(unknown) - _MAX_UNKNOWN} more"]
     faults = [
         f"{words}: {', '.join(fields)}"
         for words, fields in (("missing", missing), ("unknown", unknown))
@@ -216,6 +220,11 @@ def _check_names(given: Mapping[str, Any], expected: list[str], name: str) -> No
     ]
     if faults:
         raise ValueError(f"{name} should have exactly its fields ({'; '.join(faults)})")
+
+
+def _field_name(field: object) -> str:
+    is_plain = isinstance(field, str) and field.isprintable()
+    return cast(str, field)[:40] if is_plain else short_repr(field, 40)
 
 
 @cache

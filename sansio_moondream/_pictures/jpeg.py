@@ -49,6 +49,8 @@ def to_jpeg(
     """
     picture = upright(image)
     size = wanted = picture.size
+    if not all(size):
+        raise ValueError(f"the picture has no pixels: it has a size of {size[0]} x {size[1]}")
     if max_side is not None and max(size) > max_side:
         wanted, refit = _scaled(size, max_side), False
     if max(wanted) > MAX_JPEG_SIDE:

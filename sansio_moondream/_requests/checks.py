@@ -6,6 +6,7 @@ import re
 from typing import Final, cast
 
 from sansio_moondream._errors import shorten
+from sansio_moondream._repr import short_repr
 
 MAX_NUMBER: Final = 2**63  # exclusive: msgspec encodes no larger integers
 TEXT: Final = "text that is not blank and has no lone surrogates"
@@ -21,7 +22,7 @@ def check(valid: bool, name: str, expected: str, value: object) -> None:
     """
     if not valid:
         if isinstance(value, str | int | float | tuple):
-            shown = shorten(repr(cast(object, value)), 80)
+            shown = shorten(short_repr(cast(object, value), 320), 80)
             raise ValueError(f"{name} should be {expected}, not {shown}")
         raise TypeError(f"{name} should be {expected}, not {type(value).__name__}")
 

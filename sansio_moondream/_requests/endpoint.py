@@ -182,7 +182,9 @@ def endpoint_hint(url: str) -> str:
     right = used
     while _SKILL.search(right):
         right = _SKILL.sub("", right)
-    before, version, _ = f"{right}/".rpartition("/v1/")
+    before, version, below = f"{right}/".rpartition("/v1/")
+    if version and below.count("/") > 1:
+        return ""  # a gateway's own path, such as /v1/ACCOUNT/SERVER
     right = f"{before if version else right}/v1"
     return (
         " (the url of an endpoint usually ends in /v1, before the skill: "

@@ -98,20 +98,22 @@ def encode_image(
             bits. With Pillow installed, bytes are converted in the same way if their EXIF or XMP
             data says that the picture is to be turned, or if they exceed a limit. An `EncodedImage`
             is returned unchanged.
-        quality: of the JPEG.
+        quality: of the JPEG, from 1 to 100.
         max_side: limit of the longer side in pixels. A larger picture is made smaller.
         max_bytes: limit of the encoded picture. A larger one is encoded again: in lower quality,
             down to 80, and then smaller. The `note` of the result says what was done.
         max_pixels: limit of width * height, checked before the picture is decompressed.
 
     Raises:
-        ValueError: bytes of another format, more pixels than `max_pixels`, a picture that does not
-            fit into `max_bytes` (without Pillow, bytes are never made smaller), a Pillow image of
-            a format that is not in `sansio_moondream.images.FORMATS`, or one that Pillow cannot
-            decode.
+        ValueError: a number out of its range, bytes of another format, more pixels than
+            `max_pixels`, a picture that does not fit into `max_bytes` (without Pillow, bytes are
+            never made smaller), a Pillow image of a format that is not in
+            `sansio_moondream.images.FORMATS`, or one that Pillow cannot decode.
         TypeError: any other type. Paths and files are not read here.
         ModuleNotFoundError: bytes exceed `max_side`, and Pillow is not installed.
     """
+    valid = type(quality) is int and 1 <= quality <= 100
+    check(valid, "quality", "a whole number from 1 to 100", quality)
     for name, limit in (("max_side", max_side), ("max_bytes", max_bytes)):
         valid = type(limit) is int and 1 <= limit < MAX_NUMBER
         valid = valid or (limit is None and name == "max_side")

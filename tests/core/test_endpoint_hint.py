@@ -126,6 +126,8 @@ class TestWhichEndpoints:
             f"{RIGHT}/",
             "https://gateway.example/moon/v1",
             "http://localhost/v1/v1",
+            "https://gateway.example/v1/account/moondream",
+            "https://gateway.example/v1/account/moondream/query",
         ],
     )
     def test_right(self, url: str) -> None:

@@ -94,6 +94,7 @@ class TestSizes:
             ("84", "'84'"),
             ("8" * 58, "'8{58}'"),
             ("8" * 59, "'8{59}…"),
+            ((10**5000,), "tuple with too many digits"),
         ],
     )
     def test_no_pair_of_whole_numbers(self, size: Any, seen: str):

@@ -145,9 +145,11 @@ class TestJPEG:
         assert capfd.readouterr() == ("", "")
         assert opened(encode_image(Image.new("L", (65_500, 1)))).size == (65_500, 1)
 
-    def test_no_pixel_at_all(self):
-        with pytest.raises(ValueError, match="empty"):
-            encode_image(Image.new("RGB", (0, 5)))
+    @pytest.mark.parametrize("size", [(0, 5), (5, 0)])
+    @pytest.mark.parametrize("max_side", [None, 3])
+    def test_no_pixel_at_all(self, size: tuple[int, int], max_side: int | None):
+        with pytest.raises(ValueError, match=f"no pixels: it has a size of {size[0]} x {size[1]}"):
+            encode_image(Image.new("RGB", size), max_side=max_side)
 
 
 class TestOrientation:

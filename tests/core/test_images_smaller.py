@@ -126,6 +126,19 @@ class TestSide:
         ):
             encode_image(NOISE, **{name: limit})
 
+    @pytest.mark.parametrize("quality", [0, 101, True, 50.0, "keep", None])
+    @pytest.mark.parametrize("picture", [NOISE, png(1, 1)], ids=["pillow", "bytes"])
+    def test_bad_quality(self, picture: Any, quality: Any):
+        with pytest.raises(
+            (ValueError, TypeError), match="^quality should be a whole number from 1 to 100, not "
+        ):
+            encode_image(picture, quality=quality)
+
+    @pytest.mark.parametrize("quality", [1, 100])
+    def test_the_lowest_and_the_highest_quality(self, quality: int):
+        expected = saved(NOISE, "JPEG", quality=quality)
+        assert encode_image(NOISE, quality=quality).data == expected
+
     def test_encoded_picture_is_returned_unchanged(self):
         encoded = encode_image(NOISE)
         assert encode_image(encoded, max_side=10, max_bytes=10) is encoded

@@ -204,9 +204,9 @@ class TestNearest:
         ]
         assert find_matches(body(asked), recorded).nearest == nearest
         assert find_matches(body(asked, "/v1/segment"), recorded).nearest == 0
+        assert find_matches(body(asked, "/v1/segment", "PUT"), recorded, Match.SKILL).nearest == 0
 
     def test_a_letter_is_compared_as_one_letter(self) -> None:
         texts = ["ああああ", "ぃぃぃぃ", "ああxxxx"]
         asked, *recorded = [body({"question": text}) for text in texts]
         assert find_matches(asked, recorded).nearest == 1
-        assert find_matches(body(asked, "/v1/segment", "PUT"), recorded, Match.SKILL).nearest == 0

@@ -75,6 +75,14 @@ def test_a_rate_that_cannot_be_computed(metrics: Metrics, rate: float | None) ->
     assert also == (245.4 if rate is None else rate)
 
 
+@pytest.mark.parametrize("name", ["prefill_time_ms", "decode_time_ms", "ttft_ms"])
+def test_times_that_are_no_float(name: str) -> None:
+    """An int of `from_dict` or of a constructor may have more digits than a float."""
+    metadata = Metadata(metrics=Metrics(**{name: 10**400}))
+    assert metadata.timing == Timing()
+    assert Metadata.from_dict(metadata.to_dict()) == metadata
+
+
 FAILED = {"station-query-fails-at-start", "station-unknown-function"}
 MEASURED = [
     trace

@@ -26,6 +26,8 @@ from sansio_moondream import (
 )
 
 GIF = encode_image(b"GIF87a")
+CYCLE: dict[str, Any] = {}
+CYCLE["again"] = CYCLE
 
 
 class Colour(StrEnum):
@@ -95,6 +97,7 @@ RESULTS = (
         (Grounding, (0, 1, 3), "Grounding.points should be an array, not int"),
         (Unknown, ({"a": b""},), "JSON has no bytes"),
         (Unknown, ({3: ""},), "the names of a JSON object should be text"),
+        (Unknown, (CYCLE,), "the value nests too deep"),
         (Unknown, ([],), "Unknown.data should be an object, not list"),
         (Completed, (TextDelta("A"),), f"Completed.result should be {RESULTS}, not TextDelta"),
         (

@@ -47,6 +47,7 @@ RESULTS = (
     "or a chat_result"
 )
 COUNT = "a whole number or null"
+NO_COUNT = "should be a whole number of at least 1, not int with too many digits"
 PAIRS = "an array of [name, value]"
 NO_REF = "a point (x, y) or a box (x_min, y_min, x_max, y_max) in [0, 1]"
 NO_MESSAGES = "a list of ChatMessages, or of mappings in OpenAI's form, and not empty"
@@ -78,13 +79,25 @@ for _ in range(10_000):
         (POINT, {7: 1}, "point should have exactly its fields (unknown: 7)"),
         (POINT, {"z" * 50: 1}, f"point should have exactly its fields (unknown: {'z' * 40})"),
         (DELTA, {"text": 7}, "text_delta.text should be text, not 7"),
-        (DELTA, {"text": 10**40}, f"text_delta.text should be text, not 1{'0' * 39}"),
+        (DELTA, {"text": 10**40}, f"text_delta.text should be text, not 1{'0' * 39}…"),
+        (DELTA, {"text": 10**39}, f"text_delta.text should be text, not 1{'0' * 39}"),
+        (DELTA, {"text": 10**5000}, "text_delta.text should be text, not int with too many digits"),
+        (
+            Settings(),
+            {"max_tokens": 10**5000},
+            f"settings: max_tokens {NO_COUNT}",
+        ),
+        (
+            POINT,
+            {"version": 10**5000},
+            NEWER.replace("version 2", "version int with too many digits"),
+        ),
         (DELTA, {"token_index": 1.5}, f"text_delta.token_index should be {COUNT}, not 1.5"),
         (DELTA, {"token_index": math.inf}, f"text_delta.token_index should be {COUNT}, not inf"),
         (DELTA, {"completed": 1}, "text_delta should have exactly its fields (unknown: completed)"),
         (Stats(4), {"tokens": False}, f"stats.tokens should be {COUNT}, not false"),
         (UNKNOWN, {"data": []}, "unknown.data should be an object, not an array"),
-        (UNKNOWN, {"data": NESTED}, "unknown.data nests too deep"),
+        (UNKNOWN, {"data": NESTED}, "unknown.data: the value nests too deep"),
         (UNKNOWN, {"data": {"a": b""}}, "unknown.data: JSON has no bytes"),
         (METADATA, {"headers": {}}, f"metadata.headers should be {PAIRS}, not an object"),
         (METADATA, {"headers": [1]}, "metadata.headers[0] should be an array, not 1"),
@@ -167,6 +180,24 @@ def test_names_that_are_missing_or_misspelt():
     words = r"^point should have exactly its fields \(missing: x, y\)$"
     with pytest.raises(ValueError, match=words):
         from_dict({"kind": "point", "version": 1})
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["A" * 41], "A" * 40),
+        (["a\nb", 5], r"'a\nb', 5"),
+        ([10**5000], "int with too many digits"),
+        (range(10), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (range(100_000), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 99990 more"),
+    ],
+    ids=["long", "no word", "digits", "ten", "many"],
+)
+def test_unknown_names_are_shortened(names: Any, shown: str):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        from_dict(POINT.to_dict() | dict.fromkeys(names))
+    expected = f"point should have exactly its fields (unknown: {shown})"
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -42,13 +45,32 @@ def in_thread(function: Callable[[A], T], argument: A) -> T:
 
 
 async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
-    """Call a function that waits for a file in a thread. Cancellation does not wait for it."""
+    """Call a function that waits for a file in a thread.
+
+    Neither cancellation nor the end of the event loop waits for it: a pipe may have no writer.
+    """
     if in_trio():
         trio = sys.modules["trio"]
         result: T = await trio.to_thread.run_sync(function, argument, abandon_on_cancel=True)
     else:
-        result = await sys.modules["asyncio"].to_thread(function, argument)
+        from concurrent.futures import Future  # slow imports, and many programs read no files
+        from threading import Thread
+
+        # `asyncio.to_thread` has a thread that the end of the loop, and of Python, waits for.
+        outcome: Future[T] = Future()
+        outcome.set_running_or_notify_cancel()
+        Thread(target=_call, args=(function, argument, outcome), daemon=True).start()
+        result = await sys.modules["asyncio"].wrap_future(outcome)
     return result
+
+
+def _call(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
+    try:
+        result = function(argument)
+    except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(result)
 
 
 def require_sleep(name: str, sleep: object) -> None:

@@ -34,17 +34,27 @@ def read_image(
 
     Raises:
         OSError: the file cannot be read.
+        TypeError: it is neither a path nor open in binary mode.
         ValueError: it is no picture, or not within the limits. The message names the file.
         ModuleNotFoundError: a picture above `max_side` needs Pillow, which is not installed.
     """
     if isinstance(file, str | os.PathLike):
         data, name = Path(file).read_bytes(), str(file)
     else:
-        data, name = file.read(), str(getattr(file, "name", "the file"))
+        data, name = _bytes_of(file), str(getattr(file, "name", "the file"))
     try:
         return _encode(data, quality, max_side)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _bytes_of(file: object) -> bytes:
+    read = getattr(file, "read", None)
+    data: object = None if read is None else read()
+    if not isinstance(data, bytes):
+        kind = type(file).__name__
+        raise TypeError(f"a picture's file should be a path, or open in binary mode, not a {kind}")
+    return data
 
 
 def _encode(data: bytes, quality: int, max_side: int | None) -> EncodedImage:

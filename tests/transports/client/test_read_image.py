@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -76,6 +77,48 @@ class TestEventLoop:
         assert threads != [threading.current_thread()]
         assert len(threads) == 1
 
+    def test_does_not_wait_for_a_file_that_is_not_needed(
+        self, backend: Adapter, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A pipe may never have a writer: neither a cancelled task nor the loop waits for it."""
+        cancels: list[Callable[[], object]] = []
+        ended, in_time = threading.Event(), queue.Queue[bool]()
+
+        def read(path: Path) -> Any:
+            cancels[0]()
+            in_time.put(ended.wait(LONGEST_WAIT))
+            return PIXEL
+
+        monkeypatch.setattr(pictures, "read_image", read)
+
+        async def main() -> None:
+            asking = client(JSONFakeStream(b"", b"")).caption(image=file)
+            if backend.backend == "trio":
+                import trio
+
+                token = trio.lowlevel.current_trio_token()
+                with trio.CancelScope() as scope:
+                    cancels.append(lambda: token.run_sync_soon(scope.cancel))
+                    await asking
+            else:
+                import asyncio
+
+                loop, task = asyncio.get_running_loop(), asyncio.ensure_future(asking)
+                cancels.append(lambda: loop.call_soon_threadsafe(task.cancel))
+                await asyncio.wait([task])
+                assert task.cancelled()
+
+        backend.run(main)
+        ended.set()
+        assert in_time.get(timeout=LONGEST_WAIT)
+
+    def test_an_error_of_the_thread_is_raised(self, backend: Adapter, tmp_path: Path) -> None:
+        async def main() -> None:
+            with pytest.raises(FileNotFoundError):
+                await client(JSONFakeStream(b"", b"")).caption(image=tmp_path / "none")
+
+        backend.run(main)
+
 
 def client(transport: JSONFakeStream) -> AsyncClient:
     return AsyncClient(AsyncFakeStream(transport), ENDPOINT)
@@ -100,6 +143,14 @@ class TestReadImage:
         with file.open("rb") as opened:
             assert read_image(opened) == PIXEL
         assert read_image(io.BytesIO(PIXEL.data)) == PIXEL
+
+    @pytest.mark.parametrize(
+        "file", [io.StringIO("GIF87a"), b"GIF87a", None], ids=["text", "bytes", "none"]
+    )
+    def test_what_is_no_file(self, file: Any) -> None:
+        words = f"should be a path, or open in binary mode, not a {type(file).__name__}$"
+        with pytest.raises(TypeError, match=words):
+            read_image(file)
 
     def test_other_formats_are_converted(self, tmp_path: Path) -> None:
         image = four_corners()
