@@ -186,8 +186,8 @@ def _is_picture(text: str) -> bool:
 
 
 def _head_and_payload(text: str) -> tuple[str, str]:
-    head, comma, payload = text.strip().partition(",")
-    return (head, payload) if comma or head[:5].lower() == "data:" else ("", head)
+    head, _, payload = text.strip().partition(",")
+    return (head, payload) if head[:5].lower() == "data:" else ("", head)
 
 
 def _described_picture(found: re.Match[bytes]) -> bytes:

@@ -146,6 +146,7 @@ class TestReader:
             (2, '["0", "t", "A"]', "seconds should be a number from 0 to 1e9, not '0'"),
             (2, '[true, "t", "A"]', "seconds should be"),
             (2, '[-0.1, "t", "A"]', "seconds should be"),
+            (2, '[1000000000.5, "t", "A"]', "seconds should be"),
             (2, '[1e400, "t", "A"]', "seconds should be"),
             (2, f'[{"9" * 500}, "t", "A"]', "seconds should be"),
             (2, '[0, "x", "eof", 1]', "a line should be"),
@@ -251,3 +252,8 @@ class TestEnding:
     def test_other_names(self, name: str) -> None:
         with pytest.raises(ValueError, match="the ending should be one of eof, left, omitted, Tr"):
             Ending(0, name)
+
+
+def test_an_error_says_its_message_alone() -> None:
+    error = RecordingError("line 3: No.", 3)
+    assert (str(error), error.line_number) == ("line 3: No.", 3)

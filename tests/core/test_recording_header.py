@@ -39,6 +39,18 @@ def asked(body: Any) -> Any:
 
 
 class TestHeaderOfAnExchange:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("cache-control", "connection", "content-encoding", "content-length", "content-type"),
+            *("date", "location", "retry-after", "server", "transfer-encoding"),
+            *("x-accel-buffering", "x-request-id"),
+        ],
+    )
+    def test_a_harmless_header_of_a_response(self, name: str) -> None:
+        request = QueryRequest(question="What?").to_http(ENDPOINT)
+        assert RecordingHeader.of(request, 200, [(name, "x")]).response_headers == ((name, "x"),)
+
     def test_only_harmless_headers(self) -> None:
         response = [
             ("Content-Type", "text/event-stream"),
