@@ -257,3 +257,11 @@ class TestEnding:
 def test_an_error_says_its_message_alone() -> None:
     error = RecordingError("line 3: No.", 3)
     assert (str(error), error.line_number) == ("line 3: No.", 3)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "words"), [(0, "not JSON"), (1, "the line is longer than 16,777,216 bytes")]
+)
+def test_a_line_has_at_most_16_mib(beyond: int, words: str) -> None:
+    with pytest.raises(RecordingError, match=words):
+        RecordingReader().receive_line(b"x" * (16 * 1024 * 1024 + beyond))
