@@ -129,7 +129,6 @@ class Exchange(Generic[R]):
                     " (RFC 9112, section 6.3)"
                 )
             )
-        self.ready = self.decoder.events()
         self._notify("head")
 
     def read_timeout(self) -> float | None:
@@ -223,10 +222,6 @@ class Exchange(Generic[R]):
             self._to_send = None
             self.next_event()  # raises the error
             raise
-        if self._to_send is None:
-            raise LocalProtocolError(
-                "the stream was closed while it waited to send its request again"
-            )
         http_request = self._http_request()
         self.ready = iter(())
         self._body_ended = False

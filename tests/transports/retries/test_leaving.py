@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from moondream_transports import Timeouts
+from moondream_transports import Client, Timeouts, VirtualClock
 from sansio_moondream import (
     ConnectionLost,
     LocalProtocolError,
@@ -231,3 +231,26 @@ except KeyboardInterrupt:
         ["end KeyboardInterrupt", "interrupted True", ""],
         0,
     ), done.stderr
+
+
+def test_closed_between_the_wait_and_the_next_attempt() -> None:
+    """As another thread may do it. Here the clock does, when the deadlines are begun anew."""
+
+    class ClosingClock(VirtualClock):
+        is_armed = False
+
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            self.is_armed = True
+
+        def monotonic(self) -> float:
+            if self.is_armed:
+                self.is_armed = False
+                stream.close()
+            return super().monotonic()
+
+    sequence = ResponseSequence(http_error(503), whole(), clock=ClosingClock())
+    stream = Client(sequence, ENDPOINT, retries=NO_BACKOFF).stream(QUERY)
+    with pytest.raises(LocalProtocolError, match="not open"), stream:
+        stream.result()
+    assert sequence.open == 0
