@@ -20,20 +20,13 @@ from sansio_moondream.paths import (
     Polygon,
     flatten,
 )
-from tests.core.pictures import BROKEN, SQUARE
+from tests.core.pictures import BROKEN, SQUARE, rectangle
 
 
 def rows(image: Image.Image) -> list[list[int]]:
     assert image.mode == "L"
     data = image.tobytes()
     return [list(data[at : at + image.width]) for at in range(0, len(data), image.width)]
-
-
-def rectangle(
-    left: float, top: float, right: float, bottom: float, *, back: bool = False
-) -> Polygon:
-    polygon = ((left, top), (right, top), (right, bottom), (left, bottom))
-    return polygon[::-1] if back else polygon
 
 
 class TestMask:
