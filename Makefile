@@ -37,7 +37,7 @@ demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the t
 check: lint ## lint, types, and the core's tests but for the long ones; takes 80 seconds
 	$(PYTEST) -m 'not slow' tests/core
 
-test: lint ## lint, types, and all tests that are not slow by nature; takes four minutes
+test: lint ## lint, types, and all tests that are not slow by nature; takes five minutes
 	$(PYTEST) -m 'not slow' --ignore tests/test_typing.py
 
 coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has to be 100 %
