@@ -22,7 +22,7 @@ class TooLarge(ValueError):
     """The JSON of a request has more values, or a longer text, than we decode."""
 
 
-def check_size(body: bytes) -> None:
+def check_json(body: bytes) -> None:
     """Check the size of a request. It need not be JSON. Raises TooLarge."""
     # Without escapes, every second part is the content of a string.
     parts = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_VALUES)

@@ -40,7 +40,7 @@ from sansio_moondream._wire.json import BeyondLimit, decode
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK
 
 from .refusals import refusal
-from .request_json import MAX_VALUES, TooLarge, check_size
+from .request_json import MAX_VALUES, TooLarge, check_json
 
 V = TypeVar("V")
 
@@ -147,7 +147,7 @@ def _skill_of(path: str, dialect: Dialect) -> _Skill:
 
 def _read_json(body: bytes) -> dict[str, Any]:
     try:
-        check_size(body)
+        check_json(body)
         value = decode(body.removeprefix(BYTE_ORDER_MARK), _MAX_DEPTH, MAX_VALUES)
     except TooLarge as error:
         raise refusal(413, str(error)) from None

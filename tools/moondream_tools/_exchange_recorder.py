@@ -18,7 +18,7 @@ from collections.abc import Callable
 from moondream_transports import RecordingFolder
 from moondream_transports.recording import RecordingFile
 from sansio_moondream import Headers, HTTPRequest
-from sansio_moondream._server.request_json import check_size
+from sansio_moondream._server.request_json import check_json
 from sansio_moondream.recording import Recorder, Recording, RecordingError, RecordingHeader
 
 from ._exchange import Exchange
@@ -46,7 +46,7 @@ class ExchangeRecorder:
     async def begin(self, request: HTTPRequest, now: float) -> None:
         """Record the request. One whose body cannot be recorded is only noted."""
         try:
-            await asyncio.to_thread(check_size, request.body)
+            await asyncio.to_thread(check_json, request.body)
         except ValueError as error:
             self._exchange.note = f"not recorded: {error}"
             return

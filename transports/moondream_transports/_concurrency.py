@@ -39,11 +39,6 @@ async def async_sleep(seconds: float) -> None:
     await module.sleep(seconds)
 
 
-def in_thread(function: Callable[[A], T], argument: A) -> T:
-    """Call a function that waits for a file. The async twin calls it in a thread."""
-    return function(argument)
-
-
 async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
     """Call a function that waits for a file in a thread.
 
