@@ -25,7 +25,8 @@ def ask(server):
     with Client(endpoint=Endpoint(server.url)) as client:
         return client.query(question="What?").text
 """
-PLUGIN = ("-p", "moondream_tools.pytest_plugin", "-p", "no:cacheprovider", "-W", "error")
+# No summary (-rN): where the variable CI is set, pytest repeats every message in it.
+PLUGIN = ("-p", "moondream_tools.pytest_plugin", "-p", "no:cacheprovider", "-W", "error", "-rN")
 
 
 @pytest.fixture
