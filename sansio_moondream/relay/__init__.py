@@ -1,0 +1,11 @@
+"""What is pure in a relay from the model to a browser: encoders of formats, buffers, choices.
+
+`moondream_transports.relay` uses these between a stream and a web server. Who embeds the core uses
+them with a server of their own.
+"""
+
+from ._encoder import SSE_HEADERS, StreamEncoder
+from ._events import EventsEncoder
+from ._formats import Format, open_encoder
+
+__all__ = ["SSE_HEADERS", "EventsEncoder", "Format", "StreamEncoder", "open_encoder"]
