@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,10 +34,11 @@ from sansio_moondream.relay import Format, UIMessageEncoder, _refusals, open_enc
 from sansio_moondream.testing import strategies
 from tests.core.relays import BOX, END_OF_DETECT, END_OF_SEGMENT, END_OF_TEXT, TEXT, encoded
 from tests.core.ui_messages import read
-from tests.guides import ROOT
+from tests.guides import BLOCK, ROOT
 from tests.helpers import REQUESTS
 
 NODE = ROOT / "tests" / "node"
+PAGE = ROOT / "docs" / "relay-formats.md"
 STREAMS: list[tuple[list[Event], MoondreamError | None]] = [
     ([*TEXT, END_OF_TEXT], None),
     ([TextDelta("\ud83c"), TextDelta("\udf19"), Completed(QueryResult("🌙"))], None),
@@ -111,6 +113,30 @@ def test_each_stream_is_read_alike() -> None:
         check(found, read(body))
     # The SDK takes the end of the bytes for the end of the message. So ours always have an end.
     assert (of_cut["status"], of_cut["error"], of_cut["finishReason"]) == ("ready", None, None)
+
+
+def test_the_function_of_the_page_shows_a_message(tmp_path: Path) -> None:
+    (code,) = (code for kind, code in BLOCK.findall(PAGE.read_text()) if kind == "js")
+    (tmp_path / "shown.mjs").write_text(code)
+    texts = read(encoded(UIMessageEncoder(), [*TEXT, END_OF_TEXT]))
+    growing = {"parts": texts["parts"][:1]}
+    segment = read(encoded(UIMessageEncoder(), [BOX, PathChunk("M 0 0 L 1"), END_OF_SEGMENT]))
+    detect = read(encoded(UIMessageEncoder(), [END_OF_DETECT]))
+    program = "import { shown } from './shown.mjs'; console.log(JSON.stringify(%s.map(shown)))"
+    messages = json.dumps([growing, texts, segment, detect])
+    done = subprocess.run(
+        [need_node(), "--input-type=module", "--eval", program % messages],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=True,
+    )
+    first, second, third, fourth = json.loads(done.stdout)
+    assert first["text"] == "A mö\ud83c"
+    assert (second["text"], second["reasoning"]) == ("A moon.", "It is round.")
+    assert (third["path"], third["box"]["x_min"]) == ("M 0 0 L 1 1 z", 0.15)
+    assert [box["x_min"] for box in fourth["boxes"]] == [0.1, 0.15]
 
 
 @pytest.mark.slow
