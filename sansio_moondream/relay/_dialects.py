@@ -40,6 +40,11 @@ class DialectEncoder(StreamEncoder):
         self._has_text = dialect is Dialect.ENGINE  # its last message has the whole text
 
     def encode(self, event: Event) -> bytes:
+        """Return the messages of the next event.
+
+        Raises:
+            ValueError: it is of a chat.
+        """
         match event:
             case TextDelta():
                 self._has_text = True
@@ -60,4 +65,5 @@ class DialectEncoder(StreamEncoder):
         return encode_events([event], self._dialect)
 
     def encode_error(self, error: MoondreamError) -> bytes:
+        """Return the message of the error, which is the last one."""
         return encode_stream_error(error)

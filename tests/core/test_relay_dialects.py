@@ -13,8 +13,10 @@ from sansio_moondream import (
     Dialect,
     Event,
     Metrics,
+    PathChunk,
     QueryResult,
     ReasoningDelta,
+    SegmentResult,
     ServerError,
     TextDelta,
     Unknown,
@@ -25,6 +27,7 @@ from sansio_moondream.relay import SSE_HEADERS, DialectEncoder, Format, open_enc
 from sansio_moondream.testing import run, strategies
 from tests.core.relays import (
     ADDRESS,
+    BOX,
     END_OF_DETECT,
     END_OF_SEGMENT,
     END_OF_TEXT,
@@ -51,7 +54,7 @@ def test_each_stream_reads_back_equal(data: st.DataObject, skill: str, format: F
 def test_an_event_is_encoded_as_encode_events_does(format: Format):
     encoder = open_encoder(format)
     events: list[Event] = [TextDelta("A", 3), Unknown({"a": 1}), Completed(QueryResult("A"))]
-    for event in events:
+    for event in [*events, BOX, PathChunk("M 0 0", 3), Completed(SegmentResult("M 0 0"))]:
         assert encoder.encode(event) == encode_events([event], Dialect(format.value))
 
 
