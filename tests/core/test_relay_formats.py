@@ -28,7 +28,7 @@ ENCODERS: dict[str, type[StreamEncoder]] = {
 
 
 def test_each_name_has_an_encoder():
-    assert [format.value for format in Format] == list(ENCODERS)
+    assert [each.value for each in Format] == list(ENCODERS)
     for name, class_ in ENCODERS.items():
         assert type(open_encoder(Format(name))) is class_
 
