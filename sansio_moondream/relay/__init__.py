@@ -7,5 +7,14 @@ them with a server of their own.
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._newest import Newest, Turn
 
-__all__ = ["SSE_HEADERS", "EventsEncoder", "Format", "StreamEncoder", "open_encoder"]
+__all__ = [
+    "SSE_HEADERS",
+    "EventsEncoder",
+    "Format",
+    "Newest",
+    "StreamEncoder",
+    "Turn",
+    "open_encoder",
+]
