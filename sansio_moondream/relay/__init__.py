@@ -4,8 +4,17 @@
 them with a server of their own.
 """
 
+from sansio_moondream._server.public import to_public
+
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
 
-__all__ = ["SSE_HEADERS", "EventsEncoder", "Format", "StreamEncoder", "open_encoder"]
+__all__ = [
+    "SSE_HEADERS",
+    "EventsEncoder",
+    "Format",
+    "StreamEncoder",
+    "open_encoder",
+    "to_public",
+]
