@@ -4,6 +4,8 @@
 them with a server of their own.
 """
 
+from sansio_moondream._server.public import to_public
+
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
@@ -17,4 +19,5 @@ __all__ = [
     "StreamEncoder",
     "Turn",
     "open_encoder",
+    "to_public",
 ]
