@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -32,18 +32,6 @@ def sleep(seconds: float) -> None:
     """Sleep. For 0 seconds it returns at once."""
     if seconds:
         time.sleep(seconds)
-
-
-def async_call_soon() -> Callable[[Callable[[], object]], object]:
-    """Return what calls a function in this event loop, from any thread.
-
-    It raises RuntimeError when the loop is closed.
-    """
-    if in_trio():
-        call_soon: Any = sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
-    else:
-        call_soon = sys.modules["asyncio"].get_running_loop().call_soon_threadsafe
-    return cast("Callable[[Callable[[], object]], object]", call_soon)
 
 
 async def async_sleep(seconds: float) -> None:

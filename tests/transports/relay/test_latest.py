@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 import weakref
@@ -13,7 +14,7 @@ import pytest
 
 from moondream_transports import Client
 from moondream_transports.conformance._backend import run_without_a_loop
-from moondream_transports.relay import Answer, latest
+from moondream_transports.relay import latest
 from sansio_moondream import ConnectionLost, ServerError
 from tests.helpers import END, delta
 from tests.transports.adapters import Adapter
@@ -26,9 +27,8 @@ each_loop = pytest.mark.parametrize("loop", BACKENDS, ids=lambda loop: loop.name
 each_event_loop = pytest.mark.parametrize("loop", EVENT_LOOPS, ids=lambda loop: loop.name)
 
 
-def seen(answer: Answer[Any, Any]) -> tuple[Any, Any, int]:
-    text = None if answer.result is None else answer.result.text
-    return answer.frame, text, answer.skipped
+def seen(answer: Any) -> tuple[Any, Any, int]:
+    return answer.frame, getattr(answer.result, "text", None), answer.skipped
 
 
 @each_loop
@@ -85,7 +85,8 @@ class TestLatest:
             first, second = [answer async for answer in model.latest(frames())]
             assert seen(first) == (1, None, 0)
             assert isinstance(first.error, ConnectionLost)
-            assert first.error.partial.text == "A"
+            result: Any = first.error.partial
+            assert result.text == "A"
             assert seen(second) == (2, "2", 0)
 
         loop.run(main)
@@ -362,9 +363,14 @@ class TestLatest:
                 del answer
             assert count == 200
 
-        loop.run(main)
+        gc.disable()  # what is freed only by it is kept too long
+        try:
+            loop.run(main)
+        finally:
+            gc.enable()
         # One in the generator, one in the reader, one waits, one runs, one is ready, one is used.
-        assert most <= 6
+        # Two threads may be about to end.
+        assert most <= 8
 
     def test_closing_from_elsewhere_ends_the_loop(self, loop: Adapter) -> None:
         model = Model(loop)
@@ -397,13 +403,14 @@ class TestLatest:
         async def asynchronous(frame: int) -> Any:
             raise AssertionError
 
-        for wrong, error, match in [
+        cases: list[tuple[dict[str, Any], type[Exception], str]] = [
             ({"concurrent": 0}, ValueError, "at least 1, not 0"),
             ({"concurrent": 2, "partial": True}, ValueError, "partial=True needs concurrent=1"),
             ({"request": asynchronous}, TypeError, "called in a thread"),
             ({"request": ask(1)}, TypeError, "function that makes a request"),
             ({"frames": 7}, TypeError, "frames should be an iterable.*, not int"),
-        ]:
+        ]
+        for wrong, error, match in cases:
             with pytest.raises(error, match=match):
                 model.latest(**{"frames": ones, **wrong})
 
@@ -514,8 +521,8 @@ class TestAsyncSource:
 
         loop.run(main)
 
-    def test_the_source_of_a_loop_that_ended_is_closed(self) -> None:
-        loop = EVENT_LOOPS[0]
+    @each_event_loop
+    def test_the_source_of_a_loop_that_ended_is_closed(self, loop: Adapter) -> None:
         model = Model(loop)
         source = Source(range(1, 10**9), model)
         kept: list[Any] = []
@@ -525,7 +532,7 @@ class TestAsyncSource:
             model.release(1)
             await anext(kept[0])
 
-        asyncio.run(main())
+        asyncio.run(main()) if loop.name == "asyncio" else loop.run(main)
         deadline = time.monotonic() + 10
         while not source.is_closed:
             assert time.monotonic() < deadline

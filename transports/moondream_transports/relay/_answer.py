@@ -20,7 +20,8 @@ class Answer(Generic[F, R]):
         result: of the request. None if the request failed.
         error: why the request failed. Its `partial` has what had arrived. None if it did not fail.
         seconds: since the request for the frame began to be made.
-        skipped: how many frames came after the last frame with an answer and before this one.
+        skipped: how many frames came after the last frame with an answer and before this one. All
+            partial answers to one frame have the same number.
     """
 
     frame: F

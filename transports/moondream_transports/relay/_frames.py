@@ -6,16 +6,26 @@ pace of its source, whatever its owner does meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Generic, TypeAlias, TypeVar
+import sys
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
+from contextlib import suppress
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from moondream_transports._concurrency import (
     AsyncFlag,
     AsyncWorker,
     Worker,
-    async_call_soon,
     async_shielded,
     async_sleep,
+    in_trio,
 )
 
 F = TypeVar("F")
@@ -101,56 +111,87 @@ class AsyncFrameReader(Generic[F]):
         self.error: Exception | None = None
         self._take = take
         self._wake = wake
-        self._is_waking = False
-        self._is_closed = AsyncFlag()
-        self._call_soon = async_call_soon()
-        self._reader: FrameReader[F] | AsyncWorker
+        self._thread: FrameReader[F] | None = None
         if isinstance(frames, AsyncIterable):
             source = aiter(frames)
-            self._reader = AsyncWorker(lambda: self._read(source), lambda: None)
+            self._worker = AsyncWorker(lambda: self._run(partial(self._read, source)), lambda: None)
         else:
-            self._reader = FrameReader(frames, take, self._wake_from_thread)
+            news = _AsyncNews()
+            self._thread = thread = FrameReader(frames, take, news.set)
+            self._worker = AsyncWorker(
+                lambda: self._run(partial(self._follow, thread, news)), lambda: None
+            )
 
     def cancel(self) -> None:
         """Stop reading, and do not wait for it. A thread stops after the frame it waits for."""
-        self._reader.cancel()
+        if self._thread is None:
+            self._worker.cancel()
+        else:
+            self._thread.cancel()
 
     async def wait(self, seconds: float) -> bool:
-        """Return True when the source is closed, or False after that time."""
-        return await self._is_closed.wait(seconds)
+        """Return True when the source is closed. After that time cancel the task, return False."""
+        if not (is_closed := await self._worker.wait(seconds)):
+            self._worker.cancel()
+            await self._worker.wait(seconds)
+        return is_closed
+
+    async def _run(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await read()
+        except Exception as error:  # noqa: BLE001 - the owner raises it
+            self.error = error
+        self.has_ended = True
+        self._wake()  # not if the event loop ends: no task begins then
 
     async def _read(self, frames: AsyncIterator[F]) -> None:
         try:
-            try:
-                async for frame in frames:
-                    self._take(frame)
-                    self._wake()
-                    await async_sleep(0)  # the source may never wait
-            finally:
-                if (close := getattr(frames, "aclose", None)) is not None:
-                    await async_shielded(close)
-        except Exception as error:  # noqa: BLE001 - the owner raises it
-            self.error = error
+            async for frame in frames:
+                self._take(frame)
+                self._wake()
+                await async_sleep(0)  # the source may never wait
         finally:
-            self._end()
+            if (close := getattr(frames, "aclose", None)) is not None:
+                await async_shielded(close)
 
-    def _wake_from_thread(self) -> None:
-        if not self._is_waking:  # the event loop may be busy, and nothing should queue up in it
-            self._is_waking = True
-            try:
-                self._call_soon(self._look)
-            except RuntimeError:  # the event loop is closed
-                self._reader.cancel()
+    async def _follow(self, thread: FrameReader[F], news: _AsyncNews) -> None:
+        try:
+            while await news.wait() and not thread.has_ended:
+                self._wake()
+        finally:
+            thread.cancel()  # where the event loop ends
+        if thread.error is not None:
+            raise thread.error
 
-    def _look(self) -> None:
-        self._is_waking = False
-        if isinstance(self._reader, FrameReader) and self._reader.has_ended:
-            self.error = self._reader.error
-            self._end()
+
+class _AsyncNews:
+    """Wake one task of the current event loop from any thread.
+
+    The loop may be busy for long, so it is called once for several calls of `set`.
+    """
+
+    def __init__(self) -> None:
+        self._flag = AsyncFlag()
+        self._is_due = False
+        if in_trio():
+            trio = sys.modules["trio"]
+            self._call_soon: Any = trio.lowlevel.current_trio_token().run_sync_soon
         else:
-            self._wake()
+            self._call_soon = sys.modules["asyncio"].get_running_loop().call_soon_threadsafe
 
-    def _end(self) -> None:
-        self.has_ended = True
-        self._is_closed.set()
-        self._wake()
+    def set(self) -> None:
+        """End the wait of the task, or its next one."""
+        if not self._is_due:
+            self._is_due = True
+            with suppress(RuntimeError):  # the event loop is closed, and the task went with it
+                self._call_soon(self._set)
+
+    async def wait(self) -> bool:
+        """Wait for the next call of `set`."""
+        await self._flag.wait()
+        self._flag.clear()
+        return True
+
+    def _set(self) -> None:
+        self._is_due = False
+        self._flag.set()

@@ -8,6 +8,8 @@
    interrupted. So there are never more threads than turns.
 5. The workers and the reader know the video, not the iterator. If a loop is left, the iterator is
    finalized, and stops them.
+6. No worker begins while an event loop ends: trio refuses it, and asyncio would wait for it. So a
+   worker that is cancelled by somebody else stops the video.
 """
 
 from __future__ import annotations
@@ -119,8 +121,9 @@ class _AsyncRun(Generic[F]):
 
     def interrupt(self) -> None:
         """End what the worker waits for, if it is a thread."""
-        if self.close is not None:
-            self.close()
+        close = self.close
+        if close is not None:
+            close()
 
 
 class _AsyncVideo(Generic[F, R]):
@@ -233,6 +236,10 @@ class _AsyncVideo(Generic[F, R]):
         except Exception as caught:  # noqa: BLE001 - the iterator raises it
             if self._is_wanted(run):
                 self._failure = caught
+        except BaseException:  # a cancellation: by us, or because the event loop ends
+            if self._is_wanted(run):
+                self.stop()
+            raise
         finally:
             self._end(run, result, error, monotonic() - began)
 
@@ -250,13 +257,15 @@ class _AsyncVideo(Generic[F, R]):
         error: MoondreamError | None,
         seconds: float,
     ) -> None:
+        turn = run.turn
+        run.close = None
+        del run.turn  # the run is in a cycle with its worker, and frames are large
         with self._lock:
-            del self._runs[run.turn.number]
+            del self._runs[turn.number]
             self._unfinished = None
-            skipped = self._newest.skipped(run.turn)
-            if self._newest.end(run.turn) and not (result is None and error is None):
-                answer = Answer(run.turn.frame, result, error, seconds, skipped)
-                self._ready.append(answer)
+            skipped = self._newest.skipped(turn)
+            if self._newest.end(turn) and not (result is None and error is None):
+                self._ready.append(Answer(turn.frame, result, error, seconds, skipped))
         self._drive()
 
     def _is_wanted(self, run: _AsyncRun[F]) -> bool:
