@@ -110,7 +110,7 @@ class Newest(Generic[F]):
         if turn is self._cancelled:
             self._cancelled = None
             return False
-        if turn.number < self._given:
+        if self.skipped(turn) < 0:  # a newer one was given before
             return False
         self._given = turn.number
         return True

@@ -120,7 +120,7 @@ def test_a_turn_ends_once():
         newest.end(a)
 
 
-def test_frames_need_no_comparison():
+def test_turns_are_not_compared_by_their_frames_and_stay_as_they_are():
     class Pixels:
         """As an array of NumPy: it can be compared, and the outcome is no truth value."""
 
@@ -134,7 +134,11 @@ def test_frames_need_no_comparison():
     (turn,) = begun(newest)
     assert newest.offer(Pixels()) == turn
     assert newest.end(turn) is False
-    assert begun(newest) != [turn]
+    other: Newest[Pixels] = Newest()
+    other.offer(Pixels())
+    assert begun(other) != [turn]
+    with pytest.raises(AttributeError):
+        turn.number = 2  # type: ignore[misc]
 
 
 class AnyOrder(RuleBasedStateMachine):
