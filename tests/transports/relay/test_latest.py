@@ -177,6 +177,25 @@ class TestLatest:
         loop.run(main)
         assert model.asked == ["3"]
 
+    def test_what_is_cancelled_before_its_head_came_is_not_read(self, loop: Adapter) -> None:
+        model = Model(loop)
+        model.heads_come.clear()
+
+        def frames() -> Iterator[int]:
+            yield 1
+            model.wait_until_asked(1)
+            yield 2
+            model.heads_come.set()
+            model.wait_until_asked(2)
+            model.release(2)
+
+        async def main() -> None:
+            answers = [seen(answer) async for answer in model.latest(frames(), cancel=True)]
+            assert answers == [(2, "2", 1)]
+
+        loop.run(main)
+        assert model.closed in (["1", "2"], ["2"])  # the task is cancelled, or the thread closes it
+
     def test_partial_answers_and_only_their_newest_state(self, loop: Adapter) -> None:
         model = Model(loop)
         taken = threading.Semaphore(0)
@@ -537,6 +556,13 @@ class TestAsyncSource:
         while not source.is_closed:
             assert time.monotonic() < deadline
             time.sleep(0.001)
+
+    def test_a_for_loop_with_a_sync_client(self) -> None:
+        model = Model(BACKENDS[0])
+        model.release(1)
+        answers = model.latest([1]).sync
+        with answers:
+            assert [seen(answer) for answer in answers] == [(1, "1", 0)]
 
     def test_a_sync_client_takes_no_async_source(self) -> None:
         async def frames() -> AsyncIterator[int]:

@@ -33,12 +33,15 @@ class Model:
     Attributes:
         asked: the questions, in their order.
         closed: the questions whose streams were closed, in their order.
+        heads_come: clear it, and no head of an answer comes.
     """
 
     def __init__(self, loop: Adapter) -> None:
         self.loop = loop
         self.asked: list[str] = []
         self.closed: list[str] = []
+        self.heads_come = threading.Event()
+        self.heads_come.set()
         self._steps: dict[str, list[Step]] = {}
         self._changed = threading.Condition()
 
@@ -115,7 +118,9 @@ class _Transport:
         self.model = model
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> _Stream:
-        return _Stream(self.model, request)
+        stream = _Stream(self.model, request)
+        assert self.model.heads_come.wait(LONGEST_WAIT)
+        return stream
 
 
 class _AsyncStream(_Stream):
@@ -132,7 +137,9 @@ class _AsyncTransport:
         self.model = model
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> _AsyncStream:
-        return _AsyncStream(self.model, request)
+        stream = _AsyncStream(self.model, request)
+        await self.model.loop.until(self.model.heads_come.is_set, "the head")
+        return stream
 
 
 class LatestAsAsync:

@@ -153,9 +153,10 @@ class _Video(Generic[F, R]):
 
     def next(self) -> Answer[F, R]:
         """Return the next answer. Raises StopIteration, or what the user's code raised."""
-        if self._reader is None and not self._is_closed:
-            self._news = Flag()
-            self._reader = FrameReader(self._frames, self._offer, self._drive)
+        with self._lock:  # a thread that reads faster than this ends waits for it
+            if self._reader is None and not self._is_closed:
+                self._news = Flag()
+                self._reader = FrameReader(self._frames, self._offer, self._drive)
         while True:
             with self._lock:
                 if self._is_closed or self._reader is None:
