@@ -10,6 +10,7 @@ from ._dialects import DialectEncoder
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._newest import Newest, Turn
 from ._openai import OpenAIEncoder
 from ._ui_message import UIMessageEncoder
 
@@ -18,8 +19,10 @@ __all__ = [
     "DialectEncoder",
     "EventsEncoder",
     "Format",
+    "Newest",
     "OpenAIEncoder",
     "StreamEncoder",
+    "Turn",
     "UIMessageEncoder",
     "open_encoder",
     "to_public",
