@@ -5,6 +5,7 @@ fuzz` is for new ones.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Iterator
 
@@ -22,6 +23,24 @@ for name, count in (("suite", 50), ("long", 1000)):  # the long one is for `make
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("suite")
+
+
+_PROXIES = [f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO")]
+AMBIENT = (
+    *("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTHONWARNINGS", "PYTHONUNBUFFERED"),
+    *("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COLUMNS", "LINES"),
+    *(*_PROXIES, *map(str.lower, _PROXIES)),
+    *("MOONDREAM_API_KEY", "MOONDREAM_MODEL"),
+)
+"""Variables of the machine that change what pytest, a terminal or an HTTP client does."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ambient() -> Iterator[dict[str, str]]:
+    """Run the tests, and the programs that they start, without `AMBIENT`. Gives their values."""
+    before = {name: os.environ.pop(name) for name in AMBIENT if name in os.environ}
+    yield before
+    os.environ |= before
 
 
 @pytest.fixture
