@@ -54,10 +54,14 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+gc.disable()  # until the tests are collected: all that is made before them stays
+
+
 def pytest_collection_finish() -> None:
     """Exempt the modules and the tests from garbage collection, so that a test that collects what
     it left takes no time."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
