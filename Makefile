@@ -41,8 +41,9 @@ demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the t
 check: lint ## lint, types, and the core's tests but for the long ones; takes 80 seconds
 	$(PYTEST) -m 'not slow' tests/core
 
+# A file goes to one worker, so that the servers of its tests are started once.
 test: lint ## lint, types, and all tests that are not slow by nature; takes five minutes
-	$(PYTEST) -m 'not slow' --ignore tests/test_typing.py
+	$(PYTEST) --dist loadfile -m 'not slow' --ignore tests/test_typing.py
 
 coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has to be 100 %
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
