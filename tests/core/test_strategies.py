@@ -136,7 +136,6 @@ def test_the_last_message_of_an_engine_may_carry_text():
     )
 
 
-@pytest.mark.slow
 def test_the_last_message_of_an_engine_may_carry_all_of_the_text():
     last = re.compile(rb'"chunk": ?null')
     assert_drawn(
