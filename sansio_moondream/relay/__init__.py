@@ -7,5 +7,6 @@ them with a server of their own.
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._replay_buffer import ReplayBuffer, ReplayReader
 
-__all__ = ["SSE_HEADERS", "EventsEncoder", "Format", "StreamEncoder", "open_encoder"]
+__all__ = ["SSE_HEADERS", "EventsEncoder", "Format", "ReplayBuffer", "ReplayReader", "StreamEncoder", "open_encoder"]
