@@ -4,9 +4,20 @@
 them with a server of their own.
 """
 
+from sansio_moondream._server.public import to_public
+
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
 from ._replay_buffer import ReplayBuffer, ReplayReader
 
-__all__ = ["SSE_HEADERS", "EventsEncoder", "Format", "ReplayBuffer", "ReplayReader", "StreamEncoder", "open_encoder"]
+__all__ = [
+    "SSE_HEADERS",
+    "EventsEncoder",
+    "Format",
+    "ReplayBuffer",
+    "ReplayReader",
+    "StreamEncoder",
+    "open_encoder",
+    "to_public",
+]
