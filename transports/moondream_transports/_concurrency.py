@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 T = TypeVar("T")
 
-_closing: set[object] = set()  # asyncio holds its tasks only weakly
+_running: set[object] = set()  # asyncio holds its tasks only weakly
 
 
 def in_trio() -> bool:
@@ -89,7 +90,7 @@ def require_async_sleep(name: str, sleep: object) -> None:
 
 
 class Flag:
-    """Interrupt the wait of another thread."""
+    """Wake one thread from another."""
 
     def __init__(self) -> None:
         import threading  # many programs never wait
@@ -97,33 +98,122 @@ class Flag:
         self._event = threading.Event()
 
     def set(self) -> None:
-        """End the wait, and all later ones."""
+        """End the wait, and all later ones until `clear`."""
         self._event.set()
 
-    def wait(self, seconds: float) -> None:
-        """Return when the flag is set, or after that time."""
-        self._event.wait(seconds)
+    def clear(self) -> None:
+        """Let later calls of `wait` wait again."""
+        self._event.clear()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the flag is set, or False after that time. None is no limit."""
+        return self._event.wait(seconds)
 
 
 class AsyncFlag:
-    """Interrupt the wait of another task in the same event loop."""
+    """Wake one task from another in the same event loop."""
 
     def __init__(self) -> None:
-        self._event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event()
+        self._make_event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event
+        self._event = self._make_event()
 
     def set(self) -> None:
-        """End the wait, and all later ones."""
+        """End the wait, and all later ones until `clear`."""
         self._event.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Return when the flag is set, or after that time."""
-        if in_trio():
+    def clear(self) -> None:
+        """Let later calls of `wait` wait again."""
+        if self._event.is_set():
+            self._event = self._make_event()  # trio's cannot be cleared
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the flag is set, or False after that time. None is no limit."""
+        event = self._event
+        if event.is_set():
+            return True
+        if seconds is None:
+            await event.wait()
+        elif in_trio():
             with sys.modules["trio"].move_on_after(seconds):
-                await self._event.wait()
+                await event.wait()
         else:
             with suppress(TimeoutError):
                 async with sys.modules["asyncio"].timeout(seconds):
-                    await self._event.wait()
+                    await event.wait()
+        return bool(event.is_set())
+
+
+class Worker:
+    """Run a function in a thread of its own, beside its owner.
+
+    Args:
+        function: that is run. It should raise nothing.
+        interrupt: ends what the function waits for. A thread cannot be cancelled.
+    """
+
+    def __init__(self, function: Callable[[], object], interrupt: Callable[[], object]) -> None:
+        from threading import Thread  # many programs have none
+
+        self._interrupt = interrupt
+        self._thread = Thread(target=copy_context().run, args=(function,), daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Interrupt the function, and do not wait for its end. A finalizer may call this."""
+        self._interrupt()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the function has ended, or False after that time."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+
+class AsyncWorker:
+    """Run a function in a task of its own, beside its owner.
+
+    Args:
+        function: that is run. It should raise nothing but the cancellation.
+        interrupt: for the sync twin. A task is cancelled.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], Coroutine[Any, Any, object]],
+        interrupt: Callable[[], object],
+    ) -> None:
+        self._is_done = AsyncFlag()
+        if in_trio():
+            trio = sys.modules["trio"]
+            scope = trio.CancelScope()
+            self._call_soon = trio.lowlevel.current_trio_token().run_sync_soon
+            self._cancel: Callable[[], object] = scope.cancel
+
+            async def run() -> None:
+                with scope:
+                    await function()
+                self._is_done.set()
+
+            trio.lowlevel.spawn_system_task(run, context=copy_context())
+        else:
+            loop = sys.modules["asyncio"].get_running_loop()
+            self._call_soon = loop.call_soon_threadsafe
+            task = loop.create_task(function())
+            self._cancel = task.cancel
+            _running.add(task)
+            task.add_done_callback(self._note_end)
+
+    def cancel(self) -> None:
+        """Cancel the function, and do not wait for its end. A finalizer may call this."""
+        with suppress(RuntimeError):  # the event loop is closed, and the task went with it
+            self._call_soon(self._cancel)
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the function has ended, or False after that time."""
+        return await self._is_done.wait(seconds)
+
+    def _note_end(self, task: object) -> None:
+        _running.discard(task)
+        self._is_done.set()
 
 
 def close_soon(close: Callable[[], None]) -> None:
@@ -148,5 +238,5 @@ def async_close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
             loop = asyncio.get_running_loop()
             coroutine: Coroutine[Any, Any, None] = close()
             task = loop.create_task(coroutine)
-            _closing.add(task)
-            task.add_done_callback(_closing.discard)
+            _running.add(task)
+            task.add_done_callback(_running.discard)
