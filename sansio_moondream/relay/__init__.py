@@ -9,13 +9,14 @@ from sansio_moondream._server.public import to_public
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
-from ._replay_buffer import ReplayBuffer, ReplayReader
+from ._replay_buffer import ReplayBuffer, ReplayLimits, ReplayReader
 
 __all__ = [
     "SSE_HEADERS",
     "EventsEncoder",
     "Format",
     "ReplayBuffer",
+    "ReplayLimits",
     "ReplayReader",
     "StreamEncoder",
     "open_encoder",

@@ -27,42 +27,44 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from msgspec import Struct
+
 from sansio_moondream._errors import LocalProtocolError, MoondreamError
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._server.refusals import refusal
 
 from ._refusals import gone, not_found, too_slow
 
-MAX_BYTES: Final = 8 * 1024 * 1024
-MAX_WAITING: Final = 1024 * 1024
-KEEP_SECONDS: Final = 60.0
+_NEVER: Final = float("inf")
+
+
+class ReplayLimits(Struct, frozen=True):
+    """How much a `ReplayBuffer` keeps, and how long.
+
+    Attributes:
+        max_bytes: of records that are kept for readers who come late.
+        max_waiting: bytes that may wait for one reader, before it is too slow.
+        keep_seconds: how long the records are kept after the end.
+
+    Raises ValueError for a limit below 0.
+    """
+
+    max_bytes: int = 8 * 1024 * 1024
+    max_waiting: int = 1024 * 1024
+    keep_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ValueError(f"ReplayLimits.{name} must be at least 0, not {value!r}")
 
 
 class ReplayBuffer:
-    """Keep the records of one stream, and give them to any number of readers.
+    """Keep the records of one stream, and give them to any number of readers."""
 
-    Args:
-        max_bytes: of records that are kept for readers who come late.
-        max_waiting: bytes that may wait for a reader.
-        keep_seconds: how long the records are kept after the end.
-
-    Raises:
-        ValueError: an argument is negative.
-    """
-
-    def __init__(
-        self,
-        *,
-        max_bytes: int = MAX_BYTES,
-        max_waiting: int = MAX_WAITING,
-        keep_seconds: float = KEEP_SECONDS,
-    ) -> None:
-        _require("max_bytes", max_bytes)
-        _require("max_waiting", max_waiting)
-        _require("keep_seconds", keep_seconds)
-        self._max_bytes = max_bytes
-        self._max_waiting = max_waiting
-        self._keep_seconds = keep_seconds
+    def __init__(self, limits: ReplayLimits | None = None) -> None:
+        self._limits = limits or ReplayLimits()
         self._chain = chain = _Chain()
         self._kept = deque([chain.last])  # The first of them is released, or the beginning.
         self._closes_at = self._drops_at = _NEVER
@@ -110,7 +112,7 @@ class ReplayBuffer:
             raise LocalProtocolError("the stream has ended, so no record can follow")
         last = chain.append(record)
         kept.append(last)
-        while last.end - kept[0].end > self._max_bytes and kept[1] is not last:
+        while last.end - kept[0].end > self._limits.max_bytes and kept[1] is not last:
             kept.popleft()
         chain.drop([place for place in chain.places if self._is_too_slow(place)])
         return last.id
@@ -123,7 +125,7 @@ class ReplayBuffer:
         """
         id_ = self.append(record)
         self._chain.is_ended = True
-        self._closes_at = now + self._keep_seconds
+        self._closes_at = now + self._limits.keep_seconds
         return id_
 
     def join(self, last_id: int = 0) -> ReplayReader:
@@ -165,13 +167,13 @@ class ReplayBuffer:
             raise LocalProtocolError("the stream has not ended: call end(record, now) first")
         if not self.is_closed:
             self._kept = deque([self._chain.last])
-            self._drops_at = now + self._keep_seconds
+            self._drops_at = now + self._limits.keep_seconds
 
     def _is_too_slow(self, place: _Place) -> bool:
         last = self._chain.last
         taken = place.taken
         return (
-            last.end - max(taken.end, place.joined_end) > self._max_waiting
+            last.end - max(taken.end, place.joined_end) > self._limits.max_waiting
             and last.id - max(taken.id, place.joined_id) > 1
         )
 
@@ -262,11 +264,3 @@ class _Chain:
             del self.places[place]
             if place.taken is not self.last:
                 place.drop(too_slow(self.last.end - place.taken.end))
-
-
-_NEVER: Final = float("inf")
-
-
-def _require(name: str, value: float) -> None:
-    if not value >= 0:
-        raise ValueError(f"{name} should be at least 0, not {value!r}")

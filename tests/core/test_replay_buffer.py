@@ -18,11 +18,11 @@ from sansio_moondream import (
     ServerError,
     Signal,
 )
-from sansio_moondream.relay import ReplayBuffer, ReplayReader
+from sansio_moondream.relay import ReplayBuffer, ReplayLimits, ReplayReader
 
 
 def filled(*records: bytes, **bounds: int) -> ReplayBuffer:
-    buffer = ReplayBuffer(**bounds)
+    buffer = ReplayBuffer(ReplayLimits(**bounds))
     for record in records:
         buffer.append(record)
     return buffer
@@ -67,8 +67,8 @@ def test_an_id_that_the_stream_does_not_have(last_id: int):
 @pytest.mark.parametrize("name", ["max_bytes", "max_waiting", "keep_seconds"])
 def test_bounds_that_make_no_sense(name: str):
     for value in (-1, float("nan")):
-        with pytest.raises(ValueError, match=f"{name} should be at least 0, not "):
-            ReplayBuffer(**{name: value})
+        with pytest.raises(ValueError, match=rf"ReplayLimits\.{name} must be at least 0, not "):
+            ReplayLimits(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_memory_is_released(how: str):
     size = 1000
     bound = 10 * size if how == "dropped" else 10**9
     tracemalloc.start()
-    buffer = ReplayBuffer(max_bytes=10 * size, max_waiting=bound)
+    buffer = filled(max_bytes=10 * size, max_waiting=bound)
     readers = [buffer.join() for _ in range(10)]
     for _ in range(1000):
         buffer.append(bytes(size))
@@ -254,7 +254,7 @@ def test_memory_is_released(how: str):
 
 
 def test_a_long_chain_is_released_without_recursion():
-    buffer = ReplayBuffer(max_bytes=0, max_waiting=10**9)
+    buffer = filled(max_bytes=0, max_waiting=10**9)
     reader = buffer.join()
     for _ in range(50_000):
         buffer.append(b"x")

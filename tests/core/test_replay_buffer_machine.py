@@ -17,7 +17,7 @@ from sansio_moondream import (
     LocalProtocolError,
     NotFoundError,
 )
-from sansio_moondream.relay import ReplayBuffer, ReplayReader
+from sansio_moondream.relay import ReplayBuffer, ReplayLimits, ReplayReader
 
 BOUNDS = st.sampled_from([0, 1, 5, 12, 1000])
 
@@ -36,7 +36,8 @@ class Modelled:
 class AnyOrder(RuleBasedStateMachine):
     @initialize(max_bytes=BOUNDS, max_waiting=BOUNDS, keep=st.sampled_from([0, 10]))
     def begin(self, max_bytes: int, max_waiting: int, keep: int) -> None:
-        self.buffer = ReplayBuffer(max_bytes=max_bytes, max_waiting=max_waiting, keep_seconds=keep)
+        limits = ReplayLimits(max_bytes, max_waiting, keep)
+        self.buffer = ReplayBuffer(limits)
         self.max_bytes, self.max_waiting, self.keep = max_bytes, max_waiting, keep
         self.records: list[bytes] = []
         self.readers: list[Modelled] = []
