@@ -26,7 +26,15 @@ class EventsEncoder(StreamEncoder):
     def encode_error(self, error: MoondreamError) -> bytes:
         return self._record(error)
 
+    def encode_interruption(self, error: MoondreamError) -> bytes:
+        # Without an id, so that the reader comes again with the one before.
+        return _data(error)
+
     def _record(self, value: Value) -> bytes:
         self._id += 1
-        text = json.dumps(value.to_dict(), separators=(",", ":"))
-        return f"id: {self._id}\ndata: {text}\n\n".encode()
+        return b"id: %d\n%b" % (self._id, _data(value))
+
+
+def _data(value: Value) -> bytes:
+    text = json.dumps(value.to_dict(), separators=(",", ":"))
+    return f"data: {text}\n\n".encode()
