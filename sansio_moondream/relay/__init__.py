@@ -9,6 +9,7 @@ from sansio_moondream._server.public import to_public
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._last_event_id import parse_last_event_id
 from ._replay_buffer import ReplayBuffer, ReplayLimits, ReplayReader
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "ReplayReader",
     "StreamEncoder",
     "open_encoder",
+    "parse_last_event_id",
     "to_public",
 ]

@@ -29,7 +29,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from sansio_moondream._errors import LocalProtocolError, MoondreamError
+from sansio_moondream._errors import LocalProtocolError, MoondreamError, ServerError
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._server.refusals import refusal
 
@@ -189,6 +189,11 @@ class ReplayReader:
     def last_id(self) -> int:
         """The id of the last record that was taken. At first, the id to join behind."""
         return self._place.taken.id
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether the reader was too slow."""
+        return isinstance(self._place.error, ServerError)
 
     def next_record(self) -> bytes | Signal:
         """Return the next record, NEED_DATA if there is none yet, or FINISHED after the last one.

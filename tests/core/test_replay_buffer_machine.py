@@ -104,6 +104,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert reader.next_record() is FINISHED
                 modelled.state = "finished"
             assert reader.last_id == modelled.taken
+            assert reader.is_dropped == (modelled.state == "dropped")
 
     @precondition(lambda self: self.readers)
     @rule(at=st.integers(0, 100))
