@@ -29,7 +29,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from sansio_moondream._errors import LocalProtocolError, MoondreamError, ServerError
+from sansio_moondream._errors import LocalProtocolError, MoondreamError
 from sansio_moondream._events import FINISHED, NEED_DATA, Signal
 from sansio_moondream._server.refusals import refusal
 
@@ -191,9 +191,9 @@ class ReplayReader:
         return self._place.taken.id
 
     @property
-    def is_dropped(self) -> bool:
-        """Whether the reader was too slow."""
-        return isinstance(self._place.error, ServerError)
+    def error(self) -> MoondreamError | None:
+        """What `next_record` raises, or None while it raises nothing."""
+        return self._place.error
 
     def next_record(self) -> bytes | Signal:
         """Return the next record, NEED_DATA if there is none yet, or FINISHED after the last one.

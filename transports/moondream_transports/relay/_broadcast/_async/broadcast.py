@@ -57,35 +57,35 @@ class AsyncBroadcast:
         limits: ReplayLimits | None = None,
         cancel_after: float | None = None,
     ) -> None:
-        self._source = AsyncStreamSource(stream, format)
-        self._limits = limits or ReplayLimits()
-        self._buffer = ReplayBuffer(self._limits)
+        limits = limits or ReplayLimits()
+        self._encoder, self._dialect = encoder_for(stream, format)
+        self._source = AsyncStreamSource(stream, self._encoder, self._dialect)
+        self._channel = AsyncChannel(limits, self._watch)
+        self._batch_bytes = limits.max_waiting // 4  # so a reader that is given its turn is in time
         self._cancel_after = cancel_after
-        self._mutex = AsyncMutex()
         self._worker: AsyncWorker | None = None
-        self._changed: AsyncFlag
-        self._heard: AsyncFlag
+        self._heard: AsyncFlag | None = None  # while a watch waits for readers
         self._ending: MoondreamError | None = None
 
     @property
     def last_id(self) -> int:
         """The id of the last record, or 0 before the first one."""
-        return self._buffer.last_id
+        return self._channel.buffer.last_id
 
     @property
     def kept_bytes(self) -> int:
         """The size of the records that are kept for readers who come late."""
-        return self._buffer.kept_bytes
+        return self._channel.buffer.kept_bytes
 
     @property
     def readers(self) -> int:
         """How many readers there are now."""
-        return self._buffer.readers
+        return self._channel.buffer.readers
 
     @property
     def is_ended(self) -> bool:
         """Whether the last record is there."""
-        return self._buffer.is_ended
+        return self._channel.buffer.is_ended
 
     def start(self) -> None:
         """Begin to read the stream. `async with` does it.
@@ -95,7 +95,6 @@ class AsyncBroadcast:
         """
         if self._worker is not None:
             raise LocalProtocolError("the broadcast has started before: make one for each stream")
-        self._changed = AsyncFlag()
         self._worker = AsyncWorker(self._run, self._source.aclose)
         self._watch()
 
@@ -117,7 +116,14 @@ class AsyncBroadcast:
             heartbeat: seconds without a record, after which the reader gets a comment.
             group: that counts the readers.
         """
-        return AsyncRelay(AsyncSubscription(self, last_event_id), heartbeat=heartbeat, group=group)
+        if self._worker is None:
+            raise LocalProtocolError("the broadcast has not started: use `async with`, or start()")
+        subscription = AsyncSubscription(
+            self._channel, self._encoder, self._dialect, last_event_id, group
+        )
+        if self._heard is not None:
+            ...
+        return AsyncRelay(subscription, heartbeat=heartbeat, group=subscription)
 
     def cancel(self) -> None:
         """Cancel the upstream. The last record says so. Without effect after the end."""
@@ -140,3 +146,55 @@ class AsyncBroadcast:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    async def _run(self) -> None:
+        error: MoondreamError | None = None
+        try:
+            while records := await self._source.next_records():
+                for batch in _batches(records, self._batch_bytes):
+                    is_last = self._source.is_complete and batch[-1] is records[-1]
+                    self._channel.append(batch, is_last=is_last)
+                    await async_sleep(0)
+        except Exception as failure:  # noqa: BLE001 - the readers get it
+            error = as_moondream_error(failure)
+        finally:
+            self._end(self._ending or error or stopping())
+            await async_close_source(self._source)
+
+    def _end(self, error: MoondreamError) -> None:
+        """Add the last record, unless it is there."""
+        if not self.is_ended:
+            self._channel.append([self._encoder.encode_error(error)], is_last=True)
+        if self._heard is not None:
+            self._heard.set()
+
+    def _stop(self, error: MoondreamError) -> None:
+        if self._worker is not None and not self.is_ended:
+            self._ending = self._ending or error
+            self._worker.cancel()
+
+    def _watch(self) -> None:
+        """Cancel the upstream, unless somebody listens in time."""
+        if self._cancel_after is None:
+            return
+        self._heard = heard = AsyncFlag()
+        seconds = self._cancel_after
+
+        async def watch() -> None:
+            if not await heard.wait(seconds) and not self.readers:
+                self.cancel()
+
+        AsyncWorker(watch, heard.set)
+
+
+def _batches(records: list[bytes], max_bytes: int) -> Iterator[list[bytes]]:
+    """Divide records. A batch has one, or as many as fit."""
+    batch: list[bytes] = []
+    size = 0
+    for record in records:
+        size += len(record)
+        if batch and size > max_bytes:
+            yield batch
+            batch, size = [], len(record)
+        batch.append(record)
+    yield batch
