@@ -13,7 +13,7 @@ from typing import Final
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
-from .group import AsyncRelayGroup
+from .group import AsyncAdmission
 from .pump import AsyncPump
 from .source import AsyncSource
 
@@ -34,7 +34,7 @@ class AsyncRelayBody:
         source: AsyncSource,
         *,
         heartbeat: float | None = 15.0,
-        group: AsyncRelayGroup | None = None,
+        group: AsyncAdmission | None = None,
     ) -> None:
         self._source = source
         self._heartbeat = heartbeat

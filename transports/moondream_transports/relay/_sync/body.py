@@ -14,7 +14,7 @@ from typing import Final
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
-from .group import RelayGroup
+from .group import Admission
 from .pump import Pump
 from .source import Source
 
@@ -35,7 +35,7 @@ class RelayBody:
         source: Source,
         *,
         heartbeat: float | None = 15.0,
-        group: RelayGroup | None = None,
+        group: Admission | None = None,
     ) -> None:
         self._source = source
         self._heartbeat = heartbeat

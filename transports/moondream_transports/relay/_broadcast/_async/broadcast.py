@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,15 +23,17 @@ from moondream_transports._client._async.stream import AsyncClientStream
 from moondream_transports._concurrency import AsyncFlag, AsyncMutex, AsyncWorker, async_sleep
 from moondream_transports.relay._asgi import AsyncRelay
 from moondream_transports.relay._async.group import AsyncRelayGroup
-from moondream_transports.relay._async.source import AsyncStreamSource
+from moondream_transports.relay._async.source import AsyncStreamSource, async_close_source
 from moondream_transports.relay._failures import as_moondream_error
+from moondream_transports.relay._relay import encoder_for
 from sansio_moondream import Event, LocalProtocolError, MoondreamError
-from sansio_moondream.relay import Format, ReplayBuffer, ReplayLimits, StreamEncoder
+from sansio_moondream.relay import Format, ReplayLimits, StreamEncoder
 from sansio_moondream.relay._refusals import cancelled, stopping
 
+from .channel import AsyncChannel
 from .subscription import AsyncSubscription
 
-_CLOSING_SECONDS: Final = 1.0
+CLOSING_SECONDS: Final = 1.0
 
 
 class AsyncBroadcast:
@@ -64,7 +66,10 @@ class AsyncBroadcast:
         self._batch_bytes = limits.max_waiting // 4  # so a reader that is given its turn is in time
         self._cancel_after = cancel_after
         self._worker: AsyncWorker | None = None
-        self._heard: AsyncFlag | None = None  # while a watch waits for readers
+        self._ended: AsyncFlag
+        self._mutex = AsyncMutex()
+        self._cancel_at = 0.0
+        self._is_watched = False
         self._ending: MoondreamError | None = None
 
     @property
@@ -87,6 +92,16 @@ class AsyncBroadcast:
         """Whether the last record is there."""
         return self._channel.buffer.is_ended
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is kept any more, so that nobody can join."""
+        return self._channel.buffer.is_closed
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether it is closed, and nobody reads the rest."""
+        return self.is_closed and not self.readers
+
     def start(self) -> None:
         """Begin to read the stream. `async with` does it.
 
@@ -95,6 +110,7 @@ class AsyncBroadcast:
         """
         if self._worker is not None:
             raise LocalProtocolError("the broadcast has started before: make one for each stream")
+        self._ended = AsyncFlag()
         self._worker = AsyncWorker(self._run, self._source.aclose)
         self._watch()
 
@@ -121,19 +137,33 @@ class AsyncBroadcast:
         subscription = AsyncSubscription(
             self._channel, self._encoder, self._dialect, last_event_id, group
         )
-        if self._heard is not None:
-            ...
         return AsyncRelay(subscription, heartbeat=heartbeat, group=subscription)
+
+    def expire(self, *, early: bool = False) -> None:
+        """Release what was kept for long enough after the end, see `ReplayBuffer.expire`.
+
+        Args:
+            early: let nobody join from now on, if the stream has ended.
+        """
+        self._channel.expire(early=early)
 
     def cancel(self) -> None:
         """Cancel the upstream. The last record says so. Without effect after the end."""
         self._stop(cancelled())
 
+    def stop(self) -> None:
+        """End the stream if it runs, as the server stops, and do not wait for it."""
+        self._stop(stopping())
+
+    async def wait_closed(self, seconds: float) -> None:
+        """Return when the upstream is closed, or after that time."""
+        if self._worker is not None:
+            await self._worker.wait(seconds)
+
     async def aclose(self) -> None:
         """End the stream if it runs, as the server stops. Further calls do nothing."""
-        self._stop(stopping())
-        if self._worker is not None:
-            await self._worker.wait(_CLOSING_SECONDS)
+        self.stop()
+        await self.wait_closed(CLOSING_SECONDS)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -150,7 +180,7 @@ class AsyncBroadcast:
     async def _run(self) -> None:
         error: MoondreamError | None = None
         try:
-            while records := await self._source.next_records():
+            while not self._ending and (records := await self._source.next_records()):
                 for batch in _batches(records, self._batch_bytes):
                     is_last = self._source.is_complete and batch[-1] is records[-1]
                     self._channel.append(batch, is_last=is_last)
@@ -165,8 +195,7 @@ class AsyncBroadcast:
         """Add the last record, unless it is there."""
         if not self.is_ended:
             self._channel.append([self._encoder.encode_error(error)], is_last=True)
-        if self._heard is not None:
-            self._heard.set()
+        self._ended.set()
 
     def _stop(self, error: MoondreamError) -> None:
         if self._worker is not None and not self.is_ended:
@@ -174,17 +203,25 @@ class AsyncBroadcast:
             self._worker.cancel()
 
     def _watch(self) -> None:
-        """Cancel the upstream, unless somebody listens in time."""
+        """Cancel the upstream when nobody has listened for `cancel_after` seconds."""
         if self._cancel_after is None:
             return
-        self._heard = heard = AsyncFlag()
-        seconds = self._cancel_after
+        with self._mutex:
+            self._cancel_at = monotonic() + self._cancel_after
+            is_watched, self._is_watched = self._is_watched, True
+        if not is_watched:
+            AsyncWorker(self._cancel_unheard, self._ended.set)
 
-        async def watch() -> None:
-            if not await heard.wait(seconds) and not self.readers:
+    async def _cancel_unheard(self) -> None:
+        while not await self._ended.wait(max(0.0, self._cancel_at - monotonic())):
+            with self._mutex:
+                if self.readers:
+                    self._is_watched = False
+                    return
+                is_time = monotonic() >= self._cancel_at
+            if is_time:
                 self.cancel()
-
-        AsyncWorker(watch, heard.set)
+                return
 
 
 def _batches(records: list[bytes], max_bytes: int) -> Iterator[list[bytes]]:

@@ -57,17 +57,17 @@ class AsyncChannel:
         if dropped:
             self._check_unheard()
 
-    def join(self, last_id: int, notify_dropped: Callable[[MoondreamError], object]) -> ReplayReader:
-        """Return a reader, as `ReplayBuffer.join` does. It is in time if the buffer is kept still.
+    def join(self, last_id: int, notify: Callable[[MoondreamError], object]) -> ReplayReader:
+        """Return a reader, as `ReplayBuffer.join` does.
 
         Args:
             last_id: of the record that it has had.
-            notify_dropped: is called with the error if the reader is too slow.
+            notify: is called with the error if the reader is too slow.
         """
         with self._mutex:
             self.buffer.expire(monotonic())
             reader = self.buffer.join(last_id)
-            self._drops[reader] = notify_dropped
+            self._drops[reader] = notify
             return reader
 
     def leave(self, reader: ReplayReader) -> None:
