@@ -66,8 +66,6 @@ def relay(
         ValueError: The format is unknown, or has no place for an answer to this request.
         TypeError: An argument is of another type.
     """
-    if heartbeat is not None and not heartbeat > 0:
-        raise ValueError(f"heartbeat should be more than 0 seconds, or None, not {heartbeat!r}")
     encoder, dialect = encoder_for(stream, format)
     if isinstance(stream, AsyncIterable):
         if not isinstance(group, AsyncRelayGroup | None):

@@ -50,6 +50,9 @@ class Broadcast:
         limits: of what is kept, and of what may wait for one reader.
         cancel_after: seconds without a reader after which the upstream is cancelled. By default it
             goes on.
+
+    Raises:
+        ValueError: `cancel_after` is not above 0; or as `relay` does.
     """
 
     def __init__(
@@ -60,6 +63,9 @@ class Broadcast:
         limits: ReplayLimits | None = None,
         cancel_after: float | None = None,
     ) -> None:
+        if cancel_after is not None and not cancel_after > 0:
+            message = f"cancel_after should be more than 0 seconds, or None, not {cancel_after!r}"
+            raise ValueError(message)
         limits = limits or ReplayLimits()
         self._encoder, self._dialect = encoder_for(stream, format)
         self._source = StreamSource(stream, self._encoder, self._dialect)
@@ -182,25 +188,26 @@ class Broadcast:
         error: MoondreamError | None = None
         try:
             while not self._ending and (records := self._source.next_records()):
-                for batch in _batches(records, self._batch_bytes):
-                    is_last = self._source.is_complete and batch[-1] is records[-1]
+                batches = list(_batches(records, self._batch_bytes))
+                for count, batch in enumerate(batches, 1):
+                    is_last = self._source.is_complete and count == len(batches)
                     self._channel.append(batch, is_last=is_last)
-                    sleep(0)
+                    sleep(0)  # for the readers
+            if self._source.is_complete:
+                self._channel.append([b""], is_last=True)  # not each format has a record for it
         except Exception as failure:  # noqa: BLE001 - the readers get it
             error = as_moondream_error(failure)
         finally:
-            self._end(self._ending or error or stopping())
+            if not self.is_ended:
+                last = self._encoder.encode_error(self._ending or error or stopping())
+                self._channel.append([last], is_last=True)
+            self._ended.set()
             close_source(self._source)
 
-    def _end(self, error: MoondreamError) -> None:
-        """Add the last record, unless it is there."""
-        if not self.is_ended:
-            self._channel.append([self._encoder.encode_error(error)], is_last=True)
-        self._ended.set()
-
     def _stop(self, error: MoondreamError) -> None:
-        if self._worker is not None and not self.is_ended:
+        if not self.is_ended:
             self._ending = self._ending or error
+        if self._worker is not None:
             self._worker.cancel()
 
     def _watch(self) -> None:
