@@ -17,7 +17,7 @@ def test_ids(value: str | None, expected: int):
 
 
 @pytest.mark.parametrize(
-    "value", ["-1", "+1", " 1", "1\n", "1.0", "1_0", "١", "abc", "9" * 19, "9" * 10_000]
+    "value", ["-1", "+1", " 1", "1\n", "1.0", "1_0", "\u0661", "abc", "9" * 19, "9" * 10_000]
 )
 def test_what_is_no_id_of_a_stream(value: str):
     with pytest.raises(BadRequestError, match="should be a number of this stream") as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from time import time
 from typing import Any, Final, cast, overload
 
 from moondream_transports._client._async.stream import AsyncClientStream
@@ -94,7 +95,8 @@ def encoder_for(
     except ValueError:
         names = ", ".join(repr(each.value) for each in Format)
         raise ValueError(f"format should be one of {names}, not {format!r}") from None
-    return open_encoder(known, _request_of(stream)), _DIALECTS.get(known, Dialect.CHAT)
+    encoder = open_encoder(known, _request_of(stream), created=int(time()))
+    return encoder, _DIALECTS.get(known, Dialect.CHAT)
 
 
 def _request_of(stream: object) -> Request[Any] | None:

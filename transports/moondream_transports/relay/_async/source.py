@@ -9,7 +9,6 @@ from typing import Any, Protocol, cast
 from moondream_transports._client._async.stream import AsyncClientStream
 from moondream_transports.relay._failures import log_failure
 from sansio_moondream import (
-    APIError,
     Completed,
     Dialect,
     ErrorResponse,
@@ -120,7 +119,7 @@ class AsyncStreamSource:
 
     def encode_refusal(self, error: MoondreamError) -> ErrorResponse:
         """As `AsyncSource.encode_refusal` says."""
-        return encode_error(cast("APIError", error), self._dialect)
+        return encode_error(error, self._dialect)
 
     async def aclose(self) -> None:
         """As `AsyncSource.aclose` says."""

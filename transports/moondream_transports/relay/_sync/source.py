@@ -10,7 +10,6 @@ from typing import Any, Protocol, cast
 from moondream_transports._client._sync.stream import ClientStream
 from moondream_transports.relay._failures import log_failure
 from sansio_moondream import (
-    APIError,
     Completed,
     Dialect,
     ErrorResponse,
@@ -121,7 +120,7 @@ class StreamSource:
 
     def encode_refusal(self, error: MoondreamError) -> ErrorResponse:
         """As `Source.encode_refusal` says."""
-        return encode_error(cast("APIError", error), self._dialect)
+        return encode_error(error, self._dialect)
 
     def close(self) -> None:
         """As `Source.close` says."""
