@@ -4,8 +4,29 @@
 them with a server of their own.
 """
 
+from sansio_moondream._server.public import to_public
+
+from ._dialects import DialectEncoder
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._last_event_id import parse_last_event_id
+from ._openai import OpenAIEncoder
+from ._replay_buffer import ReplayBuffer, ReplayLimits, ReplayReader
+from ._ui_message import UIMessageEncoder
 
-__all__ = ["SSE_HEADERS", "EventsEncoder", "Format", "StreamEncoder", "open_encoder"]
+__all__ = [
+    "SSE_HEADERS",
+    "DialectEncoder",
+    "EventsEncoder",
+    "Format",
+    "OpenAIEncoder",
+    "ReplayBuffer",
+    "ReplayLimits",
+    "ReplayReader",
+    "StreamEncoder",
+    "UIMessageEncoder",
+    "open_encoder",
+    "parse_last_event_id",
+    "to_public",
+]

@@ -10,15 +10,17 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 A = TypeVar("A")
 T = TypeVar("T")
+_CallSoon: TypeAlias = Callable[[Callable[[], object]], object]
 
-_closing: set[object] = set()  # asyncio holds its tasks only weakly
+_running: set[object] = set()  # asyncio holds its tasks only weakly
 
 
 def in_trio() -> bool:
@@ -54,12 +56,12 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
         # `asyncio.to_thread` has a thread that the end of the loop, and of Python, waits for.
         outcome: Future[T] = Future()
         outcome.set_running_or_notify_cancel()
-        Thread(target=_call, args=(function, argument, outcome), daemon=True).start()
+        Thread(target=_call_for, args=(function, argument, outcome), daemon=True).start()
         result = await sys.modules["asyncio"].wrap_future(outcome)
     return result
 
 
-def _call(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
+def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
     try:
         result = function(argument)
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
@@ -88,42 +90,175 @@ def require_async_sleep(name: str, sleep: object) -> None:
         raise TypeError(f"{name} should be an async function that waits, not {sleep!r}")
 
 
+def call_soon() -> _CallSoon:
+    """Return a function that calls another at once. The async twin has it called by its loop."""
+    return lambda function: function()
+
+
+def async_call_soon() -> _CallSoon:
+    """Return a function that calls another in this event loop, from any thread or signal handler.
+
+    It raises RuntimeError if the event loop is closed.
+    """
+    if in_trio():
+        return cast("_CallSoon", sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon)
+    return cast("_CallSoon", sys.modules["asyncio"].get_running_loop().call_soon_threadsafe)
+
+
 class Flag:
-    """Interrupt the wait of another thread."""
+    """Wake one thread from another.
+
+    Unlike `threading.Event`, it may be set in a finalizer or a signal handler.
+    """
 
     def __init__(self) -> None:
         import threading  # many programs never wait
 
-        self._event = threading.Event()
+        self._condition = threading.Condition()  # its lock may be taken again by its thread
+        self._is_set = False
 
     def set(self) -> None:
-        """End the wait, and all later ones."""
-        self._event.set()
+        """End the wait, and all later ones until `clear`."""
+        with self._condition:
+            self._is_set = True
+            self._condition.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Return when the flag is set, or after that time."""
-        self._event.wait(seconds)
+    def clear(self) -> None:
+        """Let later calls of `wait` wait again."""
+        self._is_set = False
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the flag is set, or False after that time. None is no limit."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._is_set, seconds)
 
 
 class AsyncFlag:
-    """Interrupt the wait of another task in the same event loop."""
+    """Wake one task from another in the same event loop."""
 
     def __init__(self) -> None:
-        self._event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event()
+        self._make_event: Any = sys.modules["trio" if in_trio() else "asyncio"].Event
+        self._event = self._make_event()
 
     def set(self) -> None:
-        """End the wait, and all later ones."""
+        """End the wait, and all later ones until `clear`."""
         self._event.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Return when the flag is set, or after that time."""
-        if in_trio():
+    def clear(self) -> None:
+        """Let later calls of `wait` wait again."""
+        if self._event.is_set():
+            self._event = self._make_event()  # trio's cannot be cleared
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the flag is set, or False after that time. None is no limit."""
+        event = self._event
+        if event.is_set():
+            return True
+        if seconds is None:
+            await event.wait()
+        elif in_trio():
             with sys.modules["trio"].move_on_after(seconds):
-                await self._event.wait()
+                await event.wait()
         else:
             with suppress(TimeoutError):
                 async with sys.modules["asyncio"].timeout(seconds):
-                    await self._event.wait()
+                    await event.wait()
+        return bool(event.is_set())
+
+
+class Mutex:
+    """Exclude other threads from a block that waits for nothing."""
+
+    def __init__(self) -> None:
+        from threading import RLock  # a finalizer may run in the block
+
+        self._lock = RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *args: object) -> None:
+        self._lock.release()
+
+
+class AsyncMutex:
+    """The same for tasks of one event loop: while nothing is awaited, no other runs."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *args: object) -> None: ...
+
+
+class Worker:
+    """Run a function in a thread of its own, beside its owner.
+
+    Args:
+        function: that is run. It should raise nothing.
+        interrupt: ends what the function waits for. A thread cannot be cancelled.
+    """
+
+    def __init__(self, function: Callable[[], object], interrupt: Callable[[], object]) -> None:
+        from threading import Thread  # many programs have none
+
+        self._interrupt = interrupt
+        self._thread = Thread(target=copy_context().run, args=(function,), daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Interrupt the function, and do not wait for its end. A finalizer may call this."""
+        self._interrupt()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the function has ended, or False after that time."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+
+class AsyncWorker:
+    """Run a function in a task of its own, beside its owner.
+
+    Args:
+        function: that is run. It should raise nothing but the cancellation.
+        interrupt: for the sync twin. A task is cancelled.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], Coroutine[Any, Any, object]],
+        interrupt: Callable[[], object],
+    ) -> None:
+        self._is_done = AsyncFlag()
+        self._call_soon = async_call_soon()
+        if in_trio():
+            trio = sys.modules["trio"]
+            scope = trio.CancelScope()
+            self._cancel: Callable[[], object] = scope.cancel
+
+            async def run() -> None:
+                with scope:
+                    await function()
+                self._is_done.set()
+
+            trio.lowlevel.spawn_system_task(run, context=copy_context())
+        else:
+            loop = sys.modules["asyncio"].get_running_loop()
+            task = loop.create_task(function())
+            self._cancel = task.cancel
+            _running.add(task)
+            task.add_done_callback(self._note_end)
+
+    def cancel(self) -> None:
+        """Cancel the function, and do not wait for its end. A finalizer may call this."""
+        with suppress(RuntimeError):  # the event loop is closed, and the task went with it
+            self._call_soon(self._cancel)
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Return True when the function has ended, or False after that time."""
+        return await self._is_done.wait(seconds)
+
+    def _note_end(self, task: object) -> None:
+        _running.discard(task)
+        self._is_done.set()
 
 
 def close_soon(close: Callable[[], None]) -> None:
@@ -148,5 +283,5 @@ def async_close_soon(aclose: Callable[[], Awaitable[None]]) -> None:
             loop = asyncio.get_running_loop()
             coroutine: Coroutine[Any, Any, None] = close()
             task = loop.create_task(coroutine)
-            _closing.add(task)
-            task.add_done_callback(_closing.discard)
+            _running.add(task)
+            task.add_done_callback(_running.discard)

@@ -86,6 +86,11 @@ class Exchange(Generic[R]):
         self._had_event = False
         self._body_ended = False
 
+    @property
+    def request(self) -> Request[R] | None:
+        """The request, or None once it is released."""
+        return None if self._to_send is None else self._to_send[0]
+
     def set_request(self, request: Request[R]) -> None:
         """Replace the request by the same one with its pictures. Call it before `open`."""
         if self._to_send is not None:

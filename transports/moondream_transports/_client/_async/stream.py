@@ -34,6 +34,7 @@ from sansio_moondream import (
     HTTPRequest,
     LocalProtocolError,
     MoondreamError,
+    Request,
     State,
     TextDelta,
 )
@@ -73,6 +74,28 @@ class AsyncClientStream(Generic[R]):
     def request_id(self) -> str | None:
         """The server's id of the request, or None while it is unknown."""
         return self._exchange.decoder.request_id
+
+    @property
+    def request(self) -> Request[R] | None:
+        """The request that is answered. It is None once it is sent: its pictures may be large.
+
+        Until the stream is entered, a small picture stands for each that is in a file.
+        """
+        return self._exchange.request
+
+    async def next_events(self) -> list[Event]:
+        """Return the next event, and all that arrived with it. The list is empty at the end.
+
+        Raises the errors that iterating raises, after the events before them.
+        """
+        try:
+            events = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        with suppress(MoondreamError):  # the next call raises it again
+            for event in self._exchange.ready:
+                events.append(event)  # noqa: PERF402 - a list keeps what came before the error
+        return events
 
     async def result(self) -> R:
         """Read the rest of the answer, drop its events, and return the complete result.
@@ -179,6 +202,9 @@ class AsyncClientStream(Generic[R]):
                 return seconds
             raise
         self._connection = connection
+        if self._is_closed:  # by another task, which saw no connection
+            await self._close(None)
+            self._open_connection()  # raises: there is none
         self._exchange.receive_head(
             connection.status_code, connection.headers, connection.connected_at
         )

@@ -1,0 +1,134 @@
+# Generated from ../_async/group.py by `make generate`; do not edit.
+"""The relays of one server: how many there may be, and how they end when the server does."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from signal import SIGINT, SIGTERM
+from threading import RLock
+from time import monotonic
+from typing import Final, Protocol
+
+from moondream_transports._concurrency import Flag, Worker, call_soon
+from moondream_transports.relay._signals import HandledSignals
+from sansio_moondream import APIError, MoondreamError
+from sansio_moondream.relay._refusals import stopping, too_many
+
+LAST_SECONDS: Final = 1.0  # for the last record of a stream that is ended
+
+
+class Member(Protocol):
+    """A relay that sends."""
+
+    def stop(self, error: MoondreamError) -> None:
+        """End it with this error, in its format."""
+        ...
+
+
+class Admission(Protocol):
+    """What a relay asks whether it may send."""
+
+    def admit(self, member: Member) -> APIError | None:
+        """Count a relay until `release`. Return the error for its client if it is refused."""
+        ...
+
+    def release(self, member: Member) -> None:
+        """Count a relay no longer. It may be released before."""
+        ...
+
+
+class RelayGroup:
+    """Limit the relays that run at once, and end them when the server stops.
+
+    Pass it as `relay(..., group=group)`. The relays of a group share one event loop.
+
+    Args:
+        max_streams: that may run at once. One more is answered with status 503. None is no limit.
+        retry_after: seconds, for the header of that answer.
+    """
+
+    def __init__(self, max_streams: int | None = None, retry_after: float = 1.0) -> None:
+        self._max_streams = max_streams
+        self._retry_after = retry_after
+        self._members: set[Member] = set()
+        self._lock = RLock()  # a finalizer may release at any moment
+        self._is_draining = False
+        self._changes: set[Flag] = set()
+
+    @property
+    def open_streams(self) -> int:
+        """How many relays run now."""
+        return len(self._members)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new relays are refused, as the server stops."""
+        return self._is_draining
+
+    def admit(self, member: Member) -> APIError | None:
+        """Count a relay until `release`. Return the error for its client if it is refused."""
+        with self._lock:
+            if self._is_draining:
+                return stopping()
+            if self._max_streams is not None and len(self._members) >= self._max_streams:
+                return too_many(self._retry_after)
+            self._members.add(member)
+            return None
+
+    def release(self, member: Member) -> None:
+        """Count a relay no longer. It may be released before."""
+        with self._lock:
+            self._members.discard(member)
+            if not self._members:
+                for flag in self._changes:
+                    flag.set()
+
+    def drain(self, seconds: float) -> None:
+        """Refuse new relays, and return when none runs.
+
+        Those that run may finish within `seconds`. Then each is ended in its format, by an error
+        that says that the server stops. That takes two seconds at most, if clients read nothing.
+        """
+        self._is_draining = True
+        deadline = monotonic() + seconds
+        flag = Flag()
+        self._changes.add(flag)
+        try:
+            if self._members:
+                flag.wait(max(0.0, deadline - monotonic()))
+            for member in list(self._members):
+                member.stop(stopping())
+            if self._members:
+                flag.wait(2 * LAST_SECONDS)
+        finally:
+            self._changes.discard(flag)
+
+    @contextmanager
+    def drain_on_signal(
+        self, seconds: float, signals: Iterable[int] = (SIGINT, SIGTERM)
+    ) -> Generator[None]:
+        """Drain when the server is asked to stop. Use it as a `with` block around its life.
+
+        Enter it when the server has installed its own handlers, which are called, too: in an
+        application's lifespan. A server without any ends after the drain. In another thread than
+        the main one, which gets no signals, this does nothing.
+
+        Args:
+            seconds: as in `drain`.
+            signals: that ask the server to stop.
+        """
+        flag, soon = Flag(), call_soon()
+        with HandledSignals(signals, lambda: soon(flag.set)) as handled:
+
+            def drain() -> None:
+                flag.wait()
+                if handled.received:
+                    self.drain(seconds)
+                    handled.act()
+
+            worker = Worker(drain, flag.set)
+            try:
+                yield
+            finally:
+                worker.cancel()
