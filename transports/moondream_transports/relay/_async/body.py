@@ -3,6 +3,7 @@
 1. The head is fixed by `open`: an error before anything was sent is a whole response.
 2. A pump takes the parts, so a heartbeat can be sent while the source waits.
 3. The pump does not know this object. If it is dropped, the pump is cancelled.
+4. A group counts a response until its last part is sent: until the framework asks for another.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class AsyncRelayBody:
         except Exception as error:  # noqa: BLE001 - it is the response
             refused = self._source.encode_refusal(as_moondream_error(error))
             self._status_code, self._headers, self._first = refused
-            await self._close()
+            self._is_ended = True
         except BaseException:
             self._drop()
             raise
@@ -90,12 +91,13 @@ class AsyncRelayBody:
         part, self._first = self._first, None
         if part is not None:
             return part
-        if self._pump is None:
+        if self._pump is None or self._is_ended:
+            await self._close()
             raise StopAsyncIteration
         try:
             part = await self._pump.next_part(self._heartbeat)
         except Exception as error:  # noqa: BLE001 - it ends the response
-            await self._close()
+            self._is_ended = True
             return self._source.encode_error(as_moondream_error(error))
         except BaseException:
             self._drop()
@@ -107,21 +109,20 @@ class AsyncRelayBody:
 
     async def aclose(self) -> None:
         """End the response, and close the upstream at once. Further calls do nothing."""
-        self._is_ended, self._first = True, None
+        self._first = None
         await self._close()
 
     async def _close(self) -> None:
-        pump = self._pump
         self._drop()
-        if pump is not None:
-            await pump.wait_closed(_CLOSING_SECONDS)
+        if self._pump is not None:
+            await self._pump.wait_closed(_CLOSING_SECONDS)
 
     def _drop(self) -> None:
-        pump, self._pump = self._pump, None
-        if pump is not None:
-            pump.stop()
+        self._is_ended = True
+        if self._pump is not None:
+            self._pump.stop()
             if self._group is not None:
-                self._group.release(pump)
+                self._group.release(self._pump)
 
     def __del__(self) -> None:
         self._drop()
