@@ -88,7 +88,7 @@ class Reader(EventSource):
     """Over HTTP, and its connections break."""
 
     def __init__(self, client: httpx2.Client, url: str) -> None:
-        super().__init__(lambda *_: None, url)  # type: ignore[arg-type,return-value]
+        super().__init__(lambda *_: None, url)  # type: ignore[arg-type]
         self.client = client
 
     def read(self, max_bytes: int) -> int:
