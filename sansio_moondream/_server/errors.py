@@ -10,16 +10,20 @@ from sansio_moondream._errors import (
     APIError,
     AuthenticationError,
     BadRequestError,
+    LocalProtocolError,
+    MoondreamError,
     NotFoundError,
     PayloadTooLargeError,
     PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
+    ServerError,
     api_error_class,
 )
 from sansio_moondream._unicode import well_formed
 from sansio_moondream._wire.encode import Dialect, encode_record, encode_whole
 
+from .public import to_public
 from .refusals import error_type
 
 _STATUS_CODES: Final[dict[type[APIError], int]] = {
@@ -48,8 +52,11 @@ class ErrorResponse(NamedTuple):
     body: bytes
 
 
-def encode_error(error: APIError, dialect: Dialect = Dialect.ENGINE) -> ErrorResponse:
+def encode_error(error: MoondreamError, dialect: Dialect = Dialect.ENGINE) -> ErrorResponse:
     """Return the response that decodes to `error`, in place of an answer.
+
+    An error that is no `APIError` becomes one with a general message: 504 for a timeout, 500 for a
+    `LocalProtocolError`, 502 for any other. No message has an address that this library added.
 
     These are left out:
 
@@ -62,10 +69,11 @@ def encode_error(error: APIError, dialect: Dialect = Dialect.ENGINE) -> ErrorRes
     `Retry-After-Ms` if it is no whole number. A date is taken from `error.headers`. A request id
     that no header can hold is left out.
     """
+    error, original = _api_error(error), error
     if dialect is Dialect.STATION:
         return ErrorResponse(200, _JSON, encode_whole(_text(error)))
     status_code = error.status_code or _status_of(error)
-    headers = (*_retry_after(error), *_request_id(error))
+    headers = (*_retry_after(original), *_request_id(error))
     if status_code == 405:
         headers = (("allow", "POST"), *headers)
     if dialect is not Dialect.ENGINE or status_code == 200:
@@ -75,13 +83,15 @@ def encode_error(error: APIError, dialect: Dialect = Dialect.ENGINE) -> ErrorRes
     return ErrorResponse(status_code, (*_JSON, *headers), encode_whole(_text(error)))
 
 
-def encode_stream_error(error: APIError) -> bytes:
+def encode_stream_error(error: MoondreamError) -> bytes:
     """Return the record that decodes to `error`, inside an event stream of any dialect.
 
-    It ends the stream: after it, the server ends the body. What is in headers is left out, and the
-    status is 200 here. An error without a code, and without a type that decides its class, gets its
-    status as the code, as gateways do it.
+    An error that is no `APIError` becomes one as in `encode_error`. The record ends the stream:
+    after it, the server ends the body. What is in headers is left out, and the status is 200 here.
+    An error without a code, and without a type that decides its class, gets its status as the code,
+    as gateways do it.
     """
+    error = _api_error(error)
     message = _object(error)
     fields = message["error"]
     status_code = error.status_code or _status_of(error)
@@ -91,6 +101,21 @@ def encode_stream_error(error: APIError) -> bytes:
     if error.request_id is not None:
         message["request_id"] = well_formed(error.request_id)
     return encode_record(message)
+
+
+def _api_error(error: MoondreamError) -> APIError:
+    public = to_public(error)
+    if isinstance(public, APIError):
+        return public
+    status_code = 500 if isinstance(error, LocalProtocolError) else 502
+    status_code = 504 if isinstance(error, TimeoutError) else status_code
+    return ServerError(
+        public.message,
+        status_code=status_code,
+        type=error_type(status_code),
+        code=str(status_code),  # where no status can be: in a stream
+        request_id=error.request_id,
+    )
 
 
 def _status_of(error: APIError) -> int:
@@ -109,7 +134,9 @@ def _object(error: APIError) -> dict[str, Any]:
     return {"error": well_formed(fields)}
 
 
-def _retry_after(error: APIError) -> tuple[tuple[str, str], ...]:
+def _retry_after(error: MoondreamError) -> tuple[tuple[str, str], ...]:
+    if not isinstance(error, APIError):
+        return ()
     seconds = error.retry_after
     if seconds is None:
         date = "" if error.headers is None else error.headers.get("retry-after", "")

@@ -27,6 +27,9 @@ from sansio_moondream._results import (
 )
 
 _CHUNK = "chat.completion.chunk"
+# json.dumps would make an encoder in each call, as `allow_nan` is not the default.
+_spaced = json.JSONEncoder(allow_nan=False).encode
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Dialect(Enum):
@@ -101,12 +104,24 @@ def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
 
 def encode_whole(message: dict[str, Any]) -> bytes:
     """Return a whole JSON body."""
-    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _compact(message).encode()
 
 
 def encode_record(message: dict[str, Any]) -> bytes:
     """Return one record of an event stream."""
-    return b"data: " + json.dumps(message, allow_nan=False).encode() + b"\n\n"
+    return f"data: {_spaced(message)}\n\n".encode()
+
+
+def encode_grounding(reasoning: Reasoning) -> list[dict[str, Any]]:
+    """Return the points of a reasoning as messages have them."""
+    return [
+        {
+            "start_idx": part.start_idx,
+            "end_idx": part.end_idx,
+            "points": [[point.x, point.y] for point in part.points],
+        }
+        for part in reasoning.grounding
+    ]
 
 
 def _records(event: Event, dialect: Dialect) -> list[bytes]:
@@ -197,18 +212,7 @@ def _answer(result: Result) -> dict[str, Any]:
 
 
 def _reasoning(reasoning: Reasoning) -> dict[str, Any]:
-    return {"text": reasoning.text, "grounding": _grounding(reasoning)}
-
-
-def _grounding(reasoning: Reasoning) -> list[dict[str, Any]]:
-    return [
-        {
-            "start_idx": part.start_idx,
-            "end_idx": part.end_idx,
-            "points": [[point.x, point.y] for point in part.points],
-        }
-        for part in reasoning.grounding
-    ]
+    return {"text": reasoning.text, "grounding": encode_grounding(reasoning)}
 
 
 def _chat_records(event: Event) -> list[bytes]:
@@ -258,7 +262,7 @@ def _whole_chat(result: ChatResult) -> dict[str, Any]:
 
 
 def _details(result: ChatResult) -> dict[str, Any]:
-    grounding = [] if result.reasoning is None else _grounding(result.reasoning)
+    grounding = [] if result.reasoning is None else encode_grounding(result.reasoning)
     return {"reasoning_details": {"grounding": grounding}} if grounding else {}
 
 

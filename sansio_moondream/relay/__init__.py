@@ -6,15 +6,21 @@ them with a server of their own.
 
 from sansio_moondream._server.public import to_public
 
+from ._dialects import DialectEncoder
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._openai import OpenAIEncoder
+from ._ui_message import UIMessageEncoder
 
 __all__ = [
     "SSE_HEADERS",
+    "DialectEncoder",
     "EventsEncoder",
     "Format",
+    "OpenAIEncoder",
     "StreamEncoder",
+    "UIMessageEncoder",
     "open_encoder",
     "to_public",
 ]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from typing import Final
 
 from sansio_moondream._errors import MoondreamError
-from sansio_moondream._events import Event
-from sansio_moondream._value import Value
+from sansio_moondream._events import Event, PathChunk, ReasoningDelta, TextDelta
+from sansio_moondream._server.public import to_public
+from sansio_moondream._value import VERSION, Value
 
 from ._encoder import StreamEncoder
+from ._records import to_json
+
+_TEXT: Final = f'{{"kind":"text_delta","version":{VERSION},"text":'
+_PATH: Final = f'{{"kind":"path_chunk","version":{VERSION},"data":'
+_REASONING: Final = f'{{"kind":"reasoning_delta","version":{VERSION},"text":'
 
 
 class EventsEncoder(StreamEncoder):
-    """Encode each event and error as `to_dict()` in one record, with the ids 1, 2, 3, …
+    """Encode each event and error as its public `to_dict()` in one record, with the ids 1, 2, 3, …
 
     The ids let a reader go on where it was: see `ReplayBuffer`.
     """
@@ -21,12 +27,26 @@ class EventsEncoder(StreamEncoder):
         self._id = 0
 
     def encode(self, event: Event) -> bytes:
-        return self._record(event)
+        # Nearly all events are deltas. Written like this, one takes an eighth of the time.
+        if isinstance(event, TextDelta):
+            return self._record(f"{_TEXT}{to_json(event.text)}{_index(event)}")
+        if isinstance(event, PathChunk):
+            return self._record(f"{_PATH}{to_json(event.data)}{_index(event)}")
+        if isinstance(event, ReasoningDelta):
+            return self._record(f"{_REASONING}{to_json(event.text)}}}")
+        return self._value(event)
 
     def encode_error(self, error: MoondreamError) -> bytes:
-        return self._record(error)
+        return self._value(error)
 
-    def _record(self, value: Value) -> bytes:
+    def _value(self, value: Value) -> bytes:
+        return self._record(to_json(to_public(value).to_dict()))
+
+    def _record(self, form: str) -> bytes:
         self._id += 1
-        text = json.dumps(value.to_dict(), separators=(",", ":"))
-        return f"id: {self._id}\ndata: {text}\n\n".encode()
+        return f"id: {self._id}\ndata: {form}\n\n".encode()
+
+
+def _index(delta: TextDelta | PathChunk) -> str:
+    index = delta.token_index
+    return ',"token_index":null}' if index is None else f',"token_index":{index:d}}}'

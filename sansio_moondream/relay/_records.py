@@ -1,0 +1,15 @@
+"""JSON in a record of an event stream: compact, and ASCII, so that surrogates are no exception."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+DONE: Final = b"data: [DONE]\n\n"
+
+
+def record(message: Mapping[str, Any]) -> bytes:
+    """Return a record without an id."""
+    return f"data: {to_json(message)}\n\n".encode()
