@@ -10,7 +10,9 @@ from ._dialects import DialectEncoder
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._last_event_id import parse_last_event_id
 from ._openai import OpenAIEncoder
+from ._replay_buffer import ReplayBuffer, ReplayLimits, ReplayReader
 from ._ui_message import UIMessageEncoder
 
 __all__ = [
@@ -19,8 +21,12 @@ __all__ = [
     "EventsEncoder",
     "Format",
     "OpenAIEncoder",
+    "ReplayBuffer",
+    "ReplayLimits",
+    "ReplayReader",
     "StreamEncoder",
     "UIMessageEncoder",
     "open_encoder",
+    "parse_last_event_id",
     "to_public",
 ]

@@ -7,13 +7,15 @@ chunk object". `openai` requires no field. Readers with strict types require `id
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from sansio_moondream._errors import MoondreamError
-from sansio_moondream._events import Completed, Event, ReasoningDelta, TextDelta, Unknown
+from sansio_moondream._events import Completed, Event, PathChunk, ReasoningDelta, TextDelta, Unknown
+from sansio_moondream._geometry import BBox
 from sansio_moondream._metadata import Metadata
 from sansio_moondream._results import CaptionResult, ChatResult, QueryResult
 from sansio_moondream._server.errors import encode_stream_error
+from sansio_moondream._wire.encode import encode_grounding
 
 from ._encoder import StreamEncoder
 from ._records import DONE, record, to_json
@@ -62,8 +64,12 @@ class OpenAIEncoder(StreamEncoder):
                 return b""
             case Completed(QueryResult() | CaptionResult() | ChatResult() as result):
                 return self._encode_end(result)
-            case _:
+            case Completed(result):
+                raise ValueError(no_place(type(result).__name__))
+            case BBox() | PathChunk():
                 raise ValueError(no_place(type(event).__name__))
+            case _:
+                assert_never(event)
 
     def encode_error(self, error: MoondreamError) -> bytes:
         return encode_stream_error(error)
@@ -82,12 +88,9 @@ class OpenAIEncoder(StreamEncoder):
         about = result.metadata
         head = {"id": self._id or about.request_id or "", **self._fields}
         delta: dict[str, Any] = {"role": "assistant"} if self._role else {}
-        if (
-            not isinstance(result, CaptionResult)
-            and result.reasoning
-            and result.reasoning.grounding
-        ):
-            delta["reasoning_details"] = {"grounding": result.reasoning.to_dict()["grounding"]}
+        reasoning = None if isinstance(result, CaptionResult) else result.reasoning
+        if reasoning is not None and reasoning.grounding:
+            delta["reasoning_details"] = {"grounding": encode_grounding(reasoning)}
         choice = {"index": 0, "delta": delta, "finish_reason": about.finish_reason or "stop"}
         usage = _usage(about)
         billed = [] if usage is None else [record({**head, "choices": [], "usage": usage})]

@@ -11,13 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 A = TypeVar("A")
 T = TypeVar("T")
+_CallSoon: TypeAlias = Callable[[Callable[[], object]], object]
 
 _running: set[object] = set()  # asyncio holds its tasks only weakly
 
@@ -55,12 +56,12 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
         # `asyncio.to_thread` has a thread that the end of the loop, and of Python, waits for.
         outcome: Future[T] = Future()
         outcome.set_running_or_notify_cancel()
-        Thread(target=_call, args=(function, argument, outcome), daemon=True).start()
+        Thread(target=_call_for, args=(function, argument, outcome), daemon=True).start()
         result = await sys.modules["asyncio"].wrap_future(outcome)
     return result
 
 
-def _call(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
+def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
     try:
         result = function(argument)
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
@@ -89,25 +90,47 @@ def require_async_sleep(name: str, sleep: object) -> None:
         raise TypeError(f"{name} should be an async function that waits, not {sleep!r}")
 
 
+def call_soon() -> _CallSoon:
+    """Return a function that calls another at once. The async twin has it called by its loop."""
+    return lambda function: function()
+
+
+def async_call_soon() -> _CallSoon:
+    """Return a function that calls another in this event loop, from any thread or signal handler.
+
+    It raises RuntimeError if the event loop is closed.
+    """
+    if in_trio():
+        return cast("_CallSoon", sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon)
+    return cast("_CallSoon", sys.modules["asyncio"].get_running_loop().call_soon_threadsafe)
+
+
 class Flag:
-    """Wake one thread from another."""
+    """Wake one thread from another.
+
+    Unlike `threading.Event`, it may be set in a finalizer or a signal handler.
+    """
 
     def __init__(self) -> None:
         import threading  # many programs never wait
 
-        self._event = threading.Event()
+        self._condition = threading.Condition()  # its lock may be taken again by its thread
+        self._is_set = False
 
     def set(self) -> None:
         """End the wait, and all later ones until `clear`."""
-        self._event.set()
+        with self._condition:
+            self._is_set = True
+            self._condition.notify_all()
 
     def clear(self) -> None:
         """Let later calls of `wait` wait again."""
-        self._event.clear()
+        self._is_set = False
 
     def wait(self, seconds: float | None = None) -> bool:
         """Return True when the flag is set, or False after that time. None is no limit."""
-        return self._event.wait(seconds)
+        with self._condition:
+            return self._condition.wait_for(lambda: self._is_set, seconds)
 
 
 class AsyncFlag:
@@ -141,6 +164,29 @@ class AsyncFlag:
                 async with sys.modules["asyncio"].timeout(seconds):
                     await event.wait()
         return bool(event.is_set())
+
+
+class Mutex:
+    """Exclude other threads from a block that waits for nothing."""
+
+    def __init__(self) -> None:
+        from threading import RLock  # a finalizer may run in the block
+
+        self._lock = RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *args: object) -> None:
+        self._lock.release()
+
+
+class AsyncMutex:
+    """The same for tasks of one event loop: while nothing is awaited, no other runs."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *args: object) -> None: ...
 
 
 class Worker:
@@ -182,10 +228,10 @@ class AsyncWorker:
         interrupt: Callable[[], object],
     ) -> None:
         self._is_done = AsyncFlag()
+        self._call_soon = async_call_soon()
         if in_trio():
             trio = sys.modules["trio"]
             scope = trio.CancelScope()
-            self._call_soon = trio.lowlevel.current_trio_token().run_sync_soon
             self._cancel: Callable[[], object] = scope.cancel
 
             async def run() -> None:
@@ -196,7 +242,6 @@ class AsyncWorker:
             trio.lowlevel.spawn_system_task(run, context=copy_context())
         else:
             loop = sys.modules["asyncio"].get_running_loop()
-            self._call_soon = loop.call_soon_threadsafe
             task = loop.create_task(function())
             self._cancel = task.cancel
             _running.add(task)

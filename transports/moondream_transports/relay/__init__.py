@@ -14,10 +14,26 @@ A response has two halves, with bytes between them:
 `relay` puts the two together for a stream. The sync forms are generated, but for `_wsgi.py`.
 """
 
+from ._app.application import RelayApp
 from ._asgi import AsyncRelay
 from ._async.group import AsyncRelayGroup
+from ._broadcast._async.broadcast import AsyncBroadcast
+from ._broadcast._async.broadcasts import AsyncBroadcasts
+from ._broadcast._sync.broadcast import Broadcast
+from ._broadcast._sync.broadcasts import Broadcasts
 from ._relay import relay
 from ._sync.group import RelayGroup
 from ._wsgi import Relay
 
-__all__ = ["AsyncRelay", "AsyncRelayGroup", "Relay", "RelayGroup", "relay"]
+__all__ = [
+    "AsyncBroadcast",
+    "AsyncBroadcasts",
+    "AsyncRelay",
+    "AsyncRelayGroup",
+    "Broadcast",
+    "Broadcasts",
+    "Relay",
+    "RelayApp",
+    "RelayGroup",
+    "relay",
+]

@@ -13,7 +13,7 @@ from typing import Final
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
-from .group import AsyncRelayGroup
+from .group import AsyncAdmission
 from .pump import AsyncPump
 from .source import AsyncSource
 
@@ -34,8 +34,10 @@ class AsyncRelayBody:
         source: AsyncSource,
         *,
         heartbeat: float | None = 15.0,
-        group: AsyncRelayGroup | None = None,
+        group: AsyncAdmission | None = None,
     ) -> None:
+        if heartbeat is not None and not heartbeat > 0:
+            raise ValueError(f"heartbeat should be more than 0 seconds, or None, not {heartbeat!r}")
         self._source = source
         self._heartbeat = heartbeat
         self._group = group

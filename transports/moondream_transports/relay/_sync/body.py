@@ -14,7 +14,7 @@ from typing import Final
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
-from .group import RelayGroup
+from .group import Admission
 from .pump import Pump
 from .source import Source
 
@@ -35,8 +35,10 @@ class RelayBody:
         source: Source,
         *,
         heartbeat: float | None = 15.0,
-        group: RelayGroup | None = None,
+        group: Admission | None = None,
     ) -> None:
+        if heartbeat is not None and not heartbeat > 0:
+            raise ValueError(f"heartbeat should be more than 0 seconds, or None, not {heartbeat!r}")
         self._source = source
         self._heartbeat = heartbeat
         self._group = group

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from signal import SIGINT, SIGTERM
 from threading import RLock
 from time import monotonic
 from typing import Final, Protocol
 
-from moondream_transports._concurrency import Flag
+from moondream_transports._concurrency import Flag, Worker, call_soon
+from moondream_transports.relay._signals import HandledSignals
 from sansio_moondream import APIError, MoondreamError
 from sansio_moondream.relay._refusals import stopping, too_many
 
@@ -19,6 +23,18 @@ class Member(Protocol):
 
     def stop(self, error: MoondreamError) -> None:
         """End it with this error, in its format."""
+        ...
+
+
+class Admission(Protocol):
+    """What a relay asks whether it may send."""
+
+    def admit(self, member: Member) -> APIError | None:
+        """Count a relay until `release`. Return the error for its client if it is refused."""
+        ...
+
+    def release(self, member: Member) -> None:
+        """Count a relay no longer. It may be released before."""
         ...
 
 
@@ -72,7 +88,7 @@ class RelayGroup:
         """Refuse new relays, and return when none runs.
 
         Those that run may finish within `seconds`. Then each is ended in its format, by an error
-        that says that the server stops. A client that reads nothing has one second more.
+        that says that the server stops. That takes two seconds at most, if clients read nothing.
         """
         self._is_draining = True
         deadline = monotonic() + seconds
@@ -84,6 +100,35 @@ class RelayGroup:
             for member in list(self._members):
                 member.stop(stopping())
             if self._members:
-                flag.wait(LAST_SECONDS)
+                flag.wait(2 * LAST_SECONDS)
         finally:
             self._changes.discard(flag)
+
+    @contextmanager
+    def drain_on_signal(
+        self, seconds: float, signals: Iterable[int] = (SIGINT, SIGTERM)
+    ) -> Generator[None]:
+        """Drain when the server is asked to stop. Use it as a `with` block around its life.
+
+        Enter it when the server has installed its own handlers, which are called, too: in an
+        application's lifespan. A server without any ends after the drain. In another thread than
+        the main one, which gets no signals, this does nothing.
+
+        Args:
+            seconds: as in `drain`.
+            signals: that ask the server to stop.
+        """
+        flag, soon = Flag(), call_soon()
+        with HandledSignals(signals, lambda: soon(flag.set)) as handled:
+
+            def drain() -> None:
+                flag.wait()
+                if handled.received:
+                    self.drain(seconds)
+                    handled.act()
+
+            worker = Worker(drain, flag.set)
+            try:
+                yield
+            finally:
+                worker.cancel()
