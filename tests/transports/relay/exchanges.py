@@ -10,12 +10,23 @@ import anyio
 import pytest
 
 from moondream_transports import AsyncClient, AsyncClientStream, RetryPolicy
-from sansio_moondream import QueryResult
+from sansio_moondream import MoondreamError, QueryResult
+from sansio_moondream.relay import EventsEncoder
 from tests.helpers import QUERY
 from tests.transports.fakes import ENDPOINT, AsyncFakeStream, FakeStream, Step
 
 on_each_loop = pytest.mark.parametrize("loop", ["asyncio", "trio"])
+HEARTBEAT = b":\n\n"
 SECONDS = 30  # after which a test that hangs fails
+
+
+def records(*values: Any) -> list[bytes]:
+    """Return the records of a stream of events, each alone."""
+    encoder = EventsEncoder()
+    return [
+        encoder.encode_error(value) if isinstance(value, MoondreamError) else encoder.encode(value)
+        for value in values
+    ]
 
 
 class Upstream:
@@ -63,6 +74,7 @@ class Browser:
         fails_at: int = 0,
     ) -> None:
         self.messages: list[MutableMapping[str, Any]] = []
+        self.stops_for_good = False  # so that later calls of `send` wait, too
         self._left = anyio.Event()
         self._sent = anyio.Event()
         self._stops_reading_at = stops_reading_at
@@ -82,7 +94,8 @@ class Browser:
         self.messages.append(message)
         self._sent.set()
         self._sent = anyio.Event()
-        if len(self.messages) - 1 == self._stops_reading_at:
+        count, stop = len(self.messages) - 1, self._stops_reading_at
+        if count == stop or (stop is not None and count > stop and self.stops_for_good):
             await anyio.sleep_forever()
 
     async def wait_for(self, count: int) -> None:

@@ -18,7 +18,6 @@ from sansio_moondream import (
     ConnectionLost,
     Event,
     FirstEventTimeout,
-    MoondreamError,
     QueryResult,
     RateLimitError,
     ResponseStream,
@@ -28,18 +27,7 @@ from sansio_moondream.relay import EventsEncoder, Format
 from tests.helpers import END, QUERY, delta, record
 from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream
 
-from .exchanges import Browser, Upstream, on_each_loop, run
-
-HEARTBEAT = b":\n\n"
-
-
-def records(*values: Any) -> list[bytes]:
-    """Return the records of a stream of events, each alone."""
-    encoder = EventsEncoder()
-    return [
-        encoder.encode_error(value) if isinstance(value, MoondreamError) else encoder.encode(value)
-        for value in values
-    ]
+from .exchanges import HEARTBEAT, Browser, Upstream, on_each_loop, records, run
 
 
 def decoded(parts: list[bytes]) -> list[Event]:

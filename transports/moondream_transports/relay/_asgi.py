@@ -6,19 +6,19 @@ more tasks wait: one for the client's leaving, one for the moment of the next he
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias
 
-from moondream_transports._concurrency import AsyncFlag, async_sleep, in_trio
+from moondream_transports._concurrency import AsyncFlag, async_sleep
 from sansio_moondream import ErrorResponse, MoondreamError
 
 from ._async.body import AsyncRelayBody
 from ._async.group import LAST_SECONDS
 from ._async.source import AsyncSource, async_close_source
 from ._failures import as_moondream_error
+from ._first import AsyncFirst
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -66,7 +66,7 @@ class AsyncRelay(AsyncRelayBody):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         try:
-            await async_first(write, partial(until_disconnect, receive))
+            await AsyncFirst().run(write, partial(until_disconnect, receive))
         except OSError:
             pass  # of `send`: the client has left
         finally:
@@ -86,21 +86,22 @@ class _Response:
         self._is_started = self._is_sending = self._is_over = False
         self._sent_at = monotonic()
         self._heartbeat_sent: AsyncFlag | None = None  # while one is being sent
-        self._stopped = AsyncFlag()
+        self._sending = AsyncFirst()
         self._error: MoondreamError | None = None
 
     def stop(self, error: MoondreamError) -> None:
         """End the response with this error, whatever it waits for."""
         self._error = error
-        self._stopped.set()
+        self._sending.cancel()
 
     async def run(self) -> None:
         """Return when all is sent, or the client has left."""
-        await async_first(self._pump, self._beat, self._watch)
+        heartbeats = [] if self._heartbeat is None else [partial(self._beat, self._heartbeat)]
+        await self._sending.run(self._pump, self._watch, *heartbeats)
         if self._error is not None and not self._is_over:
             self._heartbeat_sent = None
             last_record = partial(self._fail, self._error)
-            await async_first(last_record, self._watch, partial(async_sleep, LAST_SECONDS))
+            await AsyncFirst().run(last_record, self._watch, partial(async_sleep, LAST_SECONDS))
 
     async def _pump(self) -> None:
         try:
@@ -115,15 +116,16 @@ class _Response:
         finally:
             await async_close_source(self._source)
 
-    async def _beat(self) -> None:
-        """Send heartbeats until `stop`."""
-        wait = self._heartbeat
-        while not await self._stopped.wait(wait):
+    async def _beat(self, seconds: float) -> None:
+        """Send a heartbeat whenever nothing was sent for so long."""
+        wait = seconds
+        while True:
+            await async_sleep(wait)
+            wait = seconds
             silent = monotonic() - self._sent_at
-            wait = self._heartbeat
-            if wait is None or self._is_sending:
+            if self._is_sending:
                 continue  # the client reads nothing
-            if silent < wait:
+            if silent < seconds:
                 wait -= silent
                 continue
             self._heartbeat_sent = AsyncFlag()
@@ -176,42 +178,3 @@ async def until_disconnect(receive: Receive) -> None:
     """Return when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass  # the rest of the body of the request, which nobody read
-
-
-async def async_first(*functions: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Run functions, each in a task of its own, until one returns or raises. Cancel the others.
-
-    Returns when all have ended. Raises what the first one raised, or the cancellation.
-    """
-    if in_trio():
-        errors: list[Exception] = []
-
-        async def run(function: Callable[[], Coroutine[Any, Any, object]]) -> None:
-            try:
-                await function()
-            except Exception as error:  # noqa: BLE001 - it is raised below, without a group
-                errors.append(error)
-            nursery.cancel_scope.cancel()
-
-        async with sys.modules["trio"].open_nursery() as nursery:
-            for function in functions:
-                nursery.start_soon(run, function)
-        for error in errors:
-            raise error
-        return
-    asyncio = sys.modules["asyncio"]
-    loop = asyncio.get_running_loop()
-    tasks: list[Any] = [loop.create_task(function()) for function in functions]
-    when, cancelled = "FIRST_COMPLETED", None
-    while not all(task.done() for task in tasks):
-        try:
-            await asyncio.wait(tasks, return_when=when)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        when = "ALL_COMPLETED"
-        for task in tasks:
-            task.cancel()
-    failures = [task.exception() for task in tasks if not task.cancelled()]
-    for failure in (cancelled, *failures):
-        if failure is not None:
-            raise failure

@@ -19,6 +19,7 @@ from moondream_transports.relay._async.group import AsyncRelayGroup
 from moondream_transports.relay._broadcast._async.broadcasts import AsyncBroadcasts
 from sansio_moondream import APIError, Dialect, ErrorResponse, decode_request, encode_error
 from sansio_moondream._server.refusals import refusal
+from sansio_moondream.relay._refusals import stopping
 
 from .messages import created, header_of, not_allowed, path_of, query_of, read_body, root_of
 from .static import TYPES, static_file
@@ -27,13 +28,15 @@ from .static import TYPES, static_file
 class RelayApp:
     """Serve answers to browsers, as an ASGI application. `docs/resume.md` has the contract.
 
-    The end of the server's lifespan closes the broadcasts and the client. An application that is
-    mounted in another has no lifespan of its own: there, call `aclose`.
+    It has its part in the server's lifespan: when the server is asked to stop, readers have a while
+    to get the rest; then all is ended, and the client closed. An application that is mounted in
+    another gets no lifespan. There, drain the group, and call `aclose`.
 
     Args:
         client: asks the model, for all requests.
         broadcasts: keep the answers, with their bounds.
-        group: counts the readers, and drains them before the server stops.
+        group: counts and drains the readers. Pass it if others are to be in it too.
+        drain_seconds: that readers have when the server is asked to stop, before they are ended.
         heartbeat: seconds without a record, after which a reader gets a comment.
         max_body_bytes: of a request.
     """
@@ -44,12 +47,14 @@ class RelayApp:
         broadcasts: AsyncBroadcasts | None = None,
         *,
         group: AsyncRelayGroup | None = None,
+        drain_seconds: float = 10.0,
         heartbeat: float | None = 15.0,
         max_body_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._client = client
         self._broadcasts = broadcasts or AsyncBroadcasts()
-        self._group = group
+        self._group = group or AsyncRelayGroup()
+        self._drain_seconds = drain_seconds
         self._heartbeat = heartbeat
         self._max_body_bytes = max_body_bytes
 
@@ -98,6 +103,8 @@ class RelayApp:
         body = await read_body(scope, receive, self._max_body_bytes)
         if body is None:
             return None
+        if self._group.is_draining:
+            raise stopping()
         asked = decode_request("POST", path_of(scope), scope["headers"], body)
         stream = self._client.stream(asked.request, extra_body=asked.extra_body)
         id_ = self._broadcasts.open(stream)
@@ -115,8 +122,10 @@ class RelayApp:
         return ErrorResponse(204, (), b"")
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        while (await receive())["type"] != "lifespan.shutdown":
+        await receive()
+        with self._group.drain_on_signal(self._drain_seconds):
             await send({"type": "lifespan.startup.complete"})
+            await receive()
         await self.aclose()
         await self._client.aclose()
         await send({"type": "lifespan.shutdown.complete"})

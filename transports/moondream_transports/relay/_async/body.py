@@ -90,7 +90,7 @@ class AsyncRelayBody:
         part, self._first = self._first, None
         if part is not None:
             return part
-        if self._pump is None:
+        if self._pump is None or self._is_ended:
             raise StopAsyncIteration
         try:
             part = await self._pump.next_part(self._heartbeat)
@@ -107,21 +107,20 @@ class AsyncRelayBody:
 
     async def aclose(self) -> None:
         """End the response, and close the upstream at once. Further calls do nothing."""
-        self._is_ended, self._first = True, None
+        self._first = None
         await self._close()
 
     async def _close(self) -> None:
-        pump = self._pump
         self._drop()
-        if pump is not None:
-            await pump.wait_closed(_CLOSING_SECONDS)
+        if self._pump is not None:
+            await self._pump.wait_closed(_CLOSING_SECONDS)
 
     def _drop(self) -> None:
-        pump, self._pump = self._pump, None
-        if pump is not None:
-            pump.stop()
+        self._is_ended = True
+        if self._pump is not None:
+            self._pump.stop()
             if self._group is not None:
-                self._group.release(pump)
+                self._group.release(self._pump)
 
     def __del__(self) -> None:
         self._drop()
