@@ -89,10 +89,10 @@ class Reader(asyncio.Protocol):
 
 
 def chunks(body: bytes) -> list[bytes]:
-    """Return those of a chunked body, which has to be whole."""
+    """Return the whole chunks of a chunked body. The last one of an answer that ends is empty."""
     found: list[bytes] = []
     begin, size = 0, 1
-    while size:
+    while size and begin < len(body):
         line_end = body.index(b"\r\n", begin)
         size = int(body[begin:line_end], 16)
         found.append(body[line_end + 2 : line_end + 2 + size])
