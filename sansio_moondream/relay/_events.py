@@ -18,7 +18,7 @@ _REASONING: Final = f'{{"kind":"reasoning_delta","version":{VERSION},"text":'
 
 
 class EventsEncoder(StreamEncoder):
-    """Encode each event and error as its public `to_dict()` in one record, with the ids 1, 2, 3, …
+    """Encode each event and error as its public `to_dict()` in one record. The ids count from 1.
 
     The ids let a reader go on where it was: see `ReplayBuffer`.
     """
@@ -27,6 +27,7 @@ class EventsEncoder(StreamEncoder):
         self._id = 0
 
     def encode(self, event: Event) -> bytes:
+        """Return the record of the next event."""
         # Nearly all events are deltas. Written like this, one takes an eighth of the time.
         if isinstance(event, TextDelta):
             return self._record(f"{_TEXT}{to_json(event.text)}{_index(event)}")
@@ -37,6 +38,7 @@ class EventsEncoder(StreamEncoder):
         return self._value(event)
 
     def encode_error(self, error: MoondreamError) -> bytes:
+        """Return the record of the error, which is the last one."""
         return self._value(error)
 
     def encode_interruption(self, error: MoondreamError) -> bytes:

@@ -55,6 +55,11 @@ class OpenAIEncoder(StreamEncoder):
         self._had: set[TextKind] = set()
 
     def encode(self, event: Event) -> bytes:
+        """Return the chunks of the next event.
+
+        Raises:
+            ValueError: it is no part of a text.
+        """
         match event:
             case TextDelta():
                 return self._encode_delta("text", event.text)
@@ -72,6 +77,7 @@ class OpenAIEncoder(StreamEncoder):
                 assert_never(event)
 
     def encode_error(self, error: MoondreamError) -> bytes:
+        """Return the message of the error, which is the last one."""
         return encode_stream_error(error)
 
     def _encode_delta(self, kind: TextKind, text: str) -> bytes:

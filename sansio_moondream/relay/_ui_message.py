@@ -66,6 +66,7 @@ class UIMessageEncoder(StreamEncoder):
         self._path_length = self._sent_length = 0
 
     def encode(self, event: Event) -> bytes:
+        """Return the parts of the next event."""
         match event:
             case TextDelta():
                 return self._encode_delta("text", event.text)
@@ -83,6 +84,7 @@ class UIMessageEncoder(StreamEncoder):
                 assert_never(event)
 
     def encode_error(self, error: MoondreamError) -> bytes:
+        """Return the parts of the error, and the end of the stream."""
         public = to_public(error)
         if public.partial is not None:
             public.partial = _without_extra(public.partial)

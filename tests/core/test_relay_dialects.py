@@ -13,8 +13,10 @@ from sansio_moondream import (
     Dialect,
     Event,
     Metrics,
+    PathChunk,
     QueryResult,
     ReasoningDelta,
+    SegmentResult,
     ServerError,
     TextDelta,
     Unknown,
@@ -25,6 +27,7 @@ from sansio_moondream.relay import SSE_HEADERS, DialectEncoder, Format, open_enc
 from sansio_moondream.testing import run, strategies
 from tests.core.relays import (
     ADDRESS,
+    BOX,
     END_OF_DETECT,
     END_OF_SEGMENT,
     END_OF_TEXT,
@@ -49,9 +52,10 @@ def test_each_stream_reads_back_equal(data: st.DataObject, skill: str, format: F
 
 @each_format
 def test_an_event_is_encoded_as_encode_events_does(format: Format):
+    encoder = open_encoder(format)
     events: list[Event] = [TextDelta("A", 3), Unknown({"a": 1}), Completed(QueryResult("A"))]
-    for event in events:
-        assert open_encoder(format).encode(event) == encode_events([event], Dialect(format.value))
+    for event in [*events, BOX, PathChunk("M 0 0", 3), Completed(SegmentResult("M 0 0"))]:
+        assert encoder.encode(event) == encode_events([event], Dialect(format.value))
 
 
 @each_format
@@ -66,6 +70,24 @@ def test_a_number_that_is_not_finite_does_not_fail_a_stream(format: Format, even
 def test_the_other_numbers_are_kept():
     body = open_encoder(Format.ENGINE).encode(Completed(QueryResult("", None, METADATA)))
     assert run(QUERY, [body]).snapshot.metadata.metrics == Metrics(740, 3, None, 30.0, 130.0)
+
+
+@each_format
+def test_a_text_without_deltas_is_one(format: Format):
+    last = Completed(QueryResult("A moon."))
+    outcome = run(QUERY, [open_encoder(format).encode(last)])
+    assert outcome.events[0] == TextDelta("A moon.")
+    assert outcome.snapshot.text == "A moon."
+    assert len(outcome.events) == 2
+
+
+@each_format
+def test_a_text_with_deltas_is_not_sent_again(format: Format):
+    events: list[Event] = [TextDelta("A m"), Completed(QueryResult("A m"))]
+    assert run(QUERY, [encoded(open_encoder(format), events)]).events[0] == TextDelta("A m")
+    encoder = open_encoder(format)
+    encoder.encode(events[0])
+    assert encoder.encode(events[1]) == encode_events([events[1]], Dialect(format.value))
 
 
 @each_format

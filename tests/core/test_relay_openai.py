@@ -122,11 +122,7 @@ def reasoning_delta(last: Any) -> list[ReasoningDelta]:
 class TestBytes:
     def test_of_a_chat(self):
         metadata = Metadata("31", "stop", usage=Usage(740, 3, 800))
-        events: list[Event] = [
-            ReasoningDelta("It is"),
-            TextDelta("A m", 1),
-            TextDelta("ö\n\ud83c", 2),
-        ]
+        deltas = [TextDelta("A m", 1), TextDelta("ö\n\ud83c", 2)]
         done = Completed(ChatResult("A mö\n\ud83c", Reasoning("It is"), metadata))
         encoder = OpenAIEncoder(model="moondream3", id="chatcmpl-7", created=1_700_000_000)
         head = (

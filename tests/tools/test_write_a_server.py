@@ -126,10 +126,11 @@ class TestFaults:
             *[(ServerError, 502)] * 3,
         ]
         assert (errors[0].message, errors[0].retry_after) == ("slowly", 7.0)
-        assert "the upstream failed: " in errors[2].message
+        assert upstream.url not in "".join(error.message for error in errors)
         upstream.close()
         _, error = asked(url, request_, stream)
         assert (type(error), error.status_code) == (ServerError, 502)
+        assert error.message == "the upstream server cannot be reached"
 
     @pytest.mark.parametrize("request_", [QUERY, CHAT], ids=["query", "chat"])
     def test_in_the_stream_an_error_is_a_record(
@@ -144,10 +145,8 @@ class TestFaults:
         assert (type(first), first.message, first.partial.text) == (RateLimitError, "slowly", "a b")
         for _, error in others:
             assert (type(error), error.status_code, error.code) == (ServerError, 200, "502")
-            assert (error.message.startswith("the upstream failed: "), error.partial.text) == (
-                True,
-                "a b",
-            )
+            assert "upstream server" in error.message
+            assert error.partial.text == "a b"
 
     @pytest.mark.parametrize(
         ("path", "body", "status_code", "message"),

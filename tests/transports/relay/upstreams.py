@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from moondream_transports._concurrency import AsyncFlag, async_sleep
+import anyio
+
 from sansio_moondream import Completed, Event, Metadata, QueryResult, TextDelta
-from tests.transports.adapters import LONGEST_WAIT
+from sansio_moondream.relay import EventsEncoder
 
 DONE = Completed(QueryResult("A moon", None, Metadata()))
 DELTAS: list[Event] = [TextDelta("A"), TextDelta(" moon")]
@@ -16,45 +17,51 @@ DELTAS: list[Event] = [TextDelta("A"), TextDelta(" moon")]
 class AsyncUpstream:
     """An async iterable of events. It waits for the next one, until it is closed.
 
+    Args:
+        events: that are there.
+        ends: after `Completed`. Otherwise it waits then, too.
+
     Attributes:
         closed: how often it was closed.
     """
 
-    def __init__(self, *events: Event | Exception) -> None:
+    def __init__(self, *events: Event | Exception, ends: bool = True) -> None:
         self.events = deque(events)
+        self.ends = ends
+        self.is_complete = False
         self.closed = 0
-        self.given: AsyncFlag | None = None
+        self.given = anyio.Event()
 
     def give(self, *events: Event | Exception) -> None:
         self.events.extend(events)
-        if self.given is not None:
-            self.given.set()
+        self.given.set()
 
     def __aiter__(self) -> AsyncUpstream:
         return self
 
     async def __anext__(self) -> Event:
+        if self.is_complete and self.ends:
+            raise StopAsyncIteration
         while not self.events:
-            self.given = AsyncFlag()
+            self.given = anyio.Event()
             await self.given.wait()
         event = self.events.popleft()
         if isinstance(event, Exception):
             raise event
+        self.is_complete = isinstance(event, Completed)
         return event
 
     async def aclose(self) -> None:
         self.closed += 1
 
 
+def encoded(*events: Event) -> list[bytes]:
+    """Return the record of each event, in this library's own format."""
+    encoder = EventsEncoder()
+    return [encoder.encode(event) for event in events]
+
+
 async def until(condition: Callable[[], object]) -> None:
-    """Let other tasks run until it is true."""
-    for _ in range(int(LONGEST_WAIT / 0.005)):
-        if condition():
-            return
-        await async_sleep(0.005)
-    raise AssertionError("it never became true")
-
-
-async def together(*functions: Callable[[], Awaitable[object]]) -> None:
-    """Run functions, each in a task of its own, until all have returned."""
-    ...
+    """Let other tasks run until it is true. `run` has a limit of time."""
+    while not condition():  # noqa: ASYNC110
+        await anyio.sleep(0.002)

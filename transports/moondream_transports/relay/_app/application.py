@@ -52,8 +52,8 @@ class RelayApp:
         max_body_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._client = client
-        self._broadcasts = broadcasts or AsyncBroadcasts()
-        self._group = group or AsyncRelayGroup()
+        self._broadcasts = AsyncBroadcasts() if broadcasts is None else broadcasts
+        self._group = AsyncRelayGroup() if group is None else group
         self._drain_seconds = drain_seconds
         self._heartbeat = heartbeat
         self._max_body_bytes = max_body_bytes

@@ -3,6 +3,7 @@
 1. The head is fixed by `open`: an error before anything was sent is a whole response.
 2. A pump takes the parts, so a heartbeat can be sent while the source waits.
 3. The pump does not know this object. If it is dropped, the pump is cancelled.
+4. A group counts a response until its last part is sent: until the framework asks for another.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class AsyncRelayBody:
         except Exception as error:  # noqa: BLE001 - it is the response
             refused = self._source.encode_refusal(as_moondream_error(error))
             self._status_code, self._headers, self._first = refused
-            await self._close()
+            self._is_ended = True
         except BaseException:
             self._drop()
             raise
@@ -91,11 +92,12 @@ class AsyncRelayBody:
         if part is not None:
             return part
         if self._pump is None or self._is_ended:
+            await self._close()
             raise StopAsyncIteration
         try:
             part = await self._pump.next_part(self._heartbeat)
         except Exception as error:  # noqa: BLE001 - it ends the response
-            await self._close()
+            self._is_ended = True
             return self._source.encode_error(as_moondream_error(error))
         except BaseException:
             self._drop()

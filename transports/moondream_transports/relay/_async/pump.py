@@ -58,7 +58,8 @@ class AsyncPump:
         """End the source at once, whatever it waits for. The reader gets `error` as the last."""
         if not self._is_ended:
             self._error = error
-            self._is_stopped = True
+            self._is_stopped = self._is_ended = True
+            self._ready.set()  # it may take a while until a thread ends
             if self._worker is not None:
                 self._worker.cancel()
 

@@ -153,6 +153,8 @@ class Broadcast:
             early: let nobody join from now on, if the stream has ended.
         """
         self._channel.expire(early=early)
+        if self.is_closed and self._worker is not None:
+            self._worker.cancel()  # of a stream that does not end after its last event
 
     def cancel(self) -> None:
         """Cancel the upstream. The last record says so. Without effect after the end."""
