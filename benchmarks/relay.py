@@ -95,7 +95,7 @@ def verdicts(found: Any) -> Iterator[tuple[str, float, float]]:
                 yield f"{name}: CPU to {other} (each)", limit, seen
 
 
-def report(found: Any, missing: list[str], streams: int, rounds: int) -> None:
+def report(found: Any, missing: list[str]) -> None:
     for name in missing:
         print(f"  {name} is left out: its server could not begin, see above")
     print(f"\n{'':<18}{'us an event':^24}{'waits':^8}{'of the pass-through':^22}{'of openai':^12}")
@@ -140,7 +140,7 @@ def main() -> None:
         f"Python {platform.python_version()}; uvicorn with {' and '.join(extras) or 'h11'}; "
         f"{rounds} rounds of {args.streams} streams of {EVENTS} events at once"
     )
-    report(found, missing, args.streams, rounds)
+    report(found, missing)
 
 
 if __name__ == "__main__":

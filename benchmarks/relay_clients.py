@@ -12,9 +12,7 @@ WARM_UP = 10  # streams
 LONGEST = 300.0  # seconds for all streams of one run
 
 
-async def measure(
-    port: int, name: str, mode: str, streams: int, pause: float
-) -> dict[str, float]:
+async def measure(port: int, name: str, mode: str, streams: int, pause: float) -> dict[str, float]:
     """Microseconds of the server's process for each event of the upstream.
 
     The streams begin one after the other within one pause, as streams in step would come to the

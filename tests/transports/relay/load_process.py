@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
+LONGEST = 120.0  # seconds for an answer
 Answers = dict[str, Callable[[], Any]]
 
 
@@ -33,6 +35,8 @@ class Program:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
+        answered, _, _ = select.select([self._process.stdout], [], [], LONGEST)
+        assert answered, f"the program did not answer {what!r} in {LONGEST:g} seconds"
         return json.loads(self._process.stdout.readline())
 
 

@@ -26,12 +26,11 @@ from moondream_transports.relay import AsyncBroadcast, relay
 from sansio_moondream import Endpoint, QueryRequest
 from sansio_moondream.relay import ReplayLimits
 
-
-from .load_process import obey
+from .load_process import Answers, obey
 
 PATIENT = Timeouts(connect=60, first_event=120, idle=120, total=600)
 MAX_WAITING = 256 * 1024  # bytes, for one reader of a broadcast
-LEVELS = {"SO_SNDBUF": socket.SOL_SOCKET, "TCP_USER_TIMEOUT": socket.IPPROTO_TCP}
+LEVELS = {"SO": socket.SOL_SOCKET, "TCP": socket.IPPROTO_TCP}
 
 
 class Application:
@@ -58,7 +57,11 @@ class Application:
                 self._broadcasts[question].start()
             await self._broadcasts[question].subscribe()(scope, receive, send)
 
-    def drop_broadcasts(self) -> None:
+    def readers(self) -> int:
+        """Return how many readers the broadcasts have."""
+        return sum(broadcast.readers for broadcast in self._broadcasts.values())
+
+    def forget(self) -> None:
         """Drop all that is kept for readers who come late."""
         self._broadcasts.clear()
 
@@ -79,7 +82,7 @@ async def main(upstream: str, *options: str) -> None:
     listener = socket.socket()
     for option in options:  # the connections of a listener inherit them
         name, _, value = option.partition("=")
-        listener.setsockopt(LEVELS[name], getattr(socket, name), int(value))
+        listener.setsockopt(LEVELS[name.partition("_")[0]], getattr(socket, name), int(value))
     listener.bind(("127.0.0.1", 0))
     listener.listen(4096)
     # Idle connections to the upstream go soon, so that those that are left can be counted.
@@ -97,7 +100,11 @@ async def main(upstream: str, *options: str) -> None:
         )
         server = uvicorn.Server(config)
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        answers = {"state": state, "drop": application.drop_broadcasts}
+        answers: Answers = {
+            "state": state,
+            "readers": application.readers,
+            "forget": application.forget,
+        }
         await obey(listener.getsockname()[1], answers)
         server.should_exit = True
         await serving

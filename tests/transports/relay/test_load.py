@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import resource
+import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -55,16 +56,21 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(limited())
 
 
-async def until_quiet(relay: Program, start: dict[str, int], held: int = 0) -> dict[str, int]:
-    """Wait until the relay has the tasks and descriptors that it began with, and `held` more
-    descriptors.
-    """
-    while True:
-        state: dict[str, int] = relay.ask("state")
-        descriptors = state["descriptors"] - held
-        if state["tasks"] == start["tasks"] and descriptors == start["descriptors"]:
-            return state
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - another process makes it true
         await asyncio.sleep(0.5)
+
+
+async def until_quiet(relay: Program, start: dict[str, int]) -> dict[str, int]:
+    """Wait until the relay has no more tasks and descriptors than it began with."""
+
+    def is_quiet() -> bool:
+        state.update(relay.ask("state"))
+        return all(state[name] <= start[name] for name in ("tasks", "descriptors"))
+
+    state: dict[str, int] = {}
+    await until(is_quiet)
+    return state
 
 
 def assert_nothing_is_left(before: dict[str, int], after: dict[str, int], streams: int) -> None:
@@ -99,24 +105,20 @@ def test_two_thousand_streams_of_which_some_are_left() -> None:
         short = [Plan(-1 - number, events=9, stall_after=3) for number in range(STREAMS)]
         readers = [Reader("/relay", plan) for plan in short]
         await connect(relay.port, readers)
-        while upstream.ask("state")["stalled"] < STREAMS:
-            await asyncio.sleep(0.5)
+        await until(lambda: upstream.ask("state")["stalled"] == STREAMS)
         upstream.ask("release")
         await end(readers)
         before = await until_quiet(relay, start)
-        print("before", before)
 
         readers = [Reader("/relay", plan(number)) for number in range(STREAMS)]
         await connect(relay.port, readers)
         begin = time.monotonic()
         left_at: dict[int, float] = {}
-        for number, after in sorted(leaving.items(), key=lambda item: item[1]):
-            await asyncio.sleep(max(0.0, begin + after - time.monotonic()))
+        for number, seconds in sorted(leaving.items(), key=lambda item: item[1]):
+            await asyncio.sleep(max(0.0, begin + seconds - time.monotonic()))
             left_at[number] = readers[number].leave(reset=number % 3 == 0)
-        print("connected", relay.ask("state"))
         await end([reader for number, reader in enumerate(readers) if number not in leaving])
         after = await until_quiet(relay, start)
-        print("after", after)
         assert_nothing_is_left(before, after, STREAMS)
 
         found = upstream.ask("state")
@@ -125,7 +127,6 @@ def test_two_thousand_streams_of_which_some_are_left() -> None:
         assert set(noticed) == set(leaving) & set(found["asked"])
         assert len(noticed) > 0.9 * len(leaving)
         lags = sorted(noticed[number] - left_at[number] for number in noticed)
-        print("noticed", max(lags), lags[len(lags) // 2])
         assert max(lags) < SOON
 
     with programs(3 * STREAMS) as (upstream, relay):
@@ -133,17 +134,17 @@ def test_two_thousand_streams_of_which_some_are_left() -> None:
 
 
 def test_a_thousand_readers_of_which_some_read_nothing() -> None:
-    """Who reads nothing is dropped. If it goes on, it reads events from the first on, and why it
-    was dropped. Until then uvicorn keeps its connection, without a task.
+    """Those who read nothing are dropped. When some of them go on, they get events from the first
+    on, and then the error. The others hold what uvicorn holds, until they leave.
     """
     plan = Plan(1, events=40, pause=1.0, size=16 * 1024)
 
     async def main() -> None:
         start = relay.ask("state")
-        warm_up = [Reader("/broadcast", Plan(-1, events=10)) for _ in range(READERS)]
-        await connect(relay.port, warm_up)
-        await end(warm_up)
-        relay.ask("drop")
+        short = [Reader("/broadcast", Plan(-1, events=9)) for _ in range(READERS)]
+        await connect(relay.port, short)
+        await end(short)
+        relay.ask("forget")
         before = await until_quiet(relay, start)
 
         mute = [Reader("/broadcast", plan, reads=False) for _ in range(MUTE)]
@@ -151,25 +152,46 @@ def test_a_thousand_readers_of_which_some_read_nothing() -> None:
         await connect(relay.port, mute, receive_buffer=4096)
         await connect(relay.port, readers)
         await end(readers)
-        relay.ask("drop")
-        print("ended", relay.ask("state"))
-        go_on, never = mute[: MUTE // 2], mute[MUTE // 2 :]
+        assert relay.ask("readers") == 0
+        relay.ask("forget")
+
+        go_on, stay = mute[: MUTE // 2], mute[MUTE // 2 :]
         for reader in go_on:
             reader.go_on()
         for reader in go_on:
             await reader.ended
             *deltas, last = reader.records()
-            assert [delta["text"] for delta in deltas] == [
-                plan.text(event) for event in range(len(deltas))
-            ]
+            texts = [plan.text(event) for event in range(len(deltas))]
+            assert 0 < len(texts) < plan.events
+            assert [delta["text"] for delta in deltas] == texts
             assert (last["kind"], last["type"]) == ("server_error", "reader_too_slow")
-        print("gone on", relay.ask("state"))
-        for reader in never:
+        for reader in stay:
+            assert not reader.ended.done()
             reader.leave(reset=False)
         after = await until_quiet(relay, start)
-        print("after", before, after)
         assert_nothing_is_left(before, after, READERS)
         assert upstream.ask("state")["asked"] == [-1, 1]  # once each
 
     with programs(2 * READERS, "SO_SNDBUF=16384") as (upstream, relay):
+        run(main)
+
+
+def test_the_system_ends_a_reader_that_takes_nothing() -> None:
+    """No application can: uvicorn keeps the connection until it has sent what it holds. With
+    `TCP_USER_TIMEOUT` on the listening socket, the upstream is closed, too.
+    """
+    plan = Plan(1, events=1000, pause=0.01, size=16 * 1024)
+
+    async def main() -> None:
+        start = relay.ask("state")
+        reader = Reader("/relay", plan, reads=False)
+        await connect(relay.port, [reader], receive_buffer=4096)
+        await until(lambda: upstream.ask("state")["running"] == 1)
+        await until_quiet(relay, start)
+        assert list(upstream.ask("state")["left"]) == ["1"]
+        reader.leave(reset=True)
+
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("TCP_USER_TIMEOUT is an option of Linux")
+    with programs(100, "SO_SNDBUF=16384", "TCP_USER_TIMEOUT=2000") as (upstream, relay):
         run(main)
