@@ -309,10 +309,30 @@ class TestSlowReaders:
                 await until(lambda: broadcast.last_id == 20)
                 assert broadcast.readers == 3
                 upstream.give(*events[20:], DONE)
+                await until(lambda: all(exchange.is_complete for exchange in others))
+                assert not slow.parts
+                slow.unblock()
             for exchange in others:
                 assert exchange.body == b"".join(encoded(*events, DONE))
-                assert exchange.is_complete
-            assert not slow.is_complete  # it took nothing, so its last record was not sent either
+            *first, last = slow.parts  # what was being sent when it stopped, and the error
+            assert b"".join(encoded(*events)).startswith(b"".join(first))
+            assert b"reader_too_slow" in last
+            assert slow.is_complete
+
+        run(loop, main)
+
+    def test_one_that_never_reads_again_ends_when_its_client_leaves(self, loop: str):
+        async def main() -> None:
+            upstream = AsyncUpstream(DELTAS[0])
+            async with AsyncBroadcast(upstream, limits=ReplayLimits(max_waiting=5)) as broadcast:
+                slow = Exchange(broadcast.subscribe(), "/", is_blocked=True)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(slow.run)
+                    await until(lambda: broadcast.readers == 1)
+                    upstream.give(*DELTAS, *DELTAS)
+                    await until(lambda: broadcast.readers == 0)
+                    slow.left.set()
+                assert not slow.is_complete
 
         run(loop, main)
 
@@ -351,6 +371,7 @@ class TestSlowReaders:
                 await until(lambda: broadcast.readers == 1 or broadcast.is_ended)
                 upstream.give(*DELTAS, *DELTAS)
                 await until(lambda: broadcast.is_ended)
+                slow.left.set()
 
         run(loop, main)
 
