@@ -163,4 +163,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(stateful_step_count=30)
+TestAnyOrder.settings = settings(stateful_step_count=25)
