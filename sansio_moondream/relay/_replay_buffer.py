@@ -190,11 +190,6 @@ class ReplayReader:
         """The id of the last record that was taken. At first, the id to join behind."""
         return self._place.taken.id
 
-    @property
-    def error(self) -> MoondreamError | None:
-        """What `next_record` raises, or None while it raises nothing."""
-        return self._place.error
-
     def next_record(self) -> bytes | Signal:
         """Return the next record, NEED_DATA if there is none yet, or FINISHED after the last one.
 

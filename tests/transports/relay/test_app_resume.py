@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ async def read(source: EventSource, cuts: list[int]) -> None:
         await source.connect(cuts.pop() if cuts else None)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(ANSWERS)),
     st.lists(st.integers(0, 60) | st.integers(0, 1500), max_size=4),
@@ -72,6 +74,6 @@ def test_each_cut():
 def test_an_error_of_one_reader_is_not_the_end():
     """It has no id, so the reader comes again with the one before, and gets the rest."""
     encoder = EventsEncoder()
-    source = EventSource(lambda *_: None, "/")  # type: ignore[arg-type,return-value]
+    source = EventSource(lambda *_: None, "/")  # type: ignore[arg-type]
     source.feed(b"id: 7\ndata: {}\n\n" + encoder.encode_interruption(ServerError("slow")))
     assert (source.last_id, len(source.data)) == ("7", 2)
