@@ -42,7 +42,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
 # would run these tests again, and what tests/tools/test_serve_docs.py runs.
-NOT_RUN = {"js", "json", "mermaid", "sh", "text"}
+NOT_RUN = {"js", "json", "mermaid", "nginx", "sh", "text"}
 
 
 CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 
 NAMES = [
     (r"\b_async\b", "_sync"),
+    (r"\b_asgi\b", "_wsgi"),
     (r"\b__a(?=(enter|exit|iter|next)__)", "__"),
     (r"\ba(?=(close|iter|next|send|throw|vl)\b)", ""),
     (r"Async(?=[A-Z])", ""),

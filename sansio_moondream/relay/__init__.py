@@ -10,8 +10,10 @@ from ._dialects import DialectEncoder
 from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
+from ._last_event_id import parse_last_event_id
 from ._newest import Newest, Turn
 from ._openai import OpenAIEncoder
+from ._replay_buffer import ReplayBuffer, ReplayLimits, ReplayReader
 from ._ui_message import UIMessageEncoder
 
 __all__ = [
@@ -21,9 +23,13 @@ __all__ = [
     "Format",
     "Newest",
     "OpenAIEncoder",
+    "ReplayBuffer",
+    "ReplayLimits",
+    "ReplayReader",
     "StreamEncoder",
     "Turn",
     "UIMessageEncoder",
     "open_encoder",
+    "parse_last_event_id",
     "to_public",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import ClassVar, Final
 
 from sansio_moondream._errors import MoondreamError
@@ -41,3 +42,10 @@ class StreamEncoder(ABC):
         They hold nothing that only the operator of the server should see: no header of the
         upstream and no address.
         """
+
+    def encode_interruption(self, error: MoondreamError) -> bytes:
+        """Return the bytes that end the stream for one of its readers, and do not end it here.
+
+        Other readers read on. The one that is interrupted may come again.
+        """
+        return copy(self).encode_error(error)

@@ -41,12 +41,20 @@ class EventsEncoder(StreamEncoder):
         """Return the record of the error, which is the last one."""
         return self._value(error)
 
+    def encode_interruption(self, error: MoondreamError) -> bytes:
+        # Without an id, so that the reader comes again with the one before.
+        return f"data: {_form(error)}\n\n".encode()
+
     def _value(self, value: Value) -> bytes:
-        return self._record(to_json(to_public(value).to_dict()))
+        return self._record(_form(value))
 
     def _record(self, form: str) -> bytes:
         self._id += 1
         return f"id: {self._id}\ndata: {form}\n\n".encode()
+
+
+def _form(value: Value) -> str:
+    return to_json(to_public(value).to_dict())
 
 
 def _index(delta: TextDelta | PathChunk) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sansio_moondream._errors import NotFoundError, ServerError
+from sansio_moondream._errors import APIError, NotFoundError, ServerError
 
 
 def stopping() -> ServerError:
@@ -58,6 +58,15 @@ def gone(first: int) -> NotFoundError:
         f"the records before {first} are no longer kept: ask again",
         status_code=404,
         type="records_not_kept",
+    )
+
+
+def cancelled() -> APIError:
+    """Return the error for a stream that was cancelled, as nobody wants it any more."""
+    return APIError(
+        "the stream was cancelled: ask again if it is wanted still",
+        status_code=410,
+        type="stream_cancelled",
     )
 
 

@@ -184,6 +184,29 @@ class AsyncFlag:
         return bool(event.is_set())
 
 
+class Mutex:
+    """Exclude other threads from a block that waits for nothing."""
+
+    def __init__(self) -> None:
+        from threading import RLock  # a finalizer may run in the block
+
+        self._lock = RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *args: object) -> None:
+        self._lock.release()
+
+
+class AsyncMutex:
+    """The same for tasks of one event loop: while nothing is awaited, no other runs."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *args: object) -> None: ...
+
+
 class Worker:
     """Run a function in a thread of its own, beside its owner.
 

@@ -17,9 +17,14 @@ A response has two halves, with bytes between them:
 """
 
 from ._answer import Answer
+from ._app.application import RelayApp
 from ._asgi import AsyncRelay
 from ._async.group import AsyncRelayGroup
 from ._async.latest import AsyncLatest
+from ._broadcast._async.broadcast import AsyncBroadcast
+from ._broadcast._async.broadcasts import AsyncBroadcasts
+from ._broadcast._sync.broadcast import Broadcast
+from ._broadcast._sync.broadcasts import Broadcasts
 from ._latest import latest
 from ._relay import relay
 from ._sync.group import RelayGroup
@@ -28,11 +33,16 @@ from ._wsgi import Relay
 
 __all__ = [
     "Answer",
+    "AsyncBroadcast",
+    "AsyncBroadcasts",
     "AsyncLatest",
     "AsyncRelay",
     "AsyncRelayGroup",
+    "Broadcast",
+    "Broadcasts",
     "Latest",
     "Relay",
+    "RelayApp",
     "RelayGroup",
     "latest",
     "relay",

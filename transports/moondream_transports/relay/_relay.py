@@ -67,9 +67,7 @@ def relay(
         ValueError: The format is unknown, or has no place for an answer to this request.
         TypeError: An argument is of another type.
     """
-    if heartbeat is not None and not heartbeat > 0:
-        raise ValueError(f"heartbeat should be more than 0 seconds, or None, not {heartbeat!r}")
-    encoder, dialect = _encoder(format, _request_of(stream))
+    encoder, dialect = encoder_for(stream, format)
     if isinstance(stream, AsyncIterable):
         if not isinstance(group, AsyncRelayGroup | None):
             raise TypeError(f"an async stream needs an AsyncRelayGroup, not {group!r}")
@@ -82,15 +80,14 @@ def relay(
     raise TypeError(f"stream should be a stream or an iterable of events, not {stream!r}")
 
 
-def _request_of(stream: object) -> Request[Any] | None:
-    if not isinstance(stream, AsyncClientStream | ClientStream):
-        return None
-    return cast("ClientStream[Any]", stream).request
-
-
-def _encoder(
-    format: Format | str | StreamEncoder, request: Request[Any] | None
+def encoder_for(
+    stream: object, format: Format | str | StreamEncoder
 ) -> tuple[StreamEncoder, Dialect]:
+    """Return the encoder for a stream, and the dialect of errors that are whole responses.
+
+    Raises:
+        ValueError: The format is unknown, or has no place for an answer to this request.
+    """
     if isinstance(format, StreamEncoder):
         return format, Dialect.CHAT
     try:
@@ -98,5 +95,11 @@ def _encoder(
     except ValueError:
         names = ", ".join(repr(each.value) for each in Format)
         raise ValueError(f"format should be one of {names}, not {format!r}") from None
-    encoder = open_encoder(known, request, created=int(time()))
+    encoder = open_encoder(known, _request_of(stream), created=int(time()))
     return encoder, _DIALECTS.get(known, Dialect.CHAT)
+
+
+def _request_of(stream: object) -> Request[Any] | None:
+    if not isinstance(stream, AsyncClientStream | ClientStream):
+        return None
+    return cast("ClientStream[Any]", stream).request

@@ -37,6 +37,8 @@ class AsyncRelayBody:
         heartbeat: float | None = 15.0,
         group: AsyncRelayGroup | None = None,
     ) -> None:
+        if heartbeat is not None and not heartbeat > 0:
+            raise ValueError(f"heartbeat should be more than 0 seconds, or None, not {heartbeat!r}")
         self._source = source
         self._heartbeat = heartbeat
         self._group = group

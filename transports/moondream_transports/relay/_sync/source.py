@@ -70,6 +70,8 @@ def close_source(source: Source) -> None:
 class StreamSource:
     """The events of one stream, encoded.
 
+    `is_complete` is whether `Completed` was among them.
+
     Args:
         stream: a `ClientStream` that is not entered, or any iterable of events.
         encoder: of the format.
@@ -86,25 +88,31 @@ class StreamSource:
         self._stream = cast("_Stream", stream) if is_stream else _Events(stream)
         self._encoder = encoder
         self._dialect = dialect
-        self._is_entered = self._is_complete = False
+        self._is_entered = self.is_complete = False
         self.headers = encoder.headers
         self.heartbeat = encoder.heartbeat
 
     def next_part(self) -> bytes | None:
         """As `Source.next_part` says."""
+        records = self.next_records()
+        return b"".join(records) if records else None
+
+    def next_records(self) -> list[bytes]:
+        """Return the next part as records: one for each event. The list is empty at the end."""
         if not self._is_entered:
             self._is_entered = True
             self._stream.__enter__()  # `close` leaves it
-        part = b""
-        while not part:  # not each format has each event
+        records: list[bytes] = []
+        while not records:
             events = self._stream.next_events()
             if not events:
-                if not self._is_complete:
+                if not self.is_complete:
                     raise IncompleteStream("the events ended before `Completed`")
-                return None
-            self._is_complete = isinstance(events[-1], Completed)
-            part = b"".join(map(self._encoder.encode, events))
-        return part
+                break
+            self.is_complete = isinstance(events[-1], Completed)
+            encoded = map(self._encoder.encode, events)
+            records = [record for record in encoded if record]  # not each format has each event
+        return records
 
     def encode_error(self, error: MoondreamError) -> bytes:
         """As `Source.encode_error` says."""

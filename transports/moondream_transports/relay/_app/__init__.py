@@ -1,0 +1,1 @@
+"""An ASGI application that broadcasts answers to browsers."""

@@ -1,0 +1,1 @@
+"""One exchange for any number of readers, and such broadcasts by their ids."""

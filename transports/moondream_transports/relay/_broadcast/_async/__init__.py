@@ -1,0 +1,1 @@
+"""The async forms, of which the sync ones are generated."""
