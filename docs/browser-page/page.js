@@ -38,7 +38,7 @@ async function show(open) {
     for await (const value of values) draw(value);
     say("Complete.");
   } catch (error) {
-    if (signal.reason !== undefined && signal !== leave.signal) return; // another one is shown
+    if (signal !== leave.signal) return; // another answer is shown
     say(signal.aborted ? "Stopped." : `It failed: ${error.message}`, !signal.aborted);
   }
   answer.ariaBusy = "false";
@@ -95,5 +95,9 @@ function only(skill, { question, object, image_url }) {
   return skill === "caption" ? { image_url } : { object, image_url };
 }
 
-if (sessionStorage.picture) showPicture(sessionStorage.picture);
-if (sessionStorage.answer) show((options) => follow(sessionStorage.answer, options));
+// A browser may keep a page that was left, and its connections, for the back button.
+addEventListener("pagehide", () => leave.abort());
+addEventListener("pageshow", () => {
+  if (sessionStorage.picture) showPicture(sessionStorage.picture);
+  if (sessionStorage.answer) show((options) => follow(sessionStorage.answer, options));
+});
