@@ -185,7 +185,7 @@ test("a body without a last record is never complete", async () => {
 });
 
 test("an error record is thrown, and not asked for again", async () => {
-  const { fetch, requests } = server({ chunks: [record(VALUES[0], 1), record(FAILED, "")] });
+  const { fetch, requests } = server({ chunks: [record(VALUES[0], 1), record(FAILED, 2)] });
   const { values, error } = await collect(follow(URL_, { fetch }));
   assert.deepEqual(values, [VALUES[0]]);
   assert.equal(error.message, "slowly");
@@ -199,6 +199,22 @@ test("an error record is thrown, and not asked for again", async () => {
   const seen = (await collect(follow(URL_, { fetch: other.fetch }))).error;
   assert.deepEqual([seen.kind, seen.status, seen.retryAfter], ["connection_lost", null, null]);
   assert.deepEqual(seen.partial, { kind: "arrived", text: VALUES[0].text });
+});
+
+test("after an error record without an id the answer goes on", async () => {
+  const first = records(VALUES.slice(0, 1));
+  const data = (error) => `data: ${JSON.stringify(error)}\n\n`;
+  const { fetch, requests } = server(
+    { chunks: [first, data(FAILED)], end: "hang" }, { chunks: [records(VALUES, 1)] },
+  );
+  assert.deepEqual(await collect(follow(URL_, { fetch })), { values: VALUES, error: null });
+  assert.deepEqual([ids(requests), pauses], [[null, "1"], [2000]]);
+  assert.ok(requests[0].cancelled);
+  const last = server({ chunks: [first, data({ ...FAILED, retryable: false })] });
+  assert.equal((await collect(follow(URL_, { fetch: last.fetch }))).error.message, "slowly");
+  const posted = server({ chunks: [first, data(FAILED)] });
+  const answer = await ask("http://localhost/v1/query", {}, { fetch: posted.fetch });
+  assert.equal((await collect(answer)).error.message, "slowly");
 });
 
 test("an error response is thrown, with the words of the server", async () => {
