@@ -90,10 +90,12 @@ ci-tools: ## install what some tests need from the system, as far as it can be h
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
 	then $(MAKE) --no-print-directory $(NODE_STAMP) $(PYODIDE_STAMP) $(WHEELS_STAMP); \
 	else echo "ci-tools: no node and npm here, so the tests of WebAssembly, of the official Node client and of the AI SDK will be skipped"; fi
-	@if command -v chromium >/dev/null; then :; \
+	@for name in chromium nginx; do \
+	if command -v $$name >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
-	  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium >/dev/null; then :; \
-	else echo "ci-tools: no chromium here, and no apt-get as root to install it: masks will not be compared with a browser's"; fi
+	  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $$name >/dev/null; then :; \
+	else echo "ci-tools: no $$name here, and no apt-get as root to install it, so the tests with it will be skipped"; fi; \
+	done
 
 test-wasm: $(PYODIDE_STAMP) $(WHEELS_STAMP) ## run the decode tests under WebAssembly (node, npm's pyodide)
 	node $(WASM)/run.mjs

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from hypothesis import settings
+
 from sansio_moondream import (
     BBox,
     Completed,
@@ -24,6 +26,9 @@ from sansio_moondream import (
     Unknown,
 )
 from sansio_moondream.relay import StreamEncoder
+
+fewer = settings(max_examples=settings().max_examples // 3)
+"""A third of the examples of the profile, in the suite and in the long one."""
 
 COOKIE = Headers({"set-cookie": "secret=1"})
 ADDRESS = "http://10.0.0.7:2020/v1/query"

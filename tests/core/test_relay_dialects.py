@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_moondream import (
@@ -33,6 +33,7 @@ from tests.core.relays import (
     END_OF_TEXT,
     METADATA,
     encoded,
+    fewer,
 )
 from tests.helpers import CHAT, OWN, QUERY
 
@@ -40,7 +41,7 @@ FORMATS = [Format.ENGINE, Format.CLOUD, Format.STATION, Format.DEMO]
 each_format = pytest.mark.parametrize("format", FORMATS)
 
 
-@settings(max_examples=30)
+@fewer
 @given(data=st.data(), skill=st.sampled_from(sorted(OWN)), format=st.sampled_from(FORMATS))
 def test_each_stream_reads_back_equal(data: st.DataObject, skill: str, format: Format):
     dialect = Dialect(format.value)

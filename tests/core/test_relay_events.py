@@ -6,7 +6,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_moondream import (
@@ -22,7 +22,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.relay import SSE_HEADERS, EventsEncoder, Format, open_encoder, to_public
 from sansio_moondream.testing.strategies import values
-from tests.core.relays import ADDRESS, END_OF_SEGMENT, END_OF_TEXT, TEXT
+from tests.core.relays import ADDRESS, END_OF_SEGMENT, END_OF_TEXT, TEXT, fewer
 
 KINDS = {TextDelta: "text_delta", PathChunk: "path_chunk", ReasoningDelta: "reasoning_delta"}
 
@@ -38,7 +38,7 @@ EVENTS = st.one_of(
 
 
 @given(events=st.lists(EVENTS, max_size=4))
-@settings(max_examples=50)
+@fewer
 def test_each_record_is_the_public_form_with_the_next_id(events: list[Any]):
     encoder = EventsEncoder()
     for id_, event in enumerate(events, 1):
@@ -84,7 +84,7 @@ def test_an_error_is_the_last_record():
 
 
 @given(error=values("connection_lost") | values("api_error"))
-@settings(max_examples=20)
+@fewer
 def test_any_error_is_read_back(error: MoondreamError):
     sent = EventsEncoder().encode_error(error)
     read = from_dict(json.loads(sent.split(b"\n")[1].removeprefix(b"data: ")))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -47,6 +47,7 @@ from tests.core.relays import (
     REASONING,
     TEXT,
     encoded,
+    fewer,
     records,
 )
 from tests.helpers import CHAT, PIXEL, REQUESTS
@@ -100,7 +101,7 @@ def chat_of(result: Any) -> ChatResult:
     return ChatResult(result.text, reasoning, metadata)
 
 
-@settings(max_examples=30)
+@fewer
 @given(data=st.data(), skill=st.sampled_from(TEXTS))
 def test_each_stream_reads_back_as_a_chat(data: st.DataObject, skill: str):
     dialect = Dialect.CHAT if skill == "chat" else Dialect.CLOUD
@@ -122,7 +123,7 @@ def reasoning_delta(last: Any) -> list[ReasoningDelta]:
 class TestBytes:
     def test_of_a_chat(self):
         metadata = Metadata("31", "stop", usage=Usage(740, 3, 800))
-        deltas = [TextDelta("A m", 1), TextDelta("ö\n\ud83c", 2)]
+        deltas: list[Event] = [TextDelta("A m", 1), TextDelta("ö\n\ud83c", 2)]
         done = Completed(ChatResult("A mö\n\ud83c", Reasoning("It is"), metadata))
         encoder = OpenAIEncoder(model="moondream3", id="chatcmpl-7", created=1_700_000_000)
         head = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from sansio_moondream import (
     APIError,
@@ -31,6 +31,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.relay import _refusals, to_public
 from sansio_moondream.testing.strategies import values
+from tests.core.relays import fewer
 from tests.helpers import REQUESTS
 
 COOKIE = Headers({"set-cookie": "secret=1"})
@@ -155,7 +156,7 @@ class TestToPublic:
         assert to_public(Busy()).message == "busy"
 
     @given(value=values())
-    @settings(max_examples=50)
+    @fewer
     def test_is_public_already_the_second_time(self, value: Value) -> None:
         public = to_public(value)
         assert to_public(public).to_dict() == public.to_dict()

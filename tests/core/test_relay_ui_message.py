@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -51,6 +51,7 @@ from tests.core.relays import (
     REFINED,
     TEXT,
     encoded,
+    fewer,
     records,
 )
 from tests.core.ui_messages import read
@@ -90,7 +91,7 @@ def joined(events: list[Event], class_: type[Any]) -> str:
     return "".join(event.text for event in events if isinstance(event, class_))
 
 
-@settings(max_examples=40)
+@fewer
 @given(data=st.data(), skill=st.sampled_from(sorted(REQUESTS)))
 def test_each_stream_reads_back(data: st.DataObject, skill: str):
     dialect = Dialect.CHAT if skill == "chat" else Dialect.ENGINE

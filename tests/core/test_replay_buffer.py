@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,10 @@ def filled(*records: bytes, **bounds: int) -> ReplayBuffer:
     for record in records:
         buffer.append(record)
     return buffer
+
+
+def state(buffer: ReplayBuffer) -> tuple[int, float | None]:
+    return buffer.readers, buffer.deadline
 
 
 def rest(reader: ReplayReader) -> tuple[list[bytes], Signal]:
@@ -66,7 +71,8 @@ def test_an_id_that_the_stream_does_not_have(last_id: int):
 
 @pytest.mark.parametrize("name", ["max_bytes", "max_waiting", "keep_seconds"])
 def test_bounds_that_make_no_sense(name: str):
-    for value in (-1, float("nan")):
+    values: tuple[Any, ...] = (-1, float("nan"))
+    for value in values:
         with pytest.raises(ValueError, match=rf"ReplayLimits\.{name} must be at least 0, not "):
             ReplayLimits(**{name: value})
 
@@ -185,7 +191,7 @@ def test_and_then_those_who_have_not_read_all_are_dropped():
     buffer.expire(24.9)
     assert buffer.readers == 3
     buffer.expire(25)
-    assert (buffer.readers, buffer.deadline) == (0, None)
+    assert state(buffer) == (0, None)
     for reader, behind in ((idle, 2), (half, 1)):
         with pytest.raises(ServerError, match=f" {behind} bytes wait"):
             reader.next_record()
@@ -208,9 +214,10 @@ def test_it_may_be_closed_before_its_time():
 def test_nothing_follows_the_end():
     buffer = filled(b"a")
     buffer.end(b"b", 0)
-    for call in (lambda: buffer.append(b"c"), lambda: buffer.end(b"c", 0)):
-        with pytest.raises(LocalProtocolError, match="has ended"):
-            call()
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        buffer.append(b"c")
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        buffer.end(b"c", 0)
     assert (buffer.last_id, buffer.is_ended) == (2, True)
 
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from moondream_transports import Timeouts
 from sansio_moondream import (
+    APIError,
     CaptionRequest,
     Completed,
     ConnectionLost,
+    HTTPRequest,
     LocalProtocolError,
     QueryResult,
     Request,
@@ -47,6 +50,47 @@ def test_several_events_in_a_chunk() -> None:
     with client(FakeStream(b"".join(WHOLE), b"")).stream(QUERY) as stream:
         assert [next(stream), next(stream)] == EVENTS
         assert isinstance(next(stream), Completed)
+
+
+def test_events_that_arrived_together() -> None:
+    transport = FakeStream(delta("A"), delta(" moon") + END, b"")
+    with client(transport).stream(QUERY) as stream:
+        assert stream.next_events() == [TextDelta("A")]
+        assert stream.next_events() == [TextDelta(" moon"), Completed(stream.result())]
+        assert stream.next_events() == []
+        assert stream.next_events() == []
+
+
+def test_an_error_comes_after_the_events_that_arrived_with_it() -> None:
+    transport = FakeStream(delta("A") + delta(" moon") + record({"error": {"message": "slowly"}}))
+    with client(transport).stream(QUERY) as stream:
+        assert stream.next_events() == EVENTS
+        for _ in range(2):
+            with pytest.raises(APIError, match="slowly"):
+                stream.next_events()
+    assert transport.closed == 1
+
+
+def test_the_request_is_known_until_it_is_sent() -> None:
+    with client(FakeStream(*WHOLE)) as moon, moon.stream(QUERY) as stream:
+        assert moon.stream(QUERY).request == QUERY
+        assert moon.stream_query(question=QUERY.question).request == QUERY
+        assert stream.request is None
+
+
+def test_a_stream_that_was_closed_while_it_waited_for_its_head() -> None:
+    """A thread that waits for a head cannot be interrupted. It does not read on."""
+
+    class Slow(FakeStream):
+        def send(self, request: HTTPRequest, timeouts: Timeouts) -> FakeStream:
+            stream.close()  # by another thread
+            return super().send(request, timeouts)
+
+    transport = Slow(*WHOLE)
+    stream = client(transport).stream(QUERY)
+    with pytest.raises(LocalProtocolError, match="the stream is not open"), stream:
+        pass
+    assert (transport.closed, transport.reads) == (1, [])
 
 
 def test_the_request_leaves_when_the_stream_is_opened() -> None:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from moondream_transports import AsyncClient, AsyncClientStream, RetryPolicy
-from sansio_moondream import MoondreamError, QueryResult
+from sansio_moondream import Event, MoondreamError, QueryResult, ResponseStream
 from sansio_moondream.relay import EventsEncoder
 from tests.helpers import QUERY
 from tests.transports.fakes import ENDPOINT, AsyncFakeStream, FakeStream, Step
@@ -27,6 +27,16 @@ def records(*values: Any) -> list[bytes]:
         encoder.encode_error(value) if isinstance(value, MoondreamError) else encoder.encode(value)
         for value in values
     ]
+
+
+def decoded(parts: list[bytes]) -> list[Event]:
+    """Return the events in a body of the engine's format."""
+    stream = ResponseStream(QUERY)
+    stream.receive_response(200, {"content-type": "text/event-stream"})
+    for part in parts:
+        stream.receive_data(part)
+    stream.receive_eof()
+    return list(stream.events())
 
 
 class Upstream:

@@ -72,6 +72,6 @@ def test_each_cut():
 def test_an_error_of_one_reader_is_not_the_end():
     """It has no id, so the reader comes again with the one before, and gets the rest."""
     encoder = EventsEncoder()
-    source = EventSource(lambda *_: None, "/")  # type: ignore[arg-type,return-value]
+    source = EventSource(lambda *_: None, "/")  # type: ignore[arg-type]
     source.feed(b"id: 7\ndata: {}\n\n" + encoder.encode_interruption(ServerError("slow")))
     assert (source.last_id, len(source.data)) == ("7", 2)

@@ -162,3 +162,10 @@ def test_the_end_of_the_server(loop: str):
         assert caught.value.type == "server_stopping"
 
     run(loop, main)
+
+
+def test_names():
+    assert len(AsyncBroadcasts(name="Worker_7")) == 0
+    for name in ("a-b", "a/b", "é", "a\n", " "):
+        with pytest.raises(ValueError, match="name should have letters"):
+            AsyncBroadcasts(name=name)

@@ -148,7 +148,10 @@ def test_the_default_action_waits_for_the_drain(
         assert process.stdout is not None
         assert process.stdout.readline() == "id: 1\n"
         process.send_signal(number)
-        output, errors = process.communicate(timeout=SECONDS)
+        try:
+            output, errors = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
     assert last in output
     assert process.returncode == -number
     assert errors == "" or "KeyboardInterrupt" in errors

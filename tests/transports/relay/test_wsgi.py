@@ -7,8 +7,10 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from time import monotonic, sleep
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
@@ -122,6 +124,29 @@ class TestApplication:
         error = RateLimitError("slowly", status_code=499)
         list(relay(events_then(error, 0))({}, lambda *head: begun.append(head)))
         assert begun[0][0] == "499 Unknown"
+
+    def test_a_server_notices_by_writing_that_its_client_left(self, upstream: Upstream):
+        class Quiet(WSGIRequestHandler):
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        def app(environ: Any, start_response: Any) -> Any:
+            return upstream.relay(heartbeat=0.01)(environ, start_response)
+
+        with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
+            serving = threading.Thread(target=server.handle_request)
+            serving.start()
+            connection = HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+            connection.request("GET", "/")
+            upstream.send(HEAD + delta("A"))
+            response = connection.getresponse()
+            assert response.status == 200
+            while b'"text":"A"' not in response.readline():
+                pass
+            response.close()
+            connection.close()
+            upstream.wait_until_left()
+            serving.join(30)
 
 
 class TestIterating:

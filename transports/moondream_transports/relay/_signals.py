@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import sys
 from collections.abc import Callable, Iterable
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any, Final
+
+from moondream_transports._concurrency import Flag
 
 _DEFAULTS: Final = (signal.SIG_DFL, signal.default_int_handler)
 
@@ -32,6 +34,8 @@ class HandledSignals:
         self._numbers = tuple(numbers)
         self._on_signal = on_signal
         self._previous: dict[int, Any] = {}
+        self._waiting: set[int] = set()  # whose default action waits for the drain
+        self._has_acted = Flag()
         self.received: list[int] = []
 
     def __enter__(self) -> HandledSignals:
@@ -41,6 +45,7 @@ class HandledSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._waiting.clear()
         for number, previous in self._previous.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, previous)
@@ -48,18 +53,26 @@ class HandledSignals:
     def act(self) -> None:
         """Have the default action follow, if no handler of the server was called."""
         for number in self.received:
-            if self._previous[number] in _DEFAULTS:
-                os.kill(os.getpid(), number)  # the main thread gets it
+            while number in self._waiting:
+                if sys.platform == "win32":
+                    signal.raise_signal(number)
+                else:
+                    signal.pthread_kill(main_thread().ident or 0, number)
+                # A main thread that was about to wait does not notice its first signal.
+                self._has_acted.wait(0.05)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         previous = self._previous[number]
-        is_first = number not in self.received
-        if is_first:
+        is_default = previous in _DEFAULTS
+        if number not in self.received:
             self.received.append(number)
+            if is_default:
+                self._waiting.add(number)
             self._on_signal()
-        if previous not in _DEFAULTS:
-            if callable(previous):  # it may be ignored
-                previous(number, frame)
-        elif not is_first:
+        elif is_default:
+            self._waiting.discard(number)
+            self._has_acted.set()
             signal.signal(number, previous)
             signal.raise_signal(number)
+        if not is_default and callable(previous):  # it may be ignored
+            previous(number, frame)

@@ -15,7 +15,8 @@ _NOT_STORED: Final = ("cache-control", "no-store")
 
 def path_of(scope: Message) -> str:
     """Return the path below that of the application, such as one that a framework mounts."""
-    path, root = scope["path"], root_of(scope)
+    path: str = scope["path"]
+    root = root_of(scope)
     return path[len(root) :] if path.startswith(f"{root}/") else path
 
 

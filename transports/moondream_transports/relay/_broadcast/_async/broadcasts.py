@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable
 from secrets import token_urlsafe
 from time import monotonic
@@ -23,6 +24,7 @@ from sansio_moondream.relay._refusals import not_found, stopping, too_many
 
 from .broadcast import CLOSING_SECONDS, AsyncBroadcast
 
+_NAME: Final = re.compile("[A-Za-z0-9_]*")
 _ID_BYTES: Final = 16
 _SWEEP_SECONDS: Final = 1.0
 
@@ -34,13 +36,17 @@ class AsyncBroadcasts:
     the server stops.
 
     Args:
-        name: that the ids begin with, such as that of this process. See docs/resume.md.
+        name: that the ids begin with, and a dash. With the name of each process in its ids, a proxy
+            knows where a stream is: see docs/resume.md.
         limits: of each broadcast.
         cancel_after: of each broadcast, see `AsyncBroadcast`.
         max_broadcasts: how many there may be, running or kept.
         max_bytes: of all records that are kept. Broadcasts that have ended go to keep it. Those
             that run have a bound each: `limits.max_bytes`.
         retry_after: seconds, for who finds too many that run.
+
+    Raises:
+        ValueError: The name has other characters than ASCII letters, digits and underscores.
     """
 
     def __init__(
@@ -53,6 +59,8 @@ class AsyncBroadcasts:
         max_bytes: int = 256 * 1024 * 1024,
         retry_after: float = 1.0,
     ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"name should have letters, digits and underscores, not {name!r}")
         self._prefix = f"{name}-" if name else ""
         self._limits = limits
         self._cancel_after = cancel_after

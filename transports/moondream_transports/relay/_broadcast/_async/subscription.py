@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from moondream_transports.relay._async.group import AsyncMember, AsyncRelayGroup
 from sansio_moondream import APIError, Dialect, ErrorResponse, MoondreamError, encode_error
 from sansio_moondream.relay import ReplayReader, StreamEncoder, parse_last_event_id
@@ -55,7 +53,7 @@ class AsyncSubscription:
         """As `AsyncSource.encode_refusal` says."""
         if isinstance(error, _NothingBehind):
             return ErrorResponse(204, (), b"")
-        return encode_error(cast("APIError", error), self._dialect)
+        return encode_error(error, self._dialect)
 
     async def aclose(self) -> None:
         """As `AsyncSource.aclose` says."""

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from moondream_transports.relay._sync.group import Member, RelayGroup
 from sansio_moondream import APIError, Dialect, ErrorResponse, MoondreamError, encode_error
 from sansio_moondream.relay import ReplayReader, StreamEncoder, parse_last_event_id
@@ -56,7 +54,7 @@ class Subscription:
         """As `Source.encode_refusal` says."""
         if isinstance(error, _NothingBehind):
             return ErrorResponse(204, (), b"")
-        return encode_error(cast("APIError", error), self._dialect)
+        return encode_error(error, self._dialect)
 
     def close(self) -> None:
         """As `Source.close` says."""

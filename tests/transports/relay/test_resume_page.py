@@ -1,0 +1,193 @@
+"""The programs of docs/resume.md under uvicorn, alone and behind nginx."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from moondream_tools import FakeServer
+from tests.guides import BLOCK, ROOT, write_files
+
+from .apps import QUESTION
+from .asgi import EventSource
+
+PAGE = ROOT / "docs" / "resume.md"
+LONGEST_WAIT = 30.0
+WORDS = [f" word-{number}" for number in range(40)]
+KIND = {"content-type": "application/json"}
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    """Return when a server accepts connections."""
+    deadline = time.monotonic() + LONGEST_WAIT
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def program(command: list[str], port: int, folder: Path, **environment: str) -> Iterator[None]:
+    """Run a server, and stop it as a supervisor does."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_for(port)
+        yield
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=LONGEST_WAIT)
+        assert "Traceback" not in output, output
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def uvicorn(name: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "uvicorn", f"{name}:app", "--port", str(port)]
+
+
+@pytest.fixture
+def model() -> Iterator[FakeServer]:
+    """Answers 40 words in 2 seconds."""
+    with FakeServer() as server:
+        server.answer(text="".join(WORDS), seconds=0.05, times=None)
+        yield server
+
+
+class Reader(EventSource):
+    """Over HTTP, and its connections break."""
+
+    def __init__(self, client: httpx2.Client, url: str) -> None:
+        super().__init__(lambda *_: None, url)  # type: ignore[arg-type]
+        self.client = client
+
+    def read(self, max_bytes: int) -> int:
+        """Read so many bytes of one connection, and return the status of the response."""
+        headers = {"last-event-id": self.last_id} if self.last_id else {}
+        with self.client.stream("GET", self.target, headers=headers) as response:
+            body = b""
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) >= max_bytes:
+                    break
+            self.feed(body)
+            return response.status_code
+
+
+def check_reload(client: httpx2.Client) -> str:
+    """Ask, read the answer over connections that break, and return its id."""
+    made = client.post("/v1/query", content=QUESTION, headers=KIND)
+    assert made.status_code == 201, made.text
+    reader = Reader(client, made.json()["url"])
+    while reader.read(500) == 200:
+        pass
+    assert "".join(re.findall('"text":"( word-[0-9]+)"', "".join(reader.data))) == "".join(WORDS)
+    assert len(reader.data) == len(WORDS) + 1 == int(reader.last_id)
+    id_: str = made.json()["id"]
+    return id_
+
+
+def test_the_server(model: FakeServer, tmp_path: Path):
+    write_files(PAGE, tmp_path)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        program(uvicorn("resumable", port), port, tmp_path, UPSTREAM=model.url),
+        httpx2.Client(base_url=url, timeout=LONGEST_WAIT) as client,
+    ):
+        check_reload(client)
+        assert b"export" in client.get("/moondream-relay.js").content
+
+
+def test_a_stop_lets_readers_finish(model: FakeServer, tmp_path: Path):
+    write_files(PAGE, tmp_path)
+    port = free_port()
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST_WAIT) as client:
+        with program(uvicorn("resumable", port), port, tmp_path, UPSTREAM=model.url):
+            made = client.post("/v1/query", content=QUESTION, headers=KIND).json()
+            response = client.send(client.build_request("GET", made["url"]), stream=True)
+            chunks = response.iter_bytes()
+            first = next(chunks)  # the server is asked to stop now
+        rest = b"".join(chunks)
+        assert (first + rest).count(b"\n\n") == len(WORDS) + 1
+        assert b'"kind":"completed"' in rest
+
+
+def test_one_stream_for_all(model: FakeServer, tmp_path: Path):
+    write_files(PAGE, tmp_path)
+    port = free_port()
+    with (
+        program(uvicorn("one_for_all", port), port, tmp_path, UPSTREAM=model.url),
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST_WAIT) as client,
+    ):
+        bodies = [client.get("/story/").content for _ in range(2)]
+        assert bodies[0] == bodies[1]
+        assert bodies[0].count(b"\n\n") == len(WORDS) + 1
+        assert client.get("/story/", headers={"last-event-id": "41"}).status_code == 204
+        assert len(model.requests) == 1
+
+
+def test_two_workers_behind_nginx(model: FakeServer, tmp_path: Path):
+    if shutil.which("nginx") is None:
+        pytest.skip("needs nginx: `make ci-tools`")
+    write_files(PAGE, tmp_path)
+    (server,) = (code for kind, code in BLOCK.findall(PAGE.read_text()) if kind == "nginx")
+    ports = {name: free_port() for name in ("8000", "8001", "8002")}
+    for known, port in ports.items():
+        server = re.sub(rf"\b{known}\b", str(port), server)
+    temporary = "".join(
+        f"{kind}_temp_path {tmp_path}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root;" if os.getuid() == 0 else ""
+    (tmp_path / "nginx.conf").write_text(
+        f"{user}\ndaemon off;\npid {tmp_path}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
+        f"http {{\naccess_log off;\n{temporary}{server}}}\n"
+    )
+    nginx = ["nginx", "-p", str(tmp_path), "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
+    with ExitStack() as running:
+        for name, known in (("a", "8001"), ("b", "8002")):
+            port = ports[known]
+            environment = {"UPSTREAM": model.url, "WORKER": name}
+            command = uvicorn("worker", port)
+            running.enter_context(program(command, port, tmp_path, **environment))
+        running.enter_context(program(nginx, ports["8000"], tmp_path))
+        url = f"http://127.0.0.1:{ports['8000']}"
+        client = running.enter_context(httpx2.Client(base_url=url, timeout=LONGEST_WAIT))
+        ids = [check_reload(client) for _ in range(4)]
+        assert {id_[:2] for id_ in ids} == {"a-", "b-"}
+        for id_ in ids:
+            assert client.get(f"/streams/{id_}").status_code == 200
+            assert client.delete(f"/streams/{id_}").status_code == 204
+            other = {"a": "b", "b": "a"}[id_[0]] + id_[1:]
+            assert client.get(f"/streams/{other}").status_code == 404
