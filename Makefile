@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WASM := tests/wasm
 NODE := tests/node
 PYTEST := $(BIN)/python -m pytest -n 4 -rs
+LOAD := tests/transports/test_load.py tests/transports/relay/test_load.py
 
 # One stamp for each set of packages, older than pyproject.toml when the set has to be looked at again.
 PIP_STAMP := $(VENV)/.pip
@@ -44,15 +45,15 @@ coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
 
 test-slow: coverage ## the others: load, browsers, WebAssembly, killed processes, packages from an index, guides; takes 20 minutes
-	$(PYTEST) -m slow --ignore tests/transports/test_load.py --ignore tests/trials/test_growth.py
+	$(PYTEST) -m slow $(addprefix --ignore ,$(LOAD)) --ignore tests/trials/test_growth.py
 	$(PYTEST) -m hypothesis --hypothesis-profile long --ignore tests/test_typing.py
 	$(MAKE) --no-print-directory growth load
 
 growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile input, one case at a time; takes some minutes
 	$(BIN)/python -m pytest -q -rs -m slow tests/trials/test_growth.py
 
-load: $(DEV_STAMP) ## 1,000 streams at once on each transport; takes some minutes
-	$(BIN)/python -m pytest -q -rs tests/transports/test_load.py
+load: $(DEV_STAMP) ## 1,000 streams at once on each transport, and 2,000 through one relay; takes some minutes
+	$(BIN)/python -m pytest -q -rs $(LOAD)
 
 # mypy and pyright at once, as each keeps one core busy.
 lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, and the tests of the public types
@@ -79,11 +80,12 @@ generate: $(DEV_STAMP) ## write the sync twins of what is in the folders _async
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
 
-bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks and the recording proxy against their floors and their peers
+bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks, the recording proxy and the relay against their floors and their peers
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/end_to_end.py
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/record_proxy.py
+	$(BIN)/python benchmarks/relay.py
 
 ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
 	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"

@@ -18,13 +18,14 @@ form.addEventListener("submit", async (event) => {
 
 stop.addEventListener("click", () => {
   leave.abort();
-  fetch(sessionStorage.answer, { method: "DELETE" });
+  if (sessionStorage.answer) fetch(sessionStorage.answer, { method: "DELETE" });
 });
 
 /** Show the values of an answer as they come. */
 async function show(open) {
   leave.abort();
   const { signal } = (leave = new AbortController());
+  delete sessionStorage.answer;
   for (const path of [outline, boxes, points]) path.setAttribute("d", "");
   answer.textContent = "";
   say("Waiting for the answer …");
@@ -39,6 +40,7 @@ async function show(open) {
     say("Complete.");
   } catch (error) {
     if (signal !== leave.signal) return; // another answer is shown
+    if (error.status === 404) delete sessionStorage.answer; // it is no longer kept
     say(signal.aborted ? "Stopped." : `It failed: ${error.message}`, !signal.aborted);
   }
   answer.ariaBusy = "false";
@@ -99,5 +101,6 @@ function only(skill, { question, object, image_url }) {
 addEventListener("pagehide", () => leave.abort());
 addEventListener("pageshow", () => {
   if (sessionStorage.picture) showPicture(sessionStorage.picture);
-  if (sessionStorage.answer) show((options) => follow(sessionStorage.answer, options));
+  const url = sessionStorage.answer;
+  if (url) show((options) => follow(url, options));
 });

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 DONE: Final = b"data: [DONE]\n\n"
 
 

@@ -190,11 +190,6 @@ class ReplayReader:
         """The id of the last record that was taken. At first, the id to join behind."""
         return self._place.taken.id
 
-    @property
-    def error(self) -> MoondreamError | None:
-        """What `next_record` raises, or None while it raises nothing."""
-        return self._place.error
-
     def next_record(self) -> bytes | Signal:
         """Return the next record, NEED_DATA if there is none yet, or FINISHED after the last one.
 
@@ -226,7 +221,7 @@ class _Record:
 
     __slots__ = ("data", "end", "id", "next")
 
-    def __init__(self, id: int, end: int, data: bytes) -> None:
+    def __init__(self, id: int, end: int, data: bytes = b"") -> None:
         self.id = id
         self.end = end  # bytes of all records up to here
         self.data = data
@@ -245,7 +240,7 @@ class _Place:
 
     def drop(self, error: MoondreamError) -> None:
         """Release the records of this reader."""
-        self.taken = _Record(self.taken.id, self.taken.end, b"")
+        self.taken = _Record(self.taken.id, self.taken.end)
         self.error = error
 
 
@@ -253,7 +248,7 @@ class _Chain:
     """What a buffer and its readers share."""
 
     def __init__(self) -> None:
-        self.last = _Record(0, 0, b"")
+        self.last = _Record(0, 0)
         self.is_ended = False
         self.places: dict[_Place, None] = {}  # in the order in which the readers joined
 

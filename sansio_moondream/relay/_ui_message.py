@@ -60,7 +60,7 @@ class UIMessageEncoder(StreamEncoder):
         self._part: TextKind | None = None  # that is open
         self._number = 0
         self._had: set[TextKind] = set()
-        self._delta = ""
+        self._delta: str  # what begins a delta of it
         self._box: BBox | None = None
         self._path: list[str] = []
         self._path_length = self._sent_length = 0

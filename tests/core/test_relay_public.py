@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -164,34 +166,34 @@ class TestToPublic:
         assert "set-cookie" not in text
 
 
-REFUSALS: list[tuple[APIError, type[APIError], int, str, float | None, str]] = [
+REFUSALS: list[tuple[Callable[[], APIError], type[APIError], int, str, float | None, str]] = [
     (
-        _refusals.stopping(),
+        _refusals.stopping,
         *(ServerError, 503, "server_stopping", 1),
         "this server stops: ask again",
     ),
     (
-        _refusals.too_many(2.5),
+        partial(_refusals.too_many, 2.5),
         *(ServerError, 503, "too_many_streams", 2.5),
         "too many streams are open on this server: ask again later",
     ),
     (
-        _refusals.too_slow(123456),
+        partial(_refusals.too_slow, 123456),
         *(ServerError, 503, "reader_too_slow", None),
         "the stream is ended, as its reader is too slow: 123,456 bytes wait for it",
     ),
     (
-        _refusals.not_found(),
+        _refusals.not_found,
         *(NotFoundError, 404, "stream_not_found", None),
         "this server has no such stream, or keeps it no longer",
     ),
     (
-        _refusals.gone(31),
+        partial(_refusals.gone, 31),
         *(NotFoundError, 404, "records_not_kept", None),
         "the records before 31 are no longer kept: ask again",
     ),
     (
-        _refusals.internal(),
+        _refusals.internal,
         *(ServerError, 500, "internal_error", None),
         "this server failed, by a mistake in its program",
     ),
@@ -199,16 +201,17 @@ REFUSALS: list[tuple[APIError, type[APIError], int, str, float | None, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("error", "class_", "status_code", "type_", "retry_after", "message"), REFUSALS
+    ("refusal", "class_", "status_code", "type_", "retry_after", "message"), REFUSALS
 )
 def test_the_errors_of_a_relay(
-    error: APIError,
+    refusal: Callable[[], APIError],
     class_: type[APIError],
     status_code: int,
     type_: str,
     retry_after: float | None,
     message: str,
 ) -> None:
+    error = refusal()
     assert (type(error), error.status_code, error.type) == (class_, status_code, type_)
     assert (error.retry_after, error.message) == (retry_after, message)
     assert to_public(error).to_dict() == error.to_dict()

@@ -77,6 +77,13 @@ def test_bounds_that_make_no_sense(name: str):
             ReplayLimits(**{name: value})
 
 
+def test_the_bounds_are_a_value():
+    limits = ReplayLimits()
+    assert limits == ReplayLimits(max_bytes=8_388_608, max_waiting=1_048_576, keep_seconds=60)
+    with pytest.raises(AttributeError):
+        limits.max_bytes = 1  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(
     ("max_bytes", "first"), [(0, 4), (1, 4), (2, 4), (3, 3), (5, 3), (6, 2), (7, 1), (8, 1)]
 )
@@ -130,6 +137,7 @@ def test_one_record_is_never_too_much():
     buffer.append(bytes(100))
     assert rest(reader) == ([bytes(100)], NEED_DATA)
     buffer.append(bytes(100))
+    assert buffer.readers == 1
     buffer.append(b"")
     assert buffer.readers == 0
 
@@ -263,7 +271,7 @@ def test_memory_is_released(how: str):
 def test_a_long_chain_is_released_without_recursion():
     buffer = filled(max_bytes=0, max_waiting=10**9)
     reader = buffer.join()
-    for _ in range(50_000):
+    for _ in range(20_000):
         buffer.append(b"x")
     reader.leave()
     assert buffer.kept_bytes == 1

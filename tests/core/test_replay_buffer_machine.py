@@ -94,7 +94,6 @@ class AnyOrder(RuleBasedStateMachine):
                     reader.next_record()
                 assert caught.value.type == "reader_too_slow"
                 assert modelled.error in (None, caught.value)
-                assert reader.error is caught.value
                 modelled.error = caught.value
             elif modelled.taken < len(self.records):
                 assert reader.next_record() == self.records[modelled.taken]
@@ -105,7 +104,6 @@ class AnyOrder(RuleBasedStateMachine):
                 assert reader.next_record() is FINISHED
                 modelled.state = "finished"
             assert reader.last_id == modelled.taken
-            assert (reader.error is not None) == (modelled.state in ("dropped", "left"))
 
     @precondition(lambda self: self.readers)
     @rule(at=st.integers(0, 100))
@@ -165,4 +163,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(stateful_step_count=30)
+TestAnyOrder.settings = settings(stateful_step_count=25)

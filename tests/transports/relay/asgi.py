@@ -22,7 +22,7 @@ class Exchange:
         headers: of the request.
         root_path: below which the application is mounted.
         max_bytes: of the body of the response, after which the client leaves. It has only so many.
-        is_blocked: let the client take nothing of the body.
+        is_blocked: let the client take nothing of the body until `unblock`.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Exchange:
         self.bodies = [body] if isinstance(body, bytes) else body
         self.max_bytes = max_bytes
         self.is_blocked = is_blocked
+        self.unblocked: AsyncFlag
         self.status_code = 0
         self.headers: dict[str, str] = {}
         self.body = b""
@@ -59,9 +60,13 @@ class Exchange:
 
     async def run(self) -> Exchange:
         """Return when the application does."""
-        self.left, self.started = AsyncFlag(), AsyncFlag()
+        self.left, self.started, self.unblocked = AsyncFlag(), AsyncFlag(), AsyncFlag()
         await self.application(self.scope, self._receive, self._send)
         return self
+
+    def unblock(self) -> None:
+        """Let the client take the body from now on."""
+        self.unblocked.set()
 
     async def _receive(self) -> Message:
         if self.bodies:
@@ -80,7 +85,7 @@ class Exchange:
         assert self.status_code
         assert not self.is_complete
         if self.is_blocked:
-            await AsyncFlag().wait()
+            await self.unblocked.wait()
         body = message.get("body", b"")
         if self.max_bytes is not None and len(self.body) + len(body) >= self.max_bytes:
             self.body = (self.body + body)[: self.max_bytes]

@@ -115,7 +115,7 @@ class Browser:
 
     @property
     def status(self) -> int:
-        return self.messages[0]["status"]
+        return int(self.messages[0]["status"])
 
     @property
     def headers(self) -> dict[str, str]:

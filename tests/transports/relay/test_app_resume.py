@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ async def read(source: EventSource, cuts: list[int]) -> None:
         await source.connect(cuts.pop() if cuts else None)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(ANSWERS)),
     st.lists(st.integers(0, 60) | st.integers(0, 1500), max_size=4),

@@ -10,6 +10,7 @@ import anyio
 from moondream_transports.relay import relay
 from sansio_moondream import (
     Completed,
+    ConnectError,
     Event,
     QueryResult,
     RateLimitError,
@@ -63,6 +64,19 @@ class TestHeartbeat:
                 await anyio.sleep(0.1)
                 browser.leave()
             assert (len(browser.messages), upstream.is_closed) == (2, True)
+
+        run(loop, main)
+
+    def test_there_is_none_while_an_error_is_sent(self, loop: str):
+        async def main() -> None:
+            upstream = Upstream(refuses=ConnectError("no route"))
+            browser = Browser(stops_reading_at=0)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(browser.ask, relay(upstream.stream(), heartbeat=0.01))
+                await browser.wait_for(1)
+                await anyio.sleep(0.1)
+                browser.leave()
+            assert [message["status"] for message in browser.messages] == [502]
 
         run(loop, main)
 

@@ -114,6 +114,20 @@ def test_a_reload_in_the_middle_loses_and_doubles_nothing(
     page.close()
 
 
+def test_an_answer_that_is_no_longer_kept_is_reported_once(
+    browser: Chromium, upstream: FakeServer, site: tuple[str, Faults]
+):
+    page = browser.open(f"{site[0]}/")
+    page.evaluate("sessionStorage.answer = '/streams/none'")
+    page.reload()
+    page.wait_for(f"{STATUS}.startsWith('It failed')")
+    assert page.evaluate(STATUS).endswith("(status 404)")
+    page.reload()
+    assert page.evaluate(STATUS) == ""
+    assert upstream.requests == ()
+    page.close()
+
+
 def test_cuts_are_mended(browser: Chromium, upstream: FakeServer, site: tuple[str, Faults]):
     url, faults = site
     faults.cuts = [4, 1, 2, 5]

@@ -143,6 +143,7 @@ class _Response:
         if self._is_started:
             await self._write(self._source.encode_error(error), more_body=False)
         else:
+            self._is_started = self._is_sending = True
             await send_whole(self._send, self._source.encode_refusal(error))
             self._is_over = True
 

@@ -14,7 +14,7 @@ from typing import Final
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
-from .group import AsyncAdmission
+from .group import AsyncRelayGroup
 from .pump import AsyncPump
 from .source import AsyncSource
 
@@ -35,7 +35,7 @@ class AsyncRelayBody:
         source: AsyncSource,
         *,
         heartbeat: float | None = 15.0,
-        group: AsyncAdmission | None = None,
+        group: AsyncRelayGroup | None = None,
     ) -> None:
         if heartbeat is not None and not heartbeat > 0:
             raise ValueError(f"heartbeat should be more than 0 seconds, or None, not {heartbeat!r}")

@@ -25,18 +25,6 @@ class AsyncMember(Protocol):
         ...
 
 
-class AsyncAdmission(Protocol):
-    """What a relay asks whether it may send."""
-
-    def admit(self, member: AsyncMember) -> APIError | None:
-        """Count a relay until `release`. Return the error for its client if it is refused."""
-        ...
-
-    def release(self, member: AsyncMember) -> None:
-        """Count a relay no longer. It may be released before."""
-        ...
-
-
 class AsyncRelayGroup:
     """Limit the relays that run at once, and end them when the server stops.
 

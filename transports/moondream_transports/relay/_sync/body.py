@@ -15,7 +15,7 @@ from typing import Final
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
-from .group import Admission
+from .group import RelayGroup
 from .pump import Pump
 from .source import Source
 
@@ -36,7 +36,7 @@ class RelayBody:
         source: Source,
         *,
         heartbeat: float | None = 15.0,
-        group: Admission | None = None,
+        group: RelayGroup | None = None,
     ) -> None:
         if heartbeat is not None and not heartbeat > 0:
             raise ValueError(f"heartbeat should be more than 0 seconds, or None, not {heartbeat!r}")

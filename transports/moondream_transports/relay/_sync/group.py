@@ -26,18 +26,6 @@ class Member(Protocol):
         ...
 
 
-class Admission(Protocol):
-    """What a relay asks whether it may send."""
-
-    def admit(self, member: Member) -> APIError | None:
-        """Count a relay until `release`. Return the error for its client if it is refused."""
-        ...
-
-    def release(self, member: Member) -> None:
-        """Count a relay no longer. It may be released before."""
-        ...
-
-
 class RelayGroup:
     """Limit the relays that run at once, and end them when the server stops.
 

@@ -140,10 +140,8 @@ class AsyncBroadcast:
         """
         if self._worker is None:
             raise LocalProtocolError("the broadcast has not started: use `async with`, or start()")
-        subscription = AsyncSubscription(
-            self._channel, self._encoder, self._dialect, last_event_id, group
-        )
-        return AsyncRelay(subscription, heartbeat=heartbeat, group=subscription)
+        subscription = AsyncSubscription(self._channel, self._encoder, self._dialect, last_event_id)
+        return AsyncRelay(subscription, heartbeat=heartbeat, group=group)
 
     def expire(self, *, early: bool = False) -> None:
         """Release what was kept for long enough after the end, see `ReplayBuffer.expire`.

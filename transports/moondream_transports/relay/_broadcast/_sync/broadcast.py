@@ -141,10 +141,8 @@ class Broadcast:
         """
         if self._worker is None:
             raise LocalProtocolError("the broadcast has not started: use `with`, or start()")
-        subscription = Subscription(
-            self._channel, self._encoder, self._dialect, last_event_id, group
-        )
-        return Relay(subscription, heartbeat=heartbeat, group=subscription)
+        subscription = Subscription(self._channel, self._encoder, self._dialect, last_event_id)
+        return Relay(subscription, heartbeat=heartbeat, group=group)
 
     def expire(self, *, early: bool = False) -> None:
         """Release what was kept for long enough after the end, see `ReplayBuffer.expire`.

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Final
 
 from moondream_transports._concurrency import Flag, Mutex
-from sansio_moondream import NEED_DATA, MoondreamError, Signal
+from sansio_moondream import NEED_DATA, Signal
 from sansio_moondream.relay import ReplayBuffer, ReplayLimits, ReplayReader
 
 _MAX_PART: Final = 64 * 1024  # bytes: a backlog is sent in parts of about this size
@@ -34,7 +34,6 @@ class Channel:
         self._notify_unheard = notify_unheard
         self._mutex = Mutex()
         self._waiting: dict[ReplayReader, Flag] = {}
-        self._drops: dict[ReplayReader, Callable[[MoondreamError], object]] = {}
 
     def append(self, records: list[bytes], *, is_last: bool = False) -> None:
         """Add records. Nothing is added after the end."""
@@ -50,32 +49,21 @@ class Channel:
             else:
                 buffer.append(records[-1])
             waiting, self._waiting = self._waiting, {}
-            dropped = self._take_dropped() if buffer.readers < readers else []
         for flag in waiting.values():
             flag.set()
-        for notify, error in dropped:
-            notify(error)
-        if dropped:
+        if buffer.readers < readers:  # some were too slow
             self._check_unheard()
 
-    def join(self, last_id: int, notify: Callable[[MoondreamError], object]) -> ReplayReader:
-        """Return a reader, as `ReplayBuffer.join` does.
-
-        Args:
-            last_id: of the record that it has had.
-            notify: is called with the error if the reader is too slow.
-        """
+    def join(self, last_id: int) -> ReplayReader:
+        """Return a reader, as `ReplayBuffer.join` does."""
         with self._mutex:
             self.buffer.expire(monotonic())
-            reader = self.buffer.join(last_id)
-            self._drops[reader] = notify
-            return reader
+            return self.buffer.join(last_id)
 
     def leave(self, reader: ReplayReader) -> None:
         """Take a reader out. If it waits in another thread, it ends there."""
         with self._mutex:
             reader.leave()
-            self._drops.pop(reader, None)
             flag = self._waiting.pop(reader, None)
         if flag is not None:
             flag.set()
@@ -102,13 +90,6 @@ class Channel:
             if early and self.buffer.is_ended:
                 self.buffer.close(monotonic())
             self.buffer.expire(monotonic())
-            dropped = self._take_dropped()
-        for notify, error in dropped:
-            notify(error)
-
-    def _take_dropped(self) -> list[tuple[Callable[[MoondreamError], object], MoondreamError]]:
-        found = [(reader, reader.error) for reader in self._drops]
-        return [(self._drops.pop(reader), error) for reader, error in found if error is not None]
 
     def _check_unheard(self) -> None:
         if not self.buffer.readers and not self.buffer.is_ended:

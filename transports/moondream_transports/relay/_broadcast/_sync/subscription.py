@@ -1,24 +1,27 @@
 # Generated from ../_async/subscription.py by `make generate`; do not edit.
-"""One reader of a broadcast: the source of a relay, and what admits it."""
+"""One reader of a broadcast, as the source of a relay.
+
+The buffer releases at once what waits for a reader that is too slow. The reader itself gets the
+error in its turn, behind what it was sent before. So a client that stopped for a while learns why
+its stream ends. Until it reads again, or leaves, its relay waits for it.
+"""
 
 from __future__ import annotations
 
-from moondream_transports.relay._sync.group import Member, RelayGroup
-from sansio_moondream import APIError, Dialect, ErrorResponse, MoondreamError, encode_error
+from sansio_moondream import Dialect, ErrorResponse, MoondreamError, encode_error
 from sansio_moondream.relay import ReplayReader, StreamEncoder, parse_last_event_id
 
 from .channel import Channel
 
 
 class Subscription:
-    """Read a channel. The methods are those of a `Source`, and of a group with one member.
+    """Read a channel. The methods are those of a `Source`.
 
     Args:
         channel: with the records.
         encoder: that made them.
         dialect: of an error that is a whole response.
         last_event_id: of the record that the reader has had.
-        group: that the reader belongs to, with others.
     """
 
     def __init__(
@@ -27,15 +30,12 @@ class Subscription:
         encoder: StreamEncoder,
         dialect: Dialect,
         last_event_id: int | str | None,
-        group: RelayGroup | None,
     ) -> None:
         self._channel = channel
         self._encoder = encoder
         self._dialect = dialect
         self._last_event_id = last_event_id
-        self._group = group
         self._reader: ReplayReader | None = None
-        self._member: Member | None = None
         self.headers = encoder.headers
         self.heartbeat = encoder.heartbeat
 
@@ -61,30 +61,16 @@ class Subscription:
         if self._reader is not None:
             self._channel.leave(self._reader)
 
-    def admit(self, member: Member) -> APIError | None:
-        """As `RelayGroup.admit` says. If the reader is dropped, the member is stopped."""
-        self._member = member
-        return None if self._group is None else self._group.admit(member)
-
-    def release(self, member: Member) -> None:
-        """As `RelayGroup.release` says."""
-        if self._group is not None:
-            self._group.release(member)
-
     def _join(self) -> ReplayReader:
         last_id = self._last_event_id
         if not isinstance(last_id, int):
             last_id = parse_last_event_id(last_id)
-        reader = self._channel.join(last_id, self._stop)
+        reader = self._channel.join(last_id)
         buffer = self._channel.buffer
         if buffer.is_ended and last_id == buffer.last_id:
             self._channel.leave(reader)
             raise _NothingBehind
         return reader
-
-    def _stop(self, error: MoondreamError) -> None:
-        if self._member is not None:
-            self._member.stop(error)
 
 
 class _NothingBehind(MoondreamError):
