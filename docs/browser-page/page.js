@@ -18,13 +18,14 @@ form.addEventListener("submit", async (event) => {
 
 stop.addEventListener("click", () => {
   leave.abort();
-  fetch(sessionStorage.answer, { method: "DELETE" });
+  if (sessionStorage.answer) fetch(sessionStorage.answer, { method: "DELETE" });
 });
 
 /** Show the values of an answer as they come. */
 async function show(open) {
   leave.abort();
   const { signal } = (leave = new AbortController());
+  delete sessionStorage.answer;
   for (const path of [outline, boxes, points]) path.setAttribute("d", "");
   answer.textContent = "";
   say("Waiting for the answer …");
@@ -38,7 +39,8 @@ async function show(open) {
     for await (const value of values) draw(value);
     say("Complete.");
   } catch (error) {
-    if (signal.reason !== undefined && signal !== leave.signal) return; // another one is shown
+    if (signal !== leave.signal) return; // another answer is shown
+    if (error.status === 404) delete sessionStorage.answer; // it is no longer kept
     say(signal.aborted ? "Stopped." : `It failed: ${error.message}`, !signal.aborted);
   }
   answer.ariaBusy = "false";
@@ -95,5 +97,10 @@ function only(skill, { question, object, image_url }) {
   return skill === "caption" ? { image_url } : { object, image_url };
 }
 
-if (sessionStorage.picture) showPicture(sessionStorage.picture);
-if (sessionStorage.answer) show((options) => follow(sessionStorage.answer, options));
+// A browser may keep a page that was left, and its connections, for the back button.
+addEventListener("pagehide", () => leave.abort());
+addEventListener("pageshow", () => {
+  if (sessionStorage.picture) showPicture(sessionStorage.picture);
+  const url = sessionStorage.answer;
+  if (url) show((options) => follow(url, options));
+});

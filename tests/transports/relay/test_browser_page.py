@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,7 +16,8 @@ from moondream_tools import FakeServer
 from sansio_moondream import BBox, Point, QueryRequest, ServerError
 from tests import chromium
 from tests.devtools import Chromium, Page
-from tests.transports.relay.browser_pages import Faults, served
+from tests.guides import BLOCK
+from tests.transports.relay.browser_pages import FOLDER, GUIDE, Faults, served
 
 pytestmark = pytest.mark.slow
 
@@ -110,6 +114,20 @@ def test_a_reload_in_the_middle_loses_and_doubles_nothing(
     page.close()
 
 
+def test_an_answer_that_is_no_longer_kept_is_reported_once(
+    browser: Chromium, upstream: FakeServer, site: tuple[str, Faults]
+):
+    page = browser.open(f"{site[0]}/")
+    page.evaluate("sessionStorage.answer = '/streams/none'")
+    page.reload()
+    page.wait_for(f"{STATUS}.startsWith('It failed')")
+    assert page.evaluate(STATUS).endswith("(status 404)")
+    page.reload()
+    assert page.evaluate(STATUS) == ""
+    assert upstream.requests == ()
+    page.close()
+
+
 def test_cuts_are_mended(browser: Chromium, upstream: FakeServer, site: tuple[str, Faults]):
     url, faults = site
     faults.cuts = [4, 1, 2, 5]
@@ -195,6 +213,20 @@ def test_leaving_cancels_the_upstream(
     upstream.wait_until_left(timeout=30)
 
 
+def test_the_back_button_goes_on(browser: Chromium, upstream: FakeServer, site: tuple[str, Faults]):
+    upstream.answer(text=WORDS, seconds=0.1)
+    page = browser.open(f"{site[0]}/")
+    ask(page)
+    words_shown(page, 3)
+    page.go(f"{site[0]}/short.html")
+    page.evaluate("history.back()")
+    page.wait_for("document.getElementById('answer') !== null")
+    page.wait_for(IS_COMPLETE)
+    assert page.evaluate(TEXT) == WORDS
+    assert len(upstream.requests) == 1
+    page.close()
+
+
 def test_box_outline_and_points_are_at_their_pixels(
     browser: Chromium, upstream: FakeServer, site: tuple[str, Faults]
 ):
@@ -246,28 +278,54 @@ def test_an_event_source_reads_the_same_stream(
     page = browser.open(f"{url}/")
     ask(page)
     page.wait_for("sessionStorage.answer")
+    kinds = BLOCK.findall(GUIDE.read_text())
+    (program,) = (code for kind, code in kinds if kind == "js" and "new EventSource" in code)
     faults.cuts = [3]
-    both = page.evaluate("""(async () => {
-        const { follow } = await import("/moondream-relay.js");
+    both = page.evaluate(
+        """(async () => {
+        const answer = { url: sessionStorage.answer };
         const seen = [];
-        const source = new EventSource(sessionStorage.answer);
-        const end = new Promise((done) => {
-            source.onmessage = ({ data }) => {
-                const value = JSON.parse(data);
-                seen.push(value);
-                if (value.kind === "completed" || "retryable" in value) done(source.close());
-            };
-        });
+        let done;
+        const end = new Promise((resolve) => (done = resolve));
+        const show = (value) => seen.push(value) && value.kind === "completed" && done();
+        PROGRAM
         await end;
+        const { follow } = await import("/moondream-relay.js");
         const read = [];
-        for await (const value of follow(sessionStorage.answer)) read.push(value);
-        return [seen, read];
-    })()""")
+        for await (const value of follow(answer.url)) read.push(value);
+        return [seen, read, source.readyState];
+    })()""".replace("PROGRAM", program)
+    )
     assert both[0] == both[1]
     assert "".join(value.get("text", "") for value in both[0]) == WORDS
     assert both[0][-1]["kind"] == "completed"
+    assert both[2] == 2  # closed
     assert not faults.cuts
     page.close()
+
+
+MOON = files("moondream_tools") / "recordings"
+
+
+def draw_page(folder: Path) -> None:
+    """Write the picture of the guide: `python -m tests.transports.relay.test_browser_page`."""
+    data = b64encode((MOON / "moon.png").read_bytes()).decode()
+    chosen = f"""
+        const blob = await (await fetch("data:image/png;base64,{data}")).blob();
+        const files = new DataTransfer();
+        files.items.add(new File([blob], "moon.png"));
+        document.forms[0].file.files = files.files;
+    """
+    with (
+        FakeServer() as upstream,
+        served(upstream, folder) as (url, _),
+        Chromium(folder / "profile") as browser,
+    ):
+        upstream.answer(recording=str(MOON / "segment.jsonl"), seconds=0)
+        page = browser.open(f"{url}/", (760, 560))
+        ask(page, "moon", "segment", chosen)
+        page.wait_for(IS_COMPLETE)
+        page.screenshot().quantize(64).save(FOLDER / "page.png", optimize=True)
 
 
 @pytest.mark.parametrize("width", [320, 1200])
@@ -280,3 +338,8 @@ def test_nothing_is_wider_than_the_window(
     page.wait_for(IS_COMPLETE)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.close()
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as made:
+        draw_page(Path(made))
