@@ -42,7 +42,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
 # would run these tests again, and what the tests of a page run: test_serve_docs.py of the tools,
-# test_javascript.py and test_browser_page.py of the relay.
+# test_javascript.py and browser/ of the relay.
 NOT_RUN = {"html", "js", "json", "mermaid", "nginx", "sh", "text"}
 
 

@@ -51,14 +51,17 @@ function draw(value) {
   say("Answering …");
   if (value.kind === "text_delta") answer.textContent += value.text;
   if (value.kind === "bbox") drawBoxes([value]);
-  if (value.kind === "path_chunk") outline.setAttribute("d", outline.getAttribute("d") + value.data);
+  if (value.kind === "path_chunk") outline.setAttribute("d", path(outline) + value.data);
   if (value.kind !== "completed") return;
   const { result } = value;
   if (result.kind === "segment_result") outline.setAttribute("d", result.path);
   if (result.bbox) drawBoxes([result.bbox]);
   if (result.objects) drawBoxes(result.objects);
-  if (result.points) points.setAttribute("d", result.points.map(({ x, y }) => `M${x} ${y}h0`).join(""));
+  if (!result.points) return;
+  points.setAttribute("d", result.points.map(({ x, y }) => `M${x} ${y}h0`).join(""));
 }
+
+const path = (element) => element.getAttribute("d");
 
 /** Draw boxes in fractions of the picture. The outline is in fractions of the first one. */
 function drawBoxes(all) {

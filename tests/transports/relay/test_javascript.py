@@ -19,6 +19,7 @@ STATIC = ROOT / "transports" / "moondream_transports" / "relay" / "static"
 MODULE = STATIC / "moondream-relay.js"
 TYPES = STATIC / "moondream-relay.d.ts"
 NODE = ROOT / "tests" / "node"
+TESTS = ["relay-streams.test.mjs", "relay-errors.test.mjs"]
 SCHEMA = json_schema()["$defs"]
 INTERFACE = re.compile(
     r"^export interface (\w+)(?: extends (\w+))? \{\n(.*?)^\}", re.MULTILINE | re.DOTALL
@@ -33,7 +34,7 @@ need_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node:
 
 def run_tests(names: str) -> str:
     """Run the tests of the module whose names match."""
-    command = ["node", "--test", f"--test-name-pattern={names}", "relay.test.mjs"]
+    command = ["node", "--test", f"--test-name-pattern={names}", *TESTS]
     done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -49,7 +50,8 @@ def test_the_module_under_node():
 @pytest.mark.slow
 def test_the_module_under_node_with_all_cuts():
     shown = run_tests(".")
-    names = re.findall(r'^test\("(.*)", async', (NODE / "relay.test.mjs").read_text(), re.MULTILINE)
+    source = "".join((NODE / name).read_text() for name in TESTS)
+    names = re.findall(r'^test\("(.*)", async', source, re.MULTILINE)
     assert len(names) > 15
     assert [name for name in names if f" - {name}\n" not in shown] == []
     assert "# skipped 0" in shown
