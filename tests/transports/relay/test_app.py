@@ -234,3 +234,20 @@ def test_a_server_that_drains_accepts_no_more():
             assert (exchange.status_code, error_of(exchange)["type"]) == (503, "server_stopping")
 
     run("asyncio", main)
+
+    def test_an_outer_application_passes_it_on(self):
+        async def main() -> None:
+            server = Server(delta("A"))
+            async with server.app.lifespan(object()):
+                url = await server.post()
+                reader = Exchange(server.app, url)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(reader.run)
+                    await until(lambda: reader.body)
+                    with pytest.raises(ZeroDivisionError):
+                        async with server.app.lifespan():
+                            raise ZeroDivisionError
+            assert b"server_stopping" in reader.body
+            assert server.model.answers[0].closed == 1
+
+        run("asyncio", main)

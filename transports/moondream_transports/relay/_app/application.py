@@ -11,6 +11,8 @@ business: TLS, the keys of users, CORS, how often each may ask.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 from moondream_transports._client._async.client import AsyncClient
@@ -28,9 +30,9 @@ from .static import TYPES, static_file
 class RelayApp:
     """Serve answers to browsers, as an ASGI application. `docs/resume.md` has the contract.
 
-    It has its part in the server's lifespan: when the server is asked to stop, readers have a while
-    to get the rest; then all is ended, and the client closed. An application that is mounted in
-    another gets no lifespan. There, drain the group, and call `aclose`.
+    When the server is asked to stop, readers have a while to get the rest. Then all answers are
+    ended, and the client is closed. An application that is mounted in another gets no lifespan from
+    the server: pass `lifespan` to the outer one.
 
     Args:
         client: asks the model, for all requests.
@@ -57,6 +59,22 @@ class RelayApp:
         self._drain_seconds = drain_seconds
         self._heartbeat = heartbeat
         self._max_body_bytes = max_body_bytes
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Live as long as the server: `FastAPI(lifespan=relay_app.lifespan)`.
+
+        This is only for an application that is mounted in another one.
+
+        Args:
+            app: the outer application, as frameworks pass it. It is not used.
+        """
+        try:
+            with self._group.drain_on_signal(self._drain_seconds):
+                yield
+        finally:
+            await self.aclose()
+            await self._client.aclose()
 
     async def aclose(self) -> None:
         """End all answers. Their readers get an error that says that the server stops."""
@@ -123,9 +141,7 @@ class RelayApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        with self._group.drain_on_signal(self._drain_seconds):
+        async with self.lifespan():
             await send({"type": "lifespan.startup.complete"})
             await receive()
-        await self.aclose()
-        await self._client.aclose()
         await send({"type": "lifespan.shutdown.complete"})
