@@ -26,6 +26,7 @@ from .asgi import EventSource
 PAGE = ROOT / "docs" / "resume.md"
 LONGEST_WAIT = 30.0
 WORDS = [f" word-{number}" for number in range(40)]
+GIF = b"GIF89a\1\0\1\0\0\0\0;"
 KIND = {"content-type": "application/json"}
 
 pytestmark = pytest.mark.slow
@@ -143,6 +144,41 @@ def test_a_stop_lets_readers_finish(model: FakeServer, tmp_path: Path):
         assert b'"kind":"completed"' in rest
 
 
+@pytest.mark.parametrize("name", ["mounted", "one_for_all"])
+def test_a_stop_ends_readers_that_stay(moondream_server: FakeServer, tmp_path: Path, name: str):
+    moondream_server.answer(text="".join(WORDS), fault="stall@3")
+    for file in write_files(PAGE, tmp_path):  # a drain of 10 seconds is too long for a test
+        code = file.read_text().replace("RelayApp(client)", "RelayApp(client, drain_seconds=1)")
+        file.write_text(code.replace("on_signal(10)", "on_signal(1)"))
+    port = free_port()
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST_WAIT) as client:
+        with program(uvicorn(name, port), port, tmp_path, UPSTREAM=moondream_server.url):
+            url = "/story"
+            if name == "mounted":
+                url = client.post("/moon/v1/query", content=QUESTION, headers=KIND).json()["url"]
+                assert url.startswith("/moon/streams/")
+            response = client.send(client.build_request("GET", url), stream=True)
+        assert b"server_stopping" in response.read()
+
+
+def test_flask(model: FakeServer, tmp_path: Path):
+    write_files(PAGE, tmp_path)
+    port = free_port()
+    command = [sys.executable, "flask_captions.py"]
+    with (
+        program(command, port, tmp_path, UPSTREAM=model.url, PORT=str(port)),
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST_WAIT) as client,
+    ):
+        made = client.post("/captions", files={"picture": GIF})
+        reader = Reader(client, f"/captions/{made.json()['id']}")
+        while reader.read(500) == 200:
+            pass
+        assert len(reader.data) == len(WORDS) + 1
+        refused = client.get("/captions/x")
+        assert refused.status_code == 404
+        assert refused.json()["error"]["type"] == "stream_not_found"
+
+
 def test_one_stream_for_all(model: FakeServer, tmp_path: Path):
     write_files(PAGE, tmp_path)
     port = free_port()
@@ -150,10 +186,10 @@ def test_one_stream_for_all(model: FakeServer, tmp_path: Path):
         program(uvicorn("one_for_all", port), port, tmp_path, UPSTREAM=model.url),
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST_WAIT) as client,
     ):
-        bodies = [client.get("/story/").content for _ in range(2)]
+        bodies = [client.get("/story").content for _ in range(2)]
         assert bodies[0] == bodies[1]
         assert bodies[0].count(b"\n\n") == len(WORDS) + 1
-        assert client.get("/story/", headers={"last-event-id": "41"}).status_code == 204
+        assert client.get("/story", headers={"last-event-id": "41"}).status_code == 204
         assert len(model.requests) == 1
 
 
