@@ -151,6 +151,7 @@ def test_the_schema_and_the_types_name_the_same_unions():
 # What the programs of the page take as given.
 GIVEN = """
 declare const request: unknown;
+declare const form: { picture: { files: FileList } };
 declare const answer: import("./moondream-relay.js").Answer;
 declare function say(text: string): void;
 declare function show(value: import("./moondream-relay.js").StreamValue): void;
@@ -170,7 +171,7 @@ def test_typescript_accepts_the_module_and_a_page(tmp_path: Path):
     (tmp_path / "given.d.ts").write_text(GIVEN)
     page = (ROOT / "docs" / "browser.md").read_text()
     programs = [code for kind, code in BLOCK.findall(page) if kind == "js"]
-    assert len(programs) == 4
+    assert len(programs) == 5
     for i, code in enumerate(programs):
         if "import " not in code:
             code = f'import {{ ask }} from "/moondream-relay.js";\nvoid ask;\n{code}'
