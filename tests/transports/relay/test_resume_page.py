@@ -69,7 +69,7 @@ def check_reload(client: httpx2.Client) -> str:
     return id_
 
 
-@pytest.mark.parametrize("page, name", [(PAGE, "resumable"), (ROOT / "README.md", "server")])
+@pytest.mark.parametrize(("page", "name"), [(PAGE, "resumable"), (ROOT / "README.md", "server")])
 def test_the_server(model: FakeServer, tmp_path: Path, page: Path, name: str):
     for file in write_files(page, tmp_path):
         file.write_text(file.read_text().replace("http://localhost:2020/v1", model.url))

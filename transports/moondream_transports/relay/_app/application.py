@@ -11,7 +11,7 @@ business: TLS, the keys of users, CORS, how often each may ask.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
@@ -61,7 +61,7 @@ class RelayApp:
         self._max_body_bytes = max_body_bytes
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
         """Live as long as the server: `FastAPI(lifespan=relay_app.lifespan)`.
 
         This is only for an application that is mounted in another one.
