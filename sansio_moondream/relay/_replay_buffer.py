@@ -221,7 +221,7 @@ class _Record:
 
     __slots__ = ("data", "end", "id", "next")
 
-    def __init__(self, id: int, end: int, data: bytes) -> None:
+    def __init__(self, id: int, end: int, data: bytes = b"") -> None:
         self.id = id
         self.end = end  # bytes of all records up to here
         self.data = data
@@ -240,7 +240,7 @@ class _Place:
 
     def drop(self, error: MoondreamError) -> None:
         """Release the records of this reader."""
-        self.taken = _Record(self.taken.id, self.taken.end, b"")
+        self.taken = _Record(self.taken.id, self.taken.end)
         self.error = error
 
 
@@ -248,7 +248,7 @@ class _Chain:
     """What a buffer and its readers share."""
 
     def __init__(self) -> None:
-        self.last = _Record(0, 0, b"")
+        self.last = _Record(0, 0)
         self.is_ended = False
         self.places: dict[_Place, None] = {}  # in the order in which the readers joined
 

@@ -137,6 +137,7 @@ def test_one_record_is_never_too_much():
     buffer.append(bytes(100))
     assert rest(reader) == ([bytes(100)], NEED_DATA)
     buffer.append(bytes(100))
+    assert buffer.readers == 1
     buffer.append(b"")
     assert buffer.readers == 0
 

@@ -65,3 +65,10 @@ class Server:
 
     async def __aexit__(self, *error: object) -> None:
         await self.app.aclose()
+
+
+def error_of(exchange: Exchange) -> dict[str, Any]:
+    """Return the error of a response."""
+    assert exchange.headers["content-type"] == "application/json"
+    error: dict[str, Any] = json.loads(exchange.body)["error"]
+    return error

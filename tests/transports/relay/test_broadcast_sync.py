@@ -15,9 +15,7 @@ from tests.helpers import END, QUERY, delta
 from tests.transports.adapters import LONGEST_WAIT
 from tests.transports.fakes import ENDPOINT, FakeStream
 
-from .upstreams import DELTAS, DONE, encoded
-
-ALL = encoded(*DELTAS, DONE)
+from .upstreams import ALL, DELTAS, DONE, encoded
 
 
 def stepwise(*events: Event) -> tuple[Iterator[Event], threading.Semaphore]:

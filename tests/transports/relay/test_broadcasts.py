@@ -5,19 +5,13 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from moondream_transports.relay import AsyncBroadcasts, AsyncRelay
+from moondream_transports.relay import AsyncBroadcasts
 from sansio_moondream import NotFoundError, ServerError, TextDelta
 from sansio_moondream.relay import ReplayLimits
 
 from .asgi import Exchange
 from .exchanges import on_each_loop, run
-from .upstreams import DELTAS, DONE, AsyncUpstream, encoded, until
-
-ALL = encoded(*DELTAS, DONE)
-
-
-async def body_of(relay: AsyncRelay) -> bytes:
-    return b"".join([part async for part in relay])
+from .upstreams import ALL, DELTAS, DONE, AsyncUpstream, body_of, encoded, until
 
 
 async def opened(broadcasts: AsyncBroadcasts, *events: object) -> str:

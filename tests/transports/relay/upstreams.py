@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import anyio
 
+from moondream_transports.relay import AsyncRelay
 from sansio_moondream import Completed, Event, Metadata, QueryResult, TextDelta
 from sansio_moondream.relay import EventsEncoder
 
@@ -59,6 +60,14 @@ def encoded(*events: Event) -> list[bytes]:
     """Return the record of each event, in this library's own format."""
     encoder = EventsEncoder()
     return [encoder.encode(event) for event in events]
+
+
+ALL = encoded(*DELTAS, DONE)
+
+
+async def body_of(relay: AsyncRelay) -> bytes:
+    """Read a response to its end."""
+    return b"".join([part async for part in relay])
 
 
 async def until(condition: Callable[[], object]) -> None:
