@@ -25,9 +25,13 @@ WHEELS_STAMP := $(WASM)/wheels/.stamp
 # The tag of the wheels that fit the pyodide in $(WASM)/package.json. They change together with it and with wheels.txt.
 WHEELS_FOR := --only-binary=:all: --platform pyemscripten_2026_0_wasm32 --python-version 3.14
 
+# Where the environment keeps Python from writing bytecode, each worker of pytest and each program
+# that a test starts would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test coverage test-slow growth load lint mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo check test coverage test-slow growth load lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +42,9 @@ demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the t
 check: lint ## lint, types, and the core's tests but for the long ones; takes 80 seconds
 	$(PYTEST) -m 'not slow' tests/core
 
+# A file goes to one worker, so that the servers of its tests are started once.
 test: lint ## lint, types, and all tests that are not slow by nature; takes five minutes
-	$(PYTEST) -m 'not slow' --ignore tests/test_typing.py
+	$(PYTEST) --dist loadfile -m 'not slow' --ignore tests/test_typing.py
 
 coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has to be 100 %
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
@@ -55,17 +60,22 @@ growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile in
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport, and 2,000 through one relay; takes some minutes
 	$(BIN)/python -m pytest -q -rs $(LOAD)
 
-# mypy and pyright at once, as each keeps one core busy.
-lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, and the tests of the public types
-	$(BIN)/python transports/generate.py --check
+# pyright keeps one core busy for as long as all the others together.
+lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, and the types of the guides
+	@$(MAKE) --no-print-directory --jobs 2 style pyright mypy
+
+style: $(DEV_STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
-	$(MAKE) --no-print-directory --jobs 2 mypy pyright
-	$(BIN)/python -m pytest -q tests/test_typing.py
+	$(BIN)/python transports/generate.py --check
 
-mypy pyright: $(DEV_STAMP)
-	$(BIN)/$@
+pyright: $(DEV_STAMP)
+	$(BIN)/pyright
+
+mypy: $(DEV_STAMP)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_typing.py
 
 format: $(DEV_STAMP) ## let ruff mend and format the sources
 	$(BIN)/ruff check --fix

@@ -158,28 +158,32 @@ class Run:
         stream.receive_error(OSError("late"))
 
 
-def check_stream(case: Case, chunks: list[bytes], pull: str) -> None:
-    """Check one case."""
+def check_stream(case: Case, chunks: list[bytes], *pulls: str) -> None:
+    """Check one case. Events are taken from `chunks` in each of the ways `pulls`."""
     wire = case.wire
     ends = [0, *record_ends(wire), len(wire)]
-    fragmentations = {
-        "byte by byte": (fine(wire), "next event"),
-        "a record a chunk": ([wire[start:end] for start, end in pairwise(ends)], "events"),
-        "in these chunks": (with_empty_chunks(chunks), pull),
-    }
+    records = [wire[start:end] for start, end in pairwise(ends)]
+    chunks = with_empty_chunks(chunks)
     whole = Run(case, [wire])
     _check_encodable(whole)
-    run, runs = whole, [whole]
-    for name, (fragments, way) in fragmentations.items():
-        run = Run(case, fragments, way)
+    runs = [whole]
+
+    def check_run(name: str, fragments: list[bytes], pull: str) -> Run:
+        run = Run(case, fragments, pull)
         about = (run.outcome, whole.outcome, case, fragments)
         check(run.outcome == whole.outcome, f"{name} it has another outcome than whole", *about)
         runs.append(run)
-    with slow_path_only():
-        slow = Run(case, with_empty_chunks(chunks), pull)
-    about = (run.outcome, slow.outcome, case, chunks)
-    check(run.outcome == slow.outcome, "the slow path has another outcome", *about)
-    check(run.moments == slow.moments, "the slow path is not in step", *about)
+        return run
+
+    check_run("byte by byte", fine(wire), "next event")
+    check_run("a record a chunk", records, "events")
+    for pull in pulls:
+        fast = check_run("in these chunks", chunks, pull)
+        with slow_path_only():
+            slow = Run(case, chunks, pull)
+        about = (fast.outcome, slow.outcome, case, chunks)
+        check(fast.outcome == slow.outcome, "the slow path has another outcome", *about)
+        check(fast.moments == slow.moments, "the slow path is not in step", *about)
     _check_expected(case, whole, runs)
 
 

@@ -21,9 +21,6 @@ from sansio_moondream import (
 from tests.helpers import CHAT, record
 from tests.peers import OneAnswer
 
-openai = pytest.importorskip("openai", reason="needs openai, which `make` installs")
-
-
 DONE = b"data: [DONE]\n\n"
 USED = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
 
@@ -42,6 +39,11 @@ def chunk(delta: dict[str, Any], finish_reason: str | None = None, **fields: Any
 START, STOP = chunk({"role": "assistant", "content": ""}), chunk({}, "stop")
 A, MOON = chunk({"content": "Ein"}), chunk({"content": " Mond über 🌙."})
 BILL = chunk({}, choices=[], usage=USED)
+
+
+def openai() -> Any:
+    """Return the package. It takes a second to import, so only where it is needed."""
+    return pytest.importorskip("openai", reason="needs openai, which `make` installs")
 
 
 class Said(NamedTuple):
@@ -102,7 +104,7 @@ def by_openai(sent: list[bytes], stream: bool = True) -> Said:
     with (
         OneAnswer(sent) as server,
         import_module("httpx2").Client(trust_env=False) as http,
-        openai.OpenAI(
+        openai().OpenAI(
             api_key="none", base_url=server.endpoint, http_client=http, max_retries=0
         ) as client,
     ):
@@ -121,7 +123,7 @@ def by_openai(sent: list[bytes], stream: bool = True) -> Said:
                     )
                     finish_reason = choice.finish_reason or finish_reason
                 usage = part.usage or usage
-        except openai.OpenAIError as caught:
+        except openai().OpenAIError as caught:
             error = caught
     tokens = (
         None

@@ -4,6 +4,8 @@ fuzz` is for new ones.
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from collections.abc import Iterator
 
@@ -23,6 +25,24 @@ for name, count in (("suite", 50), ("long", 1000)):  # the long one is for `make
 settings.load_profile("suite")
 
 
+_PROXIES = [f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO")]
+AMBIENT = (
+    *("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTHONWARNINGS", "PYTHONUNBUFFERED"),
+    *("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COLUMNS", "LINES"),
+    *(*_PROXIES, *map(str.lower, _PROXIES)),
+    *("MOONDREAM_API_KEY", "MOONDREAM_MODEL"),
+)
+"""Variables of the machine that change what pytest, a terminal or an HTTP client does."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ambient() -> Iterator[dict[str, str]]:
+    """Run the tests, and the programs that they start, without `AMBIENT`. Gives their values."""
+    before = {name: os.environ.pop(name) for name in AMBIENT if name in os.environ}
+    yield before
+    os.environ |= before
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Have child programs end by SIGINT.
@@ -32,6 +52,16 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+gc.disable()  # until the tests are collected: all that is made before them stays
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the modules and the tests from garbage collection, so that a test that collects what
+    it left takes no time."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

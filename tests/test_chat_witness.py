@@ -134,7 +134,9 @@ ASKED: list[dict[str, Any]] = [
 def ask_openai(endpoint: str) -> str:
     with (
         import_module("httpx2").Client(trust_env=False) as http,
-        openai.OpenAI(api_key="KEY", base_url=endpoint, http_client=http, max_retries=0) as client,
+        openai().OpenAI(
+            api_key="KEY", base_url=endpoint, http_client=http, max_retries=0
+        ) as client,
     ):
         options = {
             "temperature": 0.5,

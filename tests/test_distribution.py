@@ -67,12 +67,12 @@ assert plugin.value == plugin.name == "moondream_tools.pytest_plugin"
 """
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, **more: str) -> str:
     # Isolated from the environment that runs the tests: nothing of the repository may be found by
     # accident.
     env = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in (os.environ | more).items()
         if not name.startswith(("PYTHON", "COV_", "COVERAGE_"))
     }
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
@@ -82,7 +82,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.mark.index
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_installed_from_scratch(kind: str, tmp_path: Path) -> None:
+def test_installed_from_scratch(kind: str, tmp_path: Path, ambient: dict[str, str]) -> None:
     run(
         sys.executable,
         "-m",
@@ -112,6 +112,7 @@ def test_installed_from_scratch(kind: str, tmp_path: Path) -> None:
         "--quiet",
         artifact,
         cwd=tmp_path,
+        **ambient,  # the index may be behind a proxy
     )
 
     run(python, "-I", "-W", "error", "-c", SMOKE_TEST, cwd=tmp_path)

@@ -94,9 +94,8 @@ SEEDS: dict[str, tuple[str, bytes]] = {
 def test_seeds(name: str, headers: Any, ending: Exception | None):
     skill, body = SEEDS[name]
     for limits in (Limits(), Limits(max_text_bytes=11), Limits(max_record_bytes=60)):
-        for pull in PULLS:
-            case = Case(REQUESTS[skill], 200, headers, body, ending, limits)
-            check_stream(case, [body[at : at + 7] for at in range(0, len(body), 7)], pull)
+        case = Case(REQUESTS[skill], 200, headers, body, ending, limits)
+        check_stream(case, [body[at : at + 7] for at in range(0, len(body), 7)], *PULLS)
 
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -87,5 +87,5 @@ def test_an_error_is_raised(
     said = by_openai(chunks([body]))
     assert said.text == "".join("A" for _ in before)
     raised: Any = said.error
-    assert type(raised) is openai.APIError
+    assert type(raised) is openai().APIError
     assert (raised.message, raised.type, raised.code) == (message, type_, code)

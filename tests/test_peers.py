@@ -249,6 +249,7 @@ def test_every_peer_reads_an_ordinary_answer(peer: str, monkeypatch: pytest.Monk
     assert outcome(CLIENTS[peer], ORDINARY) == RIGHT
 
 
+@pytest.mark.slow
 def test_the_readme_has_the_table():
     for peer in PEERS:
         need(peer)

@@ -11,6 +11,7 @@ from ._encoder import SSE_HEADERS, StreamEncoder
 from ._events import EventsEncoder
 from ._formats import Format, open_encoder
 from ._last_event_id import parse_last_event_id
+from ._newest import Newest, Turn
 from ._openai import OpenAIEncoder
 from ._replay_buffer import ReplayBuffer, ReplayLimits, ReplayReader
 from ._ui_message import UIMessageEncoder
@@ -20,11 +21,13 @@ __all__ = [
     "DialectEncoder",
     "EventsEncoder",
     "Format",
+    "Newest",
     "OpenAIEncoder",
     "ReplayBuffer",
     "ReplayLimits",
     "ReplayReader",
     "StreamEncoder",
+    "Turn",
     "UIMessageEncoder",
     "open_encoder",
     "parse_last_event_id",

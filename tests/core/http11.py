@@ -119,15 +119,14 @@ def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read
         fragmentations += [
             (f"split at {at}", at_offsets(raw, [at])) for at in (1, 30, len(raw) // 2, *ends)
         ]
+    ways = [{"pull": True}]
+    if whole.error is None:
+        ways.append({"pull": False})
+    if whole.head is not None:
+        ways.append({"joined": True})
     for name, chunks in fragmentations:
-        for pull, joined in ((True, False), (False, False), (True, True)):
-            other = read(
-                chunks,
-                eof=eof,
-                request=request,
-                pull=pull or whole.error is not None,
-                joined=joined,
-            )
+        for way in ways:
+            other = read(chunks, eof=eof, request=request, **way)
             assert other.key == whole.key, f"{name} gives another outcome than whole"
     return whole
 

@@ -168,7 +168,7 @@ class TestWholeAnswers:
         assert json.loads(failed) == {"path": "", "bbox": None, "parse_error": "no path"}
 
     @pytest.mark.parametrize(("skill", "dialect"), PAIRS)
-    @settings(max_examples=20)
+    @settings(max_examples=10)
     @given(data=st.data())
     def test_decoding_undoes_it(self, skill: str, dialect: Dialect, data: st.DataObject):
         *_, last = data.draw(strategies.events(skill, Dialect.CHAT if skill == "chat" else ENGINE))

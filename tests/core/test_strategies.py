@@ -52,10 +52,10 @@ def assert_drawn(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -
 
 @cache
 def drawn(made: Callable[[], st.SearchStrategy[Any]]) -> list[Any]:
-    """Return a list of some hundred examples."""
+    """Return a list of examples."""
     examples: list[Any] = []
 
-    @settings(max_examples=300, database=None, phases=[Phase.generate])
+    @settings(max_examples=100, database=None, phases=[Phase.generate])
     @given(made())
     def draw(value: Any) -> None:
         examples.append(value)
@@ -144,11 +144,23 @@ def test_the_last_message_of_an_engine_may_carry_all_of_the_text():
     )
 
 
-@pytest.mark.parametrize("name", ["message", "text"])
-def test_the_text_of_a_chat_may_be_outside_of_a_delta(name: str):
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["message"], marks=pytest.mark.slow),
+        pytest.param(["text"], marks=pytest.mark.slow),
+        ["message", "text"],
+    ],
+    ids=" or ".join,
+)
+def test_the_text_of_a_chat_may_be_outside_of_a_delta(names: list[str]):
+    """The quick test takes either, which is drawn sooner than one of them."""
     assert_drawn(
         strategies.streams("chat"),
-        lambda response: f'"{name}":'.encode() in response.data and has(TextDelta)(response),
+        lambda response: (
+            any(f'"{name}":'.encode() in response.data for name in names)
+            and has(TextDelta)(response)
+        ),
     )
 
 
@@ -185,7 +197,7 @@ ERRORS: dict[str, Callable[[Response], Any]] = {
 def test_errors_have_most_of_it_soon():
     examples = drawn(strategies.error_answers)
     seen = {sight for sight in ERRORS if any(map(ERRORS[sight], examples))}
-    assert seen >= {"a page of a proxy", "a validation error", "one detail", "a code"}
+    assert seen >= {"a type in a 200", "no body", "a named record", "a code"}
 
 
 @pytest.mark.parametrize("sight", ERRORS)

@@ -196,6 +196,7 @@ class TestBreakingShrinks:
         assert smallest(strategies.limits(), lambda limits: True).max_record_bytes == 1
 
 
+@pytest.mark.slow
 def test_a_failing_property_shrinks_in_all_its_parts():
     """Break a client that takes the lines of each chunk alone.
 

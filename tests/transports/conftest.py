@@ -17,10 +17,10 @@ def no_descriptor_is_left() -> Iterator[None]:
     before = open_sockets()
     yield
     left = open_sockets() - before
-    for _ in range(50):
+    for _ in range(500):
         if not left:
             return
-        gc.collect()  # costs as much as a test, so only now
-        time.sleep(0.02)  # a server's thread may be closing its own
+        gc.collect()
+        time.sleep(0.002)  # a server's thread may be closing its own
         left = open_sockets() - before
     pytest.fail(f"sockets were left open: {left}")

@@ -100,7 +100,8 @@ def test_case(case: Case, adapter: Adapter) -> None:
             )
         return check_transport(adapter.factory, only=[case.id], known_failures=known_failures)
 
-    (report,) = adapter.run(main)
+    # asyncio's debug mode takes twice the time. It is on in all other tests of the transports.
+    (report,) = adapter.run(main, debug=False)
     if limit is None:
         assert report.verdict is Verdict.PASSED, report
     elif report.verdict is not Verdict.STALE or not limit.depends:

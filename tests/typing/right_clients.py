@@ -1,16 +1,18 @@
 """Clients and pictures that type checkers should understand without a hint.
 
-Never run: `tests/test_typing.py` has mypy and pyright read it.
+Never run: mypy and pyright read it, in `make lint`.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import assert_type
 
 from PIL import Image
 
 from moondream_transports import AsyncClient, AsyncClientStream, Client, ClientStream, read_image
+from moondream_transports.relay import Answer, latest
 from sansio_moondream import (
     CaptionResult,
     ChatMessage,
@@ -20,6 +22,7 @@ from sansio_moondream import (
     Endpoint,
     PointResult,
     QueryResult,
+    SegmentRequest,
     SegmentResult,
     encode_image,
 )
@@ -55,3 +58,24 @@ async def async_shorthands(client: AsyncClient, path: Path) -> None:
     assert_type(client.stream_query(question="?", image=path), AsyncClientStream[QueryResult])
     async with client.stream_segment(image=path, object="moon") as stream:
         assert_type(await stream.result(), SegmentResult)
+
+
+def videos(client: Client, frames: list[bytes]) -> None:
+    def request(frame: bytes) -> SegmentRequest:
+        return SegmentRequest(image=encode_image(frame), object="moon")
+
+    for answer in latest(client, frames, request, cancel=True):
+        assert_type(answer, Answer[bytes, SegmentResult])
+        assert_type(answer.frame, bytes)
+        assert_type(answer.result, SegmentResult | None)
+
+
+async def async_videos(client: AsyncClient, paths: AsyncIterable[Path]) -> None:
+    def request(path: Path) -> SegmentRequest:
+        return SegmentRequest(image=read_image(path), object="moon")
+
+    async with latest(client, paths, request) as answers:
+        async for answer in answers:
+            assert_type(answer, Answer[Path, SegmentResult])
+    async for answer in latest(client, [Path("moon.jpg")], request, partial=True):
+        assert_type(answer, Answer[Path, SegmentResult])

@@ -1,6 +1,6 @@
 """Requests, errors and retries that type checkers should understand without a hint.
 
-Never run: `tests/test_typing.py` has mypy and pyright read it.
+Never run: mypy and pyright read it, in `make lint`.
 """
 
 from __future__ import annotations

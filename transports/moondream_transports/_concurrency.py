@@ -41,6 +41,11 @@ async def async_sleep(seconds: float) -> None:
     await module.sleep(seconds)
 
 
+def in_thread(function: Callable[[A], T], argument: A) -> T:
+    """Call a function. The caller is a thread."""
+    return function(argument)
+
+
 async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
     """Call a function that waits for a file in a thread.
 
@@ -68,6 +73,19 @@ def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> No
         outcome.set_exception(error)
     else:
         outcome.set_result(result)
+
+
+def shielded(function: Callable[[], T]) -> T:
+    """Call a function. A thread cannot be cancelled."""
+    return function()
+
+
+async def async_shielded(function: Callable[[], Awaitable[T]]) -> T:
+    """Await what has to be closed, in a task that may have been cancelled."""
+    if in_trio():  # whose cancellation lasts; that of asyncio is raised once
+        with sys.modules["trio"].CancelScope(shield=True):
+            return await function()
+    return await function()
 
 
 def require_sleep(name: str, sleep: object) -> None:

@@ -12,28 +12,38 @@ A response has two halves, with bytes between them:
    (`_asgi.py`), or through a pump to a framework that iterates (`_async/body.py`, `pump.py`).
 
 `relay` puts the two together for a stream. The sync forms are generated, but for `_wsgi.py`.
+
+`latest` is apart from these: it asks about a video (`_async/latest.py`, `_frames.py`).
 """
 
+from ._answer import Answer
 from ._app.application import RelayApp
 from ._asgi import AsyncRelay
 from ._async.group import AsyncRelayGroup
+from ._async.latest import AsyncLatest
 from ._broadcast._async.broadcast import AsyncBroadcast
 from ._broadcast._async.broadcasts import AsyncBroadcasts
 from ._broadcast._sync.broadcast import Broadcast
 from ._broadcast._sync.broadcasts import Broadcasts
+from ._latest import latest
 from ._relay import relay
 from ._sync.group import RelayGroup
+from ._sync.latest import Latest
 from ._wsgi import Relay
 
 __all__ = [
+    "Answer",
     "AsyncBroadcast",
     "AsyncBroadcasts",
+    "AsyncLatest",
     "AsyncRelay",
     "AsyncRelayGroup",
     "Broadcast",
     "Broadcasts",
+    "Latest",
     "Relay",
     "RelayApp",
     "RelayGroup",
+    "latest",
     "relay",
 ]
