@@ -107,20 +107,20 @@ class _ReferringRequest(_ObjectRequest[R], frozen=True, kw_only=True):
         return {**super()._body(), "spatial_refs": self.spatial_refs}
 
 
-class SegmentRequest(_ReferringRequest[SegmentResult], frozen=True, kw_only=True):
+class SegmentRequest(_ReferringRequest[SegmentResult], frozen=True):
     """Outline an object, given its name. `spatial_refs` (see `QueryRequest`) select which one."""
 
     skill = "segment"
 
 
-class DetectRequest(_ObjectRequest[DetectResult], frozen=True, kw_only=True):
+class DetectRequest(_ObjectRequest[DetectResult], frozen=True):
     """Find the boxes of all objects of a kind. The answer is never streamed."""
 
     skill = "detect"
     streams = False
 
 
-class PointRequest(_ReferringRequest[PointResult], frozen=True, kw_only=True):
+class PointRequest(_ReferringRequest[PointResult], frozen=True):
     """Find the centres of all objects of a kind. The answer is never streamed."""
 
     skill = "point"
