@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,28 @@ class TestErrors:
             assert (browser.status, browser.headers["retry-after"]) == (429, "7")
             assert b"slowly" in browser.parts[0]
             assert upstream.is_closed
+
+        run(loop, main)
+
+    @pytest.mark.parametrize("format", ["engine", "openai"])
+    @pytest.mark.parametrize(
+        ("status_code", "message", "status"),
+        [
+            (200, {"error": {"message": "slowly", "type": "rate_limit_error"}}, 429),
+            (200, {"error": "slowly"}, 500),
+            (304, {"error": "slowly"}, 502),
+        ],
+    )
+    def test_a_refusal_is_no_empty_answer(
+        self, loop: str, format: str, status_code: int, message: Any, status: int
+    ):
+        """Readers of an event stream take a body without records for an answer without a word."""
+
+        async def main() -> None:
+            upstream = Upstream(record(message), b"", status_code=status_code)
+            browser = Browser()
+            await browser.ask(relay(upstream.stream(), format))
+            assert (browser.status, browser.is_ended) == (status, True)
 
         run(loop, main)
 
