@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ from sansio_moondream import (
 from sansio_moondream.relay import _refusals, to_public
 from sansio_moondream.testing.strategies import values
 from tests.core.relays import fewer
+from tests.guides import ROOT
 from tests.helpers import REQUESTS
 
 COOKIE = Headers({"set-cookie": "secret=1"})
@@ -193,11 +195,24 @@ REFUSALS: list[tuple[Callable[[], APIError], type[APIError], int, str, float | N
         "the records before 31 are no longer kept: ask again",
     ),
     (
+        _refusals.cancelled,
+        *(APIError, 410, "stream_cancelled", None),
+        "the stream was cancelled: ask again if it is wanted still",
+    ),
+    (
         _refusals.internal,
         *(ServerError, 500, "internal_error", None),
         "this server failed, by a mistake in its program",
     ),
 ]
+
+
+def test_the_page_names_each_error_of_a_relay() -> None:
+    page = (ROOT / "docs" / "relay-formats.md").read_text("utf-8")
+    makers = [value for value in vars(_refusals).values() if isinstance(value, FunctionType)]
+    assert len(REFUSALS) == len(makers)
+    for _, _, _, type_, _, _ in REFUSALS:
+        assert f"`{type_}`" in page
 
 
 @pytest.mark.parametrize(
