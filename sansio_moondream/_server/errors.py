@@ -68,8 +68,8 @@ def encode_error(error: MoondreamError, dialect: Dialect = Dialect.ENGINE) -> Er
     - STATION: all but the message. Its status is always 200.
 
     An error without a status (`status_code=0`), which did not come from a server, gets the status
-    and the type of its class. A status that is no error, such as a redirect, becomes 502, as a
-    client would act on it or expect no body; 200 stays. `retry_after` becomes `Retry-After`, in
+    and the type of its class. A redirect, a 407, and a status that is no error become 502, as a
+    client would act on them or expect no body; 200 stays. `retry_after` becomes `Retry-After`, in
     whole seconds, and `Retry-After-Ms` if it is no whole number. A date is taken from
     `error.headers`. A request id that no header can hold is left out.
     """
@@ -77,7 +77,7 @@ def encode_error(error: MoondreamError, dialect: Dialect = Dialect.ENGINE) -> Er
     if dialect is Dialect.STATION:
         return ErrorResponse(200, _JSON, encode_whole(_text(error)))
     status_code = error.status_code or _status_of(error)
-    if status_code != 200 and not 400 <= status_code < 600:
+    if status_code == 407 or not (status_code == 200 or 400 <= status_code < 600):
         status_code = 502
     headers = (*_retry_after(original), *_request_id(error))
     if status_code == 405:
@@ -145,8 +145,8 @@ def _retry_after(error: MoondreamError) -> tuple[tuple[str, str], ...]:
         return ()
     seconds = error.retry_after
     if seconds is None:
-        date = "" if error.headers is None else error.headers.get("retry-after", "")
-        return (("retry-after", date),) if _DATE.fullmatch(date) else ()
+        date = None if error.headers is None else error.headers.get("retry-after")
+        return (("retry-after", date),) if date and _DATE.fullmatch(date) else ()
     if not 0 <= seconds < _MAX_SECONDS:
         return ()
     fields = (("retry-after", str(ceil(seconds))),)

@@ -196,8 +196,11 @@ class TestStatuses:
     @pytest.mark.parametrize(
         ("status_code", "sent"),
         [
-            *((status_code, 502) for status_code in (-1, 100, 199, 201, 204, 304, 399, 600, 999)),
-            *((status_code, status_code) for status_code in (200, 400, 407, 599)),
+            *(
+                (status_code, 502)
+                for status_code in (-1, 100, 199, 201, 204, 304, 399, 407, 600, 999)
+            ),
+            *((status_code, status_code) for status_code in (200, 400, 406, 408, 599)),
         ],
     )
     def test_only_an_error_or_200(self, dialect: Dialect, status_code: int, sent: int):
