@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from moondream_transports import AsyncClient
-from moondream_transports.relay import relay
+from moondream_transports.relay import AsyncRelayGroup, relay
 from sansio_moondream import (
     ConnectError,
     ConnectionLost,
@@ -19,7 +19,7 @@ from sansio_moondream import (
     RateLimitError,
     TextDelta,
 )
-from sansio_moondream.relay import EventsEncoder
+from sansio_moondream.relay import EventsEncoder, Format
 from tests.helpers import delta, record
 from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream
 
@@ -81,6 +81,22 @@ class TestErrors:
             browser = Browser()
             await browser.ask(relay(upstream.stream(), format))
             assert (browser.status, browser.is_ended) == (status, True)
+
+        run(loop, main)
+
+    @pytest.mark.parametrize("format", Format)
+    def test_each_format_refuses_with_a_status(self, loop: str, format: Format):
+        """So a proxy sees it, and a client knows when to come again."""
+
+        async def main() -> None:
+            group, browser = AsyncRelayGroup(max_streams=0, retry_after=3), Browser()
+
+            async def events() -> AsyncIterator[Event]:
+                yield TextDelta("A")
+
+            await browser.ask(relay(events(), format, group=group))
+            assert (browser.status, browser.headers["retry-after"]) == (503, "3")
+            assert b"too many streams" in browser.parts[0]
 
         run(loop, main)
 
