@@ -1,5 +1,5 @@
 # Everything here runs from .venv, which the targets make and keep up to date by themselves.
-# Needed: python3 (3.11 or newer, with venv) and make. For the tests of WebAssembly, of the official Node client and of the AI SDK also node and npm.
+# Needed: python3 (3.11 or newer, with venv) and make. For the tests of WebAssembly, of the official Node client, of the AI SDK and of the reader for browsers also node and npm.
 
 PYTHON ?= python3
 SECONDS ?= 60
@@ -101,7 +101,7 @@ ci-tools: ## install what some tests need from the system, as far as it can be h
 	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
 	then $(MAKE) --no-print-directory $(NODE_STAMP) $(PYODIDE_STAMP) $(WHEELS_STAMP); \
-	else echo "ci-tools: no node and npm here, so the tests of WebAssembly, of the official Node client and of the AI SDK will be skipped"; fi
+	else echo "ci-tools: no node and npm here, so the tests of WebAssembly, of the official Node client, of the AI SDK and of the reader for browsers will be skipped"; fi
 	@for name in chromium nginx; do \
 	if command -v $$name >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \

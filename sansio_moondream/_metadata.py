@@ -79,7 +79,7 @@ class Timing(Struct, Value, frozen=True, repr_omit_defaults=True):
     tokens_per_second: float | None = None
 
 
-class Metadata(OwnRepr, Value, frozen=True, repr_omit_defaults=True):
+class Metadata(OwnRepr, Value, frozen=True):
     """Data beside the answer. Each field may be missing: servers differ.
 
     `tokens` and `timing` are one view of what `metrics`, `stats` and `usage` have.

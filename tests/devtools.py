@@ -41,6 +41,11 @@ os.dup2(writes, 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 _TIMEOUT = 60.0  # seconds
+_UNTIL = """new Promise((end) => {
+  const look = () => (EXPRESSION ? end(true) : setTimeout(look, 20));
+  setTimeout(() => end(false), 50_000);
+  look();
+})"""
 
 
 class Chromium:
@@ -50,6 +55,7 @@ class Chromium:
         assert PROGRAM is not None
         self._left = b""
         self._number = 0
+        self._events: list[tuple[str | None, str]] = []  # session and method
         reads, self._commands = os.pipe()
         self._answers, writes = os.pipe()
         launch = [sys.executable, "-c", _ON_3_AND_4, str(reads), str(writes)]
@@ -79,7 +85,7 @@ class Chromium:
             os.close(self._answers)
 
     def command(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
-        """Send a command, and return its result. Events are ignored."""
+        """Send a command, and return its result."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
         if session is not None:
@@ -89,10 +95,23 @@ class Chromium:
             data = data[os.write(self._commands, data) :]
         deadline = monotonic() + _TIMEOUT
         while (answer := self._next_message(deadline)).get("id") != self._number:
-            pass
+            self._note(answer)
         assert "error" not in answer, answer["error"]
         result: dict[str, Any] = answer["result"]
         return result
+
+    def wait_for_event(self, method: str, session: str) -> None:
+        """Wait for an event that came since the last call of `forget_events`, or comes now."""
+        deadline = monotonic() + _TIMEOUT
+        while (session, method) not in self._events:
+            self._note(self._next_message(deadline))
+
+    def forget_events(self) -> None:
+        self._events.clear()
+
+    def _note(self, message: dict[str, Any]) -> None:
+        if "method" in message:
+            self._events.append((message.get("sessionId"), message["method"]))
 
     def _next_message(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._left:
@@ -140,20 +159,23 @@ class Page:
 
     def go(self, url: str) -> None:
         """Leave this page for another one, and wait until it is loaded."""
-        self.evaluate("window.isOld = true")
+        self._chromium.forget_events()
         assert "errorText" not in self.command("Page.navigate", url=url)
-        self._wait_for_new()
+        self._chromium.wait_for_event("Page.loadEventFired", self._session)
 
     def reload(self) -> None:
-        self.evaluate("window.isOld = true")
+        self._chromium.forget_events()
         self.command("Page.reload")
-        self._wait_for_new()
+        self._chromium.wait_for_event("Page.loadEventFired", self._session)
+
+    def back(self) -> None:
+        """Go back to the page before, which may not have been unloaded."""
+        self._chromium.forget_events()
+        self.command("Runtime.evaluate", expression="history.back()")
+        self._chromium.wait_for_event("Page.frameNavigated", self._session)
 
     def close(self) -> None:
         self._chromium.command("Target.closeTarget", targetId=self._target)
-
-    def _wait_for_new(self) -> None:
-        self.wait_for("!window.isOld && document.readyState === 'complete'")
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression of JavaScript. A promise is waited for."""
@@ -163,16 +185,11 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str) -> Any:
-        """Wait until an expression is true, and return its value."""
-        deadline = monotonic() + _TIMEOUT
-        while monotonic() < deadline:
-            answer = self.command("Runtime.evaluate", expression=expression, returnByValue=True)
-            if value := answer["result"].get("value"):
-                return value
-            select.select([], [], [], 0.02)
-        shown = self.evaluate("document.body.innerText")
-        raise AssertionError(f"{expression} does not come true; the page shows {shown!r}")
+    def wait_for(self, expression: str) -> None:
+        """Wait until an expression is true."""
+        if not self.evaluate(_UNTIL.replace("EXPRESSION", f"({expression})")):
+            shown = self.evaluate("document.body.innerText")
+            raise AssertionError(f"{expression} does not come true; the page shows {shown!r}")
 
     def screenshot(self) -> Image.Image:
         data = self.command("Page.captureScreenshot", format="png")["data"]

@@ -26,6 +26,9 @@ IN_SDIST = [
     "benchmarks/",
     "tests/core/",
     "tests/test_packaging.py",
+    "docs/browser-page/page.js",
+    "transports/moondream_transports/relay/static/moondream-relay.js",
+    "transports/moondream_transports/relay/static/moondream-relay.d.ts",
 ]
 NOT_IN_SDIST = ["node_modules/", "wheels/", ".venv/", "__pycache__/"]
 
@@ -45,6 +48,8 @@ from sansio_moondream import Completed, QueryRequest, ResponseStream, TextDelta
 for package in (sansio_moondream, moondream_transports, moondream_tools):
     assert package.__file__.startswith(sys.prefix), package.__file__
     assert files(package).joinpath("py.typed").is_file(), package
+for name in ("moondream-relay.js", "moondream-relay.d.ts"):
+    assert files(moondream_transports).joinpath("relay", "static", name).is_file(), name
 assert sansio_moondream.__version__ == version("sansio-moondream")
 
 stream = ResponseStream(QueryRequest(question="What is this?"))

@@ -42,8 +42,9 @@ from tests.helpers import TRACES
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
-# would run these tests again, and what tests/tools/test_serve_docs.py runs.
-NOT_RUN = {"js", "json", "mermaid", "nginx", "sh", "text"}
+# would run these tests again, and what the tests of a page run: test_serve_docs.py of the tools,
+# test_javascript.py and browser/ of the relay.
+NOT_RUN = {"html", "js", "json", "mermaid", "nginx", "sh", "text"}
 
 
 CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}

@@ -18,13 +18,14 @@ form.addEventListener("submit", async (event) => {
 
 stop.addEventListener("click", () => {
   leave.abort();
-  fetch(sessionStorage.answer, { method: "DELETE" });
+  if (sessionStorage.answer) fetch(sessionStorage.answer, { method: "DELETE" });
 });
 
 /** Show the values of an answer as they come. */
 async function show(open) {
   leave.abort();
   const { signal } = (leave = new AbortController());
+  delete sessionStorage.answer;
   for (const path of [outline, boxes, points]) path.setAttribute("d", "");
   answer.textContent = "";
   say("Waiting for the answer …");
@@ -38,7 +39,8 @@ async function show(open) {
     for await (const value of values) draw(value);
     say("Complete.");
   } catch (error) {
-    if (signal.reason !== undefined && signal !== leave.signal) return; // another one is shown
+    if (signal !== leave.signal) return; // another answer is shown
+    if (error.status === 404) delete sessionStorage.answer; // it is no longer kept
     say(signal.aborted ? "Stopped." : `It failed: ${error.message}`, !signal.aborted);
   }
   answer.ariaBusy = "false";
@@ -49,14 +51,17 @@ function draw(value) {
   say("Answering …");
   if (value.kind === "text_delta") answer.textContent += value.text;
   if (value.kind === "bbox") drawBoxes([value]);
-  if (value.kind === "path_chunk") outline.setAttribute("d", outline.getAttribute("d") + value.data);
+  if (value.kind === "path_chunk") outline.setAttribute("d", path(outline) + value.data);
   if (value.kind !== "completed") return;
   const { result } = value;
   if (result.kind === "segment_result") outline.setAttribute("d", result.path);
   if (result.bbox) drawBoxes([result.bbox]);
   if (result.objects) drawBoxes(result.objects);
-  if (result.points) points.setAttribute("d", result.points.map(({ x, y }) => `M${x} ${y}h0`).join(""));
+  if (!result.points) return;
+  points.setAttribute("d", result.points.map(({ x, y }) => `M${x} ${y}h0`).join(""));
 }
+
+const path = (element) => element.getAttribute("d");
 
 /** Draw boxes in fractions of the picture. The outline is in fractions of the first one. */
 function drawBoxes(all) {
@@ -95,5 +100,10 @@ function only(skill, { question, object, image_url }) {
   return skill === "caption" ? { image_url } : { object, image_url };
 }
 
-if (sessionStorage.picture) showPicture(sessionStorage.picture);
-if (sessionStorage.answer) show((options) => follow(sessionStorage.answer, options));
+// A browser may keep a page that was left, and its connections, for the back button.
+addEventListener("pagehide", () => leave.abort());
+addEventListener("pageshow", () => {
+  if (sessionStorage.picture) showPicture(sessionStorage.picture);
+  const url = sessionStorage.answer;
+  if (url) show((options) => follow(url, options));
+});

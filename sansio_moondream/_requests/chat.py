@@ -63,7 +63,7 @@ class ChatMessage(OwnRepr, Pictured, frozen=True):
         return f"ChatMessage({self.role!r}, {shown})"
 
 
-class ChatRequest(Request[ChatResult], frozen=True, kw_only=True, repr_omit_defaults=True):
+class ChatRequest(Request[ChatResult], frozen=True, kw_only=True):
     """Continue a conversation, about the pictures in its messages if there are any.
 
     `messages` is the whole conversation, the oldest message first, as `ChatMessage`s or as mappings

@@ -126,7 +126,8 @@ def encode_image(
         data = bytes(image)
         media_type = _check_format(data)
         _, width, height = image_info(data)
-        _check_pixels(width or 0, height or 0, max_pixels)
+        if width and height:
+            _check_pixels(width, height, max_pixels)
         if len(data) > max_bytes:
             return _refit(data, quality, max_side, max_bytes, max_pixels)
         too_large = max_side is not None and not 0 < max(width or 0, height or 0) <= max_side

@@ -33,7 +33,7 @@ _IMAGE = "an EncodedImage, as encode_image(...) makes it"
 _REF = "a point (x, y) or a box (x_min, y_min, x_max, y_max) in [0, 1]"
 
 
-class QueryRequest(Request[QueryResult], frozen=True, kw_only=True, repr_omit_defaults=True):
+class QueryRequest(Request[QueryResult], frozen=True, kw_only=True):
     """Ask a question, about a picture if there is one.
 
     `reasoning` asks for the model's reasoning, too; the cloud's engine refuses that in a stream.
@@ -65,7 +65,7 @@ class QueryRequest(Request[QueryResult], frozen=True, kw_only=True, repr_omit_de
         }
 
 
-class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True, repr_omit_defaults=True):
+class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True):
     """Describe a picture. The default length is the server's choice, `"normal"`."""
 
     image: EncodedImage
@@ -83,7 +83,7 @@ class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True, repr_omi
         return {"image_url": self.image.data_url, "length": self.length}
 
 
-class _ObjectRequest(Request[R], frozen=True, kw_only=True, repr_omit_defaults=True):
+class _ObjectRequest(Request[R], frozen=True, kw_only=True):
     image: EncodedImage
     object: str
 
@@ -96,7 +96,7 @@ class _ObjectRequest(Request[R], frozen=True, kw_only=True, repr_omit_defaults=T
         return {"image_url": self.image.data_url, "object": self.object}
 
 
-class _ReferringRequest(_ObjectRequest[R], frozen=True, kw_only=True, repr_omit_defaults=True):
+class _ReferringRequest(_ObjectRequest[R], frozen=True, kw_only=True):
     spatial_refs: SpatialRefs | None = None
 
     def __post_init__(self) -> None:
@@ -107,26 +107,20 @@ class _ReferringRequest(_ObjectRequest[R], frozen=True, kw_only=True, repr_omit_
         return {**super()._body(), "spatial_refs": self.spatial_refs}
 
 
-class SegmentRequest(
-    _ReferringRequest[SegmentResult], frozen=True, kw_only=True, repr_omit_defaults=True
-):
+class SegmentRequest(_ReferringRequest[SegmentResult], frozen=True):
     """Outline an object, given its name. `spatial_refs` (see `QueryRequest`) select which one."""
 
     skill = "segment"
 
 
-class DetectRequest(
-    _ObjectRequest[DetectResult], frozen=True, kw_only=True, repr_omit_defaults=True
-):
+class DetectRequest(_ObjectRequest[DetectResult], frozen=True):
     """Find the boxes of all objects of a kind. The answer is never streamed."""
 
     skill = "detect"
     streams = False
 
 
-class PointRequest(
-    _ReferringRequest[PointResult], frozen=True, kw_only=True, repr_omit_defaults=True
-):
+class PointRequest(_ReferringRequest[PointResult], frozen=True):
     """Find the centres of all objects of a kind. The answer is never streamed."""
 
     skill = "point"

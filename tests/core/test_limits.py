@@ -26,6 +26,18 @@ from tests.helpers import CHAT, END, QUERY, SEGMENT, check_fragmentations, delta
 JSON = {"content-type": "application/json"}
 
 
+def test_defaults():
+    assert Limits() == Limits(
+        max_record_bytes=2**24,
+        max_record_lines=20_000,
+        max_error_body_bytes=2**16,
+        max_text_bytes=2**26,
+        max_json_depth=64,
+        max_json_values=20_000,
+        max_inflate_ratio=50,
+    )
+
+
 @pytest.mark.parametrize("field", Limits.__struct_fields__)
 @pytest.mark.parametrize("value", [0, -1, 1.5, "1", True, None])
 def test_bad_limits(field: str, value: Any):

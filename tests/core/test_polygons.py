@@ -194,6 +194,29 @@ class TestPoints:
         (polygon,) = flatten(parse_path(text), scale=scale)
         assert len(polygon) == 1 + 78
 
+    @pytest.mark.parametrize("text", ["M0 0C1 0 2 0 3 0L0 1", "M0 0C0 1 0 2 0 3L1 0"])
+    def test_a_straight_curve_is_one_chord(self, text: str):
+        (polygon,) = flatten(parse_path(text), scale=(800, 800))
+        assert len(polygon) == 3
+
+    @pytest.mark.parametrize(
+        ("text", "scale"),
+        [
+            ("M0 0A1 .01 0 0 1 2 0", (800, 1)),  # the first radius, along x
+            ("M0 0A1 .01 90 0 1 0 2", (1, 800)),  # along y
+            ("M0 0A.01 1 0 0 1 0 2", (1, 800)),  # the second radius
+            ("M0 0A.01 1 90 0 1 2 0", (800, 1)),
+        ],
+    )
+    def test_chords_of_an_arc(self, text: str, scale: tuple[int, int]):
+        """Half a turn, with a radius of 800 pixels: sqrt(pi * pi * 800 / 0.1 / 8) is 99.3."""
+        (polygon,) = flatten(parse_path(text), scale=scale)
+        assert len(polygon) == 1 + 100
+
+    def test_a_curve_has_at_most_a_thousand_chords(self):
+        (polygon,) = flatten(parse_path("M0 0C0 0 0 1 1 0"), scale=(1e9, 1e9))
+        assert len(polygon) == 1 + 1000
+
 
 def area(polygon: Polygon) -> float:
     """Return the signed area. It is positive for clockwise polygons, as y points down."""

@@ -48,6 +48,8 @@ HASHABLE = [
     METADATA.metrics,
     METADATA.stats,
     METADATA.usage,
+    METADATA.tokens,
+    METADATA.timing,
     REASONING,
     *REASONING.grounding,
     METADATA.headers,

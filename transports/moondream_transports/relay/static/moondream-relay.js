@@ -2,8 +2,9 @@
  * Read the answers of a relay of sansio-moondream. docs/browser.md is the guide.
  *
  * 1. Only `completed` ends an answer. An error record or an error response is a `MoondreamError`.
- * 2. A body that ends before that was cut. We send a GET again with `Last-Event-ID`, and check the
- *    ids: no value is lost or doubled. We send a POST again only if the server says when.
+ * 2. A body that ends before that was cut, and an error record without an id is about this reader
+ *    alone. We send a GET again with `Last-Event-ID`, and check the ids: no value is lost or
+ *    doubled. We send a POST again only if the server refused it, and says when.
  * 3. If the signal aborts, or the loop is left, the connection closes at once.
  * @import { ErrorFields, Options } from "./moondream-relay.js"
  * @typedef {Awaited<ReturnType<typeof connect>>} Connection
@@ -21,25 +22,22 @@ export class MoondreamError extends Error {
   }
 }
 
-/** @param {string | URL} url @param {Options} options */
-export const follow = (url, options = {}) => answer(String(url), options);
-
 /** @param {string | URL} url @param {unknown} request @param {Options} options */
 export async function ask(url, request, options = {}) {
   const headers = new Headers(options.headers);
   headers.set("content-type", "application/json");
   const post = { ...options, method: "POST", headers, body: JSON.stringify(request) };
-  const connection = await retry(post, () => connect(String(url), post));
-  if (connection.response.status !== 201) return answer("", post, connection);
-  const created = await connection.response.json();
-  return follow(new URL(created.url, connection.response.url), options);
+  const connection = await retry(post, () => connect(url, post));
+  const { response } = connection;
+  if (response.status !== 201) return follow("", { ...post, maxAttempts: 1 }, connection);
+  return follow(new URL((await response.json()).url, response.url), options);
 }
 
-/** @param {string} url @param {Options} init @param {Connection} [connection] */
-function answer(url, init, connection) {
+/** @param {string | URL} url @param {Options} init @param {Connection} [connection] of a POST */
+export function follow(url, init = {}, connection = undefined) {
   let text = "";
   return {
-    url,
+    url: String(url),
     lastEventId: init.lastEventId ?? "",
     async *[Symbol.asyncIterator]() {
       try {
@@ -49,7 +47,7 @@ function answer(url, init, connection) {
             return (await connection.records.next()).value;
           });
           if (!record) return; // status 204: nothing comes after `lastEventId`
-          value = parse(record.data);
+          value = record.value;
           if ("retryable" in value) throw new MoondreamError(value.kind, value.message, value);
           if (!value.kind || Number(record.id) !== Number(this.lastEventId) + 1) {
             throw unexpected(`the value after ${this.lastEventId || 0}`, record.id + record.data);
@@ -68,13 +66,13 @@ function answer(url, init, connection) {
   };
 }
 
-/** @param {string} url @param {Options} options */
-async function connect(url, options, lastEventId = "") {
-  const headers = new Headers(options.headers);
+/** @param {string | URL} url @param {Options} init */
+async function connect(url, init, lastEventId = "") {
+  const headers = new Headers(init.headers);
   if (lastEventId) headers.set("last-event-id", lastEventId);
-  const response = await (options.fetch ?? fetch)(url, { ...options, headers });
+  const response = await (init.fetch ?? fetch)(url, { ...init, headers });
   if (!response.ok) throw refusal(response, parse(await response.text()));
-  return { response, records: records(response, options.idleTimeout) };
+  return { response, records: records(response, init.idleTimeout) };
 }
 
 /** Split a body into records, by the rules of the HTML standard. @param {Response} response */
@@ -96,11 +94,13 @@ async function* records({ status, headers, body }, idleTimeout = 60) {
       lines[0] = rest + lines[0];
       rest = lines.pop() ?? "";
       for (const line of lines) {
-        const [, field, value = ""] = line.match(/^(\w*)(?:: ?(.*))?$/s) ?? [];
-        if (field === "id") id = value;
-        if (field === "data") data += `${value}\n`;
+        const [, field, content = ""] = line.match(/^(\w*)(?:: ?(.*))?$/s) ?? [];
+        if (field === "id") id = content;
+        if (field === "data") data += `${content}\n`;
         if (line !== "") continue;
-        if (data) yield { id, data };
+        const value = parse(data);
+        if (!id && "retryable" in value) throw new MoondreamError(value.kind, value.message, value);
+        if (data) yield { id, data, value };
         [id, data] = ["", ""];
       }
     }

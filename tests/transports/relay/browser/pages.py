@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -17,10 +18,18 @@ from unittest import mock
 import pytest
 
 from moondream_tools import FakeServer
+from moondream_transports import AsyncClient
+from moondream_transports.relay import RelayApp, relay
+from sansio_moondream import Endpoint, QueryRequest
+from tests.devtools import Page
 from tests.guides import BLOCK, ROOT, write_files
 
 GUIDE = ROOT / "docs" / "browser.md"
 FOLDER = ROOT / "docs" / "browser-page"
+WORDS = " ".join(f"word{i}" for i in range(30))
+TEXT = "document.getElementById('answer').textContent"
+STATUS = "document.getElementById('status').textContent"
+IS_COMPLETE = f"{STATUS} === 'Complete.'"
 
 
 class CutError(Exception):
@@ -73,6 +82,22 @@ class Faults:
             await self.app(scope, receive, send_some)
 
 
+class Direct:
+    """An ASGI application that answers each POST by the stream itself, without a broadcast."""
+
+    def __init__(self, upstream: FakeServer) -> None:
+        self._client = AsyncClient(endpoint=Endpoint(upstream.url))
+        self._files = RelayApp(self._client)  # and the end of the server's life
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            await receive()  # the body
+            response = relay(self._client.stream(QueryRequest(question="?")))
+            await response(scope, receive, send)
+        else:
+            await self._files(scope, receive, send)
+
+
 RECORD_END = b"\n\n"
 BUSY = [(b"retry-after", b"1"), (b"content-type", b"application/json")]
 
@@ -114,3 +139,21 @@ def running(faults: Faults) -> Iterator[tuple[str, Faults]]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def ask(page: Page, words: str = "What is it?", skill: str = "query", picture: str = "") -> None:
+    values = json.dumps({"skill": skill, "words": words})
+    page.evaluate(f"""(async () => {{
+        {picture}
+        const form = document.forms[0];
+        for (const [name, value] of Object.entries({values})) form[name].value = value;
+        form.requestSubmit();
+    }})()""")
+
+
+def words_shown(page: Page, at_least: int) -> None:
+    page.wait_for(f"{TEXT}.split(' ').length >= {at_least}")
+
+
+def paths(faults: Faults, method: str = "GET") -> list[str | None]:
+    return [last for made, _, last in faults.requests if made == method]
