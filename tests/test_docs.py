@@ -35,6 +35,7 @@ from sansio_moondream import (
     encode_events,
 )
 from sansio_moondream.recording import Recording
+from sansio_moondream.relay import _refusals
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
 
@@ -267,3 +268,11 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         timeout=60,
         env={**os.environ, "PATH": path},
     )
+
+
+def test_the_page_about_formats_names_each_error_of_a_relay() -> None:
+    page = (ROOT / "docs" / "relay-formats.md").read_text("utf-8")
+    source = Path(_refusals.__file__).read_text("utf-8")
+    types = re.findall(r'type="(\w+)"', source)
+    assert len(types) == source.count("\ndef ")
+    assert [type_ for type_ in types if f"`{type_}`" not in page] == []

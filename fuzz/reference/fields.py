@@ -91,7 +91,7 @@ def _read_grounding(value: Any) -> sm.Grounding | None:
     points: list[sm.Point] = []
     for pair in pairs:
         x, y = map(number, pair) if isinstance(pair, list) and len(pair) == 2 else (None, None)
-        if x is None or y is None:
+        if x is None or y is None or not (math.isfinite(x) and math.isfinite(y)):
             return None
         points.append(sm.Point(x, y))
     return sm.Grounding(start, end, tuple(points))

@@ -39,6 +39,9 @@ _STATUS_CODES: Final[dict[type[APIError], int]] = {
 _PLAIN_TEXTS: Final = {404: "Not Found", 405: "Method Not Allowed"}
 _NO_REASON: Final = "(it gave no reason)"
 _FIELD_VALUE: Final = re.compile("[!-~](?:[ -~]{0,998}[!-~])?")
+_DATE: Final = re.compile(  # no other words: they are not for a client
+    "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+)
 _MAX_SECONDS: Final = 10**9
 _JSON: Final = (("content-type", "application/json"),)
 _PLAIN: Final = (("content-type", "text/plain; charset=utf-8"),)
@@ -65,14 +68,17 @@ def encode_error(error: MoondreamError, dialect: Dialect = Dialect.ENGINE) -> Er
     - STATION: all but the message. Its status is always 200.
 
     An error without a status (`status_code=0`), which did not come from a server, gets the status
-    and the type of its class. `retry_after` becomes `Retry-After`, in whole seconds, and
-    `Retry-After-Ms` if it is no whole number. A date is taken from `error.headers`. A request id
-    that no header can hold is left out.
+    and the type of its class. A redirect, a 407, and a status that is no error become 502, as a
+    client would act on them or expect no body; 200 stays. `retry_after` becomes `Retry-After`, in
+    whole seconds, and `Retry-After-Ms` if it is no whole number. A date is taken from
+    `error.headers`. A request id that no header can hold is left out.
     """
     error, original = _api_error(error), error
     if dialect is Dialect.STATION:
         return ErrorResponse(200, _JSON, encode_whole(_text(error)))
     status_code = error.status_code or _status_of(error)
+    if status_code == 407 or not (status_code == 200 or 400 <= status_code < 600):
+        status_code = 502
     headers = (*_retry_after(original), *_request_id(error))
     if status_code == 405:
         headers = (("allow", "POST"), *headers)
@@ -139,8 +145,8 @@ def _retry_after(error: MoondreamError) -> tuple[tuple[str, str], ...]:
         return ()
     seconds = error.retry_after
     if seconds is None:
-        date = "" if error.headers is None else error.headers.get("retry-after", "")
-        return (("retry-after", date),) if _FIELD_VALUE.fullmatch(date) else ()
+        date = None if error.headers is None else error.headers.get("retry-after")
+        return (("retry-after", date),) if date and _DATE.fullmatch(date) else ()
     if not 0 <= seconds < _MAX_SECONDS:
         return ()
     fields = (("retry-after", str(ceil(seconds))),)

@@ -50,6 +50,7 @@ _MESSAGES: Final[dict[type[MoondreamError], str]] = {
     TotalTimeout: "the answer took longer than this server waits",
 }
 _REDIRECT: Final = "the upstream server redirects to another address, which is not followed"
+_PROXY: Final = "a proxy before the upstream server refuses this server"
 
 
 def to_public(value: V) -> V:
@@ -58,7 +59,8 @@ def to_public(value: V) -> V:
     - Metadata, results and `Completed` lose the headers of the response.
     - Errors lose headers, body, method and URL. The message of an `APIError` is the server's own
       text and stays, without an address that this library added. Every other error gets a general
-      message of its class, as its own may have an address. Their causes are not copied.
+      message of its class, as its own may have an address, and so do a redirect and the refusal of
+      a proxy (407). Their causes are not copied.
     - An error of a class that is not of this library becomes one of its nearest base that is, so
       that each reader knows it.
 
@@ -89,9 +91,8 @@ def _public_error(error: MoondreamError) -> Any:
     partial = _public(error.partial)
     if not isinstance(error, APIError):
         return class_(_MESSAGES[class_], partial=partial, request_id=error.request_id)
-    message = error.message.partition(HINT)[0]
     return class_(
-        _REDIRECT if 300 <= error.status_code < 400 else message,
+        _words(error),
         status_code=error.status_code,
         type=error.type,
         code=error.code,
@@ -100,3 +101,9 @@ def _public_error(error: MoondreamError) -> Any:
         partial=partial,
         request_id=error.request_id,
     )
+
+
+def _words(error: APIError) -> str:
+    if 300 <= error.status_code < 400:
+        return _REDIRECT
+    return _PROXY if error.status_code == 407 else error.message.partition(HINT)[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -132,7 +133,7 @@ class _WireReasoning(msgspec.Struct):
 def read_reasoning(value: Any) -> Reasoning | None:
     """Return a reasoning: a text, or an object with a text and its grounding.
 
-    None for a value of any other form.
+    None for a value of any other form, and for a number that is not finite.
     """
     if isinstance(value, str):
         return Reasoning(value)
@@ -141,6 +142,9 @@ def read_reasoning(value: Any) -> Reasoning | None:
     try:
         wire = msgspec.convert(value, _WireReasoning)
     except (ValueError, OverflowError):
+        return None
+    points = (point for part in wire.grounding for point in part.points)
+    if not all(map(math.isfinite, chain.from_iterable(points))):
         return None
     return Reasoning(wire.text, tuple(map(_grounding, wire.grounding)))
 

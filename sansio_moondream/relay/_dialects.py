@@ -24,7 +24,7 @@ class DialectEncoder(StreamEncoder):
     """Encode as `encode_events` and `encode_stream_error` do.
 
     These leave out what the dialect does not have. A text of which no delta came is sent as one. A
-    number that is not finite is left out, or null in a field that only the server knows.
+    measurement that is not finite is left out, or null in a field that only the server knows.
 
     Args:
         dialect: ENGINE, CLOUD, STATION or DEMO.
@@ -43,11 +43,11 @@ class DialectEncoder(StreamEncoder):
         """Return the messages of the next event.
 
         Raises:
-            ValueError: it is of a chat.
+            ValueError: it is of a chat, or has a place that is not finite.
         """
         match event:
             case TextDelta():
-                self._has_text = True
+                self._has_text = self._has_text or event.text != ""
             case PathChunk() | BBox():
                 pass
             case Unknown():

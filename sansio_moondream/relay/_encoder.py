@@ -46,6 +46,7 @@ class StreamEncoder(ABC):
     def encode_interruption(self, error: MoondreamError) -> bytes:
         """Return the bytes that end the stream for one of its readers, and do not end it here.
 
-        Other readers read on. The one that is interrupted may come again.
+        Other readers read on. The one that is interrupted may come again. It may not have had all
+        that was encoded before.
         """
         return copy(self).encode_error(error)

@@ -58,7 +58,7 @@ class OpenAIEncoder(StreamEncoder):
         """Return the chunks of the next event.
 
         Raises:
-            ValueError: it is no part of a text.
+            ValueError: it is no part of a text, or has a number that is not finite.
         """
         match event:
             case TextDelta():
@@ -81,7 +81,8 @@ class OpenAIEncoder(StreamEncoder):
         return encode_stream_error(error)
 
     def _encode_delta(self, kind: TextKind, text: str) -> bytes:
-        self._had.add(kind)
+        if text:
+            self._had.add(kind)
         role, self._role = self._role, ""
         return f"{self._delta}{role}{_NAMES[kind]}{to_json(text)}{_DELTA_END}".encode()
 

@@ -1,4 +1,7 @@
-"""JSON in a record of an event stream: compact, and ASCII, so that surrogates are no exception."""
+"""JSON in a record of an event stream: compact, and ASCII, so that surrogates are no exception.
+
+A number that is not finite is one: it is no JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+to_json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 DONE: Final = b"data: [DONE]\n\n"
 
 

@@ -85,26 +85,26 @@ class UIMessageEncoder(StreamEncoder):
 
     def encode_error(self, error: MoondreamError) -> bytes:
         """Return the parts of the error, and the end of the stream."""
-        public = to_public(error)
-        if public.partial is not None:
-            public.partial = _without_extra(public.partial)
-        text = record({"type": "error", "errorText": public.message})
         path = b""
         if self._path_length > self._sent_length:
             path = self._encode_path("".join(self._path), partial=True)
-        data = _data("error", public, {"transient": True})
-        return self._with_start(b"".join((self._encode_part_end(), path, data, text, DONE)))
+        return self._with_start(self._encode_part_end() + path + _failure(error))
+
+    def encode_interruption(self, error: MoondreamError) -> bytes:
+        # Without the end of a part, whose start the reader may not have: the SDK refuses that.
+        return _failure(error)
 
     def _with_start(self, records: bytes) -> bytes:
         start, self._start = self._start, b""
         return start + records
 
     def _encode_delta(self, part: TextKind, text: str) -> bytes:
+        if text:
+            self._had.add(part)
         start = b""
         if self._part != part:
             start = self._with_start(self._encode_part_end())
             self._part = part
-            self._had.add(part)
             self._number += 1
             start += record({"type": f"{part}-start", "id": str(self._number)})
             self._delta = f'data: {{"type":"{part}-delta","id":"{self._number}","delta":'
@@ -160,6 +160,14 @@ class UIMessageEncoder(StreamEncoder):
             yield self._encode_box(result.bbox)
         if result.path or self._sent_length:
             yield self._encode_path(result.path, partial=result.partial)
+
+
+def _failure(error: MoondreamError) -> bytes:
+    public = to_public(error)
+    if public.partial is not None:
+        public.partial = _without_extra(public.partial)
+    data = _data("error", public, {"transient": True})
+    return data + record({"type": "error", "errorText": public.message}) + DONE
 
 
 def _without_extra(result: Result) -> Result:

@@ -189,6 +189,25 @@ class TestBytes:
             assert error.message == expected
 
 
+class TestStatuses:
+    """A client of HTTP acts on some statuses, and expects no body after others."""
+
+    @pytest.mark.parametrize("dialect", [Dialect.ENGINE, *OBJECTS])
+    @pytest.mark.parametrize(
+        ("status_code", "sent"),
+        [
+            *(
+                (status_code, 502)
+                for status_code in (-1, 100, 199, 201, 204, 304, 399, 407, 600, 999)
+            ),
+            *((status_code, status_code) for status_code in (200, 400, 406, 408, 599)),
+        ],
+    )
+    def test_only_an_error_or_200(self, dialect: Dialect, status_code: int, sent: int):
+        response = encode_error(APIError("no", status_code=status_code), dialect)
+        assert (response.status_code, response.body != b"") == (sent, True)
+
+
 class TestErrorsOfAProgram:
     """Their status code is 0."""
 
@@ -254,6 +273,13 @@ class TestHeaders:
             "retry-after": "2"
         }
         assert headers_of(headers=Headers()) == {}
+
+    @pytest.mark.parametrize(
+        "words",
+        ["http://10.0.0.7/v1", "Bearer key", "Fri, 31 Dec 2026 23:59:59 GMT; key=1"],
+    )
+    def test_other_words_than_a_date_stay_here(self, words: str):
+        assert headers_of(headers=Headers({"Retry-After": words})) == {}
 
     @pytest.mark.parametrize("value", ["a\r\nset-cookie: x", "\u6708", "", " a", "a ", "a" * 1001])
     def test_what_no_header_can_hold_is_left_out(self, value: str):

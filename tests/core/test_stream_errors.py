@@ -123,6 +123,17 @@ class TestErrors:
         outcome = run(DETECT, [body], headers={"content-type": "application/json"})
         assert type(outcome.error) is RemoteProtocolError
 
+    @pytest.mark.parametrize("points", [b"[[1e400, 0]]", b"[[0, 1], [0, -1e400]]"])
+    def test_places_of_a_reasoning_that_are_not_finite(self, points: bytes):
+        """The reasoning is kept as an unknown field, as one in any other form."""
+        grounding = b'{"text": "b", "grounding": [{"start_idx": 0, "end_idx": 1, "points": %s}]}'
+        reasoning = grounding % points
+        body = b'{"answer": "a", "reasoning": %s}' % reasoning
+        outcome = run(QUERY, [body], headers={"content-type": "application/json"})
+        result = outcome.snapshot
+        assert (result.text, result.reasoning) == ("a", None)
+        assert result.metadata.extra["reasoning"]["text"] == "b"
+
     @pytest.mark.parametrize("end", [END, b"", b": a comment"])
     def test_a_dropped_stream_is_freed_at_once(self, end: bytes):
         gc.disable()

@@ -132,6 +132,14 @@ class TestFaults:
         assert (type(error), error.status_code) == (ServerError, 502)
         assert error.message == "the upstream server cannot be reached"
 
+    def test_a_stream_that_begins_with_an_error_is_one(
+        self, upstream: FakeServer, url: str
+    ) -> None:
+        upstream.answer(error=RateLimitError("slowly", status_code=200, type="rate_limit_error"))
+        _, error = asked(url, QUERY)
+        assert (type(error), error.status_code) == (RateLimitError, 200)
+        assert error.headers["content-type"] == "text/event-stream; charset=utf-8"
+
     @pytest.mark.parametrize("request_", [QUERY, CHAT], ids=["query", "chat"])
     def test_in_the_stream_an_error_is_a_record(
         self, upstream: FakeServer, url: str, request_: Request[Any]

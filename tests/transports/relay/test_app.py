@@ -183,6 +183,30 @@ def test_other_paths(path: str):
     run("asyncio", main)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1//query",
+        "/v1/a/query",
+        "//v1/query",
+        "/v1/query/",
+        "/v1/query?a",
+        "/v1/x/chat/completions",
+    ],
+)
+def test_a_path_has_one_spelling(path: str):
+    """So a rule of a proxy for a path holds. Here each path is decoded, as servers do it."""
+
+    async def main() -> None:
+        async with Server() as server:
+            exchange = Exchange(server.app, "", JSON, method="POST", body=QUESTION)
+            exchange.scope["path"] = path
+            await exchange.run()
+            assert (exchange.status_code, len(server.broadcasts)) == (404, 0)
+
+    run("asyncio", main)
+
+
 class TestLifespan:
     @on_each_loop
     def test_its_end_ends_all(self, loop: str):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moondream_transports import AsyncClient
-from moondream_transports.relay import relay
+from moondream_transports.relay import AsyncRelayGroup, relay
 from sansio_moondream import (
     ConnectError,
     ConnectionLost,
@@ -18,7 +19,7 @@ from sansio_moondream import (
     RateLimitError,
     TextDelta,
 )
-from sansio_moondream.relay import EventsEncoder
+from sansio_moondream.relay import EventsEncoder, Format
 from tests.helpers import delta, record
 from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream
 
@@ -58,6 +59,44 @@ class TestErrors:
             assert (browser.status, browser.headers["retry-after"]) == (429, "7")
             assert b"slowly" in browser.parts[0]
             assert upstream.is_closed
+
+        run(loop, main)
+
+    @pytest.mark.parametrize("format", ["engine", "openai"])
+    @pytest.mark.parametrize(
+        ("status_code", "message", "status"),
+        [
+            (200, {"error": {"message": "slowly", "type": "rate_limit_error"}}, 429),
+            (200, {"error": "slowly"}, 500),
+            (304, {"error": "slowly"}, 502),
+        ],
+    )
+    def test_a_refusal_is_no_empty_answer(
+        self, loop: str, format: str, status_code: int, message: Any, status: int
+    ):
+        """Readers of an event stream take a body without records for an answer without a word."""
+
+        async def main() -> None:
+            upstream = Upstream(record(message), b"", status_code=status_code)
+            browser = Browser()
+            await browser.ask(relay(upstream.stream(), format))
+            assert (browser.status, browser.is_ended) == (status, True)
+
+        run(loop, main)
+
+    @pytest.mark.parametrize("format", Format)
+    def test_each_format_refuses_with_a_status(self, loop: str, format: Format):
+        """So a proxy sees it, and a client knows when to come again."""
+
+        async def main() -> None:
+            group, browser = AsyncRelayGroup(max_streams=0, retry_after=3), Browser()
+
+            async def events() -> AsyncIterator[Event]:
+                yield TextDelta("A")
+
+            await browser.ask(relay(events(), format, group=group))
+            assert (browser.status, browser.headers["retry-after"]) == (503, "3")
+            assert b"too many streams" in browser.parts[0]
 
         run(loop, main)
 

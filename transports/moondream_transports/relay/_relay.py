@@ -21,7 +21,7 @@ from ._wsgi import Relay
 _DIALECTS: Final = {
     Format.ENGINE: Dialect.ENGINE,
     Format.CLOUD: Dialect.CLOUD,
-    Format.STATION: Dialect.STATION,
+    Format.STATION: Dialect.ENGINE,  # the same body. The station has no status but 200
     Format.DEMO: Dialect.DEMO,
 }  # of errors that are whole responses. All others have OpenAI's form.
 

@@ -11,8 +11,10 @@ business: TLS, the keys of users, CORS, how often each may ask.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final
 from urllib.parse import quote
 
 from moondream_transports._client._async.client import AsyncClient
@@ -25,6 +27,8 @@ from sansio_moondream.relay._refusals import stopping
 
 from .messages import created, header_of, not_allowed, path_of, query_of, read_body, root_of
 from .static import TYPES, static_file
+
+_SKILL: Final = re.compile("[a-z]+|chat/completions")  # `decode_request` takes any path before it
 
 
 class RelayApp:
@@ -101,7 +105,7 @@ class RelayApp:
         """Return the response, or None if the client has left."""
         path, method = path_of(scope), scope["method"]
         place, _, name = path[1:].partition("/")
-        if place == "v1" and name:
+        if place == "v1" and _SKILL.fullmatch(name):
             return await self._open(scope, receive) if method == "POST" else not_allowed("POST")
         if place == "streams" and name:
             if method == "GET":

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from moondream_transports._client._async.stream import AsyncClientStream
-from moondream_transports.relay._failures import log_failure
+from moondream_transports.relay._failures import as_response, log_failure
 from sansio_moondream import (
     Completed,
     Dialect,
@@ -15,7 +15,6 @@ from sansio_moondream import (
     Event,
     IncompleteStream,
     MoondreamError,
-    encode_error,
 )
 from sansio_moondream.relay import StreamEncoder
 
@@ -119,7 +118,7 @@ class AsyncStreamSource:
 
     def encode_refusal(self, error: MoondreamError) -> ErrorResponse:
         """As `AsyncSource.encode_refusal` says."""
-        return encode_error(error, self._dialect)
+        return as_response(error, self._dialect)
 
     async def aclose(self) -> None:
         """As `AsyncSource.aclose` says."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from moondream_transports._client._sync.stream import ClientStream
-from moondream_transports.relay._failures import log_failure
+from moondream_transports.relay._failures import as_response, log_failure
 from sansio_moondream import (
     Completed,
     Dialect,
@@ -16,7 +16,6 @@ from sansio_moondream import (
     Event,
     IncompleteStream,
     MoondreamError,
-    encode_error,
 )
 from sansio_moondream.relay import StreamEncoder
 
@@ -120,7 +119,7 @@ class StreamSource:
 
     def encode_refusal(self, error: MoondreamError) -> ErrorResponse:
         """As `Source.encode_refusal` says."""
-        return encode_error(error, self._dialect)
+        return as_response(error, self._dialect)
 
     def close(self) -> None:
         """As `Source.close` says."""
