@@ -107,10 +107,13 @@ def check(seen: dict[str, Any], expected: dict[str, Any]) -> None:
 def test_each_stream_is_read_alike() -> None:
     bodies = [encoded(UIMessageEncoder(), events, error) for events, error in STREAMS]
     split = [[body[at : at + 50] for at in range(0, len(body), 50)] for body in bodies]
-    cut = UIMessageEncoder().encode(TextDelta("A"))
-    *seen, of_cut = by_ai_sdk([*([body] for body in bodies), *split, [cut]])
+    encoder = UIMessageEncoder()
+    cut, *_ahead = [encoder.encode(event) for event in (TextDelta("A"), ReasoningDelta("b"))]
+    behind = cut + encoder.encode_interruption(_refusals.too_slow(7))
+    *seen, of_behind, of_cut = by_ai_sdk([*([body] for body in bodies), *split, [behind], [cut]])
     for body, found in zip(bodies * 2, seen, strict=True):
         check(found, read(body))
+    assert of_behind["error"].endswith("its reader is too slow: 7 bytes wait for it")
     # The SDK takes the end of the bytes for the end of the message. So ours always have an end.
     assert (of_cut["status"], of_cut["error"], of_cut["finishReason"]) == ("ready", None, None)
 
