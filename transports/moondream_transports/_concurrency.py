@@ -69,6 +69,10 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
 def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
     try:
         result = function(argument)
+    except StopIteration as error:  # no future of asyncio takes it: the task would wait for ever
+        failure = RuntimeError("the function raised StopIteration")
+        failure.__cause__ = error
+        outcome.set_exception(failure)
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
         outcome.set_exception(error)
     else:
@@ -240,6 +244,8 @@ class AsyncWorker:
         interrupt: for the sync twin. A task is cancelled.
     """
 
+    _is_cancelled = False
+
     def __init__(
         self,
         function: Callable[[], Coroutine[Any, Any, object]],
@@ -266,9 +272,14 @@ class AsyncWorker:
             task.add_done_callback(self._note_end)
 
     def cancel(self) -> None:
-        """Cancel the function, and do not wait for its end. A finalizer may call this."""
-        with suppress(RuntimeError):  # the event loop is closed, and the task went with it
-            self._call_soon(self._cancel)
+        """Cancel the function, and do not wait for its end. A finalizer may call this.
+
+        Further calls do nothing, so what the function closes at its end is not cancelled.
+        """
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            with suppress(RuntimeError):  # the event loop is closed, and the task went with it
+                self._call_soon(self._cancel)
 
     async def wait(self, seconds: float | None = None) -> bool:
         """Return True when the function has ended, or False after that time."""

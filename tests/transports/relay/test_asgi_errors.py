@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -22,7 +23,8 @@ from sansio_moondream.relay import EventsEncoder
 from tests.helpers import delta, record
 from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream
 
-from .exchanges import Browser, Upstream, decoded, on_each_loop, run
+from .exchanges import Browser, Upstream, decoded, on_each_loop, records, run
+from .upstreams import DELTAS, AsyncUpstream, body_of
 
 
 @on_each_loop
@@ -152,3 +154,25 @@ class TestErrors:
 
         run(loop, main)
         assert "a stream can be opened once" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["application", "opened", "iterator"])
+@pytest.mark.parametrize("events", [[], DELTAS])
+def test_a_source_that_is_cancelled_by_somebody_else_is_no_end(form: str, events: list[Event]):
+    """A task that it waited for was cancelled. A body without a last record would look whole."""
+
+    async def main() -> None:
+        browser = Browser()
+        response = relay(AsyncUpstream(*events, asyncio.CancelledError()), heartbeat=None)
+        if form == "opened":
+            await response.open()
+        if form == "iterator":
+            body = await body_of(response)
+        else:
+            await browser.ask(response)
+            assert browser.is_ended
+            body = b"".join(browser.parts)
+        assert body.startswith(b"".join(records(*events)))
+        assert b"server_stopping" in body
+
+    run("asyncio", main)

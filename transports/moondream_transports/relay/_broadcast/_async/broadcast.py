@@ -195,7 +195,8 @@ class AsyncBroadcast:
             if self._source.is_complete:
                 self._channel.append([b""], is_last=True)  # not each format has a record for it
         except Exception as failure:  # noqa: BLE001 - the readers get it
-            error = as_moondream_error(failure)
+            if self._ending is None:  # otherwise the stream was closed under a thread that read it
+                error = as_moondream_error(failure)
         finally:
             if not self.is_ended:
                 last = self._encoder.encode_error(self._ending or error or stopping())
