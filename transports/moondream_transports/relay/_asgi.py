@@ -165,7 +165,8 @@ class _Response:
             self._is_started = True
             await send_head(self._send, 200, self._source.headers)
         await self._send({"type": "http.response.body", "body": part, "more_body": more_body})
-        self._is_over = not more_body
+        if not more_body:  # the client may have left meanwhile
+            self._is_over = True
 
 
 async def send_head(send: Send, status_code: int, headers: tuple[tuple[str, str], ...]) -> None:
