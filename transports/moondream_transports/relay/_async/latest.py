@@ -109,16 +109,9 @@ class _AsyncRun(Generic[F]):
     worker: AsyncWorker
     close: Callable[[], object] | None = None
     is_cancelled = False
-    _is_interrupted = False
 
     def __init__(self, turn: Turn[F]) -> None:
         self.turn = turn
-
-    def cancel(self) -> None:
-        """Cancel the worker, once: a second time would cancel its closing."""
-        if not self._is_interrupted:
-            self._is_interrupted = True
-            self.worker.cancel()
 
     def interrupt(self) -> None:
         """End what the worker waits for, if it is a thread."""
@@ -181,7 +174,7 @@ class _AsyncVideo(Generic[F, R]):
         if is_first and self._reader is not None:
             self._reader.cancel()
             for run in runs:
-                run.cancel()
+                run.worker.cancel()
         return runs
 
     async def aclose(self) -> None:
@@ -213,7 +206,7 @@ class _AsyncVideo(Generic[F, R]):
                 run.worker = AsyncWorker(partial(self._ask, run), run.interrupt)
                 self._runs[turn.number] = run
         for run in cancelled:
-            run.cancel()
+            run.worker.cancel()
         self._news.set()
 
     async def _ask(self, run: _AsyncRun[F]) -> None:

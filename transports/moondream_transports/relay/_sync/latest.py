@@ -110,16 +110,9 @@ class _Run(Generic[F]):
     worker: Worker
     close: Callable[[], object] | None = None
     is_cancelled = False
-    _is_interrupted = False
 
     def __init__(self, turn: Turn[F]) -> None:
         self.turn = turn
-
-    def cancel(self) -> None:
-        """Cancel the worker, once: a second time would cancel its closing."""
-        if not self._is_interrupted:
-            self._is_interrupted = True
-            self.worker.cancel()
 
     def interrupt(self) -> None:
         """End what the worker waits for, if it is a thread."""
@@ -182,7 +175,7 @@ class _Video(Generic[F, R]):
         if is_first and self._reader is not None:
             self._reader.cancel()
             for run in runs:
-                run.cancel()
+                run.worker.cancel()
         return runs
 
     def close(self) -> None:
@@ -214,7 +207,7 @@ class _Video(Generic[F, R]):
                 run.worker = Worker(partial(self._ask, run), run.interrupt)
                 self._runs[turn.number] = run
         for run in cancelled:
-            run.cancel()
+            run.worker.cancel()
         self._news.set()
 
     def _ask(self, run: _Run[F]) -> None:
