@@ -42,7 +42,7 @@ class EventsEncoder(StreamEncoder):
         return self._value(error)
 
     def encode_interruption(self, error: MoondreamError) -> bytes:
-        # Without an id, so that the reader comes again with the one before.
+        """Return the record without an id, so that the reader comes again with the one before."""
         return f"data: {_form(error)}\n\n".encode()
 
     def _value(self, value: Value) -> bytes:

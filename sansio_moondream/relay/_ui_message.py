@@ -91,7 +91,10 @@ class UIMessageEncoder(StreamEncoder):
         return self._with_start(self._encode_part_end() + path + _failure(error))
 
     def encode_interruption(self, error: MoondreamError) -> bytes:
-        # Without the end of a part, whose start the reader may not have: the SDK refuses that.
+        """Return the error alone.
+
+        The end of a part is left out: the SDK refuses one whose start the reader did not have.
+        """
         return _failure(error)
 
     def _with_start(self, records: bytes) -> bytes:

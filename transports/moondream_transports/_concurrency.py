@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -69,6 +68,10 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
 def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
     try:
         result = function(argument)
+    except StopIteration as error:  # no future of asyncio takes it: the task would wait for ever
+        failure = RuntimeError("the function raised StopIteration")
+        failure.__cause__ = error
+        outcome.set_exception(failure)
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
         outcome.set_exception(error)
     else:
@@ -205,78 +208,6 @@ class AsyncMutex:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *args: object) -> None: ...
-
-
-class Worker:
-    """Run a function in a thread of its own, beside its owner.
-
-    Args:
-        function: that is run. It should raise nothing.
-        interrupt: ends what the function waits for. A thread cannot be cancelled.
-    """
-
-    def __init__(self, function: Callable[[], object], interrupt: Callable[[], object]) -> None:
-        from threading import Thread  # many programs have none
-
-        self._interrupt = interrupt
-        self._thread = Thread(target=copy_context().run, args=(function,), daemon=True)
-        self._thread.start()
-
-    def cancel(self) -> None:
-        """Interrupt the function, and do not wait for its end. A finalizer may call this."""
-        self._interrupt()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Return True when the function has ended, or False after that time."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-
-class AsyncWorker:
-    """Run a function in a task of its own, beside its owner.
-
-    Args:
-        function: that is run. It should raise nothing but the cancellation.
-        interrupt: for the sync twin. A task is cancelled.
-    """
-
-    def __init__(
-        self,
-        function: Callable[[], Coroutine[Any, Any, object]],
-        interrupt: Callable[[], object],
-    ) -> None:
-        self._is_done = AsyncFlag()
-        self._call_soon = async_call_soon()
-        if in_trio():
-            trio = sys.modules["trio"]
-            scope = trio.CancelScope()
-            self._cancel: Callable[[], object] = scope.cancel
-
-            async def run() -> None:
-                with scope:
-                    await function()
-                self._is_done.set()
-
-            trio.lowlevel.spawn_system_task(run, context=copy_context())
-        else:
-            loop = sys.modules["asyncio"].get_running_loop()
-            task = loop.create_task(function())
-            self._cancel = task.cancel
-            _running.add(task)
-            task.add_done_callback(self._note_end)
-
-    def cancel(self) -> None:
-        """Cancel the function, and do not wait for its end. A finalizer may call this."""
-        with suppress(RuntimeError):  # the event loop is closed, and the task went with it
-            self._call_soon(self._cancel)
-
-    async def wait(self, seconds: float | None = None) -> bool:
-        """Return True when the function has ended, or False after that time."""
-        return await self._is_done.wait(seconds)
-
-    def _note_end(self, task: object) -> None:
-        _running.discard(task)
-        self._is_done.set()
 
 
 def close_soon(close: Callable[[], None]) -> None:

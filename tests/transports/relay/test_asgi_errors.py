@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from moondream_transports import AsyncClient
@@ -23,7 +25,9 @@ from sansio_moondream.relay import EventsEncoder, Format
 from tests.helpers import delta, record
 from tests.transports.fakes import ENDPOINT, WHOLE, AsyncFakeStream, FakeStream
 
-from .exchanges import Browser, Upstream, decoded, on_each_loop, run
+from .asgi import Message
+from .exchanges import Browser, Upstream, decoded, on_each_loop, records, run
+from .upstreams import DELTAS, AsyncUpstream, body_of
 
 
 @on_each_loop
@@ -191,3 +195,50 @@ class TestErrors:
 
         run(loop, main)
         assert "a stream can be opened once" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["application", "opened", "iterator"])
+@pytest.mark.parametrize("events", [[], DELTAS])
+def test_a_source_that_is_cancelled_by_somebody_else_is_no_end(form: str, events: list[Event]):
+    """A task that it waited for was cancelled. A body without a last record would look whole."""
+
+    async def main() -> None:
+        browser = Browser()
+        response = relay(AsyncUpstream(*events, asyncio.CancelledError()), heartbeat=None)
+        if form == "opened":
+            await response.open()
+        if form == "iterator":
+            body = await body_of(response)
+        else:
+            await browser.ask(response)
+            assert browser.is_ended
+            body = b"".join(browser.parts)
+        assert body.startswith(b"".join(records(*events)))
+        assert b"server_stopping" in body
+
+    run("asyncio", main)
+
+
+@on_each_loop
+def test_nothing_is_sent_to_a_client_that_leaves_while_a_part_is_sent(loop: str):
+    async def main() -> None:
+        browser, moves = Browser(), anyio.Event()
+
+        async def receive() -> Message:
+            await moves.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            await browser.send(message)
+            if len(browser.messages) == 2:
+                await moves.wait()
+
+        async with anyio.create_task_group() as tasks:
+            response = relay(AsyncUpstream(DELTAS[0]), heartbeat=None)
+            tasks.start_soon(response, {"type": "http"}, receive, send)
+            await browser.wait_for(2)
+            await anyio.wait_all_tasks_blocked()
+            moves.set()
+        assert browser.parts == records(DELTAS[0])
+
+    run(loop, main)

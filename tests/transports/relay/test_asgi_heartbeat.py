@@ -20,6 +20,7 @@ from tests.helpers import delta
 from tests.transports.fakes import WHOLE
 
 from .exchanges import HEARTBEAT, Browser, Upstream, on_each_loop, records, run
+from .upstreams import ALL, DELTAS, DONE, AsyncUpstream, until
 
 
 @on_each_loop
@@ -114,5 +115,20 @@ class TestHeartbeat:
             browser = Browser()
             await browser.ask(relay(Upstream(*WHOLE).stream(), heartbeat=None))
             assert browser.is_ended
+
+        run(loop, main)
+
+    def test_there_is_none_behind_the_end(self, loop: str):
+        """The source may take long to close. A server refuses what is sent then."""
+
+        async def main() -> None:
+            upstream, browser = AsyncUpstream(*DELTAS, DONE, closing=True), Browser()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(browser.ask, relay(upstream, heartbeat=0.01))
+                await until(lambda: upstream.is_closing)
+                browser.leave()  # as a server says after each end
+                await anyio.sleep(0.05)
+                upstream.release()
+            assert (browser.parts, browser.is_ended, upstream.closed) == (ALL, True, 1)
 
         run(loop, main)

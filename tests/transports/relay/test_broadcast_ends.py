@@ -150,3 +150,18 @@ class TestNobodyListens:
     def test_times_that_make_no_sense(self, loop: str, seconds: float):
         with pytest.raises(ValueError, match="cancel_after should be more than 0"):
             AsyncBroadcast(AsyncUpstream(), cancel_after=seconds)
+
+    def test_the_closing_is_not_cancelled_by_a_second_end(self, loop: str):
+        async def main() -> None:
+            upstream = AsyncUpstream(*DELTAS, closing=True)
+            async with AsyncBroadcast(upstream) as broadcast:
+                await until(lambda: broadcast.last_id)
+                broadcast.cancel()
+                await until(lambda: upstream.is_closing)
+                broadcast.cancel()
+                broadcast.expire(early=True)  # as `AsyncBroadcasts` does each second
+                await anyio.wait_all_tasks_blocked()
+                upstream.release()
+            assert upstream.closed == 1
+
+        run(loop, main)

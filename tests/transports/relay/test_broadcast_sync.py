@@ -10,7 +10,10 @@ import pytest
 
 from moondream_transports import Client
 from moondream_transports.relay import Broadcast, Broadcasts, Relay
-from sansio_moondream import Event, NotFoundError
+from moondream_transports.relay._broadcast._sync.channel import Channel
+from moondream_transports.relay._broadcast._sync.subscription import Subscription
+from sansio_moondream import Dialect, Event, LocalProtocolError, NotFoundError
+from sansio_moondream.relay import EventsEncoder, ReplayLimits
 from tests.helpers import END, QUERY, delta
 from tests.transports.adapters import LONGEST_WAIT
 from tests.transports.fakes import ENDPOINT, FakeStream
@@ -114,3 +117,37 @@ def test_by_their_ids():
             broadcasts.get(other)
         assert len(broadcasts) == 1
     assert transport.closed == 1
+
+
+def test_a_reader_that_is_closed_before_it_joins_does_not_wait():
+    """Another thread closed it in between. Nothing else would end its wait."""
+    channel = Channel(ReplayLimits(), lambda: None)
+    reader = Subscription(channel, EventsEncoder(), Dialect.CHAT, None)
+    reader.close()
+    with pytest.raises(LocalProtocolError, match="has left"):
+        reader.next_part()
+    assert channel.buffer.readers == 0
+
+
+def test_a_stream_that_is_closed_while_a_thread_reads_it_is_no_mistake(
+    caplog: pytest.LogCaptureFixture,
+):
+    is_read, is_closed = threading.Event(), threading.Event()
+
+    class Events:
+        def __iter__(self) -> Events:
+            return self
+
+        def __next__(self) -> Event:
+            is_read.set()
+            assert is_closed.wait(LONGEST_WAIT)
+            raise LocalProtocolError("the stream is not open")
+
+        def close(self) -> None:
+            is_closed.set()
+
+    with Broadcast(Events()) as broadcast:
+        assert is_read.wait(LONGEST_WAIT)
+        broadcast.cancel()
+        assert b"stream_cancelled" in b"".join(broadcast.subscribe())
+    assert caplog.records == []

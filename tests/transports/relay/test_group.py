@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import AsyncIterator
 from time import monotonic
 
 import anyio
 import pytest
 
-from moondream_transports.relay import AsyncRelayGroup, relay
+from moondream_transports.relay import AsyncRelay, AsyncRelayGroup, relay
 from sansio_moondream import Completed, ConnectError, Event, QueryResult, TextDelta
 from tests.helpers import delta
 from tests.transports.fakes import WHOLE
 
-from .exchanges import HEARTBEAT, Browser, Upstream, on_each_loop, records, run
+from .exchanges import HEARTBEAT, SECONDS, Browser, Upstream, on_each_loop, records, run
+from .upstreams import DELTAS, AsyncUpstream, until
 
 
 async def refused(group: AsyncRelayGroup) -> Browser:
@@ -199,5 +202,44 @@ class TestDrain:
                 await group.drain(60)
             assert (group.is_draining, group.open_streams) == (True, 1)
             await response.aclose()
+
+        run(loop, main)
+
+    def test_a_second_drain_does_not_cancel_the_closing(self, loop: str):
+        async def main() -> None:
+            group, browser = AsyncRelayGroup(), Browser()
+            upstream = AsyncUpstream(*DELTAS, closing=True)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(browser.ask, relay(upstream, group=group))
+                await browser.wait_for(2)
+                tasks.start_soon(group.drain, 0)
+                await until(lambda: upstream.is_closing)
+                tasks.start_soon(group.drain, 0)
+                await anyio.wait_all_tasks_blocked()
+                upstream.release()
+            assert (upstream.closed, browser.is_ended) == (1, True)
+
+        run(loop, main)
+
+    def test_it_ends_when_a_finalizer_in_a_thread_releases_the_last(self, loop: str):
+        async def main() -> None:
+            group = AsyncRelayGroup()
+            response = relay(AsyncUpstream(DELTAS[0]), group=group)
+            await response.open()
+
+            class Owner:
+                def __init__(self, response: AsyncRelay) -> None:
+                    self.response = response
+                    self.itself = self  # so that only a collection finalizes it
+
+            Owner(response)
+            del response
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(group.drain, 2 * SECONDS)
+                await anyio.wait_all_tasks_blocked()
+                thread = threading.Thread(target=gc.collect)
+                thread.start()
+            thread.join()
+            assert group.open_streams == 0
 
         run(loop, main)

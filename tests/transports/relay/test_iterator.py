@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import anyio
 import pytest
 
-from moondream_transports.relay import AsyncRelay, relay
+from moondream_transports.relay import AsyncRelay, AsyncRelayGroup, relay
 from sansio_moondream import (
     Completed,
     ConnectError,
@@ -23,7 +23,8 @@ from sansio_moondream.relay import SSE_HEADERS
 from tests.helpers import delta
 from tests.transports.fakes import WHOLE
 
-from .exchanges import HEARTBEAT, Upstream, on_each_loop, records, run
+from .exchanges import HEARTBEAT, Browser, Upstream, on_each_loop, records, run
+from .upstreams import DELTAS, DONE, AsyncUpstream, body_of
 
 HEAD = [TextDelta("A"), TextDelta(" moon")]
 
@@ -149,7 +150,7 @@ class TestLeaving:
             upstream = Upstream(delta("A"))
             response = relay(upstream.stream())
             await response.aclose()
-            with pytest.raises(LocalProtocolError, match="closed before it was opened"):
+            with pytest.raises(LocalProtocolError, match="was sent or closed before"):
                 await response.open()
             assert upstream.fake.requests == []
 
@@ -228,3 +229,34 @@ def test_dropped_after_its_event_loop(recwarn: pytest.WarningsRecorder):
     responses.clear()
     gc.collect()
     assert list(recwarn) == []
+
+
+@on_each_loop
+class TestOnce:
+    def test_a_response_is_not_sent_twice(self, loop: str):
+        """The second one would be an empty body with status 200."""
+
+        async def main() -> None:
+            for is_opened in (False, True):
+                response = relay(AsyncUpstream(*DELTAS, DONE))
+                if is_opened:
+                    await response.open()
+                await Browser().ask(response)
+                browser = Browser()
+                with pytest.raises(LocalProtocolError, match="make one for each request"):
+                    await browser.ask(response)
+                assert browser.messages == []
+
+        run(loop, main)
+
+    def test_a_source_that_was_not_begun_is_closed(self, loop: str):
+        async def main() -> None:
+            upstream = AsyncUpstream()
+            await relay(upstream).aclose()
+            assert upstream.closed == 1
+            refused = AsyncUpstream()
+            body = await body_of(relay(refused, group=AsyncRelayGroup(0)))
+            assert b"too_many_streams" in body
+            assert refused.closed == 1
+
+        run(loop, main)

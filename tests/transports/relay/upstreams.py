@@ -22,16 +22,26 @@ class AsyncUpstream:
         events: that are there.
         ends: after `Completed`. Otherwise it waits then, too.
 
+        closing: whether `aclose` waits until `release`.
+
     Attributes:
         closed: how often it was closed.
     """
 
-    def __init__(self, *events: Event | Exception, ends: bool = True) -> None:
+    def __init__(
+        self, *events: Event | BaseException, ends: bool = True, closing: bool = False
+    ) -> None:
         self.events = deque(events)
         self.ends = ends
+        self.closing = anyio.Event() if closing else None
+        self.is_closing = False
         self.is_complete = False
         self.closed = 0
         self.given = anyio.Event()
+
+    def release(self) -> None:
+        assert self.closing is not None
+        self.closing.set()
 
     def give(self, *events: Event | Exception) -> None:
         self.events.extend(events)
@@ -47,12 +57,15 @@ class AsyncUpstream:
             self.given = anyio.Event()
             await self.given.wait()
         event = self.events.popleft()
-        if isinstance(event, Exception):
+        if isinstance(event, BaseException):
             raise event
         self.is_complete = isinstance(event, Completed)
         return event
 
     async def aclose(self) -> None:
+        self.is_closing = True
+        if self.closing is not None:
+            await self.closing.wait()
         self.closed += 1
 
 

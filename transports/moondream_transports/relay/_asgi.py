@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from moondream_transports._concurrency import AsyncFlag, async_sleep
 from sansio_moondream import ErrorResponse, MoondreamError
+from sansio_moondream.relay._refusals import stopping
 
 from ._async.body import AsyncRelayBody
 from ._async.group import LAST_SECONDS
@@ -40,6 +41,7 @@ class AsyncRelay(AsyncRelayBody):
         """Send the response, as ASGI says. It returns when all is sent, or the client has left."""
         if scope["type"] != "http":
             raise TypeError(f"a relay answers requests of HTTP, not the scope {scope['type']!r}")
+        self._require_unused()
         if self._status_code is not None:
             await self._send_opened(receive, send)
             return
@@ -90,17 +92,18 @@ class _Response:
         self._error: MoondreamError | None = None
 
     def stop(self, error: MoondreamError) -> None:
-        """End the response with this error, whatever it waits for."""
-        self._error = error
-        self._sending.cancel()
+        """End the response with this error, whatever it waits for. Without effect after the end."""
+        if self._error is None and not self._is_over:
+            self._error = error
+            self._sending.cancel()
 
     async def run(self) -> None:
         """Return when all is sent, or the client has left."""
         heartbeats = [] if self._heartbeat is None else [partial(self._beat, self._heartbeat)]
         await self._sending.run(self._pump, self._watch, *heartbeats)
-        if self._error is not None and not self._is_over:
+        if not self._is_over:  # `stop`, or a task was cancelled with its event loop
             self._heartbeat_sent = None
-            last_record = partial(self._fail, self._error)
+            last_record = partial(self._fail, self._error or stopping())
             await AsyncFirst().run(last_record, self._watch, partial(async_sleep, LAST_SECONDS))
 
     async def _pump(self) -> None:
@@ -123,8 +126,8 @@ class _Response:
             await async_sleep(wait)
             wait = seconds
             silent = monotonic() - self._sent_at
-            if self._is_sending:
-                continue  # the client reads nothing
+            if self._is_sending or self._is_over:
+                continue  # the client reads nothing, or the source is being closed
             if silent < seconds:
                 wait -= silent
                 continue
@@ -135,6 +138,8 @@ class _Response:
 
     async def _watch(self) -> None:
         await until_disconnect(self._receive)
+        if self._is_over:  # a server says so after each end, too
+            await AsyncFlag().wait()  # nothing cancels the closing of the source
         self._is_over = True
 
     async def _fail(self, error: MoondreamError) -> None:
@@ -160,7 +165,8 @@ class _Response:
             self._is_started = True
             await send_head(self._send, 200, self._source.headers)
         await self._send({"type": "http.response.body", "body": part, "more_body": more_body})
-        self._is_over = not more_body
+        if not more_body:  # the client may have left meanwhile
+            self._is_over = True
 
 
 async def send_head(send: Send, status_code: int, headers: tuple[tuple[str, str], ...]) -> None:

@@ -54,9 +54,11 @@ class AsyncFirst:
         loop = asyncio.get_running_loop()
         tasks: list[Any] = [loop.create_task(function()) for function in functions]
 
+        running = list(tasks)
+
         def cancel() -> None:
-            for task in tasks:
-                task.cancel()
+            while running:  # each once: a second time would cancel what a task closes at its end
+                running.pop().cancel()
 
         self._cancel = cancel
         when, cancelled = "FIRST_COMPLETED", None

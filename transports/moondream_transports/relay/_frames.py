@@ -19,14 +19,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from moondream_transports._concurrency import (
-    AsyncFlag,
-    AsyncWorker,
-    Worker,
-    async_shielded,
-    async_sleep,
-    in_trio,
-)
+from moondream_transports._concurrency import AsyncFlag, async_shielded, async_sleep, in_trio
+from moondream_transports._workers import AsyncWorker, Worker
+from moondream_transports.relay._failures import as_failure
 
 F = TypeVar("F")
 Frames: TypeAlias = Iterable[F]
@@ -53,7 +48,7 @@ class FrameReader(Generic[F]):
         self, frames: Frames[F], take: Callable[[F], object], wake: Callable[[], object]
     ) -> None:
         self.has_ended = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._is_cancelled = False
         self._take = take
         self._wake = wake
@@ -79,8 +74,8 @@ class FrameReader(Generic[F]):
             finally:
                 if (close := getattr(frames, "close", None)) is not None:
                     close()
-        except Exception as error:  # noqa: BLE001 - the owner raises it
-            self.error = error
+        except BaseException as error:  # noqa: BLE001 - the owner raises it
+            self.error = as_failure(error)
         self.has_ended = True
         self._wake()
 
@@ -108,7 +103,7 @@ class AsyncFrameReader(Generic[F]):
         wake: Callable[[], object],
     ) -> None:
         self.has_ended = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._take = take
         self._wake = wake
         self._thread: FrameReader[F] | None = None
@@ -139,10 +134,10 @@ class AsyncFrameReader(Generic[F]):
     async def _run(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await read()
-        except Exception as error:  # noqa: BLE001 - the owner raises it
-            self.error = error
+        except BaseException as error:  # noqa: BLE001 - the owner raises it, if it did not cancel
+            self.error = as_failure(error)
         self.has_ended = True
-        self._wake()  # not if the event loop ends: no task begins then
+        self._wake()
 
     async def _read(self, frames: AsyncIterator[F]) -> None:
         try:
@@ -160,8 +155,7 @@ class AsyncFrameReader(Generic[F]):
                 self._wake()
         finally:
             thread.cancel()  # where the event loop ends
-        if thread.error is not None:
-            raise thread.error
+        self.error = thread.error
 
 
 class _AsyncNews:

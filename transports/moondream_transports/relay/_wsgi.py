@@ -26,6 +26,7 @@ class Relay(RelayBody):
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Begin the response, as WSGI says."""
+        self._require_unused()
         self.open()
         try:
             phrase = HTTPStatus(self.status_code).phrase

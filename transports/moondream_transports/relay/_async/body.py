@@ -16,7 +16,7 @@ from sansio_moondream import LocalProtocolError
 
 from .group import AsyncRelayGroup
 from .pump import AsyncPump
-from .source import AsyncSource
+from .source import AsyncSource, async_close_source
 
 _CLOSING_SECONDS: Final = 1.0
 
@@ -63,13 +63,13 @@ class AsyncRelayBody:
         """
         if self._status_code is not None:
             return
-        if self._is_ended:
-            raise LocalProtocolError("the response was closed before it was opened")
-        self._pump = pump = AsyncPump(self._source)
+        self._require_unused()
+        pump = AsyncPump(self._source)
         try:
             refusal = None if self._group is None else self._group.admit(pump)
             if refusal is not None:
                 raise refusal
+            self._pump = pump
             pump.start()
             part = await pump.next_part(self._heartbeat)
         except Exception as error:  # noqa: BLE001 - it is the response
@@ -114,8 +114,16 @@ class AsyncRelayBody:
 
     async def _close(self) -> None:
         self._drop()
-        if self._pump is not None:
+        if self._pump is None:
+            await async_close_source(self._source)
+        else:
             await self._pump.wait_closed(_CLOSING_SECONDS)
+
+    def _require_unused(self) -> None:
+        if self._is_ended and self._first is None:
+            raise LocalProtocolError(
+                "the response was sent or closed before: make one for each request"
+            )
 
     def _drop(self) -> None:
         self._is_ended = True

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from signal import SIGINT, SIGTERM
 from threading import RLock
 from time import monotonic
 from typing import Final, Protocol
 
-from moondream_transports._concurrency import AsyncFlag, AsyncWorker, async_call_soon
+from moondream_transports._concurrency import AsyncFlag, async_call_soon
+from moondream_transports._workers import AsyncWorker
 from moondream_transports.relay._signals import HandledSignals
 from sansio_moondream import APIError, MoondreamError
 from sansio_moondream.relay._refusals import stopping, too_many
@@ -41,7 +43,7 @@ class AsyncRelayGroup:
         self._members: set[AsyncMember] = set()
         self._lock = RLock()  # a finalizer may release at any moment
         self._is_draining = False
-        self._changes: set[AsyncFlag] = set()
+        self._on_empty: set[Callable[[], object]] = set()  # of each drain that waits
 
     @property
     def open_streams(self) -> int:
@@ -68,8 +70,8 @@ class AsyncRelayGroup:
         with self._lock:
             self._members.discard(member)
             if not self._members:
-                for flag in self._changes:
-                    flag.set()
+                for notify in list(self._on_empty):
+                    notify()
 
     async def drain(self, seconds: float) -> None:
         """Refuse new relays, and return when none runs.
@@ -77,10 +79,12 @@ class AsyncRelayGroup:
         Those that run may finish within `seconds`. Then each is ended in its format, by an error
         that says that the server stops. That takes two seconds at most, if clients read nothing.
         """
-        self._is_draining = True
+        with self._lock:  # who was admitted before is counted
+            self._is_draining = True
         deadline = monotonic() + seconds
         flag = AsyncFlag()
-        self._changes.add(flag)
+        notify = partial(async_call_soon(), flag.set)  # a finalizer may run in any thread
+        self._on_empty.add(notify)
         try:
             if self._members:
                 await flag.wait(max(0.0, deadline - monotonic()))
@@ -89,7 +93,7 @@ class AsyncRelayGroup:
             if self._members:
                 await flag.wait(2 * LAST_SECONDS)
         finally:
-            self._changes.discard(flag)
+            self._on_empty.discard(notify)
 
     @contextmanager
     def drain_on_signal(

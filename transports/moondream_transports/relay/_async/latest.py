@@ -8,8 +8,8 @@
    interrupted. So there are never more threads than turns.
 5. The workers and the reader know the video, not the iterator. If a loop is left, the iterator is
    finalized, and stops them.
-6. No worker begins while an event loop ends: trio refuses it, and asyncio would wait for it. So a
-   worker that is cancelled by somebody else stops the video.
+6. No worker begins while an event loop ends: trio refuses it, and asyncio would wait for it. So
+   where a worker or the reader is cancelled by somebody else, the video fails, and no turn begins.
 """
 
 from __future__ import annotations
@@ -22,14 +22,11 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from moondream_transports._client._async.client import AsyncClient
-from moondream_transports._concurrency import (
-    AsyncFlag,
-    AsyncWorker,
-    async_in_thread,
-    async_shielded,
-)
+from moondream_transports._concurrency import AsyncFlag, async_in_thread, async_shielded
 from moondream_transports._exchange import R
+from moondream_transports._workers import AsyncWorker
 from moondream_transports.relay._answer import Answer
+from moondream_transports.relay._failures import as_failure
 from moondream_transports.relay._frames import AsyncFrameReader, AsyncFrames
 from sansio_moondream import Completed, MoondreamError, Request
 from sansio_moondream.relay import Newest, Turn
@@ -108,16 +105,9 @@ class _AsyncRun(Generic[F]):
     worker: AsyncWorker
     close: Callable[[], object] | None = None
     is_cancelled = False
-    _is_interrupted = False
 
     def __init__(self, turn: Turn[F]) -> None:
         self.turn = turn
-
-    def cancel(self) -> None:
-        """Cancel the worker, once: a second time would cancel its closing."""
-        if not self._is_interrupted:
-            self._is_interrupted = True
-            self.worker.cancel()
 
     def interrupt(self) -> None:
         """End what the worker waits for, if it is a thread."""
@@ -147,7 +137,7 @@ class _AsyncVideo(Generic[F, R]):
         self._runs: dict[int, _AsyncRun[F]] = {}
         self._ready: list[Answer[F, R]] = []
         self._unfinished: Answer[F, R] | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._is_closed = False
 
     async def next(self) -> Answer[F, R]:
@@ -180,7 +170,7 @@ class _AsyncVideo(Generic[F, R]):
         if is_first and self._reader is not None:
             self._reader.cancel()
             for run in runs:
-                run.cancel()
+                run.worker.cancel()
         return runs
 
     async def aclose(self) -> None:
@@ -206,13 +196,13 @@ class _AsyncVideo(Generic[F, R]):
                 for run in self._runs.values()
                 if run.is_cancelled and run.close is not None  # otherwise it still encodes
             ]
-            may_begin = not self._is_closed and not self._ready and self._failure is None
+            may_begin = not (self._is_closed or self._ready or self._has_failed())
             while may_begin and (turn := self._newest.begin()) is not None:
                 run = _AsyncRun[F](turn)
                 run.worker = AsyncWorker(partial(self._ask, run), run.interrupt)
                 self._runs[turn.number] = run
         for run in cancelled:
-            run.cancel()
+            run.worker.cancel()
         self._news.set()
 
     async def _ask(self, run: _AsyncRun[F]) -> None:
@@ -234,13 +224,9 @@ class _AsyncVideo(Generic[F, R]):
                 result = await stream.result()
         except MoondreamError as caught:
             error = caught
-        except Exception as caught:  # noqa: BLE001 - the iterator raises it
-            if self._is_wanted(run):
-                self._failure = caught
-        except BaseException:  # a cancellation: by us, or because the event loop ends
-            if self._is_wanted(run):
-                self.stop()
-            raise
+        except BaseException as caught:  # noqa: BLE001 - the iterator raises it
+            if self._is_wanted(run):  # otherwise it is our cancellation
+                self._failure = as_failure(caught)
         finally:
             self._end(run, result, error, monotonic() - began)
 
@@ -281,4 +267,9 @@ class _AsyncVideo(Generic[F, R]):
     def _is_over(self, reader: AsyncFrameReader[F]) -> bool:
         if self._runs:
             return False
-        return self._failure is not None or (reader.has_ended and self._newest.is_idle)
+        return self._has_failed() or (reader.has_ended and self._newest.is_idle)
+
+    def _has_failed(self) -> bool:
+        """Return whether no turn begins any more, though the video is open."""
+        is_read = self._reader is None or isinstance(self._reader.error, Exception | None)
+        return self._failure is not None or not is_read

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from moondream_transports._concurrency import AsyncFlag, AsyncWorker
+from moondream_transports._concurrency import AsyncFlag
+from moondream_transports._workers import AsyncWorker
 from sansio_moondream import MoondreamError
+from sansio_moondream.relay._refusals import stopping
 
 from .source import AsyncSource, async_close_source
 
@@ -69,6 +71,7 @@ class AsyncPump:
             await self._worker.wait(seconds)
 
     async def _run(self) -> None:
+        error: Exception | None = stopping()  # if the task is cancelled with its event loop
         try:
             while not self._is_stopped and (part := await self._source.next_part()) is not None:
                 self._taken.clear()
@@ -77,10 +80,12 @@ class AsyncPump:
                 while len(self._parts) >= _MAX_PARTS and not self._is_stopped:
                     await self._taken.wait()
                     self._taken.clear()
-        except Exception as error:  # noqa: BLE001 - it is raised where the parts are read
+            error = None
+        except Exception as failure:  # noqa: BLE001 - it is raised where the parts are read
+            error = failure
+        finally:
             if not self._is_stopped:
                 self._error = error
-        finally:
             self._is_ended = True
             self._ready.set()
             await async_close_source(self._source)

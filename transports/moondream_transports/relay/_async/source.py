@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from moondream_transports._client._async.stream import AsyncClientStream
+from moondream_transports._concurrency import async_shielded
 from moondream_transports.relay._failures import as_response, log_failure
 from sansio_moondream import (
     Completed,
@@ -60,7 +61,7 @@ class AsyncSource(Protocol):
 async def async_close_source(source: AsyncSource) -> None:
     """Close a source whose reader is gone, and log what fails."""
     try:
-        await source.aclose()
+        await async_shielded(source.aclose)
     except Exception as error:  # noqa: BLE001 - nobody waits for it
         log_failure(error)
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from moondream_transports._concurrency import Flag, Worker
+from moondream_transports._concurrency import Flag
+from moondream_transports._workers import Worker
 from sansio_moondream import MoondreamError
+from sansio_moondream.relay._refusals import stopping
 
 from .source import Source, close_source
 
@@ -70,6 +72,7 @@ class Pump:
             self._worker.wait(seconds)
 
     def _run(self) -> None:
+        error: Exception | None = stopping()  # if the thread is cancelled with its event loop
         try:
             while not self._is_stopped and (part := self._source.next_part()) is not None:
                 self._taken.clear()
@@ -78,10 +81,12 @@ class Pump:
                 while len(self._parts) >= _MAX_PARTS and not self._is_stopped:
                     self._taken.wait()
                     self._taken.clear()
-        except Exception as error:  # noqa: BLE001 - it is raised where the parts are read
+            error = None
+        except Exception as failure:  # noqa: BLE001 - it is raised where the parts are read
+            error = failure
+        finally:
             if not self._is_stopped:
                 self._error = error
-        finally:
             self._is_ended = True
             self._ready.set()
             close_source(self._source)

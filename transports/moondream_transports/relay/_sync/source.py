@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from moondream_transports._client._sync.stream import ClientStream
+from moondream_transports._concurrency import shielded
 from moondream_transports.relay._failures import as_response, log_failure
 from sansio_moondream import (
     Completed,
@@ -61,7 +62,7 @@ class Source(Protocol):
 def close_source(source: Source) -> None:
     """Close a source whose reader is gone, and log what fails."""
     try:
-        source.close()
+        shielded(source.close)
     except Exception as error:  # noqa: BLE001 - nobody waits for it
         log_failure(error)
 

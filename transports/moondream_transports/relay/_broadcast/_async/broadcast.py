@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._async.stream import AsyncClientStream
-from moondream_transports._concurrency import AsyncFlag, AsyncMutex, AsyncWorker, async_sleep
+from moondream_transports._concurrency import AsyncFlag, AsyncMutex, async_sleep
+from moondream_transports._workers import AsyncWorker
 from moondream_transports.relay._asgi import AsyncRelay
 from moondream_transports.relay._async.group import AsyncRelayGroup
 from moondream_transports.relay._async.source import AsyncStreamSource, async_close_source
@@ -195,7 +196,8 @@ class AsyncBroadcast:
             if self._source.is_complete:
                 self._channel.append([b""], is_last=True)  # not each format has a record for it
         except Exception as failure:  # noqa: BLE001 - the readers get it
-            error = as_moondream_error(failure)
+            if self._ending is None:  # otherwise the stream was closed under a thread that read it
+                error = as_moondream_error(failure)
         finally:
             if not self.is_ended:
                 last = self._encoder.encode_error(self._ending or error or stopping())

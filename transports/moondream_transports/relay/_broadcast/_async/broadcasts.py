@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._async.stream import AsyncClientStream
-from moondream_transports._concurrency import AsyncFlag, AsyncMutex, AsyncWorker
+from moondream_transports._concurrency import AsyncFlag, AsyncMutex
+from moondream_transports._workers import AsyncWorker
 from sansio_moondream import Event
 from sansio_moondream.relay import Format, ReplayLimits, StreamEncoder
 from sansio_moondream.relay._refusals import not_found, stopping, too_many

@@ -35,6 +35,7 @@ class AsyncSubscription:
         self._dialect = dialect
         self._last_event_id = last_event_id
         self._reader: ReplayReader | None = None
+        self._is_closed = False  # perhaps by another thread, before the reader has joined
         self.headers = encoder.headers
         self.heartbeat = encoder.heartbeat
 
@@ -43,6 +44,8 @@ class AsyncSubscription:
         reader = self._reader
         if reader is None:
             self._reader = reader = self._join()
+            if self._is_closed:
+                self._channel.leave(reader)
         return await self._channel.read(reader)
 
     def encode_error(self, error: MoondreamError) -> bytes:
@@ -57,6 +60,7 @@ class AsyncSubscription:
 
     async def aclose(self) -> None:
         """As `AsyncSource.aclose` says."""
+        self._is_closed = True
         if self._reader is not None:
             self._channel.leave(self._reader)
 

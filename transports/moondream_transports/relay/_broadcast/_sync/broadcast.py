@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._sync.stream import ClientStream
-from moondream_transports._concurrency import Flag, Mutex, Worker, sleep
+from moondream_transports._concurrency import Flag, Mutex, sleep
+from moondream_transports._workers import Worker
 from moondream_transports.relay._failures import as_moondream_error
 from moondream_transports.relay._relay import encoder_for
 from moondream_transports.relay._sync.group import RelayGroup
@@ -196,7 +197,8 @@ class Broadcast:
             if self._source.is_complete:
                 self._channel.append([b""], is_last=True)  # not each format has a record for it
         except Exception as failure:  # noqa: BLE001 - the readers get it
-            error = as_moondream_error(failure)
+            if self._ending is None:  # otherwise the stream was closed under a thread that read it
+                error = as_moondream_error(failure)
         finally:
             if not self.is_ended:
                 last = self._encoder.encode_error(self._ending or error or stopping())

@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._sync.stream import ClientStream
-from moondream_transports._concurrency import Flag, Mutex, Worker
+from moondream_transports._concurrency import Flag, Mutex
+from moondream_transports._workers import Worker
 from sansio_moondream import Event
 from sansio_moondream.relay import Format, ReplayLimits, StreamEncoder
 from sansio_moondream.relay._refusals import not_found, stopping, too_many

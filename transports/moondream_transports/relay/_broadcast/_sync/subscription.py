@@ -36,6 +36,7 @@ class Subscription:
         self._dialect = dialect
         self._last_event_id = last_event_id
         self._reader: ReplayReader | None = None
+        self._is_closed = False  # perhaps by another thread, before the reader has joined
         self.headers = encoder.headers
         self.heartbeat = encoder.heartbeat
 
@@ -44,6 +45,8 @@ class Subscription:
         reader = self._reader
         if reader is None:
             self._reader = reader = self._join()
+            if self._is_closed:
+                self._channel.leave(reader)
         return self._channel.read(reader)
 
     def encode_error(self, error: MoondreamError) -> bytes:
@@ -58,6 +61,7 @@ class Subscription:
 
     def close(self) -> None:
         """As `Source.close` says."""
+        self._is_closed = True
         if self._reader is not None:
             self._channel.leave(self._reader)
 
