@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 from moondream_transports import AsyncClient, Client, Timeouts
@@ -166,3 +166,37 @@ class LatestAsAsync:
 
     async def __aexit__(self, *error: Any) -> None:
         self.sync.__exit__(*error)
+
+
+def seen(answer: Any) -> tuple[Any, Any, int]:
+    return answer.frame, getattr(answer.result, "text", None), answer.skipped
+
+
+class Frame:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+class Source:
+    """An iterator that can be closed. It gives the second frame when the first one was asked."""
+
+    def __init__(self, frames: Any, model: Model) -> None:
+        self.frames = iter(frames)
+        self.model = model
+        self.count = 0
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self.count += 1
+        if self.count == 2:
+            self.model.wait_until_asked(1)
+        return next(self.frames)
+
+    def close(self) -> None:
+        self.is_closed = True
