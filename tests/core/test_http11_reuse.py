@@ -42,6 +42,16 @@ def test_reusable():
     assert exchange.reusable
 
 
+def test_a_204_has_no_body_whatever_its_head_says():
+    exchange = HTTP11Exchange(POST)
+    exchange.data_to_send()
+    exchange.receive_data(b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n")
+    exchange.receive_data(b"4\r\nmoon\r\n0\r\n\r\n")
+    assert isinstance(exchange.next_event(), ResponseHead)
+    assert exchange.next_event() is FINISHED
+    assert not exchange.reusable
+
+
 UNUSABLE: dict[str, Callable[[], HTTP11Exchange]] = {
     "new": lambda: HTTP11Exchange(POST),
     "answered before it was asked": lambda: finished(send=False),

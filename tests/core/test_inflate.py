@@ -174,6 +174,10 @@ def test_too_short_to_tell(body: bytes):
     assert isinstance(lost.error, IncompleteStream)
 
 
+def test_a_body_of_one_byte_is_quoted():
+    assert str(check(b"x").error).endswith("the server also sent x")
+
+
 def test_a_bomb_is_stopped_by_its_ratio_and_the_events_before_it_stay():
     bomb = gzip.compress(delta("one") + b": " + b"x" * 30_000_000)
     assert len(bomb) < 60_000

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
-from sansio_moondream import Metadata, Metrics, Stats, Timing, Tokens, Usage
+from sansio_moondream import Metadata, Metrics, Request, Stats, Timing, Tokens, Usage
 from sansio_moondream.testing import run
 from tests.core.chats import BILL, DONE, START, STOP, text
-from tests.helpers import CHAT, QUERY, TRACES, Trace, record
+from tests.helpers import CHAT, QUERY, SEGMENT, TRACES, Trace, record
 
 METRICS = Metrics(740, 76, 38.25, 200.0, 40.5)
 STATS = Stats(43, 0.18, 245.4)
@@ -117,3 +118,15 @@ def test_a_partial_result() -> None:
     partial = run(QUERY, [data]).snapshot
     assert partial.partial
     assert (partial.metadata.tokens.output, partial.metadata.timing.total) == (2, 0.5)
+
+
+@pytest.mark.parametrize("name", ["stats", "_stats"])
+@pytest.mark.parametrize("request_", [QUERY, SEGMENT], ids=["query", "segment"])
+def test_a_message_with_nothing_else(request_: Request[Any], name: str) -> None:
+    outcome = run(request_, [record({name: {"tokens": 2}})])
+    assert outcome.events == []
+    assert outcome.snapshot.metadata.stats == Stats(tokens=2)
+
+
+def test_a_message_of_a_chat_with_nothing_at_all() -> None:
+    assert run(CHAT, [START + record({"usage": None})]).events == run(CHAT, [START]).events

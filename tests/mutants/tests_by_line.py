@@ -39,9 +39,9 @@ class TestsByLine:
     def batches(self, mutant: Mutant | None) -> Batches:
         """Return the tests to run for a mutant: by file, with the seconds of each.
 
-        Quick tests come first. Among the files, the one that is named like the mutated module
-        comes first, and then those whose tests execute little else. Without a mutant, all tests
-        are chosen, in the same way.
+        Quick tests come first. Among the files, those that are named like the mutated module come
+        first, and then those whose tests execute little else. Without a mutant, all tests are
+        chosen, in the same way.
         """
         chosen: dict[str, dict[str, float]] = defaultdict(dict)
         if mutant is None:
@@ -52,8 +52,10 @@ class TestsByLine:
                     seconds = self._seconds[file]
                     names = seconds if OUTSIDE in tests else tests
                     chosen[file].update((name, seconds[name]) for name in names)
-        own = None if mutant is None else f"test_{Path(mutant.path).stem.strip('_')}"
-        files = sorted(chosen, key=lambda file: (Path(file).stem != own, self._breadth[file]))
+        stem = "" if mutant is None else f"test_{Path(mutant.path).stem.strip('_')}"
+        files = sorted(
+            chosen, key=lambda file: (not Path(file).stem.startswith(stem), self._breadth[file])
+        )
         batches: Batches = []
         left = BUDGET_SECONDS
         for least, most in ((0.0, QUICK_SECONDS), (QUICK_SECONDS, BUDGET_SECONDS)):
