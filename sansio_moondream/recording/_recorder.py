@@ -222,7 +222,7 @@ class Recorder:
             self._hold(0.0, self._inflater.end())
         self._drop_compressed()
         chunks = self._masked()
-        self._chunks.clear()
+        self._chunks = []  # they are not masked
         ending = self._early_ending or ending
         if self._omitted:
             omitted = f"{self._omitted:,} bytes of the body were left out, as it is too long"

@@ -121,7 +121,7 @@ def _safe_body(value: Any, secrets: Secrets) -> Any:
     if isinstance(value, str):
         if _is_picture(value):
             return _describe_image(value)
-        described = value.encode("utf-8", "replace")
+        described = value.encode()
         for pattern in BASE64_PICTURES:
             described = pattern.sub(_described_picture, described)
         return mask_text(described.decode(), secrets)

@@ -78,6 +78,7 @@ def test_levels(recorded: RecordingHeader, asked: RecordingHeader, expected: lis
         ("/v1/query", "/v2/query", False),
         ("/v1/chat/completions", "/v1/completions", False),
         ("/v1/query", "/v1/requery", False),
+        ("/v1/xquery", "/v1/xqueryx", False),
     ],
 )
 def test_paths(one: str, other: str, same: bool) -> None:
@@ -181,6 +182,9 @@ class TestNearest:
         assert difference == (
             f"q: recorded '…moon moon moon {'B' * 43}…, asked '…moon moon moon {'A' * 43}…"
         )
+        thirty = "m" * 30
+        (difference,) = find_matches(body({"q": thirty}), [body({"q": thirty + "A"})]).differences
+        assert difference == f"q: recorded '{thirty}A', asked '{thirty}'"
         (difference,) = find_matches(body({"q": ["x" * 900]}), [body({"q": 1})]).differences
         assert difference == f'q: recorded 1, asked ["{"x" * 58}…'
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from base64 import b64encode
+from traceback import walk_tb
 
 import pytest
 
@@ -15,7 +18,7 @@ from sansio_moondream import (
     IdleTimeout,
     LocalProtocolError,
 )
-from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Recording
+from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Recorder, Recording
 from sansio_moondream.testing import EVENT_STREAM
 from tests.core.recorders import recorded, recorder, replayed
 from tests.helpers import CAPTION, PIXEL, QUERY, delta
@@ -132,6 +135,28 @@ def test_calls_out_of_order() -> None:
 def test_a_request_that_is_not_json() -> None:
     with pytest.raises(ValueError, match="not JSON"):
         recorder(request=HTTPRequest("POST", "http://h/v1/query", (), b"image=..."))
+
+
+def test_no_local_variable_shows_a_secret() -> None:
+    request = HTTPRequest("POST", "http://h/v1/query", (), b"no JSON")
+    with pytest.raises(ValueError, match="not JSON") as caught:
+        Recorder(request, ["planted-key"], now=0)
+    assert caught.value.__traceback__ is not None
+    frames = [frame for frame, _ in walk_tb(caught.value.__traceback__.tb_next)]
+    assert frames
+    assert not any("planted-key" in repr(frame.f_locals) for frame in frames)
+
+
+@pytest.mark.parametrize("size", [10, 11, 12])
+@pytest.mark.parametrize("blanks", ["", "\r\n\t"])
+def test_base64_without_padding_and_with_blanks(size: int, blanks: str) -> None:
+    data = PIXEL.data + bytes(size)
+    text = b64encode(data).decode().rstrip("=")
+    text = text[:9] + blanks + text[9:]
+    body = json.dumps({"image": text}).encode()
+    made = recorder(request=HTTPRequest("POST", "http://h/v1/query", (), body))
+    described = made.leave(100).header.request_body["image"]
+    assert described["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 def test_pictures_are_described() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sansio_moondream.recording import EOF, Chunk, Ending, Recording
 from sansio_moondream.testing import EVENT_STREAM, run
-from tests.core.recorders import KEY, recorded, replayed
+from tests.core.recorders import KEY, recorded, recorder, replayed
 from tests.helpers import END, QUERY, delta
 
 BODY = delta("A") + delta(" moon") + END
@@ -89,6 +89,13 @@ class TestCompressed:
         )
         assert recorded([], headers).ending == Ending(1, EOF)
         assert str(replayed(recording).error) == str(run(QUERY, [], headers=headers).error)
+
+    def test_its_recording_ends_where_it_began(self) -> None:
+        made = recorder()
+        made.receive_response(200, EVENT_STREAM, 101)
+        for now, byte in enumerate(gzip.compress(BODY)):
+            made.receive_data(bytes([byte]), 103 + now / 2)
+        assert made.receive_eof(200).ending.seconds == 2
 
     @pytest.mark.parametrize("size", [1, 2, 1000])
     @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 
 import pytest
@@ -110,6 +111,18 @@ class TestFormat:
         assert (
             repr(MOON.chunks[0]) == """<Chunk after 0.052 s, 29 bytes: data: {"chunk": " 月🌙"}>"""
         )
+
+    def test_it_cannot_be_changed(self) -> None:
+        recording = Recording.decode(MOON_FILE.encode())
+        with pytest.raises(AttributeError, match="immutable"):
+            recording.chunks = ()  # type: ignore[misc]
+
+    def test_what_json_has_not(self) -> None:
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            encode_line(replace(HEADER, request_body={"x": math.nan}))
+
+    def test_an_error_of_no_line(self) -> None:
+        assert RecordingError("wrong").line_number == 0
 
 
 class TestReader:
