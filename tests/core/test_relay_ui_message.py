@@ -54,7 +54,7 @@ from tests.core.relays import (
     fewer,
     records,
 )
-from tests.core.ui_messages import read
+from tests.core.ui_messages import part, path, read
 from tests.helpers import REQUESTS
 
 ABOUT = {
@@ -77,14 +77,6 @@ def known(result: Result) -> Any:
 
 def sent(*events: Event) -> list[Any]:
     return records(encoded(UIMessageEncoder(), events))
-
-
-def part(type_: str, **fields: Any) -> dict[str, Any]:
-    return {"type": type_, **fields}
-
-
-def path(text: str, *, partial: bool = True) -> dict[str, Any]:
-    return part("data-path", id="path", data={"path": text, "partial": partial})
 
 
 def joined(events: list[Event], class_: type[Any]) -> str:

@@ -275,3 +275,11 @@ def test_carriage_return_inside_a_record_ends_its_line(payload: bytes):
         outcome = run(QUERY, chunks)
         assert outcome.events == [TextDelta("a")]
         assert type(outcome.error) is RemoteProtocolError
+
+
+@pytest.mark.parametrize("status_code", [200, 203, 299])
+def test_each_success_has_an_answer(status_code: int):
+    stream = ResponseStream(QUERY)
+    stream.receive_response(status_code, {"content-type": "text/event-stream"})
+    stream.receive_data(AB + END)
+    assert stream.result().text == "ab"

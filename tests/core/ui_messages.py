@@ -51,3 +51,11 @@ def read(body: bytes) -> dict[str, Any]:
     assert not open_
     assert (seen["error"] is None) != (seen["metadata"] is None)
     return seen
+
+
+def part(type_: str, **fields: Any) -> dict[str, Any]:
+    return {"type": type_, **fields}
+
+
+def path(text: str, *, partial: bool = True) -> dict[str, Any]:
+    return part("data-path", id="path", data={"path": text, "partial": partial})
