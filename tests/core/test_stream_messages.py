@@ -279,7 +279,6 @@ def test_carriage_return_inside_a_record_ends_its_line(payload: bytes):
 
 @pytest.mark.parametrize("status_code", [200, 203, 299])
 def test_each_success_has_an_answer(status_code: int):
-    stream = ResponseStream(QUERY)
-    stream.receive_response(status_code, {"content-type": "text/event-stream"})
-    stream.receive_data(AB + END)
-    assert stream.result().text == "ab"
+    outcome = run(QUERY, [AB + END], status_code=status_code)
+    assert outcome.error is None
+    assert outcome.snapshot.text == "ab"
