@@ -39,11 +39,11 @@ help: ## list the targets
 demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw one: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
 
-check: lint ## lint, types, and the core's tests but for the long ones; takes 80 seconds
+check: lint ## lint, types, and the core's tests but for the long ones; takes a minute
 	$(PYTEST) -m 'not slow' tests/core
 
 # A file goes to one worker, so that the servers of its tests are started once.
-test: lint ## lint, types, and all tests that are not slow by nature; takes five minutes
+test: lint ## lint, types, and all tests that are not slow by nature; takes three minutes
 	$(PYTEST) --dist loadfile -m 'not slow' --ignore tests/test_typing.py
 
 coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has to be 100 %
