@@ -115,7 +115,7 @@ class TestFormat:
     def test_it_cannot_be_changed(self) -> None:
         recording = Recording.decode(MOON_FILE.encode())
         with pytest.raises(AttributeError, match="immutable"):
-            recording.chunks = ()  # type: ignore[misc]
+            recording.chunks = ()  # type: ignore[misc]  # it is frozen
 
     def test_what_json_has_not(self) -> None:
         with pytest.raises(ValueError, match="not JSON compliant"):

@@ -81,7 +81,7 @@ def test_the_bounds_are_a_value():
     limits = ReplayLimits()
     assert limits == ReplayLimits(max_bytes=8_388_608, max_waiting=1_048_576, keep_seconds=60)
     with pytest.raises(AttributeError):
-        limits.max_bytes = 1  # type: ignore[misc]
+        limits.max_bytes = 1  # type: ignore[misc]  # they are frozen
 
 
 @pytest.mark.parametrize(

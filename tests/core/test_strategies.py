@@ -153,7 +153,7 @@ def test_the_last_message_of_an_engine_may_carry_all_of_the_text():
     ids=" or ".join,
 )
 def test_the_text_of_a_chat_may_be_outside_of_a_delta(names: list[str]):
-    """The quick test takes either, which is drawn sooner than one of them."""
+    """The quick test takes either, which is drawn more often than one of them."""
     assert_drawn(
         strategies.streams("chat"),
         lambda response: (

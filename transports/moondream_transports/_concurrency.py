@@ -68,14 +68,23 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
 def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
     try:
         result = function(argument)
-    except StopIteration as error:  # no future of asyncio takes it: the task would wait for ever
-        failure = RuntimeError("the function raised StopIteration")
-        failure.__cause__ = error
-        outcome.set_exception(failure)
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
-        outcome.set_exception(error)
+        outcome.set_exception(as_failure(error))
     else:
         outcome.set_result(result)
+
+
+def as_failure(error: BaseException) -> BaseException:
+    """Return an error of the user's code as one that may be raised anywhere.
+
+    StopIteration and StopAsyncIteration, of a `next` or `anext` without a default, become a
+    RuntimeError. They would end a loop silently, and no future of asyncio takes the first.
+    """
+    if not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    failure = RuntimeError(f"{type(error).__name__} was raised outside of an iterator")
+    failure.__cause__ = error
+    return failure
 
 
 def shielded(function: Callable[[], T]) -> T:

@@ -34,18 +34,6 @@ def as_response(error: MoondreamError, dialect: Dialect) -> ErrorResponse:
     return encode_error(error, dialect)
 
 
-def as_failure(error: BaseException) -> BaseException:
-    """Return an error of the user's code to raise in a loop. StopIteration would end it silently.
-
-    So would StopAsyncIteration. They come from a `next` or `anext` without a default.
-    """
-    if not isinstance(error, StopIteration | StopAsyncIteration):
-        return error
-    failure = RuntimeError(f"{type(error).__name__} was raised outside of an iterator")
-    failure.__cause__ = error
-    return failure
-
-
 def log_failure(error: Exception) -> None:
     """Log a mistake in the program."""
     import logging

@@ -6,7 +6,6 @@ pace of its source, whatever its owner does meanwhile.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -19,9 +18,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from moondream_transports._concurrency import AsyncFlag, async_shielded, async_sleep, in_trio
+from moondream_transports._concurrency import (
+    AsyncFlag,
+    as_failure,
+    async_call_soon,
+    async_shielded,
+    async_sleep,
+)
 from moondream_transports._workers import AsyncWorker, Worker
-from moondream_transports.relay._failures import as_failure
 
 F = TypeVar("F")
 Frames: TypeAlias = Iterable[F]
@@ -167,11 +171,7 @@ class _AsyncNews:
     def __init__(self) -> None:
         self._flag = AsyncFlag()
         self._is_due = False
-        if in_trio():
-            trio = sys.modules["trio"]
-            self._call_soon: Any = trio.lowlevel.current_trio_token().run_sync_soon
-        else:
-            self._call_soon = sys.modules["asyncio"].get_running_loop().call_soon_threadsafe
+        self._call_soon = async_call_soon()
 
     def set(self) -> None:
         """End the wait of the task, or its next one."""

@@ -22,11 +22,10 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from moondream_transports._client._async.client import AsyncClient
-from moondream_transports._concurrency import AsyncFlag, async_in_thread, async_shielded
+from moondream_transports._concurrency import AsyncFlag, as_failure, async_in_thread, async_shielded
 from moondream_transports._exchange import R
 from moondream_transports._workers import AsyncWorker
 from moondream_transports.relay._answer import Answer
-from moondream_transports.relay._failures import as_failure
 from moondream_transports.relay._frames import AsyncFrameReader, AsyncFrames
 from sansio_moondream import Completed, MoondreamError, Request
 from sansio_moondream.relay import Newest, Turn

@@ -23,11 +23,10 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from moondream_transports._client._sync.client import Client
-from moondream_transports._concurrency import Flag, in_thread, shielded
+from moondream_transports._concurrency import Flag, as_failure, in_thread, shielded
 from moondream_transports._exchange import R
 from moondream_transports._workers import Worker
 from moondream_transports.relay._answer import Answer
-from moondream_transports.relay._failures import as_failure
 from moondream_transports.relay._frames import FrameReader, Frames
 from sansio_moondream import Completed, MoondreamError, Request
 from sansio_moondream.relay import Newest, Turn
