@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -133,7 +134,7 @@ class TestRun:
     def folder(self, tmp_path: Path) -> Path:
         (tmp_path / "tiny.py").write_text(MODULE, "utf-8")
         (tmp_path / "test_tiny.py").write_text(TESTS, "utf-8")
-        (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n", "utf-8")
+        shutil.copy(ROOT / "pyproject.toml", tmp_path)  # the run has to fit our options of pytest
         return tmp_path
 
     def run(self, folder: Path, listed: list[tuple[str, str]]) -> subprocess.CompletedProcess[str]:

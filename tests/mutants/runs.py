@@ -133,7 +133,8 @@ def _pytest(file: str, plugin: object) -> int:
         suppress_health_check=list(HealthCheck),
     )
     options = ["-x", "-q", "--tb=short", "--assert=plain", "--hypothesis-profile=mutants"]
-    unloaded = [f"-pno:{name}" for name in ("cacheprovider", "faulthandler", "xdist", "pytest_cov")]
+    options.append("-ofaulthandler_timeout=0")  # `_watch` has the only timer
+    unloaded = [f"-pno:{name}" for name in ("cacheprovider", "xdist", "pytest_cov")]
     _watch(START_SECONDS)
     return pytest.main([*options, *unloaded, file], plugins=[plugin])
 
