@@ -40,8 +40,10 @@ async function main(given) {
   }
   pyodide.mountNodeFS("/repo", root);
 
+  // No thread can start there, so nothing can watch for a test that hangs.
+  const options = ["-q", "-rs", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0"];
   const args = given.length > 0 ? given : decodeTests();
-  pyodide.globals.set("args", pyodide.toPy(args));
+  pyodide.globals.set("args", pyodide.toPy([...options, ...args]));
   return await pyodide.runPythonAsync(`
 import os, sys
 
@@ -49,7 +51,7 @@ os.chdir("/repo")
 sys.path.insert(0, "/repo")
 import pytest
 
-int(pytest.main(["-q", "-rs", "-p", "no:cacheprovider", *args]))
+int(pytest.main(args))
 `);
 }
 
