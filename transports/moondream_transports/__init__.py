@@ -11,6 +11,7 @@ from ._client._async.stream import AsyncClientStream
 from ._client._sync.client import Client
 from ._client._sync.stream import ClientStream
 from ._hooks import Hooks, Timeline
+from ._outcome import Outcome
 from ._pictures import read_image
 from ._retries import RetryPolicy
 from ._transport import AsyncByteStream, AsyncTransport, ByteStream, Timeouts, Transport
@@ -108,6 +109,7 @@ __all__ = [
     "HttpxTransport",
     "Match",
     "NoRecording",
+    "Outcome",
     "RecordingFolder",
     "RecordingStream",
     "RecordingTransport",

@@ -1,0 +1,11 @@
+"""Many pictures: a run over all items of an input, which survives its end.
+
+    items -> template -> requests -> client.map -> ledger -> files
+
+`_inputs` reads items, `_template` makes their requests, `_run` asks them through a client and
+commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.
+"""
+
+from ._values import Counts, Item, OutputFormat, Row, Status, Summary
+
+__all__ = ["Counts", "Item", "OutputFormat", "Row", "Status", "Summary"]

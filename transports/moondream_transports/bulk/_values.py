@@ -1,0 +1,109 @@
+"""What the parts of a bulk run hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+Source: TypeAlias = Path | bytes | str | None
+
+
+class Item(Struct, frozen=True):
+    """One thing to ask about.
+
+    Attributes:
+        id: names it in the ledger and in the output. It is unique within an input.
+        picture: its path, its bytes, its data URL, or None for a question without a picture.
+        fields: the other columns of the input by name, for the template. Values are plain JSON
+            types.
+    """
+
+    id: str
+    picture: Source = None
+    fields: Mapping[str, Any] = {}
+
+
+class Status(StrEnum):
+    """How an item ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Row(Struct, frozen=True):
+    """One line of the ledger: an item that ended.
+
+    Attributes:
+        id: of the item.
+        request: a digest of the skill, the settings and the filled template, without the picture.
+        model: that was asked for, or "" for the server's choice.
+        status: how it ended.
+        answer: the JSON of `to_dict()`: of the result, or of the error with its partial.
+        attempts: how many were made. 0 if no request could be made of the item.
+        seconds: from the opening of the exchange to its end, with the wait for its turn.
+        width, height: of the picture that was sent, in pixels, for masks. None if it is unknown.
+        finished_at: seconds of `time.time()`.
+    """
+
+    id: str
+    request: str
+    model: str
+    status: Status
+    answer: bytes
+    attempts: int
+    seconds: float
+    width: int | None
+    height: int | None
+    finished_at: float
+
+
+class OutputFormat(StrEnum):
+    """The files that a run writes."""
+
+    PARQUET = "parquet"
+    JSON_LINES = "jsonl"
+    CSV = "csv"
+
+
+class Counts(Struct):
+    """How far a run is. One object, which the run changes as it goes.
+
+    Attributes:
+        total: items of the input, or None while it is not known.
+        skipped: were in the ledger when the run came to them.
+        done, failed: ended in this run.
+        in_flight: are being asked now.
+        input_tokens, output_tokens: of the answers of this run, as far as servers report them.
+        failures: failed items by the class of their error.
+    """
+
+    total: int | None = None
+    skipped: int = 0
+    done: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    failures: dict[str, int] = {}
+
+
+class Summary(Struct, frozen=True):
+    """How a run ended.
+
+    Attributes:
+        counts: at the end.
+        seconds: that the run took.
+        interrupted: it was stopped before the end of its input.
+        files: what the output consists of, in order.
+        ledger: its file.
+    """
+
+    counts: Counts
+    seconds: float
+    interrupted: bool
+    files: tuple[Path, ...]
+    ledger: Path
