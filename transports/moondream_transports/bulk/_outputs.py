@@ -38,32 +38,27 @@ class Output(Struct, frozen=True):
     Attributes:
         path: of the file or the folder.
         format: of the files.
-        is_folder: whether it has shards.
+        single: whether all rows go to one file.
     """
 
     path: Path
     format: OutputFormat
-    is_folder: bool
-
-    @property
-    def folder(self) -> Path:
-        """The folder that the files are in. It may have to be made."""
-        return self.path if self.is_folder else self.path.parent
+    single: bool
 
     @property
     def ledger(self) -> Path:
-        """The file of the ledger: in the folder, or beside the file."""
-        if self.is_folder:
-            return self.path / LEDGER
-        return self.path.with_name(f"{self.path.name}.ledger")
+        """The file of the ledger: in the folder, or beside the file. Its folder may not exist."""
+        if self.single:
+            return self.path.with_name(f"{self.path.name}.ledger")
+        return self.path / LEDGER
 
     def file(self, shard: int) -> Path:
         """Return the path of a shard. The one file has all of them."""
-        return self.path / f"part-{shard:05}.{self.format}" if self.is_folder else self.path
+        return self.path if self.single else self.path / f"part-{shard:05}.{self.format}"
 
     def remove_unfinished(self) -> None:
         """Remove what a killed run left of a file. Nobody else may be writing. Raises OSError."""
-        if not self.is_folder:
+        if self.single:
             _unfinished(self.path).unlink(missing_ok=True)
             return
         for file in self.path.glob(".part-*.part"):
@@ -71,7 +66,7 @@ class Output(Struct, frozen=True):
                 file.unlink(missing_ok=True)
 
 
-def find_output(path: str | os.PathLike[str], format: OutputFormat | None = None) -> Output:
+def open_output(path: str | os.PathLike[str], format: OutputFormat | None = None) -> Output:
     """Decide what an output is, and check that nothing foreign would be lost. Nothing is written.
 
     Args:
@@ -147,7 +142,7 @@ def _folder(path: Path, format: OutputFormat | None) -> Output:
             f"the output folder {path} has {shard} of an earlier run, and {format} was asked for: "
             "go on without a format, or take another folder"
         )
-    return Output(path, earlier or format or OutputFormat.PARQUET, is_folder=True)
+    return Output(path, earlier or format or OutputFormat.PARQUET, single=False)
 
 
 def _file(path: Path, format: OutputFormat | None) -> Output:
@@ -159,7 +154,7 @@ def _file(path: Path, format: OutputFormat | None) -> Output:
             f"the output {path} ends in {path.suffix}, and {format} was asked for: go on without a "
             "format, or take another name"
         )
-    output = Output(path, OutputFormat(ending), is_folder=False)
+    output = Output(path, OutputFormat(ending), single=True)
     if path.exists() and not output.ledger.exists():
         raise ValueError(
             f"the output {path} exists, and no ledger {output.ledger.name} of an earlier run is "

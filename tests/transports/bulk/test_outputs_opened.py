@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moondream_transports.bulk import OutputFormat
-from moondream_transports.bulk._outputs import LEDGER, Output, find_output
+from moondream_transports.bulk._outputs import LEDGER, Output, open_output
 
 each_format = pytest.mark.parametrize("format", list(OutputFormat))
 
@@ -18,91 +18,89 @@ class TestOneFile:
     @each_format
     def test_by_its_ending(self, tmp_path: Path, format: OutputFormat) -> None:
         path = tmp_path / f"moons.2026.{format}"
-        output = find_output(path)
-        assert output == Output(path, format, is_folder=False)
-        assert output == find_output(str(path), format)
+        output = open_output(path)
+        assert output == Output(path, format, single=True)
+        assert output == open_output(str(path), format)
         assert output.file(0) == path
         assert output.ledger == tmp_path / f"moons.2026.{format}.ledger"
-        assert output.folder == tmp_path
         assert list(tmp_path.iterdir()) == []
 
     def test_an_ending_in_capitals(self, tmp_path: Path) -> None:
-        assert find_output(tmp_path / "MOONS.CSV").format is OutputFormat.CSV
+        assert open_output(tmp_path / "MOONS.CSV").format is OutputFormat.CSV
 
     @pytest.mark.parametrize("name", ["moons.json", "moons.txt", "moons.parquet.gz", "moons.d"])
     def test_another_ending_is_refused(self, tmp_path: Path, name: str) -> None:
         with pytest.raises(ValueError, match=r"ends in \.\w+: take a file that ends in \.parquet"):
-            find_output(tmp_path / name)
+            open_output(tmp_path / name)
 
     def test_another_format_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"ends in \.csv, and parquet was asked for"):
-            find_output(tmp_path / "moons.csv", OutputFormat.PARQUET)
+            open_output(tmp_path / "moons.csv", OutputFormat.PARQUET)
 
     def test_a_file_that_no_run_has_written_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "moons.csv"
         path.write_text("precious")
         with pytest.raises(ValueError, match=r"exists, and no ledger moons\.csv\.ledger"):
-            find_output(path)
+            open_output(path)
         (tmp_path / "moons.csv.ledger").touch()
-        assert find_output(path).format is OutputFormat.CSV
+        assert open_output(path).format is OutputFormat.CSV
 
     def test_a_file_without_an_ending_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "moons").touch()
         with pytest.raises(ValueError, match="moons is no folder: take a file that ends in"):
-            find_output(tmp_path / "moons")
+            open_output(tmp_path / "moons")
 
 
 class TestFolders:
     def test_shards_have_numbers(self, tmp_path: Path) -> None:
-        output = find_output(tmp_path / "moons")
-        assert output == Output(tmp_path / "moons", OutputFormat.PARQUET, is_folder=True)
+        output = open_output(tmp_path / "moons")
+        assert output == Output(tmp_path / "moons", OutputFormat.PARQUET, single=False)
         assert output.file(0) == tmp_path / "moons" / "part-00000.parquet"
         assert output.file(123_456).name == "part-123456.parquet"
         assert output.ledger == tmp_path / "moons" / LEDGER
-        assert output.folder == tmp_path / "moons"
         assert list(tmp_path.iterdir()) == []
 
     @each_format
     def test_any_format(self, tmp_path: Path, format: OutputFormat) -> None:
-        output = find_output(tmp_path / "moons", format)
+        output = open_output(tmp_path / "moons", format)
         assert output.file(7).name == f"part-00007.{format}"
 
     @pytest.mark.parametrize("slash", {"/", os.sep})
     def test_a_slash_makes_a_folder_of_any_name(self, tmp_path: Path, slash: str) -> None:
-        output = find_output(f"{tmp_path / 'moons.csv'}{slash}")
-        assert output == Output(tmp_path / "moons.csv", OutputFormat.PARQUET, is_folder=True)
+        output = open_output(f"{tmp_path / 'moons.csv'}{slash}")
+        assert output == Output(tmp_path / "moons.csv", OutputFormat.PARQUET, single=False)
 
     def test_a_folder_that_exists_may_have_any_name(self, tmp_path: Path) -> None:
         (tmp_path / "moons.2026").mkdir()
-        assert find_output(tmp_path / "moons.2026").is_folder
+        assert not open_output(tmp_path / "moons.2026").single
 
     def test_a_folder_of_other_files_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / ".hidden").touch()
-        assert find_output(tmp_path).is_folder
+        assert not open_output(tmp_path).single
         (tmp_path / "moon.jpg").touch()
         with pytest.raises(ValueError, match=rf"has files, such as moon\.jpg, and no {LEDGER}"):
-            find_output(tmp_path)
+            open_output(tmp_path)
         (tmp_path / LEDGER).touch()
-        assert find_output(tmp_path).is_folder
+        assert not open_output(tmp_path).single
 
     def test_shards_without_their_ledger_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "part-00000.parquet").touch()
         with pytest.raises(ValueError, match=r"part-00000\.parquet, and no"):
-            find_output(tmp_path)
+            open_output(tmp_path)
 
     def test_a_run_goes_on_in_the_format_of_its_shards(self, tmp_path: Path) -> None:
         (tmp_path / LEDGER).touch()
         (tmp_path / "notes.parquet").touch()
         (tmp_path / "part-00000.csv").touch()
         for given in (None, OutputFormat.CSV):
-            assert find_output(tmp_path, given).format is OutputFormat.CSV
+            assert open_output(tmp_path, given).format is OutputFormat.CSV
         with pytest.raises(ValueError, match=r"has part-00000\.csv of .*, and jsonl was asked for"):
-            find_output(tmp_path, OutputFormat.JSON_LINES)
+            open_output(tmp_path, OutputFormat.JSON_LINES)
 
 
 class TestUnfinishedFiles:
     def test_of_a_folder(self, tmp_path: Path) -> None:
-        output = Output(tmp_path, OutputFormat.CSV, is_folder=True)
+        output = Output(tmp_path, OutputFormat.CSV, single=False)
         kept = {"part-00000.csv", ".part-x.csv.part", ".notes.part", LEDGER, "x.part"}
         for name in (*kept, ".part-00000.csv.part", ".part-123456.parquet.part"):
             (tmp_path / name).touch()
@@ -110,7 +108,7 @@ class TestUnfinishedFiles:
         assert {file.name for file in tmp_path.iterdir()} == kept
 
     def test_of_one_file(self, tmp_path: Path) -> None:
-        output = Output(tmp_path / "moons.csv", OutputFormat.CSV, is_folder=False)
+        output = Output(tmp_path / "moons.csv", OutputFormat.CSV, single=True)
         for name in (".moons.csv.part", ".others.csv.part"):
             (tmp_path / name).touch()
         output.remove_unfinished()
@@ -124,5 +122,5 @@ def test_parquet_needs_pyarrow_before_anything_is_asked(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for path in (tmp_path / "moons", tmp_path / "moons.parquet"):
         with pytest.raises(ModuleNotFoundError, match="Parquet files need pyarrow"):
-            find_output(path)
-    assert find_output(tmp_path / "moons", OutputFormat.CSV).format is OutputFormat.CSV
+            open_output(path)
+    assert open_output(tmp_path / "moons", OutputFormat.CSV).format is OutputFormat.CSV
