@@ -1,6 +1,6 @@
 """The candidates of bulk.py. Each asks about all pictures, at most CONCURRENT at once.
 
-Usage: python bulk_candidates.py NAME URL COUNT BYTES. It prints one JSON object.
+Usage: python bulk_candidates.py NAME URL COUNT SIZE. It prints one JSON object.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
+import io
 import json
 import random
-import struct
 import sys
 import tempfile
 import time
@@ -21,32 +21,41 @@ from pathlib import Path
 from typing import Any
 
 from bulk_server import TEXT
+from PIL import Image
 
 CONCURRENT = 32
 QUESTION = "What is in this picture?"
-_PICTURES = 100  # others are these again, so that they take little memory
+_PICTURES = 20  # others are these again, so that they take little memory
 _WARM_UP = 2 * CONCURRENT
-_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 640, 480, 8, 2, 0, 0, 0, 0)
 
 
-def data_urls(size: int) -> list[str]:
-    """Return pictures of this many bytes, encoded as every candidate sends them.
+def data_urls(width: int, height: int) -> list[str]:
+    """Return photographs of this size, encoded as the official client encodes them.
 
-    Only their heads are real. No client and no server decodes more.
+    They are blurred noise with some grain. JPEG makes about 3 bits of each of their pixels, as of
+    a photograph.
     """
     made = random.Random(14)
-    pictures = (_PNG + made.randbytes(size - len(_PNG)) for _ in range(_PICTURES))
-    return [f"data:image/png;base64,{base64.b64encode(one).decode()}" for one in pictures]
+    urls: list[str] = []
+    for _ in range(_PICTURES):
+        small = Image.frombytes("RGB", (20, 15), made.randbytes(20 * 15 * 3))
+        grain = Image.frombytes("RGB", (width, height), made.randbytes(width * height * 3))
+        picture = Image.blend(small.resize((width, height), Image.Resampling.BICUBIC), grain, 0.05)
+        with io.BytesIO() as data:
+            picture.save(data, "JPEG", quality=95)
+            urls.append(f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}")
+    return urls
 
 
 def bulk(url: str, pictures: list[str], count: int) -> None:
-    """`run_bulk` with its ledger, and shards as Parquet. An item has the data URL."""
+    """`run_bulk` with its ledger, and shards as Parquet. An item has an `EncodedImage`."""
     from moondream_transports import Client, UrllibTransport
     from moondream_transports.bulk import Item, Template, run_bulk
-    from sansio_moondream import Endpoint
+    from sansio_moondream import EncodedImage, Endpoint
 
+    images = [EncodedImage(picture) for picture in pictures]
     template = Template("query", question=QUESTION)
-    items = (Item(f"{at}", pictures[at % len(pictures)]) for at in range(count))
+    items = (Item(f"{at}", images[at % len(images)]) for at in range(count))
     with (
         tempfile.TemporaryDirectory() as folder,
         UrllibTransport(proxies={}, max_idle=CONCURRENT) as transport,
@@ -98,9 +107,9 @@ Candidate = Callable[[str, list[str], int], None]
 CANDIDATES: dict[str, Candidate] = {"bulk": bulk, "moondream": moondream, "openai": openai}
 
 
-def measure(candidate: Candidate, url: str, count: int, size: int) -> dict[str, Any]:
+def measure(candidate: Candidate, url: str, count: int, size: str) -> dict[str, Any]:
     """Return processor time and time for an item."""
-    pictures = data_urls(size)
+    pictures = data_urls(*map(int, size.split("x")))
     try:
         candidate(url, pictures, _WARM_UP)
     except ImportError as error:
@@ -115,4 +124,4 @@ def measure(candidate: Candidate, url: str, count: int, size: int) -> dict[str, 
 
 if __name__ == "__main__":
     chosen, address, how_many, how_large = sys.argv[1:]
-    print(json.dumps(measure(CANDIDATES[chosen], address, int(how_many), int(how_large))))
+    print(json.dumps(measure(CANDIDATES[chosen], address, int(how_many), how_large)))
