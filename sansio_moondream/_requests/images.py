@@ -16,7 +16,7 @@ from sansio_moondream._pictures.data_url import (
     from_data_url,
     start_of_data_url,
 )
-from sansio_moondream._pictures.formats import image_info
+from sansio_moondream._pictures.formats import before_pixels, image_info
 from sansio_moondream._pictures.jpeg import to_jpeg
 from sansio_moondream._pictures.opening import open_image
 from sansio_moondream._pictures.upright import is_turned
@@ -205,7 +205,8 @@ def _turned_image(data: bytes) -> Image.Image | None:
     What servers do with EXIF data is not documented, so we send the picture as it is shown, and as
     results are drawn on it. If Pillow is missing or cannot open it, nothing is drawn on it.
     """
-    if any(mark in data for mark in _MAY_BE_TURNED):
+    metadata = before_pixels(data)  # the search takes 5 us for each KB
+    if any(mark in metadata for mark in _MAY_BE_TURNED):
         with suppress(ModuleNotFoundError, ValueError):
             image = open_image(data)
             return image if is_turned(image) else None
