@@ -1,0 +1,182 @@
+"""The arguments of `moondream-stream bulk`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from moondream_transports.bulk import OutputFormat
+
+from ._client_arguments import add_endpoint, add_settings, add_timeouts
+from ._server_arguments import count, typed
+
+CLOUD_RATE = 2.0  # requests a second: the service's limit for a key without a balance
+CONCURRENT = 16
+RETRIES = 6
+GIVE_UP_AFTER = 20
+_EPILOG = """\
+INPUT is a folder, a pattern such as 'photos/**/*.jpg', picture files, or one .csv, .jsonl or
+.parquet file with the columns id, picture (a path, bytes or a data URL) and, for a query, question.
+Texts may hold {column}.
+
+Each answer is kept in a ledger beside the output. The same command again goes on where the last
+one stopped: what is answered is not asked again. Ctrl+C finishes the requests in flight; a second
+one stops at once, and what was in flight will be asked, and billed, again.
+
+exit status: 0 all items done, 2 wrong usage, or a file that cannot be read or written, 3 given up:
+refused by the server, 5 given up: no connection, 6 some items failed (--retry-failed asks them
+again), 130 interrupted
+"""
+_PLACES = "; may hold {column}"
+
+
+def add_bulk_command(commands: Any) -> None:
+    """Add the parser of `bulk`, with one parser for each skill."""
+    bulk: argparse.ArgumentParser = commands.add_parser(
+        "bulk",
+        help="ask about many pictures, and survive a restart",
+        description="Ask the same about many pictures. A run that was stopped goes on where it "
+        "stopped. Unofficial.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    skills = bulk.add_subparsers(dest="bulk_skill", metavar="SKILL", required=True)
+    query = _add_skill(skills, "query", "ask a question about each picture")
+    query.add_argument("--question", metavar="TEXT", help=f"the question{_PLACES}")
+    query.add_argument(
+        "--reasoning", action="store_true", default=None, help="ask for the reasoning too"
+    )
+    caption = _add_skill(skills, "caption", "describe each picture")
+    caption.add_argument(
+        "--length", choices=["short", "normal", "long"], help="the length of the description"
+    )
+    for skill, about in (
+        ("segment", "outline an object in each picture"),
+        ("detect", "find the boxes of all objects of a kind in each picture"),
+        ("point", "find the centres of all objects of a kind in each picture"),
+    ):
+        _add_skill(skills, skill, about).add_argument(
+            "--object", metavar="TEXT", help=f"a description of the object{_PLACES}"
+        )
+
+
+def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = skills.add_parser(
+        name,
+        help=about,
+        description=f"{about.capitalize()}.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="a folder, a pattern, pictures, or a table"
+    )
+    items = parser.add_argument_group("input")
+    items.add_argument("--id-column", metavar="NAME", help="the column with the id (default: id)")
+    items.add_argument(
+        "--picture-column", metavar="NAME", help="the column with the picture (default: picture)"
+    )
+    items.add_argument(
+        "--limit", type=typed(count), metavar="N", help="ask at most this many items in this run"
+    )
+    items.add_argument(
+        "--retry-failed", action="store_true", help="ask the items again that failed before"
+    )
+    items.add_argument(
+        "--max-side", type=int, metavar="PIXELS", help="make pictures with a longer side smaller"
+    )
+    _add_output(parser.add_argument_group("output"), masks=name == "segment")
+    server = parser.add_argument_group("server")
+    add_endpoint(
+        server,
+        action="append",
+        default=[],
+        help="the server's address, without the name of the skill (default: the cloud's); if it is "
+        "repeated, the endpoint that is free soonest is asked",
+    )
+    add_timeouts(server)
+    _add_pace(parser.add_argument_group("pace"))
+    answer = parser.add_argument_group("answer")
+    answer.add_argument(
+        "--stream", action="store_true", help="stream answers, so that a broken one leaves a part"
+    )
+    add_settings(answer)
+    return parser
+
+
+def _add_output(group: Any, *, masks: bool) -> None:
+    group.add_argument(
+        "--output",
+        metavar="PATH",
+        help="a .parquet, .jsonl or .csv file, or a folder for files of --rows-per-shard rows",
+    )
+    group.add_argument(
+        "--format",
+        choices=[kind.value for kind in OutputFormat],
+        help="of the files in a folder (default: parquet)",
+    )
+    group.add_argument(
+        "--rows-per-shard", type=typed(count), metavar="N", help="of the files in a folder"
+    )
+    if masks:
+        group.add_argument(
+            "--masks", action="store_true", help="add a column of masks, as COCO RLE"
+        )
+    group.add_argument(
+        "--summary",
+        metavar="FILE",
+        help="write how the run ended as JSON, - for standard output",
+    )
+
+
+def _add_pace(group: Any) -> None:
+    group.add_argument(
+        "--rate",
+        type=typed(_rate),
+        metavar="N",
+        help=f"requests that begin each second, or none (default: {CLOUD_RATE:g} in the cloud, "
+        "none at --endpoint); for each endpoint",
+    )
+    group.add_argument(
+        "--burst", type=typed(count), metavar="N", help="requests that may begin at once"
+    )
+    group.add_argument(
+        "--concurrent",
+        type=typed(count),
+        default=CONCURRENT,
+        metavar="N",
+        help="requests in flight at once (default: %(default)s); for each endpoint",
+    )
+    group.add_argument(
+        "--retries",
+        type=typed(_whole),
+        default=RETRIES,
+        metavar="N",
+        help="send a request again that the server did not take (429, 503, no connection), at most "
+        "N times (default: %(default)s)",
+    )
+    group.add_argument(
+        "--give-up-after",
+        type=typed(_whole),
+        default=GIVE_UP_AFTER,
+        metavar="N",
+        help="stop when N requests in a row are refused for the same reason as the next would be: "
+        "key, balance, address, no connection (default: %(default)s; 0: never)",
+    )
+
+
+def _rate(text: str) -> float:
+    """Return requests a second, or infinity for no limit. Raises ValueError."""
+    if text == "none":
+        return float("inf")
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1e6:
+        raise ValueError(f"the rate should be a number above 0, or none, not {text[:20]!r}")
+    return rate
+
+
+def _whole(text: str) -> int:
+    return 0 if text == "0" else count(text)
