@@ -20,6 +20,9 @@ Picture: TypeAlias = (
     "PicturePath | Image.Image | bytes | bytearray | memoryview | str | EncodedImage"
 )
 
+UNREAD = EncodedImage("data:image/gif;base64,R0lGODlh")
+"""Stands for a picture that is not read yet, so that the rest of its request can be checked."""
+
 
 def read_image(
     file: str | PicturePath | IO[bytes], *, quality: int = 95, max_side: int | None = None

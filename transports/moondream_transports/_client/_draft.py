@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, cast
 
 from moondream_transports._exchange import R
-from moondream_transports._pictures import PicturePath, encoded
+from moondream_transports._pictures import UNREAD, PicturePath, encoded
 from sansio_moondream import EncodedImage, Request
-
-_UNREAD = EncodedImage("data:image/gif;base64,R0lGODlh")  # in the place of a file until it is read
 
 
 class Draft(Generic[R]):
@@ -33,7 +31,7 @@ class Draft(Generic[R]):
         unused = iter(images)
         return self._kind(
             **_with_pictures(
-                self._fields, lambda image: next(unused, image) if image is _UNREAD else image
+                self._fields, lambda image: next(unused, image) if image is UNREAD else image
             )
         )
 
@@ -41,7 +39,7 @@ class Draft(Generic[R]):
         if not isinstance(image, os.PathLike):
             return encoded(image)
         self.paths.append(cast("PicturePath", image))
-        return _UNREAD
+        return UNREAD
 
 
 def _with_pictures(

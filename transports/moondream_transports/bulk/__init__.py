@@ -6,6 +6,7 @@
 commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.
 """
 
+from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
 
-__all__ = ["Counts", "Item", "OutputFormat", "Row", "Status", "Summary"]
+__all__ = ["Counts", "Item", "OutputFormat", "Row", "Status", "Summary", "Template"]

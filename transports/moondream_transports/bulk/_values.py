@@ -20,11 +20,14 @@ class Item(Struct, frozen=True):
         picture: its path, its bytes, its data URL, or None for a question without a picture.
         fields: the other columns of the input by name, for the template. Values are plain JSON
             types.
+        problem: why nothing can be asked about it, with the file and the line or row, or None.
+            `Template.request` raises it as a ValueError, so such an item ends as a failed one.
     """
 
     id: str
     picture: Source = None
     fields: Mapping[str, Any] = {}
+    problem: str | None = None
 
 
 class Status(StrEnum):
