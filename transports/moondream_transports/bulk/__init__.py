@@ -6,7 +6,22 @@
 commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.
 """
 
+from ._files import export
+from ._ledger import BulkError, LedgerInUse
+from ._run import run_bulk
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
 
-__all__ = ["Counts", "Item", "OutputFormat", "Row", "Status", "Summary", "Template"]
+__all__ = [
+    "BulkError",
+    "Counts",
+    "Item",
+    "LedgerInUse",
+    "OutputFormat",
+    "Row",
+    "Status",
+    "Summary",
+    "Template",
+    "export",
+    "run_bulk",
+]

@@ -28,9 +28,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from msgspec import Struct
 
-from ._layout import Layout
-from ._values import Row, Status
+from ._values import OutputFormat, Row, Status
 
 _APPLICATION_ID = 0x4D6F6F6E  # "Moon", in the header of the file
 _VERSION = 1
@@ -65,15 +65,31 @@ _COMMIT = f"""INSERT INTO rows ({_COLUMNS}) VALUES ({", ".join("?" for _ in Row.
     ON CONFLICT (id, request, model) DO UPDATE SET {_REPLACED} WHERE status = '{Status.FAILED}'"""
 
 
-class LedgerError(Exception):
-    """A ledger cannot be used: the message says why, and what to do.
+class BulkError(Exception):
+    """A run cannot begin or go on: the message says why, and what to do.
 
     What was committed before is still in the ledger.
     """
 
 
-class LedgerInUse(LedgerError):
+class LedgerInUse(BulkError):
     """Another run, perhaps of another process, has the ledger open."""
+
+
+class Layout(Struct, frozen=True):
+    """What the output of a ledger is made of. It does not change from run to run.
+
+    Attributes:
+        skill: that is asked for. It decides the columns.
+        format: of the files.
+        rows_per_shard: of each file in a folder, or None for one file.
+        masks: whether the files have masks.
+    """
+
+    skill: str
+    format: OutputFormat
+    rows_per_shard: int | None
+    masks: bool
 
 
 class Ledger:
@@ -86,7 +102,7 @@ class Ledger:
 
     Raises:
         LedgerInUse: it is open elsewhere.
-        LedgerError: the file is no ledger, or of a newer version, or its output is made of
+        BulkError: the file is no ledger, or of a newer version, or its output is made of
             something else; or it cannot be read or written.
         FileNotFoundError: there is no such file, and `layout` is None.
     """
@@ -108,7 +124,6 @@ class Ledger:
         except BaseException:
             self._connection.close()
             raise
-        self._rows_per_shard = self.layout.rows_per_shard or _ONE_SHARD
 
     def status(self, id: str, request: str, model: str) -> Status | None:
         """Return how the item of a key ended, or None if it has not."""
@@ -130,7 +145,7 @@ class Ledger:
         """Commit rows in one transaction, and mark their shards as dirty.
 
         Raises:
-            LedgerError: the ledger cannot be written. None of the rows is in it.
+            BulkError: the ledger cannot be written. None of the rows is in it.
         """
         self._write((_COMMIT, map(msgspec.structs.astuple, rows)))
 
@@ -140,26 +155,32 @@ class Ledger:
 
     def full_shards(self) -> int:
         """Return how many shards have all their rows. New rows come into later ones."""
-        return self._count() // self._rows_per_shard
+        return self._count() // self._size(self.layout.rows_per_shard)
 
-    def shards(self) -> range:
-        """Return the numbers of all shards."""
-        return range(-(-self._count() // self._rows_per_shard))
+    def shards(self, rows_per_shard: int | None) -> range:
+        """Return the numbers of all shards, for shards of this size. None is one for all rows."""
+        return range(-(-self._count() // self._size(rows_per_shard)))
 
-    def rows(self, shard: int) -> Iterator[Row]:
-        """Iterate over the rows of a shard, in the order of their numbers."""
-        first = shard * self._rows_per_shard + 1
-        return self._rows("WHERE number BETWEEN ? AND ?", first, first + self._rows_per_shard - 1)
-
-    def all_rows(self) -> Iterator[Row]:
-        """Iterate over all rows, in the order of their numbers."""
-        return self._rows("")
+    def rows(self, shard: int, rows_per_shard: int | None) -> Iterator[Row]:
+        """Iterate over the rows of a shard, for shards of this size, in order."""
+        size = self._size(rows_per_shard)
+        found = self._execute(
+            f"SELECT {_COLUMNS} FROM rows WHERE number BETWEEN ? AND ? ORDER BY number",
+            (shard * size + 1, (shard + 1) * size),
+        )
+        try:
+            for *key, status, answer, attempts, seconds, width, height, finished_at in found:
+                yield Row(
+                    *key, Status(status), answer, attempts, seconds, width, height, finished_at
+                )
+        except sqlite3.Error as error:
+            raise self._error(error) from error
 
     def mark_written(self, shard: int) -> None:
         """Remove the mark of a shard whose file is in place.
 
         Raises:
-            LedgerError: the ledger cannot be written. The shard stays dirty.
+            BulkError: the ledger cannot be written. The shard stays dirty.
         """
         self._write(("DELETE FROM dirty WHERE shard = ?", [(shard,)]))
 
@@ -190,7 +211,7 @@ class Ledger:
         if application != _APPLICATION_ID and not (is_empty and layout is not None):
             raise self._no_ledger()
         if version > _VERSION:
-            raise LedgerError(
+            raise BulkError(
                 f"the ledger {self._path} has version {version}, and this release of"
                 f" sansio-moondream reads version {_VERSION}: install a newer one"
             )
@@ -209,9 +230,9 @@ class Ledger:
         return stored
 
     def _create(self, layout: Layout) -> None:
-        rows_per_shard = layout.rows_per_shard or _ONE_SHARD
+        size = self._size(layout.rows_per_shard)
         triggers = [
-            _MARK_DIRTY.format(change=change, rows_per_shard=rows_per_shard)
+            _MARK_DIRTY.format(change=change, rows_per_shard=size)
             for change in ("INSERT", "UPDATE")
         ]
         settings = msgspec.to_builtins(layout).items()
@@ -224,22 +245,18 @@ class Ledger:
         for name in Layout.__struct_fields__:
             wanted, found = getattr(layout, name), getattr(stored, name)
             if wanted != found:
-                raise LedgerError(
+                raise BulkError(
                     f"the ledger {self._path} is of a run with {name}={found}, not {wanted}:"
                     " go on with the same, or choose another output"
                 )
 
+    @staticmethod
+    def _size(rows_per_shard: int | None) -> int:
+        return _ONE_SHARD if rows_per_shard is None else rows_per_shard
+
     def _count(self) -> int:
         (count,) = self._execute("SELECT ifnull(max(number), 0) FROM rows").fetchone()
         return int(count)
-
-    def _rows(self, where: str, *numbers: int) -> Iterator[Row]:
-        found = self._execute(f"SELECT {_COLUMNS} FROM rows {where} ORDER BY number", numbers)
-        try:
-            for id, request, model, status, *others in found:
-                yield Row(id, request, model, Status(status), *others)
-        except sqlite3.Error as error:
-            raise self._error(error) from error
 
     def _execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         try:
@@ -275,13 +292,13 @@ class Ledger:
         if code & 0xFF == sqlite3.SQLITE_NOTADB:
             return self._no_ledger()
         if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
-            return LedgerError(f"the ledger {self._path} cannot be opened: {error}")
-        return LedgerError(
+            return BulkError(f"the ledger {self._path} cannot be opened: {error}")
+        return BulkError(
             f"the ledger {self._path} cannot be used: {error}. All that was committed before is in"
             " it. If the disk is full, make room. Then start the run again: it goes on from there"
         )
 
-    def _no_ledger(self) -> LedgerError:
-        return LedgerError(
+    def _no_ledger(self) -> BulkError:
+        return BulkError(
             f"{self._path} is no ledger of a bulk run, and was not changed: choose another output"
         )
