@@ -29,6 +29,7 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import Match, Recording
 
+from ._bulk_arguments import add_bulk_command
 from ._client_arguments import (
     API_KEY,
     NO_SERVER,
@@ -52,7 +53,8 @@ IMAGE is a file, or - for standard input. The answer goes to standard output, ev
 standard error. Control characters of the answer are shown as escapes; --json has the exact text.
 
 exit status: 0 complete answer, 2 wrong usage, 3 refused by the server, 4 incomplete answer (what
-arrived is shown), 5 no answer (unreachable, or silent), 130 interrupted
+arrived is shown), 5 no answer (unreachable, or silent), 6 some items of bulk failed, 130
+interrupted
 """
 
 
@@ -109,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     schema.add_argument(
         "kind", nargs="?", metavar="KIND", help="only of this kind of value, such as completed"
     )
+    add_bulk_command(skills)
     add_server_commands(skills)
     return parser
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from moondream_transports.bulk import OutputFormat
-
 from ._client_arguments import add_endpoint, add_settings, add_timeouts
 from ._server_arguments import count, typed
 
 CLOUD_RATE = 2.0  # requests a second: the service's limit for a key without a balance
 CONCURRENT = 16
+FORMATS = ("parquet", "jsonl", "csv")  # of OutputFormat, whose import is slow
 RETRIES = 6
+ROWS_PER_SHARD = 10_000
 GIVE_UP_AFTER = 20
 _EPILOG = """\
-INPUT is a folder, a pattern such as 'photos/**/*.jpg', picture files, or one .csv, .jsonl or
-.parquet file with the columns id, picture (a path, bytes or a data URL) and, for a query, question.
-Texts may hold {column}.
+INPUT is a folder, a picture, a pattern such as 'photos/**/*.jpg', a list of paths (.txt), or a
+table (.csv, .jsonl, .parquet) with the columns id, picture (a path, bytes or a data URL) and, for a
+query, question. Texts may hold {column}.
 
 Each answer is kept in a ledger beside the output. The same command again goes on where the last
 one stopped: what is answered is not asked again. Ctrl+C finishes the requests in flight; a second
@@ -60,7 +60,8 @@ def add_bulk_command(commands: Any) -> None:
         )
 
 
-def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
+def _add_skill(skills: Any, name: str, about: str) -> Any:
+    """Add the parser of a skill. Returns its group for what is asked."""
     parser: argparse.ArgumentParser = skills.add_parser(
         name,
         help=about,
@@ -71,20 +72,8 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="a folder, a pattern, pictures, or a table"
     )
-    items = parser.add_argument_group("input")
-    items.add_argument("--id-column", metavar="NAME", help="the column with the id (default: id)")
-    items.add_argument(
-        "--picture-column", metavar="NAME", help="the column with the picture (default: picture)"
-    )
-    items.add_argument(
-        "--limit", type=typed(count), metavar="N", help="ask at most this many items in this run"
-    )
-    items.add_argument(
-        "--retry-failed", action="store_true", help="ask the items again that failed before"
-    )
-    items.add_argument(
-        "--max-side", type=int, metavar="PIXELS", help="make pictures with a longer side smaller"
-    )
+    asked = parser.add_argument_group("what is asked")
+    _add_input(parser.add_argument_group("input"), pictures=name != "query")
     _add_output(parser.add_argument_group("output"), masks=name == "segment")
     server = parser.add_argument_group("server")
     add_endpoint(
@@ -101,7 +90,39 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
         "--stream", action="store_true", help="stream answers, so that a broken one leaves a part"
     )
     add_settings(answer)
-    return parser
+    return asked
+
+
+def _add_input(group: Any, *, pictures: bool) -> None:
+    group.add_argument("--id-column", metavar="NAME", help="the column with the id (default: id)")
+    group.add_argument(
+        "--picture-column", metavar="NAME", help="the column with the picture (default: picture)"
+    )
+    if not pictures:
+        group.add_argument(
+            "--no-pictures", action="store_true", help="the questions of the table have no pictures"
+        )
+    group.add_argument(
+        "--no-recursive", action="store_true", help="do not read the folders in a folder"
+    )
+    group.add_argument(
+        "--follow-links", action="store_true", help="read links that lead out of a folder"
+    )
+    group.add_argument(
+        "--delimiter", metavar="CHARACTER", help="of a CSV file (default: that of its header)"
+    )
+    group.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of a text file (default: %(default)s)"
+    )
+    group.add_argument(
+        "--limit", type=typed(count), metavar="N", help="ask at most this many items in this run"
+    )
+    group.add_argument(
+        "--retry-failed", action="store_true", help="ask the items again that failed before"
+    )
+    group.add_argument(
+        "--max-side", type=int, metavar="PIXELS", help="make pictures with a longer side smaller"
+    )
 
 
 def _add_output(group: Any, *, masks: bool) -> None:
@@ -112,11 +133,15 @@ def _add_output(group: Any, *, masks: bool) -> None:
     )
     group.add_argument(
         "--format",
-        choices=[kind.value for kind in OutputFormat],
+        choices=FORMATS,
         help="of the files in a folder (default: parquet)",
     )
     group.add_argument(
-        "--rows-per-shard", type=typed(count), metavar="N", help="of the files in a folder"
+        "--rows-per-shard",
+        type=typed(count),
+        default=ROWS_PER_SHARD,
+        metavar="N",
+        help="of each file in a folder (default: %(default)s)",
     )
     if masks:
         group.add_argument(

@@ -54,7 +54,7 @@ def render(snapshot: Snapshot, width: int) -> RenderableType:
     top.add_column(no_wrap=True)
     if snapshot.share is not None and width >= _BAR:
         top.add_column(ratio=1)
-        cells.append(ProgressBar(total=1.0, completed=snapshot.share))
+        cells.append(ProgressBar(1.0, snapshot.share, complete_style="cyan"))
     top.add_column(no_wrap=True, justify="right")
     cells.append(Text(snapshot.left))
     top.add_row(*cells)

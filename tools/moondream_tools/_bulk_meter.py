@@ -18,10 +18,12 @@ class Limit(Struct, frozen=True):
     Attributes:
         per_second: requests that may begin now. None is no limit.
         paused: seconds in which no request begins, because a server asked for a pause.
+        open: requests in flight, or None if it is not known.
     """
 
     per_second: float | None = None
     paused: float = 0.0
+    open: int | None = None
 
 
 class Snapshot(Struct, frozen=True):
@@ -67,7 +69,8 @@ class Snapshot(Struct, frozen=True):
         parts = [] if self.per_second is None else [f"{self.per_second:.1f}/s"]
         if self.limit.per_second is not None:
             parts.append(f"at most {self.limit.per_second:.3g}/s")
-        parts.append(f"{self.counts.in_flight:,} in flight")
+        in_flight = self.counts.in_flight if self.limit.open is None else self.limit.open
+        parts.append(f"{in_flight:,} in flight")
         parts.append(f"{tokens_of(self.counts):,} tokens")
         if self.counts.skipped:
             parts.append(f"{self.counts.skipped:,} done before")

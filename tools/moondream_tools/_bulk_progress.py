@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -41,11 +41,11 @@ class Lines:
     """Write a line now and then."""
 
     def __init__(self) -> None:
-        self._began_at = self._shown_at = time.monotonic()
+        self._began_at = self._shown_at = monotonic()
         self._was_stopping = False
 
     def show(self, snapshot: Snapshot) -> None:
-        now = time.monotonic()
+        now = monotonic()
         interval = _LINES if now - self._began_at < 60 else _LATER_LINES
         news = snapshot.stopping and not self._was_stopping
         if news or now - self._shown_at >= interval:
@@ -112,9 +112,7 @@ class Progress:
             pass  # nobody can see it
 
     def _snapshot(self) -> Snapshot:
-        return self._meter.snapshot(
-            self._counts, self._limit(), self._stop.is_set(), time.monotonic()
-        )
+        return self._meter.snapshot(self._counts, self._limit(), self._stop.is_set(), monotonic())
 
 
 def make_display() -> Display:

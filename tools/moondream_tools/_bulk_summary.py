@@ -46,6 +46,7 @@ def to_json(summary: Summary) -> dict[str, object]:
         "done": counts.done,
         "failed": counts.failed,
         "skipped": counts.skipped,
+        "failed_before": counts.failed_before,
         "failures": dict(counts.failures),
         "input_tokens": counts.input_tokens,
         "output_tokens": counts.output_tokens,
@@ -67,8 +68,10 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
     counts = summary.counts
     ended = counts.done + counts.failed
     parts = [f"{counts.done:,} done", f"{counts.failed:,} failed"]
-    if counts.skipped:
-        parts.append(f"{counts.skipped:,} done before")
+    if done_before := counts.skipped - counts.failed_before:
+        parts.append(f"{done_before:,} done before")
+    if counts.failed_before:
+        parts.append(f"{counts.failed_before:,} failed before")
     whole = "" if counts.total is None else f" of {counts.total:,}"
     rate = f", {ended / summary.seconds:.1f}/s" if ended and summary.seconds > 0 else ""
     pace = f"in {clock(summary.seconds)}{rate}, {tokens_of(counts):,} tokens"
@@ -78,9 +81,11 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
         more = f" and {others:,} more" if others else ""
         lines.append(f"the answers are in {summary.files[0]}{more}")
     if counts.failed:
+        lines.append(f"failed: {by_class(counts)}")
+    if counts.failed + counts.failed_before:
         lines.append(
-            f"failed: {by_class(counts)}. Their rows say why. To ask them again, run the same "
-            "command with --retry-failed"
+            "the rows of failed items say why. To ask them again, run the same command with "
+            "--retry-failed"
         )
     if summary.interrupted:
         lines.append("stopped before the end of the input. To go on, run the same command again")

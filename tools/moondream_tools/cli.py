@@ -72,6 +72,10 @@ def _run(argv: Sequence[str] | None, out: Terminal) -> int:
             print_error(str(error))
             return Exit.USAGE
         return Exit.OK
+    if arguments.skill == "bulk":
+        from ._bulk import run_bulk_command  # the others need neither SQLite nor threads
+
+        return run_bulk_command(arguments, os.environ)
     if arguments.skill in COMMANDS:
         try:
             return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED

@@ -68,16 +68,18 @@ class Tasks:
                 self.is_interrupted = True
                 return
             task = Task(item, self._template.digest(item))
-            if self._is_open(task):
+            status = self._status(task)
+            if status is None or (self._retry_failed and status is Status.FAILED):
                 self.begun += 1
                 yield task
                 if self.begun == self._limit:
                     return
             else:
                 self._counts.skipped += 1
+                self._counts.failed_before += status is Status.FAILED
 
-    def _is_open(self, task: Task) -> bool:
-        """Return whether a task has to be asked.
+    def _status(self, task: Task) -> Status | None:
+        """Return how a task ended in an earlier run, or None.
 
         Raises:
             ValueError: the same id with the same request came before.
@@ -89,5 +91,4 @@ class Tasks:
                 " of the output apart, so each item needs its own. What was answered before is in"
                 " the ledger: start the run again with other ids, and it goes on from there"
             )
-        status = self._ledger.status(name, task.digest, self._model)
-        return status is None or (self._retry_failed and status is Status.FAILED)
+        return self._ledger.status(name, task.digest, self._model)

@@ -1,0 +1,123 @@
+"""`moondream-stream bulk`: ask about many pictures."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from moondream_transports import UrllibTransport
+from moondream_transports.bulk import (
+    BulkError,
+    Item,
+    OutputFormat,
+    Summary,
+    Template,
+    count_items,
+    read_items,
+    run_bulk,
+)
+
+from ._bulk_client import make_client, make_endpoints
+from ._bulk_dry_run import print_dry_run
+from ._bulk_progress import Progress
+from ._bulk_refusals import Refusals
+from ._bulk_signals import stop_by_signals
+from ._bulk_summary import check_summary_file, in_words, write_summary
+from ._client_arguments import UsageError, model_of, settings_of
+from ._exit import Exit, print_error, report
+
+_FIELDS = ("question", "object", "length", "reasoning")
+
+
+def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
+    """Run the command. Returns its exit status.
+
+    Raises BrokenPipeError and OSError if standard output cannot be written.
+    """
+    try:
+        return _run(arguments, environment)
+    except BrokenPipeError:
+        raise
+    except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
+        print_error(str(error))
+        return Exit.USAGE
+
+
+def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
+    template = make_template(arguments, environment)
+    items = make_items(arguments, template)
+    endpoints = make_endpoints(arguments, environment)
+    if arguments.dry_run:
+        print_dry_run(arguments, items, template, [limit for _, limit in endpoints])
+        return Exit.OK
+    if arguments.output is None:
+        raise UsageError("give the file or the folder for the answers with --output")
+    check_summary_file(arguments.summary)
+    stop = threading.Event()
+    refusals = Refusals(arguments.give_up_after, stop)
+    concurrent = arguments.concurrent * len(endpoints)
+    with UrllibTransport(max_idle=concurrent) as transport:
+        client, limiter = make_client(arguments, transport, endpoints, refusals)
+        progress = Progress(limiter.status, stop, arguments.limit)
+        with stop_by_signals(stop), progress:
+            summary = run_bulk(
+                client,
+                items,
+                template,
+                arguments.output,
+                format=arguments.format and OutputFormat(arguments.format),
+                rows_per_shard=arguments.rows_per_shard,
+                masks=getattr(arguments, "masks", False),
+                concurrent=concurrent,
+                limit=arguments.limit,
+                retry_failed=arguments.retry_failed,
+                stream=arguments.stream,
+                total=count_items(items),
+                on_progress=progress.update,
+                stop=stop,
+            )
+    return finish(arguments, summary, refusals)
+
+
+def finish(arguments: argparse.Namespace, summary: Summary, refusals: Refusals) -> Exit:
+    """Say how the run ended. Returns the exit status. Raises OSError."""
+    for line in in_words(summary, limited=arguments.limit is not None):
+        print_error(line)
+    write_summary(arguments.summary, summary)
+    if refusals.given_up is not None:
+        return report(refusals.given_up)
+    if summary.interrupted:
+        return Exit.INTERRUPTED
+    failed = summary.counts.failed + summary.counts.failed_before
+    return Exit.SOME_FAILED if failed else Exit.OK
+
+
+def make_template(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Template:
+    """Return what is asked about each item. Raises ValueError, TypeError or ModuleNotFoundError."""
+    given: dict[str, Any] = {
+        name: value for name in _FIELDS if (value := getattr(arguments, name, None)) is not None
+    }
+    return Template(
+        arguments.bulk_skill,
+        **given,
+        settings=settings_of(arguments),
+        model=model_of(arguments, environment),
+        max_side=arguments.max_side,
+    )
+
+
+def make_items(arguments: argparse.Namespace, template: Template) -> Iterable[Item]:
+    """Return the items of the input. Raises ValueError, OSError or ModuleNotFoundError."""
+    return read_items(
+        arguments.inputs,
+        template=template,
+        id_column=arguments.id_column,
+        picture_column=arguments.picture_column,
+        pictures=not getattr(arguments, "no_pictures", False),
+        recursive=not arguments.no_recursive,
+        follow_links=arguments.follow_links,
+        delimiter=arguments.delimiter,
+        encoding=arguments.encoding,
+    )
