@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from moondream_transports._client._sync.client import Client, outcome
+from moondream_transports._client._sync.client import Client
 from moondream_transports._map.running import Running
 from sansio_moondream._unicode import well_formed
 
@@ -62,7 +62,7 @@ class Asker:
             kind, message = type(error).__name__, well_formed(str(error))
             row = self._row(task, Status.FAILED, {"kind": kind, "message": message})
             return Ended(row, kind)
-        answered = outcome(self._client, request, running, stream=self._stream)
+        answered = self._client.outcome(request, stream=self._stream, running=running)
         value = answered.result or answered.error
         assert value is not None
         row = self._row(

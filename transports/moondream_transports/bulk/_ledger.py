@@ -169,10 +169,8 @@ class Ledger:
             (shard * size + 1, (shard + 1) * size),
         )
         try:
-            for *key, status, answer, attempts, seconds, width, height, finished_at in found:
-                yield Row(
-                    *key, Status(status), answer, attempts, seconds, width, height, finished_at
-                )
+            for name, request, model, status, *others in found:
+                yield Row(name, request, model, Status(status), *others)
         except sqlite3.Error as error:
             raise self._error(error) from error
 

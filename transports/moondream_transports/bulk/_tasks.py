@@ -87,8 +87,8 @@ class Tasks:
         name = task.item.id
         if not self._ledger.is_first(name, task.digest):
             raise ValueError(
-                f"the id {name!r} comes twice in the input, with the same question. Ids tell the rows"
-                " of the output apart, so each item needs its own. What was answered before is in"
-                " the ledger: start the run again with other ids, and it goes on from there"
+                f"the id {name!r} comes twice in the input, with the same question. Ids tell the"
+                " rows of the output apart, so each item needs its own. All answers before it are"
+                " in the ledger: start the run again with other ids, and it goes on from there"
             )
         return self._ledger.status(name, task.digest, self._model)
