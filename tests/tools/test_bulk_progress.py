@@ -68,7 +68,9 @@ class TestMeter:
             " before; 41 failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the server"
             " asked for a pause: 34 s left"
         )
-        seen = meter.snapshot(Counts(done=1, total=0), Limit(open=3), True, 16_001.0)
+        meter = Meter()
+        meter.snapshot(Counts(done=1), Limit(), False, 0.0)
+        seen = meter.snapshot(Counts(done=1, total=0), Limit(open=3), True, 1.0)
         assert seen.line == (
             "1 of 0; 0.0/s, 3 in flight, 0 tokens; stopping when the requests in flight have ended;"
             " Ctrl+C stops at once"
@@ -94,7 +96,8 @@ def shown(columns: int, monkeypatch: pytest.MonkeyPatch, *, styles: bool = True)
     display.show(meter.snapshot(HALF, Limit(2.0), False, 16.0))
     text = stream.getvalue()
     display.close()
-    assert stream.getvalue().endswith("\x1b[?25h" + "\r\x1b[1A\x1b[2K" * text.count("\n") or "")
+    cleared = "\x1b[?25h\r" + "\x1b[1A\x1b[2K" * len(text.splitlines())
+    assert stream.getvalue().endswith(cleared)
     return text
 
 

@@ -15,6 +15,7 @@ from moondream_transports.bulk import (
     Summary,
     Template,
     count_items,
+    export,
     read_items,
     run_bulk,
 )
@@ -24,10 +25,11 @@ from ._bulk_dry_run import print_dry_run
 from ._bulk_progress import Progress
 from ._bulk_refusals import Refusals
 from ._bulk_signals import stop_by_signals
-from ._bulk_summary import check_summary_file, in_words, write_summary
+from ._bulk_summary import check_summary_file, in_short, in_words, write_summary
 from ._client_arguments import UsageError, model_of, settings_of
 from ._exit import Exit, print_error, report
 
+ROWS_PER_SHARD = 10_000
 _FIELDS = ("question", "object", "length", "reasoning")
 
 
@@ -37,7 +39,17 @@ def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, st
     Raises BrokenPipeError and OSError if standard output cannot be written.
     """
     try:
+        if arguments.output is None and not getattr(arguments, "dry_run", False):
+            raise UsageError("name the file or the folder for the answers with --output")
+        if arguments.bulk_skill == "export":
+            return _export(arguments)
         return _run(arguments, environment)
+    except KeyboardInterrupt:
+        print_error(
+            "stopped at once: what was in flight will be asked again. To go on, run the same "
+            "command again"
+        )
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         raise
     except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
@@ -52,8 +64,6 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
     if arguments.dry_run:
         print_dry_run(arguments, items, template, [limit for _, limit in endpoints])
         return Exit.OK
-    if arguments.output is None:
-        raise UsageError("give the file or the folder for the answers with --output")
     check_summary_file(arguments.summary)
     stop = threading.Event()
     refusals = Refusals(arguments.give_up_after, stop)
@@ -67,8 +77,8 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
                 items,
                 template,
                 arguments.output,
-                format=arguments.format and OutputFormat(arguments.format),
-                rows_per_shard=arguments.rows_per_shard,
+                format=format_of(arguments),
+                rows_per_shard=arguments.rows_per_shard or ROWS_PER_SHARD,
                 masks=getattr(arguments, "masks", False),
                 concurrent=concurrent,
                 limit=arguments.limit,
@@ -79,6 +89,18 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
                 stop=stop,
             )
     return finish(arguments, summary, refusals)
+
+
+def _export(arguments: argparse.Namespace) -> Exit:
+    files = export(
+        arguments.ledger,
+        arguments.output,
+        format=format_of(arguments),
+        rows_per_shard=arguments.rows_per_shard,
+        masks=arguments.masks,
+    )
+    print_error(f"the answers are in {in_short(files)}")
+    return Exit.OK
 
 
 def finish(arguments: argparse.Namespace, summary: Summary, refusals: Refusals) -> Exit:
@@ -92,6 +114,10 @@ def finish(arguments: argparse.Namespace, summary: Summary, refusals: Refusals) 
         return Exit.INTERRUPTED
     failed = summary.counts.failed + summary.counts.failed_before
     return Exit.SOME_FAILED if failed else Exit.OK
+
+
+def format_of(arguments: argparse.Namespace) -> OutputFormat | None:
+    return None if arguments.format is None else OutputFormat(arguments.format)
 
 
 def make_template(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Template:

@@ -12,7 +12,6 @@ CLOUD_RATE = 2.0  # requests a second: the service's limit for a key without a b
 CONCURRENT = 16
 FORMATS = ("parquet", "jsonl", "csv")  # of OutputFormat, whose import is slow
 RETRIES = 6
-ROWS_PER_SHARD = 10_000
 GIVE_UP_AFTER = 20
 _EPILOG = """\
 INPUT is a folder, a picture, a pattern such as 'photos/**/*.jpg', a list of paths (.txt), or a
@@ -27,6 +26,7 @@ exit status: 0 all items done, 2 wrong usage, or a file that cannot be read or w
 refused by the server, 5 given up: no connection, 6 some items failed (--retry-failed asks them
 again), 130 interrupted
 """
+_MASKS = "add a column of masks, as COCO RLE"
 _PLACES = "; may hold {column}"
 
 
@@ -58,6 +58,18 @@ def add_bulk_command(commands: Any) -> None:
         _add_skill(skills, skill, about).add_argument(
             "--object", metavar="TEXT", help=f"a description of the object{_PLACES}"
         )
+
+    _add_export(skills)
+
+
+def _add_export(skills: Any) -> None:
+    about = "write the files of a ledger anew, without asking anything"
+    parser = skills.add_parser("export", help=about, description=f"{about.capitalize()}.")
+    parser.add_argument(
+        "ledger", metavar="LEDGER", help="ledger.sqlite in the folder of an output, or FILE.ledger"
+    )
+    _add_files(parser)
+    parser.add_argument("--masks", action="store_true", default=None, help=_MASKS)
 
 
 def _add_skill(skills: Any, name: str, about: str) -> Any:
@@ -126,31 +138,30 @@ def _add_input(group: Any, *, pictures: bool) -> None:
 
 
 def _add_output(group: Any, *, masks: bool) -> None:
+    _add_files(group)
+    if masks:
+        group.add_argument("--masks", action="store_true", help=_MASKS)
+    group.add_argument(
+        "--summary",
+        metavar="FILE",
+        help="write how the run ended as JSON, - for standard output",
+    )
+
+
+def _add_files(group: Any) -> None:
     group.add_argument(
         "--output",
         metavar="PATH",
         help="a .parquet, .jsonl or .csv file, or a folder for files of --rows-per-shard rows",
     )
     group.add_argument(
-        "--format",
-        choices=FORMATS,
-        help="of the files in a folder (default: parquet)",
+        "--format", choices=FORMATS, help="of the files in a folder (default: parquet)"
     )
     group.add_argument(
         "--rows-per-shard",
         type=typed(count),
-        default=ROWS_PER_SHARD,
         metavar="N",
-        help="of each file in a folder (default: %(default)s)",
-    )
-    if masks:
-        group.add_argument(
-            "--masks", action="store_true", help="add a column of masks, as COCO RLE"
-        )
-    group.add_argument(
-        "--summary",
-        metavar="FILE",
-        help="write how the run ended as JSON, - for standard output",
+        help="of each file in a folder (default: 10,000)",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from moondream_transports.bulk import Summary
@@ -77,9 +78,7 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
     pace = f"in {clock(summary.seconds)}{rate}, {tokens_of(counts):,} tokens"
     lines = [f"{', '.join(parts)}{whole}; {pace}"]
     if summary.files:
-        others = len(summary.files) - 1
-        more = f" and {others:,} more" if others else ""
-        lines.append(f"the answers are in {summary.files[0]}{more}")
+        lines.append(f"the answers are in {in_short(summary.files)}")
     if counts.failed:
         lines.append(f"failed: {by_class(counts)}")
     if counts.failed + counts.failed_before:
@@ -92,3 +91,9 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
     elif limited and counts.total is not None and counts.skipped + ended < counts.total:
         lines.append("--limit ended this run. To go on, run the same command again")
     return lines
+
+
+def in_short(files: Sequence[Path]) -> str:
+    """Return the first file, and how many more there are."""
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{files[0]}{more}" if files else "no file: the ledger is empty"
