@@ -15,8 +15,8 @@ What is true whenever the process or the machine stops, at any point:
 6. What the output is made of (`Layout`) stands in the ledger from its first transaction on.
 
 The journal is a write-ahead log that is synced in each commit (`synchronous=FULL`). With an
-exclusive lock SQLite needs no shared memory beside it. Several threads may use a ledger, as SQLite
-serialises their calls, but only one of them commits and writes files.
+exclusive lock SQLite needs no shared memory beside it. Several threads may use a ledger, one after
+the other: a connection has only one transaction.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,6 +64,9 @@ _COLUMNS = ", ".join(Row.__struct_fields__)
 _REPLACED = ", ".join(f"{name} = excluded.{name}" for name in Row.__struct_fields__[3:])
 _COMMIT = f"""INSERT INTO rows ({_COLUMNS}) VALUES ({", ".join("?" for _ in Row.__struct_fields__)})
     ON CONFLICT (id, request, model) DO UPDATE SET {_REPLACED} WHERE status = '{Status.FAILED}'"""
+# Pages, as no cursor may stay open between two calls.
+_PAGE = f"""SELECT number, {_COLUMNS} FROM rows WHERE number BETWEEN ? AND ?
+    ORDER BY number LIMIT 500"""
 
 
 class BulkError(Exception):
@@ -109,6 +113,7 @@ class Ledger:
 
     def __init__(self, path: Path, layout: Layout | None = None) -> None:
         self._path = path
+        self._lock = Lock()
         if layout is None and not path.exists():
             raise FileNotFoundError(f"there is no ledger {path}")
         try:
@@ -127,19 +132,22 @@ class Ledger:
 
     def status(self, id: str, request: str, model: str) -> Status | None:
         """Return how the item of a key ended, or None if it has not."""
-        found = self._execute(
+        found = self._select(
             "SELECT status FROM rows WHERE id = ? AND request = ? AND model = ?",
             (id, request, model),
-        ).fetchone()
-        return None if found is None else Status(found[0])
+        )
+        return Status(found[0][0]) if found else None
 
     def is_first(self, id: str, request: str) -> bool:
         """Return whether it is the first call for these since the ledger was opened.
 
         The calls are kept in a temporary table, for which SQLite uses a file when it grows.
         """
-        cursor = self._execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (id, request))
-        return cursor.rowcount == 1
+        try:
+            self._select("INSERT INTO seen VALUES (?, ?)", (id, request))
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     def commit(self, rows: Iterable[Row]) -> None:
         """Commit rows in one transaction, and mark their shards as dirty.
@@ -151,7 +159,7 @@ class Ledger:
 
     def dirty_shards(self) -> list[int]:
         """Return the numbers of the shards whose files are older than their rows, in order."""
-        return [shard for (shard,) in self._execute("SELECT shard FROM dirty ORDER BY shard")]
+        return [shard for (shard,) in self._select("SELECT shard FROM dirty ORDER BY shard")]
 
     def full_shards(self) -> int:
         """Return how many shards have all their rows. New rows come into later ones."""
@@ -164,15 +172,11 @@ class Ledger:
     def rows(self, shard: int, rows_per_shard: int | None) -> Iterator[Row]:
         """Iterate over the rows of a shard, for shards of this size, in order."""
         size = self._size(rows_per_shard)
-        found = self._execute(
-            f"SELECT {_COLUMNS} FROM rows WHERE number BETWEEN ? AND ? ORDER BY number",
-            (shard * size + 1, (shard + 1) * size),
-        )
-        try:
-            for name, request, model, status, *others in found:
+        first, last = shard * size + 1, (shard + 1) * size
+        while found := self._select(_PAGE, (first, last)):
+            for number, name, request, model, status, *others in found:
                 yield Row(name, request, model, Status(status), *others)
-        except sqlite3.Error as error:
-            raise self._error(error) from error
+                first = number + 1
 
     def mark_written(self, shard: int) -> None:
         """Remove the mark of a shard whose file is in place.
@@ -202,10 +206,10 @@ class Ledger:
 
         Returns the layout that the ledger has.
         """
-        self._execute("PRAGMA locking_mode = EXCLUSIVE")
-        (application,) = self._execute("PRAGMA application_id").fetchone()
-        (version,) = self._execute("PRAGMA user_version").fetchone()
-        is_empty = self._execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        self._select("PRAGMA locking_mode = EXCLUSIVE")
+        ((application,),) = self._select("PRAGMA application_id")
+        ((version,),) = self._select("PRAGMA user_version")
+        is_empty = not self._select("SELECT 1 FROM sqlite_master")
         if application != _APPLICATION_ID and not (is_empty and layout is not None):
             raise self._no_ledger()
         if version > _VERSION:
@@ -213,15 +217,15 @@ class Ledger:
                 f"the ledger {self._path} has version {version}, and this release of"
                 f" sansio-moondream reads version {_VERSION}: install a newer one"
             )
-        self._execute("PRAGMA journal_mode = WAL")
-        self._execute("PRAGMA synchronous = FULL")
-        self._execute("PRAGMA temp_store = FILE")
-        self._execute("CREATE TEMP TABLE seen (id, request, PRIMARY KEY (id, request))")
+        self._select("PRAGMA journal_mode = WAL")
+        self._select("PRAGMA synchronous = FULL")
+        self._select("PRAGMA temp_store = FILE")
+        self._select("CREATE TEMP TABLE seen (id, request, PRIMARY KEY (id, request))")
         if is_empty and layout is not None:
             self._create(layout)
         else:
             self._write()  # takes the lock, if reading has not
-        found = dict(self._execute("SELECT name, value FROM settings").fetchall())
+        found = dict(self._select("SELECT name, value FROM settings"))
         stored = msgspec.convert(found, Layout, strict=False)
         if layout is not None:
             self._require_same(layout, stored)
@@ -253,43 +257,46 @@ class Ledger:
         return _ONE_SHARD if rows_per_shard is None else rows_per_shard
 
     def _count(self) -> int:
-        (count,) = self._execute("SELECT ifnull(max(number), 0) FROM rows").fetchone()
+        ((count,),) = self._select("SELECT ifnull(max(number), 0) FROM rows")
         return int(count)
 
-    def _execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise self._error(error) from error
+    def _select(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """Execute a statement that is a transaction by itself. Returns the rows that it finds."""
+        with self._lock:
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.Error as error:
+                raise self._error(error) from error
 
     def _write(self, *statements: tuple[str, Iterable[tuple[Any, ...]]]) -> None:
         """Execute statements, each once for each of its values, in one transaction."""
         database = self._connection
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            for statement, values in statements:
-                database.executemany(statement, values)
-            database.execute("COMMIT")
-        except BaseException as error:
-            if database.in_transaction:  # a full disk may have ended it
-                database.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise self._error(error) from error
-            raise
+        with self._lock:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    database.executemany(statement, values)
+                database.execute("COMMIT")
+            except BaseException as error:
+                if database.in_transaction:  # a full disk may have ended it
+                    database.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise self._error(error) from error
+                raise
 
-    def _error(self, error: sqlite3.Error) -> Exception:
+    def _error(self, error: sqlite3.Error) -> BulkError:
         """Return the error of SQLite as one that says what to do."""
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is None:  # a mistake of this module
-            return error
-        if code & 0xFF == sqlite3.SQLITE_BUSY:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what is beyond the kind
+        if code == sqlite3.SQLITE_BUSY:
             return LedgerInUse(
                 f"the ledger {self._path} is in use by another run: wait for its end, or choose"
                 " another output"
             )
-        if code & 0xFF == sqlite3.SQLITE_NOTADB:
+        if code == sqlite3.SQLITE_NOTADB:
             return self._no_ledger()
-        if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        if code == sqlite3.SQLITE_CANTOPEN:
             return BulkError(f"the ledger {self._path} cannot be opened: {error}")
         return BulkError(
             f"the ledger {self._path} cannot be used: {error}. All that was committed before is in"

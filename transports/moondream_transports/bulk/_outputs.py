@@ -24,27 +24,36 @@ from ._values import OutputFormat, Row
 LEDGER = "ledger.sqlite"
 """The ledger in a folder. A single file has its own beside it: its name and `.ledger`."""
 
+_CHOICES = (
+    "take a file that ends in .parquet, .jsonl or .csv, or a folder (a new one whose name has an "
+    "ending needs a slash behind it)"
+)
 _SHARD = re.compile(r"part-[0-9]{5,}\.(parquet|jsonl|csv)")
 _UNFINISHED = re.compile(rf"\.{_SHARD.pattern}\.part")
 
 
 class Output(Struct, frozen=True):
-    """Where the results of a run go.
+    """Where the results of a run go: one file, or a folder of shards.
 
     Attributes:
-        path: of the folder, or of the single file.
+        path: of the file or the folder.
         format: of the files.
-        ledger: its file. Its folder may have to be made.
         single: whether all rows go to one file.
     """
 
     path: Path
     format: OutputFormat
-    ledger: Path
     single: bool
 
+    @property
+    def ledger(self) -> Path:
+        """The file of the ledger: in the folder, or beside the file. Its folder may not exist."""
+        if self.single:
+            return self.path.with_name(f"{self.path.name}.ledger")
+        return self.path / LEDGER
+
     def file(self, shard: int) -> Path:
-        """Return the path of the file of a shard. The shards of a single file are all in it."""
+        """Return the path of a shard. The one file has all of them."""
         return self.path if self.single else self.path / f"part-{shard:05}.{self.format}"
 
     def remove_unfinished(self) -> None:
@@ -58,13 +67,13 @@ class Output(Struct, frozen=True):
 
 
 def open_output(path: str | os.PathLike[str], format: OutputFormat | None = None) -> Output:
-    """Find where the results of a run go. Nothing is written.
+    """Decide what an output is, and check that nothing foreign would be lost. Nothing is written.
 
     Args:
         path: a file that ends in .parquet, .jsonl or .csv, or a folder. Neither has to exist. A
             text that ends in a slash is a folder.
-        format: of the files. None takes that of the single file, or that of the folder's shards,
-            else Parquet.
+        format: of the files. None takes that of the ending; for a folder that of its shards, or
+            Parquet if it has none.
 
     Raises:
         ValueError: the path has something that is not of an earlier run; its ending is not known;
@@ -73,7 +82,10 @@ def open_output(path: str | os.PathLike[str], format: OutputFormat | None = None
     """
     place = Path(path)
     is_folder = place.is_dir() or os.fspath(path).endswith(("/", os.sep))
-    output = _folder(place, format) if is_folder or not place.suffix else _single(place, format)
+    if not is_folder and not place.suffix and place.exists():
+        raise ValueError(f"the output {place} is no folder: {_CHOICES}")
+    find = _folder if is_folder or not place.suffix else _file
+    output = find(place, format)
     if output.format is OutputFormat.PARQUET:
         require_pyarrow()
     return output
@@ -116,47 +128,39 @@ def write_file(path: Path, rows: Iterable[Row], format: OutputFormat, columns: C
 
 
 def _folder(path: Path, format: OutputFormat | None) -> Output:
-    ledger = path / LEDGER
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"the output {path} is no folder: {_ENDINGS}")
-    names = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
+    names = sorted(file.name for file in path.iterdir()) if path.exists() else []
     foreign = next((name for name in names if not name.startswith(".")), None)
-    if foreign is not None and not ledger.exists():
+    if foreign is not None and LEDGER not in names:
         raise ValueError(
             f"the output folder {path} has files, such as {foreign}, and no {LEDGER} of an earlier "
-            "run: take an empty folder or a new one"
+            "run: take a new folder, or an empty one"
         )
-    written = next((name for name in names if _SHARD.fullmatch(name)), None)
-    if written is None:
-        return Output(path, format or OutputFormat.PARQUET, ledger, single=False)
-    earlier = OutputFormat(Path(written).suffix[1:])
-    if format not in (None, earlier):
+    shard = next((name for name in names if _SHARD.fullmatch(name)), None)
+    earlier = OutputFormat(Path(shard).suffix[1:]) if shard else None
+    if shard and format not in (None, earlier):
         raise ValueError(
-            f"the output folder {path} has {written} of an earlier run, which {format} files would "
-            f"stand beside: leave the format out, or export the ledger to another folder"
+            f"the output folder {path} has {shard} of an earlier run, and {format} was asked for: "
+            "go on without a format, or take another folder"
         )
-    return Output(path, earlier, ledger, single=False)
+    return Output(path, earlier or format or OutputFormat.PARQUET, single=False)
 
 
-_ENDINGS = (
-    "take a folder, or a file that ends in .parquet, .jsonl or .csv (a new folder with another "
-    "ending needs a slash behind it)"
-)
-
-
-def _single(path: Path, format: OutputFormat | None) -> Output:
+def _file(path: Path, format: OutputFormat | None) -> Output:
     ending = path.suffix[1:].lower()
     if ending not in list(OutputFormat):
-        raise ValueError(f"the output {path} ends in {path.suffix}: {_ENDINGS}")
+        raise ValueError(f"the output {path} ends in {path.suffix}: {_CHOICES}")
     if format not in (None, ending):
-        raise ValueError(f"the output {path} is no {format} file: leave the format out")
-    ledger = path.with_name(f"{path.name}.ledger")
-    if path.exists() and not ledger.exists():
         raise ValueError(
-            f"the output {path} exists, and there is no ledger {ledger.name} of an earlier run "
-            "beside it: take another name, as the file would be overwritten"
+            f"the output {path} ends in {path.suffix}, and {format} was asked for: go on without a "
+            "format, or take another name"
         )
-    return Output(path, OutputFormat(ending), ledger, single=True)
+    output = Output(path, OutputFormat(ending), single=True)
+    if path.exists() and not output.ledger.exists():
+        raise ValueError(
+            f"the output {path} exists, and no ledger {output.ledger.name} of an earlier run is "
+            "beside it: take another name, as the file would be replaced"
+        )
+    return output
 
 
 def _unfinished(path: Path) -> Path:
