@@ -22,6 +22,7 @@ from moondream_transports import Timeline
 from moondream_transports.bulk import OutputFormat
 from sansio_moondream import (
     AuthenticationError,
+    BBox,
     ConnectError,
     IncompleteStream,
     NotFoundError,
@@ -133,7 +134,7 @@ class TestARun:
     def test_masks_in_shards(
         self, run: Any, fake: FakeServer, photos: Path, tmp_path: Path
     ) -> None:
-        fake.answer(path="M0 0L1 0L1 1L0 1z", times=3)
+        fake.answer(path="M0 0L1 0L1 1L0 1z", box=BBox(0, 0, 1, 1), times=3)
         output = ["--output", tmp_path / "out", "--rows-per-shard", "2", "--masks"]
         ran = run("bulk", "segment", photos, "--object", "moon", "--endpoint", fake.url, *output)
         assert ran.status == Exit.OK, ran.err
@@ -194,7 +195,7 @@ class TestUsage:
             (["bulk", "caption", "PHOTOS"], "--output"),
             (["bulk", "caption", "no-such-folder"], "no-such-folder"),
             (["bulk", "caption", __file__], "test_bulk.py"),
-            (["bulk", "caption", "PHOTOS", "--output", "OUT.txt"], "OUT.txt"),
+            (["bulk", "caption", "PHOTOS", "--output", "OUT.md"], "OUT.md"),
             (["bulk", "caption", "PHOTOS", "--output", "/dev/null/out.csv"], "/dev/null"),
             (["bulk", "export", "OUT.ledger"], "--output"),
             (["bulk", "export", "OUT.ledger", "--output", "OUT.csv"], "no ledger"),
@@ -204,7 +205,10 @@ class TestUsage:
             (["bulk", "caption", "PHOTOS", "--concurrent", "0"], "above 0"),
             (["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--burst", "3"], "rate"),
             (["bulk", "caption", "PHOTOS", "--retries", "-1"], "above 0"),
-            (["bulk", "caption", "PHOTOS", "--idle-timeout", "0"], "idle should be"),
+            (
+                ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--idle-timeout", "0"],
+                "idle should",
+            ),
             (["bulk", "caption", "PHOTOS", "--temperature", "-1"], "temperature should be"),
             (
                 ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--summary", "PHOTOS"],
@@ -220,7 +224,7 @@ class TestUsage:
         self, run: Any, photos: Path, tmp_path: Path, options: list[str], words: str
     ) -> None:
         given = [
-            option.replace("PHOTOS", str(photos)).replace("OUT", str(tmp_path / "OUT"))
+            option.replace("PHOTOS", str(photos)).replace("OUT.", f"{tmp_path}/OUT.")
             for option in options
         ]
         asks = len(given) > 2 and given[1] != "export"

@@ -39,8 +39,6 @@ def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, st
     Raises BrokenPipeError and OSError if standard output cannot be written.
     """
     try:
-        if arguments.output is None and not getattr(arguments, "dry_run", False):
-            raise UsageError("name the file or the folder for the answers with --output")
         if arguments.bulk_skill == "export":
             return _export(arguments)
         return _run(arguments, environment)
@@ -64,6 +62,7 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
     if arguments.dry_run:
         print_dry_run(arguments, items, template, [limit for _, limit in endpoints])
         return Exit.OK
+    output = output_of(arguments)
     check_summary_file(arguments.summary)
     stop = threading.Event()
     refusals = Refusals(arguments.give_up_after, stop)
@@ -76,7 +75,7 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
                 client,
                 items,
                 template,
-                arguments.output,
+                output,
                 format=format_of(arguments),
                 rows_per_shard=arguments.rows_per_shard or ROWS_PER_SHARD,
                 masks=getattr(arguments, "masks", False),
@@ -94,7 +93,7 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
 def _export(arguments: argparse.Namespace) -> Exit:
     files = export(
         arguments.ledger,
-        arguments.output,
+        output_of(arguments),
         format=format_of(arguments),
         rows_per_shard=arguments.rows_per_shard,
         masks=arguments.masks,
@@ -114,6 +113,13 @@ def finish(arguments: argparse.Namespace, summary: Summary, refusals: Refusals) 
         return Exit.INTERRUPTED
     failed = summary.counts.failed + summary.counts.failed_before
     return Exit.SOME_FAILED if failed else Exit.OK
+
+
+def output_of(arguments: argparse.Namespace) -> str:
+    output: str | None = arguments.output
+    if output is None:
+        raise UsageError("name the file or the folder for the answers with --output")
+    return output
 
 
 def format_of(arguments: argparse.Namespace) -> OutputFormat | None:

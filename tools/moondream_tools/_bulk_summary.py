@@ -75,7 +75,9 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
         parts.append(f"{counts.failed_before:,} failed before")
     whole = "" if counts.total is None else f" of {counts.total:,}"
     rate = f", {ended / summary.seconds:.1f}/s" if ended and summary.seconds > 0 else ""
-    pace = f"in {clock(summary.seconds)}{rate}, {tokens_of(counts):,} tokens"
+    seconds = summary.seconds
+    time = clock(seconds) if seconds >= 10 else f"{seconds:.1f} s"
+    pace = f"in {time}{rate}, {tokens_of(counts):,} tokens"
     lines = [f"{', '.join(parts)}{whole}; {pace}"]
     if summary.files:
         lines.append(f"the answers are in {in_short(summary.files)}")
