@@ -1,7 +1,7 @@
 """Show how far a bulk run is, on standard error.
 
-1. The run reports its counts in its own thread. A thread of the display shows the latest ones, so
-   a run that waits for a server is shown too, and no run waits for a terminal.
+1. The run changes its counts in its own thread. A thread of the display shows them, so a run that
+   waits for a server is shown too, and no run waits for a terminal.
 2. A terminal gets lines that are redrawn, if rich is installed. Anything else gets a line now and
    then.
 3. Standard error may be closed or full. Then nothing more is shown, and the run goes on.
@@ -78,14 +78,9 @@ class Progress:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress")
 
-    @property
-    def counts(self) -> Counts:
-        """The latest counts."""
-        return self._counts
-
     def update(self, counts: Counts) -> None:
-        """Take the counts of the run, which goes on changing its own."""
-        self._counts = replace(counts, failures=dict(counts.failures))
+        """Take the counts of the run, which goes on changing them."""
+        self._counts = counts
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -112,7 +107,8 @@ class Progress:
             pass  # nobody can see it
 
     def _snapshot(self) -> Snapshot:
-        return self._meter.snapshot(self._counts, self._limit(), self._stop.is_set(), monotonic())
+        counts = replace(self._counts, failures=dict(self._counts.failures))
+        return self._meter.snapshot(counts, self._limit(), self._stop.is_set(), monotonic())
 
 
 def make_display() -> Display:
