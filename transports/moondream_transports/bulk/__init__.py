@@ -6,7 +6,18 @@
 commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.
 """
 
+from ._inputs import count_items, read_items
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
 
-__all__ = ["Counts", "Item", "OutputFormat", "Row", "Status", "Summary", "Template"]
+__all__ = [
+    "Counts",
+    "Item",
+    "OutputFormat",
+    "Row",
+    "Status",
+    "Summary",
+    "Template",
+    "count_items",
+    "read_items",
+]
