@@ -7,6 +7,7 @@ commits each answer in the ledger (`_ledger`), from which the files (`_outputs`)
 """
 
 from ._files import export
+from ._inputs import count_items, read_items
 from ._ledger import BulkError, LedgerInUse
 from ._run import run_bulk
 from ._template import Template
@@ -22,6 +23,8 @@ __all__ = [
     "Status",
     "Summary",
     "Template",
+    "count_items",
     "export",
+    "read_items",
     "run_bulk",
 ]
