@@ -57,8 +57,10 @@ _CREATE = (
     )""",
     "CREATE TABLE dirty (shard INTEGER PRIMARY KEY)",
 )
-_MARK_DIRTY = """CREATE TRIGGER {change}_marks_dirty AFTER {change} ON rows BEGIN
-    INSERT OR IGNORE INTO dirty VALUES ((NEW.number - 1) / {rows_per_shard});
+# Not `INSERT OR IGNORE`: in a trigger, the conflict clause of the statement that fires it counts.
+_MARK_DIRTY = """CREATE TRIGGER {change}_marks_dirty AFTER {change} ON rows
+    WHEN (NEW.number - 1) / {rows_per_shard} NOT IN (SELECT shard FROM dirty) BEGIN
+    INSERT INTO dirty VALUES ((NEW.number - 1) / {rows_per_shard});
 END"""
 _COLUMNS = ", ".join(Row.__struct_fields__)
 _REPLACED = ", ".join(f"{name} = excluded.{name}" for name in Row.__struct_fields__[3:])
