@@ -203,7 +203,7 @@ class TestUsage:
             (["bulk", "caption", "PHOTOS", "--rate", "0"], "rate should be a number above 0, or"),
             (["bulk", "caption", "PHOTOS", "--rate", "many"], "not 'many'"),
             (["bulk", "caption", "PHOTOS", "--concurrent", "0"], "above 0"),
-            (["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--burst", "3"], "rate"),
+            (["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--burst", "3"], "--burst needs a --rate"),
             (["bulk", "caption", "PHOTOS", "--retries", "-1"], "above 0"),
             (
                 ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--idle-timeout", "0"],

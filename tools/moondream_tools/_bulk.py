@@ -25,7 +25,7 @@ from ._bulk_dry_run import print_dry_run
 from ._bulk_progress import Progress
 from ._bulk_refusals import Refusals
 from ._bulk_signals import stop_by_signals
-from ._bulk_summary import check_summary_file, in_short, in_words, write_summary
+from ._bulk_summary import STOPPED, check_summary_file, in_short, in_words, write_summary
 from ._client_arguments import UsageError, model_of, settings_of
 from ._exit import Exit, print_error, report
 
@@ -42,12 +42,6 @@ def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, st
         if arguments.bulk_skill == "export":
             return _export(arguments)
         return _run(arguments, environment)
-    except KeyboardInterrupt:
-        print_error(
-            "stopped at once: what was in flight will be asked again. To go on, run the same "
-            "command again"
-        )
-        return Exit.INTERRUPTED
     except BrokenPipeError:
         raise
     except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
@@ -70,23 +64,27 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
     with UrllibTransport(max_idle=concurrent) as transport:
         client, limiter = make_client(arguments, transport, endpoints, refusals)
         progress = Progress(limiter.status, stop, arguments.limit)
-        with stop_by_signals(stop), progress:
-            summary = run_bulk(
-                client,
-                items,
-                template,
-                output,
-                format=format_of(arguments),
-                rows_per_shard=arguments.rows_per_shard or ROWS_PER_SHARD,
-                masks=getattr(arguments, "masks", False),
-                concurrent=concurrent,
-                limit=arguments.limit,
-                retry_failed=arguments.retry_failed,
-                stream=arguments.stream,
-                total=count_items(items),
-                on_progress=progress.update,
-                stop=stop,
-            )
+        try:
+            with stop_by_signals(stop), progress:
+                summary = run_bulk(
+                    client,
+                    items,
+                    template,
+                    output,
+                    format=format_of(arguments),
+                    rows_per_shard=arguments.rows_per_shard or ROWS_PER_SHARD,
+                    masks=getattr(arguments, "masks", False),
+                    concurrent=concurrent,
+                    limit=arguments.limit,
+                    retry_failed=arguments.retry_failed,
+                    stream=arguments.stream,
+                    total=count_items(items),
+                    on_progress=progress.update,
+                    stop=stop,
+                )
+        except KeyboardInterrupt:
+            print_error(STOPPED)
+            return Exit.INTERRUPTED
     return finish(arguments, summary, refusals)
 
 

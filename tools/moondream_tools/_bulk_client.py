@@ -37,8 +37,11 @@ _MAX_RETRY_AFTER = 3600.0
 def make_endpoints(
     arguments: argparse.Namespace, environment: Mapping[str, str]
 ) -> list[tuple[Endpoint, RateLimit]]:
-    """Return the endpoints to ask, each with its limit. Raises UsageError or ValueError."""
-    if not (arguments.endpoint or environment.get(API_KEY)):
+    """Return the endpoints to ask, each with its limit. Raises UsageError or ValueError.
+
+    A dry run asks nobody. It needs no key to compute what the cloud would take.
+    """
+    if not (arguments.endpoint or environment.get(API_KEY) or arguments.dry_run):
         raise UsageError(f"no server to ask. {NO_SERVER}")
     model = model_of(arguments, environment)
     urls: list[str | None] = arguments.endpoint or [None]
@@ -53,6 +56,8 @@ def limit_of(arguments: argparse.Namespace, endpoint: Endpoint) -> RateLimit:
         rate = CLOUD_RATE
     if rate is not None and math.isinf(rate):
         rate = None
+    if arguments.burst is not None and rate is None:
+        raise UsageError("--burst needs a --rate: without one, any number may begin at once")
     return RateLimit(rate, arguments.burst, arguments.concurrent)
 
 
