@@ -13,7 +13,7 @@ from ._bulk_meter import by_class, clock, tokens_of
 from ._client_arguments import UsageError
 
 STOPPED = (
-    "stopped at once. All answers that had come are in the ledger; what was in flight will be asked "
+    "stopped at once. All answers that came are in the ledger; what was in flight will be asked "
     "again. To go on, run the same command again"
 )
 _STDOUT = "-"
