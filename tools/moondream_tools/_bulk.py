@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import argparse
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from moondream_transports import UrllibTransport
 from moondream_transports.bulk import (
     BulkError,
-    Item,
-    OutputFormat,
     Summary,
-    Template,
     count_items,
     export,
-    read_items,
     run_bulk,
 )
 
 from ._bulk_client import make_client, make_endpoints
-from ._bulk_dry_run import print_dry_run
+from ._bulk_dry_run import make_estimate
+from ._bulk_options import format_of, make_items, make_template, output_of
 from ._bulk_progress import Progress
 from ._bulk_refusals import Refusals
 from ._bulk_signals import stop_by_signals
 from ._bulk_summary import STOPPED, check_summary_file, in_short, in_words, write_summary
-from ._client_arguments import UsageError, model_of, settings_of
+from ._client_arguments import UsageError
 from ._exit import Exit, print_error, report
 
 ROWS_PER_SHARD = 10_000
-_FIELDS = ("question", "object", "length", "reasoning")
 
 
 def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
@@ -54,7 +49,7 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
     items = make_items(arguments, template)
     endpoints = make_endpoints(arguments, environment)
     if arguments.dry_run:
-        print_dry_run(arguments, items, template, [limit for _, limit in endpoints])
+        print(make_estimate(arguments, items, template, [limit for _, limit in endpoints]))
         return Exit.OK
     output = output_of(arguments)
     check_summary_file(arguments.summary)
@@ -111,43 +106,3 @@ def finish(arguments: argparse.Namespace, summary: Summary, refusals: Refusals) 
         return Exit.INTERRUPTED
     failed = summary.counts.failed + summary.counts.failed_before
     return Exit.SOME_FAILED if failed else Exit.OK
-
-
-def output_of(arguments: argparse.Namespace) -> str:
-    output: str | None = arguments.output
-    if output is None:
-        raise UsageError("name the file or the folder for the answers with --output")
-    return output
-
-
-def format_of(arguments: argparse.Namespace) -> OutputFormat | None:
-    return None if arguments.format is None else OutputFormat(arguments.format)
-
-
-def make_template(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Template:
-    """Return what is asked about each item. Raises ValueError, TypeError or ModuleNotFoundError."""
-    given: dict[str, Any] = {
-        name: value for name in _FIELDS if (value := getattr(arguments, name, None)) is not None
-    }
-    return Template(
-        arguments.bulk_skill,
-        **given,
-        settings=settings_of(arguments),
-        model=model_of(arguments, environment),
-        max_side=arguments.max_side,
-    )
-
-
-def make_items(arguments: argparse.Namespace, template: Template) -> Iterable[Item]:
-    """Return the items of the input. Raises ValueError, OSError or ModuleNotFoundError."""
-    return read_items(
-        arguments.inputs,
-        template=template,
-        id_column=arguments.id_column,
-        picture_column=arguments.picture_column,
-        pictures=not getattr(arguments, "no_pictures", False),
-        recursive=not arguments.no_recursive,
-        follow_links=arguments.follow_links,
-        delimiter=arguments.delimiter,
-        encoding=arguments.encoding,
-    )

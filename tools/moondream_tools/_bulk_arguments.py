@@ -97,6 +97,7 @@ def _add_skill(skills: Any, name: str, about: str) -> Any:
     )
     add_timeouts(server)
     _add_pace(parser.add_argument_group("pace"))
+    _add_dry_run(parser.add_argument_group("dry run"))
     answer = parser.add_argument_group("answer")
     answer.add_argument(
         "--stream", action="store_true", help="stream answers, so that a broken one leaves a part"
@@ -199,6 +200,31 @@ def _add_pace(group: Any) -> None:
         help="stop when N requests in a row are refused for the same reason as the next would be: "
         "key, balance, address, no connection (default: %(default)s; 0: never)",
     )
+
+
+def _add_dry_run(group: Any) -> None:
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="ask nothing: say how many items there are, how long they take and what they may cost",
+    )
+    for name, of in (
+        ("per-request", "a request"),
+        ("per-million-input", "a million tokens of pictures and questions"),
+        ("per-million-output", "a million tokens of answers"),
+    ):
+        group.add_argument(
+            f"--price-{name}", type=float, metavar="PRICE", help=f"your price of {of}"
+        )
+    group.add_argument("--currency", default="", metavar="NAME", help="of these prices")
+    for name, about in (
+        ("--seconds", "that a request takes"),
+        ("--input-tokens", "of a request"),
+        ("--output-tokens", "of an answer"),
+    ):
+        group.add_argument(
+            name, type=float, metavar="N", help=f"{about} (default: as in the ledger)"
+        )
 
 
 def _rate(text: str) -> float:

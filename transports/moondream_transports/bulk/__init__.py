@@ -9,6 +9,7 @@ commits each answer in the ledger (`_ledger`), from which the files (`_outputs`)
 from ._files import export
 from ._inputs import count_items, read_items
 from ._ledger import BulkError, LedgerInUse
+from ._preview import Preview, preview
 from ._run import run_bulk
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
@@ -19,12 +20,14 @@ __all__ = [
     "Item",
     "LedgerInUse",
     "OutputFormat",
+    "Preview",
     "Row",
     "Status",
     "Summary",
     "Template",
     "count_items",
     "export",
+    "preview",
     "read_items",
     "run_bulk",
 ]
