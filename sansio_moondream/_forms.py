@@ -25,6 +25,10 @@ class Form(Protocol):
     words: str
     """What a value is, for messages."""
 
+    plain_types: frozenset[type]
+    """Values of exactly these types are their own form. Most fields have one: this saves half of
+    the time of `to_dict`."""
+
     def holds(self, value: Any) -> bool:
         """Test if a value of Python is of the type."""
         ...
@@ -57,6 +61,7 @@ class Scalar:
         self._type = type_
         self._json_type = json_type
         self.words = words
+        self.plain_types = frozenset[type]() if type_ is float else frozenset({type_})
 
     def holds(self, value: Any) -> bool:
         if isinstance(value, bool):
@@ -87,6 +92,7 @@ class Choice:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
+        self.plain_types = frozenset[type]()
         self.words = " or ".join(f'"{text}"' for text in texts)
 
     def holds(self, value: Any) -> bool:
@@ -109,6 +115,7 @@ class Array:
     """A tuple of any length, whose items are of one type."""
 
     words = "an array"
+    plain_types = frozenset[type]()
 
     def __init__(self, item: Form) -> None:
         self._item = item
@@ -137,6 +144,7 @@ class HeaderPairs:
     """Header fields, as arrays of a name and a value."""
 
     words = "an array of [name, value]"
+    plain_types = frozenset[type]()
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, Headers)
@@ -165,6 +173,7 @@ class OpenObject:
     """An object with any fields: what a server sent that this library does not know."""
 
     words = "an object"
+    plain_types = frozenset[type]()
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, Mapping)
@@ -196,6 +205,7 @@ class Union:
     def __init__(self, options: Sequence[Form]) -> None:
         self._options = options
         self.words = " or ".join(option.words for option in options)
+        self.plain_types = frozenset[type]().union(*(option.plain_types for option in options))
 
     def holds(self, value: Any) -> bool:
         return any(option.holds(value) for option in self._options)
@@ -204,7 +214,10 @@ class Union:
         return any(option.reads(data) for option in self._options)
 
     def encode(self, value: Any) -> Any:
-        return next(option for option in self._options if option.holds(value)).encode(value)
+        for option in self._options[:-1]:
+            if option.holds(value):
+                return option.encode(value)
+        return self._options[-1].encode(value)  # as one of them holds it
 
     def decode(self, data: Any, name: str) -> Any:
         if not self.reads(data):

@@ -107,6 +107,7 @@ class Object:
         self._class = class_
         self._prefix = prefix
         self._head = head
+        self.plain_types = frozenset[type]()
         self.words = with_article(kind_of(class_))
 
     @cached_property
@@ -135,7 +136,11 @@ class Object:
     def encode(self, value: Any) -> dict[str, Any]:
         encoded = dict(self._head)
         for name, form in self._fields.items():
-            if not form.holds(item := getattr(value, name)):
+            item = getattr(value, name)
+            if type(item) in form.plain_types:
+                encoded[name] = item
+                continue
+            if not form.holds(item):
                 where = f"{self._class.__name__}.{name}"
                 raise TypeError(f"{where} should be {form.words}, not {type(item).__name__}")
             encoded[name] = form.encode(item)

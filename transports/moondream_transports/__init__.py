@@ -11,6 +11,8 @@ from ._client._async.stream import AsyncClientStream
 from ._client._sync.client import Client
 from ._client._sync.stream import ClientStream
 from ._hooks import Hooks, Timeline
+from ._map._async.concurrent_map import AsyncConcurrentMap
+from ._map._sync.concurrent_map import ConcurrentMap
 from ._outcome import Outcome
 from ._pictures import read_image
 from ._retries import RetryPolicy
@@ -88,6 +90,7 @@ __all__ = [
     "AsyncClient",
     "AsyncClientStream",
     "AsyncClock",
+    "AsyncConcurrentMap",
     "AsyncHTTP11Stream",
     "AsyncHttpxStream",
     "AsyncHttpxTransport",
@@ -102,6 +105,7 @@ __all__ = [
     "Client",
     "ClientStream",
     "Clock",
+    "ConcurrentMap",
     "Fragmentation",
     "HTTP11Stream",
     "Hooks",

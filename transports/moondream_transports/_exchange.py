@@ -91,6 +91,11 @@ class Exchange(Generic[R]):
         """The request, or None once it is released."""
         return None if self._to_send is None else self._to_send[0]
 
+    @property
+    def attempts(self) -> int:
+        """How many attempts were begun."""
+        return self._attempt
+
     def set_request(self, request: Request[R]) -> None:
         """Replace the request by the same one with its pictures. Call it before `open`."""
         if self._to_send is not None:

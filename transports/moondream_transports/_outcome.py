@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Generic
-
-from msgspec import Struct
+from typing import Generic, cast
 
 from sansio_moondream import MoondreamError, Request
+from sansio_moondream._repr import OwnRepr
 
 from ._exchange import R
 
 
-class Outcome(Struct, Generic[R], frozen=True):
+class Outcome(OwnRepr, Generic[R], frozen=True):
     """The outcome of one request: a result or an error.
+
+    Its repr has the class of the request, and the error. `request`, `result` and `error` have JSON
+    forms of their own, by `to_dict()`.
 
     Attributes:
         request: that was sent.
@@ -27,3 +29,15 @@ class Outcome(Struct, Generic[R], frozen=True):
     error: MoondreamError | None
     attempts: int
     seconds: float
+
+    def unwrap(self) -> R:
+        """Return the result. Raises the error if there is none."""
+        if self.error is not None:
+            raise self.error
+        return cast("R", self.result)
+
+    def __repr__(self) -> str:
+        ending = "complete" if self.error is None else repr(self.error)
+        attempts = f"{self.attempts} attempt{'s' * (self.attempts != 1)}"
+        kind = type(self.request).__name__
+        return f"<Outcome of {kind}: {ending}, {attempts}, {self.seconds:.3f} s>"

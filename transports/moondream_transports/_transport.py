@@ -11,6 +11,10 @@ error status. It raises:
     ConnectionLost            the connection broke, or the body is shorter than its head announced
     RemoteProtocolError       the response is not HTTP
 
+A sync transport may have a method `interrupt(request)`. Another thread calls it to end a `send` of
+the same request, which then raises one of these errors. Without it, a stream that is closed while
+it waits for the head waits on for it. A task is cancelled instead.
+
 A transport that does not use the clock of the machine has an attribute `clock` with a method
 `monotonic`. The client counts its deadlines on it.
 """
@@ -142,6 +146,13 @@ class AsyncTransport(Protocol):
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncByteStream:
         """Do as `Transport.send`. Close the connection on cancellation."""
         ...
+
+
+def interrupt_send(transport: object, request: HTTPRequest) -> None:
+    """End a `send` that waits in another thread, if the transport can."""
+    interrupt = getattr(transport, "interrupt", None)
+    if interrupt is not None:
+        interrupt(request)
 
 
 def require_transport(transport: object) -> Transport:

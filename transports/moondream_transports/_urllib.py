@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import ssl
 
     from ._http11._sync.stream import HTTP11Stream
+    from ._http11.sending import Sending
 
 
 class UrllibTransport:
@@ -50,6 +51,7 @@ class UrllibTransport:
         # With them come h11, ssl and the like: only where they are used.
         from ._http11._sync.engine import Engine
         from ._http11.route import environment_proxy, parse_proxy, require_proxy
+        from ._http11.sending import Sending
         from ._http11.sockets import SocketBackend
 
         self._environment_proxy = environment_proxy if proxies is None else None
@@ -59,6 +61,8 @@ class UrllibTransport:
         used = [scheme for scheme in given if scheme in ("http", "https")]
         self._given = {scheme: require_proxy(given[scheme]) for scheme in used}
         self._engine = Engine(SocketBackend(), ssl_context, max_idle, idle_seconds)
+        self._make_sending = Sending
+        self._sending: dict[int, Sending] = {}  # by the ids of the requests
         finalize(self, self._engine.close)
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> HTTP11Stream:
@@ -67,7 +71,17 @@ class UrllibTransport:
             proxy = self._environment_proxy(request)
         else:
             proxy = self._given.get(request.url.partition(":")[0].lower())
-        return self._engine.send(request, timeouts, proxy)
+        self._sending[id(request)] = sending = self._make_sending()
+        try:
+            return self._engine.send(request, timeouts, proxy, sending.begin)
+        finally:
+            self._sending.pop(id(request), None)
+
+    def interrupt(self, request: HTTPRequest) -> None:
+        """End a `send` of this request that waits in another thread. It raises an error."""
+        sending = self._sending.get(id(request))
+        if sending is not None:
+            sending.interrupt()
 
     def close(self) -> None:
         """Close the idle connections. Those in use are closed when their exchanges end."""

@@ -47,11 +47,13 @@ class HttpxTransport:
     def __init__(self, client: httpx2.Client | httpx.Client | None = None) -> None:
         self._clients = Clients(client, "Client")
         self._sockets = Sockets()
+        self._sending: dict[int, SyncProgress] = {}  # by the ids of the requests
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> HttpxStream:
         """As `Transport.send` says."""
         client, library = self._clients.client_for(request), self._clients.library
         progress = SyncProgress(library, request, timeouts, self._sockets)
+        self._sending[id(request)] = progress
         try:
             extensions = {"timeout": progress, "trace": progress.trace}
             built = build_request(library, request, extensions)
@@ -65,7 +67,18 @@ class HttpxTransport:
             progress.watch.end()
             built.stream.release()
             return HttpxStream(response, progress, library)
+        finally:
+            self._sending.pop(id(request), None)
         raise failure
+
+    def interrupt(self, request: HTTPRequest) -> None:
+        """End a `send` of this request that waits in another thread. It raises an error.
+
+        Over HTTP/2 it waits on, because others use its connection, too.
+        """
+        progress = self._sending.get(id(request))
+        if progress is not None and not progress.is_http2:
+            progress.watch.shut_down()
 
     def close(self) -> None:
         """Close the transport's own clients."""

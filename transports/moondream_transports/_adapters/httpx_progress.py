@@ -115,6 +115,7 @@ class SyncProgress(Progress, Mapping[str, float | None]):
         self._stamp = 1e6 + next(_exchanges) % 1_000_000  # exact as a float, below 2**31 ms
         self._is_stamping = False
         self._is_exact = False
+        self.is_http2 = False
 
     def __getitem__(self, step: str) -> float | None:
         if step == "write" and self._is_stamping:
@@ -130,6 +131,7 @@ class SyncProgress(Progress, Mapping[str, float | None]):
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Take an event of the trace."""
         if self.has_connected(event, info):
+            self.is_http2 = event.startswith("http2.")
             self.watch.begin(self.deadline)
             self._is_stamping = not self.watch.is_attached
         elif self._is_stamping and event.endswith("send_request_headers.complete"):

@@ -6,18 +6,25 @@
 commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.
 """
 
+from ._files import export
 from ._inputs import count_items, read_items
+from ._ledger import BulkError, LedgerInUse
+from ._run import run_bulk
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
 
 __all__ = [
+    "BulkError",
     "Counts",
     "Item",
+    "LedgerInUse",
     "OutputFormat",
     "Row",
     "Status",
     "Summary",
     "Template",
     "count_items",
+    "export",
     "read_items",
+    "run_bulk",
 ]

@@ -26,7 +26,12 @@ from moondream_transports._client._shared import AsyncSleep
 from moondream_transports._concurrency import AsyncFlag, async_close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import async_encoded
-from moondream_transports._transport import AsyncByteStream, AsyncTransport, Timeouts
+from moondream_transports._transport import (
+    AsyncByteStream,
+    AsyncTransport,
+    Timeouts,
+    interrupt_send,
+)
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -51,6 +56,7 @@ class AsyncClientStream(Generic[R]):
 
     _connection: AsyncByteStream | None = None
     _retry_wait: AsyncFlag | None = None
+    _sending: HTTPRequest | None = None  # while its head is awaited
     _is_closed = False  # by `aclose`, perhaps in another task: there is no further attempt
 
     def __init__(
@@ -121,6 +127,8 @@ class AsyncClientStream(Generic[R]):
         self._is_closed = True
         if self._retry_wait is not None:
             self._retry_wait.set()
+        if self._sending is not None:
+            interrupt_send(self._transport, self._sending)
         await self._close(None)
 
     async def __aenter__(self) -> AsyncClientStream[R]:
@@ -190,7 +198,10 @@ class AsyncClientStream(Generic[R]):
 
         Returns the seconds to wait before a retry, or None if the head arrived.
         """
+        self._sending = request
         try:
+            if self._is_closed:  # by another task, or before it was entered
+                self._open_connection()  # raises: there is none
             connection = await self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             self._exchange.receive_error(failure)
@@ -201,6 +212,8 @@ class AsyncClientStream(Generic[R]):
                     raise
                 return seconds
             raise
+        finally:
+            self._sending = None
         self._connection = connection
         if self._is_closed:  # by another task, which saw no connection
             await self._close(None)

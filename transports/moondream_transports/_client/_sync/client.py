@@ -17,9 +17,15 @@ from moondream_transports._concurrency import require_sleep
 from moondream_transports._defaults import default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
+from moondream_transports._map._sync.concurrent_map import ConcurrentMap
+from moondream_transports._map.items import Items
+from moondream_transports._map.running import Running
+from moondream_transports._outcome import Outcome
 from moondream_transports._retries import RetryPolicy
 from moondream_transports._transport import Timeouts, Transport, require_transport
-from sansio_moondream import Endpoint, Limits, Request
+from sansio_moondream import Endpoint, Limits, MoondreamError, Request
+
+_CONCURRENT = 16
 
 
 class Client(Shorthands):
@@ -115,6 +121,71 @@ class Client(Shorthands):
         with self._stream(request, False, extra_body) as stream:
             return stream.result()
 
+    def outcome(
+        self, request: Request[R], *, stream: bool = False, running: Running | None = None
+    ) -> Outcome[R]:
+        """Send a request, and return what became of it: the result, or the error as a value.
+
+        Args:
+            request: any request.
+            stream: whether the answer is streamed. Then `error.partial` may have a part of it.
+            running: of the function of a map. Where the map ends early, the wait is ended too.
+        """
+        exchange = self._exchange(request, stream)
+        answer = ClientStream(self._transport, exchange, self._sleep)
+        if running is not None:
+            running.interruptible(answer.close)
+        began = self._now()
+        result: R | None = None
+        failure: MoondreamError | None = None
+        try:
+            with answer:
+                result = answer.result()
+        except MoondreamError as error:
+            if running is not None:
+                running.check()  # otherwise the map has closed the stream
+            failure = error
+        return Outcome(request, result, failure, exchange.attempts, self._now() - began)
+
+    def map(
+        self,
+        requests: Items[Request[R]],
+        *,
+        ordered: bool = True,
+        concurrent: int | None = None,
+        stream: bool = False,
+    ) -> ConcurrentMap[Outcome[R]]:
+        """Send many requests, a few at once, and iterate over their outcomes.
+
+        Each `Outcome` has its request, and the result or the error. So an error of a request does
+        not end the loop. The next requests are read from their iterable when there is a place for
+        them, and they are not kept: a generator may make any number of them.
+
+        Args:
+            requests: a iterable, or an iterable that does not wait.
+            ordered: whether outcomes come in the order of their requests. Otherwise each comes as
+                soon as it is there.
+            concurrent: how many requests are open at once. The default is 16.
+            stream: whether the answers are streamed. It makes a difference to `error.partial`.
+
+        Raises:
+            TypeError: the requests cannot be iterated over.
+            ValueError: `concurrent` is no whole number of at least 1.
+
+        Iterating raises what the iterable raises, and TypeError for what is no request, after the
+        outcomes before it.
+        """
+
+        def ask(request: Request[R], running: Running) -> Outcome[R]:
+            return self.outcome(request, stream=stream, running=running)
+
+        return ConcurrentMap(
+            ask,
+            requests,
+            concurrent=_CONCURRENT if concurrent is None else concurrent,
+            ordered=ordered,
+        )
+
     def _stream(
         self,
         request: Request[R],
@@ -122,8 +193,14 @@ class Client(Shorthands):
         extra_body: Mapping[str, Any] | None = None,
         draft: Draft[R] | None = None,
     ) -> ClientStream[R]:
+        exchange = self._exchange(request, stream, extra_body)
+        return ClientStream(self._transport, exchange, self._sleep, draft)
+
+    def _exchange(
+        self, request: Request[R], stream: bool, extra_body: Mapping[str, Any] | None = None
+    ) -> Exchange[R]:
         require_request(request)
-        exchange = Exchange(
+        return Exchange(
             request,
             self._endpoint,
             stream,
@@ -134,7 +211,6 @@ class Client(Shorthands):
             retries=self._retries,
             now=self._now,
         )
-        return ClientStream(self._transport, exchange, self._sleep, draft)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"

@@ -27,7 +27,12 @@ from moondream_transports._client._shared import Sleep
 from moondream_transports._concurrency import Flag, close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import encoded
-from moondream_transports._transport import ByteStream, Timeouts, Transport
+from moondream_transports._transport import (
+    ByteStream,
+    Timeouts,
+    Transport,
+    interrupt_send,
+)
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -52,6 +57,7 @@ class ClientStream(Generic[R]):
 
     _connection: ByteStream | None = None
     _retry_wait: Flag | None = None
+    _sending: HTTPRequest | None = None  # while its head is awaited
     _is_closed = False  # by `close`, perhaps in another thread: there is no further attempt
 
     def __init__(
@@ -122,6 +128,8 @@ class ClientStream(Generic[R]):
         self._is_closed = True
         if self._retry_wait is not None:
             self._retry_wait.set()
+        if self._sending is not None:
+            interrupt_send(self._transport, self._sending)
         self._close(None)
 
     def __enter__(self) -> ClientStream[R]:
@@ -191,7 +199,10 @@ class ClientStream(Generic[R]):
 
         Returns the seconds to wait before a retry, or None if the head arrived.
         """
+        self._sending = request
         try:
+            if self._is_closed:  # by another thread, or before it was entered
+                self._open_connection()  # raises: there is none
             connection = self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             self._exchange.receive_error(failure)
@@ -202,6 +213,8 @@ class ClientStream(Generic[R]):
                     raise
                 return seconds
             raise
+        finally:
+            self._sending = None
         self._connection = connection
         if self._is_closed:  # by another thread, which saw no connection
             self._close(None)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from moondream_transports._deadlines import after, earlier
 from moondream_transports._http11.errors import check_protocol, map_error
@@ -38,9 +39,16 @@ class AsyncEngine:
         self._pool = Pool[AsyncConnection](max_idle, idle_seconds)
 
     async def send(
-        self, request: HTTPRequest, timeouts: Timeouts, proxy: Proxy | None
+        self,
+        request: HTTPRequest,
+        timeouts: Timeouts,
+        proxy: Proxy | None,
+        begin: Callable[[AsyncHTTP11Stream], object] | None = None,
     ) -> AsyncHTTP11Stream:
-        """Send a request by way of a proxy, if any, and wait for the head of the response."""
+        """Send a request by way of a proxy, if any, and wait for the head of the response.
+
+        `begin` is called with the stream when it has a connection.
+        """
         route = Route.to(request.url, proxy)
         exchange = route.exchange(request)
         end = after(timeouts.total)
@@ -52,6 +60,8 @@ class AsyncEngine:
             raise map_error(error, timeouts, proxy) from error
         stream = self._stream(route, connection, exchange)
         try:
+            if begin is not None:
+                begin(stream)
             await stream.open(earlier(after(timeouts.first_event), end))
         except BaseException:
             await stream.aclose()

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from moondream_transports._deadlines import after, earlier
 from moondream_transports._http11.errors import check_protocol, map_error
@@ -38,8 +39,17 @@ class Engine:
         self._tls = tls
         self._pool = Pool[Connection](max_idle, idle_seconds)
 
-    def send(self, request: HTTPRequest, timeouts: Timeouts, proxy: Proxy | None) -> HTTP11Stream:
-        """Send a request by way of a proxy, if any, and wait for the head of the response."""
+    def send(
+        self,
+        request: HTTPRequest,
+        timeouts: Timeouts,
+        proxy: Proxy | None,
+        begin: Callable[[HTTP11Stream], object] | None = None,
+    ) -> HTTP11Stream:
+        """Send a request by way of a proxy, if any, and wait for the head of the response.
+
+        `begin` is called with the stream when it has a connection.
+        """
         route = Route.to(request.url, proxy)
         exchange = route.exchange(request)
         end = after(timeouts.total)
@@ -51,6 +61,8 @@ class Engine:
             raise map_error(error, timeouts, proxy) from error
         stream = self._stream(route, connection, exchange)
         try:
+            if begin is not None:
+                begin(stream)
             stream.open(earlier(after(timeouts.first_event), end))
         except BaseException:
             stream.close()

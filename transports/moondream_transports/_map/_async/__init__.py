@@ -1,0 +1,1 @@
+"""The source of both forms. `transports/generate.py` writes `_sync` from it."""

@@ -1,0 +1,109 @@
+"""Ask about one item: what a worker of a run does."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from moondream_transports._client._sync.client import Client
+from moondream_transports._map.running import Running
+from sansio_moondream._unicode import well_formed
+
+from ._tasks import Task
+from ._template import Template, picture_size
+from ._values import Row, Status
+
+
+class Ended(Struct, frozen=True):
+    """An item that ended.
+
+    Attributes:
+        row: for the ledger.
+        failure: the class of its error, or None.
+        input_tokens, output_tokens: of its answer, as far as the server reports them.
+    """
+
+    row: Row
+    failure: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Asker:
+    """Ask about items with one client. Several threads may use it.
+
+    Args:
+        client: that sends the requests.
+        template: makes them.
+        model: for the rows.
+        stream: whether the answers are streamed.
+    """
+
+    def __init__(self, client: Client, template: Template, model: str, stream: bool) -> None:
+        self._client = client
+        self._template = template
+        self._model = model
+        self._stream = stream
+
+    def ask(self, task: Task, running: Running) -> Ended:
+        """Ask about an item, and return how that ended.
+
+        A picture that cannot be read, or a request that cannot be made, is a failed row without
+        attempts. So is an error of the exchange, with the partial answer. What else is raised is a
+        mistake of a program.
+        """
+        try:
+            request = self._template.request(task.item)
+        except (OSError, TypeError, ValueError) as error:
+            kind, message = type(error).__name__, well_formed(str(error))
+            row = self._row(task, Status.FAILED, {"kind": kind, "message": message})
+            return Ended(row, kind)
+        answered = self._client.outcome(request, stream=self._stream, running=running)
+        value = answered.result or answered.error
+        assert value is not None
+        row = self._row(
+            task,
+            Status.FAILED if answered.error else Status.DONE,
+            value.to_dict(),
+            answered.attempts,
+            answered.seconds,
+            *picture_size(request),
+        )
+        if answered.result is None:
+            return Ended(row, type(value).__name__)
+        tokens = answered.result.metadata.tokens
+        return Ended(row, None, tokens.input or 0, tokens.output or 0)
+
+    def _row(
+        self,
+        task: Task,
+        status: Status,
+        answer: dict[str, Any],
+        attempts: int = 0,
+        seconds: float = 0.0,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Row:
+        return Row(
+            task.item.id,
+            task.digest,
+            self._model,
+            status,
+            _encode(answer),
+            attempts,
+            seconds,
+            width,
+            height,
+            time.time(),
+        )
+
+
+def _encode(answer: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:  # a lone surrogate, of a server's id or of a path
+        return json.dumps(well_formed(answer)).encode()

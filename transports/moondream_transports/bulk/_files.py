@@ -1,0 +1,120 @@
+"""The files of a ledger: which of them to write, and when."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ._columns import Columns
+from ._ledger import BulkError, Ledger
+from ._outputs import Output, open_output, write_file
+from ._values import OutputFormat, Row
+
+_ROWS_PER_SHARD = 10_000
+
+
+class Files:
+    """Keep the files of an output as new as its ledger.
+
+    Args:
+        ledger: that the rows are in.
+        output: where the files are.
+        columns: of the files.
+    """
+
+    def __init__(self, ledger: Ledger, output: Output, columns: Columns) -> None:
+        self._ledger = ledger
+        self._output = output
+        self._columns = columns
+        self._full = ledger.full_shards()
+
+    def write_full(self) -> None:
+        """Write the shards that have become full since the last call.
+
+        Raises:
+            BulkError: a file or the ledger cannot be written.
+        """
+        full = self._ledger.full_shards()
+        for shard in range(self._full, full):
+            self._write(shard)
+        self._full = full
+
+    def write_all(self) -> tuple[Path, ...]:
+        """Write the files that are older than their rows, or missing. Returns all files.
+
+        Raises:
+            BulkError: a file or the ledger cannot be written.
+        """
+        dirty = set(self._ledger.dirty_shards())
+        files: list[Path] = []
+        for shard in self._ledger.shards(self._ledger.layout.rows_per_shard):
+            file = self._output.file(shard)
+            if shard in dirty or not file.exists():
+                self._write(shard)
+            files.append(file)
+        return tuple(files)
+
+    def _write(self, shard: int) -> None:
+        rows = self._ledger.rows(shard, self._ledger.layout.rows_per_shard)
+        _write(self._output.file(shard), rows, self._output.format, self._columns)
+        # After a crash before this line the file is written once more.
+        self._ledger.mark_written(shard)
+
+
+def export(
+    ledger: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    format: OutputFormat | None = None,
+    rows_per_shard: int | None = None,
+    masks: bool | None = None,
+) -> tuple[Path, ...]:
+    """Write the files of a ledger anew, all of them, without asking for anything.
+
+    The ledger is not changed. It is locked meanwhile, so no run can use it.
+
+    Args:
+        ledger: the file that a run has made.
+        output: a folder or a file, in which the ledger need not be.
+        format: as for `run_bulk`.
+        rows_per_shard: of each file in a folder. The default is that of the ledger's run.
+        masks: whether the files have masks. The default is that of the ledger's run.
+
+    Returns:
+        The files.
+
+    Raises:
+        BulkError: the ledger cannot be used, or a file cannot be written.
+        FileNotFoundError: there is no such ledger.
+        ValueError: the output has something that is not of this ledger.
+    """
+    place = open_output(output, format)
+    with Ledger(Path(ledger)) as opened:
+        layout = opened.layout
+        is_own = place.ledger.exists() and place.ledger.samefile(ledger)
+        if place.ledger.exists() and not is_own:
+            raise ValueError(f"the output {output} has another ledger: choose another output")
+        size = None if place.single else rows_per_shard or layout.rows_per_shard or _ROWS_PER_SHARD
+        if is_own and (place.format, size) != (layout.format, layout.rows_per_shard):
+            raise ValueError(
+                f"the files of {output} are {layout.format} with {layout.rows_per_shard} rows each:"
+                " choose another output for others"
+            )
+        columns = Columns(layout.skill, layout.masks if masks is None else masks)
+        place.ledger.parent.mkdir(parents=True, exist_ok=True)
+        place.remove_unfinished()
+        files = [place.file(shard) for shard in opened.shards(size)]
+        for shard, file in enumerate(files):
+            _write(file, opened.rows(shard, size), place.format, columns)
+    return tuple(files)
+
+
+def _write(path: Path, rows: Iterable[Row], format: OutputFormat, columns: Columns) -> None:
+    try:
+        write_file(path, rows, format, columns)
+    except OSError as error:
+        raise BulkError(
+            f"the output cannot be written: {error}. All answers are in the ledger. If the disk is"
+            " full, make room. Then start the run again: it goes on from there"
+        ) from error

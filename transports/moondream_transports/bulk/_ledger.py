@@ -1,0 +1,311 @@
+"""The ledger of a bulk run: an SQLite file that says which items ended, and how.
+
+What is true whenever the process or the machine stops, at any point:
+
+1. A row is in the ledger with its answer, or it is not in the ledger. All rows of a `commit` that
+   returned are there. Of a `commit` that was under way there are all rows or none.
+2. A row that is done never changes. A failed row is replaced by the next outcome of its key, and
+   keeps its number. Committing a row once more is therefore harmless.
+3. Rows are numbered from 1 without gaps, by their first commit. They fill one shard after the
+   other, and a row stays in its shard.
+4. The transaction that changes a row also marks its shard as dirty. `mark_written` removes the mark
+   after the file is in place. A crash between the two has the file written once more.
+5. The process that opened a ledger is its only user. SQLite holds a lock of the operating system,
+   which ends with the process, however the process ends.
+6. What the output is made of (`Layout`) stands in the ledger from its first transaction on.
+
+The journal is a write-ahead log that is synced in each commit (`synchronous=FULL`). With an
+exclusive lock SQLite needs no shared memory beside it. Several threads may use a ledger, one after
+the other: a connection has only one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+
+from ._values import OutputFormat, Row, Status
+
+_APPLICATION_ID = 0x4D6F6F6E  # "Moon", in the header of the file
+_VERSION = 1
+_ONE_SHARD = 2**62  # more rows than a file can have
+
+_CREATE = (
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_VERSION}",
+    "CREATE TABLE settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    """CREATE TABLE rows (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        request TEXT NOT NULL,
+        model TEXT NOT NULL,
+        status TEXT NOT NULL,
+        answer BLOB NOT NULL,
+        attempts INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        width INTEGER,
+        height INTEGER,
+        finished_at REAL NOT NULL,
+        UNIQUE (id, request, model)
+    )""",
+    "CREATE TABLE dirty (shard INTEGER PRIMARY KEY)",
+)
+# Not `INSERT OR IGNORE`: in a trigger, the conflict clause of the statement that fires it counts.
+_MARK_DIRTY = """CREATE TRIGGER {change}_marks_dirty AFTER {change} ON rows
+    WHEN (NEW.number - 1) / {rows_per_shard} NOT IN (SELECT shard FROM dirty) BEGIN
+    INSERT INTO dirty VALUES ((NEW.number - 1) / {rows_per_shard});
+END"""
+_COLUMNS = ", ".join(Row.__struct_fields__)
+_REPLACED = ", ".join(f"{name} = excluded.{name}" for name in Row.__struct_fields__[3:])
+_COMMIT = f"""INSERT INTO rows ({_COLUMNS}) VALUES ({", ".join("?" for _ in Row.__struct_fields__)})
+    ON CONFLICT (id, request, model) DO UPDATE SET {_REPLACED} WHERE status = '{Status.FAILED}'"""
+# Pages, as no cursor may stay open between two calls.
+_PAGE = f"""SELECT number, {_COLUMNS} FROM rows WHERE number BETWEEN ? AND ?
+    ORDER BY number LIMIT 500"""
+
+
+class BulkError(Exception):
+    """A run cannot begin or go on: the message says why, and what to do.
+
+    What was committed before is still in the ledger.
+    """
+
+
+class LedgerInUse(BulkError):
+    """Another run, perhaps of another process, has the ledger open."""
+
+
+class Layout(Struct, frozen=True):
+    """What the output of a ledger is made of. It does not change from run to run.
+
+    Attributes:
+        skill: that is asked for. It decides the columns.
+        format: of the files.
+        rows_per_shard: of each file in a folder, or None for one file.
+        masks: whether the files have masks.
+    """
+
+    skill: str
+    format: OutputFormat
+    rows_per_shard: int | None
+    masks: bool
+
+
+class Ledger:
+    """The rows of all runs of one output. Use it in a `with` block, whose end closes it.
+
+    Args:
+        path: of the file, whose folder exists.
+        layout: of the output. A new ledger is made with it; that of an older one has to be the
+            same. None opens an existing ledger, whatever its layout.
+
+    Raises:
+        LedgerInUse: it is open elsewhere.
+        BulkError: the file is no ledger, or of a newer version, or its output is made of
+            something else; or it cannot be read or written.
+        FileNotFoundError: there is no such file, and `layout` is None.
+    """
+
+    def __init__(self, path: Path, layout: Layout | None = None) -> None:
+        self._path = path
+        self._lock = Lock()
+        if layout is None and not path.exists():
+            raise FileNotFoundError(f"there is no ledger {path}")
+        try:
+            # `isolation_level=None` leaves the transactions to us. An absolute path is none of the
+            # names that are special for SQLite.
+            self._connection = sqlite3.connect(
+                path.absolute(), timeout=0, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        try:
+            self.layout = self._open(layout)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def status(self, id: str, request: str, model: str) -> Status | None:
+        """Return how the item of a key ended, or None if it has not."""
+        found = self._select(
+            "SELECT status FROM rows WHERE id = ? AND request = ? AND model = ?",
+            (id, request, model),
+        )
+        return Status(found[0][0]) if found else None
+
+    def is_first(self, id: str, request: str) -> bool:
+        """Return whether it is the first call for these since the ledger was opened.
+
+        The calls are kept in a temporary table, for which SQLite uses a file when it grows.
+        """
+        try:
+            self._select("INSERT INTO seen VALUES (?, ?)", (id, request))
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def commit(self, rows: Iterable[Row]) -> None:
+        """Commit rows in one transaction, and mark their shards as dirty.
+
+        Raises:
+            BulkError: the ledger cannot be written. None of the rows is in it.
+        """
+        self._write((_COMMIT, map(msgspec.structs.astuple, rows)))
+
+    def dirty_shards(self) -> list[int]:
+        """Return the numbers of the shards whose files are older than their rows, in order."""
+        return [shard for (shard,) in self._select("SELECT shard FROM dirty ORDER BY shard")]
+
+    def full_shards(self) -> int:
+        """Return how many shards have all their rows. New rows come into later ones."""
+        return self._count() // self._size(self.layout.rows_per_shard)
+
+    def shards(self, rows_per_shard: int | None) -> range:
+        """Return the numbers of all shards, for shards of this size. None is one for all rows."""
+        return range(-(-self._count() // self._size(rows_per_shard)))
+
+    def rows(self, shard: int, rows_per_shard: int | None) -> Iterator[Row]:
+        """Iterate over the rows of a shard, for shards of this size, in order."""
+        size = self._size(rows_per_shard)
+        first, last = shard * size + 1, (shard + 1) * size
+        while found := self._select(_PAGE, (first, last)):
+            for number, name, request, model, status, *others in found:
+                yield Row(name, request, model, Status(status), *others)
+                first = number + 1
+
+    def mark_written(self, shard: int) -> None:
+        """Remove the mark of a shard whose file is in place.
+
+        Raises:
+            BulkError: the ledger cannot be written. The shard stays dirty.
+        """
+        self._write(("DELETE FROM dirty WHERE shard = ?", [(shard,)]))
+
+    def close(self) -> None:
+        """Close the file, and release its lock. Further calls do nothing."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self, layout: Layout | None) -> Layout:
+        """Lock the file, and make or check what is in it. A file that is no ledger is not changed.
+
+        Returns the layout that the ledger has.
+        """
+        self._select("PRAGMA locking_mode = EXCLUSIVE")
+        ((application,),) = self._select("PRAGMA application_id")
+        ((version,),) = self._select("PRAGMA user_version")
+        is_empty = not self._select("SELECT 1 FROM sqlite_master")
+        if application != _APPLICATION_ID and not (is_empty and layout is not None):
+            raise self._no_ledger()
+        if version > _VERSION:
+            raise BulkError(
+                f"the ledger {self._path} has version {version}, and this release of"
+                f" sansio-moondream reads version {_VERSION}: install a newer one"
+            )
+        self._select("PRAGMA journal_mode = WAL")
+        self._select("PRAGMA synchronous = FULL")
+        self._select("PRAGMA temp_store = FILE")
+        self._select("CREATE TEMP TABLE seen (id, request, PRIMARY KEY (id, request))")
+        if is_empty and layout is not None:
+            self._create(layout)
+        else:
+            self._write()  # takes the lock, if reading has not
+        found = dict(self._select("SELECT name, value FROM settings"))
+        stored = msgspec.convert(found, Layout, strict=False)
+        if layout is not None:
+            self._require_same(layout, stored)
+        return stored
+
+    def _create(self, layout: Layout) -> None:
+        size = self._size(layout.rows_per_shard)
+        triggers = [
+            _MARK_DIRTY.format(change=change, rows_per_shard=size)
+            for change in ("INSERT", "UPDATE")
+        ]
+        settings = msgspec.to_builtins(layout).items()
+        self._write(
+            *((statement, [()]) for statement in (*_CREATE, *triggers)),
+            ("INSERT INTO settings VALUES (?, ?)", settings),
+        )
+
+    def _require_same(self, layout: Layout, stored: Layout) -> None:
+        for name in Layout.__struct_fields__:
+            wanted, found = getattr(layout, name), getattr(stored, name)
+            if wanted != found:
+                raise BulkError(
+                    f"the ledger {self._path} is of a run with {name}={found}, not {wanted}:"
+                    " go on with the same, or choose another output"
+                )
+
+    @staticmethod
+    def _size(rows_per_shard: int | None) -> int:
+        return _ONE_SHARD if rows_per_shard is None else rows_per_shard
+
+    def _count(self) -> int:
+        ((count,),) = self._select("SELECT ifnull(max(number), 0) FROM rows")
+        return int(count)
+
+    def _select(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """Execute a statement that is a transaction by itself. Returns the rows that it finds."""
+        with self._lock:
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.Error as error:
+                raise self._error(error) from error
+
+    def _write(self, *statements: tuple[str, Iterable[tuple[Any, ...]]]) -> None:
+        """Execute statements, each once for each of its values, in one transaction."""
+        database = self._connection
+        with self._lock:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    database.executemany(statement, values)
+                database.execute("COMMIT")
+            except BaseException as error:
+                if database.in_transaction:  # a full disk may have ended it
+                    database.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise self._error(error) from error
+                raise
+
+    def _error(self, error: sqlite3.Error) -> BulkError:
+        """Return the error of SQLite as one that says what to do."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what is beyond the kind
+        if code == sqlite3.SQLITE_BUSY:
+            return LedgerInUse(
+                f"the ledger {self._path} is in use by another run: wait for its end, or choose"
+                " another output"
+            )
+        if code == sqlite3.SQLITE_NOTADB:
+            return self._no_ledger()
+        if code == sqlite3.SQLITE_CANTOPEN:
+            return BulkError(f"the ledger {self._path} cannot be opened: {error}")
+        return BulkError(
+            f"the ledger {self._path} cannot be used: {error}. All that was committed before is in"
+            " it. If the disk is full, make room. Then start the run again: it goes on from there"
+        )
+
+    def _no_ledger(self) -> BulkError:
+        return BulkError(
+            f"{self._path} is no ledger of a bulk run, and was not changed: choose another output"
+        )

@@ -1,0 +1,206 @@
+"""A run: the items that are not in the ledger are asked, and each answer is committed in it.
+
+1. One thread reads the items, and skips what the ledger has. Workers ask about the others. What has
+   ended waits in a list, until the thread that called `run_bulk` commits it.
+2. That thread commits all that waits in one transaction, as soon as something has ended, but not
+   twice within 20 ms. So transactions grow when answers come fast: a commit waits for the disk, and
+   takes as long for one row as for ten.
+3. What has ended leaves the list after its commit. Whatever ends the run, the list is committed
+   before the error is raised.
+4. Files are written by the same thread, from the ledger: a shard when it is full, the others at the
+   end. Meanwhile the workers go on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+
+from moondream_transports._client._sync.client import Client
+from moondream_transports._map._sync.concurrent_map import ConcurrentMap
+from moondream_transports._map.running import Running
+
+from ._asking import Asker, Ended
+from ._columns import Columns
+from ._files import Files
+from ._ledger import BulkError, Layout, Ledger
+from ._outputs import open_output
+from ._tasks import Task, Tasks
+from ._template import Template
+from ._values import Counts, Item, OutputFormat, Summary
+
+_CONCURRENT = 16
+_COMMIT_INTERVAL = 0.02  # seconds
+_REPORT_INTERVAL = 0.2  # seconds
+
+
+def run_bulk(
+    client: Client,
+    items: Iterable[Item],
+    template: Template,
+    output: str | os.PathLike[str],
+    *,
+    format: OutputFormat | None = None,
+    rows_per_shard: int = 10_000,
+    masks: bool = False,
+    concurrent: int | None = None,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    stream: bool = False,
+    total: int | None = None,
+    on_progress: Callable[[Counts], object] | None = None,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Ask about each item that is not in the ledger of the output, and write the answers to files.
+
+    An item is in the ledger when it has ended: with its answer, or with an error, which is a row of
+    the output, too. So a run that was stopped, by whatever, is continued by calling this again with
+    the same arguments. What was being asked when it was stopped is asked again.
+
+    An item ends with an error if its picture cannot be read, if its request cannot be made, and if
+    the client raises a `MoondreamError`. The client's `RetryPolicy` decides what is tried again
+    before that. Any other error is a mistake of a program, and ends the run.
+
+    Args:
+        client: sends the requests, with its retries, timeouts and limiter.
+        items: are read one after the other, when there is a place for them, in another thread. Each
+            id comes once.
+        template: makes the requests.
+        output: a folder for shards, or a file that ends in .parquet, .jsonl or .csv. The ledger is
+            in the folder, or beside the file.
+        format: of the files. None takes that of the file, or that of the folder's shards, else
+            Parquet.
+        rows_per_shard: of each file in a folder.
+        masks: whether the files have the masks of segmentations.
+        concurrent: how many items are asked at once. The default is 16.
+        limit: how many items are asked in this run at most.
+        retry_failed: whether items that ended with an error are asked again. Their rows are
+            replaced.
+        stream: whether answers are streamed. It makes a difference to the partial answer of an
+            error.
+        total: how many items there are, for the counts.
+        on_progress: is called in this thread with the counts, once at the beginning and at the end,
+            and in between some times a second while items end. It gets the same object each time.
+        stop: ends the run early when it is set: no further item is asked, and what is being asked
+            is finished.
+
+    Returns:
+        The counts, the files, and whether `stop` ended the run.
+
+    Raises:
+        LedgerInUse: another run uses the same output.
+        BulkError: the ledger or a file cannot be used, or was made for other arguments.
+        ValueError: an argument is out of its range, the output belongs to something else, or an id
+            comes twice.
+        TypeError: the client is not a `Client`.
+        KeyboardInterrupt: and any other error of this thread, of the items and of the workers: the
+            run is cancelled, and what has ended is committed and written before.
+    """
+    if not isinstance(client, Client):
+        raise TypeError(f"client should be a Client, not {type(client).__name__}")
+    _require_number("rows_per_shard", rows_per_shard, 1)
+    _require_number("limit", limit, 0)
+    started = monotonic()
+    place = open_output(output, format)
+    columns = Columns(template.skill, masks)
+    layout = Layout(template.skill, place.format, None if place.single else rows_per_shard, masks)
+    place.ledger.parent.mkdir(parents=True, exist_ok=True)
+    with Ledger(place.ledger, layout) as ledger:
+        place.remove_unfinished()
+        model = template.model or ""
+        counts = Counts(total)
+        tasks = Tasks(
+            items,
+            template,
+            model,
+            ledger,
+            counts,
+            retry_failed=retry_failed,
+            limit=limit,
+            stop=stop,
+        )
+        asker = Asker(client, template, model, stream)
+        run = _Run(tasks, asker, ledger, Files(ledger, place, columns), counts, on_progress)
+        files = run.run(_CONCURRENT if concurrent is None else concurrent)
+    return Summary(counts, monotonic() - started, tasks.is_interrupted, files, place.ledger)
+
+
+class _Run:
+    """The part of a run that its thread does. The rules are at the top of the module."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        asker: Asker,
+        ledger: Ledger,
+        files: Files,
+        counts: Counts,
+        on_progress: Callable[[Counts], object] | None,
+    ) -> None:
+        self._tasks = tasks
+        self._asker = asker
+        self._ledger = ledger
+        self._files = files
+        self._counts = counts
+        self._on_progress = on_progress
+        self._next_commit = self._next_report = 0.0
+        self._ended: list[Ended] = []  # and not committed
+
+    def run(self, concurrent: int) -> tuple[Path, ...]:
+        """Ask all tasks. Returns the files."""
+        self._report(monotonic())
+        endings = ConcurrentMap(self._ask, self._tasks, concurrent=concurrent, ordered=False)
+        try:
+            with endings:
+                for _ in endings:
+                    if self._ended:
+                        sleep(max(0.0, self._next_commit - monotonic()))
+                        self._next_commit = monotonic() + _COMMIT_INTERVAL
+                        self._commit()
+                        self._files.write_full()
+                    if (now := monotonic()) >= self._next_report:
+                        self._report(now)
+            files = self._files.write_all()
+        except BaseException:
+            with suppress(BulkError):
+                self._commit()
+                self._files.write_all()
+            raise
+        self._report(monotonic())
+        return files
+
+    def _ask(self, task: Task, running: Running) -> None:
+        self._ended.append(self._asker.ask(task, running))
+
+    def _commit(self) -> None:
+        ended = self._ended[:]
+        self._ledger.commit(one.row for one in ended)
+        del self._ended[: len(ended)]
+        for one in ended:
+            self._count(one)
+
+    def _count(self, ended: Ended) -> None:
+        counts = self._counts
+        if ended.failure is None:
+            counts.done += 1
+            counts.input_tokens += ended.input_tokens
+            counts.output_tokens += ended.output_tokens
+        else:
+            counts.failed += 1
+            counts.failures[ended.failure] = counts.failures.get(ended.failure, 0) + 1
+
+    def _report(self, now: float) -> None:
+        counts = self._counts
+        counts.in_flight = self._tasks.begun - counts.done - counts.failed
+        self._next_report = now + _REPORT_INTERVAL
+        if self._on_progress is not None:
+            self._on_progress(counts)
+
+
+def _require_number(name: str, value: int | None, least: int) -> None:
+    if value is not None and (type(value) is not int or value < least):
+        raise ValueError(f"{name} should be a whole number of at least {least}, not {value!r}")
