@@ -223,7 +223,8 @@ def _most_ends(seconds: float, limit: RateLimit, latency: float, requests: int) 
 def _pace(limit: RateLimit) -> str:
     parts: list[str] = []
     if limit.per_second is not None:
-        parts.append(f"{limit.per_second:,.12g} requests a second")
+        requests = "request" if limit.per_second == 1 else "requests"
+        parts.append(f"{limit.per_second:,.12g} {requests} a second")
     if limit.burst is not None and limit.burst > 1:
         parts.append(f"in bursts of {limit.burst:,}")
     if limit.concurrent is not None:
