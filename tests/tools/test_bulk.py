@@ -25,8 +25,11 @@ from sansio_moondream import (
     BBox,
     ConnectError,
     IncompleteStream,
+    Metadata,
+    Metrics,
     NotFoundError,
     PaymentRequiredError,
+    QueryResult,
     RateLimitError,
 )
 from tests.helpers import PIXEL
@@ -174,6 +177,28 @@ class TestARun:
         with output.open(newline="") as file:
             assert [row["answer"] for row in csv.DictReader(file)] == ["A moon."] * 3
 
+    def test_a_dry_run(self, bulk: Any, run: Any, fake: FakeServer, photos: Path) -> None:
+        ran = run("bulk", "caption", photos, "--dry-run", "--price-per-request", "0.5")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert ran.out == (
+            "3 items: 3 requests to send.\n"
+            "At 2 requests a second, 16 at once: at least 1 second.\n"
+            "About 1.50, at 0.5 a request.\n"
+        )
+        metadata = Metadata(metrics=Metrics(700, 10, 500.0, 1500.0))
+        fake.answer(result=QueryResult("A moon.", metadata=metadata), times=2)
+        assert bulk("--limit", "2").status == Exit.OK
+        prices = ["--price-per-million-input", "1000", "--currency", "EUR"]
+        ran = bulk("--dry-run", *prices, "--output-tokens", "20", "--rate", "none")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert ran.out == (
+            "3 items, of which 2 are in the ledger: 1 request to send.\n"
+            "At 1 at once, if each takes 2 s: at least 2 seconds.\n"
+            "About 700 input tokens and 20 output tokens.\n"
+            "About 0.70 EUR, at 1,000 a million input tokens.\n"
+        )
+        assert len(fake.received) == 2
+
     def test_gives_up(self, bulk: Any, fake: FakeServer, tmp_path: Path) -> None:
         fake.answer(status=401, times=2)
         ran = bulk("--give-up-after", "2", "--retries", "0")
@@ -199,11 +224,18 @@ class TestUsage:
             (["bulk", "caption", "PHOTOS", "--output", "/dev/null/out.csv"], "/dev/null"),
             (["bulk", "export", "OUT.ledger"], "--output"),
             (["bulk", "export", "OUT.ledger", "--output", "OUT.csv"], "no ledger"),
+            (
+                ["bulk", "caption", "PHOTOS", "--dry-run", "--price-per-million-output", "1"],
+                "--price-per-million-output needs --output-tokens",
+            ),
             (["bulk", "caption", "PHOTOS", "--format", "xml"], "invalid choice"),
             (["bulk", "caption", "PHOTOS", "--rate", "0"], "rate should be a number above 0, or"),
             (["bulk", "caption", "PHOTOS", "--rate", "many"], "not 'many'"),
             (["bulk", "caption", "PHOTOS", "--concurrent", "0"], "above 0"),
-            (["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--burst", "3"], "--burst needs a --rate"),
+            (
+                ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--burst", "3"],
+                "--burst needs a --rate",
+            ),
             (["bulk", "caption", "PHOTOS", "--retries", "-1"], "above 0"),
             (
                 ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--idle-timeout", "0"],

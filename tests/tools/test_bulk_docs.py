@@ -22,11 +22,9 @@ from tests.tools.programs import Program
 
 PAGE = (ROOT / "docs" / "bulk.md").read_text()
 COMMANDS = [code for kind, code in BLOCK.findall(PAGE) if kind == "sh"]
-# The commands are for the cloud, and need no installation here.
-_SHELL = """\
-set -e
-pip() { :; }
-moondream-stream() { "$PYTHON" -W error -m moondream_tools.cli "$@" --endpoint "$ENDPOINT"; }
+# The commands are for the cloud, and their installation is this one.
+_PROGRAM = """#!/bin/sh
+exec "{python}" -W error -m moondream_tools.cli "$@" --endpoint {url}
 """
 
 
@@ -36,18 +34,25 @@ def test_the_commands(server: Program, tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / "photos" / f"{name}.gif").write_bytes(PIXEL.data)
     (tmp_path / "products.csv").write_text("id,picture,name\n7,photos/a.gif,moon\n")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("pip", "moondream-stream"):
+        program = _PROGRAM.format(python=sys.executable, url=server.url) if "-" in name else ""
+        (programs / name).write_text(program)
+        (programs / name).chmod(0o755)
     ran = subprocess.run(
-        ["sh", "-c", _SHELL + "\n".join(COMMANDS)],
+        ["sh", "-e", "-c", "\n".join(COMMANDS)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHON": sys.executable, "ENDPOINT": server.url, "NO_COLOR": "1"},
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
-    assert parquet.read_table(tmp_path / "answers.parquet")["id"].to_pylist() == ["a.gif", "b.gif"]
+    ids = parquet.read_table(tmp_path / "answers.parquet")["id"].to_pylist()
+    assert sorted(ids) == ["a.gif", "b.gif"]
     (checked,) = (tmp_path / "checked.csv").read_text().splitlines()[1:]
-    assert checked.startswith("7,done,")
+    assert checked.startswith('"7","done",false,"The image shows ')
 
 
 def test_the_command_is_short_and_that_of_the_readme() -> None:

@@ -18,6 +18,7 @@ from moondream_transports.bulk import (
 from sansio_moondream.limiter import RateLimit
 
 from ._bulk_options import format_of
+from ._client_arguments import UsageError
 
 
 def make_estimate(
@@ -28,7 +29,7 @@ def make_estimate(
 ) -> Estimate:
     """Return what the run takes. Seconds and tokens that are not given are those of the ledger.
 
-    Raises ValueError and BulkError.
+    Raises UsageError, ValueError and BulkError.
     """
     found = (
         Preview(count_items(items))
@@ -41,14 +42,24 @@ def make_estimate(
             retry_failed=arguments.retry_failed,
         )
     )
+    tokens = {
+        name: _given(getattr(arguments, f"{name}_tokens"), getattr(found, f"{name}_tokens"))
+        for name in ("input", "output")
+    }
+    for name, number in tokens.items():
+        if number is None and getattr(arguments, f"price_per_million_{name}") is not None:
+            raise UsageError(
+                f"--price-per-million-{name} needs --{name}-tokens, or answers in the ledger: ask "
+                "some items first, with --limit 20"
+            )
     return estimate(
         found.items or 0,
         limits,
         in_ledger=found.in_ledger,
         limit=arguments.limit,
         latency=_given(arguments.seconds, found.latency),
-        input_tokens=_given(arguments.input_tokens, found.input_tokens),
-        output_tokens=_given(arguments.output_tokens, found.output_tokens),
+        input_tokens=tokens["input"],
+        output_tokens=tokens["output"],
         prices=_prices(arguments),
     )
 

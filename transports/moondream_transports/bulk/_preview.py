@@ -8,6 +8,8 @@ from itertools import islice
 
 from msgspec import Struct
 
+from sansio_moondream import Timing
+
 from ._answers import AnswerReader
 from ._inputs import count_items
 from ._ledger import Ledger
@@ -71,10 +73,17 @@ def _means(ledger: Ledger) -> tuple[float | None, float | None, float | None]:
     answers = [reader.read(row).metadata for row in islice(done, _SAMPLE)]
     known = [metadata for metadata in answers if metadata is not None]
     return (
-        _mean(metadata.timing.total for metadata in known),
+        _mean(_latency(metadata.timing) for metadata in known),
         _mean(metadata.tokens.input for metadata in known),
         _mean(metadata.tokens.output for metadata in known),
     )
+
+
+def _latency(timing: Timing) -> float | None:
+    """Return the seconds that a server reports: in total, or in the parts that it names."""
+    if timing.total is not None or timing.decode is None:
+        return timing.total
+    return (timing.prefill or timing.first_token or 0.0) + timing.decode
 
 
 def _mean(numbers: Iterable[float | None]) -> float | None:
