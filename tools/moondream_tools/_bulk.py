@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import threading
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from moondream_transports import UrllibTransport
 from moondream_transports.bulk import (
@@ -28,29 +30,38 @@ from ._exit import Exit, print_error, report
 ROWS_PER_SHARD = 10_000
 
 
-def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
-    """Run the command. Returns its exit status.
+class Ending(NamedTuple):
+    """How the command ends.
 
-    Raises BrokenPipeError and OSError if standard output cannot be written.
+    Attributes:
+        status: of its exit.
+        text: for standard output.
     """
+
+    status: Exit
+    text: str = ""
+
+
+def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
+    """Run the command. Returns its exit status. Raises OSError for standard output alone."""
     try:
-        if arguments.bulk_skill == "export":
-            return _export(arguments)
-        return _run(arguments, environment)
-    except BrokenPipeError:
-        raise
+        ending = _run(arguments, environment)
     except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
         print_error(str(error))
         return Exit.USAGE
+    sys.stdout.write(ending.text)
+    return ending.status
 
 
-def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
+def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Ending:
+    if arguments.bulk_skill == "export":
+        return _export(arguments)
     template = make_template(arguments, environment)
     items = make_items(arguments, template)
     endpoints = make_endpoints(arguments, environment)
     if arguments.dry_run:
-        print(make_estimate(arguments, items, template, [limit for _, limit in endpoints]))
-        return Exit.OK
+        limits = [limit for _, limit in endpoints]
+        return Ending(Exit.OK, f"{make_estimate(arguments, items, template, limits)}\n")
     output = output_of(arguments)
     check_summary_file(arguments.summary)
     stop = threading.Event()
@@ -79,11 +90,14 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
                 )
         except KeyboardInterrupt:
             print_error(STOPPED)
-            return Exit.INTERRUPTED
-    return finish(arguments, summary, refusals)
+            return Ending(Exit.INTERRUPTED)
+    for line in in_words(summary, limited=arguments.limit is not None):
+        print_error(line)
+    text = write_summary(arguments.summary, summary)
+    return Ending(_status_of(summary, refusals), text)
 
 
-def _export(arguments: argparse.Namespace) -> Exit:
+def _export(arguments: argparse.Namespace) -> Ending:
     files = export(
         arguments.ledger,
         output_of(arguments),
@@ -92,14 +106,10 @@ def _export(arguments: argparse.Namespace) -> Exit:
         masks=arguments.masks,
     )
     print_error(f"the answers are in {in_short(files)}")
-    return Exit.OK
+    return Ending(Exit.OK)
 
 
-def finish(arguments: argparse.Namespace, summary: Summary, refusals: Refusals) -> Exit:
-    """Say how the run ended. Returns the exit status. Raises OSError."""
-    for line in in_words(summary, limited=arguments.limit is not None):
-        print_error(line)
-    write_summary(arguments.summary, summary)
+def _status_of(summary: Summary, refusals: Refusals) -> Exit:
     if refusals.given_up is not None:
         return report(refusals.given_up)
     if summary.interrupted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,13 +32,21 @@ def check_summary_file(name: str | None) -> None:
         raise UsageError(f"the folder of --summary does not exist: {path.parent}")
 
 
-def write_summary(name: str | None, summary: Summary) -> None:
-    """Write the JSON to a file, or to standard output for `-`. Raises OSError."""
+def write_summary(name: str | None, summary: Summary) -> str:
+    """Write the JSON to a file. For `-`, return it for standard output.
+
+    Raises UsageError for a file that cannot be written.
+    """
+    if name is None:
+        return ""
     text = json.dumps(to_json(summary), indent=2) + "\n"
     if name == _STDOUT:
-        sys.stdout.write(text)
-    elif name is not None:
+        return text
+    try:
         Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the summary {name} cannot be written: {error.strerror}") from error
+    return ""
 
 
 def to_json(summary: Summary) -> dict[str, object]:
