@@ -6,7 +6,9 @@
 commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.
 """
 
+from ._estimate import Estimate, Prices, estimate
 from ._files import export
+from ._inputs import count_items, read_items
 from ._ledger import BulkError, LedgerInUse
 from ._run import run_bulk
 from ._template import Template
@@ -15,13 +17,18 @@ from ._values import Counts, Item, OutputFormat, Row, Status, Summary
 __all__ = [
     "BulkError",
     "Counts",
+    "Estimate",
     "Item",
     "LedgerInUse",
     "OutputFormat",
+    "Prices",
     "Row",
     "Status",
     "Summary",
     "Template",
+    "count_items",
+    "estimate",
     "export",
+    "read_items",
     "run_bulk",
 ]
