@@ -222,7 +222,7 @@ class Ledger:
         self._select("PRAGMA journal_mode = WAL")
         self._select("PRAGMA synchronous = FULL")
         self._select("PRAGMA temp_store = FILE")
-        self._select("CREATE TEMP TABLE seen (id, request, PRIMARY KEY (id, request))")
+        self._select("CREATE TEMP TABLE seen (id TEXT, request TEXT, UNIQUE (id, request))")
         if is_new and layout is not None:
             self._create(layout)
         else:
