@@ -35,7 +35,8 @@ class Answers:
         self.asked: list[str] = []
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> AnswerStream:
-        question = json.loads(request.body)["question"]
+        body = json.loads(request.body)
+        question: str = body.get("question") or body["object"]
         self.asked.append(question)
         step = self.answer(question)
         if isinstance(step, BaseException):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from moondream_transports.bulk import (
     run_bulk,
 )
 from sansio_moondream import ConnectionLost
-from tests.transports.bulk.runs import Answers, Gate, answers, items, read, run, whole
+from tests.transports.bulk.runs import Answers, Gate, Step, answers, items, read, run, whole
 
 JSON = OutputFormat.JSON_LINES
 
@@ -78,7 +79,9 @@ def test_what_is_in_the_ledger_is_not_asked_again(tmp_path: Path) -> None:
     assert (summary.counts.skipped, summary.counts.done) == (6, 4)
     assert sorted(first.asked + second.asked) == sorted(map(str, range(10)))
     assert answers(tmp_path / "a.jsonl") == {str(n): f"about {n}" for n in range(10)}
-    assert run(Answers(lambda _: AssertionError()), items(*range(10)), tmp_path / "a.jsonl")
+    third = Answers()
+    assert run(third, items(*range(10)), tmp_path / "a.jsonl").counts.skipped == 10
+    assert not third.asked
 
 
 def test_another_question_or_model_is_another_row(tmp_path: Path) -> None:
@@ -91,8 +94,8 @@ def test_another_question_or_model_is_another_row(tmp_path: Path) -> None:
 
 
 def test_a_failed_item_stops_nothing_and_is_a_row(tmp_path: Path) -> None:
-    def answer(question: str) -> bytes | int | BaseException:
-        faults = {"1": 429, "2": ConnectionLost("broken")}
+    def answer(question: str) -> Step:
+        faults: dict[str, Step] = {"1": 429, "2": ConnectionLost("broken")}
         return faults.get(question, whole(question))
 
     template = Template("query", question="{id}")
@@ -139,7 +142,7 @@ def test_failed_items_are_asked_again_only_if_that_is_wanted(tmp_path: Path) -> 
 
 
 def test_the_client_decides_about_retries(tmp_path: Path) -> None:
-    steps = iter([503, 503, whole("at last")])
+    steps: Iterator[Step] = iter([503, 503, whole("at last")])
     policy = RetryPolicy(max_attempts=3, initial_backoff=0.001)
     run(Answers(lambda _: next(steps)), items(1), tmp_path / "a.jsonl", retries=policy)
     (row,) = read(tmp_path / "a.jsonl")
@@ -230,7 +233,7 @@ def test_a_ledger_of_other_files_is_refused(
 ) -> None:
     run(Answers(), items(1), tmp_path, format=JSON, rows_per_shard=3)
     with pytest.raises(BulkError, match=words):
-        run(Answers(), items(2), tmp_path, **{"rows_per_shard": 3, "format": JSON} | arguments)
+        run(Answers(), items(2), tmp_path, **{"rows_per_shard": 3, "format": JSON, **arguments})
 
 
 @pytest.mark.parametrize(
