@@ -6,8 +6,11 @@
 commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.
 """
 
+from ._estimate import Estimate, Prices, estimate
 from ._files import export
+from ._inputs import count_items, read_items
 from ._ledger import BulkError, LedgerInUse
+from ._preview import Preview, preview
 from ._run import run_bulk
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
@@ -15,13 +18,20 @@ from ._values import Counts, Item, OutputFormat, Row, Status, Summary
 __all__ = [
     "BulkError",
     "Counts",
+    "Estimate",
     "Item",
     "LedgerInUse",
     "OutputFormat",
+    "Preview",
+    "Prices",
     "Row",
     "Status",
     "Summary",
     "Template",
+    "count_items",
+    "estimate",
     "export",
+    "preview",
+    "read_items",
     "run_bulk",
 ]

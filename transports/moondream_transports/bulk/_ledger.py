@@ -57,8 +57,10 @@ _CREATE = (
     )""",
     "CREATE TABLE dirty (shard INTEGER PRIMARY KEY)",
 )
-_MARK_DIRTY = """CREATE TRIGGER {change}_marks_dirty AFTER {change} ON rows BEGIN
-    INSERT OR IGNORE INTO dirty VALUES ((NEW.number - 1) / {rows_per_shard});
+# Not `INSERT OR IGNORE`: in a trigger, the conflict clause of the statement that fires it counts.
+_MARK_DIRTY = """CREATE TRIGGER {change}_marks_dirty AFTER {change} ON rows
+    WHEN (NEW.number - 1) / {rows_per_shard} NOT IN (SELECT shard FROM dirty) BEGIN
+    INSERT INTO dirty VALUES ((NEW.number - 1) / {rows_per_shard});
 END"""
 _COLUMNS = ", ".join(Row.__struct_fields__)
 _REPLACED = ", ".join(f"{name} = excluded.{name}" for name in Row.__struct_fields__[3:])
@@ -209,8 +211,8 @@ class Ledger:
         self._select("PRAGMA locking_mode = EXCLUSIVE")
         ((application,),) = self._select("PRAGMA application_id")
         ((version,),) = self._select("PRAGMA user_version")
-        is_empty = not self._select("SELECT 1 FROM sqlite_master")
-        if application != _APPLICATION_ID and not (is_empty and layout is not None):
+        is_new = application == 0 and not self._select("SELECT 1 FROM sqlite_master")
+        if application != _APPLICATION_ID and not (is_new and layout is not None):
             raise self._no_ledger()
         if version > _VERSION:
             raise BulkError(
@@ -220,8 +222,8 @@ class Ledger:
         self._select("PRAGMA journal_mode = WAL")
         self._select("PRAGMA synchronous = FULL")
         self._select("PRAGMA temp_store = FILE")
-        self._select("CREATE TEMP TABLE seen (id, request, PRIMARY KEY (id, request))")
-        if is_empty and layout is not None:
+        self._select("CREATE TEMP TABLE seen (id TEXT, request TEXT, UNIQUE (id, request))")
+        if is_new and layout is not None:
             self._create(layout)
         else:
             self._write()  # takes the lock, if reading has not
@@ -289,19 +291,20 @@ class Ledger:
     def _error(self, error: sqlite3.Error) -> BulkError:
         """Return the error of SQLite as one that says what to do."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what is beyond the kind
+        if code == sqlite3.SQLITE_NOTADB:
+            return self._no_ledger()
         if code == sqlite3.SQLITE_BUSY:
             return LedgerInUse(
                 f"the ledger {self._path} is in use by another run: wait for its end, or choose"
                 " another output"
             )
-        if code == sqlite3.SQLITE_NOTADB:
-            return self._no_ledger()
-        if code == sqlite3.SQLITE_CANTOPEN:
-            return BulkError(f"the ledger {self._path} cannot be opened: {error}")
-        return BulkError(
-            f"the ledger {self._path} cannot be used: {error}. All that was committed before is in"
-            " it. If the disk is full, make room. Then start the run again: it goes on from there"
-        )
+        advice = ""
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            advice = (
+                ". All that was committed before is in it. If the disk is full, make room. Then"
+                " start the run again: it goes on from there"
+            )
+        return BulkError(f"the ledger {self._path} cannot be used: {error}{advice}")
 
     def _no_ledger(self) -> BulkError:
         return BulkError(

@@ -96,6 +96,7 @@ def run_bulk(
         BulkError: the ledger or a file cannot be used, or was made for other arguments.
         ValueError: an argument is out of its range, the output belongs to something else, or an id
             comes twice.
+        OSError: the folder of the output cannot be made or read.
         TypeError: the client is not a `Client`.
         KeyboardInterrupt: and any other error of this thread, of the items and of the workers: the
             run is cancelled, and what has ended is committed and written before.
@@ -174,7 +175,8 @@ class _Run:
         return files
 
     def _ask(self, task: Task, running: Running) -> None:
-        self._ended.append(self._asker.ask(task, running))
+        if not self._tasks.withdraw():
+            self._ended.append(self._asker.ask(task, running))
 
     def _commit(self) -> None:
         ended = self._ended[:]

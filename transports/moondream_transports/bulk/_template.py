@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -45,17 +44,15 @@ from sansio_moondream._pictures.data_url import data_url_head
 from sansio_moondream._pictures.formats import image_info
 from sansio_moondream._pictures.opening import require_pillow
 from sansio_moondream._repr import short_repr
-from sansio_moondream._wire.json import BeyondLimit, decode
 
+from ._placeholders import fill, from_json, names_in, no_column
 from ._values import Item, Source
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Maximum size of a picture's file. The service takes 10 MB, and larger ones are made smaller."""
 
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _FIELDS = ("question", "object", "length", "reasoning", "spatial_refs")
 _NOT_TEXT = ("reasoning", "spatial_refs")
-_BRACES = "For a brace that is no placeholder, write {{ or }}"
 _SIZE_BYTES = (3 * 256, 64 * 1024)  # of a picture, which nearly always have its size
 
 
@@ -122,7 +119,7 @@ class Template:
                 f"{', '.join(self._skill.fields)}"
             )
         # A request of what is fixed checks it before anything is asked.
-        fixed = {name: value for name, value in given.items() if not _names_in(name, value)}
+        fixed = {name: value for name, value in given.items() if not names_in(name, value)}
         if self._skill.required is not None:
             fixed.setdefault(self._skill.required, "checked with each item")
         checked: Any = self._make(fixed, UNREAD)
@@ -151,7 +148,7 @@ class Template:
         """The columns of the input that are used if they are there."""
         used = set(self._skill.fields)
         for name in self._skill.fields:
-            used |= _names_in(name, getattr(self, name))
+            used |= names_in(name, getattr(self, name))
         return frozenset(used)
 
     def check_columns(self, names: Collection[str]) -> None:
@@ -166,9 +163,9 @@ class Template:
         for field in self._skill.fields:
             if field not in names:
                 self._check_given(field)
-                for name in sorted(_names_in(field, getattr(self, field)) - {"id"}):
+                for name in sorted(names_in(field, getattr(self, field)) - {"id"}):
                     if name not in names:
-                        raise ValueError(_no_column(name, names))
+                        raise ValueError(no_column(name, names))
 
     def request(self, item: Item) -> Request[Any]:
         """Make the request of an item. Its picture is read and encoded.
@@ -198,7 +195,7 @@ class Template:
         try:
             request = self._make(self._filled(item), UNREAD)
         except (TypeError, ValueError) as error:
-            form["problem"] = str(error).encode("utf-8", "backslashreplace").decode()
+            form["problem"] = _encodable(error)
         else:
             fields = {name: getattr(request, name) for name in self._skill.fields}
             if refs := fields.get("spatial_refs"):
@@ -216,10 +213,10 @@ class Template:
             if value is None or value == "":
                 self._check_given(name)
                 value = getattr(self, name)
-                filled[name] = _fill(value, columns) if isinstance(value, str) else value
+                filled[name] = fill(value, columns) if isinstance(value, str) else value
             else:
                 is_json = name in _NOT_TEXT and isinstance(value, str)
-                filled[name] = _from_json(value) if is_json else value
+                filled[name] = from_json(value) if is_json else value
         return filled
 
     def _check_given(self, name: str) -> None:
@@ -241,7 +238,10 @@ class Template:
                 raise ValueError(
                     f"{picture}: it has {status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}"
                 )
-            return read_image(picture, max_side=self.max_side)
+            try:
+                return read_image(picture, max_side=self.max_side)
+            except ValueError as error:  # its message has the name, which may be no UTF-8
+                raise ValueError(_encodable(error)) from error
         if isinstance(picture, bytes):
             return read_image(io.BytesIO(picture), max_side=self.max_side)
         if isinstance(picture, str | EncodedImage):
@@ -267,59 +267,5 @@ def picture_size(request: Request[Any]) -> tuple[int | None, int | None]:
     return width, height
 
 
-def _names_in(field: str, text: Any) -> frozenset[str]:
-    """Return the names of the columns in a text of the template. Raises ValueError."""
-    if not isinstance(text, str):
-        return frozenset()
-    names: set[str] = set()
-    for match in _PLACEHOLDER.finditer(text):
-        if match[1]:
-            names.add(match[1])
-        elif match[0] not in ("{{", "}}"):
-            raise ValueError(
-                f"{field} should have placeholders such as {{column}}, not {match[0]} alone "
-                f"(character {match.start() + 1} of {short_repr(text, 60)}). {_BRACES}"
-            )
-    return frozenset(names)
-
-
-def _fill(text: str, columns: Mapping[str, Any]) -> str:
-    def value_of(match: re.Match[str]) -> str:
-        if match[1] is None:
-            return match[0][0]
-        if match[1] not in columns:
-            raise ValueError(_no_column(match[1], columns))
-        return _text(match[1], columns[match[1]])
-
-    return _PLACEHOLDER.sub(value_of, text)
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        text = str(value)
-        if text.strip():
-            return text
-    if value is None or isinstance(value, str):
-        raise ValueError(f"the column {name!r} is empty, and the template uses it")
-    raise TypeError(
-        f"the column {name!r} should have text or a number, as the template uses it, not "
-        f"{type(value).__name__}"
-    )
-
-
-def _from_json(text: str) -> Any:
-    """Return the value that a text has as JSON, as in a CSV file. Other texts are returned."""
-    try:
-        return decode(text.lower().encode(), 10, 1000)
-    except (BeyondLimit, ValueError):
-        return text
-
-
-def _no_column(name: str, names: Collection[str]) -> str:
-    shown = ", ".join(short_repr(other, 60) for other in list(names)[:30]) or "none"
-    return (
-        f"the template uses the column {short_repr(name, 60)}, which the input does not have. Its "
-        f"columns: {shown}. {_BRACES}"
-    )
+def _encodable(error: Exception) -> str:
+    return str(error).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,257 @@
+"""A run over all items: what is asked, what is in the files, and how it goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moondream_transports import AsyncClient, RetryPolicy
+from moondream_transports.bulk import (
+    BulkError,
+    Counts,
+    Item,
+    LedgerInUse,
+    OutputFormat,
+    Template,
+    export,
+    run_bulk,
+)
+from sansio_moondream import ConnectionLost
+from tests.transports.bulk.runs import Answers, Gate, Step, answers, items, read, run, whole
+
+JSON = OutputFormat.JSON_LINES
+
+
+def test_all_items_are_asked_and_are_in_the_file(tmp_path: Path) -> None:
+    output = tmp_path / "new" / "answers.jsonl"
+    transport = Answers(lambda question: whole(question, metrics={"input_tokens": 700}))
+    summary = run(transport, items(*range(40)), output, total=40)
+    assert answers(output) == {str(n): str(n) for n in range(40)}
+    assert sorted(transport.asked) == sorted(map(str, range(40)))
+    assert summary.counts == Counts(total=40, done=40, input_tokens=28_000)
+    assert summary.files == (output,)
+    assert summary.ledger == tmp_path / "new" / "answers.jsonl.ledger"
+    assert not summary.interrupted
+    assert {file.name for file in output.parent.iterdir()} == {output.name, summary.ledger.name}
+
+
+def test_a_folder_has_shards_of_so_many_rows(tmp_path: Path) -> None:
+    summary = run(Answers(), items(*range(7)), tmp_path, format=JSON, rows_per_shard=3)
+    assert [len(read(file)) for file in summary.files] == [3, 3, 1]
+    assert [file.name for file in summary.files] == [f"part-0000{n}.jsonl" for n in range(3)]
+    assert answers(*summary.files) == {str(n): f"about {n}" for n in range(7)}
+
+
+def test_a_shard_is_written_when_it_is_full(tmp_path: Path) -> None:
+    written: list[int] = []
+
+    def note(counts: Counts) -> None:
+        written.append(len(list(tmp_path.glob("part-*.jsonl"))))
+
+    gate = Gate()
+
+    def given() -> Any:
+        yield from items(*range(5))
+        gate.wait_for(5)
+        gate.opened.set()
+        for number in range(100):  # as long as the file is missing
+            yield Item(f"more {number}")
+            if (tmp_path / "part-00000.jsonl").exists():
+                return
+            threading.Event().wait(0.1)
+
+    arguments: Any = {"format": JSON, "rows_per_shard": 5, "on_progress": note, "concurrent": 5}
+    summary = run(Answers(gate), given(), tmp_path, **arguments)
+    assert len(read(summary.files[0])) == 5
+    assert written[0] == 0
+    assert 5 < summary.counts.done < 105
+
+
+def test_what_is_in_the_ledger_is_not_asked_again(tmp_path: Path) -> None:
+    first, second = Answers(), Answers()
+    run(first, items(*range(10)), tmp_path / "a.jsonl", limit=6)
+    assert len(first.asked) == 6
+    summary = run(second, items(*range(10)), tmp_path / "a.jsonl")
+    assert (summary.counts.skipped, summary.counts.done) == (6, 4)
+    assert sorted(first.asked + second.asked) == sorted(map(str, range(10)))
+    assert answers(tmp_path / "a.jsonl") == {str(n): f"about {n}" for n in range(10)}
+    third = Answers()
+    assert run(third, items(*range(10)), tmp_path / "a.jsonl").counts.skipped == 10
+    assert not third.asked
+
+
+def test_another_question_or_model_is_another_row(tmp_path: Path) -> None:
+    output = tmp_path / "a.jsonl"
+    for template in (Template("query", question="a"), Template("query", question="b")):
+        run(Answers(), items(1), output, template=template)
+    run(Answers(), items(1), output, template=Template("query", question="a", model="m"))
+    assert [row["answer"] for row in read(output)] == ["about a", "about b", "about a"]
+    assert [row["model"] for row in read(output)] == [None, None, "m"]
+
+
+def test_a_failed_item_stops_nothing_and_is_a_row(tmp_path: Path) -> None:
+    def answer(question: str) -> Step:
+        faults: dict[str, Step] = {"1": 429, "2": ConnectionLost("broken")}
+        return faults.get(question, whole(question))
+
+    template = Template("query", question="{id}")
+    given = [*items(*range(5)), Item("no file", tmp_path / "no"), Item("bad", b"none")]
+    summary = run(Answers(answer), given, tmp_path / "a.jsonl", template=template)
+    rows = {row["id"]: row for row in read(tmp_path / "a.jsonl")}
+    failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
+    assert {name: row["error_class"] for name, row in failed.items()} == {
+        "1": "RateLimitError",
+        "2": "ConnectionLost",
+        "no file": "FileNotFoundError",
+        "bad": "ValueError",
+    }
+    assert {name: row["attempts"] for name, row in failed.items()} == {
+        "1": 1,
+        "2": 1,
+        "no file": 0,
+        "bad": 0,
+    }
+    assert str(tmp_path / "no") in rows["no file"]["error_message"]
+    assert summary.counts.done == 3
+    assert summary.counts.failed == 4
+    assert summary.counts.failures == dict.fromkeys(
+        ["RateLimitError", "ConnectionLost", "FileNotFoundError", "ValueError"], 1
+    )
+
+
+def test_failed_items_are_asked_again_only_if_that_is_wanted(tmp_path: Path) -> None:
+    output = tmp_path / "a.jsonl"
+    run(
+        Answers(lambda question: 503 if question in "246" else whole("x")), items(*range(7)), output
+    )
+    before = [row["id"] for row in read(output)]
+    without = run(Answers(), items(*range(7)), output)
+    assert (without.counts.skipped, without.counts.done) == (7, 0)
+    transport = Answers(lambda question: 503 if question == "4" else whole("y"))
+    again = run(transport, items(*range(7)), output, retry_failed=True)
+    assert sorted(transport.asked) == ["2", "4", "6"]
+    assert (again.counts.skipped, again.counts.done, again.counts.failed) == (4, 2, 1)
+    assert [row["id"] for row in read(output)] == before
+    assert {row["id"]: row["answer"] for row in read(output)} == {
+        n: {"2": "y", "6": "y", "4": None}.get(n, "x") for n in before
+    }
+
+
+def test_the_client_decides_about_retries(tmp_path: Path) -> None:
+    steps: Iterator[Step] = iter([503, 503, whole("at last")])
+    policy = RetryPolicy(max_attempts=3, initial_backoff=0.001)
+    run(Answers(lambda _: next(steps)), items(1), tmp_path / "a.jsonl", retries=policy)
+    (row,) = read(tmp_path / "a.jsonl")
+    assert (row["answer"], row["attempts"]) == ("at last", 3)
+
+
+def test_an_incomplete_answer_is_failed_and_its_partial_is_kept(tmp_path: Path) -> None:
+    body = b'data: {"chunk": "The mo"}\n\n'
+    transport = Answers(lambda _: body, [("Content-Type", "text/event-stream")])
+    summary = run(transport, items(1), tmp_path / "a.jsonl", stream=True)
+    (row,) = read(tmp_path / "a.jsonl")
+    assert (row["status"], row["answer"], row["partial"]) == ("failed", "The mo", True)
+    assert summary.counts.failures == {"IncompleteStream": 1}
+
+
+@pytest.mark.parametrize("limit", [0, 1, 4, 5])
+def test_a_limit_counts_what_is_asked(tmp_path: Path, limit: int) -> None:
+    taken: list[Item] = []
+
+    def given() -> Any:
+        for item in items(*range(5)):
+            taken.append(item)
+            yield item
+
+    run(Answers(), items(0), tmp_path / "a.jsonl")
+    summary = run(Answers(), given(), tmp_path / "a.jsonl", limit=limit)
+    assert summary.counts.done == min(limit, 4)
+    assert not summary.interrupted
+    assert len(taken) == (min(limit + 1, 5) if limit else 0)  # nothing behind the last one
+
+
+def test_the_counts_are_reported_at_the_beginning_and_the_end(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    gate = Gate()
+
+    def note(counts: Counts) -> None:
+        seen.append((counts.done, counts.in_flight))
+        assert threading.current_thread() is threading.main_thread()
+
+    gate.opened.set()
+    summary = run(Answers(gate), items(*range(50)), tmp_path / "a.jsonl", on_progress=note)
+    assert seen[0] == (0, 0)
+    assert seen[-1] == (50, 0)
+    assert len(seen) <= 2 + summary.seconds / 0.2 + 1
+
+
+def test_an_id_that_comes_twice_ends_the_run_in_words(tmp_path: Path) -> None:
+    output = tmp_path / "a.jsonl"
+    with pytest.raises(ValueError, match="the id '2' comes twice"):
+        run(Answers(), items(0, 1, 2, 3, 2, 4), output)
+    assert answers(output) == {str(n): f"about {n}" for n in range(4)}
+    with pytest.raises(ValueError, match="the id '2' comes twice"):  # both are in the ledger
+        run(Answers(), items(0, 1, 2, 3, 2, 4), output)
+    assert run(Answers(), items(0, 1, 2, 3, 4), output).counts.done == 1
+
+
+def test_an_id_with_two_questions_is_two_rows(tmp_path: Path) -> None:
+    given = [Item("a", fields={"question": question}) for question in ("one", "two")]
+    run(Answers(), given, tmp_path / "a.jsonl")
+    assert sorted(row["answer"] for row in read(tmp_path / "a.jsonl")) == ["about one", "about two"]
+
+
+def test_a_second_run_on_the_same_ledger_is_refused(tmp_path: Path) -> None:
+    gate, output = Gate(), tmp_path / "a.jsonl"
+    first = threading.Thread(target=run, args=(Answers(gate), items(1), output))
+    first.start()
+    gate.wait_for(1)
+    for use in (
+        lambda: run(Answers(), items(2), output),
+        lambda: export(f"{output}.ledger", tmp_path / "b.jsonl"),
+    ):
+        with pytest.raises(LedgerInUse, match=r"a\.jsonl\.ledger is in use by another run"):
+            use()
+    gate.opened.set()
+    first.join()
+    assert answers(output) == {"1": "about 1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"template": Template("caption")}, "with skill=query, not caption"),
+        ({"rows_per_shard": 4}, "with rows_per_shard=3, not 4"),
+    ],
+)
+def test_a_ledger_of_other_files_is_refused(
+    tmp_path: Path, arguments: dict[str, Any], words: str
+) -> None:
+    run(Answers(), items(1), tmp_path, format=JSON, rows_per_shard=3)
+    with pytest.raises(BulkError, match=words):
+        run(Answers(), items(2), tmp_path, **{"rows_per_shard": 3, "format": JSON, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"rows_per_shard": 0}, "rows_per_shard should be a whole number of at least 1, not 0"),
+        ({"limit": -1}, "limit should be a whole number of at least 0, not -1"),
+        ({"limit": True}, "limit should be"),
+        ({"concurrent": 0}, "concurrent"),
+    ],
+)
+def test_numbers_out_of_range(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        run(Answers(), items(1), tmp_path / "a.jsonl", **arguments)
+
+
+def test_an_async_client_is_refused(tmp_path: Path) -> None:
+    client: Any = AsyncClient()
+    with pytest.raises(TypeError, match="client should be a Client, not AsyncClient"):
+        run_bulk(client, items(1), Template("caption"), tmp_path / "a.jsonl")
+    assert not list(tmp_path.iterdir())
