@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet
+from pyarrow import parquet
 from msgspec.json import decode
 
 from moondream_tools._fault_rates import RatedFault
@@ -107,7 +107,7 @@ def check_outcomes(digests: dict[str, str | None], log: Log, shown: Shown) -> No
     """Check that each item is in the output once, and ended as the server's log says."""
     rows: list[dict[str, Any]] = []
     for path in sorted(shown.output.glob("*.parquet")):
-        rows += pyarrow.parquet.read_table(str(path)).to_pylist()
+        rows += parquet.read_table(str(path)).to_pylist()
     assert sorted(row["id"] for row in rows) == sorted(digests)
     assert {*log} == {*digests.values()} - {None}
     for row in rows:
