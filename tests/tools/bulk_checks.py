@@ -7,8 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from pyarrow import parquet
 from msgspec.json import decode
+from pyarrow import parquet
 
 from moondream_tools._fault_rates import RatedFault
 from moondream_tools._faults import HTTPFault
