@@ -11,6 +11,7 @@ from ._client._async.stream import AsyncClientStream
 from ._client._sync.client import Client
 from ._client._sync.stream import ClientStream
 from ._hooks import Hooks, Timeline
+from ._limits import EndpointPool, Limiter, LimiterStatus, Turn
 from ._outcome import Outcome
 from ._pictures import read_image
 from ._retries import RetryPolicy
@@ -102,11 +103,14 @@ __all__ = [
     "Client",
     "ClientStream",
     "Clock",
+    "EndpointPool",
     "Fragmentation",
     "HTTP11Stream",
     "Hooks",
     "HttpxStream",
     "HttpxTransport",
+    "Limiter",
+    "LimiterStatus",
     "Match",
     "NoRecording",
     "Outcome",
@@ -119,6 +123,7 @@ __all__ = [
     "Timeline",
     "Timeouts",
     "Transport",
+    "Turn",
     "UrllibTransport",
     "VirtualClock",
     "map_exception",
