@@ -190,7 +190,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file, and release its lock. Further calls do nothing."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
