@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from sansio_moondream import BBox, Point, Request
+from moondream_transports._limits import EndpointPool, Limiter
+from sansio_moondream import BBox, Endpoint, Point, Request
 
 SpatialRefs: TypeAlias = Iterable[Point | BBox | Iterable[float]]
 Sleep: TypeAlias = Callable[[float], object]
@@ -16,6 +17,19 @@ def require(name: str, value: object, kind: type) -> None:
     """Raise TypeError for an argument of another type. None is the default."""
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} should be {kind.__name__}(...), not {type(value).__name__}")
+
+
+def resolve(
+    endpoint: Endpoint | EndpointPool | None, limiter: Limiter | None
+) -> tuple[Endpoint, Limiter | EndpointPool | None]:
+    """Return the endpoint, or the first one of a pool, and what decides when requests begin."""
+    if isinstance(endpoint, EndpointPool):
+        if limiter is not None:
+            raise TypeError("limiter should be None: an EndpointPool has a limit for each endpoint")
+        return endpoint.endpoints[0], endpoint
+    require("endpoint", endpoint, Endpoint)
+    require("limiter", limiter, Limiter)
+    return endpoint or Endpoint(), limiter
 
 
 def require_request(value: object) -> None:

@@ -175,7 +175,8 @@ class _Run:
         return files
 
     def _ask(self, task: Task, running: Running) -> None:
-        self._ended.append(self._asker.ask(task, running))
+        if not self._tasks.withdraw():
+            self._ended.append(self._asker.ask(task, running))
 
     def _commit(self) -> None:
         ended = self._ended[:]

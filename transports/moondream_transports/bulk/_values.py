@@ -78,6 +78,7 @@ class Counts(Struct):
     Attributes:
         total: items of the input, or None while it is not known.
         skipped: were in the ledger when the run came to them.
+        failed_before: of the skipped ones, those that had ended with an error.
         done, failed: ended in this run.
         in_flight: are being asked now.
         input_tokens, output_tokens: of the answers of this run, as far as servers report them.
@@ -86,6 +87,7 @@ class Counts(Struct):
 
     total: int | None = None
     skipped: int = 0
+    failed_before: int = 0
     done: int = 0
     failed: int = 0
     in_flight: int = 0

@@ -214,6 +214,7 @@ class _AsyncPool(Generic[I, T]):
 
     async def _wait_for_place(self) -> None:
         while True:
+            self._reading.check()  # an iterator that never waits is not cancelled
             with self._mutex:
                 self._place.clear()
                 if self._has_place():

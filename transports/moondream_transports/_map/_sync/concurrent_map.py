@@ -215,6 +215,7 @@ class _Pool(Generic[I, T]):
 
     def _wait_for_place(self) -> None:
         while True:
+            self._reading.check()  # an iterator that never waits is not cancelled
             with self._mutex:
                 self._place.clear()
                 if self._has_place():
