@@ -85,7 +85,7 @@ def export(
         The files.
 
     Raises:
-        BulkError: the ledger cannot be used, or a file cannot be written, or the ledger's own output
+        BulkError: the ledger cannot be used, a file cannot be written, or the ledger's own output
             would become another one.
         FileNotFoundError: there is no such ledger.
         ValueError: the output has something that is not of this ledger, or `rows_per_shard` is out
