@@ -6,24 +6,11 @@ from collections import deque
 
 from msgspec import Struct
 
+from moondream_transports import LimiterStatus
 from moondream_transports.bulk import Counts
 
 _WINDOW = 60.0  # seconds, in which the rate is measured
 _STEP = 1.0  # seconds between two points of this window
-
-
-class Limit(Struct, frozen=True):
-    """The limit of the requests, of all endpoints together.
-
-    Attributes:
-        per_second: requests that may begin now. None is no limit.
-        paused: seconds in which no request begins, because a server asked for a pause.
-        open: requests in flight, or None if it is not known.
-    """
-
-    per_second: float | None = None
-    paused: float = 0.0
-    open: int | None = None
 
 
 class Snapshot(Struct, frozen=True):
@@ -42,7 +29,7 @@ class Snapshot(Struct, frozen=True):
     total: int | None
     per_second: float | None
     seconds_left: float | None
-    limit: Limit
+    limit: LimiterStatus
     stopping: bool
 
     @property
@@ -69,8 +56,7 @@ class Snapshot(Struct, frozen=True):
         parts = [] if self.per_second is None else [f"{self.per_second:.1f}/s"]
         if self.limit.per_second is not None:
             parts.append(f"at most {self.limit.per_second:.3g}/s")
-        in_flight = self.counts.in_flight if self.limit.open is None else self.limit.open
-        parts.append(f"{in_flight:,} in flight")
+        parts.append(f"{self.limit.open:,} in flight")
         parts.append(f"{tokens_of(self.counts):,} tokens")
         if self.counts.skipped:
             parts.append(f"{self.counts.skipped:,} done before")
@@ -116,7 +102,9 @@ class Meter:
         self._at_most = at_most
         self._points: deque[tuple[float, int]] = deque()
 
-    def snapshot(self, counts: Counts, limit: Limit, stopping: bool, now: float) -> Snapshot:
+    def snapshot(
+        self, counts: Counts, limit: LimiterStatus, stopping: bool, now: float
+    ) -> Snapshot:
         """Return where the run is.
 
         Args:
