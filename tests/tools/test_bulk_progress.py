@@ -71,9 +71,9 @@ class TestMeter:
         meter.snapshot(Counts(), limit(), False, 0.0)
         seen = meter.snapshot(HALF, limit(2.0, 34.2, 16), False, 16_000.0)
         assert seen.line == (
-            "33,251 of 100,000 (33 %); at most 2/s, 16 in flight, 23,700,000 tokens, 1,200 done"
-            " before; 41 failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the server"
-            " asked for a pause: 34 s left"
+            "33,251 of 100,000 (33 %); 16 in flight, 23,700,000 tokens, 1,200 done before; 41"
+            " failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the server asked for a"
+            " pause: 35 s left"
         )
         meter = Meter()
         meter.snapshot(Counts(done=1), limit(), False, 0.0)
@@ -82,6 +82,13 @@ class TestMeter:
             "1 of 0; 0.0/s, 3 in flight, 0 tokens; stopping when the requests in flight have ended;"
             " Ctrl+C stops at once"
         )
+
+    @pytest.mark.parametrize(
+        ("rate", "shown"), [(0.254, "0.25"), (2.0, "2"), (8.46, "8.5"), (1000.0, "1,000")]
+    )
+    def test_the_limit(self, rate: float, shown: str) -> None:
+        seen = Meter().snapshot(Counts(), limit(rate), False, 0.0)
+        assert seen.facts == f"at most {shown}/s, 0 in flight, 0 tokens"
 
     @pytest.mark.parametrize(
         ("seconds", "shown"),

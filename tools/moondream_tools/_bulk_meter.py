@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from msgspec import Struct
@@ -54,8 +55,8 @@ class Snapshot(Struct, frozen=True):
     def facts(self) -> str:
         """How fast the run is: `2.0/s, at most 2/s, 4 in flight, 1,234 tokens`."""
         parts = [] if self.per_second is None else [f"{self.per_second:.1f}/s"]
-        if self.limit.per_second is not None:
-            parts.append(f"at most {self.limit.per_second:.3g}/s")
+        if self.limit.per_second is not None and not self.limit.paused:
+            parts.append(f"at most {_rounded(self.limit.per_second)}/s")
         parts.append(f"{self.limit.open:,} in flight")
         parts.append(f"{tokens_of(self.counts):,} tokens")
         if self.counts.skipped:
@@ -74,7 +75,8 @@ class Snapshot(Struct, frozen=True):
         """What holds the run up."""
         notes: list[str] = []
         if self.limit.paused > 0:
-            notes.append(f"the server asked for a pause: {clock(self.limit.paused)} left")
+            seconds = math.ceil(self.limit.paused)
+            notes.append(f"the server asked for a pause: {clock(seconds)} left")
         if self.stopping:
             notes.append("stopping when the requests in flight have ended; Ctrl+C stops at once")
         return notes
@@ -138,6 +140,10 @@ def by_class(counts: Counts) -> str:
     """Return the failures by the class of their error, the most frequent first."""
     classes = sorted(counts.failures.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{name} {number:,}" for name, number in classes)
+
+
+def _rounded(rate: float) -> str:
+    return f"{rate:.2g}" if rate < 1 else f"{rate:,.1f}".removesuffix(".0")
 
 
 def clock(seconds: float) -> str:
