@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from pyarrow import parquet
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from moondream_tools._bulk_summary import to_json
 from moondream_tools._exit import Exit
 from moondream_transports.bulk import Counts, Summary
-from moondream_transports.bulk._columns import ANSWERS, COLUMNS, MASKS
+from moondream_transports.bulk._columns import ANSWERS, EXCHANGE, ITEM, MASKS
 from tests.guides import BLOCK, ROOT
 from tests.helpers import PIXEL
 from tests.tools.programs import Program
@@ -63,10 +63,10 @@ def test_the_command_is_short_and_that_of_the_readme() -> None:
 
 
 def test_the_columns() -> None:
-    columns = [*COLUMNS, *MASKS, *(column for answer in ANSWERS.values() for column in answer)]
-    table = PAGE[PAGE.index("| column | is |") : PAGE.index("## Ledger")]
-    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
-    assert named == {column.name for column in columns}
+    tables = [ITEM, EXCHANGE, MASKS, *ANSWERS.values()]
+    listed = PAGE[PAGE.index("| column | is |") : PAGE.index("## Ledger")]
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.*?) \|", listed, re.MULTILINE))))
+    assert named == {column.name for table in tables for column in table}
 
 
 def test_the_exit_statuses() -> None:
