@@ -29,6 +29,7 @@ from ._errors import (
     TLSError,
     TotalTimeout,
     TransportError,
+    TurnTimeout,
 )
 from ._events import (
     FINISHED,
@@ -152,6 +153,7 @@ __all__ = [
     "TotalTimeout",
     "TransportError",
     "Trigger",
+    "TurnTimeout",
     "Unknown",
     "Usage",
     "Value",

@@ -4,4 +4,8 @@
 with clocks and waits of their own.
 """
 
-__all__: list[str] = []
+from ._gate import GateStatus
+from ._queue import AdmissionQueue, Ticket
+from ._values import Cooldown, RateLimit
+
+__all__ = ["AdmissionQueue", "Cooldown", "GateStatus", "RateLimit", "Ticket"]
