@@ -23,15 +23,11 @@ from types import TracebackType
 from typing import Generic
 
 from moondream_transports._client._draft import Draft
-from moondream_transports._client._shared import AsyncSleep
+from moondream_transports._client._shared import AsyncSleep, interrupt_send
 from moondream_transports._concurrency import AsyncFlag, async_close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import async_encoded
-from moondream_transports._transport import (
-    AsyncByteStream,
-    AsyncTransport,
-    interrupt_send,
-)
+from moondream_transports._transport import AsyncByteStream, AsyncTransport
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -129,7 +125,7 @@ class AsyncClientStream(Generic[R]):
             self._retry_wait.set()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        elif self._connection is None:
+        if self._connection is None:
             self._exchange.end_turn()  # another task may wait for it
         await self._close(None)
 
@@ -206,9 +202,8 @@ class AsyncClientStream(Generic[R]):
             if turn is None or await turn[0].async_begin(turn[1]):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if self._is_closed:  # by another task, or before it was entered
-                    self._open_connection()  # raises: there is none
-                self._connection = await self._transport.send(request, timeouts)
+                if not self._is_closed:  # by another task, or before it was entered
+                    self._connection = await self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
             try:

@@ -24,15 +24,11 @@ from types import TracebackType
 from typing import Generic
 
 from moondream_transports._client._draft import Draft
-from moondream_transports._client._shared import Sleep
+from moondream_transports._client._shared import Sleep, interrupt_send
 from moondream_transports._concurrency import Flag, close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import encoded
-from moondream_transports._transport import (
-    ByteStream,
-    Transport,
-    interrupt_send,
-)
+from moondream_transports._transport import ByteStream, Transport
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -130,7 +126,7 @@ class ClientStream(Generic[R]):
             self._retry_wait.set()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        elif self._connection is None:
+        if self._connection is None:
             self._exchange.end_turn()  # another thread may wait for it
         self._close(None)
 
@@ -207,9 +203,8 @@ class ClientStream(Generic[R]):
             if turn is None or turn[0].begin(turn[1]):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if self._is_closed:  # by another thread, or before it was entered
-                    self._open_connection()  # raises: there is none
-                self._connection = self._transport.send(request, timeouts)
+                if not self._is_closed:  # by another thread, or before it was entered
+                    self._connection = self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
             try:
