@@ -80,7 +80,8 @@ from ._wire.encode import Dialect, encode_events, encode_result
 
 if TYPE_CHECKING:
     from ._socket_stream import SocketStream
-    from ._wire.http11 import HTTP11Exchange, ResponseHead
+    from ._wire.http11 import HTTP11Exchange
+    from ._wire.http11_plain import ResponseHead
 
 __all__ = [
     "FINISHED",
@@ -171,7 +172,7 @@ __all__ = [
 
 _NEED_H11 = {
     "HTTP11Exchange": "_wire.http11",
-    "ResponseHead": "_wire.http11",
+    "ResponseHead": "_wire.http11_plain",
     "SocketStream": "_socket_stream",
 }
 

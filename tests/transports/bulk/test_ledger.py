@@ -134,8 +134,10 @@ def test_exports_that_would_replace_something_else_are_refused(tmp_path: Path) -
     second = run(Answers(), items(2), tmp_path / "b", format=JSON)
     with pytest.raises(ValueError, match="has another ledger"):
         export(first.ledger, tmp_path / "b", format=JSON)
-    with pytest.raises(ValueError, match="jsonl with 10000 rows each"):
+    with pytest.raises(BulkError, match="with rows_per_shard=10000, not 5"):
         export(first.ledger, tmp_path / "a", format=JSON, rows_per_shard=5)
+    with pytest.raises(ValueError, match="rows_per_shard should be .* at least 1, not 0"):
+        export(first.ledger, tmp_path / "c", format=JSON, rows_per_shard=0)
     assert answers(*second.files) == {"2": "about 2"}
 
 

@@ -21,7 +21,18 @@ from moondream_transports.bulk import (
     run_bulk,
 )
 from sansio_moondream import ConnectionLost
-from tests.transports.bulk.runs import Answers, Gate, Step, answers, items, read, run, whole
+from tests.transports.bulk.runs import (
+    Answers,
+    Gate,
+    Step,
+    answers,
+    echo,
+    items,
+    read,
+    run,
+    wait_until,
+    whole,
+)
 
 JSON = OutputFormat.JSON_LINES
 
@@ -47,28 +58,16 @@ def test_a_folder_has_shards_of_so_many_rows(tmp_path: Path) -> None:
 
 
 def test_a_shard_is_written_when_it_is_full(tmp_path: Path) -> None:
-    written: list[int] = []
+    first = tmp_path / "part-00000.jsonl"
 
-    def note(counts: Counts) -> None:
-        written.append(len(list(tmp_path.glob("part-*.jsonl"))))
+    def answer(question: str) -> Step:
+        if question == "last":
+            wait_until(first.exists)
+        return echo(question)
 
-    gate = Gate()
-
-    def given() -> Any:
-        yield from items(*range(5))
-        gate.wait_for(5)
-        gate.opened.set()
-        for number in range(100):  # as long as the file is missing
-            yield Item(f"more {number}")
-            if (tmp_path / "part-00000.jsonl").exists():
-                return
-            threading.Event().wait(0.1)
-
-    arguments: Any = {"format": JSON, "rows_per_shard": 5, "on_progress": note, "concurrent": 5}
-    summary = run(Answers(gate), given(), tmp_path, **arguments)
-    assert len(read(summary.files[0])) == 5
-    assert written[0] == 0
-    assert 5 < summary.counts.done < 105
+    given = items(*range(5), "last")
+    summary = run(Answers(answer), given, tmp_path, format=JSON, rows_per_shard=5, concurrent=2)
+    assert [len(read(file)) for file in summary.files] == [5, 1]
 
 
 def test_what_is_in_the_ledger_is_not_asked_again(tmp_path: Path) -> None:

@@ -128,9 +128,21 @@ class Ledger:
             raise self._error(error) from error
         try:
             self.layout = self._open(layout)
+            if layout is not None:
+                self.require(layout)
         except BaseException:
             self._connection.close()
             raise
+
+    def require(self, layout: Layout) -> None:
+        """Raise BulkError if the output of the ledger is made of something else."""
+        for name in Layout.__struct_fields__:
+            wanted, found = getattr(layout, name), getattr(self.layout, name)
+            if wanted != found:
+                raise BulkError(
+                    f"the ledger {self._path} is of a run with {name}={found}, not {wanted}:"
+                    " go on with the same, or choose another output"
+                )
 
     def status(self, id: str, request: str, model: str) -> Status | None:
         """Return how the item of a key ended, or None if it has not."""
@@ -190,7 +202,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file, and release its lock. Further calls do nothing."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,10 +241,7 @@ class Ledger:
         else:
             self._write()  # takes the lock, if reading has not
         found = dict(self._select("SELECT name, value FROM settings"))
-        stored = msgspec.convert(found, Layout, strict=False)
-        if layout is not None:
-            self._require_same(layout, stored)
-        return stored
+        return msgspec.convert(found, Layout, strict=False)
 
     def _create(self, layout: Layout) -> None:
         size = self._size(layout.rows_per_shard)
@@ -244,15 +254,6 @@ class Ledger:
             *((statement, [()]) for statement in (*_CREATE, *triggers)),
             ("INSERT INTO settings VALUES (?, ?)", settings),
         )
-
-    def _require_same(self, layout: Layout, stored: Layout) -> None:
-        for name in Layout.__struct_fields__:
-            wanted, found = getattr(layout, name), getattr(stored, name)
-            if wanted != found:
-                raise BulkError(
-                    f"the ledger {self._path} is of a run with {name}={found}, not {wanted}:"
-                    " go on with the same, or choose another output"
-                )
 
     @staticmethod
     def _size(rows_per_shard: int | None) -> int:

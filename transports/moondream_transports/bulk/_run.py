@@ -26,8 +26,8 @@ from moondream_transports._map.running import Running
 
 from ._asking import Asker, Ended
 from ._columns import Columns
-from ._files import Files
-from ._ledger import BulkError, Layout, Ledger
+from ._files import Files, require_number
+from ._ledger import Layout, Ledger
 from ._outputs import open_output
 from ._tasks import Task, Tasks
 from ._template import Template
@@ -103,8 +103,8 @@ def run_bulk(
     """
     if not isinstance(client, Client):
         raise TypeError(f"client should be a Client, not {type(client).__name__}")
-    _require_number("rows_per_shard", rows_per_shard, 1)
-    _require_number("limit", limit, 0)
+    require_number("rows_per_shard", rows_per_shard, 1)
+    require_number("limit", limit, 0)
     started = monotonic()
     place = open_output(output, format)
     columns = Columns(template.skill, masks)
@@ -167,7 +167,7 @@ class _Run:
                         self._report(now)
             files = self._files.write_all()
         except BaseException:
-            with suppress(BulkError):
+            with suppress(Exception):  # what ended the run is raised
                 self._commit()
                 self._files.write_all()
             raise
@@ -201,8 +201,3 @@ class _Run:
         self._next_report = now + _REPORT_INTERVAL
         if self._on_progress is not None:
             self._on_progress(counts)
-
-
-def _require_number(name: str, value: int | None, least: int) -> None:
-    if value is not None and (type(value) is not int or value < least):
-        raise ValueError(f"{name} should be a whole number of at least {least}, not {value!r}")
