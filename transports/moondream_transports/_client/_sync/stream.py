@@ -122,8 +122,8 @@ class ClientStream(Generic[R]):
         self._is_closed = True
         if self._retry_wait is not None:
             self._retry_wait.set()
-        if self._connection is None:
-            self._exchange.end_turn()  # another thread may wait for it
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
         self._close(None)
 
     def __enter__(self) -> ClientStream[R]:
@@ -136,6 +136,7 @@ class ClientStream(Generic[R]):
             if (seconds := self._send()) is not None:
                 self._retry(seconds)
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
         return self
@@ -196,7 +197,7 @@ class ClientStream(Generic[R]):
         exchange = self._exchange
         try:
             turn = exchange.next_turn()
-            if turn is None or turn[0].begin(turn[1]):
+            if not self._is_closed and (turn is None or turn[0].begin(turn[1])):
                 self._connection = self._transport.send(*exchange.begin())
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
@@ -224,7 +225,8 @@ class ClientStream(Generic[R]):
             if connection is not None:
                 connection.close()
             while seconds is not None and not self._is_closed:
-                self._exchange.end_turn()
+                if self._exchange.turn is not None:
+                    self._exchange.turn.end()
                 (self._sleep or flag.wait)(seconds)
                 if not self._is_closed:
                     seconds = self._send()
@@ -232,6 +234,7 @@ class ClientStream(Generic[R]):
                 self._close(None)
                 self._open_connection()  # raises: there is none
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
 
