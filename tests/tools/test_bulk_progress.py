@@ -72,8 +72,8 @@ class TestMeter:
         seen = meter.snapshot(HALF, limit(2.0, 34.2, 16), False, 16_000.0)
         assert seen.line == (
             "33,251 of 100,000 (33 %); 16 in flight, 8 waiting, 23,700,000 tokens, 1,200 done"
-            " before; 41 failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the server asked for a"
-            " pause: 35 s left"
+            " before; 41 failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the"
+            " server asked for a pause: 35 s left"
         )
         meter = Meter()
         meter.snapshot(Counts(done=1), limit(), False, 0.0)
