@@ -98,7 +98,7 @@ class AnswerServer:
                 SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0)
             )
             return False
-        body = {"answer": f"about {question}", "finish_reason": "stop"}
+        body: dict[str, object] = {"answer": f"about {question}", "finish_reason": "stop"}
         if fault in ("429", "503"):
             body = {"error": {"message": question, "type": "x"}}
         data = json.dumps(body).encode()

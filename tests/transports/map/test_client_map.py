@@ -25,6 +25,7 @@ from sansio_moondream import (
     ConnectionLost,
     Endpoint,
     QueryRequest,
+    QueryResult,
     RateLimitError,
     ServerError,
 )
@@ -71,7 +72,7 @@ def check(outcome: Outcome[Any]) -> None:
         assert outcome.result is None
     else:
         assert outcome.error is None, outcome
-        assert outcome.result.text == f"about {question}"
+        assert outcome.unwrap().text == f"about {question}"
 
 
 @each_adapter
@@ -270,8 +271,8 @@ class TestOutcome:
         return Outcome(self.REQUEST, None, RateLimitError("too many", status_code=429), 3, 1.5)
 
     def test_unwrap_returns_the_result_or_raises_the_error(self) -> None:
-        result = object()
-        assert Outcome(self.REQUEST, result, None, 1, 0.1).unwrap() is result  # type: ignore[type-var]
+        result = QueryResult("A moon.")
+        assert Outcome(self.REQUEST, result, None, 1, 0.1).unwrap() is result
         failed = self.failed()
         for _ in range(2):
             with pytest.raises(RateLimitError) as caught:
