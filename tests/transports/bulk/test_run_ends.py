@@ -25,6 +25,7 @@ from tests.transports.bulk.runs import (
     echo,
     items,
     run,
+    wait_until,
     whole,
 )
 
@@ -59,13 +60,14 @@ def test_a_stop_begins_nothing_and_finishes_what_is_in_flight(tmp_path: Path) ->
 
 
 def test_a_stop_after_the_last_item_is_no_interruption(tmp_path: Path) -> None:
-    stop = threading.Event()
+    stop, transport = threading.Event(), Answers()
 
     def given() -> Iterator[Item]:
         yield from items(1, 2)
+        wait_until(lambda: len(transport.asked) == 2)
         stop.set()
 
-    assert not run(Answers(), given(), tmp_path / "a.jsonl", stop=stop).interrupted
+    assert not run(transport, given(), tmp_path / "a.jsonl", stop=stop).interrupted
 
 
 def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class Asker:
         self._template = template
         self._model = model
         self._stream = stream
+        self._needs_size = template.skill == "segment"  # for masks
 
     def ask(self, task: Task, running: Running) -> Ended:
         """Ask about an item, and return how that ended.
@@ -71,7 +72,7 @@ class Asker:
             value.to_dict(),
             answered.attempts,
             answered.seconds,
-            *picture_size(request),
+            *(picture_size(request) if self._needs_size else ()),
         )
         if answered.result is None:
             return Ended(row, type(value).__name__)

@@ -27,15 +27,21 @@ class Files:
         self._ledger = ledger
         self._output = output
         self._columns = columns
-        self._full = ledger.full_shards()
+        self._size = ledger.layout.rows_per_shard
+        self._count = ledger.count()
+        self._full = 0 if self._size is None else self._count // self._size
 
-    def write_full(self) -> None:
-        """Write the shards that have become full since the last call.
+    def write_full(self, committed: int) -> None:
+        """Write the shards that have become full by a commit of so many rows.
 
         Raises:
             BulkError: a file or the ledger cannot be written.
         """
-        full = self._ledger.full_shards()
+        self._count += committed  # at most: rows that failed before are replaced
+        if self._size is None or self._count // self._size == self._full:
+            return
+        self._count = self._ledger.count()
+        full = self._count // self._size
         for shard in range(self._full, full):
             self._write(shard)
         self._full = full
@@ -48,7 +54,7 @@ class Files:
         """
         dirty = set(self._ledger.dirty_shards())
         files: list[Path] = []
-        for shard in self._ledger.shards(self._ledger.layout.rows_per_shard):
+        for shard in self._ledger.shards(self._size):
             file = self._output.file(shard)
             if shard in dirty or not file.exists():
                 self._write(shard)
@@ -56,7 +62,7 @@ class Files:
         return tuple(files)
 
     def _write(self, shard: int) -> None:
-        rows = self._ledger.rows(shard, self._ledger.layout.rows_per_shard)
+        rows = self._ledger.rows(shard, self._size)
         _write(self._output.file(shard), rows, self._output.format, self._columns)
         # After a crash before this line the file is written once more.
         self._ledger.mark_written(shard)

@@ -98,6 +98,13 @@ class Layout(Struct, frozen=True):
     masks: bool
 
 
+class Found(Struct, frozen=True):
+    """What the ledger has of a key: how its item ended, and if the row is new since the opening."""
+
+    status: Status
+    is_new: bool
+
+
 class Ledger:
     """The rows of all runs of one output. Use it in a `with` block, whose end closes it.
 
@@ -130,6 +137,7 @@ class Ledger:
             self.layout = self._open(layout)
             if layout is not None:
                 self.require(layout)
+            self._old = self.count()
         except BaseException:
             self._connection.close()
             raise
@@ -144,13 +152,13 @@ class Ledger:
                     " go on with the same, or choose another output"
                 )
 
-    def status(self, id: str, request: str, model: str) -> Status | None:
+    def find(self, id: str, request: str, model: str) -> Found | None:
         """Return how the item of a key ended, or None if it has not."""
         found = self._select(
-            "SELECT status FROM rows WHERE id = ? AND request = ? AND model = ?",
+            "SELECT status, number FROM rows WHERE id = ? AND request = ? AND model = ?",
             (id, request, model),
         )
-        return Status(found[0][0]) if found else None
+        return Found(Status(found[0][0]), found[0][1] > self._old) if found else None
 
     def is_first(self, id: str, request: str) -> bool:
         """Return whether it is the first call for these since the ledger was opened.
@@ -175,13 +183,14 @@ class Ledger:
         """Return the numbers of the shards whose files are older than their rows, in order."""
         return [shard for (shard,) in self._select("SELECT shard FROM dirty ORDER BY shard")]
 
-    def full_shards(self) -> int:
-        """Return how many shards have all their rows. New rows come into later ones."""
-        return self._count() // self._size(self.layout.rows_per_shard)
+    def count(self) -> int:
+        """Return how many rows there are."""
+        ((count,),) = self._select("SELECT ifnull(max(number), 0) FROM rows")
+        return int(count)
 
     def shards(self, rows_per_shard: int | None) -> range:
         """Return the numbers of all shards, for shards of this size. None is one for all rows."""
-        return range(-(-self._count() // self._size(rows_per_shard)))
+        return range(-(-self.count() // self._size(rows_per_shard)))
 
     def rows(self, shard: int, rows_per_shard: int | None) -> Iterator[Row]:
         """Iterate over the rows of a shard, for shards of this size, in order."""
@@ -258,10 +267,6 @@ class Ledger:
     @staticmethod
     def _size(rows_per_shard: int | None) -> int:
         return _ONE_SHARD if rows_per_shard is None else rows_per_shard
-
-    def _count(self) -> int:
-        ((count,),) = self._select("SELECT ifnull(max(number), 0) FROM rows")
-        return int(count)
 
     def _select(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
         """Execute a statement that is a transaction by itself. Returns the rows that it finds."""

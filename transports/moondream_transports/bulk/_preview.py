@@ -61,8 +61,8 @@ def preview(
         read, known = 0, 0
         for item in items:
             read += 1
-            status = ledger.status(item.id, template.digest(item), template.model or "")
-            known += status is Status.DONE or (status is Status.FAILED and not retry_failed)
+            found = ledger.find(item.id, template.digest(item), template.model or "")
+            known += found is not None and not (retry_failed and found.status is Status.FAILED)
         return Preview(read, known, *_means(ledger))
 
 

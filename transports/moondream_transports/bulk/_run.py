@@ -161,8 +161,7 @@ class _Run:
                     if self._ended:
                         sleep(max(0.0, self._next_commit - monotonic()))
                         self._next_commit = monotonic() + _COMMIT_INTERVAL
-                        self._commit()
-                        self._files.write_full()
+                        self._files.write_full(self._commit())
                     if (now := monotonic()) >= self._next_report:
                         self._report(now)
             files = self._files.write_all()
@@ -178,12 +177,16 @@ class _Run:
         if not self._tasks.withdraw():
             self._ended.append(self._asker.ask(task, running))
 
-    def _commit(self) -> None:
+    def _commit(self) -> int:
+        """Commit what has ended. Returns how much it was."""
         ended = self._ended[:]
-        self._ledger.commit(one.row for one in ended)
+        rows = [one.row for one in ended]
+        self._ledger.commit(rows)
         del self._ended[: len(ended)]
+        self._tasks.release(rows)
         for one in ended:
             self._count(one)
+        return len(ended)
 
     def _count(self, ended: Ended) -> None:
         counts = self._counts

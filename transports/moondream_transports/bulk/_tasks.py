@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ._ledger import Ledger
 from ._template import Template
-from ._values import Counts, Item, Status
+from ._values import Counts, Item, Row, Status
 
 
 class Task(Struct, frozen=True):
@@ -58,6 +58,7 @@ class Tasks:
         self._limit = limit
         self._stop = stop
         self._lock = threading.Lock()
+        self._open: set[tuple[str, str]] = set()  # given, and perhaps not in the ledger
         self.begun = 0
         self.is_interrupted = False
 
@@ -73,6 +74,7 @@ class Tasks:
             if status is None or (self._retry_failed and status is Status.FAILED):
                 with self._lock:
                     self.begun += 1
+                self._open.add((item.id, task.digest))
                 yield task
                 if self.begun == self._limit:
                     return
@@ -89,17 +91,26 @@ class Tasks:
         self.is_interrupted = True
         return True
 
+    def release(self, rows: Iterable[Row]) -> None:
+        """Release the tasks of rows that were committed: now the ledger has them."""
+        for row in rows:
+            self._open.discard((row.id, row.request))
+
     def _status(self, task: Task) -> Status | None:
         """Return how a task ended in an earlier run, or None.
 
         Raises:
             ValueError: the same id with the same request came before.
         """
-        name = task.item.id
-        if not self._ledger.is_first(name, task.digest):
+        name, digest = task.item.id, task.digest
+        is_first = (name, digest) not in self._open
+        found = self._ledger.find(name, digest, self._model)
+        if found is not None:
+            is_first = is_first and not found.is_new and self._ledger.is_first(name, digest)
+        if not is_first:
             raise ValueError(
                 f"the id {name!r} comes twice in the input, with the same question. Ids tell the"
                 " rows of the output apart, so each item needs its own. All answers before it are"
                 " in the ledger: start the run again with other ids, and it goes on from there"
             )
-        return self._ledger.status(name, task.digest, self._model)
+        return None if found is None else found.status

@@ -51,7 +51,8 @@ class Row(Struct, frozen=True):
         answer: the JSON of `to_dict()`: of the result, or of the error with its partial.
         attempts: how many were made. 0 if no request could be made of the item.
         seconds: from the opening of the exchange to its end, with the wait for its turn.
-        width, height: of the picture that was sent, in pixels, for masks. None if it is unknown.
+        width, height: of the picture that was sent, in pixels, for the mask of a segmentation. None
+            if it is unknown, and for other skills.
         finished_at: seconds of `time.time()`.
     """
 
