@@ -250,6 +250,8 @@ class Exchange(Generic[R]):
             return
         self._to_send = None
         if self.turn is not None:
+            if not self.turn.has_come:
+                timeline.queued += self.turn.queued
             report_error(self.turn, error)
             self.turn.end()
         is_failed = self.decoder.state is State.FAILED and not self._had_event
