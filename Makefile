@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test coverage test-slow growth load lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo check test coverage test-slow growth load soak lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile in
 
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport, and 2,000 through one relay; takes some minutes
 	$(BIN)/python -m pytest -q -rs $(LOAD)
+
+soak: $(DEV_STAMP) ## a bulk run over 20,000 pictures, killed 40 times while the server fails; takes half an hour
+	$(BIN)/python -m tests.tools.bulk_soak --items 20000 --kills 40
 
 # pyright keeps one core busy for as long as all the others together.
 lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, and the types of the guides
@@ -90,12 +93,13 @@ generate: $(DEV_STAMP) ## write the sync twins of what is in the folders _async
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
 
-bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks, the recording proxy and the relay against their floors and their peers
+bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks, the recording proxy, the relay and bulk runs against their floors and their peers
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/end_to_end.py
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/record_proxy.py
 	$(BIN)/python benchmarks/relay.py
+	$(BIN)/python benchmarks/bulk.py
 
 ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
 	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"

@@ -29,6 +29,7 @@ from ._errors import (
     TLSError,
     TotalTimeout,
     TransportError,
+    TurnTimeout,
 )
 from ._events import (
     FINISHED,
@@ -79,7 +80,8 @@ from ._wire.encode import Dialect, encode_events, encode_result
 
 if TYPE_CHECKING:
     from ._socket_stream import SocketStream
-    from ._wire.http11 import HTTP11Exchange, ResponseHead
+    from ._wire.http11 import HTTP11Exchange
+    from ._wire.http11_plain import ResponseHead
 
 __all__ = [
     "FINISHED",
@@ -152,6 +154,7 @@ __all__ = [
     "TotalTimeout",
     "TransportError",
     "Trigger",
+    "TurnTimeout",
     "Unknown",
     "Usage",
     "Value",
@@ -169,7 +172,7 @@ __all__ = [
 
 _NEED_H11 = {
     "HTTP11Exchange": "_wire.http11",
-    "ResponseHead": "_wire.http11",
+    "ResponseHead": "_wire.http11_plain",
     "SocketStream": "_socket_stream",
 }
 

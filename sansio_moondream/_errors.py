@@ -18,7 +18,7 @@
     │   └── ConnectTimeout, FirstEventTimeout        also the builtin TimeoutError
     └── IncompleteStream              the answer ended before its end-of-stream message
         ├── ConnectionLost
-        └── IdleTimeout, TotalTimeout                also the builtin TimeoutError
+        └── IdleTimeout, TotalTimeout > TurnTimeout  also the builtin TimeoutError
 
 The builtin TimeoutError is an OSError. An adapter's own `except OSError` must therefore come after
 `except MoondreamError`.
@@ -79,17 +79,18 @@ class MoondreamError(Exception, Value):
     def retryable(self) -> bool:
         """Whether the same request may be sent again.
 
-        True if it was certainly not answered (ConnectError, ConnectTimeout), or if the server asks
-        for it (RateLimitError, ServerError). False if it may be running, as it would be billed
-        twice (FirstEventTimeout, IncompleteStream, and the timeouts of gateways: 408, 504 and 524,
-        as a status or as an error's `code`), and if it would fail again.
+        True if it was certainly not answered (ConnectError, ConnectTimeout, TurnTimeout), or if the
+        server asks for it (RateLimitError, ServerError). False if it may be running, as it would be
+        billed twice (FirstEventTimeout, IncompleteStream, and the timeouts of gateways: 408, 504
+        and 524, as a status or as an error's `code`), and if it would fail again.
 
         A server can also fail in the middle of an answer. Then `partial` has its beginning, which
         another answer does not continue.
         """
         if isinstance(self, APIError) and _GATEWAY_TIMEOUTS & {str(self.status_code), self.code}:
             return False
-        return isinstance(self, ConnectError | ConnectTimeout | RateLimitError | ServerError)
+        kinds = ConnectError | ConnectTimeout | RateLimitError | ServerError | TurnTimeout
+        return isinstance(self, kinds)
 
     def __str__(self) -> str:
         about = [" ".join(filter(None, (self.method, self.url)))]
@@ -240,6 +241,10 @@ class TotalTimeout(IncompleteStream, TimeoutError):
     """The whole exchange took longer than `Timeouts.total`."""
 
 
+class TurnTimeout(TotalTimeout):
+    """The request did not have its turn within `Timeouts.total`, so it was not sent."""
+
+
 _BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -264,8 +269,6 @@ _TYPES: dict[type[APIError], str] = {
     "overloaded",
 }
 _BY_TYPE = {name: kind for kind, names in _TYPES.items() for name in names.split()}
-
-
 _STATUS_IN_CODE = re.compile("[45][0-9][0-9]", re.ASCII)
 
 
@@ -284,8 +287,7 @@ def api_error_class(status_code: int, type: str | None, code: str | None) -> typ
 
 def connection_lost(cause: Exception) -> ConnectionLost:
     """Make the error for what another library raised."""
-    words = shorten(str(cause))
-    error = ConnectionLost(f"the connection broke: {type(cause).__name__}: {words}")
+    error = ConnectionLost(f"the connection broke: {type(cause).__name__}: {shorten(str(cause))}")
     error.__cause__ = cause
     return error
 

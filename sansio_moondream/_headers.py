@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, cast
 
@@ -14,6 +15,7 @@ _USUAL = {name: name for name in _NAMES.split()}
 """Usual names, each as one object: many responses have them. Names are not interned, as on CPython
 3.12 a server could fill the memory with them for ever."""
 
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _Pairs = Iterable[tuple[str | bytes, str | bytes]]
 
 
@@ -74,6 +76,15 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"<Headers {', '.join(self)}>"
+
+
+def retry_after(headers: Headers) -> float | None:
+    """Return the seconds of `Retry-After-Ms` or `Retry-After`. None: it has none, or a date."""
+    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
+        value = headers.get(name, "")
+        if _NUMBER.fullmatch(value):
+            return float(value) / per_second
+    return None
 
 
 def _text(value: str | bytes) -> str:

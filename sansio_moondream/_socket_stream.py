@@ -12,7 +12,8 @@ from ._requests.base import Request
 from ._requests.endpoint import Endpoint
 from ._results import R
 from ._stream import ResponseStream, State
-from ._wire.http11 import HTTP11Exchange, ResponseHead
+from ._wire.http11 import HTTP11Exchange
+from ._wire.http11_plain import ResponseHead
 
 
 class SocketStream(Generic[R]):

@@ -88,7 +88,7 @@ class Request(OwnRepr, Pictured, Generic[R], frozen=True, kw_only=True, repr_omi
             body["stream"] = stream
         body |= extra_body or {}
         accept = "text/event-stream, application/json" if body.get("stream") else "application/json"
-        url = f"{endpoint.url}/{self._PATH or self.skill}"
+        url = self.url_at(endpoint)
         try:
             encoded = msgspec.json.encode(body, enc_hook=_builtin)
         except (TypeError, ValueError) as error:
@@ -98,6 +98,10 @@ class Request(OwnRepr, Pictured, Generic[R], frozen=True, kw_only=True, repr_omi
             return HTTPRequest("POST", url, headers, encoded)
         del body  # it has the picture, and error reporters print local variables
         raise fault
+
+    def url_at(self, endpoint: Endpoint) -> str:
+        """Return the address that the request is sent to."""
+        return f"{endpoint.url}/{self._PATH or self.skill}"
 
     def _body(self) -> dict[str, Any]:
         raise NotImplementedError

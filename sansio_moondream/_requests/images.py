@@ -10,8 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 from sansio_moondream._errors import shorten
-from sansio_moondream._pictures.data_url import NO_FILES, data_url_head, from_data_url
-from sansio_moondream._pictures.formats import image_info
+from sansio_moondream._pictures.data_url import (
+    NO_FILES,
+    data_url_head,
+    from_data_url,
+    start_of_data_url,
+)
+from sansio_moondream._pictures.formats import before_pixels, image_info
 from sansio_moondream._pictures.jpeg import to_jpeg
 from sansio_moondream._pictures.opening import open_image
 from sansio_moondream._pictures.upright import is_turned
@@ -36,6 +41,7 @@ _MAY_BE_TURNED = (
     b"com.adobe.xmp",
     b"XMP ",
 )
+_FORMAT_BYTES = 16  # of a picture: enough to know its format
 _TOO_MANY_BYTES = "the picture has {:,} bytes, and the service takes at most {:,}"
 
 
@@ -167,7 +173,7 @@ def _data_url(media_type: str, data: bytes) -> str:
 
 
 def _check_format(data: bytes) -> str:
-    media_type = image_info(data[:16])[0]  # enough to know the format, and the size costs time
+    media_type = image_info(data[:_FORMAT_BYTES])[0]  # the size costs time
     if media_type is None:
         raise ValueError(
             f"the picture should be a JPEG, PNG, WebP or GIF; its bytes begin {data[:12]!r}. "
@@ -187,7 +193,7 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
 def _problem(url: str) -> ValueError | None:
     """Return what is wrong with a data URL, as an error without frames."""
     try:
-        _check_format(from_data_url(url))
+        _check_format(start_of_data_url(url, _FORMAT_BYTES))
     except ValueError as error:
         return error.with_traceback(None)
     return None
@@ -199,7 +205,8 @@ def _turned_image(data: bytes) -> Image.Image | None:
     What servers do with EXIF data is not documented, so we send the picture as it is shown, and as
     results are drawn on it. If Pillow is missing or cannot open it, nothing is drawn on it.
     """
-    if any(mark in data for mark in _MAY_BE_TURNED):
+    metadata = before_pixels(data)  # the search takes 5 us for each KB
+    if any(mark in metadata for mark in _MAY_BE_TURNED):
         with suppress(ModuleNotFoundError, ValueError):
             image = open_image(data)
             return image if is_turned(image) else None

@@ -21,6 +21,7 @@ from sansio_moondream._errors import (
     TLSError,
     TotalTimeout,
     TransportError,
+    TurnTimeout,
 )
 from sansio_moondream._events import Completed
 from sansio_moondream._headers import Headers
@@ -48,6 +49,7 @@ _MESSAGES: Final[dict[type[MoondreamError], str]] = {
     ConnectionLost: "the connection to the upstream server broke",
     IdleTimeout: "the upstream server stopped in the middle of the answer",
     TotalTimeout: "the answer took longer than this server waits",
+    TurnTimeout: "the request waited for its turn for longer than this server waits",
 }
 _REDIRECT: Final = "the upstream server redirects to another address, which is not followed"
 _PROXY: Final = "a proxy before the upstream server refuses this server"

@@ -11,7 +11,7 @@ import re
 from typing import Any, cast
 
 from sansio_moondream._errors import APIError, api_error_class, shorten
-from sansio_moondream._headers import Headers
+from sansio_moondream._headers import Headers, retry_after
 from sansio_moondream._limits import Limits
 from sansio_moondream._requests.sent import Sent
 from sansio_moondream._secrets.names import public_part
@@ -21,7 +21,6 @@ from .json import BeyondLimit, decode
 _MAX_BODY_CHARACTERS = 2000
 _MAX_MESSAGE_CHARACTERS = 1000
 _MAX_ERRORS = 100  # of a list that are read: more do not fit into the message
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 # Both patterns stop at the next "<", so they are linear on a page with many of them.
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
@@ -69,7 +68,7 @@ def api_error(
         type=None if type_ == "error" else type_,
         code=code,
         param=_plain(details.get("param")),
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers),
         headers=headers,
         body=shorten(text, _MAX_BODY_CHARACTERS),
         request_id=request_id or headers.get("x-request-id"),
@@ -129,11 +128,3 @@ def _page_text(text: str) -> str:
 
 def _plain(value: Any) -> str | None:
     return str(value) if type(value) in (str, int) else None
-
-
-def _retry_after(headers: Headers) -> float | None:
-    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
-        value = headers.get(name, "")
-        if _NUMBER.fullmatch(value):
-            return float(value) / per_second
-    return None

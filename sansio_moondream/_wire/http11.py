@@ -17,18 +17,17 @@ and refuses what h11 tolerates.
 6. The fast path: a chunk of the chunked coding that is plain (a size without an extension), and
    whole in the bytes that were received at once, does not go through h11. Servers send each event
    as such a chunk, and h11 takes 7.5 µs for one, we 0.8 µs. The first chunk that is not so, and all
-   after it, go through h11.
+   after it, go through h11. `http11_plain.py` is the fast path of requests, and of heads whose body
+   has a length.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections import deque
 from typing import Literal
 
 import h11
-from msgspec import Struct
 
 from sansio_moondream._errors import (
     ConnectionLost,
@@ -41,6 +40,7 @@ from sansio_moondream._headers import Headers
 from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._requests.sent import Sent
 
+from .http11_plain import ResponseHead, connection_after_request, is_surely_chunked, plain_head
 from .http11_request import describe, encode_request, not_http
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -48,13 +48,6 @@ MAX_HEAD_BYTES = 64 * 1024
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _START = b"HTTP/1."
 _PLAIN_SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,6})\r\n")
-
-
-class ResponseHead(Struct, frozen=True):
-    """Status and header fields of a response."""
-
-    status_code: int
-    headers: Headers
 
 
 class HTTP11Exchange:
@@ -76,14 +69,13 @@ class HTTP11Exchange:
     """
 
     def __init__(self, request: HTTPRequest, *, absolute: bool = False) -> None:
-        # Our own limit applies instead.
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
         self._method = request.method
         self._sent = Sent(request)
-        self._to_send = encode_request(self._connection, request, absolute)
+        self._to_send, self._connection = encode_request(request, absolute)
         self._input: deque[bytes | memoryview] = deque()
         self._at = 0  # where the fast path is in the first bytes of the input
         self._fast = False
+        self._left: int | None = None  # bytes of the body to come, after a plain head
         self._ended = False
         self._head = bytearray()
         self._head_budget = MAX_HEAD_BYTES
@@ -101,7 +93,7 @@ class HTTP11Exchange:
 
         Both sides are done and keep the connection open, and no surplus bytes came.
         """
-        done = self._connection.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
+        done = self._connection is None or {*self._connection.states.values()} == {h11.DONE}
         return self._finished and done and not (self._to_send or self._surplus or self._ended)
 
     def data_to_send(self) -> bytes:
@@ -117,13 +109,10 @@ class HTTP11Exchange:
         """
         if self._ended:
             raise LocalProtocolError("receive_data() came after the end of input")
-        if type(data) is not bytes:
-            data = bytes(memoryview(data))
-        if not data:
-            return
-        if self._finished or self._error is not None:
+        data = data if type(data) is bytes else bytes(memoryview(data))
+        if data and (self._finished or self._error is not None):
             self._surplus = True
-        else:
+        elif data:
             self._input.append(data)
 
     def receive_eof(self) -> None:
@@ -144,14 +133,16 @@ class HTTP11Exchange:
         if self._finished:
             return FINISHED
         try:
-            return self._next_of_body() if self._had_head else self._next_of_head()
+            if not self._had_head:
+                return self._next_of_head()
+            return self._next_of_body() if self._left is None else self._next_of_length(self._left)
         except h11.RemoteProtocolError as error:
             reason, is_empty_size = describe(error), str(error).endswith(r"bytearray(b'\r\n')")
         if self._h11_ended:
             raise self._lost("the server closed the connection before the end of the body")
         if is_empty_size:
             raise self._lost("the server broke the body off: the size of its next chunk is empty")
-        raise self._refuse(f"the server sent what is not HTTP/1.1: {reason}")
+        raise self._fail(RemoteProtocolError(f"the server sent what is not HTTP/1.1: {reason}"))
 
     def next_body(self) -> bytes | Literal[Signal.NEED_DATA]:
         """Return all of the body that has arrived; NEED_DATA if none has, b"" after the body's end.
@@ -177,31 +168,35 @@ class HTTP11Exchange:
 
     def _next_of_head(self) -> ResponseHead | Signal:
         while self._collect_head():
-            self._connection.receive_data(bytes(self._head))
+            head = bytes(self._head)
             self._head.clear()
+            if self._connection is None:
+                if plain := plain_head(head):
+                    self._had_head = True
+                    response, self._left = plain
+                    return response
+                self._connection = connection_after_request()
+            self._connection.receive_data(head)
             event = self._connection.next_event()
             if isinstance(event, h11.Response):
                 headers = Headers(event.headers)
                 if "transfer-encoding" in headers and "content-length" in headers:
-                    raise self._refuse(
+                    message = (
                         "the server sent a head with both Content-Length and Transfer-Encoding"
                     )
+                    raise self._fail(RemoteProtocolError(message))
                 self._had_head = True
-                self._fast = self._surely_chunked(event.status_code, headers)
+                response = ResponseHead(event.status_code, headers)
+                self._fast = is_surely_chunked(self._method, response)
                 if self._fast and self._input:
                     self._input[0] = bytes(self._input[0])
-                return ResponseHead(event.status_code, headers)
+                return response
             if self._connection.their_state is h11.SWITCHED_PROTOCOL:
-                raise self._refuse("the server switched to another protocol")
+                raise self._fail(RemoteProtocolError("the server switched to another protocol"))
         if self._ended:
             message = "the server closed the connection before the head of a response was whole"
             raise self._lost(message)
         return NEED_DATA
-
-    def _surely_chunked(self, status_code: int, headers: Headers) -> bool:
-        # Some responses have no body, whatever their head says (RFC 9112, section 6.3).
-        has_body = self._method == "POST" and status_code not in (204, 304)
-        return has_body and headers.get("transfer-encoding", "").lower() == "chunked"
 
     def _collect_head(self) -> bool:
         """Take input up to the blank line that ends a head. False if it has not arrived."""
@@ -210,7 +205,7 @@ class HTTP11Exchange:
             before = len(self._head)
             self._head += data[: self._head_budget - before]
             if before < len(_START) and not _START.startswith(self._head[: len(_START)]):
-                raise self._refuse(not_http(self._head, _START))
+                raise self._fail(RemoteProtocolError(not_http(self._head, _START)))
             if blank_line := _BLANK_LINE.search(self._head, max(before - 2, 0)):
                 end = blank_line.end()
                 self._head_budget -= end
@@ -219,24 +214,37 @@ class HTTP11Exchange:
                     self._input.appendleft(rest)
                 return True
             if len(self._head) == self._head_budget:
-                raise self._refuse(
-                    f"the server sent a head that is longer than {MAX_HEAD_BYTES:,} bytes"
-                )
+                message = f"the server sent a head that is longer than {MAX_HEAD_BYTES:,} bytes"
+                raise self._fail(RemoteProtocolError(message))
         return False
 
+    def _next_of_length(self, left: int) -> bytes | Signal:
+        if left and self._input:
+            data = memoryview(self._input.popleft())
+            self._left = max(left - len(data), 0)
+            if rest := data[left:]:
+                self._input.appendleft(rest)
+            return bytes(data[:left])
+        if left and self._ended:
+            raise self._lost("the server closed the connection before the end of the body")
+        return NEED_DATA if left else self._finish(surplus=bool(self._input))
+
+    def _finish(self, *, surplus: bool) -> Signal:
+        self._finished, self._surplus = True, surplus
+        self._input.clear()
+        return FINISHED
+
     def _next_of_body(self) -> bytes | Signal:
+        assert self._connection is not None  # a body without a length needs it
         if self._fast and (data := self._next_plain_chunk()):
             return data
-        while not self._starved or self._feed_h11():
+        while not self._starved or self._feed_h11(self._connection):
             event = self._connection.next_event()
             self._starved = event is h11.NEED_DATA
             if isinstance(event, h11.Data):
                 return bytes(event.data)
             if not self._starved:
-                self._finished = True
-                self._surplus = bool(self._input or self._connection.trailing_data[0])
-                self._input.clear()
-                return FINISHED
+                return self._finish(surplus=bool(self._input or self._connection.trailing_data[0]))
         return NEED_DATA
 
     def _next_plain_chunk(self) -> bytes:
@@ -258,32 +266,27 @@ class HTTP11Exchange:
         self._input[0] = memoryview(data)[self._at :]
         return b""
 
-    def _feed_h11(self) -> bool:
+    def _feed_h11(self, connection: h11.Connection) -> bool:
         """Give h11 some of the input. False if there is none."""
         if self._input:
             if not self._line_budget:
                 # This copies the unfinished line that h11 holds, so we do not do it each time.
-                self._line_budget = MAX_HEAD_BYTES - len(self._connection.trailing_data[0])
+                self._line_budget = MAX_HEAD_BYTES - len(connection.trailing_data[0])
             if not self._line_budget:
-                raise self._refuse(
-                    "the server sent a line of the chunked framing that is longer than "
-                    f"{MAX_HEAD_BYTES:,} bytes"
-                )
+                message = "the server sent a line of the chunked framing that is longer than "
+                raise self._fail(RemoteProtocolError(f"{message}{MAX_HEAD_BYTES:,} bytes"))
             data = memoryview(self._input.popleft())
             if rest := data[self._line_budget :]:
                 self._input.appendleft(rest)
                 data = data[: self._line_budget]
             self._line_budget -= len(data)
-            self._connection.receive_data(data)  # type: ignore[arg-type] # accepts a memoryview
+            connection.receive_data(data)  # type: ignore[arg-type] # accepts a memoryview
             return True
         if self._ended and not self._h11_ended:
             self._h11_ended = True
-            self._connection.receive_data(b"")
+            connection.receive_data(b"")
             return True
         return False
-
-    def _refuse(self, message: str) -> MoondreamError:
-        return self._fail(RemoteProtocolError(message))
 
     def _lost(self, message: str) -> MoondreamError:
         return self._fail(ConnectionLost(message))

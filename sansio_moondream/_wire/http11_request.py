@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import h11
@@ -11,20 +10,26 @@ import h11
 from sansio_moondream._errors import LocalProtocolError
 from sansio_moondream._requests.http import HTTPRequest
 
+from .http11_plain import new_connection, plain_request
+
 _QUOTED = re.compile(r":? (?:bytearray\()?b?['\"].*", re.DOTALL)
 _URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def encode_request(connection: h11.Connection, request: HTTPRequest, absolute: bool) -> bytes:
-    """Return the bytes of a request, its body included.
+def encode_request(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection | None]:
+    """Encode a request.
+
+    Returns:
+        Its bytes, the body included, and the state of h11 after it. None for a plain request: it
+        needs no h11 until its response does.
 
     Raises:
         LocalProtocolError: HTTP/1.1 cannot carry the request. It is raised where no local variable
             has the key.
     """
     try:
-        return b"".join(_encode(connection, request, absolute))
+        return _encode(request, absolute)
     except h11.LocalProtocolError as error:
         reason = describe(error)
     except UnicodeError:
@@ -34,11 +39,17 @@ def encode_request(connection: h11.Connection, request: HTTPRequest, absolute: b
     raise LocalProtocolError(f"HTTP/1.1 cannot carry this request: {reason}")
 
 
-def _encode(connection: h11.Connection, request: HTTPRequest, absolute: bool) -> Iterator[bytes]:
+def _encode(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection | None]:
     target, headers = _target_and_headers(request, absolute)
-    yield connection.send(h11.Request(method=request.method, target=target, headers=headers)) or b""
-    yield connection.send(h11.Data(request.body)) or b""
-    yield connection.send(h11.EndOfMessage()) or b""
+    if (head := plain_request(request.method, target, headers, len(request.body))) is not None:
+        return head + request.body, None
+    connection = new_connection()
+    events = (
+        h11.Request(method=request.method, target=target, headers=headers),
+        h11.Data(request.body),
+        h11.EndOfMessage(),
+    )
+    return b"".join(connection.send(event) or b"" for event in events), connection
 
 
 def describe(error: h11.ProtocolError) -> str:
@@ -57,7 +68,7 @@ def not_http(head: bytearray, due: bytes) -> str:
 
 def _target_and_headers(
     request: HTTPRequest, absolute: bool
-) -> tuple[str, list[tuple[bytes, bytes]]]:
+) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Return the target of the request line, and the header fields.
 
     Raises ValueError for a URL that cannot be sent, and UnicodeError for a header that cannot.
@@ -78,7 +89,7 @@ def _target_and_headers(
         added.append(("Host", authority))
     if request.method != "CONNECT" and given.isdisjoint(("content-length", "transfer-encoding")):
         added.append(("Content-Length", str(len(request.body))))
-    return target, [
+    return target.encode("ascii"), [
         (name.encode("ascii"), value.encode("latin-1"))
         for name, value in (*added, *request.headers)
     ]

@@ -59,10 +59,10 @@ def find_matches(
     asked: RecordingHeader, recorded: Sequence[RecordingHeader], match: Match = Match.EXACT
 ) -> Matches:
     """Compare a request (`RecordingHeader.of(request, secrets=...)`) with recorded requests."""
-    different = [tuple(_differences(header, asked, match)) for header in recorded]
-    found = tuple(index for index, differences in enumerate(different) if not differences)
-    if found or not different:
+    found = matching(asked, recorded, match)
+    if found or not recorded:
         return Matches(found)
+    different = [tuple(_differences(header, asked, match)) for header in recorded]
     text = _body_text(asked)
 
     def distance(index: int) -> tuple[bool, int, float]:
@@ -72,6 +72,17 @@ def find_matches(
 
     nearest = min(range(len(recorded)), key=distance)
     return Matches((), nearest, different[nearest])
+
+
+def matching(
+    asked: RecordingHeader, recorded: Sequence[RecordingHeader], match: Match
+) -> tuple[int, ...]:
+    """Return the indices of the recorded requests that match, without a search for the nearest."""
+    return tuple(
+        index
+        for index, header in enumerate(recorded)
+        if next(_differences(header, asked, match), None) is None
+    )
 
 
 def _differences(recorded: RecordingHeader, asked: RecordingHeader, match: Match) -> Iterator[str]:

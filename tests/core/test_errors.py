@@ -41,6 +41,7 @@ from sansio_moondream import (
     TLSError,
     TotalTimeout,
     TransportError,
+    TurnTimeout,
     Value,
 )
 from tests.helpers import QUERY, delta, record
@@ -68,6 +69,7 @@ PARENTS: dict[type[MoondreamError], tuple[type, ...]] = {
     ConnectionLost: (IncompleteStream,),
     IdleTimeout: (IncompleteStream, TimeoutError),
     TotalTimeout: (IncompleteStream, TimeoutError),
+    TurnTimeout: (TotalTimeout,),
 }
 PARTIAL = SegmentResult(
     "M0 0",
@@ -109,7 +111,7 @@ def test_the_tree_is_all_there_is():
 @each_class
 def test_parents(class_: type[MoondreamError]):
     assert class_.__bases__ == PARENTS[class_]
-    assert issubclass(class_, OSError) is (TimeoutError in PARENTS[class_])
+    assert issubclass(class_, OSError) is (TimeoutError in PARENTS[class_] or class_ is TurnTimeout)
 
 
 @each_class
@@ -179,7 +181,7 @@ def test_str(class_: type[MoondreamError]):
     assert repr(error) == f"{class_.__name__}('the words')"
 
 
-RETRYABLE = {ConnectError, ConnectTimeout, RateLimitError, ServerError}
+RETRYABLE = {ConnectError, ConnectTimeout, RateLimitError, ServerError, TurnTimeout}
 
 
 @each_class

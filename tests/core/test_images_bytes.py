@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import pickle
 import re
 import subprocess
@@ -225,6 +226,19 @@ class TestEncodedImage:
     def test_by_hand_its_bytes_are_checked(self, data: str, words: str):
         with pytest.raises(ValueError, match=re.escape(words)):
             EncodedImage(f"data:image/png;base64,{data}")
+
+    def test_by_hand_and_by_encode_image_the_same_texts_are_base64(self):
+        """The first checks the digits, the second decodes them."""
+        for length in range(5):
+            for digits in itertools.product("Ab=?\u00e9", repeat=length):
+                url = f"data:image/gif;base64,R0lGODlh{''.join(digits)}"
+                found: list[object] = []
+                for make in (EncodedImage, encode_image):
+                    try:
+                        found.append(make(url).data)
+                    except ValueError as error:
+                        found.append(str(error))
+                assert found[0] == found[1], url
 
     def test_by_hand_the_label_is_not_checked(self):
         image = EncodedImage("data:image/jpg;charset=utf-8;base64,/9j/")

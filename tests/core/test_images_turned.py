@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import sys
 
 import pytest
@@ -50,6 +51,14 @@ TURNED = {
     ),
 }
 turned = pytest.mark.parametrize("data", TURNED.values(), ids=TURNED.keys())
+
+
+def test_what_follows_the_pixels_of_a_jpeg_turns_nothing():
+    plain = saved(four_corners(), "JPEG")
+    at = TURNED["JPEG"].index(b"\xff\xe1")
+    (length,) = struct.unpack_from(">H", TURNED["JPEG"], at + 2)
+    appended = plain + TURNED["JPEG"][at : at + 2 + length]
+    assert encode_image(appended).data == appended
 
 
 def opened(data: bytes) -> Image.Image:

@@ -170,3 +170,22 @@ class TestAsAProgram:
                 assert process.stderr.read() == b""
         assert process.returncode == Exit.BROKEN_PIPE
         assert len(EVENTS) > 1
+
+    @pytest.mark.parametrize(
+        ("redirection", "status", "out", "err"),
+        [
+            (">/dev/full", Exit.USAGE, "", "moondream-stream: the output cannot be written: "),
+            (">&-", Exit.OK, "", ""),
+            ("2>&- <&-", Exit.OK, "{", ""),
+        ],
+    )
+    def test_streams_that_cannot_be_used(
+        self, redirection: str, status: Exit, out: str, err: str
+    ) -> None:
+        ran = subprocess.run(
+            ["sh", "-c", f'exec "$@" {redirection}', "sh", *program("schema")],
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == status, ran.stderr
+        assert (ran.stdout[:1], ran.stderr[: len(err) or None]) == (out, err)

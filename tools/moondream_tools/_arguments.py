@@ -12,7 +12,6 @@ from typing import Any
 from moondream_transports import (
     Client,
     ReplayTransport,
-    Timeouts,
     Transport,
     UrllibTransport,
     read_image,
@@ -26,34 +25,37 @@ from sansio_moondream import (
     QueryRequest,
     Request,
     SegmentRequest,
-    Settings,
     __version__,
 )
 from sansio_moondream.recording import Match, Recording
 
+from ._bulk_arguments import add_bulk_command
+from ._client_arguments import (
+    API_KEY,
+    NO_SERVER,
+    PROGRAM,
+    UsageError,
+    add_endpoint,
+    add_settings,
+    add_timeouts,
+    endpoint_of,
+    model_of,
+    settings_of,
+    timeouts_of,
+)
 from ._serve_options import parse_speed
 from ._server_arguments import typed
 from ._server_commands import add_server_commands
 
-PROGRAM = "moondream-stream"
 _EPILOG = """\
 The key is read from MOONDREAM_API_KEY, the model from MOONDREAM_MODEL unless --model names one.
 IMAGE is a file, or - for standard input. The answer goes to standard output, everything else to
 standard error. Control characters of the answer are shown as escapes; --json has the exact text.
 
 exit status: 0 complete answer, 2 wrong usage, 3 refused by the server, 4 incomplete answer (what
-arrived is shown), 5 no answer (unreachable, or silent), 130 interrupted
+arrived is shown), 5 no answer (unreachable, or silent), 6 some items of bulk failed, 130
+interrupted
 """
-_TIMEOUTS = {
-    "connect": "for the connection",
-    "first-event": "after that for the first event",
-    "idle": "after that for each next byte",
-    "total": "in total",
-}
-
-
-class UsageError(Exception):
-    """The arguments cannot be used. The message says what to do."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -109,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     schema.add_argument(
         "kind", nargs="?", metavar="KIND", help="only of this kind of value, such as completed"
     )
+    add_bulk_command(skills)
     add_server_commands(skills)
     return parser
 
@@ -117,7 +120,7 @@ def make_request(arguments: argparse.Namespace) -> Request[Any]:
     """Return the request of the arguments. Raises UsageError, ValueError or OSError."""
     about: dict[str, Any] = {
         "image": read_picture(arguments.image, arguments.max_side),
-        "settings": _settings(arguments),
+        "settings": settings_of(arguments),
     }
     match arguments.skill:
         case "query":
@@ -142,15 +145,11 @@ def make_request(arguments: argparse.Namespace) -> Request[Any]:
 
 def make_client(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Client:
     """Return the client of the arguments. Raises UsageError, ValueError or OSError."""
-    api_key = environment.get("MOONDREAM_API_KEY")
-    model = arguments.model
-    if model is None:
-        model = environment.get("MOONDREAM_MODEL") or None
-    if not (arguments.replay or arguments.endpoint or api_key):
+    model = model_of(arguments, environment)
+    if not (arguments.replay or arguments.endpoint or environment.get(API_KEY)):
         raise UsageError(
-            "no server to ask. Set MOONDREAM_API_KEY for the cloud service, give the address of "
-            "your own server with --endpoint http://localhost:2020/v1, or play a recording with "
-            "--replay FILE. For a first look: moondream-stream demo"
+            f"no server to ask. {NO_SERVER}, or play a recording with --replay FILE. For a first "
+            "look: moondream-stream demo"
         )
     transport: Transport
     if arguments.replay:
@@ -162,20 +161,8 @@ def make_client(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         endpoint = Endpoint(model=model)
     else:
         transport = UrllibTransport()
-        where = {"url": arguments.endpoint} if arguments.endpoint else {}
-        endpoint = Endpoint(
-            **where,
-            api_key=api_key,
-            user_agent_suffix=PROGRAM,
-            allow_insecure_key=arguments.allow_insecure_key,
-            model=model,
-        )
-    given = {
-        name: seconds
-        for name in Timeouts.__struct_fields__
-        if (seconds := getattr(arguments, f"{name}_timeout")) is not None
-    }
-    return Client(transport, endpoint, timeouts=Timeouts(**given))
+        endpoint = endpoint_of(arguments, arguments.endpoint, model, environment)
+    return Client(transport, endpoint, timeouts=timeouts_of(arguments))
 
 
 def read_picture(name: str, max_side: int | None = None) -> EncodedImage:
@@ -203,27 +190,12 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
         "--max-side", type=int, metavar="PIXELS", help="make a picture with a longer side smaller"
     )
     server = parser.add_argument_group("server")
-    server.add_argument(
-        "--endpoint",
-        metavar="URL",
-        help="the server's address, without the name of the skill (default: the cloud's)",
-    )
-    server.add_argument(
-        "--allow-insecure-key",
-        action="store_true",
-        help="send the key over plain http, where others on the network can read it",
-    )
+    add_endpoint(server)
     server.add_argument(
         "--replay", metavar="FILE", help="play a recording instead of asking a server"
     )
     _add_speed(server)
-    for timeout, meaning in _TIMEOUTS.items():
-        server.add_argument(
-            f"--{timeout}-timeout",
-            type=float,
-            metavar="SECONDS",
-            help=f"how long to wait {meaning}",
-        )
+    add_timeouts(server)
     answer = parser.add_argument_group("answer")
     answer.add_argument(
         "--json", action="store_true", help="print each event, and an error, as a line of JSON"
@@ -231,34 +203,10 @@ def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
     answer.add_argument(
         "--no-stream", action="store_true", help="ask for an answer that is not streamed"
     )
-    answer.add_argument("--model", help="a model or finetune (moondream3-preview/FINETUNE@STEP)")
-    answer.add_argument(
-        "--temperature",
-        type=float,
-        metavar="NUMBER",
-        help="randomness in the choice of words, from 0",
-    )
-    answer.add_argument(
-        "--top-p",
-        type=float,
-        metavar="NUMBER",
-        help="choose from the most likely words up to this share, at most 1",
-    )
-    answer.add_argument(
-        "--max-tokens", type=int, metavar="COUNT", help="the maximum length of the answer"
-    )
-    answer.add_argument(
-        "--max-objects", type=int, metavar="COUNT", help="the maximum number of objects"
-    )
+    add_settings(answer)
     return parser
 
 
 def _add_speed(parser: Any) -> None:
     about = "play recordings N times as fast as recorded, or at once (max)"
     parser.add_argument("--speed", type=typed(parse_speed), default=1.0, metavar="N", help=about)
-
-
-def _settings(arguments: argparse.Namespace) -> Settings | None:
-    names = ("temperature", "top_p", "max_tokens", "max_objects")
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    return Settings(**given) if given else None

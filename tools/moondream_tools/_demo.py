@@ -24,7 +24,7 @@ from sansio_moondream import (
 from sansio_moondream.images import open_image
 from sansio_moondream.recording import Recording
 
-from ._arguments import UsageError
+from ._client_arguments import UsageError
 from ._render import TextOutput
 from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line, safe
 

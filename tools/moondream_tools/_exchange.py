@@ -5,9 +5,11 @@ The handler decides about every byte of the answer. h11 does the framing.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cached_property
 from http import HTTPStatus
 
 import h11
@@ -44,6 +46,7 @@ class Exchange:
         status_code: of the answer, or None before `start`.
         bytes_sent: length of the body so far.
         note: a remark for the log.
+        fault: the fault that is simulated, or None.
         client_left: True if the client left before the end of the answer.
         is_aborted: True if the answer was aborted.
         cross_origin: headers of the answer that let a web page read it, in place of those that
@@ -58,11 +61,17 @@ class Exchange:
         self.status_code: int | None = None
         self.bytes_sent = 0
         self.note = ""
+        self.fault: str | None = None
         self.client_left = False
         self.is_aborted = False
         self.cross_origin: list[Field] = []
         self._http = http
         self._writer = writer
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the request's body, in hexadecimal."""
+        return hashlib.sha256(self.request.body).hexdigest()
 
     @property
     def is_open(self) -> bool:

@@ -2,7 +2,7 @@
 allows.
 
 A fault is written as `KIND`. One inside the body may be written as `KIND@N`: after N chunks of the
-recording. Without `@N` it is in the middle.
+recording. Without `@N` it is in the middle. `_fault_rates.py` has those of only some answers.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ class HTTPFault(Struct, frozen=True):
     Attributes:
         kind: one of FAULTS, or a status code.
         after: number of chunks before a fault inside the body, or None for the middle.
+        retry_after: seconds that a 429 and a 503 ask for, or None for no such header.
     """
 
     kind: str
     after: int | None = None
+    retry_after: float | None = 1.0
 
     @classmethod
     def parse(cls, text: str) -> HTTPFault:
@@ -82,7 +84,7 @@ class HTTPFault(Struct, frozen=True):
         if not self.kind.isdigit():
             return None
         error = refusal(int(self.kind), f"simulated fault {self.kind}")
-        error.retry_after = 1.0 if self.kind in ("429", "503") else None
+        error.retry_after = self.retry_after if self.kind in ("429", "503") else None
         return error
 
     def apply(self, recording: Recording) -> Recording:

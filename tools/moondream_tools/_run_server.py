@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import suppress
 
+from ._connection import Log
 from ._exchange import Exchange
 from ._guard import Guard
 from ._http_server import Handler, HTTPServer
@@ -33,6 +34,7 @@ async def run_server(
     port: int,
     path: str,
     about: str,
+    request_log: Log | None = None,
 ) -> bool:
     """Serve until a signal comes.
 
@@ -44,13 +46,23 @@ async def run_server(
         port: the port to listen on, or 0 for any.
         path: is added to the printed address.
         about: the first line of the log.
+        request_log: is called with each exchange at its end, too. May raise OSError.
 
     Returns:
         True if all exchanges ended, False if some were aborted.
 
     Raises OSError if the address is not available.
     """
-    server = HTTPServer(handler, guard, _log, limits)
+
+    def log(exchange: Exchange) -> None:
+        _log(exchange)
+        if request_log is not None:
+            try:
+                request_log(exchange)
+            except OSError as error:  # the disk is full, for example
+                write_log(f"the request log lacks this exchange: {error}")
+
+    server = HTTPServer(handler, guard, log, limits)
     port = await server.start(host, port)
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -8,13 +8,17 @@
    asked for (streamed or whole) is preferred. Equal ones take turns.
 3. The recording is converted to another form or dialect if necessary (`_convert.py`), gets its
    fault (`_faults.py`), and is played (`_play.py`).
-4. Headers of a request replace options for this request: see `_serve_options.py`.
+4. With a latency, no answer begins earlier than that. A request that is refused does not wait.
+5. Headers of a request replace options for this request: see `_serve_options.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import time
+from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -31,7 +35,6 @@ from sansio_moondream import (
 from sansio_moondream._server.refusals import refusal
 from sansio_moondream.recording import (
     Match,
-    Matches,
     Recording,
     RecordingError,
     RecordingHeader,
@@ -39,12 +42,15 @@ from sansio_moondream.recording import (
 
 from ._convert import JSON, convert
 from ._exchange import Exchange
+from ._faults import HTTPFault
 from ._guard import Guard
 from ._play import send_recording
 from ._serve_options import Options
 from ._service import allow_page, decode, refuse
 
 _HEALTH = ("/health", "/healthz")
+_SMALL_BYTES = 256 * 1024  # of a body that is decoded in less than about a millisecond
+_MAX_PREPARED = 128  # recordings in another form, or with a fault
 
 
 def load_recordings(source: Path) -> tuple[dict[str, Recording], list[str]]:
@@ -107,6 +113,8 @@ class Service:
         self._options = options
         self._guard = guard
         self._api_key = api_key
+        self._asked: Counter[tuple[str, str]] = Counter()  # by path and digest of the body
+        self._prepared = lru_cache(_MAX_PREPARED)(self._prepare)
 
     async def __call__(self, exchange: Exchange) -> None:
         if await allow_page(exchange, self._guard):
@@ -117,12 +125,17 @@ class Service:
             if exchange.path in _HEALTH and exchange.request.method in ("GET", "HEAD"):
                 await exchange.answer(200, b'{"status":"ok"}', [("content-type", JSON)])
                 return
-            # In a thread: to decode and to compare a large request takes a while.
-            answer = await asyncio.to_thread(self._answer, exchange, options)
+            fault = self._fault(exchange, options)
+            if len(exchange.request.body) <= _SMALL_BYTES:
+                answer = self._answer(exchange, options, fault)
+            else:  # to decode and to compare it takes a while
+                answer = await asyncio.to_thread(self._answer, exchange, options, fault)
         except APIError as error:
             exchange.note = error.message
             await refuse(exchange, error, options.dialect or Dialect.ENGINE)
             return
+        if (wait := exchange.began_at + options.latency - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
         if isinstance(answer, ErrorResponse):
             status_code, headers, body = answer
             await exchange.answer(status_code, body, headers)
@@ -136,12 +149,23 @@ class Service:
         except ValueError as error:
             raise refusal(400, str(error)) from error
 
-    def _answer(self, exchange: Exchange, options: Options) -> Recording | ErrorResponse:
+    def _fault(self, exchange: Exchange, options: Options) -> HTTPFault | None:
+        """Choose the fault of an answer. Counts the request if the choice needs that."""
+        if not options.faults:
+            return None
+        key = exchange.path, exchange.digest
+        self._asked[key] += 1
+        return options.fault(*key, self._asked[key])
+
+    def _answer(
+        self, exchange: Exchange, options: Options, fault: HTTPFault | None
+    ) -> Recording | ErrorResponse:
         """Return the recording to play, or the fault in its place. Raises APIError."""
         if self._api_key is not None and not _has_key(exchange.headers, self._api_key):
             raise refusal(401, "The API key is missing or wrong")
-        http, fault = exchange.request, options.fault
+        http = exchange.request
         decoded = decode(exchange, options.dialect or Dialect.ENGINE)
+        exchange.fault = fault.kind if fault is not None else None
         if fault is not None and fault.error is not None:
             exchange.note = f"fault {fault.kind}"
             return encode_error(fault.error, Dialect.CLOUD)  # the station has no other status
@@ -149,24 +173,36 @@ class Service:
             asked = RecordingHeader.of(http, secrets=[self._api_key] if self._api_key else [])
         except ValueError as error:  # it has many secrets, for example
             raise refusal(400, str(error)) from None
-        name, recording = self._find(asked, options.match)
+        index = self._find(asked, options.match)
+        name, _ = self._recordings[index]
         exchange.note = name if fault is None else f"{name}, fault {fault.kind}"
-        answer = convert(
-            recording, skill=decoded.request.skill, stream=decoded.stream, dialect=options.dialect
-        )
+        return self._prepared(index, decoded.request.skill, decoded.stream, options.dialect, fault)
+
+    def _prepare(
+        self,
+        index: int,
+        skill: str,
+        stream: bool,
+        dialect: Dialect | None,
+        fault: HTTPFault | None,
+    ) -> Recording:
+        """Return a recording in the form that is asked for, with its fault (rule 3)."""
+        _, recording = self._recordings[index]
+        answer = convert(recording, skill=skill, stream=stream, dialect=dialect)
         return answer if fault is None else fault.apply(answer)
 
-    def _find(self, asked: RecordingHeader, least: Match) -> tuple[str, Recording]:
-        """Return the name and the recording for a request, by rule 2. Raises NotFoundError."""
-        matches = Matches(())
+    def _find(self, asked: RecordingHeader, least: Match) -> int:
+        """Return the index of the recording for a request, by rule 2. Raises NotFoundError."""
+        forms = asked, _other_form(asked)
         for level in Match:
-            for form in (asked, _other_form(asked)):
-                index, matches = self._store.choose(form, level)
+            for form in forms:
+                index = self._store.choose(form, level)
                 if index is not None:
-                    return self._recordings[index]
+                    return index
             if level is least:
                 break
         message = f"no recording answers {asked.method} {asked.path}"
+        matches = self._store.matches(forms[-1], least)
         if matches.nearest is not None:
             name, _ = self._recordings[matches.nearest]
             message += f"; the nearest, {name}, differs: {'; '.join(matches.differences)}"

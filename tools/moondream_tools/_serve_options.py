@@ -12,6 +12,7 @@ from moondream_transports.replay import AnyFragmentation, Fragmentation
 from sansio_moondream import Dialect, Headers
 from sansio_moondream.recording import Match
 
+from ._fault_rates import RatedFault, check_rates, choose_fault
 from ._faults import HTTPFault
 
 _MAX_DIGITS = 12  # int() has a limit and a message of its own for thousands of digits
@@ -24,7 +25,18 @@ class Options(Struct, frozen=True):
     match: Match = Match.SKILL
     speed: float | None = 1.0
     fragmentation: AnyFragmentation = Fragmentation.AS_RECORDED
-    fault: HTTPFault | None = None
+    faults: tuple[RatedFault, ...] = ()
+    seed: int = 0
+    retry_after: float | None = 1.0
+    latency: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_rates(self.faults)
+
+    def fault(self, path: str, digest: str, number: int) -> HTTPFault | None:
+        """Return the fault of an answer: see `choose_fault`."""
+        chosen = choose_fault(self.faults, self.seed, path, digest, number)
+        return replace(chosen, retry_after=self.retry_after) if chosen is not None else None
 
     def overridden(self, headers: Headers) -> Options:
         """Return these options with those in the headers of a request. Raises ValueError."""
@@ -58,6 +70,40 @@ def parse_fragmentation(text: str) -> int:
     return int(text)
 
 
+def parse_retry_after(text: str) -> float | None:
+    """Read the whole seconds of Retry-After, or `none`. Raises ValueError."""
+    return None if text == "none" else float(_whole("Retry-After, if not none,", text))
+
+
+def parse_latency(text: str) -> float:
+    """Read the seconds before the head of an answer. Raises ValueError."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 1_000_000:
+        raise ValueError(
+            f"the latency should be a number of seconds from 0 to 1,000,000, not {text[:20]!r}"
+        )
+    return seconds
+
+
+def parse_seed(text: str) -> int:
+    """Read a whole number. Raises ValueError."""
+    return _whole("the seed", text)
+
+
+def parse_fault(text: str) -> tuple[RatedFault, ...]:
+    """Read one fault, with or without a rate. Raises ValueError."""
+    return (RatedFault.parse(text),)
+
+
+def _whole(what: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise ValueError(f"{what} should be a whole number from 0 on, not {text[:20]!r}")
+    return int(text)
+
+
 # That of chats is for nothing else, and they have no other.
 DIALECTS = {dialect.value: dialect for dialect in Dialect if dialect is not Dialect.CHAT}
 
@@ -74,5 +120,7 @@ OVERRIDES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "x-moondream-match": ("match", Match),
     "x-moondream-speed": ("speed", parse_speed),
     "x-moondream-fragmentation": ("fragmentation", parse_fragmentation),
-    "x-moondream-fault": ("fault", HTTPFault.parse),
+    "x-moondream-latency": ("latency", parse_latency),
+    "x-moondream-fault": ("faults", parse_fault),
+    "x-moondream-retry-after": ("retry_after", parse_retry_after),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from contextlib import nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ from moondream_transports.replay import Fragmentation
 from sansio_moondream import Endpoint
 from sansio_moondream.recording import MAX_BODY_BYTES, Match
 
-from ._faults import FAULTS, HTTPFault
+from ._fault_rates import RatedFault
+from ._faults import FAULTS
 from ._serve_options import (
     DIALECTS,
     OVERRIDES,
     Options,
     parse_dialect,
     parse_fragmentation,
+    parse_latency,
+    parse_retry_after,
+    parse_seed,
     parse_speed,
 )
 from ._server_arguments import add_address, count, limits_of, typed
@@ -96,10 +101,38 @@ def add_server_commands(commands: Any) -> None:
         help="cut bodies into chunks of this size (default: as recorded)",
     )
     serve.add_argument(
+        "--latency",
+        type=typed(parse_latency),
+        default=0.0,
+        metavar="SECONDS",
+        help="send no answer earlier than this after its request",
+    )
+    serve.add_argument(
         "--fault",
-        type=typed(HTTPFault.parse),
-        metavar="KIND[@N]",
-        help="give each answer this fault, see below",
+        type=typed(RatedFault.parse),
+        action="append",
+        default=[],
+        metavar="KIND[@N][:P%]",
+        help="give each answer this fault, or P percent of them, see below; may be repeated",
+    )
+    serve.add_argument(
+        "--seed",
+        type=typed(parse_seed),
+        default=0,
+        metavar="N",
+        help="which requests get a fault that has a rate (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--retry-after",
+        type=typed(parse_retry_after),
+        default=1.0,
+        metavar="SECONDS",
+        help="what the faults 429 and 503 ask for, or none (default: %(default)g)",
+    )
+    serve.add_argument(
+        "--log",
+        metavar="FILE",
+        help="append a JSON object to this file for each request, without keys, pictures and texts",
     )
     serve.add_argument(
         "--api-key",
@@ -151,6 +184,7 @@ def run_server_command(arguments: argparse.Namespace) -> bool:
 
 async def _serve(arguments: argparse.Namespace) -> bool:
     from ._guard import Guard
+    from ._request_log import RequestLog
     from ._run_server import run_server, write_log
     from ._serve import Service, load_recordings
 
@@ -165,14 +199,25 @@ async def _serve(arguments: argparse.Namespace) -> bool:
         arguments.match,
         arguments.speed,
         arguments.fragmentation,
-        arguments.fault,
+        tuple(arguments.fault),
+        arguments.seed,
+        arguments.retry_after,
+        arguments.latency,
     )
     service = Service(recordings, options, guard, arguments.api_key)
     count = f"{len(recordings)} recording{'s' if len(recordings) > 1 else ''}"
     about = f"{count} of {given or 'this program'}; Ctrl+C stops"
-    return await run_server(
-        service, guard, limits_of(arguments), arguments.host, arguments.port, "/v1", about
-    )
+    with RequestLog(arguments.log) if arguments.log else nullcontext() as log:
+        return await run_server(
+            service,
+            guard,
+            limits_of(arguments),
+            arguments.host,
+            arguments.port,
+            "/v1",
+            about,
+            log.write if log is not None else None,
+        )
 
 
 async def _record(arguments: argparse.Namespace) -> bool:

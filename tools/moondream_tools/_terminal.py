@@ -53,7 +53,7 @@ class Terminal:
         self._stream = stream
         self.is_terminal = stream.isatty()
         self.is_live = self.is_terminal and os.environ.get("TERM") != "dumb"
-        self._has_styles = self.is_live and not os.environ.get("NO_COLOR")
+        self.has_styles = self.is_live and not os.environ.get("NO_COLOR")
         self._column_is_zero = True
 
     @property
@@ -63,7 +63,7 @@ class Terminal:
 
     def styled(self, text: str, style: str) -> str:
         """Return the text in a style, if the terminal has styles."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self._has_styles else text
+        return f"\x1b[{style}m{text}\x1b[0m" if self.has_styles else text
 
     def write(self, text: str) -> None:
         """Write text, and flush it."""

@@ -11,6 +11,7 @@ from ._client._async.stream import AsyncClientStream
 from ._client._sync.client import Client
 from ._client._sync.stream import ClientStream
 from ._hooks import Hooks, Timeline
+from ._limits import EndpointPool, Limiter, LimiterStatus, Turn
 from ._map._async.concurrent_map import AsyncConcurrentMap
 from ._map._sync.concurrent_map import ConcurrentMap
 from ._outcome import Outcome
@@ -106,11 +107,14 @@ __all__ = [
     "ClientStream",
     "Clock",
     "ConcurrentMap",
+    "EndpointPool",
     "Fragmentation",
     "HTTP11Stream",
     "Hooks",
     "HttpxStream",
     "HttpxTransport",
+    "Limiter",
+    "LimiterStatus",
     "Match",
     "NoRecording",
     "Outcome",
@@ -123,6 +127,7 @@ __all__ = [
     "Timeline",
     "Timeouts",
     "Transport",
+    "Turn",
     "UrllibTransport",
     "VirtualClock",
     "map_exception",

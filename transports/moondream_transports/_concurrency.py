@@ -24,8 +24,9 @@ _running: set[object] = set()  # asyncio holds its tasks only weakly
 
 def in_trio() -> bool:
     """Return whether trio runs the caller. Otherwise it is asyncio, if any event loop does."""
-    trio = sys.modules.get("trio")
-    return trio is not None and trio.lowlevel.in_trio_run()
+    # Another thread may be importing trio at this moment: then it has no `lowlevel`.
+    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    return lowlevel is not None and lowlevel.in_trio_run()
 
 
 def sleep(seconds: float) -> None:

@@ -21,6 +21,7 @@ from sansio_moondream import (
     IdleTimeout,
     MoondreamError,
     TotalTimeout,
+    TurnTimeout,
 )
 
 from ._transport import Timeouts
@@ -75,28 +76,39 @@ class Deadlines:
         self._drain_end: float | None = None
         self._drained = 0
 
-    def start(self) -> Timeouts:
-        """Begin to count `total`. Returns the timeouts of the first attempt."""
+    def start(self) -> None:
+        """Begin to count `total`."""
         total = self._timeouts.total
         self._opened = self._began = self._now()
         self._total_end = None if total is None else self._opened + total
-        return self._within(total)
 
-    def restart(self) -> Timeouts:
-        """Begin to count `first_event` again. Returns the timeouts of another attempt.
+    def begin(self, *, has_waited: bool) -> Timeouts:
+        """Begin to count `first_event`, again if it is another attempt. Returns its timeouts.
 
-        Raises the builtin TimeoutError if no time is left.
+        `has_waited` is whether something was waited for since `start`. Raises the builtin
+        TimeoutError if no time is left.
         """
         self._waited = 0.0
-        self._began = now = self._now()
-        left = None if self._total_end is None else self._total_end - now
+        self._began = self._now()
+        left = self.total_left() if has_waited else self._timeouts.total
         if left is not None and left <= 0:
             raise TimeoutError("no time is left")
         return self._within(left)
 
+    def total_left(self) -> float | None:
+        """Return the seconds until `total` has passed, or None without it."""
+        return None if self._total_end is None else self._total_end - self._now()
+
     def allow(self, seconds: float) -> bool:
         """Return whether `total` ends later than in so many seconds."""
         return self._total_end is None or self._now() + seconds < self._total_end
+
+    def turn_error(self) -> TurnTimeout:
+        """Return the error for a turn that has not come before `total` has passed."""
+        return TurnTimeout(
+            f"the request did not have its turn within {self._timeouts.total:g} seconds"
+            " (Timeouts.total), so it was not sent: raise the timeout, or open fewer at once"
+        )
 
     def count_head(self, seconds: float) -> None:
         """Count the time from the connection to the head."""

@@ -5,16 +5,19 @@
 2. A body whose head gives it two different ends is refused here: few HTTP libraries do.
 3. `now` is the clock of the transport, so deadlines and timeline count on it.
 4. Before the first event an error may be followed by another attempt: `retry_delay` asks the
-   `RetryPolicy`, `retry` begins it. Each attempt has its own decoder, and counts `connect` and
+   `RetryPolicy`, `begin` begins it. Each attempt has its own decoder, and counts `connect` and
    `first_event` again. `total` spans all attempts and waits. A wait that `total` would interrupt is
    not begun. The request is kept for retries, and released at the first event.
+5. With a limiter each attempt has a turn of its own, which `next_turn` makes. The client ends it
+   when the connection was closed or returned, and so does `close`. The request is encoded after
+   the turn has come, for the endpoint that the turn is for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic, time
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sansio_moondream import (
     FINISHED,
@@ -35,8 +38,10 @@ from sansio_moondream import (
 )
 
 from ._deadlines import Deadlines
-from ._hooks import Hooks, Timeline, log, log_failure, log_retry
-from ._retries import RetryPolicy
+from ._heads import has_two_ends
+from ._hooks import Hooks, Timeline, call_hook, log, log_retry, notify
+from ._limits import EndpointPool, Limiter, Turn, report_error, report_head
+from ._retries import RetryPolicy, without_retry_after
 from ._transport import HeaderTypes, Timeouts
 
 R = TypeVar("R", bound=Result)
@@ -51,6 +56,8 @@ class Exchange(Generic[R]):
         "_deadlines",
         "_had_event",
         "_hooks",
+        "_is_open",
+        "_limiter",
         "_limits",
         "_now",
         "_retries",
@@ -58,6 +65,7 @@ class Exchange(Generic[R]):
         "decoder",
         "ready",
         "timeline",
+        "turn",
     )  # a thousand idle streams have one each
 
     def __init__(
@@ -71,6 +79,7 @@ class Exchange(Generic[R]):
         limits: Limits | None,
         hooks: Hooks | None,
         retries: RetryPolicy | None,
+        limiter: Limiter | EndpointPool | None = None,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self.decoder = ResponseStream(request, limits)
@@ -81,7 +90,10 @@ class Exchange(Generic[R]):
         self._limits = limits
         self._hooks = hooks
         self._retries = retries
+        self._limiter = limiter
+        self.turn: Turn | None = None  # of the latest attempt, if there is a limiter
         self._now = now
+        self._is_open = False
         self._attempt = 0
         self._had_event = False
         self._body_ended = False
@@ -101,24 +113,58 @@ class Exchange(Generic[R]):
         if self._to_send is not None:
             self._to_send = (request, *self._to_send[1:])
 
-    def open(self) -> tuple[HTTPRequest, Timeouts]:
-        """Begin the first attempt. Returns the arguments of `Transport.send`.
-
-        Raises LocalProtocolError the second time.
-        """
-        if self._attempt or self._to_send is None:
+    def open(self) -> None:
+        """Begin the exchange. Raises LocalProtocolError the second time."""
+        if self._is_open or self._to_send is None:
             raise LocalProtocolError("a stream can be opened once; ask the client for another")
+        self._is_open = True
         request, endpoint, stream, _ = self._to_send
-        http_request = self._http_request()
+        self._deadlines.start()
         self.timeline = Timeline(
             request.skill,
-            http_request.url,
+            request.url_at(endpoint),
             opened_at=self._now(),
             model=request.model or endpoint.model,
             streamed=stream and request.streams,
         )
-        timeouts = self._deadlines.start()
-        self._notify("start")
+        notify(self._hooks, "start", self.timeline)
+
+    def next_turn(self) -> tuple[Turn, float | None] | None:
+        """Return the turn that the next attempt waits for, and for how long. None: it may begin."""
+        if self._limiter is None:
+            return None
+        self.turn = self._limiter.turn()
+        return self.turn, self._deadlines.total_left()
+
+    def begin(self) -> tuple[HTTPRequest, Timeouts]:
+        """Begin an attempt. Returns the arguments of `Transport.send`.
+
+        Encodes the request, and releases it if there will be no other attempt. Each attempt has a
+        decoder of its own, which adds the method and the URL of the request to errors, and masks
+        its key in them.
+
+        Raises the builtin TimeoutError if no time is left.
+        """
+        has_waited = self._attempt > 0 or self.turn is not None
+        timeouts = self._deadlines.begin(has_waited=has_waited)
+        assert self._to_send is not None
+        request, endpoint, stream, extra_body = self._to_send
+        timeline = self.timeline
+        if (turn := self.turn) is not None:
+            endpoint = turn.endpoint or endpoint
+            timeline.queued += turn.queued
+            timeline.model = request.model or endpoint.model
+        if self._retries is None:
+            self._to_send = None  # it may hold 13 MB
+        self._attempt += 1
+        http_request = request.to_http(endpoint, stream, extra_body)
+        self.decoder = ResponseStream(request, self._limits, sent=http_request)
+        self.ready = iter(())
+        self._body_ended = False
+        timeline.url, timeline.attempts = http_request.url, self._attempt
+        timeline.connected_at = timeline.head_at = timeline.status_code = None
+        if turn is not None:
+            log("turn", timeline)
         return http_request, timeouts
 
     def receive_head(
@@ -131,15 +177,17 @@ class Exchange(Generic[R]):
         if connected_at is not None:
             self._deadlines.count_head(timeline.head_at - connected_at)
         parsed = Headers(headers)
+        if self.turn is not None:
+            report_head(self.turn, status_code, parsed, time())
         self.decoder.receive_response(status_code, parsed)
-        if _has_two_ends(parsed):
+        if has_two_ends(parsed):
             self.decoder.receive_error(
                 RemoteProtocolError(
                     "the head of the response gives its body two different ends"
                     " (RFC 9112, section 6.3)"
                 )
             )
-        self._notify("head")
+        notify(self._hooks, "head", timeline)
 
     def read_timeout(self) -> float | None:
         """Return the seconds that the next read may take. None is no limit.
@@ -160,10 +208,12 @@ class Exchange(Generic[R]):
             self.decoder.receive_eof()
 
     def receive_error(self, error: Exception) -> None:
-        """Take the error of `Transport.send`, `read_timeout` or `ByteStream.read`.
+        """Take the error of a turn, `begin`, `Transport.send`, `read_timeout` or `ByteStream.read`.
 
         `next_event` raises it after the events that arrived before it.
         """
+        if self.turn is not None and not self.turn.has_come:
+            error = self._deadlines.turn_error()
         error = self._deadlines.error_for(error)
         _forget_frames(error)
         self.decoder.receive_error(error)
@@ -176,7 +226,7 @@ class Exchange(Generic[R]):
                 self._had_event = True
                 self._to_send = None
                 self.timeline.first_event_at = self._now()
-                self._notify("first_event")
+                notify(self._hooks, "first_event", self.timeline)
             if self.decoder.state is State.COMPLETED:
                 self._note_completion()
             return event
@@ -199,6 +249,9 @@ class Exchange(Generic[R]):
         if timeline.ended_at is not None:
             return
         self._to_send = None
+        if self.turn is not None:
+            report_error(self.turn, error)
+            self.turn.end()
         is_failed = self.decoder.state is State.FAILED and not self._had_event
         if self.decoder.state is State.COMPLETED:
             self._note_completion()
@@ -206,7 +259,7 @@ class Exchange(Generic[R]):
             error.add_note(f"{self._attempt} attempts were made (RetryPolicy)")
         timeline.ended_at, timeline.error = self._now(), error
         timeline.request_id = self.decoder.request_id
-        self._notify("end")
+        notify(self._hooks, "end", timeline)
 
     def retry_delay(self, error: BaseException) -> float | None:
         """Return the seconds to wait before `retry`, or None if `error` is final."""
@@ -214,71 +267,22 @@ class Exchange(Generic[R]):
             return None
         from random import random  # a slow import
 
-        seconds = self._retries.wait(error, self._attempt, time(), random())
+        if self.turn is not None:
+            report_error(self.turn, error)
+        # Another endpoint of a pool need not wait as long. The turn waits, if it is the same one.
+        judged = without_retry_after(error) if isinstance(self._limiter, EndpointPool) else error
+        seconds = self._retries.wait(judged, self._attempt, time(), random())
         if seconds is None or not self._deadlines.allow(seconds):
             return None
         log_retry(self.timeline, error, seconds)
-        self._call_hook("on_retry", error, seconds)
+        call_hook(self._hooks, "on_retry", self.timeline, error, seconds)
         return seconds
-
-    def retry(self) -> tuple[HTTPRequest, Timeouts]:
-        """Begin another attempt. Returns the arguments of `Transport.send`.
-
-        Raises the error of the last attempt if the wait before this one took too long.
-        """
-        try:
-            timeouts = self._deadlines.restart()
-        except TimeoutError:
-            self._to_send = None
-            self.next_event()  # raises the error
-            raise
-        http_request = self._http_request()
-        self.ready = iter(())
-        self._body_ended = False
-        self.timeline.attempts = self._attempt
-        self.timeline.connected_at = self.timeline.head_at = self.timeline.status_code = None
-        return http_request, timeouts
 
     def _note_completion(self) -> None:
         if self.timeline.completed_at is None:
             self.timeline.completed_at = self._now()
             result = self.decoder.snapshot
             self.timeline.metadata = None if result is None else result.metadata
-
-    def _http_request(self) -> HTTPRequest:
-        """Encode the request of one more attempt, and release it if there will be no other.
-
-        Each attempt has a decoder of its own, which adds the method and the URL of the request to
-        errors, and masks its key in them.
-        """
-        assert self._to_send is not None
-        request, endpoint, stream, extra_body = self._to_send
-        if self._retries is None:
-            self._to_send = None  # it may hold 13 MB
-        self._attempt += 1
-        http_request = request.to_http(endpoint, stream, extra_body)
-        self.decoder = ResponseStream(request, self._limits, sent=http_request)
-        return http_request
-
-    def _notify(self, what: Literal["start", "head", "first_event", "end"]) -> None:
-        log(what, self.timeline)
-        self._call_hook(f"on_{what}")
-
-    def _call_hook(self, name: str, *more: object) -> None:
-        if self._hooks is not None:
-            try:
-                getattr(self._hooks, name)(self.timeline, *more)
-            except Exception as error:  # noqa: BLE001 - a failing hook must not fail the exchange
-                log_failure(name, error)
-
-
-def _has_two_ends(headers: Headers) -> bool:
-    """Return whether a head is ambiguous about the length of its body.
-
-    Responses are smuggled so. Some HTTP libraries choose one end, and use the connection again.
-    """
-    lengths = {length.strip() for length in headers.get("content-length", "").split(",")} - {""}
-    return len(lengths) > 1 or bool(lengths and "transfer-encoding" in headers)
 
 
 def _forget_frames(error: BaseException) -> None:

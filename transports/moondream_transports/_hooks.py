@@ -7,6 +7,7 @@ DEBUG. Neither the log nor a timeline has a key, a question or an image.
 from __future__ import annotations
 
 import sys
+from typing import Literal
 
 from msgspec import Struct
 
@@ -19,8 +20,10 @@ class Timeline(Struct, eq=False, weakref=True):
     All hooks of one exchange get the same timeline. It can be a key of a `WeakKeyDictionary`.
 
     Attributes:
-        skill, url: of the request. The URL never has a key.
-        opened_at: the request was about to be sent.
+        skill, url: of the request. The URL never has a key. With an `EndpointPool` it is that of
+            the first endpoint until the request has its turn, and then that of the latest attempt.
+        opened_at: the stream was opened. The request was about to wait for its turn, if there is a
+            limiter, and to be sent.
         connected_at: the connection was established. It is None if the HTTP library does not report
             it. This moment and the next two fields belong to the latest attempt.
         head_at, status_code: the head of the response arrived.
@@ -34,6 +37,8 @@ class Timeline(Struct, eq=False, weakref=True):
         model: of the request, or the endpoint's default. None is the server's choice.
         streamed: whether the request asked for a streamed answer.
         metadata: of the complete answer, with the numbers of tokens.
+        queued: seconds that the request waited for its turns, those of all attempts together. It is
+            0 without a limiter.
     """
 
     skill: str
@@ -51,6 +56,7 @@ class Timeline(Struct, eq=False, weakref=True):
     model: str | None = None
     streamed: bool = True
     metadata: Metadata | None = None
+    queued: float = 0.0
 
     def __str__(self) -> str:
         """Return what is known by now, for the log."""
@@ -60,6 +66,8 @@ class Timeline(Struct, eq=False, weakref=True):
             if moment is not None
         )
         parts = [f"{self.skill} at {self.url}", f"{latest - self.opened_at:.3f} s"]
+        if self.queued:
+            parts.append(f"queued {self.queued:.3f} s")
         if self.status_code is not None:
             parts.append(f"status {self.status_code}")
         if self.request_id is not None:
@@ -79,7 +87,7 @@ class Hooks:
     """
 
     def on_start(self, timeline: Timeline) -> None:
-        """Called before the request is sent."""
+        """Called before the request waits for its turn, if there is a limiter, and is sent."""
 
     def on_head(self, timeline: Timeline) -> None:
         """Called when the head of a response has arrived."""
@@ -95,6 +103,24 @@ class Hooks:
 
     def on_end(self, timeline: Timeline) -> None:
         """Called when the exchange has ended: complete, failed, or left early by its reader."""
+
+
+Step = Literal["start", "head", "first_event", "end"]
+
+
+def notify(hooks: Hooks | None, what: Step, timeline: Timeline) -> None:
+    """Log one step of an exchange, and call its hook."""
+    log(what, timeline)
+    call_hook(hooks, f"on_{what}", timeline)
+
+
+def call_hook(hooks: Hooks | None, name: str, *arguments: object) -> None:
+    """Call a method of the hooks, if there are any."""
+    if hooks is not None:
+        try:
+            getattr(hooks, name)(*arguments)
+        except Exception as error:  # noqa: BLE001 - a failing hook must not fail the exchange
+            log_failure(name, error)
 
 
 def log(what: str, timeline: Timeline) -> None:

@@ -17,11 +17,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from math import inf
 
 from msgspec import Struct
 
-from sansio_moondream import APIError, MoondreamError
+from sansio_moondream import APIError, Headers, MoondreamError
+from sansio_moondream._headers import retry_after
 
 _MAX_DOUBLINGS = 1000  # a float has no more
 
@@ -78,23 +80,41 @@ class RetryPolicy(Struct, frozen=True):
         """
         if attempt >= self.max_attempts or not error.retryable:
             return None
-        retry_after = _retry_after(error, now) if isinstance(error, APIError) else 0.0
-        if retry_after > self.max_retry_after:
+        requested = _retry_after(error, now) if isinstance(error, APIError) else 0.0
+        if requested > self.max_retry_after:
             return None
         doublings = min(attempt - 1, _MAX_DOUBLINGS)
         backoff = min(self.initial_backoff * 2.0**doublings, self.max_backoff)
-        return max(backoff * (1 - self.jitter * (1 - random)), retry_after)
+        return max(backoff * (1 - self.jitter * (1 - random)), requested)
 
 
-def _retry_after(error: APIError, now: float) -> float:
-    """Return the seconds of `Retry-After` (RFC 9110, section 10.2.3), or 0 without a valid one."""
-    if error.retry_after is not None:
-        return error.retry_after
-    value = "" if error.headers is None else error.headers.get("retry-after", "")
+def without_retry_after(error: MoondreamError) -> MoondreamError:
+    """Return a copy of an error of the server that asks for no wait, or any other error itself."""
+    if not isinstance(error, APIError):
+        return error
+    error = copy(error)
+    error.retry_after = error.headers = None
+    return error
+
+
+def requested_wait(headers: Headers, now: float) -> float | None:
+    """Return the seconds of `Retry-After` (RFC 9110, section 10.2.3), or None without a valid one.
+
+    A date in the past gives a number below 0. `now` is seconds of `time.time()`.
+    """
+    if (seconds := retry_after(headers)) is not None:
+        return seconds
+    value = headers.get("retry-after", "")
     if value.isascii() and value.isdigit():
         return inf  # it has more digits than the core reads
     date = _parse_date(value)
-    return 0.0 if date is None else date - now
+    return None if date is None else date - now
+
+
+def _retry_after(error: APIError, now: float) -> float:
+    if error.retry_after is not None or error.headers is None:
+        return error.retry_after or 0.0
+    return requested_wait(error.headers, now) or 0.0
 
 
 def _parse_date(date: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,18 @@ from moondream_transports.bulk import (
     run_bulk,
 )
 from sansio_moondream import ConnectionLost
-from tests.transports.bulk.runs import Answers, Gate, answers, items, read, run, whole
+from tests.transports.bulk.runs import (
+    Answers,
+    Gate,
+    Step,
+    answers,
+    echo,
+    items,
+    read,
+    run,
+    wait_until,
+    whole,
+)
 
 JSON = OutputFormat.JSON_LINES
 
@@ -46,28 +58,16 @@ def test_a_folder_has_shards_of_so_many_rows(tmp_path: Path) -> None:
 
 
 def test_a_shard_is_written_when_it_is_full(tmp_path: Path) -> None:
-    written: list[int] = []
+    first = tmp_path / "part-00000.jsonl"
 
-    def note(counts: Counts) -> None:
-        written.append(len(list(tmp_path.glob("part-*.jsonl"))))
+    def answer(question: str) -> Step:
+        if question == "last":
+            wait_until(first.exists)
+        return echo(question)
 
-    gate = Gate()
-
-    def given() -> Any:
-        yield from items(*range(5))
-        gate.wait_for(5)
-        gate.opened.set()
-        for number in range(100):  # as long as the file is missing
-            yield Item(f"more {number}")
-            if (tmp_path / "part-00000.jsonl").exists():
-                return
-            threading.Event().wait(0.1)
-
-    arguments: Any = {"format": JSON, "rows_per_shard": 5, "on_progress": note, "concurrent": 5}
-    summary = run(Answers(gate), given(), tmp_path, **arguments)
-    assert len(read(summary.files[0])) == 5
-    assert written[0] == 0
-    assert 5 < summary.counts.done < 105
+    given = items(*range(5), "last")
+    summary = run(Answers(answer), given, tmp_path, format=JSON, rows_per_shard=5, concurrent=2)
+    assert [len(read(file)) for file in summary.files] == [5, 1]
 
 
 def test_what_is_in_the_ledger_is_not_asked_again(tmp_path: Path) -> None:
@@ -78,7 +78,9 @@ def test_what_is_in_the_ledger_is_not_asked_again(tmp_path: Path) -> None:
     assert (summary.counts.skipped, summary.counts.done) == (6, 4)
     assert sorted(first.asked + second.asked) == sorted(map(str, range(10)))
     assert answers(tmp_path / "a.jsonl") == {str(n): f"about {n}" for n in range(10)}
-    assert run(Answers(lambda _: AssertionError()), items(*range(10)), tmp_path / "a.jsonl")
+    third = Answers()
+    assert run(third, items(*range(10)), tmp_path / "a.jsonl").counts.skipped == 10
+    assert not third.asked
 
 
 def test_another_question_or_model_is_another_row(tmp_path: Path) -> None:
@@ -91,8 +93,8 @@ def test_another_question_or_model_is_another_row(tmp_path: Path) -> None:
 
 
 def test_a_failed_item_stops_nothing_and_is_a_row(tmp_path: Path) -> None:
-    def answer(question: str) -> bytes | int | BaseException:
-        faults = {"1": 429, "2": ConnectionLost("broken")}
+    def answer(question: str) -> Step:
+        faults: dict[str, Step] = {"1": 429, "2": ConnectionLost("broken")}
         return faults.get(question, whole(question))
 
     template = Template("query", question="{id}")
@@ -139,7 +141,7 @@ def test_failed_items_are_asked_again_only_if_that_is_wanted(tmp_path: Path) -> 
 
 
 def test_the_client_decides_about_retries(tmp_path: Path) -> None:
-    steps = iter([503, 503, whole("at last")])
+    steps: Iterator[Step] = iter([503, 503, whole("at last")])
     policy = RetryPolicy(max_attempts=3, initial_backoff=0.001)
     run(Answers(lambda _: next(steps)), items(1), tmp_path / "a.jsonl", retries=policy)
     (row,) = read(tmp_path / "a.jsonl")
@@ -230,7 +232,7 @@ def test_a_ledger_of_other_files_is_refused(
 ) -> None:
     run(Answers(), items(1), tmp_path, format=JSON, rows_per_shard=3)
     with pytest.raises(BulkError, match=words):
-        run(Answers(), items(2), tmp_path, **{"rows_per_shard": 3, "format": JSON} | arguments)
+        run(Answers(), items(2), tmp_path, **{"rows_per_shard": 3, "format": JSON, **arguments})
 
 
 @pytest.mark.parametrize(

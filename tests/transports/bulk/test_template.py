@@ -326,7 +326,11 @@ def test_large_pictures_are_made_smaller():
         (b"", ValueError, "it should be an intact JPEG"),
         ("data:image/png;base64,???", ValueError, "base64 is broken"),
         ("photo.jpg", ValueError, "should be a base64 data URL"),
-        (bytearray(GIF), TypeError, "a picture should be a Path, bytes or a data URL"),
+        (
+            bytearray(GIF),
+            TypeError,
+            "a picture should be a Path, bytes, a data URL or an EncodedImage",
+        ),
         (Path("nowhere.jpg"), OSError, "nowhere.jpg"),
         (Path("nul\0.jpg"), ValueError, "null"),
         (Path(), ValueError, "it should be a file"),

@@ -36,6 +36,7 @@ from sansio_moondream import (
     TLSError,
     TotalTimeout,
     TransportError,
+    TurnTimeout,
 )
 from tests.transports.retries.exchanges import NOW, busy
 
@@ -47,6 +48,7 @@ PASSING: list[MoondreamError] = [
         ServerError("down", status_code=status_code)
         for status_code in (500, 501, 502, 503, 520, 523, 525, 529, 599)
     ),
+    TurnTimeout("queued"),
     RateLimitError("busy", status_code=200),  # said in a 200
     ServerError("down", status_code=200),
     ServerError("down", status_code=200, code="503"),

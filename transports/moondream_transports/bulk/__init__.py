@@ -10,6 +10,7 @@ from ._estimate import Estimate, Prices, estimate
 from ._files import export
 from ._inputs import count_items, read_items
 from ._ledger import BulkError, LedgerInUse
+from ._preview import Preview, preview
 from ._run import run_bulk
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
@@ -21,6 +22,7 @@ __all__ = [
     "Item",
     "LedgerInUse",
     "OutputFormat",
+    "Preview",
     "Prices",
     "Row",
     "Status",
@@ -29,6 +31,7 @@ __all__ = [
     "count_items",
     "estimate",
     "export",
+    "preview",
     "read_items",
     "run_bulk",
 ]

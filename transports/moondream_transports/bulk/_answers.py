@@ -214,7 +214,5 @@ def _mask(row: Row, form: SegmentForm) -> Mask:
     result = SegmentResult(form.path, form.bbox, metadata=metadata)
     try:
         return Mask(coco_rle(result, (row.width, row.height)), None)
-    except (
-        ValueError
-    ) as error:  # a PathError, a path without a box, or a picture of too many pixels
+    except ValueError as error:  # no path (a PathError), no box, or too many pixels
         return Mask(None, str(error))

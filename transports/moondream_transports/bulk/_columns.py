@@ -1,6 +1,6 @@
 """The columns of the files, by skill: their names, their types, and how they are read.
 
-`COLUMNS` and `ANSWERS` are the only place that has them. Each encoder writes each type its own way.
+They are written down only here. Each encoder writes each type in its own way.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Columns:
 
     Args:
         skill: query, caption, segment, detect or point.
-        masks: the masks of segmentations, as run lengths of COCO, too. It takes some milliseconds
-            for each million pixels of a picture.
+        masks: the masks of segmentations, as run lengths of COCO, too. They take about 10 ms of
+            processor time for each million pixels of a picture.
 
     Attributes:
         columns: in their order.
@@ -55,7 +55,7 @@ class Columns:
         if masks and skill != "segment":
             raise ValueError(f"only answers of segment have masks, and these are of {skill}")
         answer = ANSWERS[skill] + MASKS if masks else ANSWERS[skill]
-        self.columns = (*COLUMNS[:3], *answer, *COLUMNS[3:])
+        self.columns = ITEM + answer + EXCHANGE
         self.names = tuple(column.name for column in self.columns)
         self._reader = AnswerReader(skill)
         self._reads = [(attrgetter(column.part), column.read) for column in self.columns]
@@ -76,13 +76,9 @@ class Columns:
 
 
 def _whole(name: str) -> Callable[[Any], int | None]:
-    """Read a whole number. One that 64 bits cannot hold is None: no server counted so far."""
+    """Read a whole number, or None for one that a column of 64 bits cannot hold."""
     get = attrgetter(name)
-
-    def read(part: Any) -> int | None:
-        return _in_64_bits(get(part))
-
-    return read
+    return lambda part: _in_64_bits(get(part))
 
 
 def _in_64_bits(value: int | None) -> int | None:
@@ -123,30 +119,12 @@ _BOX: Type = {"x_min": "float64", "y_min": "float64", "x_max": "float64", "y_max
 _RLE: Type = {"size": ["int64"], "counts": "text"}
 _GROUNDING: Type = {"start_idx": "int64", "end_idx": "int64", "points": [_XY]}
 
-COLUMNS = (
+ITEM = (
     Column("id", "text", "row", attrgetter("id")),
     Column("status", "text", "row", _status),
     Column("partial", "bool", "partial", bool),
-    # Here stand the columns of the answer.
-    Column("finish_reason", "text", "metadata", attrgetter("finish_reason")),
-    Column("request_id", "text", "request_id", str),
-    Column("model", "text", "row", _model),
-    Column("request", "text", "row", attrgetter("request")),
-    Column("input_tokens", "int64", "metadata", _whole("tokens.input")),
-    Column("output_tokens", "int64", "metadata", _whole("tokens.output")),
-    Column("seconds", "float64", "row", attrgetter("seconds")),
-    Column("first_token_seconds", "float64", "metadata", attrgetter("timing.first_token")),
-    Column("prefill_seconds", "float64", "metadata", attrgetter("timing.prefill")),
-    Column("decode_seconds", "float64", "metadata", attrgetter("timing.decode")),
-    Column("server_seconds", "float64", "metadata", attrgetter("timing.total")),
-    Column("attempts", "int64", "row", attrgetter("attempts")),
-    Column("finished_at", "time", "row", _finished_at),
-    Column("error_class", "text", "error", attrgetter("class_name")),
-    Column("error_message", "text", "error", attrgetter("message")),
-    Column("error_status_code", "int64", "error", _whole("status_code")),
-    Column("error_retryable", "bool", "error", attrgetter("retryable")),
 )
-"""The columns of every skill."""
+"""The first columns of every skill. Those of its answers follow."""
 
 ANSWERS: dict[str, tuple[Column, ...]] = {
     "query": (
@@ -170,3 +148,24 @@ MASKS = (
     Column("mask_error", "text", "mask", attrgetter("error")),
 )
 """The columns of masks, behind those of a segmentation."""
+
+EXCHANGE = (
+    Column("finish_reason", "text", "metadata", attrgetter("finish_reason")),
+    Column("request_id", "text", "request_id", str),
+    Column("model", "text", "row", _model),
+    Column("request", "text", "row", attrgetter("request")),
+    Column("input_tokens", "int64", "metadata", _whole("tokens.input")),
+    Column("output_tokens", "int64", "metadata", _whole("tokens.output")),
+    Column("seconds", "float64", "row", attrgetter("seconds")),
+    Column("first_token_seconds", "float64", "metadata", attrgetter("timing.first_token")),
+    Column("prefill_seconds", "float64", "metadata", attrgetter("timing.prefill")),
+    Column("decode_seconds", "float64", "metadata", attrgetter("timing.decode")),
+    Column("server_seconds", "float64", "metadata", attrgetter("timing.total")),
+    Column("attempts", "int64", "row", attrgetter("attempts")),
+    Column("finished_at", "time", "row", _finished_at),
+    Column("error_class", "text", "error", attrgetter("class_name")),
+    Column("error_message", "text", "error", attrgetter("message")),
+    Column("error_status_code", "int64", "error", _whole("status_code")),
+    Column("error_retryable", "bool", "error", attrgetter("retryable")),
+)
+"""The last columns of every skill."""

@@ -7,6 +7,7 @@ pyarrow, whose name is in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from importlib import import_module
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from ._values import OutputFormat, Row
 
 Encoder = Callable[[Iterable[Row], Columns], Iterator[bytes]]
 
-_ROW_GROUP = 16_000_000
+_ROW_GROUP = 8_000_000
 """Bytes of answers in the ledger, and of masks, after which a row group ends."""
 _FEW_VALUES = ["status", "finish_reason", "model", "request", "error_class"]
 """Columns of Parquet that have a dictionary. Elsewhere it would be as long as the column."""
@@ -55,10 +56,8 @@ def parquet(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
     )
     for group in _groups(rows, columns):
         arrays = [
-            pyarrow.array(values if isinstance(column.type, str) else to_builtins(values), type_)
-            for column, values, type_ in zip(
-                columns.columns, zip(*group, strict=True), schema.types, strict=True
-            )
+            pyarrow.array(to_builtins(values, builtin_types=[datetime]), type_)
+            for values, type_ in zip(zip(*group, strict=True), schema.types, strict=True)
         ]
         writer.write_batch(pyarrow.record_batch(arrays, schema=schema))
         yield sink.take()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ._columns import Columns
-from ._ledger import BulkError, Ledger
+from ._ledger import BulkError, Layout, Ledger
 from ._outputs import Output, open_output, write_file
 from ._values import OutputFormat, Row
 
@@ -85,23 +85,23 @@ def export(
         The files.
 
     Raises:
-        BulkError: the ledger cannot be used, or a file cannot be written.
+        BulkError: the ledger cannot be used, a file cannot be written, or the ledger's own output
+            would become another one.
         FileNotFoundError: there is no such ledger.
-        ValueError: the output has something that is not of this ledger.
+        ValueError: the output has something that is not of this ledger, or `rows_per_shard` is out
+            of its range.
     """
+    require_number("rows_per_shard", rows_per_shard, 1)
     place = open_output(output, format)
     with Ledger(Path(ledger)) as opened:
-        layout = opened.layout
-        is_own = place.ledger.exists() and place.ledger.samefile(ledger)
-        if place.ledger.exists() and not is_own:
-            raise ValueError(f"the output {output} has another ledger: choose another output")
-        size = None if place.single else rows_per_shard or layout.rows_per_shard or _ROWS_PER_SHARD
-        if is_own and (place.format, size) != (layout.format, layout.rows_per_shard):
-            raise ValueError(
-                f"the files of {output} are {layout.format} with {layout.rows_per_shard} rows each:"
-                " choose another output for others"
-            )
-        columns = Columns(layout.skill, layout.masks if masks is None else masks)
+        stored = opened.layout
+        size = None if place.single else rows_per_shard or stored.rows_per_shard or _ROWS_PER_SHARD
+        layout = Layout(stored.skill, place.format, size, stored.masks if masks is None else masks)
+        if place.ledger.exists():
+            if not place.ledger.samefile(ledger):
+                raise ValueError(f"the output {output} has another ledger: choose another output")
+            opened.require(layout)
+        columns = Columns(layout.skill, layout.masks)
         place.ledger.parent.mkdir(parents=True, exist_ok=True)
         place.remove_unfinished()
         files = [place.file(shard) for shard in opened.shards(size)]
@@ -118,3 +118,9 @@ def _write(path: Path, rows: Iterable[Row], format: OutputFormat, columns: Colum
             f"the output cannot be written: {error}. All answers are in the ledger. If the disk is"
             " full, make room. Then start the run again: it goes on from there"
         ) from error
+
+
+def require_number(name: str, value: int | None, least: int) -> None:
+    """Raise ValueError for what is neither a whole number of at least `least` nor None."""
+    if value is not None and (type(value) is not int or value < least):
+        raise ValueError(f"{name} should be a whole number of at least {least}, not {value!r}")

@@ -128,9 +128,21 @@ class Ledger:
             raise self._error(error) from error
         try:
             self.layout = self._open(layout)
+            if layout is not None:
+                self.require(layout)
         except BaseException:
             self._connection.close()
             raise
+
+    def require(self, layout: Layout) -> None:
+        """Raise BulkError if the output of the ledger is made of something else."""
+        for name in Layout.__struct_fields__:
+            wanted, found = getattr(layout, name), getattr(self.layout, name)
+            if wanted != found:
+                raise BulkError(
+                    f"the ledger {self._path} is of a run with {name}={found}, not {wanted}:"
+                    " go on with the same, or choose another output"
+                )
 
     def status(self, id: str, request: str, model: str) -> Status | None:
         """Return how the item of a key ended, or None if it has not."""
@@ -190,7 +202,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file, and release its lock. Further calls do nothing."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -211,8 +224,8 @@ class Ledger:
         self._select("PRAGMA locking_mode = EXCLUSIVE")
         ((application,),) = self._select("PRAGMA application_id")
         ((version,),) = self._select("PRAGMA user_version")
-        is_empty = not self._select("SELECT 1 FROM sqlite_master")
-        if application != _APPLICATION_ID and not (is_empty and layout is not None):
+        is_new = application == 0 and not self._select("SELECT 1 FROM sqlite_master")
+        if application != _APPLICATION_ID and not (is_new and layout is not None):
             raise self._no_ledger()
         if version > _VERSION:
             raise BulkError(
@@ -222,16 +235,13 @@ class Ledger:
         self._select("PRAGMA journal_mode = WAL")
         self._select("PRAGMA synchronous = FULL")
         self._select("PRAGMA temp_store = FILE")
-        self._select("CREATE TEMP TABLE seen (id, request, PRIMARY KEY (id, request))")
-        if is_empty and layout is not None:
+        self._select("CREATE TEMP TABLE seen (id TEXT, request TEXT, UNIQUE (id, request))")
+        if is_new and layout is not None:
             self._create(layout)
         else:
             self._write()  # takes the lock, if reading has not
         found = dict(self._select("SELECT name, value FROM settings"))
-        stored = msgspec.convert(found, Layout, strict=False)
-        if layout is not None:
-            self._require_same(layout, stored)
-        return stored
+        return msgspec.convert(found, Layout, strict=False)
 
     def _create(self, layout: Layout) -> None:
         size = self._size(layout.rows_per_shard)
@@ -244,15 +254,6 @@ class Ledger:
             *((statement, [()]) for statement in (*_CREATE, *triggers)),
             ("INSERT INTO settings VALUES (?, ?)", settings),
         )
-
-    def _require_same(self, layout: Layout, stored: Layout) -> None:
-        for name in Layout.__struct_fields__:
-            wanted, found = getattr(layout, name), getattr(stored, name)
-            if wanted != found:
-                raise BulkError(
-                    f"the ledger {self._path} is of a run with {name}={found}, not {wanted}:"
-                    " go on with the same, or choose another output"
-                )
 
     @staticmethod
     def _size(rows_per_shard: int | None) -> int:
@@ -291,19 +292,20 @@ class Ledger:
     def _error(self, error: sqlite3.Error) -> BulkError:
         """Return the error of SQLite as one that says what to do."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what is beyond the kind
+        if code == sqlite3.SQLITE_NOTADB:
+            return self._no_ledger()
         if code == sqlite3.SQLITE_BUSY:
             return LedgerInUse(
                 f"the ledger {self._path} is in use by another run: wait for its end, or choose"
                 " another output"
             )
-        if code == sqlite3.SQLITE_NOTADB:
-            return self._no_ledger()
-        if code == sqlite3.SQLITE_CANTOPEN:
-            return BulkError(f"the ledger {self._path} cannot be opened: {error}")
-        return BulkError(
-            f"the ledger {self._path} cannot be used: {error}. All that was committed before is in"
-            " it. If the disk is full, make room. Then start the run again: it goes on from there"
-        )
+        advice = ""
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            advice = (
+                ". All that was committed before is in it. If the disk is full, make room. Then"
+                " start the run again: it goes on from there"
+            )
+        return BulkError(f"the ledger {self._path} cannot be used: {error}{advice}")
 
     def _no_ledger(self) -> BulkError:
         return BulkError(

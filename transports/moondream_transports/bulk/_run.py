@@ -26,8 +26,8 @@ from moondream_transports._map.running import Running
 
 from ._asking import Asker, Ended
 from ._columns import Columns
-from ._files import Files
-from ._ledger import BulkError, Layout, Ledger
+from ._files import Files, require_number
+from ._ledger import Layout, Ledger
 from ._outputs import open_output
 from ._tasks import Task, Tasks
 from ._template import Template
@@ -96,14 +96,15 @@ def run_bulk(
         BulkError: the ledger or a file cannot be used, or was made for other arguments.
         ValueError: an argument is out of its range, the output belongs to something else, or an id
             comes twice.
+        OSError: the folder of the output cannot be made or read.
         TypeError: the client is not a `Client`.
         KeyboardInterrupt: and any other error of this thread, of the items and of the workers: the
             run is cancelled, and what has ended is committed and written before.
     """
     if not isinstance(client, Client):
         raise TypeError(f"client should be a Client, not {type(client).__name__}")
-    _require_number("rows_per_shard", rows_per_shard, 1)
-    _require_number("limit", limit, 0)
+    require_number("rows_per_shard", rows_per_shard, 1)
+    require_number("limit", limit, 0)
     started = monotonic()
     place = open_output(output, format)
     columns = Columns(template.skill, masks)
@@ -166,7 +167,7 @@ class _Run:
                         self._report(now)
             files = self._files.write_all()
         except BaseException:
-            with suppress(BulkError):
+            with suppress(Exception):  # what ended the run is raised
                 self._commit()
                 self._files.write_all()
             raise
@@ -174,7 +175,8 @@ class _Run:
         return files
 
     def _ask(self, task: Task, running: Running) -> None:
-        self._ended.append(self._asker.ask(task, running))
+        if not self._tasks.withdraw():
+            self._ended.append(self._asker.ask(task, running))
 
     def _commit(self) -> None:
         ended = self._ended[:]
@@ -199,8 +201,3 @@ class _Run:
         self._next_report = now + _REPORT_INTERVAL
         if self._on_progress is not None:
             self._on_progress(counts)
-
-
-def _require_number(name: str, value: int | None, least: int) -> None:
-    if value is not None and (type(value) is not int or value < least):
-        raise ValueError(f"{name} should be a whole number of at least {least}, not {value!r}")

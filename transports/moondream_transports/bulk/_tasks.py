@@ -33,7 +33,7 @@ class Tasks:
         stop: ends the iteration when it is set.
 
     Attributes:
-        begun: how many have been given.
+        begun: how many have been given, without those that were withdrawn.
         is_interrupted: `stop` was set when there were more.
     """
 
@@ -57,6 +57,7 @@ class Tasks:
         self._retry_failed = retry_failed
         self._limit = limit
         self._stop = stop
+        self._lock = threading.Lock()
         self.begun = 0
         self.is_interrupted = False
 
@@ -68,16 +69,28 @@ class Tasks:
                 self.is_interrupted = True
                 return
             task = Task(item, self._template.digest(item))
-            if self._is_open(task):
-                self.begun += 1
+            status = self._status(task)
+            if status is None or (self._retry_failed and status is Status.FAILED):
+                with self._lock:
+                    self.begun += 1
                 yield task
                 if self.begun == self._limit:
                     return
             else:
                 self._counts.skipped += 1
+                self._counts.failed_before += status is Status.FAILED
 
-    def _is_open(self, task: Task) -> bool:
-        """Return whether a task has to be asked.
+    def withdraw(self) -> bool:
+        """Return whether a task must not begin, as the run was stopped after it was given."""
+        if self._stop is None or not self._stop.is_set():
+            return False
+        with self._lock:
+            self.begun -= 1
+        self.is_interrupted = True
+        return True
+
+    def _status(self, task: Task) -> Status | None:
+        """Return how a task ended in an earlier run, or None.
 
         Raises:
             ValueError: the same id with the same request came before.
@@ -89,5 +102,4 @@ class Tasks:
                 " rows of the output apart, so each item needs its own. All answers before it are"
                 " in the ledger: start the run again with other ids, and it goes on from there"
             )
-        status = self._ledger.status(name, task.digest, self._model)
-        return status is None or (self._retry_failed and status is Status.FAILED)
+        return self._ledger.status(name, task.digest, self._model)

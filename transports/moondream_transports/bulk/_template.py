@@ -244,10 +244,11 @@ class Template:
                 raise ValueError(_encodable(error)) from error
         if isinstance(picture, bytes):
             return read_image(io.BytesIO(picture), max_side=self.max_side)
-        if isinstance(picture, str):
+        if isinstance(picture, str | EncodedImage):
             return encode_image(picture, max_side=self.max_side)
         raise TypeError(
-            f"a picture should be a Path, bytes or a data URL, not {type(picture).__name__}"
+            "a picture should be a Path, bytes, a data URL or an EncodedImage, not "
+            f"{type(picture).__name__}"
         )
 
 

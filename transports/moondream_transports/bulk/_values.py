@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-Source: TypeAlias = Path | bytes | str | None
+from sansio_moondream import EncodedImage
+
+Source: TypeAlias = Path | bytes | str | EncodedImage | None
 
 
 class Item(Struct, frozen=True):
@@ -17,7 +19,8 @@ class Item(Struct, frozen=True):
 
     Attributes:
         id: names it in the ledger and in the output. It is unique within an input.
-        picture: its path, its bytes, its data URL, or None for a question without a picture.
+        picture: its path, its bytes, its data URL, what `encode_image` returned, or None for a
+            question without a picture.
         fields: the other columns of the input by name, for the template. Values are plain JSON
             types.
         problem: why nothing can be asked about it, with the file and the line or row, or None.
@@ -78,6 +81,7 @@ class Counts(Struct):
     Attributes:
         total: items of the input, or None while it is not known.
         skipped: were in the ledger when the run came to them.
+        failed_before: of the skipped ones, those that had ended with an error.
         done, failed: ended in this run.
         in_flight: are being asked now.
         input_tokens, output_tokens: of the answers of this run, as far as servers report them.
@@ -86,6 +90,7 @@ class Counts(Struct):
 
     total: int | None = None
     skipped: int = 0
+    failed_before: int = 0
     done: int = 0
     failed: int = 0
     in_flight: int = 0

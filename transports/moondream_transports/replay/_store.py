@@ -21,6 +21,7 @@ from sansio_moondream.recording import (
     RecordingHeader,
     find_matches,
 )
+from sansio_moondream.recording._matching import matching
 from sansio_moondream.testing import BreakAt
 
 from ._fragmentation import (
@@ -94,9 +95,9 @@ class Store:
     def answer(self, request: HTTPRequest) -> Player:
         """Return a player of the recording that answers a request. Raises NoRecording."""
         asked = RecordingHeader.of(request)
-        index, matches = self.choose(asked, self._match)
+        index = self.choose(asked, self._match)
         if index is None:
-            raise self._miss(asked, matches)
+            raise self._miss(asked)
         return play(
             self._sources[index],
             self._speed,
@@ -106,22 +107,23 @@ class Store:
             break_at=self._break_at,
         )
 
-    def choose(self, asked: RecordingHeader, match: Match) -> tuple[int | None, Matches]:
-        """Choose a recording for a request. Recordings that match take turns.
-
-        Returns:
-            The index of the recording, or None, and all that match.
-        """
-        matches = find_matches(asked, self._headers, match)
+    def choose(self, asked: RecordingHeader, match: Match) -> int | None:
+        """Return the index of a recording for a request, or None. Those that match take turns."""
+        found = matching(asked, self._headers, match)
         with self._lock:
-            left = [index for index in matches.found if not (self._once and self._played[index])]
+            left = [index for index in found if not (self._once and self._played[index])]
             if not left:
-                return None, matches
+                return None
             index = min(left, key=self._played.__getitem__)
             self._played[index] += 1
-            return index, matches
+            return index
 
-    def _miss(self, asked: RecordingHeader, matches: Matches) -> NoRecording:
+    def matches(self, asked: RecordingHeader, match: Match) -> Matches:
+        """Return all that match a request, or the nearest: for a message."""
+        return find_matches(asked, self._headers, match)
+
+    def _miss(self, asked: RecordingHeader) -> NoRecording:
+        matches = self.matches(asked, self._match)
         message = f"no recording answers {asked.method} {asked.path} (match: {self._match.value})"
         if matches.found:
             number = len(matches.found)

@@ -10,12 +10,13 @@ from typing import Any, Self
 from moondream_transports._client._async.shorthands import AsyncShorthands
 from moondream_transports._client._async.stream import AsyncClientStream
 from moondream_transports._client._draft import Draft
-from moondream_transports._client._shared import AsyncSleep, require, require_request
+from moondream_transports._client._shared import AsyncSleep, require, require_request, resolve
 from moondream_transports._clock import AsyncRealClock
 from moondream_transports._concurrency import require_async_sleep
 from moondream_transports._defaults import async_default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
+from moondream_transports._limits import EndpointPool, Limiter
 from moondream_transports._map._async.concurrent_map import AsyncConcurrentMap
 from moondream_transports._map.items import AsyncItems
 from moondream_transports._map.running import Running
@@ -42,12 +43,14 @@ class AsyncClient(AsyncShorthands):
     Args:
         transport: sends the requests. Whoever made it closes it. The default is a transport of the
             client's own, which `aclose()` or the end of an `async with` block closes.
-        endpoint: address and key of the server. The default is the cloud, without a key.
+        endpoint: address and key of the server. The default is the cloud, without a key. An
+            `EndpointPool` has several, with a limit each.
         timeouts: how long each part of an exchange may take.
         limits: of the decoder's buffers.
         hooks: are called as each exchange proceeds.
         retries: when to send a request again. By default the client never does, because a request
             that is sent twice may be billed twice.
+        limiter: decides when each attempt begins. Clients of a process may share one.
         sleep: waits between two attempts. A test with its own clock gives one. Closing the stream
             interrupts only the default one.
 
@@ -59,15 +62,16 @@ class AsyncClient(AsyncShorthands):
     def __init__(
         self,
         transport: AsyncTransport | None = None,
-        endpoint: Endpoint | None = None,
+        endpoint: Endpoint | EndpointPool | None = None,
         *,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
         retries: RetryPolicy | None = None,
+        limiter: Limiter | None = None,
         sleep: AsyncSleep | None = None,
     ) -> None:
-        require("endpoint", endpoint, Endpoint)
+        self._endpoint, self._limiter = resolve(endpoint, limiter)
         require("timeouts", timeouts, Timeouts)
         require("limits", limits, Limits)
         require("retries", retries, RetryPolicy)
@@ -76,7 +80,6 @@ class AsyncClient(AsyncShorthands):
         own = async_default_transport() if transport is None else None
         self._transport = require_async_transport(own if transport is None else transport)
         self._own_transport = own
-        self._endpoint = endpoint or Endpoint()
         self._timeouts = timeouts or Timeouts()
         self._limits = limits
         self._hooks = hooks
@@ -164,7 +167,8 @@ class AsyncClient(AsyncShorthands):
             requests: an async iterable, or an iterable that does not wait.
             ordered: whether outcomes come in the order of their requests. Otherwise each comes as
                 soon as it is there.
-            concurrent: how many requests are open at once. The default is 16.
+            concurrent: how many requests are open, or wait for their turn, at once. The default is
+                that of the client's limiter, or 16.
             stream: whether the answers are streamed. It makes a difference to `error.partial`.
 
         Raises:
@@ -175,15 +179,14 @@ class AsyncClient(AsyncShorthands):
         outcomes before it.
         """
 
+        if concurrent is None:
+            limit = None if self._limiter is None else self._limiter.concurrent
+            concurrent = limit or _CONCURRENT
+
         async def ask(request: Request[R], running: Running) -> Outcome[R]:
             return await self.outcome(request, stream=stream, running=running)
 
-        return AsyncConcurrentMap(
-            ask,
-            requests,
-            concurrent=_CONCURRENT if concurrent is None else concurrent,
-            ordered=ordered,
-        )
+        return AsyncConcurrentMap(ask, requests, concurrent=concurrent, ordered=ordered)
 
     def _stream(
         self,
@@ -208,8 +211,11 @@ class AsyncClient(AsyncShorthands):
             limits=self._limits,
             hooks=self._hooks,
             retries=self._retries,
+            limiter=self._limiter,
             now=self._now,
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"
+        pool = self._limiter if isinstance(self._limiter, EndpointPool) else None
+        by = type(self._transport).__name__
+        return f"<{type(self).__name__} {pool or self._endpoint!r} by {by}>"

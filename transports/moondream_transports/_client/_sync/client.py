@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from moondream_transports._client._draft import Draft
-from moondream_transports._client._shared import Sleep, require, require_request
+from moondream_transports._client._shared import Sleep, require, require_request, resolve
 from moondream_transports._client._sync.shorthands import Shorthands
 from moondream_transports._client._sync.stream import ClientStream
 from moondream_transports._clock import RealClock
@@ -17,6 +17,7 @@ from moondream_transports._concurrency import require_sleep
 from moondream_transports._defaults import default_transport
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._hooks import Hooks
+from moondream_transports._limits import EndpointPool, Limiter
 from moondream_transports._map._sync.concurrent_map import ConcurrentMap
 from moondream_transports._map.items import Items
 from moondream_transports._map.running import Running
@@ -43,12 +44,14 @@ class Client(Shorthands):
     Args:
         transport: sends the requests. Whoever made it closes it. The default is a transport of the
             client's own, which `close()` or the end of a `with` block closes.
-        endpoint: address and key of the server. The default is the cloud, without a key.
+        endpoint: address and key of the server. The default is the cloud, without a key. An
+            `EndpointPool` has several, with a limit each.
         timeouts: how long each part of an exchange may take.
         limits: of the decoder's buffers.
         hooks: are called as each exchange proceeds.
         retries: when to send a request again. By default the client never does, because a request
             that is sent twice may be billed twice.
+        limiter: decides when each attempt begins. Clients of a process may share one.
         sleep: waits between two attempts. A test with its own clock gives one. Closing the stream
             interrupts only the default one.
 
@@ -60,15 +63,16 @@ class Client(Shorthands):
     def __init__(
         self,
         transport: Transport | None = None,
-        endpoint: Endpoint | None = None,
+        endpoint: Endpoint | EndpointPool | None = None,
         *,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
         retries: RetryPolicy | None = None,
+        limiter: Limiter | None = None,
         sleep: Sleep | None = None,
     ) -> None:
-        require("endpoint", endpoint, Endpoint)
+        self._endpoint, self._limiter = resolve(endpoint, limiter)
         require("timeouts", timeouts, Timeouts)
         require("limits", limits, Limits)
         require("retries", retries, RetryPolicy)
@@ -77,7 +81,6 @@ class Client(Shorthands):
         own = default_transport() if transport is None else None
         self._transport = require_transport(own if transport is None else transport)
         self._own_transport = own
-        self._endpoint = endpoint or Endpoint()
         self._timeouts = timeouts or Timeouts()
         self._limits = limits
         self._hooks = hooks
@@ -165,7 +168,8 @@ class Client(Shorthands):
             requests: a iterable, or an iterable that does not wait.
             ordered: whether outcomes come in the order of their requests. Otherwise each comes as
                 soon as it is there.
-            concurrent: how many requests are open at once. The default is 16.
+            concurrent: how many requests are open, or wait for their turn, at once. The default is
+                that of the client's limiter, or 16.
             stream: whether the answers are streamed. It makes a difference to `error.partial`.
 
         Raises:
@@ -176,15 +180,14 @@ class Client(Shorthands):
         outcomes before it.
         """
 
+        if concurrent is None:
+            limit = None if self._limiter is None else self._limiter.concurrent
+            concurrent = limit or _CONCURRENT
+
         def ask(request: Request[R], running: Running) -> Outcome[R]:
             return self.outcome(request, stream=stream, running=running)
 
-        return ConcurrentMap(
-            ask,
-            requests,
-            concurrent=_CONCURRENT if concurrent is None else concurrent,
-            ordered=ordered,
-        )
+        return ConcurrentMap(ask, requests, concurrent=concurrent, ordered=ordered)
 
     def _stream(
         self,
@@ -209,8 +212,11 @@ class Client(Shorthands):
             limits=self._limits,
             hooks=self._hooks,
             retries=self._retries,
+            limiter=self._limiter,
             now=self._now,
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._endpoint!r} by {type(self._transport).__name__}>"
+        pool = self._limiter if isinstance(self._limiter, EndpointPool) else None
+        by = type(self._transport).__name__
+        return f"<{type(self).__name__} {pool or self._endpoint!r} by {by}>"

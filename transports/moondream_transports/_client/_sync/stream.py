@@ -7,7 +7,8 @@
 2. The connection is closed or returned to its pool as soon as an error is raised or the block is
    left. What was decoded stays available.
 3. With a `RetryPolicy`, an error before the first event may be followed by a wait and another
-   attempt. The connection of the failed attempt is closed before the wait.
+   attempt. The connection of the failed attempt is closed before the wait, and then its turn ends,
+   if there is a limiter.
 4. After the last event the stream reads the rest of the HTTP framing, for a short time, so that the
    connection can be used again.
 5. Nothing stays open between two events: no generator, lock or cancel scope. A transport may
@@ -23,16 +24,11 @@ from types import TracebackType
 from typing import Generic
 
 from moondream_transports._client._draft import Draft
-from moondream_transports._client._shared import Sleep
+from moondream_transports._client._shared import Sleep, interrupt_send
 from moondream_transports._concurrency import Flag, close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import encoded
-from moondream_transports._transport import (
-    ByteStream,
-    Timeouts,
-    Transport,
-    interrupt_send,
-)
+from moondream_transports._transport import ByteStream, Transport
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -130,6 +126,8 @@ class ClientStream(Generic[R]):
             self._retry_wait.set()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
         self._close(None)
 
     def __enter__(self) -> ClientStream[R]:
@@ -137,11 +135,12 @@ class ClientStream(Generic[R]):
             images = [encoded(path) for path in self._draft.paths]
             self._exchange.set_request(self._draft.request(images))
             self._draft = None
-        request, timeouts = self._exchange.open()
+        self._exchange.open()
         try:
-            if (seconds := self._send(request, timeouts)) is not None:
+            if (seconds := self._send()) is not None:
                 self._retry(seconds)
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
         return self
@@ -194,34 +193,34 @@ class ClientStream(Generic[R]):
                 raise StopIteration
             self._retry(seconds)
 
-    def _send(self, request: HTTPRequest, timeouts: Timeouts) -> float | None:
+    def _send(self) -> float | None:
         """Make one attempt, up to the head of the response.
 
         Returns the seconds to wait before a retry, or None if the head arrived.
         """
-        self._sending = request
+        exchange = self._exchange
         try:
-            if self._is_closed:  # by another thread, or before it was entered
-                self._open_connection()  # raises: there is none
-            connection = self._transport.send(request, timeouts)
+            turn = exchange.next_turn()
+            if not self._is_closed and (turn is None or turn[0].begin(turn[1])):
+                request, timeouts = exchange.begin()
+                self._sending = request
+                if not self._is_closed:  # by another thread
+                    self._connection = self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
-            self._exchange.receive_error(failure)
+            exchange.receive_error(failure)
             try:
-                self._exchange.next_event()  # raises the error
+                exchange.next_event()  # raises the error
             except MoondreamError as error:
-                if (seconds := self._exchange.retry_delay(error)) is None:
+                if (seconds := exchange.retry_delay(error)) is None:
                     raise
                 return seconds
             raise
         finally:
             self._sending = None
-        self._connection = connection
         if self._is_closed:  # by another thread, which saw no connection
             self._close(None)
-            self._open_connection()  # raises: there is none
-        self._exchange.receive_head(
-            connection.status_code, connection.headers, connection.connected_at
-        )
+        connection = self._open_connection()  # raises if there is none
+        exchange.receive_head(connection.status_code, connection.headers, connection.connected_at)
         return None
 
     def _retry(self, seconds: float | None) -> None:
@@ -235,13 +234,16 @@ class ClientStream(Generic[R]):
             if connection is not None:
                 connection.close()
             while seconds is not None and not self._is_closed:
+                if self._exchange.turn is not None:
+                    self._exchange.turn.end()
                 (self._sleep or flag.wait)(seconds)
                 if not self._is_closed:
-                    seconds = self._send(*self._exchange.retry())
+                    seconds = self._send()
             if self._is_closed:
                 self._close(None)
                 self._open_connection()  # raises: there is none
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
 

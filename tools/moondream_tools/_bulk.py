@@ -1,0 +1,118 @@
+"""`moondream-stream bulk`: ask about many pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from moondream_transports import UrllibTransport
+from moondream_transports.bulk import (
+    BulkError,
+    Summary,
+    count_items,
+    export,
+    run_bulk,
+)
+
+from ._bulk_client import make_client, make_endpoints
+from ._bulk_dry_run import make_estimate
+from ._bulk_options import format_of, make_items, make_template, output_of
+from ._bulk_progress import Progress
+from ._bulk_refusals import Refusals
+from ._bulk_signals import stop_by_signals
+from ._bulk_summary import STOPPED, check_summary_file, in_short, in_words, write_summary
+from ._client_arguments import UsageError
+from ._exit import Exit, print_error, report
+
+ROWS_PER_SHARD = 10_000
+
+
+class Ending(NamedTuple):
+    """How the command ends.
+
+    Attributes:
+        status: of its exit.
+        text: for standard output.
+    """
+
+    status: Exit
+    text: str = ""
+
+
+def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Exit:
+    """Run the command. Returns its exit status. Raises OSError for standard output alone."""
+    try:
+        ending = _run(arguments, environment)
+    except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
+        print_error(str(error))
+        return Exit.USAGE
+    sys.stdout.write(ending.text)
+    return ending.status
+
+
+def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Ending:
+    if arguments.bulk_skill == "export":
+        return _export(arguments)
+    template = make_template(arguments, environment)
+    items = make_items(arguments, template)
+    endpoints = make_endpoints(arguments, environment)
+    if arguments.dry_run:
+        limits = [limit for _, limit in endpoints]
+        return Ending(Exit.OK, f"{make_estimate(arguments, items, template, limits)}\n")
+    output = output_of(arguments)
+    check_summary_file(arguments.summary)
+    stop = threading.Event()
+    refusals = Refusals(arguments.give_up_after, stop)
+    concurrent = arguments.concurrent * len(endpoints)
+    with UrllibTransport(max_idle=concurrent) as transport:
+        client, limiter = make_client(arguments, transport, endpoints, refusals)
+        progress = Progress(limiter.status, stop, arguments.limit)
+        try:
+            with stop_by_signals(stop), progress:
+                summary = run_bulk(
+                    client,
+                    items,
+                    template,
+                    output,
+                    format=format_of(arguments),
+                    rows_per_shard=arguments.rows_per_shard or ROWS_PER_SHARD,
+                    masks=getattr(arguments, "masks", False),
+                    concurrent=concurrent,
+                    limit=arguments.limit,
+                    retry_failed=arguments.retry_failed,
+                    stream=arguments.stream,
+                    total=count_items(items),
+                    on_progress=progress.update,
+                    stop=stop,
+                )
+        except KeyboardInterrupt:
+            print_error(STOPPED)
+            return Ending(Exit.INTERRUPTED)
+    for line in in_words(summary, limited=arguments.limit is not None):
+        print_error(line)
+    text = write_summary(arguments.summary, summary)
+    return Ending(_status_of(summary, refusals), text)
+
+
+def _export(arguments: argparse.Namespace) -> Ending:
+    files = export(
+        arguments.ledger,
+        output_of(arguments),
+        format=format_of(arguments),
+        rows_per_shard=arguments.rows_per_shard,
+        masks=arguments.masks,
+    )
+    print_error(f"the answers are in {in_short(files)}")
+    return Ending(Exit.OK)
+
+
+def _status_of(summary: Summary, refusals: Refusals) -> Exit:
+    if refusals.given_up is not None:
+        return report(refusals.given_up)
+    if summary.interrupted:
+        return Exit.INTERRUPTED
+    failed = summary.counts.failed + summary.counts.failed_before
+    return Exit.SOME_FAILED if failed else Exit.OK

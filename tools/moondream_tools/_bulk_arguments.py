@@ -1,0 +1,244 @@
+"""The arguments of `moondream-stream bulk`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ._client_arguments import add_endpoint, add_settings, add_timeouts
+from ._server_arguments import count, typed
+
+CLOUD_RATE = 2.0  # requests a second: the service's limit for a key without a balance
+CONCURRENT = 16
+FORMATS = ("parquet", "jsonl", "csv")  # of OutputFormat, whose import is slow
+RETRIES = 6
+GIVE_UP_AFTER = 20
+_EPILOG = """\
+INPUT is a folder, a picture, a pattern such as 'photos/**/*.jpg', a list of paths (.txt), or a
+table (.csv, .jsonl, .parquet) with the columns id, picture (a path, bytes or a data URL) and, for a
+query, question. Texts may hold {column}.
+
+Each answer is kept in a ledger beside the output. The same command again goes on where the last
+one stopped: what is answered is not asked again. Ctrl+C finishes the requests in flight; a second
+one stops at once, and what was in flight will be asked, and billed, again.
+
+exit status: 0 all items done, 2 wrong usage, or a file that cannot be read or written, 3 given up:
+refused by the server, 5 given up: no connection, 6 some items failed (--retry-failed asks them
+again), 130 interrupted
+"""
+_MASKS = "add a column of masks, as COCO RLE"
+_PLACES = "; may hold {column}"
+
+
+def add_bulk_command(commands: Any) -> None:
+    """Add the parser of `bulk`, with one parser for each skill."""
+    bulk: argparse.ArgumentParser = commands.add_parser(
+        "bulk",
+        help="ask about many pictures, and survive a restart",
+        description="Ask the same about many pictures. A run that was stopped goes on where it "
+        "stopped. Unofficial.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    skills = bulk.add_subparsers(dest="bulk_skill", metavar="SKILL", required=True)
+    query = _add_skill(skills, "query", "ask a question about each picture")
+    query.add_argument("--question", metavar="TEXT", help=f"the question{_PLACES}")
+    query.add_argument(
+        "--reasoning", action="store_true", default=None, help="ask for the reasoning too"
+    )
+    caption = _add_skill(skills, "caption", "describe each picture")
+    caption.add_argument(
+        "--length", choices=["short", "normal", "long"], help="the length of the description"
+    )
+    for skill, about in (
+        ("segment", "outline an object in each picture"),
+        ("detect", "find the boxes of all objects of a kind in each picture"),
+        ("point", "find the centres of all objects of a kind in each picture"),
+    ):
+        _add_skill(skills, skill, about).add_argument(
+            "--object", metavar="TEXT", help=f"a description of the object{_PLACES}"
+        )
+
+    _add_export(skills)
+
+
+def _add_export(skills: Any) -> None:
+    about = "write the files of a ledger anew, without asking anything"
+    parser = skills.add_parser("export", help=about, description=f"{about.capitalize()}.")
+    parser.add_argument(
+        "ledger", metavar="LEDGER", help="ledger.sqlite in the folder of an output, or FILE.ledger"
+    )
+    _add_files(parser)
+    parser.add_argument("--masks", action="store_true", default=None, help=_MASKS)
+
+
+def _add_skill(skills: Any, name: str, about: str) -> Any:
+    """Add the parser of a skill. Returns its group for what is asked."""
+    parser: argparse.ArgumentParser = skills.add_parser(
+        name,
+        help=about,
+        description=f"{about.capitalize()}.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="a folder, a pattern, pictures, or a table"
+    )
+    asked = parser.add_argument_group("what is asked")
+    _add_input(parser.add_argument_group("input"), pictures=name != "query")
+    _add_output(parser.add_argument_group("output"), masks=name == "segment")
+    server = parser.add_argument_group("server")
+    add_endpoint(
+        server,
+        action="append",
+        default=[],
+        help="the server's address, without the name of the skill (default: the cloud's); if it is "
+        "repeated, the endpoint that is free soonest is asked",
+    )
+    add_timeouts(server)
+    _add_pace(parser.add_argument_group("pace"))
+    _add_dry_run(parser.add_argument_group("dry run"))
+    answer = parser.add_argument_group("answer")
+    answer.add_argument(
+        "--stream", action="store_true", help="stream answers, so that a broken one leaves a part"
+    )
+    add_settings(answer)
+    return asked
+
+
+def _add_input(group: Any, *, pictures: bool) -> None:
+    group.add_argument("--id-column", metavar="NAME", help="the column with the id (default: id)")
+    group.add_argument(
+        "--picture-column", metavar="NAME", help="the column with the picture (default: picture)"
+    )
+    if not pictures:
+        group.add_argument(
+            "--no-pictures", action="store_true", help="the questions of the table have no pictures"
+        )
+    group.add_argument(
+        "--no-recursive", action="store_true", help="do not read the folders in a folder"
+    )
+    group.add_argument(
+        "--follow-links", action="store_true", help="read links that lead out of a folder"
+    )
+    group.add_argument(
+        "--delimiter", metavar="CHARACTER", help="of a CSV file (default: that of its header)"
+    )
+    group.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of a text file (default: %(default)s)"
+    )
+    group.add_argument(
+        "--limit", type=typed(count), metavar="N", help="ask at most this many items in this run"
+    )
+    group.add_argument(
+        "--retry-failed", action="store_true", help="ask the items again that failed before"
+    )
+    group.add_argument(
+        "--max-side", type=int, metavar="PIXELS", help="make pictures with a longer side smaller"
+    )
+
+
+def _add_output(group: Any, *, masks: bool) -> None:
+    _add_files(group)
+    if masks:
+        group.add_argument("--masks", action="store_true", help=_MASKS)
+    group.add_argument(
+        "--summary",
+        metavar="FILE",
+        help="write how the run ended as JSON, - for standard output",
+    )
+
+
+def _add_files(group: Any) -> None:
+    group.add_argument(
+        "--output",
+        metavar="PATH",
+        help="a .parquet, .jsonl or .csv file, or a folder for files of --rows-per-shard rows",
+    )
+    group.add_argument(
+        "--format", choices=FORMATS, help="of the files in a folder (default: parquet)"
+    )
+    group.add_argument(
+        "--rows-per-shard",
+        type=typed(count),
+        metavar="N",
+        help="of each file in a folder (default: 10,000)",
+    )
+
+
+def _add_pace(group: Any) -> None:
+    group.add_argument(
+        "--rate",
+        type=typed(_rate),
+        metavar="N",
+        help=f"requests that begin each second, or none (default: {CLOUD_RATE:g} in the cloud, "
+        "none at --endpoint); for each endpoint",
+    )
+    group.add_argument(
+        "--burst", type=typed(count), metavar="N", help="requests that may begin at once"
+    )
+    group.add_argument(
+        "--concurrent",
+        type=typed(count),
+        default=CONCURRENT,
+        metavar="N",
+        help="requests in flight at once (default: %(default)s); for each endpoint",
+    )
+    group.add_argument(
+        "--retries",
+        type=typed(_whole),
+        default=RETRIES,
+        metavar="N",
+        help="send a request again that the server did not take (429, 503, no connection), at most "
+        "N times (default: %(default)s)",
+    )
+    group.add_argument(
+        "--give-up-after",
+        type=typed(_whole),
+        default=GIVE_UP_AFTER,
+        metavar="N",
+        help="stop when N requests in a row are refused for the same reason as the next would be: "
+        "key, balance, address, no connection (default: %(default)s; 0: never)",
+    )
+
+
+def _add_dry_run(group: Any) -> None:
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="ask nothing: say how many items there are, how long they take and what they may cost",
+    )
+    for name, of in (
+        ("per-request", "a request"),
+        ("per-million-input", "a million tokens of pictures and questions"),
+        ("per-million-output", "a million tokens of answers"),
+    ):
+        group.add_argument(
+            f"--price-{name}", type=float, metavar="PRICE", help=f"your price of {of}"
+        )
+    group.add_argument("--currency", default="", metavar="NAME", help="of these prices")
+    for name, about in (
+        ("--seconds", "that a request takes"),
+        ("--input-tokens", "of a request"),
+        ("--output-tokens", "of an answer"),
+    ):
+        group.add_argument(
+            name, type=float, metavar="N", help=f"{about} (default: as in the ledger)"
+        )
+
+
+def _rate(text: str) -> float:
+    """Return requests a second, or infinity for no limit. Raises ValueError."""
+    if text == "none":
+        return float("inf")
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1e6:
+        raise ValueError(f"the rate should be a number above 0, or none, not {text[:20]!r}")
+    return rate
+
+
+def _whole(text: str) -> int:
+    return 0 if text == "0" else count(text)

@@ -1,0 +1,61 @@
+"""Give up a bulk run that cannot succeed."""
+
+from __future__ import annotations
+
+import threading
+
+from moondream_transports import Hooks, Timeline
+from sansio_moondream import (
+    AuthenticationError,
+    ConnectError,
+    MoondreamError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    TLSError,
+)
+
+# What is wrong in these is the same for the next item: the key, the balance, the address.
+_SHARED = (
+    AuthenticationError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    NotFoundError,
+    ConnectError,
+    TLSError,
+)
+
+
+class Refusals(Hooks):
+    """Set an event when some requests in a row failed for a reason that all share.
+
+    Without it, a run with a wrong key would write a failed row for each item. Any other end of a
+    request begins the count again.
+
+    Args:
+        limit: how many in a row, or 0 for never.
+        stop: is set then.
+    """
+
+    def __init__(self, limit: int, stop: threading.Event) -> None:
+        self._limit = limit
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._given_up: MoondreamError | None = None
+
+    @property
+    def given_up(self) -> MoondreamError | None:
+        """The error that ended the run, or None."""
+        return self._given_up
+
+    def on_end(self, timeline: Timeline) -> None:
+        error = timeline.error
+        with self._lock:
+            if not isinstance(error, _SHARED):
+                self._in_a_row = 0
+                return
+            self._in_a_row += 1
+            if self._in_a_row == self._limit and not self._stop.is_set():
+                self._given_up = error
+                self._stop.set()

@@ -1,0 +1,1 @@
+"""The wait for a turn. The sync twin is generated."""
