@@ -20,6 +20,7 @@ from moondream_tools._bulk_signals import stop_by_signals
 from moondream_tools.cli import Exit
 from moondream_transports import Timeline
 from moondream_transports.bulk import OutputFormat
+from moondream_transports.conformance._fault_server import FaultServer, Peer
 from sansio_moondream import (
     AuthenticationError,
     BBox,
@@ -304,6 +305,23 @@ class TestSignals:
             assert signal.getsignal(number) is signal.SIG_DFL
         finally:
             signal.signal(number, before)
+
+    @pytest.mark.usefixtures("interruptible")
+    def test_the_second_one_ends_a_run(self, run: Any, photos: Path, tmp_path: Path) -> None:
+        main = threading.get_ident()
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            for number in (signal.SIGINT, signal.SIGTERM):  # to the thread that handles them
+                signal.pthread_kill(main, number)
+            peer.wait_until_closed()
+
+        output = tmp_path / "out.jsonl"
+        with FaultServer(script) as server:
+            options = ["--endpoint", server.url, "--concurrent", "1", "--output", output]
+            ran = run("bulk", "caption", photos, *options)
+        assert (ran.status, ran.out) == (Exit.INTERRUPTED, "")
+        assert ran.err.startswith("moondream-stream: stopped at once. ")
 
     def test_one_that_is_ignored_stays_so(self) -> None:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)

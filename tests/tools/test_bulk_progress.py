@@ -29,7 +29,7 @@ HALF = Counts(
 
 
 def limit(per_second: float | None = None, paused: float = 0.0, open: int = 0) -> LimiterStatus:
-    return LimiterStatus(open, 0, per_second, paused, ())
+    return LimiterStatus(open, open // 2, per_second, paused, ())
 
 
 class TestMeter:
@@ -71,16 +71,16 @@ class TestMeter:
         meter.snapshot(Counts(), limit(), False, 0.0)
         seen = meter.snapshot(HALF, limit(2.0, 34.2, 16), False, 16_000.0)
         assert seen.line == (
-            "33,251 of 100,000 (33 %); 16 in flight, 23,700,000 tokens, 1,200 done before; 41"
-            " failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the server asked for a"
-            " pause: 35 s left"
+            "33,251 of 100,000 (33 %); 16 in flight, 8 waiting, 23,700,000 tokens, 1,200 done"
+            " before; 41 failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the"
+            " server asked for a pause: 35 s left"
         )
         meter = Meter()
         meter.snapshot(Counts(done=1), limit(), False, 0.0)
         seen = meter.snapshot(Counts(done=1, total=0), limit(open=3), True, 1.0)
         assert seen.line == (
-            "1 of 0; 0.0/s, 3 in flight, 0 tokens; stopping when the requests in flight have ended;"
-            " Ctrl+C stops at once"
+            "1 of 0; 0.0/s, 3 in flight, 1 waiting, 0 tokens; stopping when the requests in"
+            " flight have ended; Ctrl+C stops at once"
         )
 
     @pytest.mark.parametrize(

@@ -53,11 +53,13 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def facts(self) -> str:
-        """How fast the run is: `2.0/s, at most 2/s, 4 in flight, 1,234 tokens`."""
+        """How fast the run is: `2.0/s, at most 2/s, 4 in flight, 12 waiting, 1,234 tokens`."""
         parts = [] if self.per_second is None else [f"{self.per_second:.1f}/s"]
         if self.limit.per_second is not None and not self.limit.paused:
             parts.append(f"at most {_rounded(self.limit.per_second)}/s")
         parts.append(f"{self.limit.open:,} in flight")
+        if self.limit.waiting:
+            parts.append(f"{self.limit.waiting:,} waiting")
         parts.append(f"{tokens_of(self.counts):,} tokens")
         if self.counts.skipped:
             parts.append(f"{self.counts.skipped:,} done before")
