@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.json import decode
-from pyarrow import parquet
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from moondream_tools._fault_rates import RatedFault
 from moondream_tools._faults import HTTPFault
