@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def make_pictures(folder: Path, count: int) -> None:
 
 
 @contextmanager
-def server(log: Path) -> Iterator[Program]:
+def server(log: Path) -> Generator[Program, None, None]:
     """Run the server with its faults. Their seed is 0."""
     faults = [argument for rate in RATES for argument in ("--fault", rate)]
     arguments = ["--speed", "max", "--latency", LATENCY, "--retry-after", 1, "--log", log, *faults]
@@ -140,7 +140,7 @@ def run(
 
 
 @contextmanager
-def begun(command: list[str], samples: Samples) -> Iterator[subprocess.Popen[str]]:
+def begun(command: list[str], samples: Samples) -> Generator[subprocess.Popen[str], None, None]:
     """Start a program. It is killed at the end of the block, if it has not ended before."""
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
