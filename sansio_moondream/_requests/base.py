@@ -6,12 +6,12 @@ Field names, limits and paths are the service's own, from its API reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from sansio_moondream._repr import OwnRepr
-from sansio_moondream._results import R
+from sansio_moondream._results import Result
 from sansio_moondream._value import Value
 
 from .checks import MAX_NUMBER, check, check_model, is_number
@@ -44,8 +44,10 @@ class Settings(OwnRepr, Value, frozen=True, kw_only=True, repr_omit_defaults=Tru
             valid = value is None or (type(value) is int and 1 <= value < MAX_NUMBER)
             check(valid, name, "a whole number of at least 1", value)
 
+R_co = TypeVar("R_co", bound=Result, covariant=True)  # a list may mix requests of several kinds
 
-class Request(OwnRepr, Pictured, Generic[R], frozen=True, kw_only=True, repr_omit_defaults=True):
+
+class Request(OwnRepr, Pictured, Generic[R_co], frozen=True, kw_only=True, repr_omit_defaults=True):
     """Base of all requests. Its type parameter is the type of the result.
 
     `model` selects a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None selects the

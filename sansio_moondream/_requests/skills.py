@@ -16,12 +16,11 @@ from sansio_moondream._results import (
     DetectResult,
     PointResult,
     QueryResult,
-    R,
     SegmentResult,
 )
 from sansio_moondream._value import Stored
 
-from .base import Request
+from .base import R_co, Request
 from .checks import TEXT, check, is_number, is_text
 from .images import EncodedImage
 
@@ -83,7 +82,7 @@ class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True):
         return {"image_url": self.image.data_url, "length": self.length}
 
 
-class _ObjectRequest(Request[R], frozen=True, kw_only=True):
+class _ObjectRequest(Request[R_co], frozen=True, kw_only=True):
     image: EncodedImage
     object: str
 
@@ -96,7 +95,7 @@ class _ObjectRequest(Request[R], frozen=True, kw_only=True):
         return {"image_url": self.image.data_url, "object": self.object}
 
 
-class _ReferringRequest(_ObjectRequest[R], frozen=True, kw_only=True):
+class _ReferringRequest(_ObjectRequest[R_co], frozen=True, kw_only=True):
     spatial_refs: SpatialRefs | None = None
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow import parquet
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from moondream_tools import FakeServer
 from moondream_tools._bulk_arguments import CONCURRENT, FORMATS
@@ -20,6 +20,7 @@ from moondream_tools._bulk_signals import stop_by_signals
 from moondream_tools.cli import Exit
 from moondream_transports import Timeline
 from moondream_transports.bulk import OutputFormat
+from moondream_transports.conformance._fault_server import FaultServer, Peer
 from sansio_moondream import (
     AuthenticationError,
     BBox,
@@ -29,8 +30,10 @@ from sansio_moondream import (
     Metrics,
     NotFoundError,
     PaymentRequiredError,
+    QueryRequest,
     QueryResult,
     RateLimitError,
+    Settings,
 )
 from tests.helpers import PIXEL
 
@@ -57,6 +60,12 @@ def bulk(run: Any, fake: FakeServer, photos: Path, tmp_path: Path) -> Callable[.
     return run_bulk
 
 
+def asked(fake: FakeServer) -> list[QueryRequest]:
+    """The questions that came, in order."""
+    requests = [received.request for received in fake.received]
+    return [request for request in requests if isinstance(request, QueryRequest)]
+
+
 def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -70,15 +79,12 @@ class TestARun:
         assert [(row["id"], row["status"], row["answer"]) for row in answers] == [
             (f"{name}.gif", "done", "A moon.") for name in "abc"
         ]
-        assert [request.request.question for request in fake.received] == [
+        assert [request.question for request in asked(fake)] == [
             f"What is {name}.gif?" for name in "abc"
         ]
-        asked = fake.received[0]
-        assert (asked.stream, asked.request.model, asked.request.settings.max_tokens) == (
-            False,
-            "m",
-            9,
-        )
+        assert not fake.received[0].stream
+        first = asked(fake)[0]
+        assert (first.model, first.settings) == ("m", Settings(max_tokens=9))
         summary = json.loads(ran.out)
         assert summary.pop("seconds") > 0
         assert summary.pop("per_second") > 0
@@ -158,9 +164,9 @@ class TestARun:
             options = ["--id-column", "key", "--no-pictures", "--question", "Is {name} round?"]
             output = tmp_path / "out.csv"
             ran = run("bulk", "query", table, *urls, *options, "--output", output)
-            received = [*fake.received, *other.received]
+            questions = {request.question for request in [*asked(fake), *asked(other)]}
         assert ran.status == Exit.OK, ran.err
-        assert {asked.request.question for asked in received} == {"Is moon round?", "Who?"}
+        assert questions == {"Is moon round?", "Who?"}
         with output.open(newline="") as file:
             assert {(row["id"], row["answer"]) for row in csv.DictReader(file)} == {
                 ("1", "Yes."),
@@ -299,6 +305,23 @@ class TestSignals:
             assert signal.getsignal(number) is signal.SIG_DFL
         finally:
             signal.signal(number, before)
+
+    @pytest.mark.usefixtures("interruptible")
+    def test_the_second_one_ends_a_run(self, run: Any, photos: Path, tmp_path: Path) -> None:
+        main = threading.get_ident()
+
+        def script(peer: Peer) -> None:
+            peer.read_request()
+            for number in (signal.SIGINT, signal.SIGTERM):  # to the thread that handles them
+                signal.pthread_kill(main, number)
+            peer.wait_until_closed()
+
+        output = tmp_path / "out.jsonl"
+        with FaultServer(script) as server:
+            options = ["--endpoint", server.url, "--concurrent", "1", "--output", output]
+            ran = run("bulk", "caption", photos, *options)
+        assert (ran.status, ran.out) == (Exit.INTERRUPTED, "")
+        assert ran.err.startswith("moondream-stream: stopped at once. ")
 
     def test_one_that_is_ignored_stays_so(self) -> None:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)

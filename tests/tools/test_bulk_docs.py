@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from pyarrow import parquet
+from pyarrow import parquet  # type: ignore[import-untyped]
 
+from moondream_tools._bulk_arguments import CLOUD_RATE, CONCURRENT
 from moondream_tools._bulk_summary import to_json
 from moondream_tools._exit import Exit
-from moondream_transports.bulk import Counts, Summary
-from moondream_transports.bulk._columns import ANSWERS, COLUMNS, MASKS
+from moondream_transports.bulk import Counts, Prices, Summary, estimate
+from moondream_transports.bulk._columns import ANSWERS, EXCHANGE, ITEM, MASKS
+from sansio_moondream.limiter import RateLimit
 from tests.guides import BLOCK, ROOT
 from tests.helpers import PIXEL
 from tests.tools.programs import Program
@@ -63,10 +65,10 @@ def test_the_command_is_short_and_that_of_the_readme() -> None:
 
 
 def test_the_columns() -> None:
-    columns = [*COLUMNS, *MASKS, *(column for answer in ANSWERS.values() for column in answer)]
-    table = PAGE[PAGE.index("| column | is |") : PAGE.index("## Ledger")]
-    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
-    assert named == {column.name for column in columns}
+    tables = [ITEM, EXCHANGE, MASKS, *ANSWERS.values()]
+    listed = PAGE[PAGE.index("| column | is |") : PAGE.index("## Ledger")]
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.*?) \|", listed, re.MULTILINE))))
+    assert named == {column.name for table in tables for column in table}
 
 
 def test_the_exit_statuses() -> None:
@@ -74,6 +76,13 @@ def test_the_exit_statuses() -> None:
     listed = [int(number) for number in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
     others = {Exit.INCOMPLETE, Exit.BROKEN_PIPE}
     assert listed == [status.value for status in Exit if status not in others]
+
+
+def test_the_dry_run() -> None:
+    (example,) = (code for kind, code in BLOCK.findall(PAGE) if kind == "text")
+    limit = RateLimit(CLOUD_RATE, None, CONCURRENT)
+    prices = Prices(per_request=0.0005, currency="USD")
+    assert f"{estimate(100_000, [limit], prices=prices)}\n" == example
 
 
 def test_the_summary() -> None:

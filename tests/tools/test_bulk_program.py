@@ -102,6 +102,7 @@ def test_the_first_signal_finishes_what_is_in_flight(
     assert sorted(held.questions) == ["0.gif?", "1.gif?"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
 def test_the_second_signal_stops_and_the_next_run_goes_on(
     photos: Path, held: Held, server: FaultServer, tmp_path: Path

@@ -11,8 +11,9 @@ import pytest
 
 from moondream_tools import _bulk_progress
 from moondream_tools._bulk_live import Live
-from moondream_tools._bulk_meter import Limit, Meter, clock
+from moondream_tools._bulk_meter import Meter, Snapshot, clock
 from moondream_tools._bulk_progress import Lines, Progress, make_display
+from moondream_transports import LimiterStatus
 from moondream_transports.bulk import Counts
 
 HALF = Counts(
@@ -27,16 +28,22 @@ HALF = Counts(
 )
 
 
+def limit(per_second: float | None = None, paused: float = 0.0, open: int = 0) -> LimiterStatus:
+    return LimiterStatus(open, open // 2, per_second, paused, ())
+
+
 class TestMeter:
     def test_the_rate_of_the_last_minute(self) -> None:
         meter = Meter()
-        assert meter.snapshot(Counts(), Limit(), False, 100.0).per_second is None
-        assert meter.snapshot(Counts(done=5), Limit(), False, 100.9).per_second is None
-        assert meter.snapshot(Counts(done=5), Limit(), False, 101.0).per_second == 5.0
+        assert meter.snapshot(Counts(), limit(), False, 100.0).per_second is None
+        assert meter.snapshot(Counts(done=5), limit(), False, 100.9).per_second is None
+        assert meter.snapshot(Counts(done=5), limit(), False, 101.0).per_second == 5.0
+        seen: Snapshot | None = None
         for second in range(2, 200):  # 10 a second in the first half, 2 in the second one
             done = min(second, 100) * 10 + max(second - 100, 0) * 2
             counts = Counts(done=done, failed=second, total=2000)
-            seen = meter.snapshot(counts, Limit(), False, 100.0 + second)
+            seen = meter.snapshot(counts, limit(), False, 100.0 + second)
+        assert seen is not None
         assert (seen.per_second, seen.total) == (3.0, 2000)
         assert seen.seconds_left == pytest.approx((2000 - 1198 - 199) / 3)
 
@@ -55,26 +62,33 @@ class TestMeter:
         self, counts: Counts, at_most: int | None, total: int | None, left: float | None
     ) -> None:
         meter = Meter(at_most)
-        meter.snapshot(Counts(), Limit(), False, 0.0)
-        seen = meter.snapshot(counts, Limit(), False, (counts.done + counts.failed) / 10)
+        meter.snapshot(Counts(), limit(), False, 0.0)
+        seen = meter.snapshot(counts, limit(), False, (counts.done + counts.failed) / 10)
         assert (seen.total, seen.seconds_left) == (total, left)
 
     def test_words(self) -> None:
         meter = Meter()
-        meter.snapshot(Counts(), Limit(), False, 0.0)
-        seen = meter.snapshot(HALF, Limit(2.0, 34.2), False, 16_000.0)
+        meter.snapshot(Counts(), limit(), False, 0.0)
+        seen = meter.snapshot(HALF, limit(2.0, 34.2, 16), False, 16_000.0)
         assert seen.line == (
-            "33,251 of 100,000 (33 %); at most 2/s, 16 in flight, 23,700,000 tokens, 1,200 done"
-            " before; 41 failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the server"
-            " asked for a pause: 34 s left"
+            "33,251 of 100,000 (33 %); 16 in flight, 8 waiting, 23,700,000 tokens, 1,200 done"
+            " before; 41 failed: IncompleteStream 29, ValueError 9, RateLimitError 3; the"
+            " server asked for a pause: 35 s left"
         )
         meter = Meter()
-        meter.snapshot(Counts(done=1), Limit(), False, 0.0)
-        seen = meter.snapshot(Counts(done=1, total=0), Limit(open=3), True, 1.0)
+        meter.snapshot(Counts(done=1), limit(), False, 0.0)
+        seen = meter.snapshot(Counts(done=1, total=0), limit(open=3), True, 1.0)
         assert seen.line == (
-            "1 of 0; 0.0/s, 3 in flight, 0 tokens; stopping when the requests in flight have ended;"
-            " Ctrl+C stops at once"
+            "1 of 0; 0.0/s, 3 in flight, 1 waiting, 0 tokens; stopping when the requests in"
+            " flight have ended; Ctrl+C stops at once"
         )
+
+    @pytest.mark.parametrize(
+        ("rate", "shown"), [(0.254, "0.25"), (2.0, "2"), (8.46, "8.5"), (1000.0, "1,000")]
+    )
+    def test_the_limit(self, rate: float, shown: str) -> None:
+        seen = Meter().snapshot(Counts(), limit(rate), False, 0.0)
+        assert seen.facts == f"at most {shown}/s, 0 in flight, 0 tokens"
 
     @pytest.mark.parametrize(
         ("seconds", "shown"),
@@ -92,8 +106,8 @@ def shown(columns: int, monkeypatch: pytest.MonkeyPatch, *, styles: bool = True)
     stream = io.StringIO()
     display = Live(stream, styles)
     meter = Meter()
-    meter.snapshot(Counts(), Limit(), False, 0.0)
-    display.show(meter.snapshot(HALF, Limit(2.0), False, 16.0))
+    meter.snapshot(Counts(), limit(), False, 0.0)
+    display.show(meter.snapshot(HALF, limit(2.0, open=16), False, 16.0))
     text = stream.getvalue()
     display.close()
     cleared = "\x1b[?25h\r" + "\x1b[1A\x1b[2K" * len(text.splitlines())
@@ -150,7 +164,7 @@ class TestDisplays:
         display, meter = Lines(), Meter()
         said: list[float] = []
         for moment in (1.0, 9.9, 10.0, 15.0, 20.0, 55.0, 64.0, 114.9, 115.0, 116.0, 117.0):
-            display.show(meter.snapshot(HALF, Limit(), moment >= 116, moment))
+            display.show(meter.snapshot(HALF, limit(), moment >= 116, moment))
             if capsys.readouterr().err:
                 said.append(moment)
         assert said == [10.0, 20.0, 55.0, 115.0, 116.0]
@@ -175,13 +189,13 @@ class TestProgress:
         monkeypatch.setenv("TERM", "xterm")
         was_shown = threading.Event()
 
-        def limit() -> Limit:
+        def status() -> LimiterStatus:
             if "33,251" in stream.getvalue():
                 was_shown.set()
-            return Limit()
+            return limit()
 
         counts = Counts()
-        with Progress(limit, threading.Event()) as progress:
+        with Progress(status, threading.Event()) as progress:
             progress.update(counts)
             for name in HALF.__struct_fields__:
                 setattr(counts, name, getattr(HALF, name))
@@ -191,7 +205,7 @@ class TestProgress:
     def test_without_a_reader(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", stream := Broken())
         monkeypatch.setenv("TERM", "xterm")
-        with Progress(Limit, threading.Event()) as progress:
+        with Progress(limit, threading.Event()) as progress:
             assert stream.tried.wait(30)
             progress.update(HALF)
         assert stream.getvalue() == ""

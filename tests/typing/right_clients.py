@@ -11,17 +11,30 @@ from typing import assert_type
 
 from PIL import Image
 
-from moondream_transports import AsyncClient, AsyncClientStream, Client, ClientStream, read_image
+from moondream_transports import (
+    AsyncClient,
+    AsyncClientStream,
+    AsyncConcurrentMap,
+    Client,
+    ClientStream,
+    ConcurrentMap,
+    Outcome,
+    read_image,
+)
 from moondream_transports.relay import Answer, latest
 from sansio_moondream import (
+    CaptionRequest,
     CaptionResult,
     ChatMessage,
     ChatResult,
     DetectResult,
     EncodedImage,
     Endpoint,
+    MoondreamError,
     PointResult,
+    QueryRequest,
     QueryResult,
+    Request,
     SegmentRequest,
     SegmentResult,
     encode_image,
@@ -79,3 +92,37 @@ async def async_videos(client: AsyncClient, paths: AsyncIterable[Path]) -> None:
             assert_type(answer, Answer[Path, SegmentResult])
     async for answer in latest(client, [Path("moon.jpg")], request, partial=True):
         assert_type(answer, Answer[Path, SegmentResult])
+
+
+def many(client: Client, picture: EncodedImage) -> None:
+    requests = (QueryRequest(question=name) for name in ("a", "b"))
+    outcomes = client.map(requests)
+    assert_type(outcomes, ConcurrentMap[Outcome[QueryResult]])
+    for outcome in outcomes:
+        assert_type(outcome, Outcome[QueryResult])
+        assert_type(outcome.request, Request[QueryResult])
+        assert_type(outcome.result, QueryResult | None)
+        assert_type(outcome.error, MoondreamError | None)
+        assert_type(outcome.unwrap(), QueryResult)
+    with client.map([CaptionRequest(image=picture)], ordered=False) as captions:
+        assert_type(next(captions), Outcome[CaptionResult])
+        assert_type(captions.ready(), list[Outcome[CaptionResult]])
+    assert_type(client.outcome(QueryRequest(question="?")), Outcome[QueryResult])
+
+
+def many_of_several_kinds(client: Client, picture: EncodedImage) -> None:
+    query, caption = QueryRequest(question="?"), CaptionRequest(image=picture)
+    requests: list[Request[QueryResult | CaptionResult]] = [query, caption]
+    for outcome in client.map(requests):
+        assert_type(outcome, Outcome[QueryResult | CaptionResult])
+        assert_type(outcome.unwrap(), QueryResult | CaptionResult)
+
+
+async def many_async(client: AsyncClient, requests: AsyncIterable[QueryRequest]) -> None:
+    outcomes = client.map(requests)
+    assert_type(outcomes, AsyncConcurrentMap[Outcome[QueryResult]])
+    async for outcome in outcomes:
+        assert_type(outcome.unwrap(), QueryResult)
+    async with client.map([QueryRequest(question="?")], concurrent=4, stream=True) as few:
+        assert_type(await anext(few), Outcome[QueryResult])
+    assert_type(await client.outcome(QueryRequest(question="?")), Outcome[QueryResult])

@@ -121,6 +121,8 @@ def pictures(segment: SegmentResult, boxes: DetectResult, path: Path) -> None:
 def clients(client: Client, path: Path) -> None:
     client.stream("x")  # type: ignore[arg-type]
     client.send(QueryRequest)  # type: ignore[arg-type]
+    client.map(QueryRequest(question="?"))  # type: ignore[arg-type]
+    client.map(["What is this?"])  # type: ignore[arg-type]
     client.stream_query(question="?", stream=True)  # type: ignore[call-arg]
     client.stream_query("?")  # type: ignore[call-arg]
     client.stream_caption(image=path, length="tiny")  # type: ignore[arg-type]

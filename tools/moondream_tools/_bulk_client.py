@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from moondream_transports import (
     Client,
     EndpointPool,
@@ -32,6 +34,7 @@ _CLOUD = urlsplit(Endpoint().url).hostname
 # A run lasts for hours, so it can wait for a server that restarts, and as long as one asks for.
 _MAX_BACKOFF = 30.0
 _MAX_RETRY_AFTER = 3600.0
+_TOTAL = 600.0 + _MAX_RETRY_AFTER
 
 
 def make_endpoints(
@@ -72,6 +75,8 @@ def make_client(
         1 + arguments.retries, max_backoff=_MAX_BACKOFF, max_retry_after=_MAX_RETRY_AFTER
     )
     timeouts = timeouts_of(arguments)
+    if arguments.total_timeout is None:  # the wait for its turn counts, and so does a pause
+        timeouts = replace(timeouts, total=_TOTAL)
     if len(endpoints) > 1:
         pool = EndpointPool(endpoints)
         return Client(transport, pool, timeouts=timeouts, hooks=hooks, retries=retries), pool

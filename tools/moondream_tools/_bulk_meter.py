@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from msgspec import Struct
 
+from moondream_transports import LimiterStatus
 from moondream_transports.bulk import Counts
 
 _WINDOW = 60.0  # seconds, in which the rate is measured
 _STEP = 1.0  # seconds between two points of this window
-
-
-class Limit(Struct, frozen=True):
-    """The limit of the requests, of all endpoints together.
-
-    Attributes:
-        per_second: requests that may begin now. None is no limit.
-        paused: seconds in which no request begins, because a server asked for a pause.
-        open: requests in flight, or None if it is not known.
-    """
-
-    per_second: float | None = None
-    paused: float = 0.0
-    open: int | None = None
 
 
 class Snapshot(Struct, frozen=True):
@@ -42,7 +30,7 @@ class Snapshot(Struct, frozen=True):
     total: int | None
     per_second: float | None
     seconds_left: float | None
-    limit: Limit
+    limit: LimiterStatus
     stopping: bool
 
     @property
@@ -65,12 +53,13 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def facts(self) -> str:
-        """How fast the run is: `2.0/s, at most 2/s, 4 in flight, 1,234 tokens`."""
+        """How fast the run is: `2.0/s, at most 2/s, 4 in flight, 12 waiting, 1,234 tokens`."""
         parts = [] if self.per_second is None else [f"{self.per_second:.1f}/s"]
-        if self.limit.per_second is not None:
-            parts.append(f"at most {self.limit.per_second:.3g}/s")
-        in_flight = self.counts.in_flight if self.limit.open is None else self.limit.open
-        parts.append(f"{in_flight:,} in flight")
+        if self.limit.per_second is not None and not self.limit.paused:
+            parts.append(f"at most {_rounded(self.limit.per_second)}/s")
+        parts.append(f"{self.limit.open:,} in flight")
+        if self.limit.waiting:
+            parts.append(f"{self.limit.waiting:,} waiting")
         parts.append(f"{tokens_of(self.counts):,} tokens")
         if self.counts.skipped:
             parts.append(f"{self.counts.skipped:,} done before")
@@ -88,7 +77,8 @@ class Snapshot(Struct, frozen=True):
         """What holds the run up."""
         notes: list[str] = []
         if self.limit.paused > 0:
-            notes.append(f"the server asked for a pause: {clock(self.limit.paused)} left")
+            seconds = math.ceil(self.limit.paused)
+            notes.append(f"the server asked for a pause: {clock(seconds)} left")
         if self.stopping:
             notes.append("stopping when the requests in flight have ended; Ctrl+C stops at once")
         return notes
@@ -116,7 +106,9 @@ class Meter:
         self._at_most = at_most
         self._points: deque[tuple[float, int]] = deque()
 
-    def snapshot(self, counts: Counts, limit: Limit, stopping: bool, now: float) -> Snapshot:
+    def snapshot(
+        self, counts: Counts, limit: LimiterStatus, stopping: bool, now: float
+    ) -> Snapshot:
         """Return where the run is.
 
         Args:
@@ -150,6 +142,10 @@ def by_class(counts: Counts) -> str:
     """Return the failures by the class of their error, the most frequent first."""
     classes = sorted(counts.failures.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{name} {number:,}" for name, number in classes)
+
+
+def _rounded(rate: float) -> str:
+    return f"{rate:.2g}" if rate < 1 else f"{rate:,.1f}".removesuffix(".0")
 
 
 def clock(seconds: float) -> str:

@@ -18,9 +18,10 @@ from typing import Protocol, Self
 
 from msgspec.structs import replace
 
+from moondream_transports import LimiterStatus
 from moondream_transports.bulk import Counts
 
-from ._bulk_meter import Limit, Meter, Snapshot
+from ._bulk_meter import Meter, Snapshot
 from ._exit import print_error
 from ._terminal import Terminal
 
@@ -67,7 +68,7 @@ class Progress:
 
     def __init__(
         self,
-        limit: Callable[[], Limit],
+        limit: Callable[[], LimiterStatus],
         stop: threading.Event,
         at_most: int | None = None,
     ) -> None:

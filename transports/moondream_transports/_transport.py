@@ -148,13 +148,6 @@ class AsyncTransport(Protocol):
         ...
 
 
-def interrupt_send(transport: object, request: HTTPRequest) -> None:
-    """End a `send` that waits in another thread, if the transport can."""
-    interrupt = getattr(transport, "interrupt", None)
-    if interrupt is not None:
-        interrupt(request)
-
-
 def require_transport(transport: object) -> Transport:
     """Return the same transport. Raises TypeError for anything else, and says what to use."""
     return cast(Transport, _require(transport, is_async=False))

@@ -155,10 +155,10 @@ def test_items_of_the_wrong_kind_are_refused() -> None:
         yield 1
 
     with pytest.raises(TypeError, match="is for an AsyncClient: async_generator"):
-        ConcurrentMap(lambda item, running: item, numbers(), concurrent=1)  # type: ignore[arg-type]
+        ConcurrentMap(lambda item, running: item, numbers(), concurrent=1)
     for kind in (ConcurrentMap, AsyncConcurrentMap):
         with pytest.raises(TypeError, match="'int' object is not iterable"):
-            kind(lambda item, running: item, 5, concurrent=1)  # type: ignore[call-overload, arg-type]
+            kind(lambda item, running: item, 5, concurrent=1)  # type: ignore[arg-type]
 
 
 def test_a_generator_is_read_and_closed_by_one_thread() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
 from moondream_transports._limits import EndpointPool, Limiter
-from sansio_moondream import BBox, Endpoint, Point, Request
+from sansio_moondream import BBox, Endpoint, HTTPRequest, Point, Request
 
 SpatialRefs: TypeAlias = Iterable[Point | BBox | Iterable[float]]
 Sleep: TypeAlias = Callable[[float], object]
@@ -37,3 +37,10 @@ def require_request(value: object) -> None:
     if not isinstance(value, Request):
         shown = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         raise TypeError(f"request should be a request, such as QueryRequest(...), not {shown}")
+
+
+def interrupt_send(transport: object, request: HTTPRequest) -> None:
+    """End a `send` that waits in another thread, if the transport can."""
+    interrupt = getattr(transport, "interrupt", None)
+    if interrupt is not None:
+        interrupt(request)

@@ -167,7 +167,8 @@ class AsyncClient(AsyncShorthands):
             requests: an async iterable, or an iterable that does not wait.
             ordered: whether outcomes come in the order of their requests. Otherwise each comes as
                 soon as it is there.
-            concurrent: how many requests are open at once. The default is 16.
+            concurrent: how many requests are open, or wait for their turn, at once. The default is
+                that of the client's limiter, or 16.
             stream: whether the answers are streamed. It makes a difference to `error.partial`.
 
         Raises:
@@ -178,15 +179,14 @@ class AsyncClient(AsyncShorthands):
         outcomes before it.
         """
 
+        if concurrent is None:
+            limit = None if self._limiter is None else self._limiter.concurrent
+            concurrent = limit or _CONCURRENT
+
         async def ask(request: Request[R], running: Running) -> Outcome[R]:
             return await self.outcome(request, stream=stream, running=running)
 
-        return AsyncConcurrentMap(
-            ask,
-            requests,
-            concurrent=_CONCURRENT if concurrent is None else concurrent,
-            ordered=ordered,
-        )
+        return AsyncConcurrentMap(ask, requests, concurrent=concurrent, ordered=ordered)
 
     def _stream(
         self,

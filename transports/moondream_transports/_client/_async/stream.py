@@ -23,15 +23,11 @@ from types import TracebackType
 from typing import Generic
 
 from moondream_transports._client._draft import Draft
-from moondream_transports._client._shared import AsyncSleep
+from moondream_transports._client._shared import AsyncSleep, interrupt_send
 from moondream_transports._concurrency import AsyncFlag, async_close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import async_encoded
-from moondream_transports._transport import (
-    AsyncByteStream,
-    AsyncTransport,
-    interrupt_send,
-)
+from moondream_transports._transport import AsyncByteStream, AsyncTransport
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -129,8 +125,8 @@ class AsyncClientStream(Generic[R]):
             self._retry_wait.set()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        elif self._connection is None:
-            self._exchange.end_turn()  # another task may wait for it
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
         await self._close(None)
 
     async def __aenter__(self) -> AsyncClientStream[R]:
@@ -143,6 +139,7 @@ class AsyncClientStream(Generic[R]):
             if (seconds := await self._send()) is not None:
                 await self._retry(seconds)
         except BaseException as error:
+            await self._close(error)
             self._exchange.close(error)
             raise
         return self
@@ -203,12 +200,11 @@ class AsyncClientStream(Generic[R]):
         exchange = self._exchange
         try:
             turn = exchange.next_turn()
-            if turn is None or await turn[0].async_begin(turn[1]):
+            if not self._is_closed and (turn is None or await turn[0].async_begin(turn[1])):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if self._is_closed:  # by another task, or before it was entered
-                    self._open_connection()  # raises: there is none
-                self._connection = await self._transport.send(request, timeouts)
+                if not self._is_closed:  # by another task
+                    self._connection = await self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
             try:
@@ -237,7 +233,8 @@ class AsyncClientStream(Generic[R]):
             if connection is not None:
                 await connection.aclose()
             while seconds is not None and not self._is_closed:
-                self._exchange.end_turn()
+                if self._exchange.turn is not None:
+                    self._exchange.turn.end()
                 await (self._sleep or flag.wait)(seconds)
                 if not self._is_closed:
                     seconds = await self._send()
@@ -245,6 +242,7 @@ class AsyncClientStream(Generic[R]):
                 await self._close(None)
                 self._open_connection()  # raises: there is none
         except BaseException as error:
+            await self._close(error)
             self._exchange.close(error)
             raise
 

@@ -24,15 +24,11 @@ from types import TracebackType
 from typing import Generic
 
 from moondream_transports._client._draft import Draft
-from moondream_transports._client._shared import Sleep
+from moondream_transports._client._shared import Sleep, interrupt_send
 from moondream_transports._concurrency import Flag, close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import encoded
-from moondream_transports._transport import (
-    ByteStream,
-    Transport,
-    interrupt_send,
-)
+from moondream_transports._transport import ByteStream, Transport
 from sansio_moondream import (
     FINISHED,
     NEED_DATA,
@@ -130,8 +126,8 @@ class ClientStream(Generic[R]):
             self._retry_wait.set()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        elif self._connection is None:
-            self._exchange.end_turn()  # another thread may wait for it
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
         self._close(None)
 
     def __enter__(self) -> ClientStream[R]:
@@ -144,6 +140,7 @@ class ClientStream(Generic[R]):
             if (seconds := self._send()) is not None:
                 self._retry(seconds)
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
         return self
@@ -204,12 +201,11 @@ class ClientStream(Generic[R]):
         exchange = self._exchange
         try:
             turn = exchange.next_turn()
-            if turn is None or turn[0].begin(turn[1]):
+            if not self._is_closed and (turn is None or turn[0].begin(turn[1])):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if self._is_closed:  # by another thread, or before it was entered
-                    self._open_connection()  # raises: there is none
-                self._connection = self._transport.send(request, timeouts)
+                if not self._is_closed:  # by another thread
+                    self._connection = self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
             try:
@@ -238,7 +234,8 @@ class ClientStream(Generic[R]):
             if connection is not None:
                 connection.close()
             while seconds is not None and not self._is_closed:
-                self._exchange.end_turn()
+                if self._exchange.turn is not None:
+                    self._exchange.turn.end()
                 (self._sleep or flag.wait)(seconds)
                 if not self._is_closed:
                     seconds = self._send()
@@ -246,6 +243,7 @@ class ClientStream(Generic[R]):
                 self._close(None)
                 self._open_connection()  # raises: there is none
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
 

@@ -137,10 +137,11 @@ class _AsyncPool(Generic[I, T]):
 
     async def next(self) -> T:
         """Return the next result. Raises StopAsyncIteration, or what ended the map."""
-        if self._reader is None and not self._is_closed:
-            self._news = AsyncFlag()
-            self._place = AsyncFlag()
-            self._reader = AsyncWorker(self._read, self._reading.interrupt)
+        with self._mutex:  # a thread that fails before this ends waits for it
+            if self._reader is None and not self._is_closed:
+                self._news = AsyncFlag()
+                self._place = AsyncFlag()
+                self._reader = AsyncWorker(self._read, self._reading.interrupt)
         while not self._is_closed:
             self._news.clear()
             for result in self.take(1):

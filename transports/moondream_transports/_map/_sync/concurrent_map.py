@@ -138,10 +138,11 @@ class _Pool(Generic[I, T]):
 
     def next(self) -> T:
         """Return the next result. Raises StopIteration, or what ended the map."""
-        if self._reader is None and not self._is_closed:
-            self._news = Flag()
-            self._place = Flag()
-            self._reader = Worker(self._read, self._reading.interrupt)
+        with self._mutex:  # a thread that fails before this ends waits for it
+            if self._reader is None and not self._is_closed:
+                self._news = Flag()
+                self._place = Flag()
+                self._reader = Worker(self._read, self._reading.interrupt)
         while not self._is_closed:
             self._news.clear()
             for result in self.take(1):

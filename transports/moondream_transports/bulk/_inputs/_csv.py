@@ -8,11 +8,28 @@ from pathlib import Path
 
 from moondream_transports.bulk._values import Item
 
-from ._lines import MAX_LINE, open_lines
+from ._lines import MAX_LINE, Lines, open_lines
 from ._options import Options, display_name
 from ._rows import Rows, check_names
 
 _DELIMITERS = (",", ";", "\t", "|")
+_MAX_LINES = 1000  # of a row. A quote that is not closed would take all the rows behind it
+
+
+class _RowLines:
+    """The lines of a CSV file for a reader of rows, which says where a row begins."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+        self.start = 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.lines.number >= self.start + _MAX_LINES:
+            raise ValueError(f"it has more than {_MAX_LINES:,} lines: a quote is not closed")
+        return next(self.lines)
 
 
 class CSVTable:
@@ -56,9 +73,10 @@ class CSVTable:
         # size of a picture. So we only ever raise it.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         with open_lines(self._path, self._encoding, keep_ends=True) as lines:
-            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+            row_lines = _RowLines(lines)
+            reader = csv.reader(row_lines, delimiter=self._delimiter, strict=True)
             while True:
-                start = lines.number + 1
+                start = row_lines.start = lines.number + 1
                 row: list[str] | ValueError
                 try:
                     row = next(reader)

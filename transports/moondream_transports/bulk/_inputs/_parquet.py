@@ -10,6 +10,7 @@ from typing import Any
 from moondream_transports.bulk._values import Item
 from sansio_moondream._errors import shorten
 from sansio_moondream._pictures.opening import require
+from sansio_moondream._repr import short_repr
 
 from ._options import Options, display_name
 from ._rows import URL_COLUMNS, Rows, check_names
@@ -54,7 +55,7 @@ class ParquetTable:
                         fault = row
                         break
                     number += 1
-                    yield self._item(number, row)
+                    yield self._make.item(number, f"row {number}", self._values(row))
                 while number < end:
                     number += 1
                     yield self._make.problem(number, f"row {number}", fault)
@@ -62,20 +63,26 @@ class ParquetTable:
     def count(self) -> int:
         return self._count
 
-    def _item(self, number: int, cells: dict[str, Any]) -> Item:
-        place = f"row {number}"
-        try:
-            row = {name: cell.as_py() for name, cell in cells.items()}
-        except self._errors as error:  # a moment that Python has no value for, or text in no UTF-8
-            return self._make.problem(number, place, ValueError(shorten(str(error))))
-        return self._make.item(number, place, row)
+    def _values(self, cells: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of a row, and an error for each that Python cannot have.
+
+        That is a text that is no UTF-8, or a moment that needs nanoseconds.
+        """
+        values: dict[str, Any] = {}
+        for name, cell in cells.items():
+            try:
+                values[name] = cell.as_py()
+            except self._errors as error:
+                column = f"the column {short_repr(name, 60)}"
+                values[name] = ValueError(f"{column} cannot be read: {shorten(str(error))}")
+        return values
 
     def _first(self, file: Any, names: Sequence[str]) -> dict[str, Any]:
         """Return the values of the first row, as far as they can be read."""
         if not names or not file.num_row_groups:
             return {}
         row = next(self._rows(file, 0, names), None)
-        return {name: cell.as_py() for name, cell in row.items()} if isinstance(row, dict) else {}
+        return self._values(row) if isinstance(row, dict) else {}
 
     def _rows(
         self, file: Any, group: int, names: Sequence[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -62,6 +62,7 @@ class Rows:
         self._id = _id_column(self._name, names, options)
         self._picture = _picture_column(self._name, names, first, options)
         template = options.template
+        self._is_selected = template is not None
         if template is None:
             used = set(names) - {self._id, self._picture}
         else:
@@ -81,19 +82,27 @@ class Rows:
         Args:
             number: of the row, from 1.
             place: where it is in the table, for people: `"line 7"`.
-            row: its values by column.
+            row: its values by column. A ValueError is raised if its column is used.
         """
         item_id = self._unknown_id(number)
+        picture: Source = None
         try:
             if self._id is not None:
-                item_id = _id(self._id, row.get(self._id))
-            picture: Source = None
+                item_id = _id(self._id, _cell(row, self._id))
             if self._picture is not None:
-                picture = self._picture_of(self._picture, row.get(self._picture))
-            fields = {name: _plain(name, row.get(name)) for name in self._fields}
+                picture = self._picture_of(self._picture, _cell(row, self._picture))
+            fields = dict(self._fields_of(row))
         except ValueError as error:
             return Item(item_id, problem=self._problem(place, error))
         return Item(item_id, picture, fields)
+
+    def _fields_of(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        for name in self._fields:
+            try:
+                yield name, _plain(name, _cell(row, name))
+            except ValueError:
+                if self._is_selected:
+                    raise  # otherwise it may be a column that nobody needs
 
     def _picture_of(self, column: str, value: object) -> Source:
         shown = f"the column {short_repr(column, 60)}"
@@ -226,6 +235,13 @@ def _id(column: str, value: object) -> str:
             f"the column {short_repr(column, 60)} should have an id, text of at most {MAX_ID:,} "
             f"characters or a whole number, not {short_repr(value, 60)}"
         )
+    return value
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+    value = row.get(name)
+    if isinstance(value, ValueError):
+        raise value
     return value
 
 
