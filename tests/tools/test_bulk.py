@@ -95,6 +95,7 @@ class TestARun:
             "skipped": 0,
             "failed_before": 0,
             "failures": {},
+            "examples": {},
             "input_tokens": 0,
             "output_tokens": 0,
             "interrupted": False,
@@ -127,6 +128,7 @@ class TestARun:
         assert (ran.status, ran.out) == (Exit.SOME_FAILED, "")
         assert "1 done, 2 failed of 3" in ran.err
         assert "run the same command with --retry-failed" in ran.err
+        assert "\nmoondream-stream: ValueError: b.gif: " in ran.err
         failures = json.loads(summary.read_text())["failures"]
         assert failures.pop("ValueError") == 1
         assert list(failures.values()) == [1]
@@ -271,6 +273,30 @@ class TestUsage:
         assert (ran.status, ran.out) == (Exit.USAGE, "")
         assert words in ran.err
         assert not list(tmp_path.glob("OUT*"))
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["query", "t.csv"], "no column with pictures"),
+            (["query", "t.csv"], "Give --picture-column, or --no-pictures for questions"),
+            (["query", "photos"], "needs question: give it with --question, or in a column"),
+            (["caption", "t.csv", "--delimiter", "ab"], "--delimiter should be one character"),
+        ],
+    )
+    def test_messages_name_options(
+        self,
+        run: Any,
+        photos: Path,
+        tmp_path: Path,
+        options: list[str],
+        words: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("t.csv").write_text("id,name\n1,picture_column\n")
+        ran = run("bulk", *options, "--output", "o.csv", "--endpoint", "http://localhost:1/v1")
+        assert (ran.status, ran.out) == (Exit.USAGE, "")
+        assert words in ran.err
 
     def test_no_server(self, run: Any, photos: Path) -> None:
         ran = run("bulk", "caption", photos, "--output", "out.csv")
