@@ -8,9 +8,9 @@
    `RetryPolicy`, `begin` begins it. Each attempt has its own decoder, and counts `connect` and
    `first_event` again. `total` spans all attempts and waits. A wait that `total` would interrupt is
    not begun. The request is kept for retries, and released at the first event.
-5. With a limiter each attempt has a turn of its own, from `next_turn` until `end_turn` or `close`:
-   after its connection was closed or returned. Only after the turn has come the request is
-   encoded, for the endpoint that the turn is for.
+5. With a limiter each attempt has a turn of its own, which `next_turn` makes. The client ends it
+   when the connection was closed or returned, and so does `close`. The request is encoded after
+   the turn has come, for the endpoint that the turn is for.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Exchange(Generic[R]):
         "_now",
         "_retries",
         "_to_send",
-        "_turn",
         "decoder",
         "ready",
         "timeline",
+        "turn",
     )  # a thousand idle streams have one each
 
     def __init__(
@@ -91,7 +91,7 @@ class Exchange(Generic[R]):
         self._hooks = hooks
         self._retries = retries
         self._limiter = limiter
-        self._turn: Turn | None = None
+        self.turn: Turn | None = None  # of the latest attempt, if there is a limiter
         self._now = now
         self._is_open = False
         self._attempt = 0
@@ -133,13 +133,8 @@ class Exchange(Generic[R]):
         """Return the turn that the next attempt waits for, and for how long. None: it may begin."""
         if self._limiter is None:
             return None
-        self._turn = self._limiter.turn()
-        return self._turn, self._deadlines.total_left()
-
-    def end_turn(self) -> None:
-        """End the turn of an attempt, or the wait for it. Any thread may call this."""
-        if self._turn is not None:
-            self._turn.end()
+        self.turn = self._limiter.turn()
+        return self.turn, self._deadlines.total_left()
 
     def begin(self) -> tuple[HTTPRequest, Timeouts]:
         """Begin an attempt. Returns the arguments of `Transport.send`.
@@ -150,12 +145,12 @@ class Exchange(Generic[R]):
 
         Raises the builtin TimeoutError if no time is left.
         """
-        has_waited = self._attempt > 0 or self._turn is not None
+        has_waited = self._attempt > 0 or self.turn is not None
         timeouts = self._deadlines.begin(has_waited=has_waited)
         assert self._to_send is not None
         request, endpoint, stream, extra_body = self._to_send
         timeline = self.timeline
-        if (turn := self._turn) is not None:
+        if (turn := self.turn) is not None:
             endpoint = turn.endpoint or endpoint
             timeline.queued += turn.queued
             timeline.model = request.model or endpoint.model
@@ -182,8 +177,8 @@ class Exchange(Generic[R]):
         if connected_at is not None:
             self._deadlines.count_head(timeline.head_at - connected_at)
         parsed = Headers(headers)
-        if self._turn is not None:
-            report_head(self._turn, status_code, parsed, time())
+        if self.turn is not None:
+            report_head(self.turn, status_code, parsed, time())
         self.decoder.receive_response(status_code, parsed)
         if has_two_ends(parsed):
             self.decoder.receive_error(
@@ -217,7 +212,7 @@ class Exchange(Generic[R]):
 
         `next_event` raises it after the events that arrived before it.
         """
-        if self._turn is not None and not self._turn.has_come:
+        if self.turn is not None and not self.turn.has_come:
             error = self._deadlines.turn_error()
         error = self._deadlines.error_for(error)
         _forget_frames(error)
@@ -254,9 +249,11 @@ class Exchange(Generic[R]):
         if timeline.ended_at is not None:
             return
         self._to_send = None
-        if self._turn is not None:
-            report_error(self._turn, error)
-            self._turn.end()
+        if self.turn is not None:
+            if not self.turn.has_come:
+                timeline.queued += self.turn.queued
+            report_error(self.turn, error)
+            self.turn.end()
         is_failed = self.decoder.state is State.FAILED and not self._had_event
         if self.decoder.state is State.COMPLETED:
             self._note_completion()
@@ -272,8 +269,8 @@ class Exchange(Generic[R]):
             return None
         from random import random  # a slow import
 
-        if self._turn is not None:
-            report_error(self._turn, error)
+        if self.turn is not None:
+            report_error(self.turn, error)
         # Another endpoint of a pool need not wait as long. The turn waits, if it is the same one.
         judged = without_retry_after(error) if isinstance(self._limiter, EndpointPool) else error
         seconds = self._retries.wait(judged, self._attempt, time(), random())

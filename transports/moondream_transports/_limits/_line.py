@@ -26,20 +26,24 @@ class Place:
     Attributes:
         ticket: of the queue, or None before it is in line.
         alarm: when to call `Line.look`. None: not before this place is woken.
+        is_given_up: before it was in line.
         wake: wakes who waits. None while nobody does. It is called in any thread.
     """
 
-    __slots__ = ("alarm", "ticket", "wake")
+    __slots__ = ("alarm", "is_given_up", "ticket", "wake")
 
     def __init__(self) -> None:
         self.ticket: Ticket | None = None
+        self.is_given_up = False
         self.alarm: float | None = None
         self.wake: Callable[[], object] | None = None
 
     @property
     def state(self) -> str:
         """The state of the ticket."""
-        return "waiting" if self.ticket is None else self.ticket.state
+        if self.ticket is not None:
+            return self.ticket.state
+        return "ended" if self.is_given_up else "waiting"
 
 
 class Line:
@@ -60,11 +64,12 @@ class Line:
         self._lock = Lock()
 
     def join(self, place: Place) -> None:
-        """Stand in line."""
+        """Stand in line, unless the place is given up."""
 
         def join(now: float) -> None:
-            place.ticket = ticket = self.queue.join(now)
-            self._places[ticket] = place
+            if not place.is_given_up:
+                place.ticket = ticket = self.queue.join(now)
+                self._places[ticket] = place
 
         self._call(join)
 
@@ -72,22 +77,26 @@ class Line:
         """Look whose turn it is."""
         self._call(lambda _: None)
 
-    def end(self, place: Place, *, unused: bool = False) -> None:
-        """Leave the line, or end the turn. Who waits is woken. Further calls do nothing.
+    def give_up(self, place: Place) -> None:
+        """End the wait for a turn, and wake who waits. Nothing is done once the turn has come."""
 
-        `unused` is whether no request was sent in the turn.
-        """
+        def give_up(now: float) -> None:
+            ticket = place.ticket
+            if ticket is None:
+                place.is_given_up = True
+            elif ticket.state == "waiting":
+                self.queue.leave(ticket, now)
+                self._wake(self._places.pop(ticket))
+
+        self._call(give_up)
+
+    def end(self, place: Place, *, unused: bool = False) -> None:
+        """End a turn that has come. `unused` is whether no request was sent in it."""
 
         def end(now: float) -> None:
             ticket = place.ticket
-            if ticket is None or ticket.state == "ended":
-                return
-            if ticket.state == "open" and not unused:
-                self.queue.release(ticket, now)
-                return
-            self.queue.leave(ticket, now)
-            if self._places.pop(ticket, None) is not None:
-                self._wake(place)
+            if ticket is not None and ticket.state == "open":
+                (self.queue.leave if unused else self.queue.release)(ticket, now)
 
         self._call(end)
 
@@ -131,4 +140,5 @@ class Line:
             try:
                 wake()
             except RuntimeError:  # the event loop is closed, and who waited went with it
+                self.give_up(place)
                 self.end(place, unused=True)

@@ -26,19 +26,28 @@ class Turn:
         timeout: seconds that entering may take. None is no limit.
     """
 
-    __slots__ = ("__weakref__", "_endpoints", "_has_failed", "_line", "_place", "_timeout")
+    __slots__ = (
+        "__weakref__",
+        "_endpoints",
+        "_has_begun",
+        "_has_failed",
+        "_line",
+        "_place",
+        "_timeout",
+    )
 
     def __init__(self, line: Line, endpoints: Sequence[Endpoint], timeout: float | None) -> None:
         self._line = line
         self._endpoints = endpoints
         self._timeout = timeout
+        self._has_begun = False
         self._has_failed = False
-        self._place: Place | None = None  # once it is waited for
+        self._place = Place()
 
     @property
     def endpoint(self) -> Endpoint | None:
         """The endpoint to ask. It is None before the turn has come, and without a pool."""
-        ticket = None if self._place is None else self._place.ticket
+        ticket = self._place.ticket
         if ticket is None or ticket.gate is None or not self._endpoints:
             return None
         return self._endpoints[ticket.gate]
@@ -46,13 +55,13 @@ class Turn:
     @property
     def has_come(self) -> bool:
         """Whether it has come. It may have ended since."""
-        ticket = None if self._place is None else self._place.ticket
+        ticket = self._place.ticket
         return ticket is not None and ticket.began_at is not None
 
     @property
     def queued(self) -> float:
         """Seconds from when the request stood in line to its turn, or to now while it waits."""
-        ticket = None if self._place is None else self._place.ticket
+        ticket = self._place.ticket
         if ticket is None:
             return 0.0
         began_at = self._line.now() if ticket.began_at is None else ticket.began_at
@@ -61,22 +70,23 @@ class Turn:
     def begin(self, timeout: float | None = None) -> bool:
         """Wait for the turn in this thread.
 
-        Returns True when it has come, and False if `end` was called meanwhile.
+        Returns True when it has come, and False if it was given up meanwhile.
 
         Raises:
             TimeoutError: it has not come in so many seconds. None is no limit.
             LocalProtocolError: the turn was used before.
         """
-        return wait(self._line, self._new_place(), timeout)
+        self._require_unused()
+        return wait(self._line, self._place, timeout)
 
     async def async_begin(self, timeout: float | None = None) -> bool:
         """Do as `begin`, in a task of asyncio or trio."""
-        return await async_wait(self._line, self._new_place(), timeout)
+        self._require_unused()
+        return await async_wait(self._line, self._place, timeout)
 
     def succeed(self) -> None:
         """Report that the server answered, be it with a refusal of the request."""
-        if self._place is not None:
-            self._line.report(self._place, is_success=True)
+        self._line.report(self._place, is_success=True)
 
     def fail(self, pause: float | None = None) -> None:
         """Report that the server failed. Only the first report of a failure counts.
@@ -85,14 +95,18 @@ class Turn:
             pause: the seconds that the server asks to wait, by 429 or `Retry-After`. Nothing begins
                 there before. None: the server is broken, and an `EndpointPool` lets it cool down.
         """
-        if self._place is not None and not self._has_failed:
+        if not self._has_failed:
             self._has_failed = True
             self._line.report(self._place, is_success=False, pause=pause)
 
     def end(self) -> None:
         """End the turn, or the wait for it. Any thread may call this. Further calls do nothing."""
-        if self._place is not None:
-            self._line.end(self._place)
+        self._line.give_up(self._place)
+        self._line.end(self._place)
+
+    def give_up(self) -> None:
+        """End the wait for the turn. Any thread may call this. A turn that has come stays."""
+        self._line.give_up(self._place)
 
     def __enter__(self) -> Turn:
         self._require(self.begin(self._timeout))
@@ -122,15 +136,13 @@ class Turn:
         self.end()
 
     def __repr__(self) -> str:
-        state = "unused" if self._place is None else self._place.state
-        return f"<Turn, {state}>"
+        return f"<Turn, {self._place.state if self._has_begun else 'unused'}>"
 
-    def _new_place(self) -> Place:
-        if self._place is not None:
+    def _require_unused(self) -> None:
+        if self._has_begun:
             raise LocalProtocolError("a turn comes once; ask the limiter for another")
-        self._place = Place()
-        return self._place
+        self._has_begun = True
 
     def _require(self, has_come: bool) -> None:
         if not has_come:
-            raise LocalProtocolError("the turn was ended while it was waited for")
+            raise LocalProtocolError("the turn was given up while it was waited for")

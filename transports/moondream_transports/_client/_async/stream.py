@@ -125,8 +125,8 @@ class AsyncClientStream(Generic[R]):
             self._retry_wait.set()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        if self._connection is None:
-            self._exchange.end_turn()  # another task may wait for it
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
         await self._close(None)
 
     async def __aenter__(self) -> AsyncClientStream[R]:
@@ -139,6 +139,7 @@ class AsyncClientStream(Generic[R]):
             if (seconds := await self._send()) is not None:
                 await self._retry(seconds)
         except BaseException as error:
+            await self._close(error)
             self._exchange.close(error)
             raise
         return self
@@ -199,10 +200,10 @@ class AsyncClientStream(Generic[R]):
         exchange = self._exchange
         try:
             turn = exchange.next_turn()
-            if turn is None or await turn[0].async_begin(turn[1]):
+            if not self._is_closed and (turn is None or await turn[0].async_begin(turn[1])):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if not self._is_closed:  # by another task, or before it was entered
+                if not self._is_closed:  # by another task since
                     self._connection = await self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
@@ -232,7 +233,8 @@ class AsyncClientStream(Generic[R]):
             if connection is not None:
                 await connection.aclose()
             while seconds is not None and not self._is_closed:
-                self._exchange.end_turn()
+                if self._exchange.turn is not None:
+                    self._exchange.turn.end()
                 await (self._sleep or flag.wait)(seconds)
                 if not self._is_closed:
                     seconds = await self._send()
@@ -240,6 +242,7 @@ class AsyncClientStream(Generic[R]):
                 await self._close(None)
                 self._open_connection()  # raises: there is none
         except BaseException as error:
+            await self._close(error)
             self._exchange.close(error)
             raise
 

@@ -126,8 +126,8 @@ class ClientStream(Generic[R]):
             self._retry_wait.set()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        if self._connection is None:
-            self._exchange.end_turn()  # another thread may wait for it
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
         self._close(None)
 
     def __enter__(self) -> ClientStream[R]:
@@ -140,6 +140,7 @@ class ClientStream(Generic[R]):
             if (seconds := self._send()) is not None:
                 self._retry(seconds)
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
         return self
@@ -200,10 +201,10 @@ class ClientStream(Generic[R]):
         exchange = self._exchange
         try:
             turn = exchange.next_turn()
-            if turn is None or turn[0].begin(turn[1]):
+            if not self._is_closed and (turn is None or turn[0].begin(turn[1])):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if not self._is_closed:  # by another thread, or before it was entered
+                if not self._is_closed:  # by another thread since
                     self._connection = self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
@@ -233,7 +234,8 @@ class ClientStream(Generic[R]):
             if connection is not None:
                 connection.close()
             while seconds is not None and not self._is_closed:
-                self._exchange.end_turn()
+                if self._exchange.turn is not None:
+                    self._exchange.turn.end()
                 (self._sleep or flag.wait)(seconds)
                 if not self._is_closed:
                     seconds = self._send()
@@ -241,6 +243,7 @@ class ClientStream(Generic[R]):
                 self._close(None)
                 self._open_connection()  # raises: there is none
         except BaseException as error:
+            self._close(error)
             self._exchange.close(error)
             raise
 

@@ -39,6 +39,7 @@ async def async_wait(line: Line, place: Place, timeout: float | None) -> bool:
             if place.state == "waiting" and end is not None and line.now() >= end:
                 raise TimeoutError("the turn has not come in time")
     except BaseException:
+        line.give_up(place)
         line.end(place, unused=True)
         raise
     finally:

@@ -12,6 +12,7 @@ from moondream_transports import (
     AsyncClientStream,
     AsyncTransport,
     Hooks,
+    Limiter,
     RetryPolicy,
     Timeouts,
 )
@@ -68,6 +69,7 @@ def avl(
     limits: Limits | None = None,
     hooks: Hooks | None = None,
     retries: RetryPolicy | None = None,
+    limiter: Limiter | None = None,
     allow_insecure_key: bool = False,
 ) -> AsyncVL:
     """Make a model behind an endpoint. The default endpoint is the cloud's.
@@ -75,7 +77,7 @@ def avl(
     Args:
         api_key, endpoint, local, model: as in the documented SDK.
         transport: sends the requests. The default one opens a connection for each request.
-        timeouts, limits, hooks, retries: see `AsyncClient`.
+        timeouts, limits, hooks, retries, limiter: see `AsyncClient`.
         allow_insecure_key: see `Endpoint`.
 
     Raises ValueError for `local=True`, and for a key that would be sent over plain http.
@@ -87,6 +89,7 @@ def avl(
         limits=limits,
         hooks=hooks,
         retries=retries,
+        limiter=limiter,
     )
     return AsyncVL(client, model)
 

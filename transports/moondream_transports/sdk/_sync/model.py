@@ -12,6 +12,7 @@ from moondream_transports import (
     Client,
     ClientStream,
     Hooks,
+    Limiter,
     RetryPolicy,
     Timeouts,
     Transport,
@@ -68,6 +69,7 @@ def vl(
     limits: Limits | None = None,
     hooks: Hooks | None = None,
     retries: RetryPolicy | None = None,
+    limiter: Limiter | None = None,
     allow_insecure_key: bool = False,
 ) -> VL:
     """Make a model behind an endpoint. The default endpoint is the cloud's.
@@ -75,7 +77,7 @@ def vl(
     Args:
         api_key, endpoint, local, model: as in the documented SDK.
         transport: sends the requests. The default one opens a connection for each request.
-        timeouts, limits, hooks, retries: see `Client`.
+        timeouts, limits, hooks, retries, limiter: see `Client`.
         allow_insecure_key: see `Endpoint`.
 
     Raises ValueError for `local=True`, and for a key that would be sent over plain http.
@@ -87,6 +89,7 @@ def vl(
         limits=limits,
         hooks=hooks,
         retries=retries,
+        limiter=limiter,
     )
     return VL(client, model)
 
