@@ -25,6 +25,8 @@ PATH = "/v1/query"
 MAX_MEGABYTES = 300
 GROWTH = 1.2  # of the memory, from the first third of a run to its end
 SHARE = 0.9  # of the ideal schedule
+SCHEDULES = 20  # of which one may be slower than what a run is compared with
+SPREAD = 0.001  # seconds
 RETRIES = RetryPolicy(max_attempts=7, max_backoff=30.0)  # of `moondream-stream bulk`
 OPTIONS = Options(faults=tuple(RatedFault.parse(rate) for rate in RATES))
 ERRORS = {"429": "RateLimitError", "503": "ServerError", "close": "ConnectionLost"}
@@ -45,13 +47,14 @@ def check_undisturbed(pictures: Path, shown: Shown) -> str:
     """Check a run that nothing disturbed. Returns how it was, in words."""
     digests, log = digests_of(pictures), read_log(shown.log)
     check_outcomes(digests, log, shown)
-    ideal = ideal_of([digest for digest in digests.values() if digest is not None])
+    ideals = ideals_of([digest for digest in digests.values() if digest is not None])
+    ideal, with_bad_luck = ideals[SCHEDULES // 2], ideals[-2]
     assert {digest: len(lines) for digest, lines in log.items()} == ideal.attempts
     check_flat(shown)
     seconds = shown.summary["seconds"]
     assert isinstance(seconds, float)
     words = f"{seconds:.1f} s, {ideal.seconds / seconds:.0%} of the ideal {ideal.seconds:.1f} s"
-    assert seconds <= ideal.seconds / SHARE, words
+    assert seconds <= with_bad_luck.seconds / SHARE, words
     return f"{words}; {check_memory(shown)}"
 
 
@@ -90,17 +93,26 @@ def fault_of(digest: str, number: int) -> HTTPFault | None:
     return OPTIONS.fault(PATH, digest, number)
 
 
-def ideal_of(digests: list[str]) -> IdealSchedule:
-    """Return the ideal schedule of a run."""
-    limit = RateLimit(concurrent=CONCURRENT)
-    return ideal_schedule(
-        digests,
-        concurrent=CONCURRENT,
-        latency=LATENCY,
-        fault=fault_of,
-        limit=limit,
-        retries=RETRIES,
-    )
+def ideals_of(digests: list[str]) -> list[IdealSchedule]:
+    """Return ideal schedules of a run, the fastest first. Their answers hardly differ in time.
+
+    Which faults come together, and share a pause, is chance. So a schedule has some pauses more or
+    less than another. Of 1,000 requests each takes about 26 seconds, give or take 1.
+    """
+    schedules = [
+        ideal_schedule(
+            digests,
+            concurrent=CONCURRENT,
+            latency=LATENCY,
+            fault=fault_of,
+            limit=RateLimit(concurrent=CONCURRENT),
+            retries=RETRIES,
+            spread=SPREAD,
+            seed=seed,
+        )
+        for seed in range(SCHEDULES)
+    ]
+    return sorted(schedules, key=lambda schedule: schedule.seconds)
 
 
 def check_outcomes(digests: dict[str, str | None], log: Log, shown: Shown) -> None:

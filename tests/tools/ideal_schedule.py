@@ -2,8 +2,12 @@
 
 The simulation has the library's own `AdmissionQueue` and `RetryPolicy`, and the faults that
 `moondream-stream serve` gives to the same requests. It has no overhead: no encoding, no connection,
-no ledger. How much slower a real run is, is its overhead. Which faults come together, and share a
-pause, depends on the order of the answers. So a real run may differ by a pause or two.
+no ledger. How much slower a real run is, is its overhead.
+
+Answers that all take the same time end at the same moment, and the requests after them begin
+together. Then one 429 stops all of them for its pause. Where answers end one after the other,
+requests begin until the first 429 comes, and a fifth more of them are answered between two pauses.
+No real server answers in step. So the answers may differ by `spread`, which need only be small.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Generator, Iterable
 from itertools import count
+from random import Random
 
 from msgspec import Struct
 
@@ -48,6 +53,8 @@ def ideal_schedule(
     fault: FaultOf,
     limit: RateLimit | None = None,
     retries: RetryPolicy | None = None,
+    spread: float = 0.0,
+    seed: int = 0,
 ) -> IdealSchedule:
     """Simulate a run.
 
@@ -55,12 +62,21 @@ def ideal_schedule(
         digests: of the requests, in their order. Each is another.
         concurrent: how many requests are asked at once. A request that waits for its next attempt
             is one of them, as in a run.
-        latency: seconds that each answer takes.
+        latency: seconds that each answer takes, at least.
         fault: of each answer.
         limit: of the server.
         retries: of the client. Its random waits have their least length.
+        spread: seconds by which answers differ, at most.
+        seed: of these differences.
     """
-    run = _Run(digests, latency, fault, limit or RateLimit(), retries or RetryPolicy())
+    differences = Random(seed)
+    run = _Run(
+        digests,
+        lambda: latency + differences.uniform(0, spread),
+        fault,
+        limit or RateLimit(),
+        retries or RetryPolicy(),
+    )
     seconds = run.simulate(concurrent)
     return IdealSchedule(seconds, run.errors, run.attempts)
 
@@ -69,7 +85,7 @@ class _Run:
     def __init__(
         self,
         digests: Iterable[str],
-        latency: float,
+        latency: Callable[[], float],
         fault: FaultOf,
         limit: RateLimit,
         retries: RetryPolicy,
@@ -112,7 +128,7 @@ class _Run:
         for attempt in count(1):
             ticket = self._queue.join(self._now)
             yield ticket
-            yield self._latency
+            yield self._latency()
             self.attempts[digest] = attempt
             error = _error(self._fault(digest, attempt))
             self._report(ticket, error)

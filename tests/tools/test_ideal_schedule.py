@@ -81,3 +81,20 @@ class TestWithFaults:
     def test_a_longer_backoff_counts(self) -> None:
         policy = RetryPolicy(initial_backoff=3.0, jitter=0.0)
         assert ideal("a", {("a", 1): "503"}, retries=policy).seconds == 0.25 + 3 + 0.25
+
+
+class TestSpread:
+    def test_answers_differ_by_it(self) -> None:
+        run = ideal("abcdefgh", spread=0.01)
+        assert 8 * 0.25 < run.seconds < 8 * 0.26
+        assert run.seconds == ideal("abcdefgh", spread=0.01).seconds
+        assert run.seconds != ideal("abcdefgh", spread=0.01, seed=1).seconds
+
+    def test_what_begins_before_a_pause_is_answered_in_it(self) -> None:
+        # If a ends before b, its pause stops c, and d begins at 1.5. If b ends first, c begins
+        # before the pause, and d begins at 1.25 together with the second attempt of a.
+        runs = [
+            ideal("abcd", {("a", 1): "429"}, concurrent=2, spread=0.001, seed=seed)
+            for seed in range(20)
+        ]
+        assert {round(run.seconds, 2) for run in runs} == {1.5, 1.75}
