@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.tools.bulk_checks import check_killed, check_undisturbed
+from tests.tools.bulk_checks import SHARE, check_killed, check_undisturbed
 from tests.tools.bulk_show import curve, make_pictures, run
 
 
@@ -28,8 +28,12 @@ def main() -> None:
             there = Path(folder) / f"{kills} kills"
             there.mkdir()
             shown = run(pictures, there, kills, seed=arguments.seed, **options)
-            check = check_killed if kills else check_undisturbed
-            print(f"{arguments.items:,} items, {kills} kills: {check(pictures, shown)}")
+            if kills:
+                words = check_killed(pictures, shown)
+            else:
+                share, words = check_undisturbed(pictures, shown)
+                assert share >= SHARE, words
+            print(f"{arguments.items:,} items, {kills} kills: {words}")
             print(curve(shown.samples), flush=True)
 
 
