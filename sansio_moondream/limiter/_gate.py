@@ -43,6 +43,7 @@ class Gate:
         "_limit",
         "_paused_until",
         "_schedule",
+        "begun_at",
         "cool_until",
         "open",
     )
@@ -57,6 +58,7 @@ class Gate:
         self._last: object = None  # what began last, while it may be undone
         self._cooled_at = -inf  # when the cool-down began
         self._failures = 0  # in a row
+        self.begun_at = -inf  # the last request
         self.cool_until = -inf
         self.open = 0
 
@@ -74,6 +76,7 @@ class Gate:
     def begin(self, ticket: object, now: float) -> None:
         """Count a request that begins."""
         self.open += 1
+        self.begun_at = now
         self._last = ticket
         if self._schedule:
             self._schedule.begin(now)

@@ -8,7 +8,8 @@ of this class sends the requests, reports how they go, and does all waiting. Its
 2. Only the first in line is considered, for all gates at once. So nothing waits while it may go:
    `admit` admits until no gate is free, and at `next_at` a gate is free.
 3. The first in line gets the gate that is free soonest. Of several that are free, it gets one with
-   the fewest open requests, and of those the one that has been free for the longest time.
+   the fewest open requests, and of those the one where the last request began the longest ago. So
+   a gate that has cooled down is used again.
 4. A gate is free if its rate allows a request, fewer than `concurrent` are open, no pause and no
    cool-down lasts. A ticket is open from `admit` to `release` or `leave`.
 5. A pause is asked for by the server: 429, or 503 with `Retry-After`. It applies to all that wait
@@ -183,9 +184,8 @@ class AdmissionQueue:
         """Return when the first in line may begin, and the number of its gate."""
         # If this one cools down, all do.
         exempt = min(self._gates, key=lambda gate: gate.cool_until)
-        choices: list[tuple[float, int, float, int]] = []
-        for number, gate in enumerate(self._gates):
-            moment = gate.free_at(cooling=gate is not exempt)
-            choices.append((max(moment, now), gate.open, moment, number))
-        moment, _, _, number = min(choices)
+        moment, _, _, number = min(
+            (max(gate.free_at(cooling=gate is not exempt), now), gate.open, gate.begun_at, number)
+            for number, gate in enumerate(self._gates)
+        )
         return moment, number

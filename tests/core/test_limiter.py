@@ -197,14 +197,17 @@ def test_the_gate_that_is_free_soonest_is_asked():
     assert sorted(gates[5:]) == [(0, 1.0), (1, 1.0)]
 
 
-def test_of_free_gates_the_least_busy_and_then_the_longest_free_is_asked():
+def test_of_free_gates_the_least_busy_and_then_the_least_recent_is_asked():
     queue = AdmissionQueue([RateLimit(1), RateLimit(2), RateLimit(100, concurrent=8)])
-    first, second, third = (turn(queue, moment) for moment in (0.0, 0.0, 0.0))
+    first, second, third = (turn(queue, moment) for moment in (0.0, 0.1, 0.2))
     assert [first.gate, second.gate, third.gate] == [0, 1, 2]
-    queue.release(first, 0.1)
-    queue.release(second, 0.1)
-    assert turn(queue, 2.0).gate == 1  # free since 0.5; 0 since 1.0; 2 has an open request
-    assert turn(queue, 2.0).gate == 0
+    queue.release(first, 0.3)
+    again = turn(queue, 1.0)
+    assert again.gate == 0
+    queue.release(again, 1.0)
+    queue.release(second, 1.0)
+    assert turn(queue, 3.0).gate == 1  # 0 was used later; 2 has an open request
+    assert turn(queue, 3.0).gate == 0
 
 
 def test_a_gate_that_fails_cools_down_twice_as_long_each_time():
