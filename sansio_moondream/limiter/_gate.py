@@ -89,8 +89,6 @@ class Gate:
         self.open -= 1
         if ticket is self._last and self._schedule:
             self._schedule.undo()
-        if ticket is self._last:
-            self._last = None
 
     def pause(self, now: float, seconds: float) -> None:
         """Begin nothing for so many seconds. The latest end of several pauses counts."""
