@@ -38,9 +38,9 @@ class Gate:
     __slots__ = (
         "_cooldown",
         "_cooled_at",
-        "_failures",
         "_last",
         "_limit",
+        "_next_cooldown",
         "_paused_until",
         "_schedule",
         "begun_at",
@@ -57,7 +57,7 @@ class Gate:
         self._paused_until = -inf
         self._last: object = None  # what began last, while it may be undone
         self._cooled_at = -inf  # when the cool-down began
-        self._failures = 0  # in a row
+        self._next_cooldown = cooldown.initial  # seconds
         self.begun_at = -inf  # the last request
         self.cool_until = -inf
         self.open = 0
@@ -102,14 +102,15 @@ class Gate:
     def cool(self, began_at: float, now: float) -> None:
         """Begin a cool-down, after the failure of a request that began at that moment."""
         if began_at >= self._cooled_at:
-            self._failures += 1
+            seconds = min(self._next_cooldown, self._cooldown.maximum)
+            self._next_cooldown = 2 * seconds
             self._cooled_at = now
-            self.cool_until = now + self._cooldown.seconds(self._failures)
+            self.cool_until = now + seconds
 
     def warm(self, began_at: float) -> None:
         """End the cool-down, after the success of a request that began at that moment."""
         if began_at >= self._cooled_at:
-            self._failures = 0
+            self._next_cooldown = self._cooldown.initial
             self.cool_until = -inf
 
     def status(self, now: float) -> GateStatus:

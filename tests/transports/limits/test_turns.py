@@ -235,6 +235,19 @@ def test_a_wait_that_takes_too_long_on_a_virtual_clock() -> None:
     assert clock.monotonic() == 4.0
 
 
+def test_an_interrupted_wait_gives_up_its_place() -> None:
+    class Clock(VirtualClock):
+        def sleep(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    limiter = Limiter(2, clock=Clock())
+    taken(limiter).end()
+    turn = limiter.turn()
+    with pytest.raises(KeyboardInterrupt):
+        turn.begin()
+    assert (limiter.status().waiting, limiter.status().open) == (0, 0)
+
+
 def test_a_turn_is_used_once() -> None:
     limiter = Limiter()
     turn = taken(limiter)
