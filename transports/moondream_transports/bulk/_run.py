@@ -205,6 +205,7 @@ class _Run:
         else:
             counts.failed += 1
             counts.failures[ended.failure] = counts.failures.get(ended.failure, 0) + 1
+            counts.examples.setdefault(ended.failure, f"{ended.row.id}: {ended.message}")
 
     def _report(self, now: float) -> None:
         counts = self._counts
