@@ -26,8 +26,8 @@ class Form(Protocol):
     """What a value is, for messages."""
 
     plain_types: frozenset[type]
-    """Values of exactly these types are their own form. Most fields have one: this saves half of
-    the time of `to_dict`."""
+    """Values of exactly these types are their own form, if they are finite. Most fields have one:
+    this saves two thirds of the time of `to_dict`."""
 
     def holds(self, value: Any) -> bool:
         """Test if a value of Python is of the type."""
@@ -61,7 +61,7 @@ class Scalar:
         self._type = type_
         self._json_type = json_type
         self.words = words
-        self.plain_types = frozenset[type]() if type_ is float else frozenset({type_})
+        self.plain_types = frozenset({type_})
 
     def holds(self, value: Any) -> bool:
         if isinstance(value, bool):
@@ -253,7 +253,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, int):
         return int.__int__(value)
     if isinstance(value, float):
-        return float.__float__(value) if math.isfinite(value) else None
+        return finite(float.__float__(value))
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast(Sequence[Any], value)]
     if isinstance(value, Mapping):
@@ -262,6 +262,11 @@ def plain(value: Any) -> Any:
             return {str.__str__(name): plain(item) for name, item in fields.items()}
         raise TypeError("the names of a JSON object should be text")
     raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def finite(number: float) -> float | None:
+    """Return a number, or None in place of one that JSON does not have."""
+    return number if math.isfinite(number) else None
 
 
 def mismatch(name: str, expected: str, seen: Any) -> NoReturn:

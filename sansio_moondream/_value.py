@@ -39,6 +39,7 @@ from ._forms import (
     Form,
     Schema,
     Union,
+    finite,
     mismatch,
     with_article,
 )
@@ -137,13 +138,14 @@ class Object:
         encoded = dict(self._head)
         for name, form in self._fields.items():
             item = getattr(value, name)
-            if type(item) in form.plain_types:
-                encoded[name] = item
-                continue
-            if not form.holds(item):
+            type_ = type(item)
+            if type_ in form.plain_types:
+                encoded[name] = finite(item) if type_ is float else item
+            elif form.holds(item):
+                encoded[name] = form.encode(item)
+            else:
                 where = f"{self._class.__name__}.{name}"
                 raise TypeError(f"{where} should be {form.words}, not {type(item).__name__}")
-            encoded[name] = form.encode(item)
         return encoded
 
     def decode(self, data: Any, name: str) -> Any:

@@ -2,9 +2,9 @@
 
 1. One thread reads the items, and skips what the ledger has. Workers ask about the others. What has
    ended waits in a list, until the thread that called `run_bulk` commits it.
-2. That thread commits all that waits in one transaction, as soon as something has ended, but not
-   twice within 20 ms. So transactions grow when answers come fast: a commit waits for the disk, and
-   takes as long for one row as for ten.
+2. That thread commits all that waits in one transaction: at once if the last one began more than
+   0.1 seconds ago, else then, or when as many have ended as are asked at once. A transaction waits
+   for the disk, and costs as much for one row as for ten.
 3. What has ended leaves the list after its commit. Whatever ends the run, the list is committed
    before the error is raised.
 4. Files are written by the same thread, from the ledger: a shard when it is full, the others at the
@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 from moondream_transports._client._sync.client import Client
 from moondream_transports._map._sync.concurrent_map import ConcurrentMap
@@ -34,7 +34,7 @@ from ._template import Template
 from ._values import Counts, Item, OutputFormat, Summary
 
 _CONCURRENT = 16
-_COMMIT_INTERVAL = 0.02  # seconds
+_COMMIT_INTERVAL = 0.1  # seconds
 _REPORT_INTERVAL = 0.2  # seconds
 
 
@@ -125,9 +125,10 @@ def run_bulk(
             stop=stop,
         )
         asker = Asker(client, template, model, stream)
-        run = _Run(tasks, asker, ledger, Files(ledger, place, columns), counts, on_progress)
-        files = run.run(_CONCURRENT if concurrent is None else concurrent)
-    return Summary(counts, monotonic() - started, tasks.is_interrupted, files, place.ledger)
+        files = Files(ledger, place, columns)
+        places = _CONCURRENT if concurrent is None else concurrent
+        written = _Run(tasks, asker, ledger, files, counts, on_progress, places).run()
+    return Summary(counts, monotonic() - started, tasks.is_interrupted, written, place.ledger)
 
 
 class _Run:
@@ -141,6 +142,7 @@ class _Run:
         files: Files,
         counts: Counts,
         on_progress: Callable[[Counts], object] | None,
+        concurrent: int,
     ) -> None:
         self._tasks = tasks
         self._asker = asker
@@ -149,18 +151,22 @@ class _Run:
         self._counts = counts
         self._on_progress = on_progress
         self._next_commit = self._next_report = 0.0
+        self._concurrent = concurrent
         self._ended: list[Ended] = []  # and not committed
+        self._enough = threading.Event()  # has ended, so that workers would wait
 
-    def run(self, concurrent: int) -> tuple[Path, ...]:
+    def run(self) -> tuple[Path, ...]:
         """Ask all tasks. Returns the files."""
         self._report(monotonic())
-        endings = ConcurrentMap(self._ask, self._tasks, concurrent=concurrent, ordered=False)
+        endings = ConcurrentMap(self._ask, self._tasks, concurrent=self._concurrent, ordered=False)
         try:
             with endings:
                 for _ in endings:
                     if self._ended:
-                        sleep(max(0.0, self._next_commit - monotonic()))
+                        self._enough.wait(max(0.0, self._next_commit - monotonic()))
                         self._next_commit = monotonic() + _COMMIT_INTERVAL
+                        self._enough.clear()
+                        endings.ready()  # their places are free
                         self._files.write_full(self._commit())
                     if (now := monotonic()) >= self._next_report:
                         self._report(now)
@@ -176,6 +182,8 @@ class _Run:
     def _ask(self, task: Task, running: Running) -> None:
         if not self._tasks.withdraw():
             self._ended.append(self._asker.ask(task, running))
+            if len(self._ended) >= self._concurrent:
+                self._enough.set()
 
     def _commit(self) -> int:
         """Commit what has ended. Returns how much it was."""

@@ -16,6 +16,7 @@ import io
 import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,6 +188,22 @@ class Template:
         It covers the skill, the filled fields and the settings, but not the picture and the model.
         No picture is read. An item of which no request can be made has a digest, too.
         """
+        if (
+            self._same_digest is None
+            or item.problem is not None
+            or not item.fields.keys().isdisjoint(self._skill.fields)
+        ):
+            return self._digest(item)
+        return self._same_digest
+
+    @cached_property
+    def _same_digest(self) -> str | None:
+        """The digest of items that replace no field, or None if a text has placeholders."""
+        if any(names_in(name, getattr(self, name)) for name in self._skill.fields):
+            return None
+        return self._digest(Item(""))
+
+    def _digest(self, item: Item) -> str:
         settings = {} if self.settings is None else msgspec.structs.asdict(self.settings)
         form: dict[str, Any] = {
             "skill": self.skill,
