@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import inspect
 import os
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from moondream_transports.bulk import Item, Template, count_items, read_items
-
-GIF = base64.b64decode("R0lGODlhAQABAIAAAP///////yH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==")
-NAMES = ["train/a b.jpg", "train/deep/é.PNG", "train-2.webp", "val/a b.jpg", "z\n,.Gif"]
-OTHERS = [".hidden.jpg", ".git/a.jpg", "train/notes.md", "val/labels.csv", "README"]
-
-
-@pytest.fixture
-def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make `photos`, a folder of the current one, with pictures and other files."""
-    monkeypatch.chdir(tmp_path)
-    for name in NAMES + OTHERS:
-        path = tmp_path / "photos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(GIF)
-    return Path("photos")
-
-
-def ids(*sources: str | Path, **options: bool) -> list[str]:
-    items = read_items(sources[0] if len(sources) == 1 else sources, **options)  # type: ignore[arg-type]
-    read = list(items)
-    assert count_items(items) == len(read)
-    assert list(items) == read
-    return [item.id for item in read]
-
-
-def problems(*sources: str | Path, **options: bool) -> dict[str, str]:
-    """Return the problem of each item that has one."""
-    found = read_items(sources[0] if len(sources) == 1 else sources, **options)  # type: ignore[arg-type]
-    return {item.id: item.problem for item in found if item.problem is not None}
+from tests.transports.bulk.folders import GIF, NAMES, ids, problems
 
 
 def test_a_folder_has_its_pictures_in_the_order_of_their_paths(photos: Path):
@@ -175,87 +143,6 @@ def test_a_template_that_needs_columns(photos: Path):
         assert list(read_items(source, template=Template("query", question="What is {id}?")))
 
 
-def test_links_that_lead_out_of_a_folder_are_problems(photos: Path, tmp_path: Path):
-    outside = tmp_path / "private"
-    outside.mkdir()
-    (outside / "me.jpg").write_bytes(GIF)
-    (photos / "me.jpg").symlink_to(outside / "me.jpg")
-    (photos / "all").symlink_to(outside)
-    (photos / "text").symlink_to("/etc/passwd")  # no picture by its name
-    found = problems(photos)
-    assert list(found) == ["all", "me.jpg"]
-    assert found["me.jpg"] == (
-        f"photos/me.jpg: it is a link that leads out of photos, to {outside / 'me.jpg'}. Allow "
-        "such links with follow_links"
-    )
-    assert list(problems("photos/**/*.jpg")) == ["all", "me.jpg"]
-    assert list(problems("photos/*.jpg")) == ["me.jpg"]
-    assert set(ids(photos, follow_links=True)) == {*NAMES, "all/me.jpg", "me.jpg"}
-    assert problems(photos, follow_links=True) == {}
-    assert ids("photos/me.jpg") == ["photos/me.jpg"]  # it was named
-
-
-def test_links_within_a_folder(photos: Path):
-    (photos / "copy.jpg").symlink_to("train/a b.jpg")
-    (photos / "train/deep/up").symlink_to("../..")
-    (photos / "train/to-val").symlink_to("../val")
-    (photos / "loop.jpg").symlink_to("loop.jpg")
-    (photos / "gone.jpg").symlink_to("nowhere.jpg")
-    expected = {*NAMES, "copy.jpg", "loop.jpg", "gone.jpg", "train/to-val/a b.jpg"} - {
-        "val/a b.jpg"
-    }
-    for source in ("photos", "photos/**/*"):
-        assert set(ids(source)) == expected
-        assert problems(source) == {}
-    (photos.parent / "link").symlink_to("photos")
-    assert set(ids("link")) == expected
-
-
-def test_a_web_of_links_ends(photos: Path):
-    folders = [photos / f"f{number}" for number in range(9)]
-    for folder in folders:
-        folder.mkdir()
-        (folder / "a.jpg").write_bytes(GIF)
-    for folder in folders:
-        for other in folders:
-            (folder / f"to-{other.name}").symlink_to(f"../{other.name}")
-    assert len(ids("photos/**/a.jpg")) == 9
-
-
-def test_folders_that_are_nested_more_deeply_than_python_may_recurse(photos: Path):
-    depth = 300
-    (photos / ("d/" * depth)).mkdir(parents=True)
-    (photos / ("d/" * depth) / "a.jpg").write_bytes(GIF)
-    items = iter(read_items(photos))
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(len(inspect.stack()) + 100)
-    try:
-        read = [item.id for item in items]
-    finally:
-        sys.setrecursionlimit(limit)
-    assert "d/" * depth + "a.jpg" in read
-
-
-def test_a_folder_that_cannot_be_read(photos: Path):
-    items = iter(read_items(photos))
-    assert next(items).id == "train-2.webp"
-    shutil.rmtree(photos / "val")
-    found = {item.id: item.problem for item in items if item.problem is not None}
-    assert found == {"val": "photos/val: it cannot be read: No such file or directory"}
-
-
-def test_names_that_are_no_utf_8(photos: Path):
-    name = os.fsdecode(b"caf\xe9.jpg")
-    (photos / "val" / name).write_bytes(b"no picture")
-    found = [item for item in read_items("photos/val") if item.id.startswith("caf")]
-    assert [(item.id, item.picture) for item in found] == [
-        ("caf\\udce9.jpg", photos / "val" / name)
-    ]
-    with pytest.raises(ValueError, match=r"caf\\udce9.jpg: Pillow cannot") as raised:
-        Template("caption").request(found[0])
-    assert str(raised.value).encode()
-
-
 def test_a_list_of_pictures(photos: Path, tmp_path: Path):
     lines = ["\ufefftrain/a b.jpg", "", "  ", f"{tmp_path}/x.png", "./val/../val/é,;.jpg ", "é"]
     (photos / "list.txt").write_bytes("\r\n".join(lines).encode() + b"\ncaf\xe9.jpg")
@@ -279,16 +166,17 @@ def test_a_list_of_pictures(photos: Path, tmp_path: Path):
 
 
 def test_a_list_with_broken_lines(photos: Path):
-    lines = [b"a.jpg", b"nul\0.jpg", b"https://example.com/a.jpg", b"x" * 4097, b"b.jpg"]
+    lines = [b"a.jpg", b"nul\0.jpg", b"https://example.com/a.jpg", b"x" * 4097, b"data:,", b"b.jpg"]
     (photos / "list.txt").write_bytes(b"\n".join(lines))
     assert ids("photos/list.txt") == [
         "a.jpg",
-        *(f"photos/list.txt:{line}" for line in (2, 3, 4)),
+        *(f"photos/list.txt:{line}" for line in (2, 3, 4, 5)),
         "b.jpg",
     ]
     found = list(problems("photos/list.txt").values())
     assert found[0].startswith("photos/list.txt, line 2: the line should be a path or a data URL")
     assert "line 3: the line is an address, 'https://example.com/a.jpg'" in found[1]
+    assert found[3].endswith("line 5: the line should be a path. Data URLs belong into a table")
     assert found[2].endswith("not 4,097 characters that begin 'xxxxxxxxxxxxxxxxxxxx'")
 
 
