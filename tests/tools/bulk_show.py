@@ -133,7 +133,8 @@ def run(
                     if threshold is None:
                         _, errors = process.communicate(timeout=deadline - time.monotonic())
                     else:
-                        wait_for_lines(log, threshold, process, deadline)
+                        least = log.read_bytes().count(b"\n") + 1  # each process asks something
+                        wait_for_lines(log, max(threshold, least), process, deadline)
                         time.sleep(moments.uniform(0, LATENCY))  # a random moment, not a wait
                 finally:
                     process.kill()

@@ -1,8 +1,9 @@
-"""The least seconds that a bulk run can take: a simulation of it on virtual time.
+"""The seconds that a bulk run takes without any overhead: a simulation of it on virtual time.
 
 The simulation has the library's own `AdmissionQueue` and `RetryPolicy`, and the faults that
 `moondream-stream serve` gives to the same requests. It has no overhead: no encoding, no connection,
-no ledger. So a real run cannot be faster, and how much slower it is, is its overhead.
+no ledger. How much slower a real run is, is its overhead. Which faults come together, and share a
+pause, depends on the order of the answers. So a real run may differ by a pause or two.
 """
 
 from __future__ import annotations

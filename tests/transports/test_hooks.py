@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import sys
 from time import monotonic
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -249,3 +251,14 @@ class TestHooks:
 def test_nothing_is_logged_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     watched(EACH[0], FakeStream(ConnectionLost("reset")), Hooks())
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("module", [None, ModuleType("logging")])
+def test_a_log_that_is_not_imported_yet(
+    module: ModuleType | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has imported it, or another thread is doing so."""
+    monkeypatch.setitem(sys.modules, "logging", module)
+    notes = Notes()
+    watched(EACH[0], FakeStream(*WHOLE), notes)
+    assert notes.called == ["start", "head", "first event", "end"]

@@ -7,11 +7,14 @@ DEBUG. Neither the log nor a timeline has a key, a question or an image.
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from sansio_moondream import Metadata, MoondreamError
+
+if TYPE_CHECKING:
+    import logging
 
 
 class Timeline(Struct, eq=False, weakref=True):
@@ -125,18 +128,17 @@ def call_hook(hooks: Hooks | None, name: str, *arguments: object) -> None:
 
 def log(what: str, timeline: Timeline) -> None:
     """Log one step of an exchange."""
-    # Nobody reads a log whose module was never imported, and its import is slow.
-    if (logging := sys.modules.get("logging")) is not None:
-        logging.getLogger("moondream_transports").debug("%s: %s", what, timeline)
+    if (logger := _logger()) is not None:
+        logger.debug("%s: %s", what, timeline)
 
 
 def log_retry(timeline: Timeline, error: MoondreamError, seconds: float) -> None:
     """Log a retry, at a higher level than other steps, because it may cost money."""
-    if (logging := sys.modules.get("logging")) is not None:
+    if (logger := _logger()) is not None:
         reason = type(error).__name__
         if timeline.status_code is not None:
             reason += f", status {timeline.status_code}"
-        logging.getLogger("moondream_transports").info(
+        logger.info(
             "retry: %s at %s, attempt %d failed (%s), the next in %.3f s",
             timeline.skill,
             timeline.url,
@@ -144,6 +146,15 @@ def log_retry(timeline: Timeline, error: MoondreamError, seconds: float) -> None
             reason,
             seconds,
         )
+
+
+def _logger() -> logging.Logger | None:
+    """Return the logger, or None if nobody reads it: the module `logging` was never imported.
+
+    Its import is slow. Another thread may be importing it now: then it has no `getLogger` yet.
+    """
+    get_logger = getattr(sys.modules.get("logging"), "getLogger", None)
+    return None if get_logger is None else get_logger("moondream_transports")
 
 
 def log_failure(hook: str, error: Exception) -> None:

@@ -195,6 +195,18 @@ def test_links_that_lead_out_of_a_folder_are_problems(photos: Path, tmp_path: Pa
     assert ids("photos/me.jpg") == ["photos/me.jpg"]  # it was named
 
 
+def test_links_of_globs_of_tables(photos: Path, tmp_path: Path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.csv").write_text("path\n1.jpg\n")
+    (photos / "link.csv").symlink_to(tmp_path / "tables" / "a.csv")
+    assert ids("photos/*.csv") == ["link.csv:1"]
+    (photos / "all").symlink_to(tmp_path / "tables")
+    (photos / "val/labels.csv").unlink()
+    with pytest.raises(ValueError, match="^photos/all: it is a link that leads out of photos, to"):
+        read_items("photos/**/*.csv")
+    assert ids("photos/**/*.csv", follow_links=True) == ["all/a.csv:1", "link.csv:1"]
+
+
 def test_links_within_a_folder(photos: Path):
     (photos / "copy.jpg").symlink_to("train/a b.jpg")
     (photos / "train/deep/up").symlink_to("../..")
@@ -279,16 +291,17 @@ def test_a_list_of_pictures(photos: Path, tmp_path: Path):
 
 
 def test_a_list_with_broken_lines(photos: Path):
-    lines = [b"a.jpg", b"nul\0.jpg", b"https://example.com/a.jpg", b"x" * 4097, b"b.jpg"]
+    lines = [b"a.jpg", b"nul\0.jpg", b"https://example.com/a.jpg", b"x" * 4097, b"data:,", b"b.jpg"]
     (photos / "list.txt").write_bytes(b"\n".join(lines))
     assert ids("photos/list.txt") == [
         "a.jpg",
-        *(f"photos/list.txt:{line}" for line in (2, 3, 4)),
+        *(f"photos/list.txt:{line}" for line in (2, 3, 4, 5)),
         "b.jpg",
     ]
     found = list(problems("photos/list.txt").values())
     assert found[0].startswith("photos/list.txt, line 2: the line should be a path or a data URL")
     assert "line 3: the line is an address, 'https://example.com/a.jpg'" in found[1]
+    assert found[3].endswith("line 5: the line should be a path. Data URLs belong into a table")
     assert found[2].endswith("not 4,097 characters that begin 'xxxxxxxxxxxxxxxxxxxx'")
 
 

@@ -298,6 +298,21 @@ def test_a_quote_that_is_not_closed_takes_few_rows():
     assert short == "data/t.csv, lines 3 to 10: it is no CSV: unexpected end of data"
 
 
+def test_a_row_of_many_lines_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    cells = ",".join(f'"{number}\n{number}"' for number in range(100))
+    content = f"path{',' * 99}\n{cells}\na.jpg{',' * 99}\n"
+    assert [item.id for item in read("t.csv", content)] == ["1", "2"]
+    monkeypatch.setattr("moondream_transports.bulk._inputs._csv.MAX_LINE", 200)
+    words = read("t.csv", content)[0].problem
+    assert words is not None
+    assert words.endswith("it has more than 200 characters: a quote is not closed")
+
+
+def test_columns_without_a_name():
+    """pandas writes such a one for its index."""
+    assert read("t.csv", ",,path\n0,x,a.jpg\n") == [Item("1", Path("data/a.jpg"))]
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.txt"])
 def test_lines_that_are_too_long(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("moondream_transports.bulk._inputs._lines.MAX_LINE", 50)

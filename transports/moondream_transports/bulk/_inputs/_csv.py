@@ -17,19 +17,29 @@ _MAX_LINES = 1000  # of a row. A quote that is not closed would take all the row
 
 
 class _RowLines:
-    """The lines of a CSV file for a reader of rows, which says where a row begins."""
+    """The lines of a CSV file for a reader of rows. It bounds each row."""
 
     def __init__(self, lines: Lines) -> None:
-        self.lines = lines
-        self.start = 1
+        self._lines = lines
+        self._characters = 0
+        self.start = 0
+        """The number of the first line of the row."""
+
+    def begin_row(self) -> None:
+        self.start = self._lines.number + 1
+        self._characters = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        if self.lines.number >= self.start + _MAX_LINES:
+        if self._lines.number >= self.start + _MAX_LINES:
             raise ValueError(f"it has more than {_MAX_LINES:,} lines: a quote is not closed")
-        return next(self.lines)
+        line = next(self._lines)
+        self._characters += len(line)
+        if self._characters > MAX_LINE:
+            raise ValueError(f"it has more than {MAX_LINE:,} characters: a quote is not closed")
+        return line
 
 
 class CSVTable:
@@ -46,10 +56,11 @@ class CSVTable:
                 self._names = [cell.strip() for cell in header]
             case _, _, fault:
                 raise ValueError(f"{name} has no header with the names of its columns: {fault}")
-        check_names(name, self._names)
+        named = [cell for cell in self._names if cell]  # pandas has a column without a name
+        check_names(name, named)
         first = next((row for _, _, row in rows if not isinstance(row, ValueError)), None)
         values = dict(zip(self._names, first or (), strict=False))
-        self._make = Rows(path, label, self._names, values, options)
+        self._make = Rows(path, label, named, values, options)
 
     def __iter__(self) -> Iterator[Item]:
         rows = self._rows()
@@ -76,7 +87,7 @@ class CSVTable:
             row_lines = _RowLines(lines)
             reader = csv.reader(row_lines, delimiter=self._delimiter, strict=True)
             while True:
-                start = row_lines.start = lines.number + 1
+                row_lines.begin_row()
                 row: list[str] | ValueError
                 try:
                     row = next(reader)
@@ -89,7 +100,7 @@ class CSVTable:
                 except ValueError as error:
                     row = error
                 if row:
-                    yield start, lines.number, row
+                    yield row_lines.start, lines.number, row
 
     def _guess(self) -> str:
         """Return the delimiter that is most often in the header."""

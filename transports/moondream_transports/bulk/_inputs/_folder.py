@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from moondream_transports.bulk._values import Item
+from moondream_transports.bulk._values import Item, Source
 
 from ._lines import read_lines
 from ._options import Options, display_name
 from ._rows import check_no_columns, picture_of
-from ._tree import IsUsed, Tree
+from ._tree import Tree
 
 PICTURE_SUFFIXES = (
     ".jpg",
@@ -36,7 +36,7 @@ def is_picture_name(name: str) -> bool:
 
 
 class Picture:
-    """A picture that is named as a source, or that a glob matches."""
+    """A picture that is named as a source."""
 
     def __init__(self, path: Path, label: str, options: Options) -> None:
         check_no_columns(path, options)
@@ -57,21 +57,24 @@ class PictureList:
         self._path = path
         self._folder = Path(display_name(path)).parent if label else Path()
         self._encoding = options.encoding
-        next(
-            read_lines(self._path, self._encoding), None
-        )  # raises what is wrong with the whole file
+        next(read_lines(path, options.encoding), None)  # raises what is wrong with the whole file
 
     def __iter__(self) -> Iterator[Item]:
         for number, line in read_lines(self._path, self._encoding):
             try:
                 if isinstance(line, ValueError):
                     raise line
-                picture = picture_of(line, self._path.parent, "the line")
+                picture = self._picture_of(line)
             except ValueError as error:
                 where = display_name(self._path)
                 yield Item(f"{where}:{number}", problem=f"{where}, line {number}: {error}")
             else:
                 yield Item(display_name(self._folder / line), picture)
+
+    def _picture_of(self, line: str) -> Source:
+        if line.startswith("data:"):
+            raise ValueError("the line should be a path. Data URLs belong into a table")
+        return picture_of(line, self._path.parent, "the line")
 
     def count(self) -> int:
         return sum(1 for _ in read_lines(self._path, self._encoding))
@@ -84,19 +87,17 @@ class Folder:
         path: of the folder.
         label: begins the ids, which are paths in the folder.
         options: of `read_items`.
-        is_used: see `Tree`. None: all pictures by the suffixes of their names.
+        tree: the files that are used. None: all pictures, by the suffixes of their names.
     """
 
-    def __init__(
-        self, path: Path, label: str, options: Options, is_used: IsUsed | None = None
-    ) -> None:
+    def __init__(self, path: Path, label: str, options: Options, tree: Tree | None = None) -> None:
         check_no_columns(path, options)
         os.scandir(path).close()  # raises what the walk would report as a problem
         self._root = path
         self._label = f"{label}/" if label not in ("", ".") else ""
         self._recursive = options.recursive
-        self._tree = Tree(path, is_used or self._is_used, follow_links=options.follow_links)
-        if is_used is None and next(self._tree.walk(), None) is None:
+        self._tree = tree or Tree(path, self._is_used, follow_links=options.follow_links)
+        if tree is None and next(self._tree.walk(), None) is None:
             inside = "" if options.recursive else ", apart from the folders in it"
             raise ValueError(
                 f"{display_name(path)} has no pictures{inside}: no file whose name ends in "
@@ -106,7 +107,7 @@ class Folder:
 
     def __iter__(self) -> Iterator[Item]:
         for path, problem in self._tree.walk():
-            name = self._label + display_name(path.rstrip("/"))
+            name = self._label + display_name(path.rstrip("/") or ".")
             if problem is None:
                 yield Item(name, self._root / path)
             else:

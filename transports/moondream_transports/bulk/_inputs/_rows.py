@@ -124,7 +124,7 @@ class Rows:
 
 def check_names(table: str, names: Collection[str]) -> None:
     """Check that no two columns have the same name. Raises ValueError."""
-    name, count = next(iter(Counter(filter(None, names)).most_common(1)), ("", 0))
+    name, count = next(iter(Counter(names).most_common(1)), ("", 0))
     if count > 1:
         raise ValueError(f"{table} has {count} columns with the name {short_repr(name, 60)}")
 

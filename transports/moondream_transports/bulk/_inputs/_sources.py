@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -66,30 +65,36 @@ def _of_glob(text: str, is_sole: bool, options: Options) -> list[Reader]:
     """
     pattern = Pattern(text)
     root = pattern.root
-
-    def is_used(path: str, suffixes: Collection[str] = PICTURE_SUFFIXES) -> bool:
-        is_of_kind = path.endswith("/") or Path(path).suffix.lower() in suffixes
-        return is_of_kind and pattern.matches(path)
-
     if root.is_dir():
-        label = "" if is_sole else display_name(root)
-        pictures = Folder(root, label, options, is_used)
-        if next(iter(pictures), None) is not None:
-            return [pictures]
+        pictures = _matches(pattern, PICTURE_SUFFIXES, options)
+        if any(not path.endswith("/") for path, _ in pictures.walk()):
+            return [Folder(root, "" if is_sole else display_name(root), options, pictures)]
         for kinds in (_TABLES, _LISTS):
-            # A link is no danger here: a table is read, and not sent.
-            tree = Tree(root, partial(is_used, suffixes=kinds), follow_links=True)
-            found = [root / path for path, problem in tree.walk() if problem is None]
-            if found:
+            found = list(_matches(pattern, kinds, options).walk())
+            # A link to a table is no danger: it is read, and not sent.
+            if files := [root / path for path, _ in found if not path.endswith("/")]:
+                for path, problem in found:
+                    if path.endswith("/"):
+                        raise ValueError(f"{display_name(root / path)}: {problem}")
                 base = root if is_sole else Path()
                 return [
-                    kinds[path.suffix.lower()](path, display_name(path.relative_to(base)), options)
-                    for path in found
+                    kinds[file.suffix.lower()](file, display_name(file.relative_to(base)), options)
+                    for file in files
                 ]
     raise FileNotFoundError(
         f"the glob {short_repr(text, 200)} matches no pictures, tables or lists. To read folders, "
         "name them, or end the glob in /**/*"
     )
+
+
+def _matches(pattern: Pattern, suffixes: Collection[str], options: Options) -> Tree:
+    """Return the files that a glob matches and that have one of the suffixes."""
+
+    def is_used(path: str) -> bool:
+        is_of_kind = path.endswith("/") or Path(path).suffix.lower() in suffixes
+        return is_of_kind and pattern.matches(path)
+
+    return Tree(pattern.root, is_used, follow_links=options.follow_links)
 
 
 def _kind_of(path: Path) -> _Kind:
