@@ -89,11 +89,11 @@ def plain_head(head: bytes) -> tuple[ResponseHead, int] | None:
     while field := _FIELD.match(head, at):
         fields.append((field[1], field[2]))
         at = field.end()
-    headers = Headers(fields)
+    status_code, headers = int(start[1]), Headers(fields)
     lengths = [value for name, value in headers.multi_items() if name == "content-length"]
     is_plain = (
         head[at:] == b"\r\n"
-        and (status_code := int(start[1])) not in _WITHOUT_BODY
+        and status_code not in _WITHOUT_BODY
         and len(lengths) == 1
         and _LENGTH.fullmatch(lengths[0])
         and "transfer-encoding" not in headers

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def make_pictures(folder: Path, count: int) -> None:
 
 
 @contextmanager
-def server(log: Path) -> Iterator[Program]:
+def server(log: Path) -> Generator[Program, None, None]:
     """Run the server with its faults. Their seed is 0."""
     faults = [argument for rate in RATES for argument in ("--fault", rate)]
     arguments = ["--speed", "max", "--latency", LATENCY, "--retry-after", 1, "--log", log, *faults]
@@ -123,26 +123,33 @@ def run(
             *("--output", str(output), "--rows-per-shard", str(rows_per_shard)),
             *("--concurrent", str(CONCURRENT), "--summary", str(summary)),
         ]
-        for threshold in [*thresholds, None]:
+        for threshold in thresholds:
             started.append(time.time())
-            with subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            ) as process:
-                try:
-                    samples.watch(process)
-                    if threshold is None:
-                        _, errors = process.communicate(timeout=deadline - time.monotonic())
-                    else:
-                        least = log.read_bytes().count(b"\n") + 1  # each process asks something
-                        wait_for_lines(log, max(threshold, least), process, deadline)
-                        time.sleep(moments.uniform(0, LATENCY))  # a random moment, not a wait
-                finally:
-                    process.kill()
-                    status = process.wait()
-            if threshold is not None:
-                assert status == -signal.SIGKILL, f"the run ended before kill {len(started)}"
+            with begun(command, samples) as process:
+                least = log.read_bytes().count(b"\n") + 1  # each process asks something
+                wait_for_lines(log, max(threshold, least), process, deadline)
+                time.sleep(moments.uniform(0, LATENCY))  # a random moment, not a wait
+            assert process.returncode == -signal.SIGKILL, f"it ended before kill {len(started)}"
+        started.append(time.time())
+        with begun(command, samples) as process:
+            _, errors = process.communicate(timeout=deadline - time.monotonic())
     assert "Traceback" not in errors, errors
-    return Shown(output, log, started, status, json.loads(summary.read_text()), samples.all)
+    return Shown(
+        output, log, started, process.returncode, json.loads(summary.read_text()), samples.all
+    )
+
+
+@contextmanager
+def begun(command: list[str], samples: Samples) -> Generator[subprocess.Popen[str], None, None]:
+    """Start a program. It is killed at the end of the block, if it has not ended before."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        samples.watch(process)
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for_lines(path: Path, count: int, process: subprocess.Popen[str], deadline: float) -> None:

@@ -88,3 +88,13 @@ def scripted(scripted_proxy: Scripted) -> Scripted:
     SCRIPT.clear()
     scripted_proxy.recorded.names = set(scripted_proxy.recorded.folder.glob("*.jsonl"))
     return scripted_proxy
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with three pictures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.gif").write_bytes(PIXEL.data)
+    return folder

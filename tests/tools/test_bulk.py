@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,38 +12,16 @@ import pytest
 from pyarrow import parquet  # type: ignore[import-untyped]
 
 from moondream_tools import FakeServer
-from moondream_tools._bulk_arguments import CONCURRENT, FORMATS
-from moondream_tools._bulk_refusals import Refusals
-from moondream_tools._bulk_signals import stop_by_signals
 from moondream_tools.cli import Exit
-from moondream_transports import Timeline
-from moondream_transports.bulk import OutputFormat
-from moondream_transports.conformance._fault_server import FaultServer, Peer
 from sansio_moondream import (
-    AuthenticationError,
     BBox,
-    ConnectError,
-    IncompleteStream,
     Metadata,
     Metrics,
-    NotFoundError,
-    PaymentRequiredError,
     QueryRequest,
     QueryResult,
-    RateLimitError,
     Settings,
 )
 from tests.helpers import PIXEL
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder with three pictures."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in ("a", "b", "c"):
-        (folder / f"{name}.gif").write_bytes(PIXEL.data)
-    return folder
 
 
 @pytest.fixture
@@ -95,6 +71,7 @@ class TestARun:
             "skipped": 0,
             "failed_before": 0,
             "failures": {},
+            "examples": {},
             "input_tokens": 0,
             "output_tokens": 0,
             "interrupted": False,
@@ -127,6 +104,7 @@ class TestARun:
         assert (ran.status, ran.out) == (Exit.SOME_FAILED, "")
         assert "1 done, 2 failed of 3" in ran.err
         assert "run the same command with --retry-failed" in ran.err
+        assert "\nmoondream-stream: ValueError: b.gif: " in ran.err
         failures = json.loads(summary.read_text())["failures"]
         assert failures.pop("ValueError") == 1
         assert list(failures.values()) == [1]
@@ -212,162 +190,3 @@ class TestARun:
         assert "2 failed of 3" in ran.err
         assert "moondream-stream: refused: the server answered 401" in ran.err
         assert len(fake.received) == 2
-
-
-class TestUsage:
-    @pytest.mark.parametrize(
-        ("options", "words"),
-        [
-            (["bulk"], "SKILL"),
-            (["bulk", "chat"], "invalid choice"),
-            (["bulk", "query"], "INPUT"),
-            (["bulk", "query", "PHOTOS"], "question"),
-            (["bulk", "detect", "PHOTOS", "--object", "moon {name}"], "'name'"),
-            (["bulk", "caption", "PHOTOS"], "--output"),
-            (["bulk", "caption", "no-such-folder"], "no-such-folder"),
-            (["bulk", "caption", __file__], "test_bulk.py"),
-            (["bulk", "caption", "PHOTOS", "--output", "OUT.md"], "OUT.md"),
-            (["bulk", "caption", "PHOTOS", "--output", "/dev/null/out.csv"], "/dev/null"),
-            (["bulk", "export", "OUT.ledger"], "--output"),
-            (["bulk", "export", "OUT.ledger", "--output", "OUT.csv"], "no ledger"),
-            (
-                ["bulk", "caption", "PHOTOS", "--dry-run", "--price-per-million-output", "1"],
-                "--price-per-million-output needs --output-tokens",
-            ),
-            (["bulk", "caption", "PHOTOS", "--format", "xml"], "invalid choice"),
-            (["bulk", "caption", "PHOTOS", "--rate", "0"], "rate should be a number above 0, or"),
-            (["bulk", "caption", "PHOTOS", "--rate", "many"], "not 'many'"),
-            (["bulk", "caption", "PHOTOS", "--concurrent", "0"], "above 0"),
-            (
-                ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--burst", "3"],
-                "--burst needs a --rate",
-            ),
-            (["bulk", "caption", "PHOTOS", "--retries", "-1"], "above 0"),
-            (
-                ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--idle-timeout", "0"],
-                "idle should",
-            ),
-            (["bulk", "caption", "PHOTOS", "--temperature", "-1"], "temperature should be"),
-            (
-                ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--summary", "PHOTOS"],
-                "is a folder",
-            ),
-            (
-                ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--summary", "none/here"],
-                "does not exist: none",
-            ),
-        ],
-    )
-    def test_wrong(
-        self, run: Any, photos: Path, tmp_path: Path, options: list[str], words: str
-    ) -> None:
-        given = [
-            option.replace("PHOTOS", str(photos)).replace("OUT.", f"{tmp_path}/OUT.")
-            for option in options
-        ]
-        asks = len(given) > 2 and given[1] != "export"
-        endpoint = ["--endpoint", "http://localhost:1/v1"] if asks else []
-        ran = run(*given, *endpoint)
-        assert (ran.status, ran.out) == (Exit.USAGE, "")
-        assert words in ran.err
-        assert not list(tmp_path.glob("OUT*"))
-
-    def test_no_server(self, run: Any, photos: Path) -> None:
-        ran = run("bulk", "caption", photos, "--output", "out.csv")
-        assert (ran.status, ran.out) == (Exit.USAGE, "")
-        assert "MOONDREAM_API_KEY" in ran.err
-
-    def test_help_says_the_defaults(self, run: Any) -> None:
-        ran = run("bulk", "segment", "--help")
-        assert ran.status == Exit.OK
-        words = " ".join(ran.out.split())
-        assert f"in flight at once (default: {CONCURRENT})" in words
-        assert "(default: 2 in the cloud, none at --endpoint)" in words
-        assert "--masks" in words
-        assert "6 some items failed" in words
-        assert "--masks" not in run("bulk", "query", "--help").out
-
-    def test_formats(self) -> None:
-        assert list(FORMATS) == [kind.value for kind in OutputFormat]
-
-
-class TestSignals:
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_the_first_and_the_second(self, number: signal.Signals) -> None:
-        before = signal.signal(number, signal.SIG_DFL)
-        try:
-            stop = threading.Event()
-            with stop_by_signals(stop):
-                signal.raise_signal(number)
-                assert stop.is_set()
-                with pytest.raises(KeyboardInterrupt):
-                    signal.raise_signal(number)
-            assert signal.getsignal(number) is signal.SIG_DFL
-        finally:
-            signal.signal(number, before)
-
-    @pytest.mark.usefixtures("interruptible")
-    def test_the_second_one_ends_a_run(self, run: Any, photos: Path, tmp_path: Path) -> None:
-        main = threading.get_ident()
-
-        def script(peer: Peer) -> None:
-            peer.read_request()
-            for number in (signal.SIGINT, signal.SIGTERM):  # to the thread that handles them
-                signal.pthread_kill(main, number)
-            peer.wait_until_closed()
-
-        output = tmp_path / "out.jsonl"
-        with FaultServer(script) as server:
-            options = ["--endpoint", server.url, "--concurrent", "1", "--output", output]
-            ran = run("bulk", "caption", photos, *options)
-        assert (ran.status, ran.out) == (Exit.INTERRUPTED, "")
-        assert ran.err.startswith("moondream-stream: stopped at once. ")
-
-    def test_one_that_is_ignored_stays_so(self) -> None:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            stop = threading.Event()
-            with stop_by_signals(stop):
-                signal.raise_signal(signal.SIGINT)
-                assert not stop.is_set()
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def test_in_another_thread_nothing_changes(self) -> None:
-        before = signal.getsignal(signal.SIGTERM)
-        seen: list[Any] = []
-
-        def work() -> None:
-            with stop_by_signals(threading.Event()):
-                seen.append(signal.getsignal(signal.SIGTERM))
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        assert seen == [before]
-
-
-class TestRefusals:
-    @pytest.mark.parametrize(
-        ("errors", "stops"),
-        [
-            ([AuthenticationError("key"), ConnectError("no way"), NotFoundError("page")], True),
-            ([PaymentRequiredError("pay"), None, PaymentRequiredError("pay"), None], False),
-            ([RateLimitError("slow"), IncompleteStream("half")] * 3, False),
-            ([NotFoundError("page"), NotFoundError("page")], False),
-        ],
-    )
-    def test_in_a_row(self, errors: list[Exception | None], stops: bool) -> None:
-        stop = threading.Event()
-        refusals = Refusals(3, stop)
-        for error in errors:
-            refusals.on_end(Timeline("query", "http://localhost", 0.0, error=error))
-        assert stop.is_set() is stops
-        assert refusals.given_up is (errors[-1] if stops else None)
-
-    def test_never(self) -> None:
-        stop = threading.Event()
-        refusals = Refusals(0, stop)
-        for _ in range(100):
-            refusals.on_end(Timeline("query", "", 0.0, error=AuthenticationError("key")))
-        assert not stop.is_set()

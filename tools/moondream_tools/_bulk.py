@@ -19,7 +19,7 @@ from moondream_transports.bulk import (
 
 from ._bulk_client import make_client, make_endpoints
 from ._bulk_dry_run import make_estimate
-from ._bulk_options import format_of, make_items, make_template, output_of
+from ._bulk_options import format_of, make_items, make_template, output_of, with_options
 from ._bulk_progress import Progress
 from ._bulk_refusals import Refusals
 from ._bulk_signals import stop_by_signals
@@ -47,7 +47,7 @@ def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, st
     try:
         ending = _run(arguments, environment)
     except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
-        print_error(str(error))
+        print_error(with_options(str(error)))
         return Exit.USAGE
     sys.stdout.write(ending.text)
     return ending.status

@@ -138,10 +138,14 @@ def tokens_of(counts: Counts) -> int:
     return counts.input_tokens + counts.output_tokens
 
 
+def most_common(counts: Counts) -> list[tuple[str, int]]:
+    """Return how many items failed by the class of their error, the most frequent first."""
+    return sorted(counts.failures.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
 def by_class(counts: Counts) -> str:
-    """Return the failures by the class of their error, the most frequent first."""
-    classes = sorted(counts.failures.items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(f"{name} {number:,}" for name, number in classes)
+    """Return the same in words."""
+    return ", ".join(f"{name} {number:,}" for name, number in most_common(counts))
 
 
 def _rounded(rate: float) -> str:

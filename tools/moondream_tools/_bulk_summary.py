@@ -8,14 +8,18 @@ from pathlib import Path
 
 from moondream_transports.bulk import Summary
 
-from ._bulk_meter import by_class, clock, tokens_of
+from ._bulk_meter import by_class, clock, most_common, tokens_of
+from ._bulk_options import with_options
 from ._client_arguments import UsageError
+from ._terminal import on_one_line
 
 STOPPED = (
     "stopped at once. All answers that came are in the ledger; what was in flight will be asked "
     "again. To go on, run the same command again"
 )
 _STDOUT = "-"
+_SHOWN = 3  # classes of errors with an example
+_COLUMNS = 300
 
 
 def check_summary_file(name: str | None) -> None:
@@ -59,7 +63,8 @@ def to_json(summary: Summary) -> dict[str, object]:
         "failed": counts.failed,
         "skipped": counts.skipped,
         "failed_before": counts.failed_before,
-        "failures": dict(counts.failures),
+        "failures": counts.failures,
+        "examples": counts.examples,
         "input_tokens": counts.input_tokens,
         "output_tokens": counts.output_tokens,
         "seconds": round(summary.seconds, 3),
@@ -94,6 +99,9 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
         lines.append(f"the answers are in {in_short(summary.files)}")
     if counts.failed:
         lines.append(f"failed: {by_class(counts)}")
+    for name, number in most_common(counts)[:_SHOWN]:
+        such = on_one_line(with_options(counts.examples[name]), _COLUMNS)
+        lines.append(f"{name}, such as {such}" if number > 1 else f"{name}: {such}")
     if counts.failed + counts.failed_before:
         lines.append(
             "the rows of failed items say why. To ask them again, run the same command with "

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moondream_transports import AsyncClient, RetryPolicy
+from moondream_transports import AsyncClient, Client, EndpointPool, Limiter, RetryPolicy
 from moondream_transports.bulk import (
     BulkError,
     Counts,
@@ -20,8 +20,10 @@ from moondream_transports.bulk import (
     export,
     run_bulk,
 )
-from sansio_moondream import ConnectionLost
+from sansio_moondream import ConnectionLost, Endpoint
+from sansio_moondream.limiter import RateLimit
 from tests.transports.bulk.runs import (
+    TEMPLATE,
     Answers,
     Gate,
     Step,
@@ -90,6 +92,32 @@ def test_another_question_or_model_is_another_row(tmp_path: Path) -> None:
     run(Answers(), items(1), output, template=Template("query", question="a", model="m"))
     assert [row["answer"] for row in read(output)] == ["about a", "about b", "about a"]
     assert [row["model"] for row in read(output)] == [None, None, "m"]
+
+
+@pytest.mark.parametrize(("models", "known_as"), [(["m", "m"], "m"), (["m", "n"], None)])
+def test_the_model_of_an_endpoint_counts_as_well(
+    tmp_path: Path, models: list[str], known_as: str | None
+) -> None:
+    endpoints = [Endpoint(f"http://localhost:{n}/v1", model=m) for n, m in enumerate(models, 1)]
+    pool = EndpointPool([(endpoint, RateLimit(concurrent=2)) for endpoint in endpoints])
+    with Client(Answers(), pool) as client:
+        run_bulk(client, items(1), TEMPLATE, tmp_path / "a.jsonl")
+    with Client(Answers(), endpoints[0]) as client:
+        again = run_bulk(client, items(1), TEMPLATE, tmp_path / "a.jsonl")
+    assert read(tmp_path / "a.jsonl")[0]["model"] == known_as
+    assert again.counts.skipped == (known_as == "m")
+
+
+def test_as_many_items_are_asked_at_once_as_the_limiter_lets(tmp_path: Path) -> None:
+    gate = Gate()
+    with Client(Answers(gate), limiter=Limiter(concurrent=20)) as client:
+        arguments = (client, items(*range(20)), TEMPLATE, tmp_path / "a.jsonl")
+        thread = threading.Thread(target=run_bulk, args=arguments)
+        thread.start()
+        gate.wait_for(20)
+        gate.opened.set()
+        thread.join()
+    assert len(answers(tmp_path / "a.jsonl")) == 20
 
 
 def test_a_failed_item_stops_nothing_and_is_a_row(tmp_path: Path) -> None:

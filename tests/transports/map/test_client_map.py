@@ -246,9 +246,7 @@ def test_leaving_interrupts_waits_of_every_kind_at_once() -> None:
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize(
-    "adapter", [a for a in SYNC_AND_ASYNC if not a.is_async], ids=lambda a: a.name
-)
+@pytest.mark.parametrize("adapter", SYNC, ids=lambda adapter: adapter.name)
 def test_nothing_is_left_behind_where_a_loop_is_left(adapter: Adapter) -> None:
     with AnswerServer() as server, UrllibTransport() as transport:
         client = Client(transport, Endpoint(server.url))

@@ -24,11 +24,13 @@ class Ended(Struct, frozen=True):
     Attributes:
         row: for the ledger.
         failure: the class of its error, or None.
+        message: of this error.
         input_tokens, output_tokens: of its answer, as far as the server reports them.
     """
 
     row: Row
     failure: str | None = None
+    message: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
 
@@ -62,7 +64,7 @@ class Asker:
         except (OSError, TypeError, ValueError) as error:
             kind, message = type(error).__name__, well_formed(str(error))
             row = self._row(task, Status.FAILED, {"kind": kind, "message": message})
-            return Ended(row, kind)
+            return Ended(row, kind, message)
         answered = self._client.outcome(request, stream=self._stream, running=running)
         value = answered.result or answered.error
         assert value is not None
@@ -75,9 +77,9 @@ class Asker:
             *(picture_size(request) if self._needs_size else ()),
         )
         if answered.result is None:
-            return Ended(row, type(value).__name__)
+            return Ended(row, type(value).__name__, str(answered.error))
         tokens = answered.result.metadata.tokens
-        return Ended(row, None, tokens.input or 0, tokens.output or 0)
+        return Ended(row, input_tokens=tokens.input or 0, output_tokens=tokens.output or 0)
 
     def _row(
         self,

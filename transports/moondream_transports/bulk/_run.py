@@ -33,7 +33,6 @@ from ._tasks import Task, Tasks
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Summary
 
-_CONCURRENT = 16
 _COMMIT_INTERVAL = 0.1  # seconds
 _REPORT_INTERVAL = 0.2  # seconds
 
@@ -69,14 +68,15 @@ def run_bulk(
         client: sends the requests, with its retries, timeouts and limiter.
         items: are read one after the other, when there is a place for them, in another thread. Each
             id comes once.
-        template: makes the requests.
+        template: makes the requests. An answer belongs to its model, or to that of the client.
         output: a folder for shards, or a file that ends in .parquet, .jsonl or .csv. The ledger is
             in the folder, or beside the file.
         format: of the files. None takes that of the file, or that of the folder's shards, else
             Parquet.
         rows_per_shard: of each file in a folder.
         masks: whether the files have the masks of segmentations.
-        concurrent: how many items are asked at once. The default is 16.
+        concurrent: how many items are asked, or wait for their turn, at once. The default is that
+            of the client's limiter, or 16.
         limit: how many items are asked in this run at most.
         retry_failed: whether items that ended with an error are asked again. Their rows are
             replaced.
@@ -112,7 +112,7 @@ def run_bulk(
     place.ledger.parent.mkdir(parents=True, exist_ok=True)
     with Ledger(place.ledger, layout) as ledger:
         place.remove_unfinished()
-        model = template.model or ""
+        model = template.model or client.model or ""
         counts = Counts(total)
         tasks = Tasks(
             items,
@@ -126,7 +126,7 @@ def run_bulk(
         )
         asker = Asker(client, template, model, stream)
         files = Files(ledger, place, columns)
-        places = _CONCURRENT if concurrent is None else concurrent
+        places = client.concurrent if concurrent is None else concurrent
         written = _Run(tasks, asker, ledger, files, counts, on_progress, places).run()
     return Summary(counts, monotonic() - started, tasks.is_interrupted, written, place.ledger)
 
@@ -205,6 +205,7 @@ class _Run:
         else:
             counts.failed += 1
             counts.failures[ended.failure] = counts.failures.get(ended.failure, 0) + 1
+            counts.examples.setdefault(ended.failure, f"{ended.row.id}: {ended.message}")
 
     def _report(self, now: float) -> None:
         counts = self._counts

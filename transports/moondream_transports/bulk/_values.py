@@ -87,6 +87,7 @@ class Counts(Struct):
         in_flight: are being asked now.
         input_tokens, output_tokens: of the answers of this run, as far as servers report them.
         failures: failed items by the class of their error.
+        examples: by the class, the first item that failed so in this run: its id and the message.
     """
 
     total: int | None = None
@@ -98,6 +99,7 @@ class Counts(Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     failures: dict[str, int] = {}
+    examples: dict[str, str] = {}
 
 
 class Summary(Struct, frozen=True):

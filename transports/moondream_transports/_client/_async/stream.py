@@ -203,7 +203,7 @@ class AsyncClientStream(Generic[R]):
             if not self._is_closed and (turn is None or await turn[0].async_begin(turn[1])):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if not self._is_closed:  # by another task
+                if not self._is_closed:  # by another task since
                     self._connection = await self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)

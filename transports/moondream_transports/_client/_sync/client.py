@@ -91,6 +91,19 @@ class Client(Shorthands):
             sleep = getattr(clock, "sleep", None)
         self._sleep = sleep
 
+    @property
+    def model(self) -> str | None:
+        """The model of requests that name none. None is the server's choice, or several models."""
+        pool = self._limiter if isinstance(self._limiter, EndpointPool) else None
+        models = {endpoint.model for endpoint in (pool.endpoints if pool else (self._endpoint,))}
+        return models.pop() if len(models) == 1 else None
+
+    @property
+    def concurrent(self) -> int:
+        """How many requests `map` has open at once by default: those of the limiter, or 16."""
+        limit = None if self._limiter is None else self._limiter.concurrent
+        return limit or _CONCURRENT
+
     def close(self) -> None:
         """Close the connections of the client's own transport.
 
@@ -181,8 +194,7 @@ class Client(Shorthands):
         """
 
         if concurrent is None:
-            limit = None if self._limiter is None else self._limiter.concurrent
-            concurrent = limit or _CONCURRENT
+            concurrent = self.concurrent
 
         def ask(request: Request[R], running: Running) -> Outcome[R]:
             return self.outcome(request, stream=stream, running=running)

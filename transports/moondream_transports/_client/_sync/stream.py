@@ -204,7 +204,7 @@ class ClientStream(Generic[R]):
             if not self._is_closed and (turn is None or turn[0].begin(turn[1])):
                 request, timeouts = exchange.begin()
                 self._sending = request
-                if not self._is_closed:  # by another thread
+                if not self._is_closed:  # by another thread since
                     self._connection = self._transport.send(request, timeouts)
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
