@@ -139,6 +139,7 @@ def test_a_row_of_many_lines_is_bounded(monkeypatch: pytest.MonkeyPatch):
 def test_columns_without_a_name():
     """pandas writes such a one for its index."""
     assert read("t.csv", ",,path\n0,x,a.jpg\n") == [Item("1", Path("data/a.jpg"))]
+    assert "has no column with pictures" in refused("t.csv", ",other\ndata:,x\n")
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.txt"])

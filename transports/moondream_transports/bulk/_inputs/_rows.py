@@ -201,9 +201,10 @@ def _picture_column(
         if usual in by_lower:
             return by_lower[usual]
     for usual in URL_COLUMNS:
-        value: object = first.get(by_lower.get(usual, ""))
-        if isinstance(value, str) and value.startswith("data:"):
-            return by_lower[usual]
+        if usual in by_lower:
+            value: object = first.get(by_lower[usual])
+            if isinstance(value, str) and value.startswith("data:"):
+                return by_lower[usual]
     raise ValueError(
         f"{table} has no column with pictures. We looked for {', '.join(PICTURE_COLUMNS)}, and "
         f"for data URLs in {', '.join(URL_COLUMNS)}. Its columns: {_listed(names)}. Give "
