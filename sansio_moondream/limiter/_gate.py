@@ -38,11 +38,12 @@ class Gate:
     __slots__ = (
         "_cooldown",
         "_cooled_at",
-        "_failures",
         "_last",
         "_limit",
+        "_next_cooldown",
         "_paused_until",
         "_schedule",
+        "begun_at",
         "cool_until",
         "open",
     )
@@ -56,7 +57,8 @@ class Gate:
         self._paused_until = -inf
         self._last: object = None  # what began last, while it may be undone
         self._cooled_at = -inf  # when the cool-down began
-        self._failures = 0  # in a row
+        self._next_cooldown = cooldown.initial  # seconds
+        self.begun_at = -inf  # the last request
         self.cool_until = -inf
         self.open = 0
 
@@ -74,6 +76,7 @@ class Gate:
     def begin(self, ticket: object, now: float) -> None:
         """Count a request that begins."""
         self.open += 1
+        self.begun_at = now
         self._last = ticket
         if self._schedule:
             self._schedule.begin(now)
@@ -86,8 +89,6 @@ class Gate:
         self.open -= 1
         if ticket is self._last and self._schedule:
             self._schedule.undo()
-        if ticket is self._last:
-            self._last = None
 
     def pause(self, now: float, seconds: float) -> None:
         """Begin nothing for so many seconds. The latest end of several pauses counts."""
@@ -101,14 +102,15 @@ class Gate:
     def cool(self, began_at: float, now: float) -> None:
         """Begin a cool-down, after the failure of a request that began at that moment."""
         if began_at >= self._cooled_at:
-            self._failures += 1
+            seconds = min(self._next_cooldown, self._cooldown.maximum)
+            self._next_cooldown = 2 * seconds
             self._cooled_at = now
-            self.cool_until = now + self._cooldown.seconds(self._failures)
+            self.cool_until = now + seconds
 
     def warm(self, began_at: float) -> None:
         """End the cool-down, after the success of a request that began at that moment."""
         if began_at >= self._cooled_at:
-            self._failures = 0
+            self._next_cooldown = self._cooldown.initial
             self.cool_until = -inf
 
     def status(self, now: float) -> GateStatus:

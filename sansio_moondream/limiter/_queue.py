@@ -8,7 +8,8 @@ of this class sends the requests, reports how they go, and does all waiting. Its
 2. Only the first in line is considered, for all gates at once. So nothing waits while it may go:
    `admit` admits until no gate is free, and at `next_at` a gate is free.
 3. The first in line gets the gate that is free soonest. Of several that are free, it gets one with
-   the fewest open requests, and of those the one that has been free for the longest time.
+   the fewest open requests, and of those the one where the last request began the longest ago. So
+   a gate that has cooled down is used again.
 4. A gate is free if its rate allows a request, fewer than `concurrent` are open, no pause and no
    cool-down lasts. A ticket is open from `admit` to `release` or `leave`.
 5. A pause is asked for by the server: 429, or 503 with `Retry-After`. It applies to all that wait
@@ -84,6 +85,7 @@ class AdmissionQueue:
                 raise TypeError(f"a limit should be RateLimit(...), not {type(limit).__name__}")
         self._gates = [Gate(limit, cooldown or Cooldown()) for limit in limits]
         self._line: OrderedDict[Ticket, None] = OrderedDict()
+        self._open: dict[Ticket, tuple[Gate, float]] = {}  # their gates, and when they began
 
     @property
     def waiting(self) -> int:
@@ -110,7 +112,9 @@ class AdmissionQueue:
                 break
             ticket, _ = self._line.popitem(last=False)
             ticket.state, ticket.gate, ticket.began_at = "open", number, now
-            self._gates[number].begin(ticket, now)
+            gate = self._gates[number]
+            gate.begin(ticket, now)
+            self._open[ticket] = gate, now
             admitted.append(ticket)
         return admitted
 
@@ -128,18 +132,18 @@ class AdmissionQueue:
 
         Raises LocalProtocolError if the ticket has ended.
         """
-        if ticket.state == "waiting":
+        if ticket in self._line:
             del self._line[ticket]
+            ticket.state = "ended"
         else:
-            self._gate(ticket)[0].undo(ticket)
-        ticket.state = "ended"
+            self._end(ticket).undo(ticket)
 
     def succeed(self, ticket: Ticket, now: float) -> None:
         """Report that the server answered, before `release`. It may be a refusal of the request.
 
         Raises LocalProtocolError if the ticket is not open.
         """
-        gate, began_at = self._gate(ticket)
+        gate, began_at = self._find(ticket)
         gate.warm(began_at)
 
     def fail(self, ticket: Ticket, now: float, pause: float | None = None) -> None:
@@ -154,7 +158,7 @@ class AdmissionQueue:
             LocalProtocolError: the ticket is not open.
             ValueError: `pause` is below 0.
         """
-        gate, began_at = self._gate(ticket)
+        gate, began_at = self._find(ticket)
         if pause is None:
             gate.cool(began_at, now)
         else:
@@ -166,26 +170,30 @@ class AdmissionQueue:
 
         Raises LocalProtocolError if the ticket is not open.
         """
-        self._gate(ticket)[0].open -= 1
-        ticket.state = "ended"
+        self._end(ticket).open -= 1
 
     def status(self, now: float) -> tuple[GateStatus, ...]:
         """Return how busy each gate is."""
         return tuple(gate.status(now) for gate in self._gates)
 
-    def _gate(self, ticket: Ticket) -> tuple[Gate, float]:
+    def _find(self, ticket: Ticket) -> tuple[Gate, float]:
         """Return the gate of an open ticket, and when its turn came."""
-        if ticket.state != "open" or ticket.gate is None or ticket.began_at is None:
+        if ticket not in self._open:
             raise LocalProtocolError(f"the ticket is {ticket.state}: a turn ends once, after admit")
-        return self._gates[ticket.gate], ticket.began_at
+        return self._open[ticket]
+
+    def _end(self, ticket: Ticket) -> Gate:
+        gate, _ = self._find(ticket)
+        del self._open[ticket]
+        ticket.state = "ended"
+        return gate
 
     def _next_gate(self, now: float) -> tuple[float, int]:
         """Return when the first in line may begin, and the number of its gate."""
         # If this one cools down, all do.
         exempt = min(self._gates, key=lambda gate: gate.cool_until)
-        choices: list[tuple[float, int, float, int]] = []
-        for number, gate in enumerate(self._gates):
-            moment = gate.free_at(cooling=gate is not exempt)
-            choices.append((max(moment, now), gate.open, moment, number))
-        moment, _, _, number = min(choices)
+        moment, _, _, number = min(
+            (max(gate.free_at(cooling=gate is not exempt), now), gate.open, gate.begun_at, number)
+            for number, gate in enumerate(self._gates)
+        )
         return moment, number

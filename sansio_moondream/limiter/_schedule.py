@@ -68,9 +68,9 @@ class Schedule:
 
     def rate(self, now: float) -> float:
         """Return the requests that may begin in a second, as of now, which is in no pause."""
-        elapsed = ceil(now * _TICKS) - self._start
-        share = 1.0 if elapsed >= self._ramp else 0.1 + 0.9 * elapsed / self._ramp
-        return self.per_second * share
+        elapsed, ramp = ceil(now * _TICKS) - self._start, self._ramp
+        is_growing = ramp and elapsed < ramp
+        return self.per_second * (0.1 + 0.9 * elapsed / ramp if is_growing else 1.0)
 
     def _earned(self, elapsed: int) -> int:
         """Return what is earned so many ticks after the start, rounded up.

@@ -68,11 +68,6 @@ class Cooldown(Struct, frozen=True):
         check_seconds("initial", self.initial)
         check_seconds("maximum", self.maximum)
 
-    def seconds(self, failures: int) -> float:
-        """Return how long the cool-down is after so many failures in a row, 1 or more."""
-        doublings = min(failures - 1, 1000)  # a float has no more
-        return min(self.initial * 2.0**doublings, self.maximum)
-
 
 def check_seconds(name: str, value: object) -> None:
     """Raise an error unless `value` is a finite number of at least 0."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
-from math import inf, nextafter
+from math import ceil, inf, nextafter
 from typing import Any
 
 import pytest
@@ -156,6 +157,38 @@ def test_a_rest_in_the_recovery_earns_by_its_rate():
     assert moments(queue, 3, 10.0) == pytest.approx([10.0, 10.0, 10.1])
 
 
+@given(st.sampled_from([0.37, 0.3637, 0.36, 0.5, 1.0, 7.3, 1000.0]) | st.floats(0.1, 2000))
+def test_the_recovery_is_exact_to_the_tick(per_second: float):
+    queue = AdmissionQueue([RateLimit(per_second, recovery=5)])
+    queue.fail(turn(queue, 0.0), 0.0, 0.0)
+    queue.join(0.0)
+    moment = queue.next_at(0.0)
+    assert moment is not None
+    ticks, ramp = Fraction(moment) * 2**40, 5 * 2**40
+    assert ticks.denominator == 1
+    interval = ceil(2**40 / Fraction(per_second))
+
+    def earned(ticks: Fraction) -> Fraction:
+        ramped = min(ticks, Fraction(ramp))
+        return ramped / 10 + Fraction(9, 20) * ramped**2 / ramp + (ticks - ramped)
+
+    assert earned(ticks - 1) < interval <= earned(ticks)
+
+
+def test_the_recovery_takes_five_seconds_by_default():
+    assert RateLimit().recovery == 5.0
+
+
+def test_a_ticket_of_another_queue_is_refused():
+    ticket = turn(AdmissionQueue([RateLimit()]), 0.0)
+    waiting = AdmissionQueue([RateLimit()]).join(0.0)
+    queue = AdmissionQueue([RateLimit()])
+    for call in (queue.release, queue.leave):
+        for other in (ticket, waiting):
+            with pytest.raises(LocalProtocolError, match=f"the ticket is {other.state}"):
+                call(other, 0.0)
+
+
 def test_pauses_of_requests_in_flight_do_not_add_up():
     queue = AdmissionQueue([RateLimit(concurrent=9)])
     flight = [turn(queue, 0.0) for _ in range(4)]
@@ -197,14 +230,24 @@ def test_the_gate_that_is_free_soonest_is_asked():
     assert sorted(gates[5:]) == [(0, 1.0), (1, 1.0)]
 
 
-def test_of_free_gates_the_least_busy_and_then_the_longest_free_is_asked():
+def test_of_free_gates_the_least_busy_and_then_the_least_recent_is_asked():
     queue = AdmissionQueue([RateLimit(1), RateLimit(2), RateLimit(100, concurrent=8)])
-    first, second, third = (turn(queue, moment) for moment in (0.0, 0.0, 0.0))
+    first, second, third = (turn(queue, moment) for moment in (0.0, 0.1, 0.2))
     assert [first.gate, second.gate, third.gate] == [0, 1, 2]
-    queue.release(first, 0.1)
-    queue.release(second, 0.1)
-    assert turn(queue, 2.0).gate == 1  # free since 0.5; 0 since 1.0; 2 has an open request
-    assert turn(queue, 2.0).gate == 0
+    queue.release(first, 0.3)
+    again = turn(queue, 1.0)
+    assert again.gate == 0
+    queue.release(again, 1.0)
+    queue.release(second, 1.0)
+    assert turn(queue, 3.0).gate == 1  # 0 was used later; 2 has an open request
+    assert turn(queue, 3.0).gate == 0
+
+
+def test_a_gate_that_was_never_used_is_asked_before_one_that_was():
+    queue = AdmissionQueue([RateLimit(), RateLimit()])
+    first = turn(queue, 5.0)
+    queue.release(first, 5.0)
+    assert (first.gate, turn(queue, 5.0).gate) == (0, 1)
 
 
 def test_a_gate_that_fails_cools_down_twice_as_long_each_time():
@@ -300,7 +343,16 @@ def test_the_least_and_the_greatest_numbers_are_taken():
 def test_a_cool_down_that_cannot_be_is_refused(name: str):
     with pytest.raises(ValueError, match=f"{name} should be a number of seconds, 0 or above"):
         Cooldown(**{name: -1})
-    assert Cooldown(0, 0).seconds(3) == 0
+    Cooldown(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(RateLimit(), "burst"), (Cooldown(), "initial"), (GateStatus(0, None, 0.0, 0.0), "open")],
+)
+def test_values_cannot_be_changed(value: object, name: str):
+    with pytest.raises(AttributeError):
+        setattr(value, name, 1)
 
 
 def test_a_queue_needs_limits():

@@ -59,7 +59,8 @@ class AnyOrder(RuleBasedStateMachine):
         opened, account = self.opened(), self.accounts[gate]
         assert gate in self.usable()
         assert self.now >= self.paused[gate]
-        assert self.limits[gate].concurrent is None or opened[gate] < self.limits[gate].concurrent
+        concurrent = self.limits[gate].concurrent
+        assert concurrent is None or opened[gate] < concurrent
         better = [other for other in self.usable() if opened[other] < opened[gate]]
         assert all(self.is_held(other) for other in better)
         self.last[gate] = (ticket, account.level)
@@ -130,6 +131,7 @@ class AnyOrder(RuleBasedStateMachine):
         ticket = self.open.pop(at % len(self.open))
         gate = ticket.gate
         assert gate is not None
+        assert ticket.began_at is not None
         self.begun[gate].remove(ticket.began_at)
         last = self.last[gate]
         if last is not None and last[0] is ticket:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -53,13 +54,15 @@ def test_turns_come_by_the_rate_on_a_virtual_clock() -> None:
     clock = VirtualClock()
     limiter = Limiter(2, burst=2, clock=clock)
     begun: list[float] = []
+    queued: list[float] = []
     for _ in range(5):
         with limiter.turn() as turn:
             begun.append(clock.monotonic())
+            queued.append(turn.queued)
             assert limiter.status().open == 1
             assert turn.endpoint is None
     assert begun == [0.0, 0.0, 0.5, 1.0, 1.5]
-    assert turn.queued == 0.5
+    assert queued == [0.0, 0.0, 0.5, 0.5, 0.5]
     assert limiter.status() == LimiterStatus(0, 0, 2.0, 0.0, (GateStatus(0, 2.0, 0.0, 0.0),))
 
 
@@ -73,7 +76,7 @@ def test_tasks_have_their_turns_in_order_on_a_virtual_clock(backend: Adapter) ->
             async with limiter.turn():
                 begun.append((number, clock.monotonic()))
 
-        await backend.all_of([lambda number=number: one(number) for number in range(5)])
+        await backend.all_of([partial(one, number) for number in range(5)])
 
     begun: list[tuple[int, float]] = []
     backend.run(main)
@@ -230,6 +233,19 @@ def test_a_wait_that_takes_too_long_on_a_virtual_clock() -> None:
     with pytest.raises(TimeoutError), limiter.turn(4.0):
         pass
     assert clock.monotonic() == 4.0
+
+
+def test_an_interrupted_wait_gives_up_its_place() -> None:
+    class Clock(VirtualClock):
+        def sleep(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    limiter = Limiter(2, clock=Clock())
+    taken(limiter).end()
+    turn = limiter.turn()
+    with pytest.raises(KeyboardInterrupt):
+        turn.begin()
+    assert (limiter.status().waiting, limiter.status().open) == (0, 0)
 
 
 def test_a_turn_is_used_once() -> None:

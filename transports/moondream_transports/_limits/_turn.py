@@ -101,12 +101,14 @@ class Turn:
 
     def end(self) -> None:
         """End the turn, or the wait for it. Any thread may call this. Further calls do nothing."""
-        self._line.give_up(self._place)
-        self._line.end(self._place)
+        self.give_up()
+        if self._place.state != "ended":
+            self._line.end(self._place)
 
     def give_up(self) -> None:
         """End the wait for the turn. Any thread may call this. A turn that has come stays."""
-        self._line.give_up(self._place)
+        if self._place.state == "waiting":
+            self._line.give_up(self._place)
 
     def __enter__(self) -> Turn:
         self._require(self.begin(self._timeout))
