@@ -32,10 +32,11 @@ _CONCURRENT = 16
 class Client(Shorthands):
     """Ask a Moondream server.
 
-    `stream` gives events as they arrive, `send` the complete result. `query`, `caption`, `segment`,
-    `detect`, `point` and `chat` build a request and `send` it; `stream_query`, `stream_caption`,
-    `stream_segment` and `stream_chat` build one and `stream` it. All methods raise the errors of
-    `sansio_moondream`, whatever the transport. Several threads may share a client.
+    `stream` gives events as they arrive, `send` the complete result, `map` the outcomes of many
+    requests. `query`, `caption`, `segment`, `detect`, `point` and `chat` build a request and `send`
+    it; `stream_query`, `stream_caption`, `stream_segment` and `stream_chat` build one and `stream`
+    it. All methods raise the errors of `sansio_moondream`, whatever the transport.
+    Several threads may share a client.
 
     An image is a path, a Pillow image, bytes, a data URL or an `EncodedImage`. A path is read and
     encoded when the request is sent; other threads run meanwhile. Other images are encoded where
