@@ -263,7 +263,8 @@ export interface ErrorValue {
     | "incomplete_stream"
     | "connection_lost"
     | "idle_timeout"
-    | "total_timeout";
+    | "total_timeout"
+    | "turn_timeout";
   version: 1;
   message: string;
   partial: Result | null;
