@@ -138,7 +138,7 @@ class Object:
         encoded = dict(self._head)
         for name, form in self._fields.items():
             item = getattr(value, name)
-            type_: type = type(item)
+            type_: type[Any] = type(item)
             if type_ in form.plain_types:
                 encoded[name] = finite(item) if type_ is float else item
             elif form.holds(item):
