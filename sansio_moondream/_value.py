@@ -138,9 +138,8 @@ class Object:
         encoded = dict(self._head)
         for name, form in self._fields.items():
             item = getattr(value, name)
-            type_: type[Any] = type(item)
-            if type_ in form.plain_types:
-                encoded[name] = finite(item) if type_ is float else item
+            if type(item) in form.plain_types:
+                encoded[name] = finite(item) if type(item) is float else item
             elif form.holds(item):
                 encoded[name] = form.encode(item)
             else:
