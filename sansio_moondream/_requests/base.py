@@ -44,6 +44,7 @@ class Settings(OwnRepr, Value, frozen=True, kw_only=True, repr_omit_defaults=Tru
             valid = value is None or (type(value) is int and 1 <= value < MAX_NUMBER)
             check(valid, name, "a whole number of at least 1", value)
 
+
 R_co = TypeVar("R_co", bound=Result, covariant=True)  # a list may mix requests of several kinds
 
 
