@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from moondream_transports import AnyioTransport, Timeouts
 from moondream_transports._http11.streams import AnyioBackend
+from moondream_transports.conformance._certificates import client_tls
 from moondream_transports.conformance._fault_server import FaultServer, Peer
 from moondream_transports.conformance._faults import F1, answers, wait
 from moondream_transports.conformance._secrets import KEY
@@ -70,6 +72,27 @@ def test_cancelled_in_the_tls_handshake_and_in_a_tunnel(adapter: Adapter) -> Non
         run(adapter, main)
         run(adapter, main, proxy=f"http://localhost:{server.port}")
     assert server.connections == 2
+
+
+@each_adapter
+def test_bytes_before_the_tls_handshake(adapter: Adapter) -> None:
+    """A proxy may not speak for the server."""
+
+    async def main() -> None:
+        connection = await AnyioBackend().connect("localhost", server.port, 10)
+        await until(adapter, connection.is_readable)
+        for _ in range(3):  # the event loop may read them meanwhile
+            await adapter.sleep(0)
+        with pytest.raises(ssl.SSLError):
+            await connection.start_tls(client_tls(), "localhost", 10)
+        await connection.aclose()
+
+    def script(peer: Peer) -> None:
+        peer.send(WHOLE[0])
+        peer.wait_until_closed()
+
+    with FaultServer(script) as server:
+        adapter.run(main)
 
 
 def test_bytes_that_come_with_the_timeout() -> None:
