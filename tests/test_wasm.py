@@ -17,7 +17,7 @@ CORE = Path(__file__).parent / "core"
 SOME_TESTS = [
     "tests/wasm/probe.py",
     *(f"tests/core/{path.name}" for path in sorted(CORE.glob("test_stream*.py"))),
-    *(f"tests/core/test_{name}.py" for name in ("records", "inflate", "limits")),
+    *(f"tests/core/test_{name}.py" for name in ("records", "inflate", "limits", "machine")),
 ]
 
 

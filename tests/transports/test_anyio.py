@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from moondream_transports import AnyioTransport, Timeouts
 from moondream_transports._http11.streams import AnyioBackend
+from moondream_transports.conformance._certificates import client_tls
 from moondream_transports.conformance._fault_server import FaultServer, Peer
 from moondream_transports.conformance._faults import F1, answers, wait
 from moondream_transports.conformance._secrets import KEY
@@ -72,8 +74,29 @@ def test_cancelled_in_the_tls_handshake_and_in_a_tunnel(adapter: Adapter) -> Non
     assert server.connections == 2
 
 
+@each_adapter
+def test_bytes_before_the_tls_handshake(adapter: Adapter) -> None:
+    """A proxy may not speak for the server."""
+
+    async def main() -> None:
+        connection = await AnyioBackend().connect("localhost", server.port, 10)
+        await until(adapter, connection.is_readable)
+        for _ in range(3):  # the event loop may read them meanwhile
+            await adapter.sleep(0)
+        with pytest.raises(ssl.SSLError):
+            await connection.start_tls(client_tls(), "localhost", 10)
+        await connection.aclose()
+
+    def script(peer: Peer) -> None:
+        peer.send(WHOLE[0])
+        peer.wait_until_closed()
+
+    with FaultServer(script) as server:
+        adapter.run(main)
+
+
 def test_bytes_that_come_with_the_timeout() -> None:
-    """They are returned, but their connection is being closed, and must not be used again."""
+    """They are returned, and their connection can be used again."""
     adapter = next(adapter for adapter in ADAPTERS if adapter.name == "anyio-asyncio")
 
     async def main() -> None:
@@ -81,7 +104,9 @@ def test_bytes_that_come_with_the_timeout() -> None:
         await until(adapter, connection.is_readable)
         # Both are due in the same step of the event loop, which looks at sockets first.
         assert await connection.read(0) == b"late"
-        assert connection.is_readable()
+        assert not connection.is_readable()
+        with pytest.raises(TimeoutError):
+            await connection.read(0)
         await connection.aclose()
 
     def script(peer: Peer) -> None:

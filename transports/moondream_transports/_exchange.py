@@ -194,8 +194,8 @@ class Exchange(Generic[R]):
 
         Raises the builtin TimeoutError if no time is left.
         """
-        is_error = self.decoder.state is State.READING_ERROR
-        return self._deadlines.read_timeout(first_event=not self._had_event and not is_error)
+        awaits_event = not self._had_event and self.decoder.state is not State.READING_ERROR
+        return self._deadlines.read_timeout(first_event=awaits_event)
 
     def receive(self, data: bytes) -> None:
         """Take the bytes that `ByteStream.read` returned."""

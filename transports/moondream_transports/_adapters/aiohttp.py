@@ -23,9 +23,11 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection
 
-from moondream_transports._deadlines import earlier
+from moondream_transports._deadlines import after, earlier
 from moondream_transports._http11.errors import check_protocol
 from moondream_transports._http11.route import parse_proxy
+from moondream_transports._http11.waiting import remaining
+from moondream_transports._reusable_timeout import ReusableTimeout
 from moondream_transports._transport import Timeouts
 from sansio_moondream import HTTPRequest, LocalProtocolError, RemoteProtocolError, TLSError
 
@@ -172,6 +174,7 @@ class AiohttpStream:
         self.connected_at = request_body.connected_at
         self._response = response
         self._request_body = request_body
+        self._timeout = ReusableTimeout()
 
     async def read(self, timeout: float | None) -> bytes:
         """Do as `ByteStream.read`."""
@@ -182,19 +185,19 @@ class AiohttpStream:
         raise failure
 
     async def _next(self, timeout: float | None) -> bytes:
-        content, now = self._response.content, asyncio.get_running_loop().time
-        end = _deadline(None, timeout, now())
+        content = self._response.content
+        end = after(timeout)
         while True:
             try:
-                async with asyncio.timeout_at(_deadline(end, _LOOK_EVERY, now())):
+                is_last = timeout is not None and timeout < _LOOK_EVERY
+                with self._timeout(timeout if is_last else _LOOK_EVERY):
                     return await content.readany()
             except TimeoutError:
                 if data := content.read_nowait():  # it arrived while the event loop was busy
                     return data
                 if self._request_body.is_closing:
                     raise ConnectionResetError("broken chunked framing") from None
-                if end is not None and now() >= end:
-                    raise
+                timeout = remaining(end)
 
     async def aclose(self) -> None:
         """Do as `AsyncByteStream.aclose`. Wake a `read` that waits in another task."""
@@ -203,6 +206,7 @@ class AiohttpStream:
         if self._response.connection is not None or self._request_body.is_closing:
             self._request_body.abort()
         self._response.close()
+        self._timeout.close()
 
 
 class _CheckedConnector(aiohttp.BaseConnector):

@@ -2,5 +2,5 @@
 
 Reading order: `_async/backend.py` (what a backend is), `_async/engine.py` (pool and connecting),
 `_async/stream.py` (one exchange). `_sync` is generated from `_async`. `sockets.py` and `streams.py`
-are the backends. Everything else here is pure, and both forms use it.
+(with `asyncio_streams.py`) are the backends. Everything else here is pure, and both forms use it.
 """

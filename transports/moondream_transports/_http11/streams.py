@@ -1,32 +1,26 @@
-"""The backend of `AnyioTransport`: streams of anyio, on asyncio and trio.
+"""The backend of `AnyioTransport`: streams of anyio on trio, `asyncio_streams.py` on asyncio.
 
 1. anyio tries each address of a host, one a little after the other, and takes the first that
    answers. It sets TCP_NODELAY.
-2. On asyncio, an error in sending throws away what was not read by then. So large requests are sent
-   in a task beside the one that reads.
-3. On asyncio, a read is ended by an alarm of its connection, which costs less than a cancel scope.
-   trio has no timers but its cancel scopes.
-4. TLS is closed without its own farewell, as HTTP clients do: HTTP says where a body ends.
+2. While a large request is sent, another task reads: an early answer may refuse it.
+3. TLS is closed without its own farewell, as HTTP clients do: HTTP says where a body ends.
 """
 
 from __future__ import annotations
 
 import ssl
-import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from moondream_transports._concurrency import async_close_soon, in_trio
+from moondream_transports._concurrency import in_trio
 
+from ._async.backend import AsyncConnection
 from .waiting import LISTEN_BYTES, READ_BYTES, is_readable
-
-if TYPE_CHECKING:
-    import asyncio
 
 _SMALL = 16 * 1024  # the buffer of a socket takes that much, so no answer can come in between
 
@@ -41,8 +35,12 @@ class AnyioBackend:
         ValueError,  # of IDNA
     )
 
-    async def connect(self, host: str, port: int, timeout: float | None) -> AnyioConnection:
+    async def connect(self, host: str, port: int, timeout: float | None) -> AsyncConnection:
         """As `AsyncBackend.connect` says."""
+        if not in_trio():
+            from .asyncio_streams import AsyncioConnection  # trio has no need of asyncio
+
+            return await AsyncioConnection.connect(host, port, timeout)
         with anyio.fail_after(timeout):
             return AnyioConnection(await anyio.connect_tcp(host, port))
 
@@ -52,7 +50,6 @@ class AnyioConnection:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self._alarm = None if in_trio() else _Alarm(lambda: async_close_soon(stream.aclose))
 
     async def start_tls(
         self, context: ssl.SSLContext, hostname: str, timeout: float | None
@@ -74,20 +71,10 @@ class AnyioConnection:
     async def read(self, timeout: float | None) -> bytes:
         """As `AsyncConnection.read` says."""
         try:
-            if self._alarm is None:
-                with anyio.fail_after(timeout):
-                    return await self._stream.receive(READ_BYTES)
-            self._alarm.set(timeout)
-            try:
+            with anyio.fail_after(timeout):
                 return await self._stream.receive(READ_BYTES)
-            finally:
-                self._alarm.set(None)
         except anyio.EndOfStream:
             return b""
-        except AnyioBackend.errors as error:
-            if self._alarm is not None and self._alarm.rang:
-                raise TimeoutError("nothing came in time") from error
-            raise
 
     async def write(
         self, data: memoryview, received: Callable[[bytes], bool], timeout: float | None
@@ -119,8 +106,6 @@ class AnyioConnection:
 
     def is_readable(self) -> bool:
         """As `AsyncConnection.is_readable` says."""
-        if self._alarm is not None and self._alarm.rang:
-            return True  # it is being closed, though bytes came at the last moment
         if (tls := self._stream.extra(TLSAttribute.ssl_object, None)) is not None:
             try:
                 tls.read(1)  # it may hold bytes, or its end, that came with the last response
@@ -134,50 +119,5 @@ class AnyioConnection:
 
     async def aclose(self) -> None:
         """As `AsyncConnection.aclose` says."""
-        if self._alarm is not None:
-            self._alarm.stop()
         with anyio.CancelScope(shield=True), suppress(*AnyioBackend.errors):
             await self._stream.aclose()
-
-
-class _Alarm:
-    """Calls `ring`, in the loop of asyncio that is running, when a wait takes too long.
-
-    It is made for many short waits: to set it is to note a moment. The timer of the loop is moved
-    only when it goes off, or where it would go off too late.
-    """
-
-    def __init__(self, ring: Callable[[], object]) -> None:
-        self._loop: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
-        self._ring = ring
-        self._at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.rang = False
-
-    def set(self, seconds: float | None) -> None:
-        """Ring after that time from now. None is never: the wait is over."""
-        if seconds is None:
-            self._at = None
-            return
-        self._at = at = self._loop.time() + seconds
-        if self._timer is None or at < self._timer.when():
-            self._start(at)
-
-    def stop(self) -> None:
-        """End the last wait."""
-        self._at = None
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _start(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._go_off, at)
-
-    def _go_off(self, at: float) -> None:
-        self._timer = None
-        if self._at is not None and self._at > at:
-            self._start(self._at)
-        elif self._at is not None:
-            self.rang = True
-            self._ring()

@@ -94,9 +94,11 @@ class AsyncClientStream(Generic[R]):
             events = [await anext(self)]
         except StopAsyncIteration:
             return []
-        with suppress(MoondreamError):  # the next call raises it again
+        try:
             for event in self._exchange.ready:
                 events.append(event)  # noqa: PERF402 - a list keeps what came before the error
+        except MoondreamError:
+            pass  # the next call raises it again
         return events
 
     async def result(self) -> R:

@@ -95,9 +95,11 @@ class ClientStream(Generic[R]):
             events = [next(self)]
         except StopIteration:
             return []
-        with suppress(MoondreamError):  # the next call raises it again
+        try:
             for event in self._exchange.ready:
                 events.append(event)  # noqa: PERF402 - a list keeps what came before the error
+        except MoondreamError:
+            pass  # the next call raises it again
         return events
 
     def result(self) -> R:
