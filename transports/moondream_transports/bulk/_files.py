@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ._columns import Columns
-from ._ledger import BulkError, Layout, Ledger
+from ._ledger import BulkError, Ledger
 from ._outputs import Output, open_output, write_file
+from ._schema import Layout
 from ._values import OutputFormat, Row
 
 _ROWS_PER_SHARD = 10_000

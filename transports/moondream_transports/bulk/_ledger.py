@@ -31,37 +31,9 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
-from ._values import OutputFormat, Row, Status
+from ._schema import APPLICATION_ID, VERSION, Layout, Statement, creation, rows_of_shard
+from ._values import Row, Status
 
-_APPLICATION_ID = 0x4D6F6F6E  # "Moon", in the header of the file
-_VERSION = 1
-_ONE_SHARD = 2**62  # more rows than a file can have
-
-_CREATE = (
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_VERSION}",
-    "CREATE TABLE settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    """CREATE TABLE rows (
-        number INTEGER PRIMARY KEY,
-        id TEXT NOT NULL,
-        request TEXT NOT NULL,
-        model TEXT NOT NULL,
-        status TEXT NOT NULL,
-        answer BLOB NOT NULL,
-        attempts INTEGER NOT NULL,
-        seconds REAL NOT NULL,
-        width INTEGER,
-        height INTEGER,
-        finished_at REAL NOT NULL,
-        UNIQUE (id, request, model)
-    )""",
-    "CREATE TABLE dirty (shard INTEGER PRIMARY KEY)",
-)
-# Not `INSERT OR IGNORE`: in a trigger, the conflict clause of the statement that fires it counts.
-_MARK_DIRTY = """CREATE TRIGGER {change}_marks_dirty AFTER {change} ON rows
-    WHEN (NEW.number - 1) / {rows_per_shard} NOT IN (SELECT shard FROM dirty) BEGIN
-    INSERT INTO dirty VALUES ((NEW.number - 1) / {rows_per_shard});
-END"""
 _COLUMNS = ", ".join(Row.__struct_fields__)
 _REPLACED = ", ".join(f"{name} = excluded.{name}" for name in Row.__struct_fields__[3:])
 _COMMIT = f"""INSERT INTO rows ({_COLUMNS}) VALUES ({", ".join("?" for _ in Row.__struct_fields__)})
@@ -80,22 +52,6 @@ class BulkError(Exception):
 
 class LedgerInUse(BulkError):
     """Another run, perhaps of another process, has the ledger open."""
-
-
-class Layout(Struct, frozen=True):
-    """What the output of a ledger is made of. It does not change from run to run.
-
-    Attributes:
-        skill: that is asked for. It decides the columns.
-        format: of the files.
-        rows_per_shard: of each file in a folder, or None for one file.
-        masks: whether the files have masks.
-    """
-
-    skill: str
-    format: OutputFormat
-    rows_per_shard: int | None
-    masks: bool
 
 
 class Found(Struct, frozen=True):
@@ -190,11 +146,11 @@ class Ledger:
 
     def shards(self, rows_per_shard: int | None) -> range:
         """Return the numbers of all shards, for shards of this size. None is one for all rows."""
-        return range(-(-self.count() // self._size(rows_per_shard)))
+        return range(-(-self.count() // rows_of_shard(rows_per_shard)))
 
     def rows(self, shard: int, rows_per_shard: int | None) -> Iterator[Row]:
         """Iterate over the rows of a shard, for shards of this size, in order."""
-        size = self._size(rows_per_shard)
+        size = rows_of_shard(rows_per_shard)
         first, last = shard * size + 1, (shard + 1) * size
         while found := self._select(_PAGE, (first, last)):
             for number, name, request, model, status, *others in found:
@@ -234,39 +190,23 @@ class Ledger:
         ((application,),) = self._select("PRAGMA application_id")
         ((version,),) = self._select("PRAGMA user_version")
         is_new = application == 0 and not self._select("SELECT 1 FROM sqlite_master")
-        if application != _APPLICATION_ID and not (is_new and layout is not None):
+        if application != APPLICATION_ID and not (is_new and layout is not None):
             raise self._no_ledger()
-        if version > _VERSION:
+        if version > VERSION:
             raise BulkError(
                 f"the ledger {self._path} has version {version}, and this release of"
-                f" sansio-moondream reads version {_VERSION}: install a newer one"
+                f" sansio-moondream reads version {VERSION}: install a newer one"
             )
         self._select("PRAGMA journal_mode = WAL")
         self._select("PRAGMA synchronous = FULL")
         self._select("PRAGMA temp_store = FILE")
         self._select("CREATE TEMP TABLE seen (id TEXT, request TEXT, UNIQUE (id, request))")
         if is_new and layout is not None:
-            self._create(layout)
+            self._write(*creation(layout))
         else:
             self._write()  # takes the lock, if reading has not
         found = dict(self._select("SELECT name, value FROM settings"))
         return msgspec.convert(found, Layout, strict=False)
-
-    def _create(self, layout: Layout) -> None:
-        size = self._size(layout.rows_per_shard)
-        triggers = [
-            _MARK_DIRTY.format(change=change, rows_per_shard=size)
-            for change in ("INSERT", "UPDATE")
-        ]
-        settings = msgspec.to_builtins(layout).items()
-        self._write(
-            *((statement, [()]) for statement in (*_CREATE, *triggers)),
-            ("INSERT INTO settings VALUES (?, ?)", settings),
-        )
-
-    @staticmethod
-    def _size(rows_per_shard: int | None) -> int:
-        return _ONE_SHARD if rows_per_shard is None else rows_per_shard
 
     def _select(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
         """Execute a statement that is a transaction by itself. Returns the rows that it finds."""
@@ -278,7 +218,7 @@ class Ledger:
             except sqlite3.Error as error:
                 raise self._error(error) from error
 
-    def _write(self, *statements: tuple[str, Iterable[tuple[Any, ...]]]) -> None:
+    def _write(self, *statements: Statement) -> None:
         """Execute statements, each once for each of its values, in one transaction."""
         database = self._connection
         with self._lock:

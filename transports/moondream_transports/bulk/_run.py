@@ -27,8 +27,9 @@ from moondream_transports._map.running import Running
 from ._asking import Asker, Ended
 from ._columns import Columns
 from ._files import Files, require_number
-from ._ledger import Layout, Ledger
+from ._ledger import Ledger
 from ._outputs import open_output
+from ._schema import Layout
 from ._tasks import Task, Tasks
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Summary
