@@ -199,9 +199,9 @@ def _wire_message(message: ChatMessage) -> dict[str, Any]:
     return {"role": message.role, "content": content}
 
 
-def _wire_image(image: EncodedImage) -> dict[str, str]:
+def _wire_image(image: EncodedImage) -> dict[str, Any]:
     detail = {} if image.detail is None else {"detail": image.detail}
-    return {"url": image.data_url} | detail
+    return {"url": image.json()} | detail
 
 
 def _show(part: object) -> str:

@@ -57,7 +57,7 @@ class QueryRequest(Request[QueryResult], frozen=True, kw_only=True):
 
     def _body(self) -> dict[str, Any]:
         return {
-            "image_url": self.image and self.image.data_url,
+            "image_url": self.image and self.image.json(),
             "question": self.question,
             "reasoning": self.reasoning,
             "spatial_refs": self.spatial_refs,
@@ -79,7 +79,7 @@ class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True):
         check(valid, "length", '"short", "normal" or "long"', self.length)
 
     def _body(self) -> dict[str, Any]:
-        return {"image_url": self.image.data_url, "length": self.length}
+        return {"image_url": self.image.json(), "length": self.length}
 
 
 class _ObjectRequest(Request[R_co], frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ class _ObjectRequest(Request[R_co], frozen=True, kw_only=True):
         check(is_text(self.object), "object", TEXT, self.object)
 
     def _body(self) -> dict[str, Any]:
-        return {"image_url": self.image.data_url, "object": self.object}
+        return {"image_url": self.image.json(), "object": self.object}
 
 
 class _ReferringRequest(_ObjectRequest[R_co], frozen=True, kw_only=True):

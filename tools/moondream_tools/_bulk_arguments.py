@@ -66,7 +66,7 @@ def _add_export(skills: Any) -> None:
     about = "write the files of a ledger anew, without asking anything"
     parser = skills.add_parser("export", help=about, description=f"{about.capitalize()}.")
     parser.add_argument(
-        "ledger", metavar="LEDGER", help="ledger.sqlite in the folder of an output, or FILE.ledger"
+        "ledger", metavar="LEDGER", help="_ledger.sqlite in the folder of an output, or FILE.ledger"
     )
     _add_files(parser)
     parser.add_argument("--masks", action="store_true", default=None, help=_MASKS)

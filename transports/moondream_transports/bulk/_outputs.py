@@ -21,7 +21,7 @@ from ._columns import Columns
 from ._encoders import ENCODERS, require_pyarrow
 from ._values import OutputFormat, Row
 
-LEDGER = "ledger.sqlite"
+LEDGER = "_ledger.sqlite"  # readers of a folder of Parquet files ignore such a name
 """The ledger in a folder. A single file has its own beside it: its name and `.ledger`."""
 
 _CHOICES = (
