@@ -1,5 +1,5 @@
-"""Makes the diagram in docs/state-machine.md from the table in sansio_moondream/_stream.py: python
-docs/make_diagram.py
+"""Makes the diagram in docs/why/state-machine.md from the table in sansio_moondream/_stream.py:
+python docs/make_diagram.py
 
 A test compares the two, so a change of the table is a change of the page.
 """

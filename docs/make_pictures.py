@@ -57,7 +57,7 @@ def pictures() -> dict[str, Image.Image]:
 
 
 def in_the_corner(moon: Image.Image, result: SegmentResult) -> Image.Image:
-    """Draw what docs/exports.md replaces, and what it puts in its place, on a wide picture.
+    """Draw what docs/how-to/exports.md replaces, and what it puts in its place, on a wide picture.
 
     The moon is in the lower right of the picture. A viewer of SVG fits the unit square into the
     picture in proportion, so that it is the square in the middle.
@@ -82,4 +82,4 @@ def in_the_corner(moon: Image.Image, result: SegmentResult) -> Image.Image:
 
 if __name__ == "__main__":
     for name, picture in pictures().items():
-        picture.quantize(64).save(HERE / name, optimize=True)
+        picture.quantize(64).save(HERE / "pictures" / name, optimize=True)

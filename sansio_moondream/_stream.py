@@ -24,7 +24,7 @@ Rules
    the next.
 6. Nothing here blocks, waits, or reads a clock. One thread may use a stream at a time.
 
-`TRANSITIONS` is the machine as data. The diagram in docs/state-machine.md is made from it.
+`TRANSITIONS` is the machine as data. The diagram in docs/why/state-machine.md is made from it.
 """
 
 from __future__ import annotations

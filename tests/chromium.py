@@ -38,7 +38,7 @@ svg {{ position: absolute; display: block; overflow: visible; mix-blend-mode: sc
 
 
 def in_css(result: SegmentResult) -> str:
-    """Return the path as SVG in the position that docs/pictures.md gives in CSS."""
+    """Return the path as SVG in the position that docs/how-to/pictures.md gives in CSS."""
     box = result.bbox
     assert box is not None
     place = (

@@ -1,5 +1,5 @@
-"""What docs/latest.md uses of OpenCV, which is too large to be there always: a camera with a few
-frames, and a window that nobody sees.
+"""What docs/how-to/latest.md uses of OpenCV, which is too large to be there always: a camera with
+a few frames, and a window that nobody sees.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from tests.guides import BLOCK, ROOT
 from tests.helpers import REQUESTS
 
 NODE = ROOT / "tests" / "node"
-PAGE = ROOT / "docs" / "relay-formats.md"
+PAGE = ROOT / "docs" / "reference" / "relay-formats.md"
 STREAMS: list[tuple[list[Event], MoondreamError | None]] = [
     ([*TEXT, END_OF_TEXT], None),
     ([TextDelta("\ud83c"), TextDelta("\udf19"), Completed(QueryResult("🌙"))], None),

@@ -1,6 +1,6 @@
 """Masks against an independent renderer:
 
-Chromium, drawing the same paths in the position that docs/pictures.md gives in CSS.
+Chromium, drawing the same paths in the position that docs/how-to/pictures.md gives in CSS.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from sansio_moondream.relay import _refusals
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
 # would run these tests again, and what the tests of a page run: test_serve_docs.py of the tools,
@@ -203,7 +203,9 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
 
 def test_the_example_of_the_format_is_a_recording():
     (content,) = (
-        code for kind, code in blocks(ROOT / "docs" / "recordings.md", not_run=()) if kind == "json"
+        code
+        for kind, code in blocks(ROOT / "docs" / "how-to" / "recordings.md", not_run=())
+        if kind == "json"
     )
     recording = Recording.decode(content.encode())
     assert (recording.header.status_code, [chunk.data for chunk in recording.chunks]) == (
@@ -223,10 +225,10 @@ def test_links_lead_somewhere(page: Path):
 
 
 def test_the_index_has_every_page():
-    listed = LINK.findall((ROOT / "docs" / "README.md").read_text())
-    assert sorted(listed) == sorted(
-        {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
-    )
+    docs = ROOT / "docs"
+    listed = LINK.findall((docs / "index.md").read_text())
+    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+    assert sorted(listed) == sorted(pages - {"index.md"})
 
 
 def script(name: str) -> Any:
@@ -241,16 +243,16 @@ def script(name: str) -> Any:
 
 def test_the_diagram_is_the_table():
     module = script("make_diagram")
-    page = (ROOT / "docs" / "state-machine.md").read_text()
+    page = (ROOT / "docs" / "why" / "state-machine.md").read_text()
     assert module.page_with_diagram(page) == page, "run: python docs/make_diagram.py"
     assert module.diagram() in page
 
 
 def test_the_pictures_are_what_the_script_makes():
     made = script("make_pictures").pictures()
-    assert set(made) == {path.name for path in (ROOT / "docs").glob("*.png")}
+    assert set(made) == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
     for name, picture in made.items():
-        with Image.open(ROOT / "docs" / name) as shipped:
+        with Image.open(ROOT / "docs" / "pictures" / name) as shipped:
             difference = ImageChops.difference(shipped.convert("RGB"), picture).convert("L")
         # Shipped with fewer colours, and made larger by whichever Pillow there is.
         assert sum(difference.histogram()[32:]) < 0.01 * picture.width * picture.height, (
@@ -271,7 +273,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_page_about_formats_names_each_error_of_a_relay() -> None:
-    page = (ROOT / "docs" / "relay-formats.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "relay-formats.md").read_text("utf-8")
     source = Path(_refusals.__file__).read_text("utf-8")
     types = re.findall(r'type="(\w+)"', source)
     assert len(types) == source.count("\ndef ")

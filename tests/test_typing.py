@@ -16,7 +16,7 @@ from tests.guides import ROOT, write_files
 def test_the_guides_pass(tmp_path: Path):
     guides = [
         path
-        for page in sorted((ROOT / "docs").glob("*.md"))
+        for page in sorted((ROOT / "docs").rglob("*.md"))
         for path in write_files(page, tmp_path)
         if not path.name.startswith(("test_", "conftest"))
     ]

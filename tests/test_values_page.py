@@ -1,4 +1,4 @@
-"""The page docs/values.md, the JSON Schema and `from_dict` agree on every field of every kind.
+"""docs/reference/values.md, the JSON Schema and `from_dict` agree on every field of every kind.
 
 The page is written by hand, and so it is the witness: what it does not allow, the other two refuse.
 """
@@ -21,7 +21,7 @@ from sansio_moondream import Value, from_dict, json_schema
 from sansio_moondream.testing.strategies import values
 from tests.guides import ROOT
 
-PAGE = (ROOT / "docs" / "values.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "values.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \|", re.MULTILINE)
 CODE = re.compile(r"`(\w+)`")
 KINDS = [reference["$ref"].removeprefix("#/$defs/") for reference in json_schema()["oneOf"]]

@@ -1,9 +1,9 @@
 """A slow decoder that is easy to trust: the expected outcome of any bytes.
 
 It was written from the WHATWG's text ("Parsing an event stream", "Interpreting an event stream"),
-RFC 9112, docs/wire-format.md and the numbered rules of the core. It shares only the public value
-classes with the package, and reads JSON with the standard library. It has the whole input at once,
-so it never waits:
+RFC 9112, docs/why/wire-format.md and the numbered rules of the core. It shares only the public
+value classes with the package, and reads JSON with the standard library. It has the whole input at
+once, so it never waits:
 
     bytes -> lines -> records -> messages -> events
 

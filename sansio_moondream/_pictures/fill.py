@@ -6,7 +6,7 @@ crossings with the sides that go up. The inside then lies between the first cros
 lists, between the second ones, and so on. Where two of these spans touch, we draw them as one:
 drawn one by one, each would round its share of the pixel between them.
 
-docs/pictures.md says why we use no library for this.
+docs/how-to/pictures.md says why we use no library for this.
 """
 
 from __future__ import annotations

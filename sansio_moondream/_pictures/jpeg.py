@@ -5,7 +5,7 @@
    always from the whole picture. Each size is computed from the bytes of the attempt before, and is
    at least a little smaller. There are at most `_MAX_SIZES` of them.
 3. We measured which of two JPEGs with as many bytes is more like the picture: one of lower quality,
-   or a smaller one. Down to quality 80 it is the one of lower quality; see docs/pictures.md.
+   or a smaller one. Down to quality 80 it is the one of lower quality; see docs/how-to/pictures.md.
 """
 
 from __future__ import annotations

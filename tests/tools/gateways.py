@@ -1,4 +1,4 @@
-"""The gateway of docs/write-a-server.md, under uvicorn, in front of a fake server."""
+"""The gateway of docs/how-to/write-a-server.md, under uvicorn, in front of a fake server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from moondream_tools import FakeServer
 from tests.guides import ROOT, write_files
 
-PAGE = ROOT / "docs" / "write-a-server.md"
+PAGE = ROOT / "docs" / "how-to" / "write-a-server.md"
 
 
 @contextmanager

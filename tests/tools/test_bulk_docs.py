@@ -1,4 +1,4 @@
-"""docs/bulk.md: its commands run, in order, and what it says of options and columns is so."""
+"""docs/how-to/bulk.md: its commands run in order, and what it says of options and columns is so."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.guides import BLOCK, ROOT
 from tests.helpers import PIXEL
 from tests.tools.programs import Program
 
-PAGE = (ROOT / "docs" / "bulk.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "bulk.md").read_text()
 COMMANDS = [code for kind, code in BLOCK.findall(PAGE) if kind == "sh"]
 # The commands are for the cloud, and their installation is this one.
 _PROGRAM = """#!/bin/sh

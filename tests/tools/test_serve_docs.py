@@ -1,4 +1,4 @@
-"""docs/serve-and-record.md: its commands and samples run, and its tables are what is measured.
+"""docs/how-to/serve-and-record.md: its commands and samples run, its tables are what is measured.
 
 `python -m tests.tools.test_serve_docs` writes the tables.
 """
@@ -30,7 +30,7 @@ from tests.tools.witnesses import (
     ours,
 )
 
-PAGE = Path(__file__).parents[2] / "docs" / "serve-and-record.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "serve-and-record.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MADE = "made by tests/tools/test_serve_docs.py"
 TABLE_OF_FAULTS = re.compile(r"^  (400 to 599|\S+) +(\S.*)$", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The gateway of docs/write-a-server.md: what clients get through it, faults included."""
+"""The gateway of docs/how-to/write-a-server.md: what clients get through it, faults included."""
 
 from __future__ import annotations
 

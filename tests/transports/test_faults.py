@@ -40,7 +40,7 @@ class Limit(NamedTuple):
     depends: bool = False
 
 
-# By case and transport. docs/transports.md has more.
+# By case and transport. docs/how-to/transports.md has more.
 LIMITS_OF_LIBRARIES: dict[tuple[str, str], Limit] = {
     (_EARLY_413, "httpx2-asyncio"): Limit(_ASYNCIO, "no event, then ConnectionLost"),
     (_EARLY_413, "httpx-asyncio"): Limit(_ASYNCIO, "no event, then ConnectionLost"),

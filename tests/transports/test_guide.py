@@ -1,4 +1,4 @@
-"""The transports of docs/write-a-transport.md pass the conformance suite, as the page runs it."""
+"""The transports of docs/how-to/write-a-transport.md pass the conformance suite, as it runs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moondream_transports import conformance
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[2] / "docs" / "write-a-transport.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-transport.md"
 CODE = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
 
 

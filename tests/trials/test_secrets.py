@@ -37,7 +37,7 @@ from tests.trials.helpers import KEY, ROOT, answer, environment_of, found_in
 
 SOCKS = f"socks5://user:{KEY}@proxy:1080"
 PAYLOAD = base64.b64encode(b"no picture " * 9).decode()
-DOCS = "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))
+DOCS = "\n".join(page.read_text() for page in sorted((ROOT / "docs").rglob("*.md")))
 TESTS = str(ROOT / "tests")
 
 

@@ -54,7 +54,7 @@ def write_summary(name: str | None, summary: Summary) -> str:
 
 
 def to_json(summary: Summary) -> dict[str, object]:
-    """Return the summary as an object of JSON. docs/bulk.md describes it."""
+    """Return the summary as an object of JSON. docs/how-to/bulk.md describes it."""
     counts = summary.counts
     ended = counts.done + counts.failed
     return {

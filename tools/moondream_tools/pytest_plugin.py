@@ -1,4 +1,4 @@
-"""A pytest plugin with the fixture `moondream_server`. docs/fake-server.md describes it.
+"""A pytest plugin with the fixture `moondream_server`. docs/how-to/fake-server.md describes it.
 
 It is on where this package is installed. Until a test uses the fixture it imports only pytest. It
 has no hook wrappers: older versions of pluggy do not know them, and would end each run of pytest.

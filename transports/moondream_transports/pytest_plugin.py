@@ -2,7 +2,8 @@
 
 Turn it on in the topmost `conftest.py` with `pytest_plugins =
 ["moondream_transports.pytest_plugin"]`, or with `pytest -p moondream_transports.pytest_plugin`.
-`pytest --fixtures`, docs/recordings.md and docs/test-with-fragmented-streams.md describe it.
+`pytest --fixtures`, docs/how-to/recordings.md and
+docs/how-to/test-with-fragmented-streams.md describe it.
 
 PYTEST_DONT_REWRITE: nothing here asserts, and pytest warns about a plugin that is already imported.
 """

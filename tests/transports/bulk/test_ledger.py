@@ -116,7 +116,7 @@ def test_one_file_is_exported_as_shards(tmp_path: Path) -> None:
 
 
 def test_masks_are_exported_without_asking_again(tmp_path: Path) -> None:
-    picture = Path(__file__).parents[3] / "docs" / "pictures-overlay.png"
+    picture = Path(__file__).parents[3] / "docs" / "pictures" / "pictures-overlay.png"
     box = {"x_min": 0.0, "y_min": 0.0, "x_max": 1.0, "y_max": 1.0}
     body = json.dumps({"path": "M 0 0 L 1 0 L 1 1 Z", "bbox": box}).encode()
     template = Template("segment", object="moon")

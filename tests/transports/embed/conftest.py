@@ -1,4 +1,4 @@
-"""The files of docs/embed.md can be imported."""
+"""The files of docs/how-to/embed.md can be imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.guides import ROOT, write_files
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The files of the guide can be imported."""
     folder = tmp_path_factory.mktemp("embed")
-    names = [path.stem for path in write_files(ROOT / "docs" / "embed.md", folder)]
+    names = [path.stem for path in write_files(ROOT / "docs" / "how-to" / "embed.md", folder)]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield

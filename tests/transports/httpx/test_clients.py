@@ -150,7 +150,7 @@ def test_request_body_is_released(library: Any) -> None:
 
 @each_library
 def test_no_second_answer_without_kept_connections(library: Any) -> None:
-    """As docs/transports.md advises for a server that is not trusted."""
+    """As docs/how-to/transports.md advises for a server that is not trusted."""
     stray = sized(b'data: {"chunk": "stray"}\n\n' + END)
 
     def script(peer: Peer) -> None:

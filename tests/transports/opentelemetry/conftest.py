@@ -1,4 +1,4 @@
-"""The module of docs/opentelemetry.md, and its hooks."""
+"""The module of docs/how-to/opentelemetry.md, and its hooks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.guides import ROOT, write_files
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("opentelemetry")
-    write_files(ROOT / "docs" / "opentelemetry.md", folder)
+    write_files(ROOT / "docs" / "how-to" / "opentelemetry.md", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield import_module("moon_otel")

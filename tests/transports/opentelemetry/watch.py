@@ -1,4 +1,4 @@
-"""The hooks of docs/opentelemetry.md with exporters in memory, and exchanges with them."""
+"""The hooks of docs/how-to/opentelemetry.md with exporters in memory, and exchanges with them."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_a_conftest_can_turn_it_on(project: Project) -> None:
 
 
 def test_the_example_of_the_guide(project: Project) -> None:
-    page = (ROOT / "docs" / "recordings.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "recordings.md").read_text()
     for name, code in re.findall(
         r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
     ):

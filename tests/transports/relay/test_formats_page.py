@@ -1,4 +1,4 @@
-"""The backend for `useChat` of docs/relay-formats.md, under uvicorn."""
+"""The backend for `useChat` of docs/reference/relay-formats.md, under uvicorn."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ASKED = {
 def test_the_backend(moondream_server: FakeServer, tmp_path: Path):
     moondream_server.answer(text="The sea.")
     moondream_server.answer(error=AuthenticationError("no such key"))
-    write_files(ROOT / "docs" / "relay-formats.md", tmp_path)
+    write_files(ROOT / "docs" / "reference" / "relay-formats.md", tmp_path)
     port = free_port()
     with (
         program(uvicorn("usechat_app", port), port, tmp_path, UPSTREAM=moondream_server.url),

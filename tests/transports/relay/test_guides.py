@@ -1,4 +1,4 @@
-"""The programs of docs/relay.md under real servers, with real clients and signals."""
+"""The programs of docs/how-to/relay.md under real servers, with real clients and signals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sansio_moondream import RateLimitError
 from tests.guides import ROOT, write_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("interruptible")]
-PAGE = ROOT / "docs" / "relay.md"
+PAGE = ROOT / "docs" / "how-to" / "relay.md"
 SECONDS = 60
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--log-level=warning", "--port={port}"]
@@ -49,6 +49,7 @@ class Server:
         write_files(PAGE, folder)
         for file in folder.glob("*_app.py"):  # a drain of 20 seconds is too long for a test
             file.write_text(file.read_text().replace("on_signal(20)", "on_signal(2)"))
+        self.stopping = False
         self.process = subprocess.Popen(
             [part.format(port=self.port) for part in PROGRAMS[program]],
             cwd=folder,
@@ -77,9 +78,15 @@ class Server:
                 yield response
         connection.close()
 
+    def terminate(self) -> None:
+        """Send SIGTERM. Only once: a second one may come while the event loop is being closed."""
+        if not self.stopping:
+            self.stopping = True
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> tuple[int, str]:
         """Send SIGTERM. Returns the exit code and the output."""
-        self.process.send_signal(signal.SIGTERM)
+        self.terminate()
         output, _ = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, output
 
@@ -144,7 +151,7 @@ def test_answers_errors_leaving_and_stopping(
     with server.ask() as response:
         received = events(response)
         next(received)
-        server.process.send_signal(signal.SIGTERM)
+        server.terminate()
         *_, last = received
         assert (last["kind"], last["type"]) == ("server_error", "server_stopping")
         assert response.read() == b""  # the body has its proper end
@@ -163,7 +170,7 @@ def test_what_runs_may_finish_when_the_server_stops(
     with server.ask() as response:
         received = events(response)
         next(received)
-        server.process.send_signal(signal.SIGTERM)
+        server.terminate()
         *_, last = received
     assert last["kind"] == "completed"
     output, _ = server.process.communicate(timeout=SECONDS)

@@ -169,7 +169,7 @@ def test_typescript_accepts_the_module_and_a_page(tmp_path: Path):
     shutil.copy(MODULE, tmp_path / "implementation.js")
     shutil.copy(NODE / "relay-types.ts", tmp_path)
     (tmp_path / "given.d.ts").write_text(GIVEN)
-    page = (ROOT / "docs" / "browser.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "browser.md").read_text()
     programs = [code for kind, code in BLOCK.findall(page) if kind == "js"]
     assert len(programs) == 5
     for i, code in enumerate(programs):

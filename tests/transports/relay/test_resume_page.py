@@ -1,4 +1,4 @@
-"""The programs of docs/resume.md under uvicorn, alone and behind nginx."""
+"""The programs of docs/how-to/resume.md under uvicorn, alone and behind nginx."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .apps import QUESTION
 from .asgi import EventSource
 from .programs import LONGEST_WAIT, free_port, program, uvicorn
 
-PAGE = ROOT / "docs" / "resume.md"
+PAGE = ROOT / "docs" / "how-to" / "resume.md"
 WORDS = [f" word-{number}" for number in range(40)]
 GIF = b"GIF89a\1\0\1\0\0\0\0;"
 KIND = {"content-type": "application/json"}

@@ -71,7 +71,7 @@ MADE_UP = {
 }
 
 
-# What only ours has: named in docs/from-the-official-sdk.md.
+# What only ours has: named in docs/how-to/from-the-official-sdk.md.
 MORE = {"request_id", "parse_error"}
 MORE_STREAMED = {*MORE, "finish_reason"}  # of a chat
 

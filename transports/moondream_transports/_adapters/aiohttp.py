@@ -6,8 +6,8 @@
    nothing of a .netrc. Without a session we make a connector of our own, without limits.
 2. aiohttp asks for the body of a request when the connection is made. Until then the deadline of
    the connection counts, and from then on the one of the first event.
-3. When aiohttp notices a fault, it drops the bytes that were not read. docs/transports.md describes
-   the consequences.
+3. When aiohttp notices a fault, it drops the bytes that were not read. docs/how-to/transports.md
+   describes the consequences.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `check_transport` and `check_async_transport` run a transport against a server on loopback that has
 every fault. They need no pytest. Certificates for the cases with TLS are made by trustme (extra
 `testing`). Without it these cases are not checked, and the report says so. The guide is
-docs/write-a-transport.md.
+docs/how-to/write-a-transport.md.
 """
 
 from ._case import Case

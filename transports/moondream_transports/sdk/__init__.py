@@ -6,7 +6,7 @@ Write `from moondream_transports import sdk as md` in place of `import moondream
     for chunk in model.query(image, "What is this?", stream=True)["answer"]:
         print(chunk, end="", flush=True)
 
-docs/from-the-official-sdk.md lists the differences from the official package.
+docs/how-to/from-the-official-sdk.md lists the differences from the official package.
 """
 
 from typing import Any, NoReturn

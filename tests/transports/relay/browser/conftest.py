@@ -1,4 +1,4 @@
-"""A Chromium for each file of tests, and the site of docs/browser.md for each test."""
+"""A Chromium for each file of tests, and the site of docs/how-to/browser.md for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs of docs/browser.md under uvicorn, with faults between them and a browser."""
+"""The programs of docs/how-to/browser.md under uvicorn, with faults between them and a browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sansio_moondream import Endpoint, QueryRequest
 from tests.devtools import Page
 from tests.guides import BLOCK, ROOT, write_files
 
-GUIDE = ROOT / "docs" / "browser.md"
+GUIDE = ROOT / "docs" / "how-to" / "browser.md"
 FOLDER = ROOT / "docs" / "browser-page"
 WORDS = " ".join(f"word{i}" for i in range(30))
 TEXT = "document.getElementById('answer').textContent"

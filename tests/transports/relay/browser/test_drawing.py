@@ -1,4 +1,4 @@
-"""What the page of docs/browser.md draws, and the picture of it in the guide.
+"""What the page of docs/how-to/browser.md draws, and the picture of it in the guide.
 
 `python -m tests.transports.relay.browser.test_drawing` makes that picture.
 """

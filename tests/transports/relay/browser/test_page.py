@@ -1,4 +1,4 @@
-"""The page of docs/browser.md in a real Chromium, against the relay and a fake server."""
+"""The page of docs/how-to/browser.md in a real Chromium, against the relay and a fake server."""
 
 from __future__ import annotations
 

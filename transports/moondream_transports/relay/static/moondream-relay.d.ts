@@ -1,4 +1,4 @@
-/** Types of moondream-relay.js. The values are described in docs/values.md. */
+/** Types of moondream-relay.js. The values are described in docs/reference/values.md. */
 
 /**
  * Follow the answer at an address, from its beginning or from behind `lastEventId`.
@@ -48,7 +48,7 @@ export interface Retry {
 export class MoondreamError extends Error {
   constructor(kind: string, message: string, fields?: ErrorFields);
   /**
-   * As in docs/values.md. `connection_lost` and `remote_protocol_error` are also errors that this
+   * As in docs/reference/values.md. `connection_lost` and `remote_protocol_error` are also errors that this
    * module finds. `api_error` is an error response, of which `status` says more.
    */
   readonly kind: string;

@@ -1,5 +1,5 @@
 /**
- * Read the answers of a relay of sansio-moondream. docs/browser.md is the guide.
+ * Read the answers of a relay of sansio-moondream. docs/how-to/browser.md is the guide.
  *
  * 1. Only `completed` ends an answer. An error record or an error response is a `MoondreamError`.
  * 2. A body that ends before that was cut, and an error record without an id is about this reader

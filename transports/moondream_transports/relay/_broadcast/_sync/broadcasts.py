@@ -39,7 +39,7 @@ class Broadcasts:
 
     Args:
         name: that the ids begin with, and a dash. With the name of each process in its ids, a proxy
-            knows where a stream is: see docs/resume.md.
+            knows where a stream is: see docs/how-to/resume.md.
         limits: of each broadcast.
         cancel_after: of each broadcast, see `Broadcast`.
         max_broadcasts: how many there may be, running or kept.
