@@ -129,9 +129,9 @@ def test_sources_that_cannot_be_used(
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.txt"])
 def test_a_pipe_is_refused_before_anything_waits_for_it(photos: Path, name: str):
     os.mkfifo(photos / name)
-    for source in (name, "*" + name[1:]):
+    for source in (name, f"*{Path(name).suffix}"):
         with pytest.raises(
-            (ValueError, FileNotFoundError), match=r"a\..* should be a file|matches"
+            ValueError, match=r"a\..* should be a file, as it is read several times"
         ):
             read_items(photos / source)
 
