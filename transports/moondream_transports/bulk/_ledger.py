@@ -24,7 +24,7 @@ the other: a connection has only one transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -141,7 +141,7 @@ class Ledger:
             return False
         return True
 
-    def commit(self, rows: Sequence[Row]) -> None:
+    def commit(self, rows: Iterable[Row]) -> None:
         """Commit rows in one transaction, and mark their shards as dirty.
 
         Raises:
@@ -153,8 +153,9 @@ class Ledger:
                 f"the ledger {self._path} was moved or deleted during the run: put it back, and"
                 " start the run again. It goes on from what the ledger has"
             )
-        mended = ((row.request, row.id, row.model, self._old) for row in rows)
-        self._write((_TAKE_OVER, mended), (_COMMIT, map(msgspec.structs.astuple, rows)))
+        ended = list(rows)
+        mended = ((row.request, row.id, row.model, self._old) for row in ended)
+        self._write((_TAKE_OVER, mended), (_COMMIT, map(msgspec.structs.astuple, ended)))
 
     def dirty_shards(self) -> list[int]:
         """Return the numbers of the shards whose files are older than their rows, in order."""
