@@ -6,7 +6,8 @@
 2. A column of the input with the name of a field, such as `question`, replaces the template's own
    value. It is data: its braces are no placeholders. An empty cell replaces nothing.
 3. The digest of an item depends on what is asked, not on the picture and the model. It stays the
-   same in later releases, because a ledger finds its rows by it.
+   same in later releases, because a ledger finds its rows by it. It is empty if nothing can be
+   asked: an item that is mended is the same item, whatever was wrong with it.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ class Template:
         """Return a digest of what is asked about an item: SHA-256 in hexadecimal digits.
 
         It covers the skill, the filled fields and the settings, but not the picture and the model.
-        No picture is read. An item of which no request can be made has a digest, too.
+        No picture is read. It is empty for an item of which no request can be made.
         """
         if (
             self._same_digest is None
@@ -204,20 +205,19 @@ class Template:
         return self._digest(Item(""))
 
     def _digest(self, item: Item) -> str:
-        settings = {} if self.settings is None else msgspec.structs.asdict(self.settings)
-        form: dict[str, Any] = {
-            "skill": self.skill,
-            "settings": {name: float(n) for name, n in settings.items() if n is not None},
-        }
         try:
             request = self._make(self._filled(item), UNREAD)
-        except (TypeError, ValueError) as error:
-            form["problem"] = _encodable(error)
-        else:
-            fields = {name: getattr(request, name) for name in self._skill.fields}
-            if refs := fields.get("spatial_refs"):
-                fields["spatial_refs"] = [list(map(float, ref)) for ref in refs]
-            form["fields"] = {name: value for name, value in fields.items() if value is not None}
+        except (TypeError, ValueError):
+            return ""
+        fields = {name: getattr(request, name) for name in self._skill.fields}
+        if refs := fields.get("spatial_refs"):
+            fields["spatial_refs"] = [list(map(float, ref)) for ref in refs]
+        settings = {} if self.settings is None else msgspec.structs.asdict(self.settings)
+        form = {
+            "skill": self.skill,
+            "settings": {name: float(n) for name, n in settings.items() if n is not None},
+            "fields": {name: value for name, value in fields.items() if value is not None},
+        }
         return hashlib.sha256(msgspec.json.encode(form, order="sorted")).hexdigest()
 
     def _filled(self, item: Item) -> dict[str, Any]:

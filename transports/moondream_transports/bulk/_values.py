@@ -45,7 +45,8 @@ class Row(Struct, frozen=True):
 
     Attributes:
         id: of the item.
-        request: a digest of the skill, the settings and the filled template, without the picture.
+        request: a digest of the skill, the settings and the filled template, without the picture,
+            or "" if no request could be made.
         model: that was asked for, or "" for the server's choice.
         status: how it ended.
         answer: the JSON of `to_dict()`: of the result, or of the error with its partial.
