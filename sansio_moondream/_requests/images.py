@@ -58,6 +58,7 @@ class EncodedImage(OwnRepr, Pictured, frozen=True):
 
     Raises:
         ValueError: `data_url` is not a base64 data URL of a picture.
+        TypeError: it is not text.
     """
 
     data_url: Annotated[str, Stored(str | OmittedPicture)]
@@ -203,8 +204,11 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
         )
 
 
-def _problem(url: str) -> ValueError | None:
+def _problem(url: object) -> Exception | None:
     """Return what is wrong with a data URL, as an error without frames."""
+    if not isinstance(url, str):
+        kind = type(url).__name__
+        return TypeError(f"data_url should be text, not {kind}: encode_image() takes a picture")
     try:
         _check_format(start_of_data_url(url, _FORMAT_BYTES))
     except ValueError as error:

@@ -9,12 +9,14 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from moondream_transports._pictures import shown
 from sansio_moondream import EncodedImage
+from sansio_moondream._repr import OwnRepr, short_repr
 
 Source: TypeAlias = Path | bytes | str | EncodedImage | None
 
 
-class Item(Struct, frozen=True):
+class Item(OwnRepr, frozen=True):
     """One thing to ask about.
 
     Attributes:
@@ -31,6 +33,11 @@ class Item(Struct, frozen=True):
     picture: Source = None
     fields: Mapping[str, Any] = {}
     problem: str | None = None
+
+    def __repr__(self) -> str:
+        problem = "" if self.problem is None else f", problem={self.problem!r}"
+        fields = f", fields={short_repr(self.fields, 200)}" if self.fields else ""
+        return f"Item({self.id!r}, {shown(self.picture)}{fields}{problem})"
 
 
 class Status(StrEnum):

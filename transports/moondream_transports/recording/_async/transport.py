@@ -33,7 +33,8 @@ class AsyncRecordingTransport:
         save: is called with each `Recording`. It may be a `RecordingFolder`.
         secrets: texts to mask in recordings. The key in the headers of a request is always masked.
 
-    Raises TypeError for a transport of another kind, such as a sync one.
+    Raises TypeError for a transport of another kind, such as a sync one, and for a `save` that
+    cannot be called.
 
     `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
     that has more secrets than a `Recorder` masks.
@@ -42,6 +43,8 @@ class AsyncRecordingTransport:
     def __init__(self, transport: AsyncTransport, save: Save, secrets: Iterable[str] = ()) -> None:
         secrets = Secrets.among(secrets)  # from here on no local variable shows them
         self._transport = require_async_transport(transport)
+        if not callable(save):
+            raise TypeError(f"save should be callable, such as a RecordingFolder, not {save!r}")
         self._save = save
         self._secrets = secrets
         self.clock: Any = getattr(transport, "clock", None) or AsyncRealClock()
