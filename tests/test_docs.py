@@ -248,16 +248,37 @@ def test_the_diagram_is_the_table():
     assert module.diagram() in page
 
 
+def is_like(shipped: Image.Image, made: Image.Image) -> bool:
+    """Compare pictures: shipped with fewer colours, and drawn by whichever Pillow there is."""
+    difference = ImageChops.difference(shipped.convert("RGB"), made).convert("L")
+    return sum(difference.histogram()[32:]) < 0.01 * made.width * made.height
+
+
+PICTURES = ROOT / "docs" / "pictures"
+
+
 def test_the_pictures_are_what_the_script_makes():
     made = script("make_pictures").pictures()
-    assert set(made) == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    assert {*made, "stream.png"} == {path.name for path in PICTURES.glob("*.png")}
     for name, picture in made.items():
-        with Image.open(ROOT / "docs" / "pictures" / name) as shipped:
-            difference = ImageChops.difference(shipped.convert("RGB"), picture).convert("L")
-        # Shipped with fewer colours, and made larger by whichever Pillow there is.
-        assert sum(difference.histogram()[32:]) < 0.01 * picture.width * picture.height, (
-            "run: python docs/make_pictures.py"
-        )
+        with Image.open(PICTURES / name) as shipped:
+            assert is_like(shipped, picture), "run: python docs/make_pictures.py"
+
+
+def test_the_animation_is_what_the_script_makes():
+    module = script("make_animation")
+    frames = module.frames()
+    again = "run: python docs/make_animation.py"
+    with Image.open(module.FILE) as shipped, Image.open(module.STILL) as still:
+        assert getattr(shipped, "n_frames", 1) == len(frames), again
+        for number in (0, 9, 50, len(frames) - 1):
+            shipped.seek(number)
+            assert shipped.info["duration"] == frames[number].milliseconds
+            assert is_like(shipped, module.draw(frames[number])), again
+        assert is_like(still, module.draw(frames[-1])), again
+    assert frames[-1].caption.text.endswith("near a village.")
+    assert not frames[-1].outline.partial
+    assert module.FILE.stat().st_size < 700_000
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
