@@ -38,7 +38,10 @@ from sansio_moondream.recording import Recording
 from sansio_moondream.relay import _refusals
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
+from tests.tools.programs import running
 
+# The steps of a newcomer. They are run against the real `serve`, as the page says.
+START = ROOT / "docs" / "start.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
@@ -122,7 +125,9 @@ def test_blocks_are_of_a_kind_that_is_run_or_known_not_to_be(page: Path):
 LARGE_LIBRARY = "import supervision\n"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != START], ids=lambda page: page.name
+)
 @pytest.mark.slow
 def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: Path):
     run_programs(
@@ -142,6 +147,14 @@ def test_blocks_that_need_a_large_library_run(page: Path, port: int, tmp_path: P
     run_programs(page, programs(page), port, tmp_path, warnings="default")  # it has its own
 
 
+# What a program prints stands behind it, if the page says so.
+PRINTED = re.compile(
+    r"^```python\n((?:(?!^```).)*)^```\n\nIt prints:\n\n```text\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+BETWEEN = "\0\n"
+
+
 def programs(page: Path) -> list[str]:
     return [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
 
@@ -150,7 +163,8 @@ def run_programs(
     page: Path, programs: list[str], port: int, folder: Path, *, warnings: str = "error"
 ) -> None:
     write_files(page, folder)
-    code = "\n".join(programs).replace("localhost:2020", f"127.0.0.1:{port}")
+    code = '\nprint("\\0", flush=True)\n'.join(programs)
+    code = code.replace("localhost:2020", f"127.0.0.1:{port}")
     Image.new("RGB", (32, 32), "gray").save(folder / "moon.jpg")
     if "import cv2" in code:
         shutil.copy(ROOT / "tests" / "cv2_stand_in.py", folder / "cv2.py")
@@ -158,6 +172,9 @@ def run_programs(
         code = PATIENT_HYPOTHESIS + code
     done = run([sys.executable, "-W", warnings, "-c", code], folder)
     assert done.returncode == 0, done.stderr
+    printed = dict(zip(programs, done.stdout.split(BETWEEN), strict=True))
+    for program, expected in PRINTED.findall(page.read_text()):
+        assert printed[program].replace(f"127.0.0.1:{port}", "localhost:2020") == expected
 
 
 @pytest.mark.parametrize(
@@ -176,9 +193,22 @@ def test_files_of_tests_pass(page: Path, port: int, tmp_path: Path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.slow
+def test_each_step_of_the_start_prints_what_it_says(tmp_path: Path):
+    with running("serve", "--speed", "max") as server:
+        run_programs(START, programs(START), server.port, tmp_path)
+        run_commands(START, server.port, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != START], ids=lambda page: page.name
+)
 @pytest.mark.slow
 def test_console_blocks_print_what_they_say(page: Path, port: int, tmp_path: Path):
+    run_commands(page, port, tmp_path)
+
+
+def run_commands(page: Path, port: int, tmp_path: Path) -> None:
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
     for kind, code in blocks(page):
         if kind == "console":
