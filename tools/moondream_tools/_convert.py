@@ -187,13 +187,13 @@ class _Decoded:
 @cache
 def _request(skill: str) -> Request[Any]:
     """Return a request of `skill`. Decoding depends on nothing else of the request."""
-    moon = encode_image((files("moondream_tools") / "recordings" / "moon.png").read_bytes())
+    picture = encode_image((files("moondream_tools") / "recordings" / "harbour.jpg").read_bytes())
     requests: list[Request[Any]] = [
         QueryRequest(question="?"),
-        CaptionRequest(image=moon),
-        SegmentRequest(image=moon, object="?"),
-        DetectRequest(image=moon, object="?"),
-        PointRequest(image=moon, object="?"),
+        CaptionRequest(image=picture),
+        SegmentRequest(image=picture, object="?"),
+        DetectRequest(image=picture, object="?"),
+        PointRequest(image=picture, object="?"),
         ChatRequest(messages=[ChatMessage("user", "?")]),
     ]
     return next(request for request in requests if request.skill == skill)

@@ -12,6 +12,7 @@ from moondream_transports import Client, ReplayTransport
 from sansio_moondream import (
     CaptionRequest,
     DetectRequest,
+    EncodedImage,
     Endpoint,
     PointRequest,
     QueryRequest,
@@ -21,7 +22,6 @@ from sansio_moondream import (
     SegmentResult,
     encode_image,
 )
-from sansio_moondream.images import open_image
 from sansio_moondream.recording import Recording
 
 from ._client_arguments import UsageError
@@ -29,8 +29,6 @@ from ._render import TextOutput
 from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line, safe
 
 _RECORDINGS = files("moondream_tools") / "recordings"
-# In pixels a side. An outline has no size in pixels, so it fits the enlarged picture too.
-_OVERLAY_SIZE = 480
 _ABOUT = (
     "Five answers, played from recordings of this program: no server, no network, no key. The "
     "answers are made up, in the service's format. The client and the decoder are those for real "
@@ -52,14 +50,16 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
 
     Raises UsageError if the overlay cannot be drawn or written.
     """
-    picture = (_RECORDINGS / "moon.png").read_bytes()
-    moon = encode_image(picture)
+    picture = encode_image((_RECORDINGS / "harbour.jpg").read_bytes())
     requests: list[tuple[Request[Any], str]] = [
-        (QueryRequest(image=moon, question="What is in this image?"), '"What is in this image?"'),
-        (CaptionRequest(image=moon, length="short"), "--length short"),
-        (SegmentRequest(image=moon, object="moon"), "moon"),
-        (DetectRequest(image=moon, object="moon"), "moon"),
-        (PointRequest(image=moon, object="moon"), "moon"),
+        (
+            QueryRequest(image=picture, question="What is in this image?"),
+            '"What is in this image?"',
+        ),
+        (CaptionRequest(image=picture, length="short"), "--length short"),
+        (SegmentRequest(image=picture, object="sailboat"), "sailboat"),
+        (DetectRequest(image=picture, object="boat"), "boat"),
+        (PointRequest(image=picture, object="window"), "window"),
     ]
     recordings = [
         Recording.decode((_RECORDINGS / f"{request.skill}.jsonl").read_bytes())
@@ -69,7 +69,7 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
     out.line(fill(_ABOUT, out.width - 1))
     for request, arguments in requests:
         out.line()
-        command = f"moondream-stream {request.skill} moon.png {arguments}"
+        command = f"moondream-stream {request.skill} harbour.jpg {arguments}"
         out.line(f"{out.styled('$', DIM)} {out.styled(command, BOLD)}")
         output = TextOutput(out, out, brief=True)
         with client.stream(request) as stream:
@@ -84,15 +84,11 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
     out.line(_NEXT)
 
 
-def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
+def _write_overlay(result: SegmentResult, picture: EncodedImage, name: str) -> None:
     try:
-        from PIL import ImageOps
+        drawn = result.overlay(picture, color="lime")
     except ImportError:
         raise UsageError("drawing needs Pillow: pip install 'sansio-moondream[cli]'") from None
-    with open_image(picture) as image:
-        drawn = result.overlay(
-            ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime"
-        )
     try:
         drawn.save(name, format="PNG")
     except OSError as error:
