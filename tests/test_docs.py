@@ -6,15 +6,12 @@ Blocks that are files (see `guides.py`) are imported by the others.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Collection, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -22,22 +19,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
-from sansio_moondream import (
-    ChatResult,
-    Completed,
-    Dialect,
-    Event,
-    Metadata,
-    Reasoning,
-    ReasoningDelta,
-    TextDelta,
-    Usage,
-    encode_events,
-)
 from sansio_moondream.recording import Recording
 from sansio_moondream.relay import _refusals
 from tests.guides import BLOCK, NAME, ROOT, write_files
-from tests.helpers import TRACES
+from tests.tools.programs import running
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -47,58 +32,11 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NOT_RUN = {"html", "js", "json", "mermaid", "nginx", "sh", "text"}
 
 
-CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
-
-
-class Service(BaseHTTPRequestHandler):
-    """Answers each skill with its captured response, streamed or whole as asked; a chat with one
-    made up, as none was captured; another path with a 404.
-    """
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        skill = self.path.removeprefix("/v1/")
-        if skill == "chat/completions":
-            return self.chat(asked["stream"])
-        name = f"engine-{skill}" if asked.get("stream") else f"engine-{skill}-whole"
-        if not self.path.startswith("/v1/"):
-            name = "engine-404"
-        trace = next(trace for trace in TRACES if trace.name == name)
-        self.send_response(trace.status_code)
-        for header, value in trace.headers:
-            if header in ("content-type", "content-length"):
-                self.send_header(header, value)
-        self.end_headers()
-        self.wfile.write(trace.body)
-        return None
-
-    def chat(self, stream: bool) -> None:
-        text, thought = "A moon over the sea.", "It is round."
-        about = Metadata(finish_reason="stop", usage=Usage(*CHAT_USAGE.values()))
-        events: list[Event] = [
-            ReasoningDelta(thought),
-            TextDelta(text),
-            Completed(ChatResult(text, Reasoning(thought), about)),
-        ]
-        choice = {"message": {"content": text, "reasoning": thought}, "finish_reason": "stop"}
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream" if stream else "application/json")
-        self.end_headers()
-        whole = json.dumps({"choices": [choice], "usage": CHAT_USAGE}).encode()
-        self.wfile.write(encode_events(events, Dialect.CHAT) if stream else whole)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    """Run the server that the pages name for all who have none."""
+    with running("serve", "--speed", "max") as server:
+        yield server.port
 
 
 # Hypothesis complains of slow examples, and on a busy machine every example is slow.
@@ -142,6 +80,14 @@ def test_blocks_that_need_a_large_library_run(page: Path, port: int, tmp_path: P
     run_programs(page, programs(page), port, tmp_path, warnings="default")  # it has its own
 
 
+# What a program prints stands behind it, if the page says so.
+PRINTED = re.compile(
+    r"^```python\n((?:(?!^```).)*)^```\n\nIt prints:\n\n```text\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+BETWEEN = "\0\n"
+
+
 def programs(page: Path) -> list[str]:
     return [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
 
@@ -149,8 +95,11 @@ def programs(page: Path) -> list[str]:
 def run_programs(
     page: Path, programs: list[str], port: int, folder: Path, *, warnings: str = "error"
 ) -> None:
+    if not programs:
+        return
     write_files(page, folder)
-    code = "\n".join(programs).replace("localhost:2020", f"127.0.0.1:{port}")
+    code = '\nprint("\\0", flush=True)\n'.join(programs)
+    code = code.replace("localhost:2020", f"127.0.0.1:{port}")
     Image.new("RGB", (32, 32), "gray").save(folder / "moon.jpg")
     if "import cv2" in code:
         shutil.copy(ROOT / "tests" / "cv2_stand_in.py", folder / "cv2.py")
@@ -158,6 +107,9 @@ def run_programs(
         code = PATIENT_HYPOTHESIS + code
     done = run([sys.executable, "-W", warnings, "-c", code], folder)
     assert done.returncode == 0, done.stderr
+    printed = dict(zip(programs, done.stdout.split(BETWEEN), strict=True))
+    for program, expected in PRINTED.findall(page.read_text()):
+        assert printed[program].replace(f"127.0.0.1:{port}", "localhost:2020") == expected
 
 
 @pytest.mark.parametrize(
@@ -198,7 +150,7 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
     done = run(["sh", "-c", command[1].replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "M.941,.500C.954" in done.stdout
+    assert "\npath  " in done.stdout
 
 
 def test_the_example_of_the_format_is_a_recording():
