@@ -25,6 +25,7 @@ from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.tools.programs import running
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+HARBOUR = ROOT / "tools" / "moondream_tools" / "recordings" / "harbour.jpg"
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
 # would run these tests again, and what the tests of a page run: test_serve_docs.py of the tools,
@@ -101,6 +102,7 @@ def run_programs(
     code = '\nprint("\\0", flush=True)\n'.join(programs)
     code = code.replace("localhost:2020", f"127.0.0.1:{port}")
     Image.new("RGB", (32, 32), "gray").save(folder / "moon.jpg")
+    shutil.copy(HARBOUR, folder)
     if "import cv2" in code:
         shutil.copy(ROOT / "tests" / "cv2_stand_in.py", folder / "cv2.py")
     if "from hypothesis import" in code:
@@ -147,7 +149,7 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
         r"`(moondream-stream segment [^`]+)`", (ROOT / "README.md").read_text().replace("\n", " ")
     )
     assert command is not None
-    Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
+    shutil.copy(HARBOUR, tmp_path)
     done = run(["sh", "-c", command[1].replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "\npath  " in done.stdout
@@ -174,6 +176,10 @@ def test_the_example_of_the_format_is_a_recording():
 def test_links_lead_somewhere(page: Path):
     for target in LINK.findall(page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
 
 
 def test_the_index_has_every_page():
