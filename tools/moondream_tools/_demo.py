@@ -26,7 +26,8 @@ from sansio_moondream.recording import Recording
 
 from ._client_arguments import UsageError
 from ._render import TextOutput
-from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line, safe
+from ._terminal import BOLD, DIM, FIELD, Terminal, on_one_line, safe
+from ._wording import INSTALL, in_words
 
 _RECORDINGS = files("moondream_tools") / "recordings"
 # In pixels a side. An outline has no size in pixels, so it fits the enlarged picture too.
@@ -88,7 +89,7 @@ def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
     try:
         from PIL import ImageOps
     except ImportError:
-        raise UsageError("drawing needs Pillow: pip install 'sansio-moondream[cli]'") from None
+        raise UsageError(f"--overlay needs Pillow: {INSTALL}") from None
     with open_image(picture) as image:
         drawn = result.overlay(
             ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime"
@@ -96,7 +97,7 @@ def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
     try:
         drawn.save(name, format="PNG")
     except OSError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(in_words(error)) from error
 
 
 def _show(result: Result, out: Terminal) -> None:
@@ -113,4 +114,4 @@ def _show(result: Result, out: Terminal) -> None:
         else:
             lines.append(f"    {name}={on_one_line(repr(value), out.width - len(name) - 7)},")
     for line in [*lines, ")"]:
-        out.line(out.styled(line, CYAN))
+        out.line(line, FIELD)
