@@ -43,7 +43,7 @@ class TestSchema:
     def test_of_no_kind(self, run: Any) -> None:
         ran = run("schema", "moon")
         assert (ran.status, ran.out) == (Exit.USAGE, "")
-        assert ran.err.startswith("moondream-stream: kind should be one of text_delta, ")
+        assert ran.err.startswith("moondream-stream: the kind should be one of text_delta, ")
         assert ran.err.endswith(", not 'moon'\n")
 
 

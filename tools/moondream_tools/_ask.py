@@ -25,7 +25,7 @@ from ._client import make_client
 from ._client_arguments import UsageError, settings_of
 from ._drawings import Drawing, drawings_of
 from ._exit import ERRORS, SHARED, print_error, print_note, report
-from ._pictures import Picture, read_pictures
+from ._pictures import STDIN, Picture, read_pictures
 from ._render import JSONOutput, Output, TextOutput
 from ._status import Exit
 from ._terminal import Terminal, safe
@@ -43,14 +43,13 @@ def run_ask(arguments: argparse.Namespace, environment: Mapping[str, str], out: 
     client = make_client(arguments, environment)
     try:
         pictures = read_pictures(names, arguments.max_side)
-        if not pictures:
-            request = _request(arguments, text, None)
-        requests = [_request(arguments, text, picture.encoded) for picture in pictures]
+        images: list[EncodedImage | None] = [picture.encoded for picture in pictures]
+        requests = [_request(arguments, text, image) for image in images or [None]]
         drawings = drawings_of(arguments, pictures)
     except (ValueError, OSError) as error:
         raise UsageError(in_words(error)) from error
     if not pictures:
-        return _ask(client, arguments, request, out)[0]
+        return _ask(client, arguments, requests[0], out)[0]
     ending = Exit.OK
     for picture, request, files in zip(pictures, requests, drawings, strict=True):
         if len(pictures) > 1:
@@ -113,6 +112,11 @@ def _split(arguments: argparse.Namespace) -> tuple[list[str], str]:
             raise UsageError("name the pictures to describe: caption IMAGE")
         return words, ""
     if skill == "query" and arguments.question is not None:
+        if words and words[-1] != STDIN and not os.path.exists(words[-1]):
+            raise UsageError(
+                f"{words[-1]} is no picture: give the question once, as the last argument or with "
+                "--question"
+            )
         return words, arguments.question
     what = "QUESTION" if skill == "query" else "OBJECT"
     if not words or os.path.isfile(words[-1]):

@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib import import_module
 
 from moondream_transports import Client, NoRecording
 from sansio_moondream import (
@@ -69,7 +70,9 @@ class Conversation:
         if not text.strip():
             raise UsageError("a message should not be blank")
         before = [ChatMessage("system", self.system)] if self.system else []
-        content = (*self.pictures, text) if self.pictures else text
+        content: str | tuple[EncodedImage | str, ...] = text
+        if self.pictures:
+            content = *self.pictures, text
         return ChatRequest(
             messages=[*before, *self._messages, ChatMessage("user", content)],
             reasoning=self._arguments.reasoning,
@@ -120,17 +123,22 @@ class Conversation:
 
 
 def run_chat(arguments: argparse.Namespace, environment: Mapping[str, str], out: Terminal) -> Exit:
-    """Talk. Returns how it ended. Raises UsageError, ValueError or OSError before the first one."""
+    """Talk. Returns how it ended. Raises UsageError before anything is sent."""
     given: list[str] = [*arguments.messages, *arguments.more]
-    pictures = [picture.encoded for picture in read_pictures(arguments.images, arguments.max_side)]
+    if not given and not (sys.stdin.isatty() and out.is_terminal):
+        given = [STDIN]
     if given.count(STDIN) + arguments.images.count(STDIN) > 1:
         raise UsageError("- is standard input, which can be read once: give it once")
     conversation = Conversation(arguments, make_client(arguments, environment), out)
-    conversation.pictures = pictures
-    if given or not sys.stdin.isatty():
-        texts = [_stdin() if text == STDIN else text for text in given or [STDIN]]
+    try:
+        pictures = read_pictures(arguments.images, arguments.max_side)
+        conversation.pictures = [picture.encoded for picture in pictures]
+        texts = [_stdin() if text == STDIN else text for text in given]
         for text in texts:
             conversation.request(text)  # all of them are checked before one is sent
+    except (ValueError, OSError) as error:
+        raise UsageError(in_words(error)) from error
+    if texts:
         return _send(conversation, texts, out, is_text=not arguments.json)
     _talk(conversation, arguments, out)
     return Exit.OK
@@ -149,7 +157,7 @@ def _send(conversation: Conversation, texts: list[str], out: Terminal, *, is_tex
 def _talk(conversation: Conversation, arguments: argparse.Namespace, out: Terminal) -> None:
     """Ask the user for one message after the other."""
     with suppress(ImportError):
-        import readline  # noqa: F401 - with it, input() can edit a line, and knows those before
+        import_module("readline")  # with it, input() can edit a line, and knows those before
 
     out.line("/help shows the commands; Ctrl+D leaves.")
     for text in _typed(out):

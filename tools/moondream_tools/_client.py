@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from ._client_arguments import (
     url_of,
 )
 from ._exit import print_error
-from ._wording import in_words
+from ._wording import in_words, of_recording
 
 
 class _Retries(Hooks):
@@ -67,9 +68,9 @@ def make_client(arguments: argparse.Namespace, environment: Mapping[str, str]) -
 def _replay(name: str, speed: float | None) -> ReplayTransport:
     """Return the transport of a recording or of a folder with some."""
     path = Path(name)
-    if path.is_dir() and not any(path.glob("*.jsonl")):
+    if os.path.isdir(path) and not any(path.glob("*.jsonl")):
         raise UsageError(f"the folder {name} has no recordings (*.jsonl)")
     try:
         return ReplayTransport(path, speed, match=Match.SKILL)
-    except RecordingError as error:
-        raise UsageError(f"{name} cannot be played: {error}") from error
+    except (RecordingError, OSError) as error:
+        raise UsageError(f"--replay: {of_recording(error, name)}") from error

@@ -42,8 +42,9 @@ from ._render import TextOutput
 from ._service import skill_of
 from ._status import Exit
 from ._terminal import BOLD, DIM, Terminal, safe
-from ._wording import in_words
+from ._wording import in_words, of_recording
 
+_NAME = 20  # columns of the names of fields and headers
 _SKILLS = ("query", "caption", "segment", "detect", "point", "chat")
 
 
@@ -55,8 +56,7 @@ def run_show(arguments: argparse.Namespace, out: Terminal) -> Exit:
     try:
         recording = read_recording(path.resolve())
     except (RecordingError, OSError) as error:
-        reason = in_words(error)
-        raise UsageError(reason if str(path) in reason else f"{path}: {reason}") from error
+        raise UsageError(of_recording(error, arguments.recording)) from error
     _show(recording, out, raw=arguments.raw)
     return Exit.OK
 
@@ -71,7 +71,7 @@ def _show_folder(folder: Path, out: Terminal) -> Exit:
         try:
             recording = read_recording(path)
         except (RecordingError, OSError) as error:
-            print_error(in_words(error))
+            print_error(of_recording(error, str(path)))
             status = Exit.USAGE
             continue
         out.line(safe(name), BOLD)
@@ -80,8 +80,8 @@ def _show_folder(folder: Path, out: Terminal) -> Exit:
         size = sum(len(chunk.data) for chunk in chunks)
         out.labelled(
             "",
-            f"{len(chunks):,} chunks, {size:,} bytes in {_seconds(_length(recording))} s; "
-            f"{_ending(recording)}",
+            f"{len(chunks):,} chunk{'' if len(chunks) == 1 else 's'}, {size:,} bytes in "
+            f"{_seconds(_length(recording))} s; {_ending(recording)}",
         )
     return status
 
@@ -90,10 +90,10 @@ def _show(recording: Recording, out: Terminal, *, raw: bool) -> None:
     header = recording.header
     out.line(_head(recording), BOLD)
     for name, value in _fields(header.request_body):
-        out.labelled(name, value)
+        out.labelled(name.ljust(_NAME), value)
     out.line()
     for name, value in header.response_headers:
-        out.labelled(safe(name), safe(value), style=DIM)
+        out.labelled(safe(name).ljust(_NAME), safe(value), style=DIM)
     out.line()
     decoder = _Decoder(recording)
     out.line(f"{'time':>9} s  {'bytes':>6}", DIM)

@@ -130,17 +130,19 @@ class Terminal:
         self.line(f"==> {on_one_line(text, max(self.width - 9, 20))} <==", BOLD)
 
     def labelled(self, label: str, text: str = "", *, style: str = "") -> None:
-        """Write a line that begins with a label. A terminal gets it in two columns."""
+        """Write a line that begins with a label, in two columns. Only a terminal wraps them."""
         self.end_line()
+        width = max(LABEL, len(label) + 1)
         console = self._console
         if console is None:
-            self.write(f"{label.ljust(LABEL)}{text}\n")
+            lines = text.replace("\n", "\n" + " " * width)
+            self.write(f"{label.ljust(width)}{lines}\n")
             return
         from rich.table import Table
         from rich.text import Text
 
         grid = Table.grid(padding=0)
-        grid.add_column(width=max(LABEL, len(label) + 1), no_wrap=True)
+        grid.add_column(width=width, no_wrap=True)
         grid.add_column(overflow="fold")
         grid.add_row(Text(label, DIM), Text(text, style))
         with console.capture() as capture:

@@ -8,6 +8,7 @@ server wrote is never changed.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -71,6 +72,19 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, ConnectError | TLSError) and isinstance(cause, OSError):
         text = text.replace(f"{type(cause).__name__}: {str(cause)[:200]}", _reason(cause))
     return with_options(text)
+
+
+def of_recording(error: Exception, name: str) -> str:
+    """Return why a recording cannot be read.
+
+    Args:
+        error: a RecordingError or an OSError.
+        name: of the recording, or of its folder. The library names a file without its folder.
+    """
+    if isinstance(error, OSError):
+        return in_words(error)
+    text = str(error).removeprefix(f"{os.path.basename(name)}, ")
+    return f"{name}, {text}"
 
 
 def with_options(message: str) -> str:
