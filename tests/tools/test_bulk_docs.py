@@ -14,7 +14,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 
 from moondream_tools._bulk_arguments import CLOUD_RATE, CONCURRENT
 from moondream_tools._bulk_summary import to_json
-from moondream_tools._exit import Exit
+from moondream_tools.cli import Exit
 from moondream_transports.bulk import Counts, Prices, Summary, estimate
 from moondream_transports.bulk._columns import ANSWERS, EXCHANGE, ITEM, MASKS
 from sansio_moondream.limiter import RateLimit
