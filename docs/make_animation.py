@@ -109,7 +109,7 @@ def draw(frame: Frame) -> Image.Image:
     """Draw a frame."""
     image = Image.new("RGB", SIZE, BACKGROUND)
     pen = ImageDraw.Draw(image)
-    pen.text((BYTES[0], 16), "bytes from a socket: each colour is one chunk", DIM, _SMALL)
+    pen.text((BYTES[0], 16), "bytes of a stream: each colour is one chunk", DIM, _SMALL)
     pen.text((LEFT, 16), "typed events, and the result so far", DIM, _SMALL)
     _draw_bytes(pen, frame.chunks)
     image.paste(_draw_scene(frame), SCENE)
