@@ -19,6 +19,8 @@ DEV_STAMP := $(VENV)/.dev
 FUZZ_STAMP := $(VENV)/.fuzz
 BENCH_STAMP := $(VENV)/.bench
 SUPERVISION_STAMP := $(VENV)/.supervision
+EXAMPLES := examples
+EXAMPLES_STAMP := $(EXAMPLES)/.venv/.stamp
 PYODIDE_STAMP := $(WASM)/node_modules/.stamp
 NODE_STAMP := $(NODE)/node_modules/.stamp
 WHEELS_STAMP := $(WASM)/wheels/.stamp
@@ -31,7 +33,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test coverage test-slow growth load soak lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo check test coverage test-slow growth load soak lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm examples build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,6 +105,7 @@ bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks, the recordi
 
 ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
 	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"
+	@$(MAKE) --no-print-directory $(EXAMPLES_STAMP) || echo "ci-tools: what the projects in examples/ need cannot be installed, so their tests will be skipped"
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
 	then $(MAKE) --no-print-directory $(NODE_STAMP) $(PYODIDE_STAMP) $(WHEELS_STAMP); \
 	else echo "ci-tools: no node and npm here, so the tests of WebAssembly, of the official Node client, of the AI SDK and of the reader for browsers will be skipped"; fi
@@ -116,11 +119,14 @@ ci-tools: ## install what some tests need from the system, as far as it can be h
 test-wasm: $(PYODIDE_STAMP) $(WHEELS_STAMP) ## run the decode tests under WebAssembly (node, npm's pyodide)
 	node $(WASM)/run.mjs
 
+examples: $(DEV_STAMP) $(EXAMPLES_STAMP) ## install what the projects in examples/ need, and run their tests
+	$(BIN)/python -m pytest -q -rs tests/test_examples.py
+
 build: $(DEV_STAMP) ## wheel and sdist, into dist/
 	$(BIN)/python -m build --no-isolation
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf $(VENV) dist demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels
+	rm -rf $(VENV) dist demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels $(EXAMPLES)/.venv
 	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -152,6 +158,14 @@ $(BENCH_STAMP): $(DEV_STAMP)
 
 $(SUPERVISION_STAMP): $(DEV_STAMP)
 	@$(PIP) install --quiet --group supervision
+	@touch $@
+
+# An environment of its own: what these libraries need must not decide what the tests run with.
+$(EXAMPLES_STAMP): pyproject.toml $(wildcard $(EXAMPLES)/*/requirements.txt $(EXAMPLES)/*/pyproject.toml)
+	@echo "installing what the examples need"
+	@$(PYTHON) -m venv $(EXAMPLES)/.venv
+	@$(EXAMPLES)/.venv/bin/python -m pip --disable-pip-version-check install --quiet --editable . --editable $(EXAMPLES)/llm-moondream \
+	  $(foreach file,$(wildcard $(EXAMPLES)/*/requirements.txt),--requirement $(file)) pytest
 	@touch $@
 
 $(PYODIDE_STAMP): $(WASM)/package.json $(WASM)/package-lock.json
