@@ -60,7 +60,7 @@ Timed = list[tuple[float, bytes]]  # seconds since the request, and a chunk of t
 
 def read_trace(name: str) -> tuple[int, list[tuple[bytes, bytes]], Timed]:
     """Return the status, the headers, and the chunks of the body with their times."""
-    trace = json.loads((TRACES / f"{name}.json").read_text())
+    trace = json.loads((TRACES / f"{name}.json").read_text("utf-8"))
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method="POST", target="/", headers=[("host", "localhost")]))
     connection.send(h11.EndOfMessage())

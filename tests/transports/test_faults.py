@@ -35,7 +35,7 @@ HTTPX = ("httpx2", "httpx", "httpx2-asyncio", "httpx2-trio", "httpx-asyncio")
 class Limit(NamedTuple):
     """What the library under a transport cannot report, and what the case sees instead.
 
-    With `depends` it depends on the segments of TCP, on a race, or on the version, and may not show.
+    With `depends` it depends on the segments of TCP, a race, or the version, and may not show.
     """
 
     reason: str

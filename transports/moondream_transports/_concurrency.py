@@ -223,8 +223,8 @@ class AsyncMutex:
 def close_soon(close: Callable[[], None]) -> None:
     """Close from a finalizer, where the async twin cannot wait for it.
 
-    While the interpreter ends, nothing is done: the process closes its connections, and code of
-    libraries must not run any more. datetime.timedelta, which httpx calls, crashes Python 3.13 then.
+    While the interpreter ends, nothing is done. The process closes its connections, and libraries
+    are not safe any more: datetime.timedelta, which httpx calls, crashes Python 3.13 then.
     """
     if not sys.is_finalizing():
         close()
