@@ -16,7 +16,10 @@ import signal
 import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
 
 from ._client_arguments import UsageError
 from ._connection import Log
@@ -72,13 +75,37 @@ async def run_server(
     except OSError as error:
         raise UsageError(_in_words(error, host, port)) from error
     signals: asyncio.Queue[int] = asyncio.Queue()
+    with _handling_signals(signals.put_nowait):
+        # The signal handlers are installed first: a reader of this line may send a signal.
+        print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+        write_log(about)
+        await signals.get()
+        return await _stop(server, signals)
+
+
+@contextmanager
+def _handling_signals(hear: Callable[[int], object]) -> Generator[None]:
+    """Call `hear` in the running event loop for each SIGINT and SIGTERM, inside a block."""
+    loop = asyncio.get_running_loop()
+    replaced: dict[int, Any] = {}
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(hear, number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: Ctrl+C raises KeyboardInterrupt there
-            asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    # The signal handlers are installed first: a reader of this line may send a signal.
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
-    write_log(about)
-    await signals.get()
+        try:
+            loop.add_signal_handler(number, hear, number)
+        except NotImplementedError:  # the event loops of Windows have no signal handlers
+            replaced[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+
+
+async def _stop(server: HTTPServer, signals: asyncio.Queue[int]) -> bool:
+    """Let the current exchanges end. Returns whether all did."""
     stopping = asyncio.create_task(server.stop())
     await asyncio.sleep(0)  # the listener is closed before the next line of the log
     if count := server.current:

@@ -41,9 +41,10 @@ def test_pictures_of_each_kind(path: Path):
     kinds = {
         "path": pa.array(["a b.jpg", "/abs.jpg", GIF_URL]),
         "large": pa.array(["a b.jpg", "/abs.jpg", GIF_URL], pa.large_string()),
-        "view": pa.array(["a b.jpg", "/abs.jpg", GIF_URL], pa.string_view()),
         "dictionary": pa.array(["a b.jpg", "/abs.jpg", GIF_URL]).dictionary_encode(),
     }
+    if int(pa.__version__.partition(".")[0]) >= 21:  # older ones cannot write it
+        kinds["view"] = pa.array(["a b.jpg", "/abs.jpg", GIF_URL], pa.string_view())
     write(path, kinds)
     expected = [path.parent / "a b.jpg", Path("/abs.jpg"), GIF_URL]
     for column in kinds:
