@@ -36,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw one: demo-overlay.png
+demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw them: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
 
 check: lint ## lint, types, and the core's tests but for the long ones; takes a minute

@@ -25,6 +25,7 @@ from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.tools.programs import running
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+HARBOUR = ROOT / "tools" / "moondream_tools" / "recordings" / "harbour.jpg"
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
 # would run these tests again, and what the tests of a page run: test_serve_docs.py of the tools,
@@ -101,6 +102,7 @@ def run_programs(
     code = '\nprint("\\0", flush=True)\n'.join(programs)
     code = code.replace("localhost:2020", f"127.0.0.1:{port}")
     Image.new("RGB", (32, 32), "gray").save(folder / "moon.jpg")
+    shutil.copy(HARBOUR, folder)
     if "import cv2" in code:
         shutil.copy(ROOT / "tests" / "cv2_stand_in.py", folder / "cv2.py")
     if "from hypothesis import" in code:
@@ -147,7 +149,7 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
         r"`(moondream-stream segment [^`]+)`", (ROOT / "README.md").read_text().replace("\n", " ")
     )
     assert command is not None
-    Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
+    shutil.copy(HARBOUR, tmp_path)
     done = run(["sh", "-c", command[1].replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "\npath  " in done.stdout
@@ -176,6 +178,10 @@ def test_links_lead_somewhere(page: Path):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+
+
 def test_the_index_has_every_page():
     docs = ROOT / "docs"
     listed = LINK.findall((docs / "index.md").read_text())
@@ -200,16 +206,37 @@ def test_the_diagram_is_the_table():
     assert module.diagram() in page
 
 
+def is_like(shipped: Image.Image, made: Image.Image) -> bool:
+    """Compare pictures: shipped with fewer colours, and drawn by whichever Pillow there is."""
+    difference = ImageChops.difference(shipped.convert("RGB"), made).convert("L")
+    return sum(difference.histogram()[32:]) < 0.01 * made.width * made.height
+
+
+PICTURES = ROOT / "docs" / "pictures"
+
+
 def test_the_pictures_are_what_the_script_makes():
     made = script("make_pictures").pictures()
-    assert set(made) == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    assert {*made, "stream.png"} == {path.name for path in PICTURES.glob("*.png")}
     for name, picture in made.items():
-        with Image.open(ROOT / "docs" / "pictures" / name) as shipped:
-            difference = ImageChops.difference(shipped.convert("RGB"), picture).convert("L")
-        # Shipped with fewer colours, and made larger by whichever Pillow there is.
-        assert sum(difference.histogram()[32:]) < 0.01 * picture.width * picture.height, (
-            "run: python docs/make_pictures.py"
-        )
+        with Image.open(PICTURES / name) as shipped:
+            assert is_like(shipped, picture), "run: python docs/make_pictures.py"
+
+
+def test_the_animation_is_what_the_script_makes():
+    module = script("make_animation")
+    frames = module.frames()
+    again = "run: python docs/make_animation.py"
+    with Image.open(module.FILE) as shipped, Image.open(module.STILL) as still:
+        assert getattr(shipped, "n_frames", 1) == len(frames), again
+        for number in (0, 9, 50, len(frames) - 1):
+            shipped.seek(number)
+            assert shipped.info["duration"] == frames[number].milliseconds
+            assert is_like(shipped, module.draw(frames[number])), again
+        assert is_like(still, module.draw(frames[-1])), again
+    assert frames[-1].caption.text.endswith("near a village.")
+    assert not frames[-1].outline.partial
+    assert module.FILE.stat().st_size < 700_000
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

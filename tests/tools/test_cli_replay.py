@@ -52,11 +52,11 @@ class TestReplay:
 
     def test_detect_and_point(self, run: Any, image: str) -> None:
         ran = run("detect", image, "moon", "--replay", SHIPPED / "detect.jsonl", "--speed", "max")
-        assert ran.out.splitlines()[1] == "box           x 0.242 to 0.338  y 0.581 to 0.669"
+        assert ran.out.splitlines()[1] == "box 2         x 0.242 to 0.338  y 0.581 to 0.669"
         ran = run("point", image, "moon", "--replay", SHIPPED / "point.jsonl", "--speed", "max")
         assert ran.out.splitlines()[-2:] == [
-            "point         x 0.973  y 0.588",
-            "point         x 0.157  y 0.369",
+            "point 8       x 0.973  y 0.588",
+            "point 9       x 0.157  y 0.369",
         ]
 
     def test_json(self, run: Any, image: str) -> None:
@@ -228,12 +228,12 @@ class TestImages:
         ran = self.query(run, str(name), "--max-side", "30")
         assert ran.status == Exit.OK
         assert ran.err.startswith(
-            "moondream-stream: the picture was made smaller from 60 x 40 to 30 x 20\n"
+            f"moondream-stream: the picture {name} was made smaller from 60 x 40 to 30 x 20\n"
         )
         assert "made smaller" not in self.query(run, str(name), "--max-side", "60").err
         ran = self.query(run, str(name), "--max-side", "0")
         assert (ran.status, ran.out) == (Exit.USAGE, "")
-        assert "max_side should be a whole number of at least 1, not 0" in ran.err
+        assert "argument --max-side: it should be a whole number above 0, not '0'" in ran.err
 
     def test_without_pillow(
         self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

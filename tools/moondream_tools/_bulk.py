@@ -19,13 +19,15 @@ from moondream_transports.bulk import (
 
 from ._bulk_client import make_client, make_endpoints
 from ._bulk_dry_run import make_estimate
-from ._bulk_options import format_of, make_items, make_template, output_of, with_options
+from ._bulk_options import format_of, make_items, make_template, output_of
 from ._bulk_progress import Progress
 from ._bulk_refusals import Refusals
 from ._bulk_signals import stop_by_signals
-from ._bulk_summary import STOPPED, check_summary_file, in_short, in_words, write_summary
+from ._bulk_summary import STOPPED, check_summary_file, in_short, summarize, write_summary
 from ._client_arguments import UsageError
-from ._exit import Exit, print_error, report
+from ._exit import print_error, report
+from ._status import Exit
+from ._wording import in_words
 
 ROWS_PER_SHARD = 10_000
 
@@ -47,7 +49,7 @@ def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, st
     try:
         ending = _run(arguments, environment)
     except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
-        print_error(with_options(str(error)))
+        print_error(in_words(error))
         return Exit.USAGE
     sys.stdout.write(ending.text)
     return ending.status
@@ -91,7 +93,7 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Endin
         except KeyboardInterrupt:
             print_error(STOPPED)
             return Ending(Exit.INTERRUPTED)
-    for line in in_words(summary, limited=arguments.limit is not None):
+    for line in summarize(summary, limited=arguments.limit is not None):
         print_error(line)
     text = write_summary(arguments.summary, summary)
     return Ending(_status_of(summary, refusals), text)

@@ -9,9 +9,9 @@ from pathlib import Path
 from moondream_transports.bulk import Summary
 
 from ._bulk_meter import by_class, clock, most_common, tokens_of
-from ._bulk_options import with_options
 from ._client_arguments import UsageError
 from ._terminal import on_one_line
+from ._wording import with_options
 
 STOPPED = (
     "stopped at once. All answers that came are in the ledger; what was in flight will be asked "
@@ -75,7 +75,7 @@ def to_json(summary: Summary) -> dict[str, object]:
     }
 
 
-def in_words(summary: Summary, *, limited: bool) -> list[str]:
+def summarize(summary: Summary, *, limited: bool) -> list[str]:
     """Return what happened, and what to run to go on, as lines.
 
     Args:

@@ -10,11 +10,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
+import socket
 import sys
 import time
 from contextlib import suppress
 
+from ._client_arguments import UsageError
 from ._connection import Log
 from ._exchange import Exchange
 from ._guard import Guard
@@ -51,7 +55,7 @@ async def run_server(
     Returns:
         True if all exchanges ended, False if some were aborted.
 
-    Raises OSError if the address is not available.
+    Raises UsageError if the address is not available.
     """
 
     def log(exchange: Exchange) -> None:
@@ -63,7 +67,10 @@ async def run_server(
                 write_log(f"the request log lacks this exchange: {error}")
 
     server = HTTPServer(handler, guard, log, limits)
-    port = await server.start(host, port)
+    try:
+        port = await server.start(host, port)
+    except OSError as error:
+        raise UsageError(_in_words(error, host, port)) from error
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows: Ctrl+C raises KeyboardInterrupt there
@@ -90,6 +97,16 @@ async def run_server(
     return ended
 
 
+def _in_words(error: OSError, host: str, port: int) -> str:
+    """Return why nothing can be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{host}:{port} is in use by another program: choose another --port"
+    # The text of asyncio has the address as a tuple.
+    is_name = isinstance(error, socket.gaierror) or error.errno is None
+    reason = error.strerror or str(error) if is_name else os.strerror(error.errno or 0)
+    return f"cannot listen on {host}:{port}: {reason.lower()}"
+
+
 def _log(exchange: Exchange) -> None:
     seconds = time.monotonic() - exchange.began_at
     status = exchange.status_code or "no answer"
@@ -105,5 +122,5 @@ def _log(exchange: Exchange) -> None:
 
 def write_log(text: str) -> None:
     """Write a line of the log."""
-    with suppress(BrokenPipeError):  # the log has no reader
+    with suppress(OSError):  # the log has no reader, or its disk is full
         print(safe(text).replace("\n", " "), file=sys.stderr, flush=True)

@@ -13,8 +13,10 @@ from moondream_transports.replay import Fragmentation
 from sansio_moondream import Endpoint
 from sansio_moondream.recording import MAX_BODY_BYTES, Match
 
+from ._client_arguments import UsageError, url_of
 from ._fault_rates import RatedFault
 from ._faults import FAULTS
+from ._parser import FileAction, count, typed
 from ._serve_options import (
     DIALECTS,
     OVERRIDES,
@@ -22,11 +24,13 @@ from ._serve_options import (
     parse_dialect,
     parse_fragmentation,
     parse_latency,
+    parse_match,
     parse_retry_after,
     parse_seed,
     parse_speed,
 )
-from ._server_arguments import add_address, count, limits_of, typed
+from ._server_arguments import add_address, limits_of
+from ._wording import INSTALL
 
 COMMANDS = ("serve", "record")
 _MIB = 1024 * 1024
@@ -70,6 +74,7 @@ def add_server_commands(commands: Any) -> None:
     serve.add_argument(
         "recordings",
         nargs="?",
+        action=FileAction,
         metavar="RECORDINGS",
         help="a recording, or a folder of recordings (default: those of this program)",
     )
@@ -81,7 +86,7 @@ def add_server_commands(commands: Any) -> None:
     )
     serve.add_argument(
         "--match",
-        type=typed(Match),
+        type=typed(parse_match),
         default=Match.SKILL,
         metavar="LEVEL",
         help=f"how similar a recorded request has to be: {_names(Match)} (default: skill)",
@@ -131,6 +136,7 @@ def add_server_commands(commands: Any) -> None:
     )
     serve.add_argument(
         "--log",
+        action=FileAction,
         metavar="FILE",
         help="append a JSON object to this file for each request, without keys, pictures and texts",
     )
@@ -157,7 +163,11 @@ def add_server_commands(commands: Any) -> None:
         help="the server's address, such as https://api.moondream.ai/v1",
     )
     record.add_argument(
-        "--to", required=True, metavar="FOLDER", help="the folder for the recordings, one file each"
+        "--to",
+        action=FileAction,
+        required=True,
+        metavar="FOLDER",
+        help="the folder for the recordings, one file each",
     )
     record.add_argument(
         "--max-body",
@@ -221,13 +231,17 @@ async def _serve(arguments: argparse.Namespace) -> bool:
 
 
 async def _record(arguments: argparse.Namespace) -> bool:
-    from moondream_transports import AnyioTransport
+    try:
+        from moondream_transports import AnyioTransport
+    except ImportError:
+        raise UsageError(f"record needs anyio: {INSTALL}") from None
 
     from ._guard import Guard
     from ._record import Proxy
     from ._run_server import run_server
 
-    scheme, _, rest = Endpoint(arguments.upstream).url.partition("://")
+    upstream = url_of(arguments.upstream, {}, "--upstream") or ""
+    scheme, _, rest = Endpoint(upstream).url.partition("://")
     host, slash, path = rest.partition("/")
     async with AnyioTransport(max_idle=0) as transport:
         proxy = Proxy(
