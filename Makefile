@@ -22,6 +22,7 @@ SUPERVISION_STAMP := $(VENV)/.supervision
 EXAMPLES := examples
 EXAMPLES_STAMP := $(EXAMPLES)/.venv/.stamp
 RELEASE_STAMP := $(VENV)/.release
+CORE_STAMP := $(VENV)/.core
 PUBLISH := .publish
 PUBLISH_STAMP := $(PUBLISH)/.stamp
 PYODIDE_STAMP := $(WASM)/node_modules/.stamp
@@ -36,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test quick test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm examples build release-check publish clean
+.PHONY: help demo check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm examples build release-check publish clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ test: lint quick ## lint, types, and all tests that are not slow by nature; take
 # A file goes to one worker, so that the servers of its tests are started once.
 quick: $(DEV_STAMP) ## all tests that are not slow by nature, without lint; ARGS=tests/core for a part
 	$(PYTEST) --dist loadfile -m 'not slow' --ignore tests/test_typing.py $(ARGS)
+
+quick-core: $(CORE_STAMP) ## the quick tests of the core with few libraries, for a new interpreter: PYTHON=python3.14t VENV=.nox/core
+	$(PYTEST) -m 'not slow' --ignore-glob '*/test_exports_*' tests/core
 
 test-all: $(RELEASE_STAMP) ## the same with each Python that this machine has, 3.11 to 3.14; takes some minutes for each
 	$(BIN)/nox
@@ -186,6 +190,10 @@ $(EXAMPLES_STAMP): pyproject.toml $(wildcard $(EXAMPLES)/*/requirements.txt $(EX
 
 $(RELEASE_STAMP): $(DEV_STAMP)
 	@$(PIP) install --quiet --group release
+	@touch $@
+
+$(CORE_STAMP): $(PIP_STAMP) pyproject.toml
+	@$(PIP) install --quiet --editable '.[images,numpy,testing]' --group core
 	@touch $@
 
 # Only what release/publish.txt names by its hash may run where a release can be signed.

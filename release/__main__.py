@@ -1,11 +1,12 @@
 """Check that the tree can be released, and leave the release in dist/.
 
     python -m release check [--only STEP] [--extra NAME] [--versions lowest] [--tag v1.2.3]
-    python -m release lowest
+    python -m release lowest | pins
 
 `check` builds the wheel and the sdist, and checks them: two builds are equal, the contents, the
 metadata, each extra with the lowest and the newest versions. It writes the wheel, the sdist and the
-bill of materials into dist/. `lowest` writes release/lowest.txt from pyproject.toml.
+bill of materials into dist/. `lowest` writes release/lowest.txt from pyproject.toml, and `pins`
+release/publish.txt with the newest versions of what signs and uploads.
 
 The lowest versions are checked with the interpreter that runs this: Python 3.11 is the one for
 which all of them have wheels.
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from release import bounds, builds, contents, extras, metadata, sbom
 from release.commands import ROOT, CheckFailed, program, python_of, run
+from release.pins import PUBLISH, write_pins
 
 DIST = ROOT / "dist"
 STEPS = ("builds", "contents", "metadata", "sbom", "extras")
@@ -161,6 +163,13 @@ def lowest(_: argparse.Namespace) -> int:
     return 0
 
 
+def pins(_: argparse.Namespace) -> int:
+    """Write the exact versions of what publishes. Returns the exit status."""
+    write_pins()
+    say(f"{PUBLISH.relative_to(ROOT)} is written")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m release", description="Check a release.")
@@ -173,6 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checking.set_defaults(run=check)
     writing = commands.add_parser("lowest", help="write release/lowest.txt from pyproject.toml")
     writing.set_defaults(run=lowest)
+    pinning = commands.add_parser("pins", help="write release/publish.txt from an index")
+    pinning.set_defaults(run=pins)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)

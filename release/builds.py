@@ -72,7 +72,7 @@ def build(circumstances: Circumstances, folder: Path) -> tuple[Path, Path]:
         for path in sources():
             (copy / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / path, copy / path)
-            os.utime(copy / path, (circumstances.modified_at,) * 2)
+            os.utime(copy / path, (circumstances.modified_at, circumstances.modified_at))
         for kind, source in (("sdist", copy), ("wheel", None)):
             run(
                 *(sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", dist),

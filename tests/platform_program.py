@@ -23,14 +23,14 @@ from typing import Any
 
 # Before the platform changes.
 import aiohttp  # noqa: F401
-import anyio._backends._asyncio
+import anyio._backends._asyncio  # noqa: F401
 import httpx2  # noqa: F401
 import hypothesis.strategies  # noqa: F401
 import msgspec  # noqa: F401
 import PIL.Image
-import pyarrow.parquet  # noqa: F401
-import rich.live
-import trustme
+import pyarrow.parquet  # type: ignore[import-untyped]  # noqa: F401
+import rich.live  # noqa: F401
+import trustme  # noqa: F401
 
 MODULES = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "curses", "syslog", "posix")
 ATTRIBUTES: tuple[tuple[Any, str], ...] = (
@@ -124,8 +124,8 @@ def use(folder: Path) -> None:
             assert asyncio.run(ask(transport)) == "A moon."
         with ours.HttpxTransport() as over_httpx:
             assert ours.Client(over_httpx, endpoint).query(question="?").text == "A moon."
-        with ours.UrllibTransport(proxies={}) as transport:
-            recording = ours.RecordingTransport(transport, ours.RecordingFolder(recordings))
+        with ours.UrllibTransport(proxies={}) as over_urllib:
+            recording = ours.RecordingTransport(over_urllib, ours.RecordingFolder(recordings))
             client = ours.Client(recording, endpoint)
             assert client.query(question="?").text == "A moon."
             items = [Item(str(number), PICTURE) for number in range(3)]
@@ -144,7 +144,6 @@ def use(folder: Path) -> None:
 _open = os.open
 
 if __name__ == "__main__":
-    assert anyio._backends._asyncio and rich.live and trustme
     take_away()
     print(import_all(), "modules are imported")
     if sys.argv[1] == "serve":

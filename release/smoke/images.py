@@ -16,4 +16,4 @@ left = SegmentResult("M0 0H1V1H0z", BBox(0, 0, 0.5, 1))
 assert left.mask((8, 4), antialias=False).getbbox() == (0, 0, 4, 4)
 drawn = left.overlay(picture, color="lime", opacity=1.0)
 assert (drawn.getpixel((1, 1)), drawn.getpixel((7, 1))) == ((0, 255, 0), (255, 255, 255))
-assert left.cutout(picture).getpixel((7, 1))[3] == 0
+assert left.cutout(picture).getpixel((7, 1)) == (255, 255, 255, 0)

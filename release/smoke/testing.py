@@ -6,7 +6,7 @@ from moondream_transports import UrllibTransport
 from moondream_transports.conformance import Verdict, check_transport
 from sansio_moondream.testing import strategies
 
-drawn = []
+drawn: list[object] = []
 
 
 @settings(max_examples=20, database=None)

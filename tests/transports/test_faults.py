@@ -47,7 +47,11 @@ class Limit(NamedTuple):
 LIMITS_OF_LIBRARIES: dict[tuple[str, str], Limit] = {
     (_EARLY_413, "httpx2-asyncio"): Limit(_ASYNCIO, "no event, then ConnectionLost"),
     (_EARLY_413, "httpx-asyncio"): Limit(_ASYNCIO, "no event, then ConnectionLost"),
-    (_EARLY_413, "aiohttp"): Limit(_ASYNCIO, "no event, then ConnectionLost", depends=True),
+    (_EARLY_413, "aiohttp"): Limit(
+        f"{_ASYNCIO}; {_NEVER_RETRIEVED}",
+        ("no event, then ConnectionLost", "Future exception was never retrieved"),
+        depends=True,
+    ),
     (_SAME_LENGTH, "aiohttp"): Limit(
         "its parser refuses a header twice that may be there once", "RemoteProtocolError"
     ),

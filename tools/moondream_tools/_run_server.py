@@ -92,7 +92,8 @@ def _handling_signals(hear: Callable[[int], object]) -> Generator[None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(hear, number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
         try:
             loop.add_signal_handler(number, hear, number)
         except NotImplementedError:  # the event loops of Windows have no signal handlers
@@ -100,8 +101,8 @@ def _handling_signals(hear: Callable[[int], object]) -> Generator[None]:
     try:
         yield
     finally:
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
+        for number, before in replaced.items():
+            signal.signal(number, before)
 
 
 async def _stop(server: HTTPServer, signals: asyncio.Queue[int]) -> bool:
