@@ -58,7 +58,7 @@ async def run_server(
     Returns:
         True if all exchanges ended, False if some were aborted.
 
-    Raises UsageError if the address is not available.
+    Raises UsageError if the address is not available, and OSError for standard output.
     """
 
     def log(exchange: Exchange) -> None:
@@ -77,7 +77,12 @@ async def run_server(
     signals: asyncio.Queue[int] = asyncio.Queue()
     with _handling_signals(signals.put_nowait):
         # The signal handlers are installed first: a reader of this line may send a signal.
-        print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+        try:
+            print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+        except OSError:
+            server.abort()
+            await server.stop()
+            raise
         write_log(about)
         await signals.get()
         return await _stop(server, signals)
