@@ -1,0 +1,128 @@
+"""The pages of the API reference: written before each build, from the public names, into
+docs/reference/api. `names.py` says which name is on which page.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from _site.docstrings import to_rst
+from _site.names import Name, Page, Reference
+from tests.surface import Function
+
+FOLDER = Path("reference/api")
+_INTRODUCTION = """\
+API
+===
+
+Every public name, from its docstring. A name with an underscore in front, or in a module with one,
+is not public.
+"""
+
+
+def write_pages(folder: Path) -> None:
+    """Write all pages. One that has not changed is left alone, so that it is not read again."""
+    reference = Reference()
+    texts = {"index": _index(reference)}
+    for page in reference.pages:
+        for part in (page, *page.parts):
+            texts[part.path] = "\n".join(_page(part))
+    for path in folder.rglob("*.rst"):
+        if path.relative_to(folder).with_suffix("").as_posix() not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        file = folder / f"{name}.rst"
+        if not file.exists() or file.read_text("utf-8") != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+
+
+def _index(reference: Reference) -> str:
+    return "\n".join([_INTRODUCTION, *_tree(page.path for page in reference.pages)])
+
+
+def _tree(paths: Iterable[str]) -> Iterator[str]:
+    yield from (".. toctree::", "   :maxdepth: 2", "", *(f"   {path}" for path in paths), "")
+
+
+def _page(page: Page) -> Iterator[str]:
+    yield from (page.title, "=" * len(page.title), "")
+    if page.is_part:
+        yield from (f".. py:currentmodule:: {page.module.name}", "")
+    else:
+        yield from (f".. automodule:: {page.module.name}", "")
+    for name in page.names:
+        yield from _name(name)
+    for fixture in page.fixtures:
+        yield from _fixture(fixture)
+    if page.elsewhere:
+        yield from ("Also here, and described elsewhere:", "")
+        yield from (f"- :py:obj:`~{at}.{name}`" for name, at in page.elsewhere.items())
+        yield ""
+    if page.parts:
+        yield from _tree(part.path for part in page.parts)
+
+
+def _name(name: Name) -> Iterator[str]:
+    full = f"{name.module}.{name.name}"
+    match name.node:
+        case ast.ClassDef():
+            yield f".. autoclass:: {full}"
+            if members := [member for member in name.members if not member.startswith("__")]:
+                yield from (f"   :members: {', '.join(members)}", "   :undoc-members:")
+        case ast.Assign() | ast.AnnAssign():
+            yield from _value(name)
+        case _:
+            yield f".. autofunction:: {full}"
+    yield ""
+
+
+def _value(name: Name) -> Iterator[str]:
+    """A constant or an alias of a type. Its docstring stands below it, in the module that has it."""
+    annotation = ast.unparse(name.node.annotation) if isinstance(name.node, ast.AnnAssign) else ""
+    value = ast.unparse(name.node.value) if name.node.value else ""
+    if annotation == "TypeAlias":
+        yield from (f".. py:type:: {name.name}", f"   :canonical: {value}")
+    else:
+        yield f".. py:data:: {name.name}"
+        if len(value) <= 70:
+            yield f"   :value: {value}"
+    yield from ("", *_indented(name.docstring or ""), "")
+
+
+def _fixture(node: Function) -> Iterator[str]:
+    yield from (f".. py:data:: {node.name}", f"   :type: {ast.unparse(node.returns)}", "")
+    yield from _indented(ast.get_docstring(node) or "")
+    yield ""
+
+
+def _indented(text: str) -> list[str]:
+    return [f"   {line}".rstrip() for line in to_rst(inspect.cleandoc(text), {})]
+
+
+def _write(app: Sphinx) -> None:
+    write_pages(app.srcdir / FOLDER)
+
+
+@cache
+def _fields() -> dict[str, dict[str, str]]:
+    return {f"{name.module}.{name.name}": name.fields for name in Reference().names}
+
+
+def _process(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Give autodoc a docstring as reStructuredText."""
+    lines[:] = to_rst("\n".join(lines), _fields().get(name, {}))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", _write)
+    app.connect("autodoc-process-docstring", _process)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
