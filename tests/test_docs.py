@@ -244,8 +244,10 @@ def script(name: str) -> Any:
 def test_the_diagram_is_the_table():
     module = script("make_diagram")
     page = (ROOT / "docs" / "why" / "state-machine.md").read_text()
-    assert module.page_with_diagram(page) == page, "run: python docs/make_diagram.py"
-    assert module.diagram() in page
+    picture = (ROOT / "docs" / "pictures" / "state-machine.svg").read_text("utf-8")
+    assert module.page_with_table(page) == page, "run: python docs/make_diagram.py"
+    assert module.table() in page
+    assert module.diagram() == picture, "run: python docs/make_diagram.py"
 
 
 def test_the_pictures_are_what_the_script_makes():

@@ -89,7 +89,8 @@ def to_rst(text: str, fields: Mapping[str, str]) -> Iterator[str]:
     entries = list(docstring.entries("Args", "Attributes"))
     for entry in entries:
         if not fields.keys() & {*entry.names}:
-            yield from _field(f":param {', '.join(entry.names)}:", entry.text)
+            for name in entry.names:  # Sphinx would take the first of two for a type
+                yield from _field(f":param {name}:", entry.text)
     if "Returns" in docstring.sections:
         yield from _field(":returns:", [line.strip() for line in docstring.sections["Returns"]])
     if "Yields" in docstring.sections:
