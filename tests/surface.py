@@ -44,8 +44,16 @@ class Module:
         self._package = name if path.name == "__init__.py" else name.rpartition(".")[0]
 
     @cached_property
+    def _tree(self) -> ast.Module:
+        return ast.parse(self._path.read_text("utf-8"))
+
+    @property
     def body(self) -> list[ast.stmt]:
-        return ast.parse(self._path.read_text("utf-8")).body
+        return self._tree.body
+
+    @property
+    def docstring(self) -> str | None:
+        return ast.get_docstring(self._tree)
 
     @cached_property
     def definitions(self) -> dict[str, list[Definition]]:

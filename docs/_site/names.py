@@ -32,6 +32,29 @@ GROUPS = {
         "Recording and replay": ("recording", "replay", "_clock"),
     },
 }
+# Classes that are public for what their objects do. Something else makes them, as their docstrings
+# say, so that the constructor may change.
+MADE_ELSEWHERE = {
+    "AiohttpStream",
+    "AsyncClientStream",
+    "AsyncHTTP11Stream",
+    "AsyncHttpxStream",
+    "AsyncLatest",
+    "AsyncRecordingStream",
+    "AsyncRelay",
+    "AsyncReplayStream",
+    "ClientStream",
+    "FragmentedRecording",
+    "Fragmentations",
+    "HTTP11Stream",
+    "HttpxStream",
+    "Latest",
+    "RecordingFile",
+    "RecordingStream",
+    "Relay",
+    "ReplayReader",
+    "ReplayStream",
+}
 
 
 @dataclass
@@ -59,6 +82,10 @@ class Name:
     def node(self) -> Definition:
         """The implementation of what is overloaded, or the only definition."""
         return self.nodes[-1]
+
+    @property
+    def is_made_elsewhere(self) -> bool:
+        return self.name in MADE_ELSEWHERE
 
 
 @dataclass
@@ -125,7 +152,7 @@ class Reference:
         docstring = below(source.body, node) if is_value else ast.get_docstring(node)
         made = Name(module, name, place, source.definitions[place[1]], docstring)
         if isinstance(node, ast.ClassDef):
-            is_enum = "Enum" in map(ast.unparse, node.bases)
+            is_enum = any(ast.unparse(base).endswith("Enum") for base in node.bases)
             for member, lines in self.surface.members(place, node).items():
                 if is_enum or "def " in lines[-1].partition("(")[0]:
                     made.members.append(member)

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 from _site.docstrings import to_rst
 from _site.names import Name, Page, Reference
-from tests.surface import Function
+from tests.surface import Function, is_fixture
 
 FOLDER = Path("reference/api")
 _INTRODUCTION = """\
@@ -72,6 +72,8 @@ def _page(page: Page) -> Iterator[str]:
 def _name(name: Name) -> Iterator[str]:
     full = f"{name.module}.{name.name}"
     match name.node:
+        case ast.FunctionDef() if is_fixture(name.node):
+            yield from _fixture(name.node)
         case ast.ClassDef():
             yield f".. autoclass:: {full}"
             if members := [member for member in name.members if not member.startswith("__")]:
