@@ -37,9 +37,6 @@ extensions = [
 exclude_patterns = ["_build", "browser-page"]
 needs_sphinx = "8.2"
 nitpicky = True
-# Annotations name types of other projects, too. Links to the classes of our own are checked all the
-# same: `links.py` makes them from the list of names.
-nitpick_ignore_regex = [("py:class", ".*")]
 
 default_role = "name-or-code"
 autodoc_member_order = "bysource"

@@ -24,6 +24,9 @@ BEGIN, END = (
 
 COLUMNS = (10, 386, 670)
 WIDTH, HEIGHT, DISTANCE = 140, 48, 84
+HEAD = """\
+<marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7"
+ orient="auto"><path d="M0 0 8 4 0 8z"/></marker>"""
 STYLE = """\
 text { font: 12px system-ui, sans-serif; fill: #1f2328; text-anchor: middle }
 .label { font-size: 11px; text-anchor: start; fill: #57606a }
@@ -61,8 +64,7 @@ def diagram() -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
         f"<style>\n{STYLE}</style>",
-        '<marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path d="M0 0 8 4 0 8z"/></marker>',
+        HEAD,
         f'<rect class="card" width="{width}" height="{height}" rx="6"/>',
     ]
     for state, (x, y) in places.items():

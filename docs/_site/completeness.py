@@ -5,8 +5,8 @@ test: it needs no Sphinx.
    docstring. A method may have that of the same method of a base.
 2. Each parameter and each field has an entry in Args or Attributes, or the prose of the docstring
    names it in backticks. The docstring of a class, and of its bases, also counts for its methods:
-   a parameter that many of them have is described once. "As in `Name`", "as `Name`" and "those of `Name`" stand for all that
-   is described there.
+   a parameter that many of them have is described once. "As in `Name`", "as `Name`" and "those of
+   `Name`" stand for all that is described there.
 3. Values of enumerations need no words: the docstring of the class has what there is to say. The
    parameters of a fixture are pytest's, and those of a constructor that is not public are nobody's.
 """
@@ -63,9 +63,7 @@ def _of_class(reference: Reference, name: Name, node: ast.ClassDef) -> Iterator[
             yield f"{full}.{member}: no docstring"
         if not member.startswith("__") or member in _CALLED:
             text = "\n\n".join([*docstrings, about])
-            yield from _undescribed(
-                reference, f"{full}.{member}", parameters(methods[0]), text
-            )
+            yield from _undescribed(reference, f"{full}.{member}", parameters(methods[0]), text)
 
 
 def _bases(reference: Reference, place: Place, node: ast.ClassDef) -> Iterator[ast.ClassDef]:
@@ -84,12 +82,11 @@ def _bases(reference: Reference, place: Place, node: ast.ClassDef) -> Iterator[a
 
 
 def _method(node: ast.ClassDef, name: str) -> Function | None:
-    """The implementation of a method: the last of those with its name, but for setters."""
+    """The implementation of a method: the last of those with its name."""
     found: Function | None = None
-    for item in ast.walk(node):
-        if isinstance(item, Function) and item.name == name and item in node.body:
-            if not any(ast.unparse(each).endswith(".setter") for each in item.decorator_list):
-                found = item
+    for item in node.body:
+        if isinstance(item, Function) and item.name == name:
+            found = item
     return found
 
 
@@ -119,7 +116,7 @@ def _described(text: str) -> set[str]:
 
 
 def _described_of(reference: Reference, other: str, place: str) -> set[str]:
-    """What another name describes: a function, a class, or a method, by default of the same class."""
+    """What another name describes: a function, a class, or a method, also of the same class."""
     parts = other.split(".")
     if parts[0].islower() and len(parts) == 1:
         parts = [*place.split(".")[-2:-1], *parts]

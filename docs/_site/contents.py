@@ -18,12 +18,11 @@ _MADE = {"Reference": ["reference/api/index"]}
 def contents(index: str) -> str:
     """Return the sections of a page as hidden trees of contents."""
     _, *parts = _SECTION.split(index)
-    sections = zip(parts[::2], parts[1::2], strict=True)
-    return "".join(
-        "\n```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```\n"
-        % (caption, "\n".join([*_LINK.findall(text), *_MADE.get(caption, ())]))
-        for caption, text in sections
-    )
+    trees: list[str] = []
+    for caption, text in zip(parts[::2], parts[1::2], strict=True):
+        pages = [*_LINK.findall(text), *_MADE.get(caption, ())]
+        trees += ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""]
+    return "\n".join(trees)
 
 
 def _add_contents(app: Sphinx, name: str, source: list[str]) -> None:

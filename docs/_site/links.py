@@ -4,6 +4,7 @@
    offered as a download, and a folder is shown as code: the site has no page of it.
 2. A docstring writes names in single backticks, as Markdown does. A public name becomes a link to
    its place in the reference, and all else is code.
+3. So does a type in a signature.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from docutils.nodes import Node, system_message
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxRole
+from sphinx.util.nodes import find_pending_xref_condition
 
 from _site.names import Reference
 
@@ -47,16 +50,34 @@ class FilesOfTheRepository(SphinxTransform):
 
 @cache
 def _public_names() -> dict[str, str]:
-    """The full name of each public name and member, by what docstrings call it."""
+    """The full name of each public name and member, by what docstrings and annotations call it."""
     found: dict[str, str] = {}
-    reference = Reference()
-    for name in reference.names:
+    for name in Reference().names:
         full = f"{name.module}.{name.name}"
-        found.setdefault(name.name, full)
-        found.setdefault(full, full)
+        for called in (name.name, full, ".".join(name.place)):
+            found.setdefault(called, full)
         for member in (*name.members, *name.fields):
             found.setdefault(f"{name.name}.{member}", f"{full}.{member}")
     return found
+
+
+class TypesInSignatures(SphinxPostTransform):
+    """Link the public classes in signatures, and nothing else.
+
+    Sphinx would look for each name among all attributes, too: `object` is a field of a request.
+    """
+
+    default_priority = 5  # before Sphinx resolves them
+
+    def run(self, **kwargs: Any) -> None:
+        for link in list(self.document.findall(addnodes.pending_xref)):
+            if link["refdomain"] == "py" and link["reftype"] == "class":
+                target = _public_names().get(link["reftarget"])
+                if target is None:
+                    short = find_pending_xref_condition(link, "resolved")
+                    link.replace_self((short or link).children)
+                else:
+                    link.attributes |= {"reftarget": target, "reftype": "obj", "refspecific": False}
 
 
 class NameOrCode(SphinxRole):
@@ -83,5 +104,6 @@ class NameOrCode(SphinxRole):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(FilesOfTheRepository)
+    app.add_post_transform(TypesInSignatures)
     app.add_role("name-or-code", NameOrCode())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,12 +15,12 @@ from functools import cached_property
 from _site.docstrings import below
 from tests.surface import Definition, Function, Module, Place, Surface, is_fixture
 
+_SHARED = ("_headers", "_limits", "_version")
 # The groups of the large packages, by the modules that define the names.
 GROUPS = {
     "sansio_moondream": {
         "Requests": ("_requests",),
-        "Streams": ("_stream", "_socket_stream", "_wire.http11", "_wire.http11_plain", "_headers")
-        + ("_limits", "_version"),
+        "Streams": ("_stream", "_socket_stream", "_wire.http11", "_wire.http11_plain", *_SHARED),
         "Events and results": ("_events", "_results", "_geometry", "_metadata"),
         "Errors": ("_errors",),
         "Values as JSON": ("_value", "_kinds"),

@@ -86,7 +86,7 @@ def _name(name: Name) -> Iterator[str]:
 
 
 def _value(name: Name) -> Iterator[str]:
-    """A constant or an alias of a type. Its docstring stands below it, in the module that has it."""
+    """A constant or an alias of a type. Its docstring stands below it."""
     annotation = ast.unparse(name.node.annotation) if isinstance(name.node, ast.AnnAssign) else ""
     value = ast.unparse(name.node.value) if name.node.value else ""
     if annotation == "TypeAlias":

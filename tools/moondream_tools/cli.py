@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Returns its exit status.
 
     No error from outside the program is raised.
+
+    Args:
+        argv: the arguments. None takes those of the process.
     """
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -33,9 +33,13 @@ class AsyncRecordingTransport:
         save: is called with each `Recording`. It may be a `RecordingFolder`.
         secrets: texts to mask in recordings. The key in the headers of a request is always masked.
 
+    Attributes:
+        clock: of the other transport, if it has one, else that of the machine.
+
     Raises TypeError for a transport of another kind, such as a sync one.
 
     `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
+
     that has more secrets than a `Recorder` masks.
     """
 
@@ -59,7 +63,10 @@ class AsyncRecordingTransport:
 
 
 class AsyncRecordingStream:
-    """The response of an `AsyncRecordingTransport`."""
+    """The response of an `AsyncRecordingTransport`.
+
+    Its attributes are those of `AsyncByteStream`.
+    """
 
     def __init__(self, stream: AsyncByteStream, recorder: SharedRecorder) -> None:
         self._stream = stream
