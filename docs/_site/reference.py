@@ -11,11 +11,14 @@ from functools import cache
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
+from _site.completeness import problems
 from _site.docstrings import to_rst
 from _site.names import Name, Page, Reference
 from tests.surface import Function, is_fixture
 
+_LOGGER = logging.getLogger(__name__)
 FOLDER = Path("reference/api")
 _INTRODUCTION = """\
 API
@@ -26,9 +29,8 @@ is not public.
 """
 
 
-def write_pages(folder: Path) -> None:
+def write_pages(reference: Reference, folder: Path) -> None:
     """Write all pages. One that has not changed is left alone, so that it is not read again."""
-    reference = Reference()
     texts = {"index": _index(reference)}
     for page in reference.pages:
         for part in (page, *page.parts):
@@ -109,7 +111,10 @@ def _indented(text: str) -> list[str]:
 
 
 def _write(app: Sphinx) -> None:
-    write_pages(app.srcdir / FOLDER)
+    reference = Reference()
+    for problem in problems(reference):
+        _LOGGER.warning(problem, type="reference")
+    write_pages(reference, app.srcdir / FOLDER)
 
 
 @cache
