@@ -19,6 +19,7 @@ DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 import sansio_moondream  # noqa: E402
+from _site.names import Reference  # noqa: E402
 
 project = "sansio-moondream"
 author = "the authors of sansio-moondream"
@@ -41,6 +42,7 @@ nitpicky = True
 default_role = "name-or-code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_type_aliases = {name.name: name.name for name in Reference().names if name.is_alias}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 
@@ -49,5 +51,6 @@ myst_enable_extensions = ["smartquotes"]
 
 html_theme = "furo"
 html_title = project
+html_show_sourcelink = False
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]

@@ -5,7 +5,7 @@ Field names and units are the service's own, from its API reference and the sour
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
@@ -261,6 +261,8 @@ class ChatResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult | ChatResult
+Result: TypeAlias = (
+    QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult | ChatResult
+)
 """The result of any skill."""
 R = TypeVar("R", bound=Result)

@@ -87,6 +87,13 @@ class Name:
     def is_made_elsewhere(self) -> bool:
         return self.name in MADE_ELSEWHERE
 
+    @property
+    def is_alias(self) -> bool:
+        """Whether it is another name of a type."""
+        return isinstance(self.node, ast.AnnAssign) and (
+            ast.unparse(self.node.annotation) == "TypeAlias"
+        )
+
 
 @dataclass
 class Page:
@@ -143,6 +150,8 @@ class Reference:
                 shown[place] = module.name
                 part = self._part(page, place) if page.parts else page
                 part.names.append(self._name(module.name, name, place))
+        for part in (page, *page.parts):
+            part.names.sort(key=lambda name: (name.place[0], name.node.lineno))
         return page
 
     def _name(self, module: str, name: str, place: Place) -> Name:

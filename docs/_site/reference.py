@@ -78,6 +78,8 @@ def _name(name: Name) -> Iterator[str]:
             yield from _fixture(name.node)
         case ast.ClassDef():
             yield f".. autoclass:: {full}"
+            if _has_base(name):
+                yield "   :show-inheritance:"
             if members := [member for member in name.members if not member.startswith("__")]:
                 yield from (f"   :members: {', '.join(members)}", "   :undoc-members:")
         case ast.Assign() | ast.AnnAssign():
@@ -89,9 +91,8 @@ def _name(name: Name) -> Iterator[str]:
 
 def _value(name: Name) -> Iterator[str]:
     """A constant or an alias of a type. Its docstring stands below it."""
-    annotation = ast.unparse(name.node.annotation) if isinstance(name.node, ast.AnnAssign) else ""
     value = ast.unparse(name.node.value) if name.node.value else ""
-    if annotation == "TypeAlias":
+    if name.is_alias:
         yield from (f".. py:type:: {name.name}", f"   :canonical: {value}")
     else:
         yield f".. py:data:: {name.name}"
@@ -122,6 +123,37 @@ def _fields() -> dict[str, dict[str, str]]:
     return {f"{name.module}.{name.name}": name.fields for name in Reference().names}
 
 
+def _has_base(name: Name) -> bool:
+    """Whether it is a subclass of a public class."""
+    bases = name.node.bases if isinstance(name.node, ast.ClassDef) else []
+    return any(
+        ast.unparse(base).partition("[")[0] in _classes().keys() - {"Value"} for base in bases
+    )
+
+
+@cache
+def _classes() -> dict[str, Name]:
+    names = Reference().names
+    return {name.name: name for name in names if isinstance(name.node, ast.ClassDef)}
+
+
+def _without_signature(
+    app: Sphinx,
+    what: str,
+    name: str,
+    obj: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str, None] | None:
+    """Hide the signature of a class that something else makes, and one that a base has, too."""
+    found = _classes().get(name.rpartition(".")[2])
+    if what not in ("class", "exception") or found is None or not signature:
+        return None
+    is_plain = _has_base(found) and not found.fields and "__init__" not in found.members
+    return ("", None) if found.is_made_elsewhere or is_plain else None
+
+
 def _process(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
@@ -132,4 +164,5 @@ def _process(
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", _write)
     app.connect("autodoc-process-docstring", _process)
+    app.connect("autodoc-process-signature", _without_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
