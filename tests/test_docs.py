@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Collection, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
@@ -231,18 +231,8 @@ def test_the_index_has_every_page():
     assert sorted(listed) == sorted(pages - {"index.md"})
 
 
-def script(name: str) -> Any:
-    """Import a program of the docs as a module."""
-    spec = util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_diagram_is_the_table():
-    module = script("make_diagram")
+    module = import_module("make_diagram")
     page = (ROOT / "docs" / "why" / "state-machine.md").read_text()
     picture = (ROOT / "docs" / "pictures" / "state-machine.svg").read_text("utf-8")
     assert module.page_with_table(page) == page, "run: python docs/make_diagram.py"
@@ -250,8 +240,15 @@ def test_the_diagram_is_the_table():
     assert module.diagram() == picture, "run: python docs/make_diagram.py"
 
 
+def test_the_page_of_the_command_line_is_what_the_parsers_say():
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
+    assert import_module("make_command_line").page() == page, (
+        "run: python docs/make_command_line.py"
+    )
+
+
 def test_the_pictures_are_what_the_script_makes():
-    made = script("make_pictures").pictures()
+    made = import_module("make_pictures").pictures()
     assert set(made) == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
     for name, picture in made.items():
         with Image.open(ROOT / "docs" / "pictures" / name) as shipped:
