@@ -18,6 +18,7 @@ RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 FUZZ_STAMP := $(VENV)/.fuzz
 BENCH_STAMP := $(VENV)/.bench
+DOCS_STAMP := $(VENV)/.docs
 SUPERVISION_STAMP := $(VENV)/.supervision
 EXAMPLES := examples
 EXAMPLES_STAMP := $(EXAMPLES)/.venv/.stamp
@@ -37,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants fuzz bench ci-tools test-wasm examples build release-check publish clean
+.PHONY: help demo check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +105,10 @@ mutants: $(DEV_STAMP) ## find small changes of the core and of the retries that 
 generate: $(DEV_STAMP) ## write the sync twins of what is in the folders _async
 	$(BIN)/python transports/generate.py
 
+docs: $(DOCS_STAMP) ## the documentation site, into docs/_build/html; each warning is an error
+	$(BIN)/python -m sphinx --jobs 2 --fail-on-warning --quiet -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 fuzz: $(FUZZ_STAMP) ## fuzz every harness for SECONDS (60) each
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS)
 
@@ -116,6 +121,7 @@ bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks, the recordi
 	$(BIN)/python benchmarks/bulk.py
 
 ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
+	@$(MAKE) --no-print-directory $(DOCS_STAMP) || echo "ci-tools: Sphinx cannot be installed, so the test of the site will be skipped"
 	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"
 	@$(MAKE) --no-print-directory $(EXAMPLES_STAMP) || echo "ci-tools: what the projects in examples/ need cannot be installed, so their tests will be skipped"
 	@$(MAKE) --no-print-directory $(RELEASE_STAMP) || echo "ci-tools: the group release cannot be installed, so the test with zizmor will be skipped"
@@ -146,7 +152,7 @@ publish: $(PUBLISH_STAMP) ## sign and upload what release-check left in dist/; o
 	$(PUBLISH)/bin/python -m twine upload --non-interactive --attestations dist/*.whl dist/*.tar.gz dist/*.attestation
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf $(VENV) $(PUBLISH) .nox dist demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels $(EXAMPLES)/.venv
+	rm -rf $(VENV) $(PUBLISH) .nox dist docs/_build docs/reference/api demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels $(EXAMPLES)/.venv
 	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -174,6 +180,10 @@ $(FUZZ_STAMP): $(DEV_STAMP)
 
 $(BENCH_STAMP): $(DEV_STAMP)
 	@$(PIP) install --quiet --group bench
+	@touch $@
+
+$(DOCS_STAMP): $(DEV_STAMP)
+	@$(PIP) install --quiet --group docs
 	@touch $@
 
 $(SUPERVISION_STAMP): $(DEV_STAMP)

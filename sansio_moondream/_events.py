@@ -65,7 +65,11 @@ PathChunk._text = PathChunk.data  # pyright: ignore[reportPrivateUsage]
 
 
 class ReasoningDelta(Struct, Value, frozen=True, gc=False):
-    """The next part of a chat's reasoning, which usually comes before its text; never empty."""
+    """The next part of a chat's reasoning, which usually comes before its text; never empty.
+
+    Attributes:
+        text: the part. Print it as it is.
+    """
 
     text: str
 
@@ -86,6 +90,7 @@ class Unknown(Struct, Value, frozen=True):
 
 
 Event: TypeAlias = TextDelta | ReasoningDelta | BBox | PathChunk | Completed | Unknown
+"""What a stream gives. The union is closed: a `match` over it can be complete."""
 
 
 class Signal(Enum):
@@ -99,4 +104,6 @@ class Signal(Enum):
 
 
 NEED_DATA: Final[Literal[Signal.NEED_DATA]] = Signal.NEED_DATA
+"""No event is ready. Give the stream more bytes."""
 FINISHED: Final[Literal[Signal.FINISHED]] = Signal.FINISHED
+"""All events were given, and the answer is complete."""

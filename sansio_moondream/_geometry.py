@@ -20,6 +20,10 @@ class BBox(Struct, Value, frozen=True):
     As an event of a segmentation it is the coarse box, which comes first. The result has the
     refined box. A server may send corners in the wrong order, and a box without an area, or beyond
     the image. `to_pixels`, `area` and `iou` take the corners in the right order, and refuse NaN.
+
+    Attributes:
+        x_min, y_min: the left top corner.
+        x_max, y_max: the right bottom corner.
     """
 
     x_min: float
@@ -56,7 +60,7 @@ class BBox(Struct, Value, frozen=True):
         return (right - left) * (bottom - top)
 
     def iou(self, other: BBox) -> float:
-        """Compute intersection over union with another box: 0 if they are apart, 1 if equal.
+        """Compute intersection over union with the box `other`: 0 if they are apart, 1 if equal.
 
         Equal boxes have 1 even if they have no area.
         """
@@ -71,7 +75,12 @@ class BBox(Struct, Value, frozen=True):
 
 
 class Point(Struct, Value, frozen=True):
-    """A point in fractions of the image: (0, 0) is its top left corner."""
+    """A point in fractions of the image: (0, 0) is its top left corner.
+
+    Attributes:
+        x: from the left edge, 0, to the right one, 1.
+        y: from the top edge, 0, to the bottom one, 1.
+    """
 
     x: float
     y: float

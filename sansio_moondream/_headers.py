@@ -33,6 +33,9 @@ class Headers(Mapping[str, str]):
 
     The values of a repeated field are joined with ", " (RFC 9110, section 5.3); `multi_items()`
     returns them apart. The repr has no values, as they may be cookies.
+
+    Args:
+        items: a mapping, or pairs of names and values, each str or bytes.
     """
 
     __slots__ = ("_items",)

@@ -47,7 +47,7 @@ KINDS: dict[str, type[Value]] = {
 
 
 def from_dict(data: Mapping[str, Any]) -> Value:
-    """Make a value of any kind from its `to_dict()`. The class of that kind is its type.
+    """Make a value of any kind from `data`, its `to_dict()`. The class of that kind is its type.
 
     Raises:
         ValueError: `data` is of an unknown kind or another version; a field is missing, unknown or

@@ -21,7 +21,12 @@ N = TypeVar("N", int, float)
 class Metrics(Struct, Value, frozen=True, repr_omit_defaults=True):
     """Measurements of the cloud engine: tokens, and times in milliseconds.
 
-    `ttft_ms` is the time to the first token.
+    Attributes:
+        input_tokens: of the prompt, the picture included.
+        output_tokens: of the answer.
+        prefill_time_ms: to read the prompt.
+        decode_time_ms: to write the answer.
+        ttft_ms: to the first token.
     """
 
     input_tokens: int | None = None
@@ -32,7 +37,13 @@ class Metrics(Struct, Value, frozen=True, repr_omit_defaults=True):
 
 
 class Stats(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """Measurements of the local station. `duration` is in seconds."""
+    """Measurements of the local station.
+
+    Attributes:
+        tokens: of the answer.
+        duration: of the whole answer, in seconds.
+        tokens_per_sec: `tokens` by `duration`.
+    """
 
     tokens: int | None = None
     duration: float | None = None
@@ -40,7 +51,13 @@ class Stats(Struct, Value, frozen=True, repr_omit_defaults=True):
 
 
 class Usage(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """Tokens of a chat, as servers bill them."""
+    """Tokens of a chat, as servers bill them.
+
+    Attributes:
+        prompt_tokens: of the messages, the pictures included.
+        completion_tokens: of the answer.
+        total_tokens: of both.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

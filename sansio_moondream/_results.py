@@ -5,7 +5,7 @@ Field names and units are the service's own, from its API reference and the sour
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 class Grounding(Struct, Value, frozen=True):
     """The points in the image that a part of the reasoning is about.
 
-    The part is the characters `start_idx` to `end_idx` of its text.
+    Attributes:
+        start_idx, end_idx: the part is the characters from the first to before the second.
+        points: in fractions of the image.
     """
 
     start_idx: int
@@ -39,7 +41,12 @@ class Grounding(Struct, Value, frozen=True):
 
 
 class Reasoning(Struct, Value, frozen=True):
-    """The model's reasoning, if the request asked for it."""
+    """The model's reasoning, if the request asked for it.
+
+    Attributes:
+        text: of the reasoning.
+        grounding: what its parts are about. Empty if the server sent none.
+    """
 
     text: str
     grounding: tuple[Grounding, ...] = ()
@@ -64,7 +71,10 @@ class QueryResult(Struct, Value, frozen=True, repr_omit_defaults=True):
 class CaptionResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     """The description of an image.
 
-    `text` is the server's whole text if it sent one, else the deltas joined.
+    Attributes:
+        text: the server's whole text if it sent one, else the deltas joined.
+        metadata: what came with the answer.
+        partial: as in `QueryResult`.
     """
 
     text: str = ""
@@ -90,6 +100,7 @@ class SegmentResult(OwnRepr, Value, frozen=True):
         partial: True in a snapshot of a stream and in an error's `.partial`: the path may end in
             the middle of a command or a number. So may a path that `max_tokens` ended
             (`metadata.finish_reason` is "length"). An incomplete command is not drawn.
+        metadata: what came with the answer.
     """
 
     path: str = ""
@@ -147,8 +158,9 @@ class SegmentResult(OwnRepr, Value, frozen=True):
     def mask_array(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Fill a numpy array of shape (height, width): True where a pixel's centre is inside.
 
-        `supervision` takes it as it is, and so does `picture[mask]`. OpenCV takes
-        `mask.view("uint8")`, and `pycocotools` its copy by `numpy.asfortranarray`.
+        `size` is width and height of the picture in pixels. `supervision` takes the array as it is,
+        and so does `picture[mask]`. OpenCV takes `mask.view("uint8")`, and `pycocotools` its copy
+        by `numpy.asfortranarray`.
         """
         return to_array(fill(self.polygons(size), size), size)
 
@@ -188,7 +200,13 @@ class SegmentResult(OwnRepr, Value, frozen=True):
 
 
 class DetectResult(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """The boxes of all found objects, in fractions of the image."""
+    """The boxes of all found objects.
+
+    Attributes:
+        objects: their boxes, in fractions of the image.
+        metadata: what came with the answer.
+        partial: as in `QueryResult`.
+    """
 
     objects: tuple[BBox, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
@@ -199,13 +217,19 @@ class DetectResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     ) -> Image.Image:
         """Copy the picture with the boxes on it, in lines of `width` pixels.
 
-        `image` is as in `SegmentResult.overlay`.
+        `image` and `color` are as in `SegmentResult.overlay`.
         """
         return draw_boxes(image, self.objects, color=color, width=width)
 
 
 class PointResult(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """The centres of all found objects, in fractions of the image."""
+    """The centres of all found objects.
+
+    Attributes:
+        points: in fractions of the image.
+        metadata: what came with the answer.
+        partial: as in `QueryResult`.
+    """
 
     points: tuple[Point, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
@@ -216,13 +240,20 @@ class PointResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     ) -> Image.Image:
         """Copy the picture with a disc of `radius` pixels on each point.
 
-        `image` is as in `SegmentResult.overlay`.
+        `image` and `color` are as in `SegmentResult.overlay`.
         """
         return draw_points(image, self.points, color=color, radius=radius)
 
 
 class ChatResult(Struct, Value, frozen=True, repr_omit_defaults=True):
-    """The assistant's next message. `reasoning` is None if the server sent none."""
+    """The assistant's next message.
+
+    Attributes:
+        text: of the message.
+        reasoning: None if the server sent none.
+        metadata: what came with the answer.
+        partial: as in `QueryResult`.
+    """
 
     text: str = ""
     reasoning: Reasoning | None = None
@@ -230,5 +261,8 @@ class ChatResult(Struct, Value, frozen=True, repr_omit_defaults=True):
     partial: bool = False
 
 
-Result = QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult | ChatResult
+Result: TypeAlias = (
+    QueryResult | CaptionResult | SegmentResult | DetectResult | PointResult | ChatResult
+)
+"""The result of any skill."""
 R = TypeVar("R", bound=Result)

@@ -73,7 +73,7 @@ class SocketStream(Generic[R]):
         return self._exchange.data_to_send()
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Receive bytes from the socket.
+        """Receive `data` from the socket.
 
         Raises:
             LocalProtocolError: The input has ended.

@@ -97,6 +97,7 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
     _S.COMPLETED: {},
     _S.FAILED: {},
 }
+"""The table that a `ResponseStream` runs on: what leads from each state to which other one."""
 
 
 class ResponseStream(Generic[R]):
@@ -151,7 +152,9 @@ class ResponseStream(Generic[R]):
     def receive_response(self, status_code: int, headers: HeaderTypes = ()) -> None:
         """Receive the head of the response. A 1xx head is skipped.
 
-        `headers` is a mapping, or pairs of str or bytes.
+        Args:
+            status_code: of the response.
+            headers: a mapping, or pairs of str or bytes.
 
         Raises:
             LocalProtocolError: The head has been received before, or the input has ended.
@@ -175,7 +178,7 @@ class ResponseStream(Generic[R]):
         self._move(Trigger[response.kind.name])
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Receive a chunk of the body, compressed as it was sent. An empty one is ignored.
+        """Receive `data`, a chunk of the body, compressed as it was sent. An empty one is ignored.
 
         Raises:
             LocalProtocolError: The head has not been received, or the input has ended.
@@ -207,7 +210,7 @@ class ResponseStream(Generic[R]):
     def receive_error(self, error: Exception) -> None:
         """Receive the fault that broke the transport. Ignored after the end of answer or input.
 
-        `events()` raises it: what is no error of this library as the cause of a `ConnectionLost`.
+        `events()` raises it. An `error` of another library becomes the cause of a `ConnectionLost`.
         """
         self._end(error if isinstance(error, MoondreamError) else connection_lost(error))
 

@@ -81,7 +81,7 @@ class Value:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make a value of this class from its `to_dict()`.
+        """Make a value of this class from `data`, its `to_dict()`.
 
         Raises:
             ValueError: `data` is of another kind or version; a field is missing, unknown or of

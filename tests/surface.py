@@ -47,11 +47,19 @@ class Module:
     def _tree(self) -> ast.Module:
         return ast.parse(self._path.read_text("utf-8"))
 
+    @property
+    def body(self) -> list[ast.stmt]:
+        return self._tree.body
+
+    @property
+    def docstring(self) -> str | None:
+        return ast.get_docstring(self._tree)
+
     @cached_property
     def definitions(self) -> dict[str, list[Definition]]:
         """What is defined at the top: several nodes if it is overloaded."""
         found: dict[str, list[Definition]] = {}
-        for node in _statements(self._tree.body):
+        for node in _statements(self.body):
             if isinstance(node, ast.ClassDef | Function | ast.Assign | ast.AnnAssign):
                 for name in _names(node):
                     found.setdefault(name, []).append(node)
@@ -60,7 +68,7 @@ class Module:
     @cached_property
     def imports(self) -> dict[str, Place]:
         found: dict[str, Place] = {}
-        for node in _statements(self._tree.body):
+        for node in _statements(self.body):
             if isinstance(node, ast.ImportFrom):
                 parts = self._package.split(".")
                 above = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
@@ -97,12 +105,20 @@ class Surface:
                 name = ".".join(parts).removesuffix(".__init__")
                 self.modules[name] = Module(name, path)
 
+    @cached_property
+    def public_modules(self) -> list[Module]:
+        return [module for name, module in self.modules.items() if "._" not in name]
+
+    @cached_property
+    def _public(self) -> set[Place]:
+        return {
+            self.find(module.name, name) for module in self.public_modules for name in module.public
+        }
+
     def text(self) -> str:
         shown: dict[Place, str] = {}
         lines: list[str] = []
-        modules = [module for name, module in self.modules.items() if "._" not in name]
-        public = {self.find(module.name, name) for module in modules for name in module.public}
-        for module in modules:
+        for module in self.public_modules:
             lines += [f"# {module.name}", ""]
             for name in sorted(module.public):
                 place = self.find(module.name, name)
@@ -111,11 +127,11 @@ class Surface:
                 else:
                     shown[place] = module.name
                     nodes = self.modules[place[0]].definitions[place[1]]
-                    lines += [line for node in nodes for line in self._lines(place, node, public)]
+                    lines += [line for node in nodes for line in self._lines(place, node)]
                     lines.append("")
             for plugin in module.plugins:
                 for nodes in self.modules[plugin].definitions.values():
-                    if "pytest.fixture" in " ".join(map(_decorator, _decorators(nodes[0]))):
+                    if is_fixture(nodes[0]):
                         lines += [*_function(nodes[0]), ""]  # type: ignore[arg-type]
         return "\n".join(lines)
 
@@ -127,31 +143,30 @@ class Surface:
                 break
         return module, name
 
-    def _lines(self, place: Place, node: Definition, public: set[Place]) -> Iterator[str]:
+    def _lines(self, place: Place, node: Definition) -> Iterator[str]:
         if isinstance(node, Function):
             yield from _function(node)
         elif isinstance(node, ast.ClassDef):
             bases = ", ".join(map(ast.unparse, [*node.bases, *node.keywords]))
             yield from map(_decorator, node.decorator_list)
             yield f"class {node.name}({bases})" if bases else f"class {node.name}"
-            for member in self._members(place, node, public).values():
+            for member in self.members(place, node).values():
                 yield from (f"    {line}" for line in member)
         else:
             yield from _value(node, place[1])
 
-    def _members(
-        self, place: Place, node: ast.ClassDef, public: set[Place]
-    ) -> dict[str, list[str]]:
+    def members(self, place: Place, node: ast.ClassDef) -> dict[str, list[str]]:
+        """Return the lines of each public member of a class, by its name."""
         members: dict[str, list[str]] = {}
         for base in node.bases:
             name = ast.unparse(base).partition("[")[0]
             module = self.modules[place[0]]
             if name in module.definitions or name in module.imports:
                 found = self.find(place[0], name)
-                if found not in public and found[0] in self.modules:
+                if found not in self._public and found[0] in self.modules:
                     parent = self.modules[found[0]].definitions[found[1]][-1]
                     if isinstance(parent, ast.ClassDef):
-                        members |= self._members(found, parent, public)
+                        members |= self.members(found, parent)
         for item in _statements(node.body):
             if isinstance(item, Function) and _is_shown(item.name):
                 previous = members.get(item.name, [])
@@ -171,6 +186,11 @@ def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _statements([*node.body, *node.orelse])
         else:
             yield node
+
+
+def is_fixture(node: Definition) -> bool:
+    """Whether it is a fixture of pytest."""
+    return "pytest.fixture" in " ".join(map(_decorator, _decorators(node)))
 
 
 def _names(node: Definition) -> list[str]:

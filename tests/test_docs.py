@@ -12,9 +12,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
@@ -189,21 +188,20 @@ def test_the_index_has_every_page():
     assert sorted(listed) == sorted(pages - {"index.md"})
 
 
-def script(name: str) -> Any:
-    """Import a program of the docs as a module."""
-    spec = util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_diagram_is_the_table():
-    module = script("make_diagram")
+    module = import_module("make_diagram")
     page = (ROOT / "docs" / "why" / "state-machine.md").read_text()
-    assert module.page_with_diagram(page) == page, "run: python docs/make_diagram.py"
-    assert module.diagram() in page
+    picture = (ROOT / "docs" / "pictures" / "state-machine.svg").read_text("utf-8")
+    assert module.page_with_table(page) == page, "run: python docs/make_diagram.py"
+    assert module.table() in page
+    assert module.diagram() == picture, "run: python docs/make_diagram.py"
+
+
+def test_the_page_of_the_command_line_is_what_the_parsers_say():
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
+    assert import_module("make_command_line").page() == page, (
+        "run: python docs/make_command_line.py"
+    )
 
 
 def is_like(shipped: Image.Image, made: Image.Image) -> bool:
@@ -216,7 +214,7 @@ PICTURES = ROOT / "docs" / "pictures"
 
 
 def test_the_pictures_are_what_the_script_makes():
-    made = script("make_pictures").pictures()
+    made = import_module("make_pictures").pictures()
     assert {*made, "stream.png"} == {path.name for path in PICTURES.glob("*.png")}
     for name, picture in made.items():
         with Image.open(PICTURES / name) as shipped:
@@ -224,7 +222,7 @@ def test_the_pictures_are_what_the_script_makes():
 
 
 def test_the_animation_is_what_the_script_makes():
-    module = script("make_animation")
+    module = import_module("make_animation")
     frames = module.frames()
     again = "run: python docs/make_animation.py"
     with Image.open(module.FILE) as shipped, Image.open(module.STILL) as still:

@@ -58,7 +58,15 @@ def draw_mask(
 def lay_over(
     image: Picture, mask: Image.Image, *, color: Color = "red", opacity: float = 0.5
 ) -> Image.Image:
-    """Copy the picture, upright, with a colour over what the mask selects."""
+    """Copy the picture, upright, with a colour over what the mask selects.
+
+    Args:
+        image: in any form that `encode_image` takes. Its first frame is used, turned as its EXIF
+            orientation says.
+        mask: in mode `L`, of the size of the upright picture.
+        color: a name or a value, as in `Color`.
+        opacity: of the colour, from 0 to 1.
+    """
     from PIL import Image
 
     if not 0 <= opacity <= 1:
@@ -73,6 +81,11 @@ def cut_out(image: Picture, mask: Image.Image) -> Image.Image:
     """Copy the picture, upright, in mode `RGBA`, transparent where the mask is 0.
 
     What was transparent before stays transparent.
+
+    Args:
+        image: in any form that `encode_image` takes. Its first frame is used, turned as its EXIF
+            orientation says.
+        mask: in mode `L`, of the size of the upright picture.
     """
     from PIL import ImageChops
 
@@ -86,7 +99,12 @@ def draw_boxes(
 ) -> Image.Image:
     """Copy the picture, upright, with the outlines of boxes.
 
-    The lines are `width` pixels wide, by default in proportion to the picture.
+    Args:
+        image: in any form that `encode_image` takes. Its first frame is used, turned as its EXIF
+            orientation says.
+        boxes: in fractions of the picture.
+        color: a name or a value, as in `Color`.
+        width: of the lines in pixels. By default it is in proportion to the picture.
     """
     picture = upright(image)
     line = width or _stroke(picture)
@@ -108,7 +126,12 @@ def draw_points(
 ) -> Image.Image:
     """Copy the picture, upright, with a disc on each point.
 
-    The discs have a radius of `radius` pixels, by default in proportion to the picture.
+    Args:
+        image: in any form that `encode_image` takes. Its first frame is used, turned as its EXIF
+            orientation says.
+        points: in fractions of the picture.
+        color: a name or a value, as in `Color`.
+        radius: of the discs in pixels. By default it is in proportion to the picture.
     """
     from PIL import ImageDraw
 

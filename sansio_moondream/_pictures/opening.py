@@ -50,7 +50,7 @@ class _File(io.BytesIO):
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Open the bytes of a picture with Pillow. The pixels are decoded when they are used.
+    """Open `data`, the bytes of a picture, with Pillow. The pixels are decoded when they are used.
 
     Raises:
         ValueError: the bytes are not a picture in one of `FORMATS`, or the picture needs more

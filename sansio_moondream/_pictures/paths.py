@@ -35,6 +35,9 @@ _MAX_NUMBER_LENGTH = 1000
 class PathError(ValueError):
     """The text is not an SVG path, or the path is too long. The message has what was expected.
 
+    Args:
+        message: what was expected, and what was found.
+
     Attributes:
         position: of the error, in characters from the beginning of the path. The text before it is
             a valid beginning of a path. None if the text is a path, and too long to be drawn.
@@ -55,6 +58,10 @@ class Command(Struct, frozen=True, gc=False):
 
     A letter with several sets of arguments makes one command for each set. The angle of an arc is
     in degrees, and its flags are 0.0 or 1.0.
+
+    Attributes:
+        letter: of the command, as in SVG.
+        arguments: its numbers.
     """
 
     letter: str
@@ -86,7 +93,7 @@ class PathParser:
         self._ended = False
 
     def append(self, text: str) -> None:
-        """Parse the next chunk.
+        """Parse `text`, the next chunk.
 
         Raises:
             PathError: the text is not the beginning of a path.
@@ -204,7 +211,7 @@ class PathParser:
 
 
 def parse_path(text: str) -> list[Command]:
-    """Parse a whole path. Blank text is a path without commands.
+    """Parse a whole path. A blank `text` is a path without commands.
 
     Raises:
         PathError: `text` is not a path; the error has the position.

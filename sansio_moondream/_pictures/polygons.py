@@ -15,6 +15,7 @@ from .paths import Command, PathError
 _XY: TypeAlias = tuple[float, float]
 _Handle: TypeAlias = tuple[bool, _XY]
 Polygon: TypeAlias = tuple[tuple[float, float], ...]
+"""The points (x, y) of a closed polygon. The last is joined with the first."""
 
 MAX_POINTS = 100_000
 """Maximum number of points in all polygons of one path.

@@ -23,6 +23,12 @@ from .pictured import Pictured
 class Settings(OwnRepr, Value, frozen=True, kw_only=True, repr_omit_defaults=True):
     """How the model samples. The server chooses what is None.
 
+    Attributes:
+        temperature: 0 and above. A higher one makes the answers vary more.
+        top_p: the share of the probability that tokens are drawn from, above 0 and at most 1.
+        max_tokens: the length of the answer at most, from 1.
+        max_objects: how many objects are found at most, from 1.
+
     Raises:
         ValueError: a negative temperature, a `top_p` outside of (0, 1], or a count below 1.
     """
@@ -51,8 +57,12 @@ R_co = TypeVar("R_co", bound=Result, covariant=True)  # a list may mix requests 
 class Request(OwnRepr, Pictured, Generic[R_co], frozen=True, kw_only=True, repr_omit_defaults=True):
     """Base of all requests. Its type parameter is the type of the result.
 
-    `model` selects a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None selects the
-    endpoint's default model; without one, the server chooses.
+    Attributes:
+        settings: how the model samples. None leaves all to the server.
+        model: a model or a finetune (`"moondream3-preview/FINETUNE@STEP"`). None selects the
+            endpoint's default model; without one, the server chooses.
+        skill: the name of the skill, which is also the end of the path.
+        streams: False if the service never streams the answers of this skill.
     """
 
     settings: Settings | None = None
@@ -103,7 +113,7 @@ class Request(OwnRepr, Pictured, Generic[R_co], frozen=True, kw_only=True, repr_
         raise fault
 
     def url_at(self, endpoint: Endpoint) -> str:
-        """Return the address that the request is sent to."""
+        """Return the address at `endpoint` that the request is sent to."""
         return f"{endpoint.url}/{self._PATH or self.skill}"
 
     def _body(self) -> dict[str, Any]:

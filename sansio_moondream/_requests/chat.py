@@ -35,8 +35,10 @@ _MESSAGES = "a list of ChatMessages, or of mappings in OpenAI's form"
 class ChatMessage(OwnRepr, Pictured, frozen=True):
     """One message of a conversation: its role, and a text or a list of texts and pictures.
 
-    Parts may be in OpenAI's form, too. `content` becomes a text, or a tuple of texts and
-    `EncodedImage`s.
+    Attributes:
+        role: `"system"`, `"user"` or `"assistant"`.
+        content: a text, or a tuple of texts and `EncodedImage`s. Parts may also be given in
+            OpenAI's form.
 
     Raises:
         ValueError, TypeError: another role or kind of part, or a picture that is not a data URL
@@ -66,9 +68,15 @@ class ChatMessage(OwnRepr, Pictured, frozen=True):
 class ChatRequest(Request[ChatResult], frozen=True, kw_only=True):
     """Continue a conversation, about the pictures in its messages if there are any.
 
-    `messages` is the whole conversation, the oldest message first, as `ChatMessage`s or as mappings
-    in OpenAI's form. `reasoning` asks for the model's reasoning, or for none.
     `settings.max_objects` is refused, as it means nothing in a chat.
+
+    Attributes:
+        messages: the whole conversation, the oldest message first, as `ChatMessage`s or as mappings
+            in OpenAI's form.
+        reasoning: True asks for the model's reasoning, and False for none.
+
+    Raises:
+        ValueError, TypeError: a field has a value that the service does not take.
     """
 
     messages: Annotated[

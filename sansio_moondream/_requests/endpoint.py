@@ -34,8 +34,8 @@ class Endpoint(OwnRepr, frozen=True):
     Attributes:
         url: without the path of the skill.
         api_key: sent as `X-Moondream-Auth`, in a chat as `Authorization`. We refuse to send it over
-            plain http to another machine, as others could read it, unless `allow_insecure_key` is
-            True.
+            plain http to another machine, as others could read it.
+        allow_insecure_key: True sends the key over plain http, too.
         headers: added to every request; they replace this library's headers of the same name. A
             header that is named like a key (`Authorization`, `X-API-Key`) is refused over plain
             http like `api_key`.

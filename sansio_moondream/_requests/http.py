@@ -12,6 +12,13 @@ class HTTPRequest(OwnRepr, frozen=True):
 
     The repr omits the header values (one is the API key), the body (up to 13 MB of picture), and
     the user and the query of the URL.
+
+    Attributes:
+        method: `POST`.
+        url: the whole address.
+        headers: names and values, in the order of sending. The HTTP client adds `Host` and
+            `Content-Length`.
+        body: JSON.
     """
 
     method: str

@@ -35,9 +35,16 @@ _REF = "a point (x, y) or a box (x_min, y_min, x_max, y_max) in [0, 1]"
 class QueryRequest(Request[QueryResult], frozen=True, kw_only=True):
     """Ask a question, about a picture if there is one.
 
-    `reasoning` asks for the model's reasoning, too; the cloud's engine refuses that in a stream.
-    `spatial_refs` are points (x, y) or boxes (x_min, y_min, x_max, y_max) that the question is
-    about, in fractions of the picture.
+    Attributes:
+        question: the text of the question.
+        image: the picture, as `encode_image` makes it, or None.
+        reasoning: True asks for the model's reasoning, too. The cloud's engine refuses that in a
+            stream.
+        spatial_refs: points (x, y) or boxes (x_min, y_min, x_max, y_max) that the question is
+            about, in fractions of the picture.
+
+    Raises:
+        ValueError, TypeError: a field has a value that the service does not take.
     """
 
     question: str
@@ -65,7 +72,15 @@ class QueryRequest(Request[QueryResult], frozen=True, kw_only=True):
 
 
 class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True):
-    """Describe a picture. The default length is the server's choice, `"normal"`."""
+    """Describe a picture.
+
+    Attributes:
+        image: the picture, as `encode_image` makes it.
+        length: of the description. None is the server's choice, `"normal"`.
+
+    Raises:
+        ValueError, TypeError: a field has a value that the service does not take.
+    """
 
     image: EncodedImage
     length: Literal["short", "normal", "long"] | None = None
@@ -107,20 +122,46 @@ class _ReferringRequest(_ObjectRequest[R_co], frozen=True, kw_only=True):
 
 
 class SegmentRequest(_ReferringRequest[SegmentResult], frozen=True):
-    """Outline an object, given its name. `spatial_refs` (see `QueryRequest`) select which one."""
+    """Outline an object, given its name.
+
+    Attributes:
+        image: the picture, as `encode_image` makes it.
+        object: the name of the object.
+        spatial_refs: select one of several such objects, as in `QueryRequest`.
+
+    Raises:
+        ValueError, TypeError: a field has a value that the service does not take.
+    """
 
     skill = "segment"
 
 
 class DetectRequest(_ObjectRequest[DetectResult], frozen=True):
-    """Find the boxes of all objects of a kind. The answer is never streamed."""
+    """Find the boxes of all objects of a kind. The answer is never streamed.
+
+    Attributes:
+        image: the picture, as `encode_image` makes it.
+        object: the kind of the objects.
+
+    Raises:
+        ValueError, TypeError: a field has a value that the service does not take.
+    """
 
     skill = "detect"
     streams = False
 
 
 class PointRequest(_ReferringRequest[PointResult], frozen=True):
-    """Find the centres of all objects of a kind. The answer is never streamed."""
+    """Find the centres of all objects of a kind. The answer is never streamed.
+
+    Attributes:
+        image: the picture, as `encode_image` makes it.
+        object: the kind of the objects.
+        spatial_refs: as in `QueryRequest`.
+
+    Raises:
+        ValueError, TypeError: a field has a value that the service does not take.
+    """
 
     skill = "point"
     streams = False

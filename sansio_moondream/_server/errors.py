@@ -48,7 +48,13 @@ _PLAIN: Final = (("content-type", "text/plain; charset=utf-8"),)
 
 
 class ErrorResponse(NamedTuple):
-    """A whole response. The server adds its own headers, such as the length of the body."""
+    """A whole response. The server adds its own headers, such as the length of the body.
+
+    Attributes:
+        status_code: of the response.
+        headers: names in lower case, and values.
+        body: JSON or plain text, as the dialect has it.
+    """
 
     status_code: int
     headers: tuple[tuple[str, str], ...]
@@ -72,6 +78,10 @@ def encode_error(error: MoondreamError, dialect: Dialect = Dialect.ENGINE) -> Er
     client would act on them or expect no body; 200 stays. `retry_after` becomes `Retry-After`, in
     whole seconds, and `Retry-After-Ms` if it is no whole number. A date is taken from
     `error.headers`. A request id that no header can hold is left out.
+
+    Args:
+        error: any error of this library.
+        dialect: the server whose errors it looks like.
     """
     error, original = _api_error(error), error
     if dialect is Dialect.STATION:

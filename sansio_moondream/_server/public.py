@@ -67,6 +67,9 @@ def to_public(value: V) -> V:
       that each reader knows it.
 
     A value that has none of this is returned itself, not a copy.
+
+    Args:
+        value: an event, a result, an error, or another value of this library.
     """
     public: V = _public(value)
     return public

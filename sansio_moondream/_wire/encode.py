@@ -64,6 +64,10 @@ def encode_events(events: Iterable[Event], dialect: Dialect = Dialect.ENGINE) ->
 
     Every dialect keeps the path and box of a segmentation's end.
 
+    Args:
+        events: of one stream, or some of them.
+        dialect: the server whose streams it looks like.
+
     Raises:
         ValueError: A number is NaN or infinite; or an event has no form in this dialect, because
             only one of them belongs to a chat.
@@ -76,6 +80,10 @@ def encode_result(result: Result, dialect: Dialect = Dialect.ENGINE) -> bytes:
 
     ENGINE and CLOUD leave out stats; STATION and DEMO leave out metrics, request ids and finish
     reasons; CHAT leaves out metrics and stats.
+
+    Args:
+        result: of any skill.
+        dialect: the server whose answers it looks like.
 
     Raises:
         ValueError: A number is NaN or infinite; or the result has no form in this dialect, because

@@ -102,7 +102,7 @@ class HTTP11Exchange:
         return data
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Receive bytes from the socket. Empty ones are ignored.
+        """Receive `data` from the socket. Empty data is ignored.
 
         Raises:
             LocalProtocolError: The input has ended.

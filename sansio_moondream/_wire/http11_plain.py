@@ -36,7 +36,7 @@ _WITHOUT_BODY = (204, 304)
 
 
 class ResponseHead(Struct, frozen=True):
-    """Status and header fields of a response."""
+    """The head of a response: its `status_code` and its `headers`."""
 
     status_code: int
     headers: Headers

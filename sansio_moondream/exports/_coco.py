@@ -72,6 +72,11 @@ def coco_rle(
 
     `counts` is a text, which `pycocotools` decodes, or without `compressed` a list of numbers.
 
+    Args:
+        result: the segmentation.
+        size: width and height of the picture in pixels.
+        compressed: False gives `counts` as a list of numbers.
+
     Raises:
         ValueError: as `SegmentResult.mask`.
     """
@@ -85,6 +90,10 @@ def coco_polygons(result: SegmentResult, size: tuple[int, int]) -> list[list[flo
 
     They run along the edges of pixels, so that every reader fills the same pixels. For smooth
     outlines, see `SegmentResult.polygons`.
+
+    Args:
+        result: the segmentation.
+        size: width and height of the picture in pixels.
 
     Raises:
         ValueError: the object has holes, which polygons of COCO cannot have: take `coco_rle`.

@@ -68,6 +68,10 @@ class AdmissionQueue:
     After each call of `join`, `leave`, `fail`, `succeed` or `release`, and at `next_at`, call
     `admit`.
 
+
+    Each method takes `now`, the time in seconds of any clock that does not go back. A `ticket` is
+    one that `join` returned.
+
     Args:
         limits: of the gates, one each. A gate's number is the place of its limit.
         cooldown: how long a gate is left alone after a failure.

@@ -18,7 +18,9 @@ from sansio_moondream._repr import OwnRepr
 from ._values import EOF, Chunk, Ending, Line, RecordingError, RecordingHeader, decode_json
 
 FORMAT_VERSION: Final = 1
+"""The version of the format that is written, and that is read."""
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+"""How long a line may be, by default."""
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_END = re.compile(r"[\0\n\v\f\r]")
@@ -29,7 +31,7 @@ _INVISIBLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\
 
 
 def encode_line(line: Line) -> bytes:
-    """Encode one line of a recording, with its line end.
+    """Encode one `line` of a recording, with its line end.
 
     The header is the first line, then come the chunks, then the ending.
     """
@@ -48,6 +50,9 @@ class RecordingReader:
 
     Pass each line to `receive_line`, and call `receive_eof` after the last. Read lines of a file
     with `readline(MAX_LINE_BYTES + 1)`: a longer line is then refused before it is read whole.
+
+    Args:
+        max_line_bytes: a longer line is refused.
     """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
@@ -57,7 +62,7 @@ class RecordingReader:
         self._ended = False
 
     def receive_line(self, line: bytes) -> Line:
-        """Decode one line, with or without its line end.
+        """Decode one `line`, with or without its line end.
 
         Raises:
             RecordingError: the line is invalid. The reader cannot be used after that.
@@ -99,7 +104,13 @@ class RecordingReader:
 
 
 class Recording(OwnRepr, frozen=True):
-    """A whole recorded exchange."""
+    """A whole recorded exchange.
+
+    Attributes:
+        header: the request, and the head of the response.
+        chunks: of the body, as they came.
+        ending: how the body ended.
+    """
 
     header: RecordingHeader
     chunks: tuple[Chunk, ...]
@@ -113,6 +124,10 @@ class Recording(OwnRepr, frozen=True):
     @classmethod
     def decode(cls, data: bytes, max_line_bytes: int = MAX_LINE_BYTES) -> Recording:
         """Decode the content of a file.
+
+        Args:
+            data: the content of the file.
+            max_line_bytes: a longer line is refused.
 
         Raises:
             RecordingError: the content is not a whole recording.

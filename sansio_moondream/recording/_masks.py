@@ -77,7 +77,12 @@ def mask_chunks(
 
 
 def mask_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """Mask organisation ids, pictures, and secrets of at least 4 characters byte by byte."""
+    """Mask organisation ids, pictures, and secrets of at least 4 characters byte by byte.
+
+    Args:
+        text: of a body or an error.
+        secrets: texts to mask. One of less than 4 characters is left.
+    """
     data = text.encode("utf-8", "replace")
     return _mask(data, Secrets.among(secrets)).decode("utf-8", "replace")
 

@@ -58,7 +58,13 @@ class Matches(NamedTuple):
 def find_matches(
     asked: RecordingHeader, recorded: Sequence[RecordingHeader], match: Match = Match.EXACT
 ) -> Matches:
-    """Compare a request (`RecordingHeader.of(request, secrets=...)`) with recorded requests."""
+    """Compare a request with recorded requests.
+
+    Args:
+        asked: `RecordingHeader.of(request, secrets=...)`.
+        recorded: the headers of the recordings.
+        match: how similar they have to be.
+    """
     found = matching(asked, recorded, match)
     if found or not recorded:
         return Matches(found)

@@ -41,6 +41,7 @@ from ._redaction import RESPONSE_HEADERS, safe_headers, safe_request
 from ._values import ENDING_ERRORS, EOF, LEFT, OMITTED, Chunk, Ending, RecordingHeader
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""How much of a body is recorded, by default."""
 _TAKEN_FROM = 512 * 1024  # bytes that are held before some can be taken
 _CONTEXT = 64 * 1024  # bytes on both sides in which we look for secrets
 _MAX_CHUNK = 256 * 1024  # a chunk that inflates to more is recorded as several
@@ -54,6 +55,9 @@ class Recorder:
     Call `receive_response` for the head, `receive_data` for each chunk of the body, and at the end
     `receive_eof`, `receive_error` or `leave`, which return the recording. To write a long body
     while it arrives, call `take_chunks` when `held` is large.
+
+
+    Each method takes `now`, the time in seconds of any clock that does not go back.
 
     Args:
         request: as it was sent. The keys in its headers, its query and its body are masked, and so
@@ -100,7 +104,7 @@ class Recorder:
         return self._header
 
     def receive_response(self, status_code: int, headers: HeaderTypes, now: float) -> None:
-        """Record the head.
+        """Record the head: `status_code` and `headers` of the response.
 
         Raises:
             LocalProtocolError: a head came before.
@@ -121,7 +125,7 @@ class Recorder:
         )
 
     def receive_data(self, chunk: bytes, now: float) -> None:
-        """Record a chunk of the body. An empty chunk is ignored.
+        """Record a `chunk` of the body. An empty chunk is ignored.
 
         Raises:
             LocalProtocolError: no head came before, or the exchange has ended.
@@ -173,7 +177,7 @@ class Recorder:
         return self._finish(Ending(self._seconds(now), EOF))
 
     def receive_error(self, error: BaseException, now: float) -> Recording:
-        """Finish the recording: an error ended the exchange, before its head or after it.
+        """Finish the recording: `error` ended the exchange, before its head or after it.
 
         An error without a name in recordings becomes TransportError before the head, and
         IncompleteStream after it. One that is not an `Exception`, such as a cancellation, is

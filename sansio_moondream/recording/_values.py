@@ -32,8 +32,11 @@ from sansio_moondream._wire.json import BeyondLimit, decode
 from ._redaction import MAX_DEPTH, RESPONSE_HEADERS, safe_headers, safe_request
 
 EOF: Final = "eof"
+"""The body ended properly."""
 LEFT: Final = "left"
+"""The caller closed the exchange early."""
 OMITTED: Final = "omitted"
+"""The body is longer than the recorder's limit, and its rest is left out."""
 
 EndingError: TypeAlias = MoondreamError | TimeoutError
 """The error that ended a recorded exchange; see `ending_error`."""
@@ -59,6 +62,9 @@ ENDING_ERRORS: dict[str, type[EndingError]] = {
 
 class RecordingError(ValueError):
     """A recording is invalid. The message has what was expected and what was found.
+
+    Args:
+        message: what was expected, and what was found.
 
     Attributes:
         line_number: of the invalid line, from 1.
@@ -132,7 +138,9 @@ class RecordingHeader(Struct, frozen=True):
 class Chunk(OwnRepr, frozen=True):
     """Bytes of the body that came at once.
 
-    `seconds` count from the line before, with a resolution of a microsecond.
+    Attributes:
+        seconds: since the line before, with a resolution of a microsecond.
+        data: the bytes.
     """
 
     seconds: float
@@ -149,9 +157,12 @@ class Chunk(OwnRepr, frozen=True):
 
 
 class Ending(Struct, frozen=True):
-    """The end of an exchange, `seconds` after the line before.
+    """The end of an exchange.
 
-    `fault` is `EOF`, `LEFT`, `OMITTED` or the name of an error: see `ending_error`.
+    Attributes:
+        seconds: since the line before.
+        fault: `EOF`, `LEFT`, `OMITTED` or the name of an error: see `ending_error`.
+        message: of the error, without secrets.
     """
 
     seconds: float
@@ -168,10 +179,11 @@ class Ending(Struct, frozen=True):
 
 
 Line: TypeAlias = RecordingHeader | Chunk | Ending
+"""A line of a recording."""
 
 
 def ending_error(ending: Ending) -> EndingError | None:
-    """Make the error of an ending, or None for `EOF`.
+    """Make the error of `ending`, or None for `EOF`.
 
     `LEFT` and `OMITTED` give ConnectionLost: the answer is not whole. The builtin TimeoutError is
     for callers that map it to their own deadlines, as the clients do.

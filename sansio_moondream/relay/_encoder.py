@@ -14,6 +14,7 @@ SSE_HEADERS: Final = (
     ("cache-control", "no-cache, no-transform"),  # no proxy compresses it, and so holds it back
     ("x-accel-buffering", "no"),  # nginx passes each chunk on
 )
+"""The headers of a response that is an event stream, and that no proxy may buffer."""
 
 
 class StreamEncoder(ABC):
@@ -22,6 +23,9 @@ class StreamEncoder(ABC):
     A stream is the bytes of `encode` for each event. `Completed` is the last one. If the stream
     fails, the bytes of `encode_error` are the last ones. Heartbeats may stand between any two
     events, and before the first one.
+
+
+    `event` is the next event of the stream, and `error` what ended it.
 
     Attributes:
         headers: of the response with status 200, without a length.

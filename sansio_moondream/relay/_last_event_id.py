@@ -14,7 +14,8 @@ _NUMBER: Final = re.compile("[0-9]{1,18}")
 def parse_last_event_id(value: str | None) -> int:
     """Return the id that a client sent as `Last-Event-ID`, or 0 for the beginning.
 
-    None and an empty text are the beginning: an EventSource whose last id is empty sends none.
+    A `value` of None, or an empty text, is the beginning: an EventSource whose last id is empty
+    sends none.
 
     Raises:
         BadRequestError: it is no number, so it is from another server.

@@ -72,7 +72,7 @@ class Newest(Generic[F]):
         return not self._running and self._waiting is None
 
     def offer(self, frame: F) -> Turn[F] | None:
-        """Take a new frame. Returns the turn that has to be cancelled for it, if there is one.
+        """Take a new `frame`. Returns the turn that has to be cancelled for it, if there is one.
 
         Call `end` when a cancelled turn has ended.
         """
@@ -92,11 +92,11 @@ class Newest(Generic[F]):
         return turn
 
     def skipped(self, turn: Turn[F]) -> int:
-        """Return how many frames are between the last one that was given and this one."""
+        """Return how many frames are between the last one that was given and that of `turn`."""
         return turn.number - self._given - 1
 
     def end(self, turn: Turn[F]) -> bool:
-        """End a turn: it was answered, failed, or was cancelled.
+        """End a `turn`: it was answered, failed, or was cancelled.
 
         Returns:
             Whether its answer or error is given. Otherwise it is dropped.

@@ -61,7 +61,14 @@ class ReplayLimits(Struct, frozen=True):
 
 
 class ReplayBuffer:
-    """Keep the records of one stream, and give them to any number of readers."""
+    """Keep the records of one stream, and give them to any number of readers.
+
+    Methods that keep a time take `now`, in seconds of any clock that does not go back. A `record`
+    is the bytes of one record, with its id and its blank line.
+
+    Args:
+        limits: what is kept, and how long.
+    """
 
     def __init__(self, limits: ReplayLimits | None = None) -> None:
         self._limits = limits or ReplayLimits()
@@ -129,7 +136,7 @@ class ReplayBuffer:
         return id_
 
     def join(self, last_id: int = 0) -> ReplayReader:
-        """Return a reader of the records behind that id. All are behind 0.
+        """Return a reader of the records behind `last_id`. All are behind 0.
 
         Raises:
             BadRequestError: the stream has no record with that id, or not yet.

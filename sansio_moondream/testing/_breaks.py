@@ -53,7 +53,7 @@ class BreakAt(Struct, frozen=True):
         return self.after_bytes is self.after_events is None
 
     def apply(self, data: bytes) -> tuple[bytes, Exception | None]:
-        """Break a whole body.
+        """Break `data`, a whole body.
 
         Returns:
             `data` and `ending` for `run` and `check_fragmentations`.
@@ -85,7 +85,9 @@ class BreakAt(Struct, frozen=True):
 
 
 def record_ends(data: bytes) -> list[int]:
-    """List the offsets after the blank line of each record. A break there is between events."""
+    """List the offsets in `data` after the blank line of each record. A break there is between
+    events.
+    """
     return list(_RecordScanner().ends(data))
 
 

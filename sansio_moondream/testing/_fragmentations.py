@@ -9,12 +9,12 @@ Chunks = list[bytes]
 
 
 def each_byte(data: bytes) -> Chunks:
-    """Make each byte a chunk of its own."""
+    """Make each byte of `data` a chunk of its own."""
     return [data[at : at + 1] for at in range(len(data))]
 
 
 def at_offsets(data: bytes, offsets: Iterable[int]) -> Chunks:
-    """Split at the given offsets. Offsets outside of `data` are ignored."""
+    """Split `data` at `offsets`. Offsets outside of it are ignored."""
     inside = sorted({offset for offset in offsets if 0 < offset < len(data)})
     return [data[start:end] for start, end in pairwise([0, *inside, len(data)])]
 
@@ -25,7 +25,7 @@ def in_two(data: bytes) -> Iterator[Chunks]:
 
 
 def with_empty_chunks(chunks: Sequence[bytes]) -> Chunks:
-    """Add an empty chunk before, between and after the chunks."""
+    """Add an empty chunk before, between and after `chunks`."""
     return [b"", *(part for chunk in chunks for part in (chunk, b""))]
 
 

@@ -26,9 +26,12 @@ _JUNK = b'\r\ndata: {"chunk": "too late"}\n\n\xff'
 
 
 class Outcome(NamedTuple):
-    """The outcome of a stream: its events, and the error after them or None.
+    """The outcome of a stream.
 
-    `snapshot` is the stream's snapshot at the end.
+    Attributes:
+        events: that were given.
+        error: that was raised after them, or None.
+        snapshot: the stream's snapshot at the end.
     """
 
     events: list[Event]

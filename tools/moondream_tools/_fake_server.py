@@ -201,9 +201,10 @@ class FakeServer:
             raise AssertionError("\n".join(problems))
 
     def wait_until_left(self, timeout: float = 10.0) -> None:
-        """Wait until a client has left its answer before the end. Each call waits for one.
+        """Wait until a client has left its answer before the end, at most `timeout` seconds.
 
-        Call it in a thread if the client runs on an event loop: the loop has to go on.
+        Each call waits for one. Call it in a thread if the client runs on an event loop: the loop
+        has to go on.
 
         Raises TimeoutError.
         """

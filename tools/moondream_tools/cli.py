@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Returns its exit status.
 
     No error from outside the program is raised.
+
+    Args:
+        argv: the arguments. None takes those of the process.
     """
     try:
         return _main(argv)

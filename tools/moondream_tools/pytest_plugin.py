@@ -17,6 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from moondream_tools import FakeServer
 
+__all__ = ["moondream_server"]
+
 _KEY = pytest.StashKey["FakeServer"]()
 
 

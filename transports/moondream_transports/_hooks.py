@@ -87,6 +87,8 @@ class Hooks:
     The client calls each method in the thread or task of the exchange, at most once an exchange.
     Only `on_head` and `on_retry` are called once for each attempt. The exchange waits for a hook,
     so it should return soon. An error of a hook is logged, and does not end the exchange.
+
+    `timeline` has the moments of the exchange until then.
     """
 
     def on_start(self, timeline: Timeline) -> None:

@@ -75,10 +75,14 @@ class ByteStream(Protocol):
     """The response to one request, after its head was read."""
 
     @property
-    def status_code(self) -> int: ...
+    def status_code(self) -> int:
+        """The status of the response."""
+        ...
 
     @property
-    def headers(self) -> HeaderTypes: ...
+    def headers(self) -> HeaderTypes:
+        """The header fields, as the server sent them."""
+        ...
 
     @property
     def connected_at(self) -> float | None:
@@ -111,9 +115,9 @@ class Transport(Protocol):
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> ByteStream:
         """Send `request` and wait for the head of its response.
 
-        Observe `connect` and `first_event`. Neither is longer than `total`, which counts from this
-        call. Observe `total` too if the HTTP library allows it. The errors are listed at the top
-        of this module.
+        Observe `connect` and `first_event` of `timeouts`. Neither is longer than `total`, which
+        counts from this call. Observe `total` too if the HTTP library allows it. The errors are
+        listed at the top of this module.
         """
         ...
 
@@ -122,15 +126,23 @@ class AsyncByteStream(Protocol):
     """The async twin of `ByteStream`."""
 
     @property
-    def status_code(self) -> int: ...
+    def status_code(self) -> int:
+        """The status of the response."""
+        ...
 
     @property
-    def headers(self) -> HeaderTypes: ...
+    def headers(self) -> HeaderTypes:
+        """The header fields, as the server sent them."""
+        ...
 
     @property
-    def connected_at(self) -> float | None: ...
+    def connected_at(self) -> float | None:
+        """When the connection was established, as in `ByteStream`."""
+        ...
 
-    async def read(self, timeout: float | None) -> bytes: ...
+    async def read(self, timeout: float | None) -> bytes:
+        """Return the next bytes of the body within `timeout` seconds, as `ByteStream.read`."""
+        ...
 
     async def aclose(self) -> None:
         """Do as `ByteStream.close`, at once even in a task that is being cancelled."""
@@ -144,7 +156,9 @@ class AsyncTransport(Protocol):
     """
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncByteStream:
-        """Do as `Transport.send`. Close the connection on cancellation."""
+        """Send `request` within `timeouts`, as `Transport.send`. Close the connection on
+        cancellation.
+        """
         ...
 
 

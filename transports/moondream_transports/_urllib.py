@@ -84,7 +84,7 @@ class UrllibTransport:
             self._sending.pop(id(request), None)
 
     def interrupt(self, request: HTTPRequest) -> None:
-        """End a `send` of this request that waits in another thread. It raises an error."""
+        """End a `send` of `request` that waits in another thread. It raises an error."""
         sending = self._sending.get(id(request))
         if sending is not None:
             sending.interrupt()

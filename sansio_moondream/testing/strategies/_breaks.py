@@ -21,12 +21,12 @@ _ERRORS = (
 
 @st.composite
 def fragmentations(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """Split the bytes into up to 13 chunks, none of them empty. Shrinks to one chunk."""
+    """Split `data` into up to 13 chunks, none of them empty. Shrinks to one chunk."""
     return at_offsets(data, draw(st.lists(st.integers(1, max(1, len(data) - 1)), max_size=12)))
 
 
 def breaks(data: bytes, errors: Sequence[Exception] = _ERRORS) -> st.SearchStrategy[BreakAt]:
-    """Break a body at any byte, with one of these errors or a proper end.
+    """Break `data`, a body, at any byte, with one of `errors` or a proper end.
 
     Shrinks to a proper end before the first byte.
     """

@@ -129,6 +129,9 @@ skills = st.sampled_from([*_REQUESTS])
 def requests(skill: str | None = None) -> st.SearchStrategy[Request[Any]]:
     """Generate valid requests of a skill or of any, with or without each optional field.
 
+    Args:
+        skill: such as `"query"`. None generates any.
+
     Raises:
         ValueError: there is no such skill.
     """

@@ -68,6 +68,10 @@ def streams(draw: st.DrawFn, skill: str | None = None, dialect: Dialect | None =
     Their format is that of any server or proxy: line ends, comments, other fields, JSON on several
     lines, escaped or raw, null for absent fields, text in the last message.
 
+    Args:
+        skill: such as `"query"`. None generates any.
+        dialect: of the server. None generates any.
+
     Raises:
         ValueError: there is no such skill.
     """
@@ -142,6 +146,9 @@ def _encoded(event: Event, dialect: Dialect) -> list[Fields]:
 @st.composite
 def whole_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
     """Generate whole answers of a skill or of any, each as one JSON object.
+
+    Args:
+        skill: such as `"query"`. None generates any.
 
     Raises:
         ValueError: there is no such skill.
@@ -233,6 +240,9 @@ def error_answers(draw: st.DrawFn, skill: str | None = None) -> Response:
 
     The error is an HTTP status, JSON in a 200, or a message in a stream, in each of the shapes of
     servers and proxies. A body that is not JSON comes only with a status.
+
+    Args:
+        skill: such as `"query"`. None generates any.
 
     Raises:
         ValueError: there is no such skill.

@@ -128,6 +128,9 @@ def values(kind: str | None = None) -> st.SearchStrategy[Value]:
 
     Their fields need not be consistent: a text need not be the sum of deltas.
 
+    Args:
+        kind: such as `"completed"`. None generates any.
+
     Raises:
         ValueError: there is no such kind.
     """

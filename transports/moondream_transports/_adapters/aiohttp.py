@@ -171,7 +171,7 @@ class AiohttpTransport:
 
 
 class AiohttpStream:
-    """A response of `AiohttpTransport`."""
+    """A response of `AiohttpTransport`. Its attributes are those of `AsyncByteStream`."""
 
     def __init__(self, response: aiohttp.ClientResponse, request_body: _RequestBody) -> None:
         self.status_code = response.status

@@ -72,7 +72,7 @@ class HttpxTransport:
         raise failure
 
     def interrupt(self, request: HTTPRequest) -> None:
-        """End a `send` of this request that waits in another thread. It raises an error.
+        """End a `send` of `request` that waits in another thread. It raises an error.
 
         Over HTTP/2 it waits on, because others use its connection, too.
         """
@@ -158,7 +158,7 @@ class _AnyHttpxStream:
 
 
 class HttpxStream(_AnyHttpxStream):
-    """A response of `HttpxTransport`."""
+    """A response of `HttpxTransport`. Its attributes are those of `ByteStream`."""
 
     def __init__(self, response: Any, progress: SyncProgress, library: Any) -> None:
         super().__init__(response, progress, library)
@@ -222,7 +222,7 @@ class HttpxStream(_AnyHttpxStream):
 
 
 class AsyncHttpxStream(_AnyHttpxStream):
-    """A response of `AsyncHttpxTransport`."""
+    """A response of `AsyncHttpxTransport`. Its attributes are those of `AsyncByteStream`."""
 
     def __init__(self, response: Any, progress: AsyncProgress, library: Any) -> None:
         super().__init__(response, progress, library)

@@ -69,7 +69,7 @@ class Turn:
         return began_at - ticket.joined_at
 
     def begin(self, timeout: float | None = None) -> bool:
-        """Wait for the turn in this thread.
+        """Wait for the turn in this thread, at most `timeout` seconds. None is no limit.
 
         Returns True when it has come, and False if it was given up meanwhile.
 

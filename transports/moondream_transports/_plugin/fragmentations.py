@@ -81,7 +81,11 @@ class FragmentedRecording:
 
 
 class Fragmentations:
-    """Make the fragmentations of a recording. See `moondream_fragmentations`."""
+    """Make the fragmentations of a recording. `moondream_fragmentations` makes it.
+
+    Attributes:
+        current: the fragmentation that the test has now, or None.
+    """
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses

@@ -49,6 +49,9 @@ def preview(
 
     The items are read once if there is a ledger. It is locked meanwhile.
 
+
+    The arguments are as in `run_bulk`.
+
     Raises:
         LedgerInUse: a run uses the output.
         BulkError: the ledger cannot be used.

@@ -170,7 +170,7 @@ class Template:
                         raise ValueError(no_column(name, names))
 
     def request(self, item: Item) -> Request[Any]:
-        """Make the request of an item. Its picture is read and encoded.
+        """Make the request of `item`. Its picture is read and encoded.
 
         Raises:
             ValueError: the item has a problem, the input lacks a column, a value is out of its
@@ -184,7 +184,7 @@ class Template:
         return self._make(fields, None if item.picture is None else self._encoded(item.picture))
 
     def digest(self, item: Item) -> str:
-        """Return a digest of what is asked about an item: SHA-256 in hexadecimal digits.
+        """Return a digest of what is asked about `item`: SHA-256 in hexadecimal digits.
 
         It covers the skill, the filled fields and the settings, but not the picture and the model.
         No picture is read. It is empty for an item of which no request can be made.

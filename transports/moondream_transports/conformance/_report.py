@@ -51,15 +51,18 @@ class CaseReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of every case, in order.
+    """The outcome of every case.
 
     Its text has the counts, and all cases but those that passed without a remark.
+
+    Attributes:
+        cases: in order.
     """
 
     cases: tuple[CaseReport, ...]
 
     def of(self, *verdicts: Verdict) -> list[CaseReport]:
-        """Return the cases with one of these verdicts."""
+        """Return the cases with one of `verdicts`."""
         return [case for case in self.cases if case.verdict in verdicts]
 
     def __getitem__(self, id: str) -> CaseReport:

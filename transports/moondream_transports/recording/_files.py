@@ -27,6 +27,7 @@ from sansio_moondream.recording import (
 )
 
 AnyPath: TypeAlias = str | os.PathLike[str]
+"""The path of a file or a folder."""
 _NUMBER = re.compile(r"[0-9]{1,9}(?=-)")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 # Windows has neither flag, and no FIFOs or devices in its folders.
@@ -35,7 +36,7 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a FIFO waits for its writer o
 
 
 def read_recording(path: Path) -> Recording:
-    """Return the recording in a file.
+    """Return the recording in the file at `path`.
 
     Raises RecordingError or OSError.
     """
@@ -47,7 +48,7 @@ def read_recording(path: Path) -> Recording:
 
 
 def read_lines(path: Path) -> Generator[Line, None, None]:
-    """Yield the header, the chunks and the ending of a recording, one at a time.
+    """Yield the header, the chunks and the ending of the recording at `path`, one at a time.
 
     Raises RecordingError, also for a link and for what is not a regular file, and OSError.
     """
@@ -88,7 +89,7 @@ def _check(path: Path, status: os.stat_result) -> None:
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """Return the recordings of a folder (`*.jsonl`), sorted by their numbers and names."""
+    """Return the recordings in `folder` (`*.jsonl`), sorted by their numbers and names."""
     return sorted(folder.glob("*.jsonl"), key=lambda path: (number_of(path), path.name))
 
 
@@ -99,5 +100,5 @@ def number_of(path: Path) -> int:
 
 
 def safe_name(text: str) -> str:
-    """Return a text as a part of a file's name that is valid on every system."""
+    """Return `text` as a part of a file's name that is valid on every system."""
     return _UNSAFE.sub("-", text).strip("-")[:80] or "unnamed"

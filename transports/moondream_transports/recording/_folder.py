@@ -43,6 +43,9 @@ class RecordingFolder:
     the folder, and plays its files in the order of their names.
 
     Files that a killed program left unfinished are removed at once.
+
+    Args:
+        folder: its path.
     """
 
     def __init__(self, folder: AnyPath) -> None:
@@ -52,7 +55,7 @@ class RecordingFolder:
                 _remove_unfinished(part)
 
     def __call__(self, recording: Recording) -> Path:
-        """Write a recording. Returns the path of its file.
+        """Write `recording`. Returns the path of its file.
 
         Raises OSError, and RecordingError for a recording that no reader would accept, such as one
         with a line that is too long.
@@ -60,7 +63,7 @@ class RecordingFolder:
         return self.replace((), [recording])[0]
 
     def replace(self, old: Collection[Path], recordings: Iterable[Recording]) -> list[Path]:
-        """Write recordings in place of old files of this folder. Returns the paths.
+        """Write `recordings` in place of `old` files of this folder. Returns the paths.
 
         Nothing changes before all of them are written: if the disk fails, the old files stay.
         Raises as `__call__` does.
@@ -105,7 +108,7 @@ class RecordingFile:
         self._part, self._file = _new_part(folder)
 
     def write(self, line: Line) -> None:
-        """Write the header, a chunk or the ending.
+        """Write `line`: the header, a chunk or the ending.
 
         Raises OSError, and RecordingError for a line that no reader would accept.
         """
@@ -121,7 +124,8 @@ class RecordingFile:
             self._file.flush()
 
     def save(self, replaceable: Collection[Path] = ()) -> Path:
-        """Give the recording its name, which may be that of a replaceable file. Returns its path.
+        """Give the recording its name, which may be that of a file in `replaceable`. Returns its
+        path.
 
         Raises OSError, and RecordingError if the ending is missing.
         """

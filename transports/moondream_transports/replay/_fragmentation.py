@@ -40,6 +40,7 @@ class Fragmentation(Enum):
 
 
 AnyFragmentation: TypeAlias = Fragmentation | int | Collection[int]
+"""A fragmentation, the size of each chunk in bytes, or offsets in the body."""
 
 
 class End(Struct, frozen=True):

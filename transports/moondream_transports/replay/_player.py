@@ -26,6 +26,8 @@ class Player:
     """Play one exchange: the head in `header`, if it has a status, and then the `lines`.
 
     `close` closes the file that the lines are read from.
+
+    `speed` is as in `ReplayTransport`.
     """
 
     def __init__(

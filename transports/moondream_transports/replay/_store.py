@@ -36,6 +36,7 @@ from ._fragmentation import (
 from ._player import Player
 
 Source: TypeAlias = Recording | AnyPath
+"""A recording, or a file or folder of them."""
 
 
 class NoRecording(LookupError):
@@ -49,6 +50,11 @@ class Store:
     """Recordings in the order in which they are played. Each is a value or a file.
 
     Several threads may call `answer`.
+
+    The arguments are those of `ReplayTransport`.
+
+    Attributes:
+        misses: the errors of the requests that no recording answered.
     """
 
     def __init__(
@@ -93,7 +99,7 @@ class Store:
         )
 
     def answer(self, request: HTTPRequest) -> Player:
-        """Return a player of the recording that answers a request. Raises NoRecording."""
+        """Return a player of the recording that answers `request`. Raises NoRecording."""
         asked = RecordingHeader.of(request)
         index = self.choose(asked, self._match)
         if index is None:
@@ -108,7 +114,9 @@ class Store:
         )
 
     def choose(self, asked: RecordingHeader, match: Match) -> int | None:
-        """Return the index of a recording for a request, or None. Those that match take turns."""
+        """Return the index of a recording for `asked`, by `match`, or None. Those that match take
+        turns.
+        """
         found = matching(asked, self._headers, match)
         with self._lock:
             left = [index for index in found if not (self._once and self._played[index])]
@@ -119,7 +127,7 @@ class Store:
             return index
 
     def matches(self, asked: RecordingHeader, match: Match) -> Matches:
-        """Return all that match a request, or the nearest: for a message."""
+        """Return all that match `asked` by `match`, or the nearest: for a message."""
         return find_matches(asked, self._headers, match)
 
     def _miss(self, asked: RecordingHeader) -> NoRecording:

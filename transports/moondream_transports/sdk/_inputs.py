@@ -12,7 +12,9 @@ from moondream_transports._pictures import encoded as encode
 from sansio_moondream import EncodedImage, Endpoint, Settings
 
 SpatialRef: TypeAlias = Iterable[float]
+"""A point (x, y) or a box (x_min, y_min, x_max, y_max), in fractions of the image."""
 SamplingSettings: TypeAlias = Mapping[str, Any]
+"""The names and values of `Settings`. Others are sent as they are, except in a chat."""
 Picture: TypeAlias = "ClientPicture | Base64EncodedImage"
 
 # The settings of a chat that the official package passes on.
@@ -21,7 +23,11 @@ _CHAT_SETTINGS = frozenset({"temperature", "top_p", "max_tokens"})
 
 @dataclass(frozen=True, repr=False)
 class Base64EncodedImage:
-    """An image as a data URL, for several requests. `encode_image` of a model makes it."""
+    """An image as a data URL, for several requests. `encode_image` of a model makes it.
+
+    Attributes:
+        image_url: the data URL.
+    """
 
     image_url: str
 

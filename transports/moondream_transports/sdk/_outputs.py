@@ -29,7 +29,11 @@ G = TypeVar("G", Texts, AsyncTexts)
 
 
 class Region(TypedDict):
-    """A box, in fractions of the image."""
+    """A box, in fractions of the image.
+
+    Attributes:
+        x_min, y_min, x_max, y_max: its edges.
+    """
 
     x_min: float
     y_min: float
@@ -38,21 +42,36 @@ class Region(TypedDict):
 
 
 class Place(TypedDict):
-    """A point, in fractions of the image."""
+    """A point, in fractions of the image.
+
+    Attributes:
+        x, y: from the left and from the top edge.
+    """
 
     x: float
     y: float
 
 
 class CaptionOutput(TypedDict, Generic[G]):
-    """A complete caption, or a generator of its chunks."""
+    """A complete caption, or a generator of its chunks.
+
+    Attributes:
+        caption: the text, or a generator of its chunks.
+        request_id: the server's id of the exchange, if it is known.
+    """
 
     caption: str | G
     request_id: str | None
 
 
 class QueryOutput(TypedDict, Generic[G]):
-    """A complete answer, or a generator of its chunks."""
+    """A complete answer, or a generator of its chunks.
+
+    Attributes:
+        answer: the text, or a generator of its chunks.
+        reasoning: `text` and `grounding`, if it was asked for.
+        request_id: the server's id of the exchange, if it is known.
+    """
 
     answer: str | G
     reasoning: NotRequired[dict[str, Any]]
@@ -60,7 +79,14 @@ class QueryOutput(TypedDict, Generic[G]):
 
 
 class ChatMessage(TypedDict):
-    """The assistant's next message."""
+    """The assistant's next message.
+
+    Attributes:
+        role: `"assistant"`.
+        content: its text.
+        reasoning: its text, if the server sent one.
+        reasoning_details: with `grounding`, if the server sent it.
+    """
 
     role: str
     content: str
@@ -69,7 +95,13 @@ class ChatMessage(TypedDict):
 
 
 class ChatOutput(TypedDict, Generic[G]):
-    """A complete message, or a generator of the chunks of its text."""
+    """A complete message, or a generator of the chunks of its text.
+
+    Attributes:
+        message: the message, or a generator of the chunks of its text.
+        finish_reason: `"stop"` or `"length"`; None while it streams.
+        request_id: the server's id of the exchange, if it is known.
+    """
 
     message: ChatMessage | G
     finish_reason: str | None
@@ -77,7 +109,14 @@ class ChatOutput(TypedDict, Generic[G]):
 
 
 class SegmentOutput(TypedDict):
-    """An outline. The coordinates of its path are relative to its box."""
+    """An outline. The coordinates of its path are relative to its box.
+
+    Attributes:
+        path: SVG path text.
+        bbox: the box of the path.
+        parse_error: the server's message if the model wrote no valid path.
+        request_id: the server's id of the exchange, if it is known.
+    """
 
     path: str
     bbox: NotRequired[Region]
@@ -86,7 +125,16 @@ class SegmentOutput(TypedDict):
 
 
 class SegmentUpdate(TypedDict, total=False):
-    """An update of a streamed outline: the box, a chunk of the coarse path, or the end."""
+    """An update of a streamed outline: the box, a chunk of the coarse path, or the end.
+
+    Attributes:
+        bbox: the box, coarse at first, and refined with the end.
+        chunk: a part of the coarse path.
+        path: the whole path, with the end.
+        completed: True with the end.
+        parse_error: as in `SegmentOutput`.
+        request_id: the server's id of the exchange, if it is known.
+    """
 
     bbox: Region | None
     chunk: str
@@ -97,14 +145,24 @@ class SegmentUpdate(TypedDict, total=False):
 
 
 class DetectOutput(TypedDict):
-    """The boxes of the objects that were found."""
+    """The boxes of the objects that were found.
+
+    Attributes:
+        objects: their boxes.
+        request_id: the server's id of the exchange, if it is known.
+    """
 
     objects: list[Region]
     request_id: str | None
 
 
 class PointOutput(TypedDict):
-    """The centres of the objects that were found."""
+    """The centres of the objects that were found.
+
+    Attributes:
+        points: their centres.
+        request_id: the server's id of the exchange, if it is known.
+    """
 
     points: list[Place]
     request_id: str | None

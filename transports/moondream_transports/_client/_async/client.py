@@ -126,14 +126,17 @@ class AsyncClient(AsyncShorthands):
     def stream(
         self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None
     ) -> AsyncClientStream[R]:
-        """Stream the answer. The request is sent when the stream is entered with `async with`.
+        """Stream the answer to `request`. It is sent when the stream is entered with `async with`.
 
         `extra_body` is described in `Request.to_http`.
         """
         return self._stream(request, True, extra_body)
 
     async def send(self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None) -> R:
-        """Return the complete result. The answer is not streamed."""
+        """Return the complete result of `request`. The answer is not streamed.
+
+        `extra_body` is described in `Request.to_http`.
+        """
         async with self._stream(request, False, extra_body) as stream:
             return await stream.result()
 

@@ -45,7 +45,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> QueryResult:
-        """Send a `QueryRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `QueryRequest`, and return its result.
+
+        The arguments are those of `QueryRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return await self._whole(
             QueryRequest,
             question=question,
@@ -66,7 +70,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> AsyncClientStream[QueryResult]:
-        """Stream the answer to a `QueryRequest`. The arguments are those of `query`."""
+        """Stream the answer to a `QueryRequest`.
+
+        The arguments are those of `QueryRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._streamed(
             QueryRequest,
             question=question,
@@ -85,7 +93,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> CaptionResult:
-        """Send a `CaptionRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `CaptionRequest`, and return its result.
+
+        The arguments are those of `CaptionRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return await self._whole(
             CaptionRequest, image=image, length=length, settings=settings, model=model
         )
@@ -98,7 +110,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> AsyncClientStream[CaptionResult]:
-        """Stream the answer to a `CaptionRequest`. The arguments are those of `caption`."""
+        """Stream the answer to a `CaptionRequest`.
+
+        The arguments are those of `CaptionRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._streamed(
             CaptionRequest, image=image, length=length, settings=settings, model=model
         )
@@ -112,7 +128,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> SegmentResult:
-        """Send a `SegmentRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `SegmentRequest`, and return its result.
+
+        The arguments are those of `SegmentRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return await self._whole(
             SegmentRequest,
             image=image,
@@ -131,7 +151,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> AsyncClientStream[SegmentResult]:
-        """Stream the answer to a `SegmentRequest`. The arguments are those of `segment`."""
+        """Stream the answer to a `SegmentRequest`.
+
+        The arguments are those of `SegmentRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._streamed(
             SegmentRequest,
             image=image,
@@ -149,7 +173,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> DetectResult:
-        """Send a `DetectRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `DetectRequest`, and return its result.
+
+        The arguments are those of `DetectRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return await self._whole(
             DetectRequest, image=image, object=object, settings=settings, model=model
         )
@@ -163,7 +191,11 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> PointResult:
-        """Send a `PointRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `PointRequest`, and return its result.
+
+        The arguments are those of `PointRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return await self._whole(
             PointRequest,
             image=image,
@@ -181,10 +213,10 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> ChatResult:
-        """Send a `ChatRequest`.
+        """Send a `ChatRequest`, and return its result.
 
-        In the content of a message in OpenAI's form, a picture may also be a path, bytes or a
-        Pillow image.
+        The arguments are those of `ChatRequest`. In the content of a message in OpenAI's form, a
+        picture may also be a path, bytes or a Pillow image.
         """
         return await self._whole(
             ChatRequest, messages=messages, reasoning=reasoning, settings=settings, model=model
@@ -198,7 +230,10 @@ class AsyncShorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> AsyncClientStream[ChatResult]:
-        """Stream the answer to a `ChatRequest`. The arguments are those of `chat`."""
+        """Stream the answer to a `ChatRequest`.
+
+        The arguments are those of `ChatRequest`, and pictures may be as in `AsyncClient.chat`.
+        """
         return self._streamed(
             ChatRequest, messages=messages, reasoning=reasoning, settings=settings, model=model
         )

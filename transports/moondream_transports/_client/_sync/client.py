@@ -127,14 +127,17 @@ class Client(Shorthands):
     def stream(
         self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None
     ) -> ClientStream[R]:
-        """Stream the answer. The request is sent when the stream is entered with `with`.
+        """Stream the answer to `request`. It is sent when the stream is entered with `with`.
 
         `extra_body` is described in `Request.to_http`.
         """
         return self._stream(request, True, extra_body)
 
     def send(self, request: Request[R], *, extra_body: Mapping[str, Any] | None = None) -> R:
-        """Return the complete result. The answer is not streamed."""
+        """Return the complete result of `request`. The answer is not streamed.
+
+        `extra_body` is described in `Request.to_http`.
+        """
         with self._stream(request, False, extra_body) as stream:
             return stream.result()
 

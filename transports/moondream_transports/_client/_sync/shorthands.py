@@ -46,7 +46,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> QueryResult:
-        """Send a `QueryRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `QueryRequest`, and return its result.
+
+        The arguments are those of `QueryRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._whole(
             QueryRequest,
             question=question,
@@ -67,7 +71,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> ClientStream[QueryResult]:
-        """Stream the answer to a `QueryRequest`. The arguments are those of `query`."""
+        """Stream the answer to a `QueryRequest`.
+
+        The arguments are those of `QueryRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._streamed(
             QueryRequest,
             question=question,
@@ -86,7 +94,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> CaptionResult:
-        """Send a `CaptionRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `CaptionRequest`, and return its result.
+
+        The arguments are those of `CaptionRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._whole(
             CaptionRequest, image=image, length=length, settings=settings, model=model
         )
@@ -99,7 +111,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> ClientStream[CaptionResult]:
-        """Stream the answer to a `CaptionRequest`. The arguments are those of `caption`."""
+        """Stream the answer to a `CaptionRequest`.
+
+        The arguments are those of `CaptionRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._streamed(
             CaptionRequest, image=image, length=length, settings=settings, model=model
         )
@@ -113,7 +129,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> SegmentResult:
-        """Send a `SegmentRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `SegmentRequest`, and return its result.
+
+        The arguments are those of `SegmentRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._whole(
             SegmentRequest,
             image=image,
@@ -132,7 +152,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> ClientStream[SegmentResult]:
-        """Stream the answer to a `SegmentRequest`. The arguments are those of `segment`."""
+        """Stream the answer to a `SegmentRequest`.
+
+        The arguments are those of `SegmentRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._streamed(
             SegmentRequest,
             image=image,
@@ -150,7 +174,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> DetectResult:
-        """Send a `DetectRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `DetectRequest`, and return its result.
+
+        The arguments are those of `DetectRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._whole(
             DetectRequest, image=image, object=object, settings=settings, model=model
         )
@@ -164,7 +192,11 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> PointResult:
-        """Send a `PointRequest`. `image` is a path, or anything that `encode_image` takes."""
+        """Send a `PointRequest`, and return its result.
+
+        The arguments are those of `PointRequest`. `image` may also be a path, or anything that
+        `encode_image` takes.
+        """
         return self._whole(
             PointRequest,
             image=image,
@@ -182,10 +214,10 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> ChatResult:
-        """Send a `ChatRequest`.
+        """Send a `ChatRequest`, and return its result.
 
-        In the content of a message in OpenAI's form, a picture may also be a path, bytes or a
-        Pillow image.
+        The arguments are those of `ChatRequest`. In the content of a message in OpenAI's form, a
+        picture may also be a path, bytes or a Pillow image.
         """
         return self._whole(
             ChatRequest, messages=messages, reasoning=reasoning, settings=settings, model=model
@@ -199,7 +231,10 @@ class Shorthands:
         settings: Settings | None = None,
         model: str | None = None,
     ) -> ClientStream[ChatResult]:
-        """Stream the answer to a `ChatRequest`. The arguments are those of `chat`."""
+        """Stream the answer to a `ChatRequest`.
+
+        The arguments are those of `ChatRequest`, and pictures may be as in `Client.chat`.
+        """
         return self._streamed(
             ChatRequest, messages=messages, reasoning=reasoning, settings=settings, model=model
         )

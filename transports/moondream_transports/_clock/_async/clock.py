@@ -16,7 +16,7 @@ class AsyncClock(Protocol):
         ...
 
     async def sleep(self, seconds: float, /) -> object:
-        """Return after so many seconds. Let other tasks run meanwhile, for 0 seconds too."""
+        """Return after `seconds`. Let other tasks run meanwhile, for 0 seconds too."""
         ...
 
 
@@ -45,6 +45,6 @@ class AsyncVirtualClock:
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Move the clock, and let other tasks run."""
+        """Move the clock by `seconds`, and let other tasks run."""
         self._now += seconds
         await async_sleep(0)

@@ -17,7 +17,7 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float, /) -> object:
-        """Return after so many seconds. Let other threads run meanwhile, for 0 seconds too."""
+        """Return after `seconds`. Let other threads run meanwhile, for 0 seconds too."""
         ...
 
 
@@ -46,6 +46,6 @@ class VirtualClock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Move the clock, and let other threads run."""
+        """Move the clock by `seconds`, and let other threads run."""
         self._now += seconds
         sleep(0)

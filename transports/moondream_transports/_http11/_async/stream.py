@@ -22,7 +22,10 @@ from .backend import AsyncConnection
 
 
 class AsyncHTTP11Stream:
-    """The response to one request."""
+    """The response to one request, over a connection of this library.
+
+    Its attributes are those of `AsyncByteStream`.
+    """
 
     status_code: int
     headers: Headers
@@ -46,7 +49,9 @@ class AsyncHTTP11Stream:
         self._closing = Lock()  # taken once: `aclose` may be called by several
 
     async def open(self, deadline: float | None) -> None:
-        """Send the request, and wait for the head of the response."""
+        """Send the request, and wait for the head of the response until `deadline`, a moment of
+        `time.monotonic()`.
+        """
         try:
             self._is_sent = await self._connection.write(
                 memoryview(self._exchange.data_to_send()), self._receive_early, remaining(deadline)

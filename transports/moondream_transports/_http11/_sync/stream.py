@@ -23,7 +23,10 @@ from .backend import Connection
 
 
 class HTTP11Stream:
-    """The response to one request."""
+    """The response to one request, over a connection of this library.
+
+    Its attributes are those of `ByteStream`.
+    """
 
     status_code: int
     headers: Headers
@@ -47,7 +50,9 @@ class HTTP11Stream:
         self._closing = Lock()  # taken once: `close` may be called by several
 
     def open(self, deadline: float | None) -> None:
-        """Send the request, and wait for the head of the response."""
+        """Send the request, and wait for the head of the response until `deadline`, a moment of
+        `time.monotonic()`.
+        """
         try:
             self._is_sent = self._connection.write(
                 memoryview(self._exchange.data_to_send()), self._receive_early, remaining(deadline)

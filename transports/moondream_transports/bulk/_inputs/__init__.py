@@ -101,7 +101,7 @@ def read_items(
 
 
 def count_items(items: Iterable[Item]) -> int | None:
-    """Count items without using them up. None: that is not possible, as for a generator.
+    """Count `items` without using them up. None: that is not possible, as for a generator.
 
     Those of `read_items` are counted by looking at their folders and files once more. A Parquet
     file knows its number of rows.

@@ -33,11 +33,15 @@ class AsyncRecordingTransport:
         save: is called with each `Recording`. It may be a `RecordingFolder`.
         secrets: texts to mask in recordings. The key in the headers of a request is always masked.
 
-    Raises TypeError for a transport of another kind, such as a sync one, and for a `save` that
-    cannot be called.
+    Attributes:
+        clock: of the other transport, if it has one, else that of the machine.
 
     `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
     that has more secrets than a `Recorder` masks.
+
+    Raises:
+        TypeError: a transport of another kind, such as a sync one, or a `save` that cannot be
+            called.
     """
 
     def __init__(self, transport: AsyncTransport, save: Save, secrets: Iterable[str] = ()) -> None:
@@ -62,7 +66,10 @@ class AsyncRecordingTransport:
 
 
 class AsyncRecordingStream:
-    """The response of an `AsyncRecordingTransport`."""
+    """The response of an `AsyncRecordingTransport`.
+
+    Its attributes are those of `AsyncByteStream`.
+    """
 
     def __init__(self, stream: AsyncByteStream, recorder: SharedRecorder) -> None:
         self._stream = stream

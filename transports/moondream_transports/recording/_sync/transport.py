@@ -34,11 +34,15 @@ class RecordingTransport:
         save: is called with each `Recording`. It may be a `RecordingFolder`.
         secrets: texts to mask in recordings. The key in the headers of a request is always masked.
 
-    Raises TypeError for a transport of another kind, such as a sync one, and for a `save` that
-    cannot be called.
+    Attributes:
+        clock: of the other transport, if it has one, else that of the machine.
 
     `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
     that has more secrets than a `Recorder` masks.
+
+    Raises:
+        TypeError: a transport of another kind, such as a sync one, or a `save` that cannot be
+            called.
     """
 
     def __init__(self, transport: Transport, save: Save, secrets: Iterable[str] = ()) -> None:
@@ -63,7 +67,10 @@ class RecordingTransport:
 
 
 class RecordingStream:
-    """The response of a `RecordingTransport`."""
+    """The response of a `RecordingTransport`.
+
+    Its attributes are those of `ByteStream`.
+    """
 
     def __init__(self, stream: ByteStream, recorder: SharedRecorder) -> None:
         self._stream = stream

@@ -85,7 +85,7 @@ class RelayApp:
         await self._broadcasts.aclose()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan."""
+        """Serve one request, or the lifespan. `scope`, `receive` and `send` are those of ASGI."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return

@@ -56,7 +56,9 @@ class AsyncRelayGroup:
         return self._is_draining
 
     def admit(self, member: AsyncMember) -> APIError | None:
-        """Count a relay until `release`. Return the error for its client if it is refused."""
+        """Count a relay, `member`, until `release`. Return the error for its client if it is
+        refused.
+        """
         with self._lock:
             if self._is_draining:
                 return stopping()
@@ -66,7 +68,7 @@ class AsyncRelayGroup:
             return None
 
     def release(self, member: AsyncMember) -> None:
-        """Count a relay no longer. It may be released before."""
+        """Count a relay, `member`, no longer. It may be released before."""
         with self._lock:
             self._members.discard(member)
             if not self._members:

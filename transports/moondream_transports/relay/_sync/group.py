@@ -57,7 +57,9 @@ class RelayGroup:
         return self._is_draining
 
     def admit(self, member: Member) -> APIError | None:
-        """Count a relay until `release`. Return the error for its client if it is refused."""
+        """Count a relay, `member`, until `release`. Return the error for its client if it is
+        refused.
+        """
         with self._lock:
             if self._is_draining:
                 return stopping()
@@ -67,7 +69,7 @@ class RelayGroup:
             return None
 
     def release(self, member: Member) -> None:
-        """Count a relay no longer. It may be released before."""
+        """Count a relay, `member`, no longer. It may be released before."""
         with self._lock:
             self._members.discard(member)
             if not self._members:

@@ -80,7 +80,10 @@ class AsyncReplayTransport:
 
 
 class AsyncReplayStream:
-    """The recorded response of an `AsyncReplayTransport`."""
+    """The recorded response of an `AsyncReplayTransport`.
+
+    Its attributes are those of `AsyncByteStream`.
+    """
 
     def __init__(self, player: Player, clock: AsyncClock, connected_at: float) -> None:
         self._player = player

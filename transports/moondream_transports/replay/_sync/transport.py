@@ -81,7 +81,10 @@ class ReplayTransport:
 
 
 class ReplayStream:
-    """The recorded response of a `ReplayTransport`."""
+    """The recorded response of a `ReplayTransport`.
+
+    Its attributes are those of `ByteStream`.
+    """
 
     def __init__(self, player: Player, clock: Clock, connected_at: float) -> None:
         self._player = player

@@ -103,6 +103,13 @@ class AsyncVL:
     Each method raises the errors of `sansio_moondream`. With `stream=True` the call sends the
     request, and the answer is an async generator. Close it with `aclose()`, or drop it, to stop the
     answer.
+
+    Images are paths, or anything that `encode_image` takes. `avl` makes a model; the constructor
+    takes any client.
+
+    Args:
+        client: sends the requests.
+        model: the model of each request. None leaves it to the endpoint.
     """
 
     def __init__(self, client: AsyncClient, model: str | None = None) -> None:
@@ -110,7 +117,7 @@ class AsyncVL:
         self._model = model
 
     def encode_image(self, image: Picture) -> Base64EncodedImage:
-        """Encode an image once for several requests. A path is read where this is called."""
+        """Encode `image` once for several requests. A path is read where this is called."""
         return Base64EncodedImage(encoded(image).data_url)
 
     async def caption(
@@ -120,7 +127,10 @@ class AsyncVL:
         stream: bool = False,
         settings: SamplingSettings | None = None,
     ) -> CaptionOutput[AsyncTexts]:
-        """Describe an image. `["caption"]` is text, or an async generator of its chunks."""
+        """Describe an image. `["caption"]` is text, or an async generator of its chunks.
+
+        The arguments are those of `CaptionRequest`, and `stream`.
+        """
         request = CaptionRequest(image=await async_encoded(image), length=length, model=self._model)
         output: CaptionOutput[AsyncTexts] = await self._ask(request, settings, stream, "caption")
         return output
@@ -134,7 +144,10 @@ class AsyncVL:
         reasoning: bool = False,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> QueryOutput[AsyncTexts]:
-        """Ask a question. `["answer"]` is text, or an async generator of its chunks."""
+        """Ask a question. `["answer"]` is text, or an async generator of its chunks.
+
+        The arguments are those of `QueryRequest`, and `stream`.
+        """
         if question is None:
             raise ValueError("question parameter is required")
         request = QueryRequest(
@@ -157,6 +170,8 @@ class AsyncVL:
         """Continue a conversation.
 
         `["message"]` is the next message, or an async generator of the chunks of its text.
+
+        The arguments are those of `ChatRequest`, and `stream`.
         """
         request = ChatRequest(
             messages=messages,
@@ -178,6 +193,8 @@ class AsyncVL:
         """Outline an object.
 
         Returns a dictionary, or an async generator of updates. The last one has `["completed"]`.
+
+        The arguments are those of `SegmentRequest`, and `stream`.
         """
         request = SegmentRequest(
             image=await async_encoded(image),
@@ -193,7 +210,10 @@ class AsyncVL:
     async def detect(
         self, image: Picture, object: str, settings: SamplingSettings | None = None
     ) -> DetectOutput:
-        """Find the boxes of all such objects."""
+        """Find the boxes of all such objects.
+
+        The arguments are those of `DetectRequest`.
+        """
         request = DetectRequest(image=await async_encoded(image), object=object, model=self._model)
         output: DetectOutput = await self._send(request, settings)
         return output
@@ -205,7 +225,10 @@ class AsyncVL:
         settings: SamplingSettings | None = None,
         spatial_refs: Iterable[SpatialRef] | None = None,
     ) -> PointOutput:
-        """Find the centres of all such objects."""
+        """Find the centres of all such objects.
+
+        The arguments are those of `PointRequest`.
+        """
         request = PointRequest(
             image=await async_encoded(image),
             object=object,

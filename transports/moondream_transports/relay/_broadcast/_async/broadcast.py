@@ -163,7 +163,7 @@ class AsyncBroadcast:
         self._stop(stopping())
 
     async def wait_closed(self, seconds: float) -> None:
-        """Return when the upstream is closed, or after that time."""
+        """Return when the upstream is closed, or after `seconds`."""
         if self._worker is not None:
             await self._worker.wait(seconds)
 

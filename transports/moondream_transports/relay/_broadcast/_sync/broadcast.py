@@ -164,7 +164,7 @@ class Broadcast:
         self._stop(stopping())
 
     def wait_closed(self, seconds: float) -> None:
-        """Return when the upstream is closed, or after that time."""
+        """Return when the upstream is closed, or after `seconds`."""
         if self._worker is not None:
             self._worker.wait(seconds)
 

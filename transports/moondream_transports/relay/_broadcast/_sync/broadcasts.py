@@ -90,6 +90,10 @@ class Broadcasts:
     ) -> str:
         """Start a broadcast, and return its id.
 
+        Args:
+            stream: the upstream, which is not entered yet, or any iterable of events.
+            format: as in `relay`.
+
         Raises:
             ServerError: There are too many that run, or the server stops.
             ValueError: As `relay` does.
@@ -111,7 +115,7 @@ class Broadcasts:
         return id_
 
     def get(self, id: str) -> Broadcast:
-        """Return the broadcast with that id.
+        """Return the broadcast with that `id`.
 
         Raises:
             NotFoundError: There is none, or it is no longer kept.
@@ -122,7 +126,9 @@ class Broadcasts:
         return broadcast
 
     def cancel(self, id: str) -> None:
-        """Cancel the upstream, and keep nothing. Its readers get an error that says so.
+        """Cancel the upstream of the broadcast with that `id`, and keep nothing.
+
+        Its readers get an error that says so.
 
         Raises:
             NotFoundError: As `get` does.
