@@ -153,13 +153,13 @@ def _numbered(image: Image.Image, places: Iterable[BBox | Point]) -> Image.Image
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
         width, tall = round(right - left) + 2 * margin, round(bottom - top) + 2 * margin
         if isinstance(place, BBox):  # inside its first corner
-            at = place.x_min, place.y_min
-            offset = 0
-        else:  # beside the disc
-            at = place.x, place.y
-            offset = height // 2
-        x = round(min(max(at[0] * image.width + offset, 0), image.width - width))
-        y = round(min(max(at[1] * image.height + offset, 0), image.height - tall))
+            x, y = place.x_min * image.width, place.y_min * image.height
+        else:  # beside the disc, on the side that has more space
+            x, y = place.x * image.width, place.y * image.height
+            x += height // 2 if place.x < 0.5 else -height // 2 - width
+            y += height // 2 if place.y < 0.5 else -height // 2 - tall
+        x = round(min(max(x, 0), image.width - width))
+        y = round(min(max(y, 0), image.height - tall))
         pen.rectangle((x, y, x + width, y + tall), fill="red")
         pen.text((x + margin - left, y + margin - top), text, fill="white", font=font)
     return image

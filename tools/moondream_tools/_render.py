@@ -159,7 +159,7 @@ class TextOutput:
     def _show(self, text: str) -> None:
         if text:
             self._shown.append(text)
-            self._out.write(safe(text))
+            self._out.flow(safe(text))
 
     def _add_to_path(self, data: str) -> None:
         self._path.append(data)

@@ -11,7 +11,7 @@ import re
 import shutil
 import unicodedata
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
     from ._console import TerminalConsole
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
+
+_PARTS = re.compile(r"\n|[^\S\n]+|\S+")  # of a text: line ends, spaces, words
 
 BOLD: Final = "bold"
 DIM: Final = "dim"
@@ -72,6 +74,8 @@ class Terminal:
         self.is_live = self.is_terminal and os.environ.get("TERM") not in ("dumb", "unknown")
         self.has_styles = self.is_live and not os.environ.get("NO_COLOR")
         self._column_is_zero = True
+        self._word = ""  # at the end of the current line, and not complete
+        self._column = 0  # where the next character of a flowing text comes
 
     @cached_property
     def _console(self) -> TerminalConsole | None:
@@ -100,13 +104,7 @@ class Terminal:
 
     def styled(self, text: str, style: str) -> str:
         """Return the text in a style of rich, if the terminal has styles."""
-        if self._console is None or not text:
-            return text
-        from rich.text import Text
-
-        with self._console.capture() as capture:
-            self._console.print(Text(text, style, end=""), soft_wrap=True)
-        return capture.get()
+        return self._rendered(text, style, soft_wrap=True)
 
     def write(self, text: str) -> None:
         """Write text, and flush it."""
@@ -116,12 +114,41 @@ class Terminal:
             self._column_is_zero = text.endswith("\n")
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Write a line, after the end of the current line."""
+        """Write a line, after the end of the current line. One with a style is wrapped."""
         self.end_line()
-        self.write((self.styled(text, style) if style else text) + "\n")
+        self.write((self._rendered(text, style, width=self.width) if style else text) + "\n")
+
+    def flow(self, text: str) -> None:
+        """Write a part of a text that arrives in parts. A live terminal wraps it between words.
+
+        A word is shown as far as it came. If it then proves too long for its line, it moves to the
+        next one.
+        """
+        if not self.is_live:
+            self.write(text)
+            return
+        shown: list[str] = []
+        for part in _PARTS.findall(text):
+            if part == "\n":
+                self._word, self._column = "", 0
+            elif part.isspace():
+                self._word = ""
+                part = part[: self.width - self._column]  # the rest would begin the next line
+                self._column += len(part)
+            else:
+                before, size = columns_of(self._word), columns_of(part)
+                is_first = before == self._column
+                if self._column + size >= self.width and not is_first:
+                    shown.append("\b" * before + " " * before + "\b" * before + "\n" + self._word)
+                    self._column = before
+                self._word += part
+                self._column += size
+            shown.append(part)
+        self.write("".join(shown))
 
     def end_line(self) -> None:
         """End the current line, if it has text."""
+        self._word, self._column = "", 0
         if not self._column_is_zero:
             self.write("\n")
 
@@ -153,6 +180,15 @@ class Terminal:
         """Write a label. The text of its line follows as it arrives."""
         self.end_line()
         self.write(self.styled(label.ljust(LABEL), DIM))
+
+    def _rendered(self, text: str, style: str, **options: Any) -> str:
+        if self._console is None or not text:
+            return text
+        from rich.text import Text
+
+        with self._console.capture() as capture:
+            self._console.print(Text(text, style), end="", **options)
+        return capture.get()
 
     def redraw(self, label: str, text: str) -> None:
         """Replace the current line of a terminal by a labelled line, cut to its width."""
