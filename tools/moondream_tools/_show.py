@@ -106,7 +106,7 @@ def _show(recording: Recording, out: Terminal, *, raw: bool) -> None:
     out.labelled(f"{_seconds(_length(recording)):>9}    {'':>6}  ", _ending(recording), style=BOLD)
     if decoder.error is not None and not raw:
         out.line()
-        out.labelled("error", in_words(decoder.error))
+        out.labelled("error", safe(in_words(decoder.error)))
     if decoder.result is not None and not raw:
         out.line()
         output = TextOutput(out, out, brief=True)

@@ -102,8 +102,10 @@ def advice(error: MoondreamError) -> str | None:
     host = urlsplit(url).netloc
     if isinstance(error, ConnectError | ConnectTimeout):
         return f"Is a server running at {host}? The address of one looks like {EXAMPLE}"
-    no_answer = isinstance(error, NotFoundError | TLSError) or (
-        isinstance(error, RemoteProtocolError) and error.partial is None
+    no_answer = (
+        isinstance(error, TLSError)
+        or (isinstance(error, NotFoundError) and error.type is None)  # not in the service's form
+        or (isinstance(error, RemoteProtocolError) and error.partial is None)
     )
     return f"Is {host} a Moondream server? Its address looks like {EXAMPLE}" if no_answer else None
 
