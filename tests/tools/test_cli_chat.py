@@ -156,8 +156,8 @@ class TestTyped:
         fake.answer(text="One.")
         fake.answer(text="Two.")
         ran = typed(
-            KeyboardInterrupt(), "A?", "/forget", '"""B', 'C?"""', "/odd", "/image", "/help", "/bye",
-            "never",
+            KeyboardInterrupt(), "A?", "/forget", '"""B', 'C?"""', "/odd", "/image", "/help",
+            "/bye", "never",
         )  # fmt: skip
         assert messages(fake) == [("user", "B\nC?")]
         assert ran.err.count("/help shows them") == 2

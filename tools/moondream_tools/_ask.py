@@ -68,7 +68,7 @@ def make_output(arguments: argparse.Namespace, out: Terminal) -> Output:
     if arguments.json:
         return JSONOutput(sys.stdout)
     is_brief = out.is_terminal and not getattr(arguments, "whole_path", False)
-    return TextOutput(out, Terminal(sys.stderr), brief=is_brief)
+    return TextOutput(out, Terminal(sys.stderr, may_fail=True), brief=is_brief)
 
 
 def _ask(

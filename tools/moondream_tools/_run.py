@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace, out: Terminal) -> int:
     if command in COMMANDS:
         try:
             return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED
-        except (ValueError, OSError, ImportError) as error:
+        except ValueError as error:
             raise UsageError(in_words(error)) from error
     if command == "chat":
         from ._chat import run_chat

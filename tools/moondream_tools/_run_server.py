@@ -55,7 +55,7 @@ async def run_server(
     Returns:
         True if all exchanges ended, False if some were aborted.
 
-    Raises UsageError if the address is not available.
+    Raises UsageError if the address is not available, and OSError for standard output.
     """
 
     def log(exchange: Exchange) -> None:
@@ -76,7 +76,12 @@ async def run_server(
         with suppress(NotImplementedError):  # Windows: Ctrl+C raises KeyboardInterrupt there
             asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
     # The signal handlers are installed first: a reader of this line may send a signal.
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+    try:
+        print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+    except OSError:
+        server.abort()
+        await server.stop()
+        raise
     write_log(about)
     await signals.get()
     stopping = asyncio.create_task(server.stop())

@@ -30,7 +30,7 @@ from ._serve_options import (
     parse_speed,
 )
 from ._server_arguments import add_address, limits_of
-from ._wording import INSTALL
+from ._wording import INSTALL, in_words
 
 COMMANDS = ("serve", "record")
 _MIB = 1024 * 1024
@@ -183,8 +183,8 @@ def add_server_commands(commands: Any) -> None:
 def run_server_command(arguments: argparse.Namespace) -> bool:
     """Serve until a signal comes.
 
-    Returns True if all exchanges ended. Raises ValueError, OSError, and ImportError for a missing
-    extra.
+    Returns True if all exchanges ended. Raises UsageError and ValueError, and OSError for
+    standard output.
     """
     # The other commands need neither asyncio nor the servers. Their import is slow.
     import asyncio
@@ -217,7 +217,11 @@ async def _serve(arguments: argparse.Namespace) -> bool:
     service = Service(recordings, options, guard, arguments.api_key)
     count = f"{len(recordings)} recording{'s' if len(recordings) > 1 else ''}"
     about = f"{count} of {given or 'this program'}; Ctrl+C stops"
-    with RequestLog(arguments.log) if arguments.log else nullcontext() as log:
+    try:
+        request_log = RequestLog(arguments.log) if arguments.log else nullcontext()
+    except OSError as error:
+        raise UsageError(in_words(error)) from error
+    with request_log as log:
         return await run_server(
             service,
             guard,
@@ -244,9 +248,11 @@ async def _record(arguments: argparse.Namespace) -> bool:
     scheme, _, rest = Endpoint(upstream).url.partition("://")
     host, slash, path = rest.partition("/")
     async with AnyioTransport(max_idle=0) as transport:
-        proxy = Proxy(
-            f"{scheme}://{host}", Path(arguments.to), transport, arguments.max_body * _MIB
-        )
+        origin, folder = f"{scheme}://{host}", Path(arguments.to)
+        try:
+            proxy = Proxy(origin, folder, transport, arguments.max_body * _MIB)
+        except OSError as error:
+            raise UsageError(in_words(error)) from error
         guard = Guard(arguments.host, arguments.allow_origin)
         about = f"forwarding to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
         return await run_server(

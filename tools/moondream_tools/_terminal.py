@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import unicodedata
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -62,14 +63,19 @@ class Terminal:
 
     Only a terminal gets redrawn lines, and styles unless NO_COLOR is set.
 
+    Args:
+        stream: to write to.
+        may_fail: what cannot be written is dropped, as it is no part of an answer.
+
     Attributes:
         is_terminal: a person reads it.
         is_live: its lines can be redrawn.
         has_styles: it shows colours.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, may_fail: bool = False) -> None:
         self._stream = stream
+        self._ignored = (OSError,) if may_fail else ()
         self.is_terminal = stream.isatty()
         self.is_live = self.is_terminal and os.environ.get("TERM") not in ("dumb", "unknown")
         self.has_styles = self.is_live and not os.environ.get("NO_COLOR")
@@ -109,8 +115,9 @@ class Terminal:
     def write(self, text: str) -> None:
         """Write text, and flush it."""
         if text:
-            self._stream.write(text)
-            self._stream.flush()
+            with suppress(*self._ignored):
+                self._stream.write(text)
+                self._stream.flush()
             self._column_is_zero = text.endswith("\n")
 
     def line(self, text: str = "", style: str = "") -> None:

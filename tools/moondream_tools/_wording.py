@@ -34,7 +34,7 @@ INSTALL = "pip install 'sansio-moondream[cli]'"
 
 # Names of the library, as regular expressions, and what the command line has in their place.
 _NAMES = [
-    (re.compile(rf"(?<![\w./-]){name}(?![\w/-])"), words)
+    (re.compile(rf"(?<![\w./-]){name}(?![\w/-]|\.\w)"), words)
     for name, words in (
         *(
             (rf"Timeouts\.{field}", f"--{field.replace('_', '-')}-timeout")
