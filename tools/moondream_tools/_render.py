@@ -179,8 +179,9 @@ class TextOutput:
         self._path.clear()
 
     def _show_path(self, label: str, path: str, chunks: int = 0) -> None:
-        if not self._brief:
-            self._out.labelled(label, safe(path))
+        if not self._brief:  # one line, which can be copied
+            self._out.begin_labelled(label)
+            self._out.write(safe(path) + "\n")
             return
         about = f"{len(path):,} characters"
         if chunks:

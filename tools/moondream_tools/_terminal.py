@@ -79,6 +79,7 @@ class Terminal:
         self.is_terminal = stream.isatty()
         self.is_live = self.is_terminal and os.environ.get("TERM") not in ("dumb", "unknown")
         self.has_styles = self.is_live and not os.environ.get("NO_COLOR")
+        self._styled: dict[tuple[str, str], str] = {}
         self._column_is_zero = True
         self._word = ""  # at the end of the current line, and not complete
         self._column = 0  # where the next character of a flowing text comes
@@ -110,7 +111,10 @@ class Terminal:
 
     def styled(self, text: str, style: str) -> str:
         """Return the text in a style of rich, if the terminal has styles."""
-        return self._rendered(text, style, soft_wrap=True)
+        key = text, style
+        if key not in self._styled:  # a line that is redrawn has the same label each time
+            self._styled[key] = self._rendered(text, style, soft_wrap=True)
+        return self._styled[key]
 
     def write(self, text: str) -> None:
         """Write text, and flush it."""
