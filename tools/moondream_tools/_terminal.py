@@ -103,7 +103,7 @@ class Terminal:
     @property
     def width(self) -> int:
         """The number of columns for text."""
-        if not self.is_live:
+        if not self.is_terminal:
             return _PLAIN_WIDTH
         console = self._console
         columns = shutil.get_terminal_size().columns if console is None else console.width
