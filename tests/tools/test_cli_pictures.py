@@ -19,6 +19,10 @@ BOXES = DetectResult((BBox(0.1, 0.1, 0.4, 0.4), BBox(0.5, 0.5, 0.9, 0.9)))
 POINTS = PointResult((Point(0.2, 0.2), Point(0.99, 0.99)))
 
 
+def pixels(image: Image.Image, *places: tuple[int, int]) -> list[Any]:
+    return [image.getpixel(place) for place in places]
+
+
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     path = tmp_path / "sea.png"
@@ -42,7 +46,8 @@ class TestSeveral:
             f"==> {name} <==\n{text}\n"
             for name, text in zip(names, ("one", "two", "three"), strict=True)
         )
-        assert [received.request.question for received in fake.received] == ["What?"] * 3
+        requests: Any = fake.requests
+        assert [request.question for request in requests] == ["What?"] * 3
 
     def test_json_has_nothing_between_its_lines(
         self, ask: Any, fake: FakeServer, photos: Path
@@ -90,7 +95,8 @@ def test_a_question_about_no_picture(ask: Any, fake: FakeServer) -> None:
     fake.answer(text="A satellite.")
     ran = ask("query", "What is a moon?")
     assert (ran.status, ran.out) == (Exit.OK, "A satellite.\n")
-    assert fake.received[0].request.image is None
+    request: Any = fake.requests[0]
+    assert request.image is None
 
 
 class TestDrawings:
@@ -112,12 +118,12 @@ class TestDrawings:
             assert f"{kind[2:]}: {path}\n" in ran.err
         with Image.open(files["--overlay"]) as overlay:
             assert (overlay.format, overlay.size) == ("JPEG", (200, 100))
-            red, _, blue = overlay.getpixel((100, 50))
+            (red, _, blue), *_ = pixels(overlay, (100, 50))
             assert red > 90 and blue < 170
         with Image.open(files["--mask"]) as mask:
-            assert (mask.mode, mask.getpixel((100, 50)), mask.getpixel((10, 10))) == ("L", 255, 0)
+            assert (mask.mode, *pixels(mask, (100, 50), (10, 10))) == ("L", 255, 0)
         with Image.open(files["--cutout"]) as cutout:
-            assert cutout.convert("RGBA").getpixel((10, 10))[3] == 0
+            assert pixels(cutout.getchannel("A"), (100, 50), (10, 10)) == [255, 0]
         assert files["--svg"].read_text().startswith("<svg")
 
     @pytest.mark.parametrize(("skill", "result"), [("detect", BOXES), ("point", POINTS)])
@@ -135,7 +141,7 @@ class TestDrawings:
         for name in ("sea", "land"):
             with Image.open(picture.with_name(f"{name}-drawn.png")) as drawn:
                 colors = {color for _, color in drawn.getcolors() or []}
-        assert {(255, 0, 0), (255, 255, 255), (0, 0, 255)} <= colors
+            assert {(255, 0, 0), (255, 255, 255), (0, 0, 255)} <= colors
 
     @pytest.mark.parametrize(
         ("options", "words"),
