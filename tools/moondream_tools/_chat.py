@@ -18,9 +18,9 @@ from moondream_transports import Client, NoRecording
 from sansio_moondream import (
     ChatMessage,
     ChatRequest,
-    ChatResult,
     Completed,
     EncodedImage,
+    TextDelta,
 )
 
 from ._ask import make_output
@@ -95,12 +95,11 @@ class Conversation:
                 answer = result.text
             else:
                 with self._client.stream(request) as stream:
-                    try:
-                        for event in stream:
-                            output.event(event)
-                    finally:
-                        if isinstance(stream.snapshot, ChatResult):
-                            answer = stream.snapshot.text
+                    for event in stream:
+                        if isinstance(event, TextDelta):
+                            answer += event.text
+                        output.event(event)
+                    answer = stream.result().text
         except NoRecording as error:
             print_error(in_words(error))
             return Exit.USAGE
