@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from moondream_transports import Timeouts
 from moondream_transports.bulk import BulkError, Counts, Item, OutputFormat
-from sansio_moondream import ConnectionLost, HTTPRequest
+from sansio_moondream import HTTPRequest
 from tests.transports.bulk.runs import (
     Answers,
     AnswerStream,
@@ -64,7 +65,7 @@ def test_a_stop_after_the_last_item_is_no_interruption(tmp_path: Path) -> None:
 
     def given() -> Iterator[Item]:
         yield from items(1, 2)
-        wait_until(lambda: len(transport.asked) == 2)
+        asyncio.run(wait_until(lambda: len(transport.asked) == 2))
         stop.set()
 
     assert not run(transport, given(), tmp_path / "a.jsonl", stop=stop).interrupted
@@ -78,8 +79,8 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path)
             super().__init__()
             self.open: list[HangingStream] = []
 
-        def send(self, request: HTTPRequest, timeouts: Timeouts) -> AnswerStream:
-            stream = super().send(request, timeouts)
+        async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AnswerStream:
+            stream = await super().send(request, timeouts)
             if int(self.asked[-1]) < 8:
                 return stream
             self.open.append(HangingStream())
@@ -89,14 +90,14 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path)
     class HangingStream(AnswerStream):
         def __init__(self) -> None:
             super().__init__(b"", ())
-            self.is_closed = threading.Event()
+            self.is_closed = False
 
-        def read(self, timeout: float | None) -> bytes:
-            assert self.is_closed.wait(30)
-            raise ConnectionLost("closed")
+        async def read(self, timeout: float | None) -> bytes:
+            await asyncio.sleep(30)
+            raise AssertionError("it was not cancelled")
 
-        def close(self) -> None:
-            self.is_closed.set()
+        async def aclose(self) -> None:
+            self.is_closed = True
 
     def interrupt() -> None:
         for _ in range(4):
@@ -113,7 +114,7 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path)
     finally:
         signal.signal(signal.SIGINT, before)
     thread.join()
-    assert all(stream.is_closed.is_set() for stream in transport.open)
+    assert all(stream.is_closed for stream in transport.open)
     assert len(transport.asked) == 12
     check_continued(tmp_path / "a.jsonl", set(range(8)), 40)
 
