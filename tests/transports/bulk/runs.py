@@ -81,7 +81,7 @@ class Gate:
 
     async def __call__(self, question: str) -> Step:
         self.begun.release()
-        assert await asyncio.to_thread(self.opened.wait, 30)
+        await wait_until(self.opened.is_set)
         return echo(question)
 
     def wait_for(self, count: int) -> None:

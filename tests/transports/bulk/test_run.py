@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from moondream_transports import AsyncClient, Client, EndpointPool, Limiter, RetryPolicy
 from moondream_transports.bulk import (
@@ -16,11 +18,14 @@ from moondream_transports.bulk import (
     Item,
     LedgerInUse,
     OutputFormat,
+    Summary,
     Template,
     export,
+    run_bulk,
 )
 from sansio_moondream import ConnectionLost, Endpoint
 from sansio_moondream.limiter import RateLimit
+from tests.helpers import PIXEL
 from tests.transports.bulk.runs import (
     TEMPLATE,
     Answers,
@@ -280,6 +285,29 @@ def test_a_ledger_of_other_files_is_refused(
 def test_numbers_out_of_range(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         run(Answers(), items(1), tmp_path / "a.jsonl", **arguments)
+
+
+def test_a_run_on_trio(tmp_path: Path) -> None:
+    picture = tmp_path / "a.gif"
+    picture.write_bytes(PIXEL.data)
+
+    async def main() -> Summary:
+        given = [Item(str(number), picture) for number in range(9)]
+        return await run_bulk(AsyncClient(Answers()), given, TEMPLATE, tmp_path / "a.jsonl")
+
+    assert trio.run(main).counts.done == 9
+    assert len(answers(tmp_path / "a.jsonl")) == 9
+
+
+def test_a_slow_input_does_not_delay_the_items_before_it(tmp_path: Path) -> None:
+    transport = Answers()
+
+    def given() -> Iterator[Item]:
+        for number in range(4):
+            asyncio.run(wait_until(lambda number=number: len(transport.asked) == number))
+            yield Item(str(number))
+
+    assert run(transport, given(), tmp_path / "a.jsonl").counts.done == 4
 
 
 def test_a_sync_client_is_refused(tmp_path: Path) -> None:

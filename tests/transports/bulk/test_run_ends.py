@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from moondream_transports import Timeouts
+from moondream_transports import AsyncClient, Limiter, RetryPolicy, Timeouts
 from moondream_transports.bulk import BulkError, Counts, Item, OutputFormat
 from sansio_moondream import HTTPRequest
 from tests.transports.bulk.runs import (
+    TEMPLATE,
     Answers,
     AnswerStream,
     Gate,
@@ -26,6 +27,7 @@ from tests.transports.bulk.runs import (
     echo,
     items,
     run,
+    run_with,
     wait_until,
     whole,
 )
@@ -69,6 +71,62 @@ def test_a_stop_after_the_last_item_is_no_interruption(tmp_path: Path) -> None:
         stop.set()
 
     assert not run(transport, given(), tmp_path / "a.jsonl", stop=stop).interrupted
+
+
+def test_a_stop_withdraws_what_waits_for_its_turn(tmp_path: Path) -> None:
+    stop, gate, output, limiter = threading.Event(), Gate(), tmp_path / "a.jsonl", Limiter(1e-3)
+    transport = Answers(gate)
+
+    def set_stop() -> None:
+        gate.wait_for(1)
+        asyncio.run(wait_until(lambda: limiter.status().waiting == 3))
+        stop.set()
+        asyncio.run(wait_until(lambda: not limiter.status().waiting))
+        gate.opened.set()
+
+    thread = threading.Thread(target=set_stop)
+    thread.start()
+    client = AsyncClient(transport, limiter=limiter)
+    summary = run_with(client, items(*range(20)), TEMPLATE, output, concurrent=4, stop=stop)
+    thread.join()
+    assert (summary.interrupted, summary.counts.done, summary.counts.failed) == (True, 1, 0)
+    assert (transport.asked, summary.counts.in_flight) == (["0"], 0)
+    check_continued(output, {0}, 20)
+
+
+def test_a_stop_withdraws_what_waits_for_a_retry(tmp_path: Path) -> None:
+    stop, retries = threading.Event(), RetryPolicy(max_attempts=2, initial_backoff=60, jitter=0)
+
+    def answer(question: str) -> Step:
+        if question == "1":
+            stop.set()
+        return 503 if question == "1" else echo(question)
+
+    transport = Answers(answer)
+    output = tmp_path / "a.jsonl"
+    summary = run(transport, items(0, 1), output, retries=retries, stop=stop, concurrent=1)
+    assert (summary.interrupted, summary.counts.done, summary.counts.failed) == (True, 1, 0)
+    check_continued(output, {0}, 2)
+
+
+def test_an_abort_cancels_what_is_in_flight(tmp_path: Path) -> None:
+    abort, gate, output = threading.Event(), Gate(), tmp_path / "a.jsonl"
+
+    async def answer(question: str) -> Step:
+        return echo(question) if question == "0" else await gate(question)
+
+    def set_abort() -> None:
+        gate.wait_for(2)
+        abort.set()
+
+    thread = threading.Thread(target=set_abort)
+    thread.start()
+    summary = run(Answers(answer), items(*range(9)), output, concurrent=2, abort=abort)
+    gate.opened.set()
+    thread.join()
+    assert (summary.interrupted, summary.counts.done, summary.counts.failed) == (True, 1, 0)
+    assert summary.files == (output,)
+    check_continued(output, {0}, 9)
 
 
 def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ async def run_bulk(
 
     Args:
         client: sends the requests, with its retries, timeouts and limiter.
-        items: are read one after the other, when there is a place for them, in another thread. Each
-            id comes once.
+        items: are read one after the other, when there is a place for them, in a thread. Of those
+            with the same id and the same question only the first is asked. The counts name others.
         template: makes the requests. An answer belongs to its model, or to that of the client.
         output: a folder for shards, or a file that ends in .parquet, .jsonl or .csv. The ledger is
             in the folder, or beside the file.
@@ -95,23 +95,25 @@ async def run_bulk(
         stream: whether answers are streamed. It makes a difference to the partial answer of an
             error.
         total: how many items there are, for the counts.
-        on_progress: is called in this thread with the counts, once at the beginning and at the end,
+        on_progress: is called in this task with the counts, once at the beginning and at the end,
             and in between some times a second while items end. It gets the same object each time.
-        stop: ends the run early when it is set: no further item is asked, and what is being asked
-            is finished.
+        stop: ends the run early when it is set: no further request begins, and what is in flight is
+            finished. An item that waits for its turn, or for a retry, is as if it had not begun.
+        abort: ends the run at once when it is set: what is in flight is cancelled, too. It is asked
+            again by the next run.
 
     Returns:
-        The counts, the files, and whether `stop` ended the run.
+        The counts, the files, and whether `stop` or `abort` ended the run.
 
     Raises:
         LedgerInUse: another run uses the same output.
         BulkError: the ledger or a file cannot be used, or was made for other arguments.
-        ValueError: an argument is out of its range, the output belongs to something else, or an id
-            comes twice.
+        ValueError: an argument is out of its range, or the output belongs to something else.
         OSError: the folder of the output cannot be made or read.
-        TypeError: the client is not a `Client`.
-        KeyboardInterrupt: and any other error of this thread, of the items and of the workers: the
-            run is cancelled, and what has ended is committed and written before.
+        TypeError: the client is not an `AsyncClient`.
+
+    Any other error of the items and of the program, and a cancellation, cancels what runs. It is
+    raised after what has ended is committed and written.
     """
     if not isinstance(client, AsyncClient):
         raise TypeError(f"client should be an AsyncClient, not {type(client).__name__}")
