@@ -143,8 +143,8 @@ class Object:
         encoded = dict(self._head)
         for name, form, plain_types in self._plan:
             item = getattr(value, name)
-            if (kind := type(item)) in plain_types:
-                encoded[name] = finite(item) if kind is float else item
+            if type(item) in plain_types:
+                encoded[name] = finite(item) if type(item) is float else item
             elif form.holds(item):
                 encoded[name] = form.encode(item)
             else:

@@ -87,11 +87,13 @@ class EncodedImage(OwnRepr, Pictured, frozen=True):
         """Encode the data URL for the body of a request.
 
         We escape only what is before the base64, as base64 has nothing to escape. The search for it
-        took most of the time of a request.
+        took most of the time of a request. A view of the base64 saves a copy.
         """
         end = data_url_head(self.data_url).end()
         head = msgspec.json.encode(self.data_url[:end])
-        return msgspec.Raw(b'%b%b"' % (head[:-1], self.data_url[end:].encode("ascii")))
+        data = memoryview(self.data_url.encode())
+        base64 = data[len(data) - (len(self.data_url) - end) :]
+        return msgspec.Raw(b'%b%b"' % (head[:-1], base64))
 
     def __repr__(self) -> str:
         note = f": {shorten(self.note, 100)}" if self.note else ""

@@ -304,8 +304,8 @@ def test_a_slow_input_does_not_delay_the_items_before_it(tmp_path: Path) -> None
 
     def given() -> Iterator[Item]:
         for number in range(4):
-            asyncio.run(wait_until(lambda number=number: len(transport.asked) == number))
             yield Item(str(number))
+            asyncio.run(wait_until(lambda: transport.asked[-1:] == [str(number)]))  # noqa: B023
 
     assert run(transport, given(), tmp_path / "a.jsonl").counts.done == 4
 

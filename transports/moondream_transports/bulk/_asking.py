@@ -84,18 +84,19 @@ class Asker:
             return None
         value = answered.result or answered.error
         assert value is not None
+        form = value.to_dict()
         row = self._row(
             task,
             Status.FAILED if answered.error else Status.DONE,
-            value.to_dict(),
+            form,
             answered.attempts,
             answered.seconds,
             *(picture_size(request) if self._needs_size else ()),
         )
         if answered.result is None:
             return Ended(row, type(value).__name__, str(answered.error))
-        tokens = answered.result.metadata.tokens
-        return Ended(row, input_tokens=tokens.input or 0, output_tokens=tokens.output or 0)
+        tokens = form["metadata"]["tokens"]
+        return Ended(row, input_tokens=tokens["input"] or 0, output_tokens=tokens["output"] or 0)
 
     async def _request(self, item: Item) -> Request[Any]:
         """Make the request. A picture is read, and perhaps made smaller, in a thread."""

@@ -134,8 +134,7 @@ class AsyncClientStream(Generic[R]):
         An attempt that is being made goes on. Returns whether there was such a wait, which raises
         LocalProtocolError then.
         """
-        is_waiting = self._is_waiting
-        if is_waiting:
+        if is_waiting := self._is_waiting:
             self._end_waits()
         return is_waiting
 
