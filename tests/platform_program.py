@@ -112,6 +112,12 @@ def use(folder: Path) -> None:
         async with transport, ours.AsyncClient(transport, endpoint) as client:
             return (await client.query(question="?")).text
 
+    async def ask_many(endpoint: Endpoint, output: Path) -> int:
+        items = [Item(str(number), PICTURE) for number in range(3)]
+        async with ours.AsyncClient(endpoint=endpoint) as client:
+            summary = await run_bulk(client, items, Template("query", question="?"), output)
+            return summary.counts.done
+
     recordings = folder / "recordings"
     with FakeServer() as server:
         endpoint = Endpoint(server.url)
@@ -128,10 +134,7 @@ def use(folder: Path) -> None:
             recording = ours.RecordingTransport(over_urllib, ours.RecordingFolder(recordings))
             client = ours.Client(recording, endpoint)
             assert client.query(question="?").text == "A moon."
-            items = [Item(str(number), PICTURE) for number in range(3)]
-            template = Template("query", question="?")
-            summary = run_bulk(client, items, template, folder / "out")
-            assert summary.counts.done == 3
+        assert asyncio.run(ask_many(endpoint, folder / "out")) == 3
         print(len(list(recordings.iterdir())), "files are recorded")
         picture = folder / "moon.png"
         PIL.Image.new("RGB", (8, 4)).save(picture)

@@ -93,11 +93,13 @@ def data_url_as_json(image: EncodedImage) -> msgspec.Raw:
     """Encode the data URL of a picture for the body of a request.
 
     We escape only what is before the base64, as base64 has nothing to escape. The search for it
-    took most of the time of a request.
+    took most of the time of a request. A view of the base64 saves a copy.
     """
     end = data_url_head(image.data_url).end()
     head = msgspec.json.encode(image.data_url[:end])
-    return msgspec.Raw(b'%b%b"' % (head[:-1], image.data_url[end:].encode("ascii")))
+    data = memoryview(image.data_url.encode())
+    base64 = data[len(data) - (len(image.data_url) - end) :]
+    return msgspec.Raw(b"".join((head[:-1], base64, b'"')))
 
 
 def encode_image(

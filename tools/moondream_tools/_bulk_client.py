@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from moondream_transports import (
-    Client,
+    AsyncClient,
+    AsyncTransport,
     EndpointPool,
     Hooks,
     Limiter,
-    Transport,
 )
 from sansio_moondream import Endpoint
 from sansio_moondream.limiter import RateLimit
@@ -66,10 +66,10 @@ def limit_of(arguments: argparse.Namespace, endpoint: Endpoint) -> RateLimit:
 
 def make_client(
     arguments: argparse.Namespace,
-    transport: Transport,
+    transport: AsyncTransport,
     endpoints: list[tuple[Endpoint, RateLimit]],
     hooks: Hooks,
-) -> tuple[Client, Limiter | EndpointPool]:
+) -> tuple[AsyncClient, Limiter | EndpointPool]:
     """Return the client, and what limits its requests. Raises ValueError."""
     retries = retries_of(arguments, max_backoff=_MAX_BACKOFF, max_retry_after=MAX_RETRY_AFTER)
     timeouts = timeouts_of(arguments)
@@ -77,10 +77,10 @@ def make_client(
         timeouts = replace(timeouts, total=TOTAL_TIMEOUT)
     if len(endpoints) > 1:
         pool = EndpointPool(endpoints)
-        return Client(transport, pool, timeouts=timeouts, hooks=hooks, retries=retries), pool
+        return AsyncClient(transport, pool, timeouts=timeouts, hooks=hooks, retries=retries), pool
     endpoint, limit = endpoints[0]
     limiter = Limiter(limit.per_second, limit.burst, limit.concurrent)
-    client = Client(
+    client = AsyncClient(
         transport, endpoint, limiter=limiter, timeouts=timeouts, hooks=hooks, retries=retries
     )
     return client, limiter

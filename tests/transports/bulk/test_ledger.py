@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import sys
@@ -83,7 +84,7 @@ def test_a_run_whose_ledger_is_deleted_ends_instead_of_losing_answers(tmp_path: 
 
     def given() -> Iterator[Item]:
         yield from items(1)
-        wait_until(lambda: transport.asked)
+        asyncio.run(wait_until(lambda: transport.asked))  # items are read in a thread
         output.with_name("a.jsonl.ledger").unlink()
         yield from items(*range(2, 1000))
 

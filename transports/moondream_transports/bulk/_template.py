@@ -178,7 +178,7 @@ class Template:
             TypeError: a value is of another type.
             OSError: the picture cannot be read.
         """
-        fields = self._filled(item)
+        fields = self._same_fields if self._asks_the_same(item) else self._filled(item)
         if item.picture is None and self.needs_picture:
             raise ValueError(f"the item has no picture, and the skill {self.skill} needs one")
         return self._make(fields, None if item.picture is None else self._encoded(item.picture))
@@ -189,20 +189,28 @@ class Template:
         It covers the skill, the filled fields and the settings, but not the picture and the model.
         No picture is read. It is empty for an item of which no request can be made.
         """
-        if (
-            self._same_digest is None
-            or item.problem is not None
-            or not item.fields.keys().isdisjoint(self._skill.fields)
-        ):
-            return self._digest(item)
-        return self._same_digest
+        return self._same_digest if self._asks_the_same(item) else self._digest(item)
+
+    def _asks_the_same(self, item: Item) -> bool:
+        """Return whether an item replaces no field, fills no placeholder and has no problem."""
+        return (
+            self._is_fixed
+            and item.problem is None
+            and item.fields.keys().isdisjoint(self._skill.fields)
+        )
 
     @cached_property
-    def _same_digest(self) -> str | None:
-        """The digest of items that replace no field, or None if a text has placeholders."""
-        if any(names_in(name, getattr(self, name)) for name in self._skill.fields):
-            return None
+    def _is_fixed(self) -> bool:
+        """Whether no text has placeholders."""
+        return not any(names_in(name, getattr(self, name)) for name in self._skill.fields)
+
+    @cached_property
+    def _same_digest(self) -> str:
         return self._digest(Item(""))
+
+    @cached_property
+    def _same_fields(self) -> dict[str, Any]:
+        return self._filled(Item(""))
 
     def _digest(self, item: Item) -> str:
         try:

@@ -91,6 +91,8 @@ class Counts(Struct):
         total: items of the input, or None while it is not known.
         skipped: were in the ledger when the run came to them.
         failed_before: of the skipped ones, those that had ended with an error.
+        duplicates: were not asked, as the same question with their id came before in the input.
+        duplicate_ids: of the first of these.
         done, failed: ended in this run.
         in_flight: are being asked now.
         input_tokens, output_tokens: of the answers of this run, as far as servers report them.
@@ -101,6 +103,8 @@ class Counts(Struct):
     total: int | None = None
     skipped: int = 0
     failed_before: int = 0
+    duplicates: int = 0
+    duplicate_ids: list[str] = []
     done: int = 0
     failed: int = 0
     in_flight: int = 0
