@@ -112,13 +112,16 @@ def use(folder: Path) -> None:
         async with transport, ours.AsyncClient(transport, endpoint) as client:
             return (await client.query(question="?")).text
 
+    recordings = folder / "recordings"
+
     async def ask_many(endpoint: Endpoint, output: Path) -> int:
         items = [Item(str(number), PICTURE) for number in range(3)]
-        async with ours.AsyncClient(endpoint=endpoint) as client:
+        async with ours.AnyioTransport() as over_anyio:
+            recording = ours.AsyncRecordingTransport(over_anyio, ours.RecordingFolder(recordings))
+            client = ours.AsyncClient(recording, endpoint)
             summary = await run_bulk(client, items, Template("query", question="?"), output)
             return summary.counts.done
 
-    recordings = folder / "recordings"
     with FakeServer() as server:
         endpoint = Endpoint(server.url)
         server.answer(text="A moon.", times=9)
