@@ -57,6 +57,16 @@ def test_blocks_are_of_a_kind_that_is_run_or_known_not_to_be(page: Path):
     assert {kind for kind, _ in blocks(page)} <= {"python", "console"}
 
 
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.name
+)
+def test_a_guide_opens_with_a_whole_program_that_is_short(page: Path):
+    opening = BLOCK.search(page.read_text())
+    assert opening is not None
+    assert opening.string.count("\n", 0, opening.start()) < 10
+    assert len([line for line in opening[2].splitlines() if line]) < 25
+
+
 # Its blocks have a test of their own, as it is too large to be there always.
 LARGE_LIBRARY = "import supervision\n"
 
