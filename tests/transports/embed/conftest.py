@@ -14,7 +14,8 @@ from tests.guides import ROOT, write_files
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The files of the guides can be imported."""
     folder = tmp_path_factory.mktemp("embed")
-    names = [path.stem for path in write_files(ROOT / "docs" / "how-to" / "embed-socket.md", folder)]
+    page = ROOT / "docs" / "how-to" / "embed-socket.md"
+    names = [path.stem for path in write_files(page, folder)]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield
