@@ -19,7 +19,6 @@ DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 import sansio_moondream  # noqa: E402
-from _site.names import Reference  # noqa: E402
 
 project = "sansio-moondream"
 author = "the authors of sansio-moondream"
@@ -42,7 +41,6 @@ nitpicky = True
 default_role = "name-or-code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_type_aliases = {name.name: name.name for name in Reference().names if name.is_alias}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 
@@ -51,6 +49,7 @@ myst_enable_extensions = ["smartquotes"]
 
 html_theme = "furo"
 html_title = project
+toc_object_entries_show_parents = "hide"
 html_show_sourcelink = False
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]

@@ -1,9 +1,9 @@
-"""What goes wrong elsewhere, and not here: the same bytes to every client, and the README's table
-of what becomes of them.
+"""What goes wrong elsewhere, and not here: the same bytes to every client, and the tables of what
+becomes of them, in README.md and in docs/why/compared.md.
 
-`python -m tests.test_peers` writes the table, and every cell of it is measured; tests/peers.py says
-how each client is used. All bytes come from a server on loopback, one HTTP chunk for each chunk of
-a row's body.
+`python -m tests.test_peers` writes the tables, and every cell of them is measured; tests/peers.py
+says how each client is used. All bytes come from a server on loopback, one HTTP chunk for each
+chunk of a row's body.
 
 What makes it fair:
 
@@ -21,9 +21,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,7 +35,8 @@ import pytest
 from tests.helpers import END, delta, record
 from tests.peers import OURS, PEERS, Ask, OneAnswer, sansio_moondream
 
-PAGE = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, COMPARED = ROOT / "README.md", ROOT / "docs" / "why" / "compared.md"
 BEGIN_MARK, END_MARK = (
     "<!-- made by tests/test_peers.py: begin -->\n",
     "<!-- made by tests/test_peers.py: end -->\n",
@@ -202,21 +206,37 @@ def _difference(text: str, right: str) -> str:
     return "garbled"
 
 
-def column(client: str) -> list[str]:
-    return [outcome(CLIENTS[client], row) if client in row.judged else NOT_JUDGED for row in ROWS]
+def column(client: str, rows: list[Row]) -> list[str]:
+    return [outcome(CLIENTS[client], row) if client in row.judged else NOT_JUDGED for row in rows]
 
 
-def table() -> str:
-    """Measure all rows with all clients.
+def table(rows: list[Row]) -> str:
+    """Measure rows with all clients.
 
-    The clients run side by side, so that nobody waits for those that are late.
+    The clients run side by side, so that nobody waits for those that are late. They are imported
+    before: a server waits only some seconds for its client.
     """
+    for peer in PEERS.values():
+        for module in peer.modules:
+            import_module(module)
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as pool:
         patch.setenv("no_proxy", "127.0.0.1")  # for moondream; the others ignore the environment
-        columns = list(pool.map(column, CLIENTS))
+        columns = list(pool.map(lambda client: column(client, rows), CLIENTS))
     names = [name if name == OURS else f"{name} {version(name)}" for name in CLIENTS]
-    rows = [[row.name, *cells] for row, cells in zip(ROWS, zip(*columns, strict=True), strict=True)]
-    return "".join(map(_line, [["what happens", *names], ["---"] * (len(names) + 1), *rows]))
+    cells = zip(*columns, strict=True)
+    lines = [[row.name, *outcomes] for row, outcomes in zip(rows, cells, strict=True)]
+    return "".join(map(_line, [["what happens", *names], ["---"] * (len(names) + 1), *lines]))
+
+
+def without_ordinary(measured: str) -> str:
+    """The table of the README: that of the page, without the row that is right everywhere."""
+    return "".join(line for line in measured.splitlines(True) if f"| {ORDINARY.name} |" not in line)
+
+
+def dated(measured: str) -> str:
+    """The table of the page, with the day."""
+    today = datetime.now(UTC).date()
+    return f"Measured on {today.isoformat()}:\n\n{measured}"
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -250,18 +270,22 @@ def test_every_peer_reads_an_ordinary_answer(peer: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_the_readme_has_the_table():
+def test_the_pages_have_the_tables():
     for peer in PEERS:
         need(peer)
-    page, new = PAGE.read_text(), table()
-    assert new in page, "run: python -m tests.test_peers"
-    assert page_with_table(page, new) == page
-    for line in new.splitlines()[2:]:
+    measured = table([ORDINARY, *ROWS])
+    for file, new in ((README, without_ordinary(measured)), (COMPARED, measured)):
+        page = file.read_text("utf-8")
+        made = page.partition(BEGIN_MARK)[2].partition(END_MARK)[0]
+        assert new in made, "run: python -m tests.test_peers"
+    assert re.search(r"^Measured on 20\d\d-\d\d-\d\d:\n\n\| what happens", made, re.MULTILINE)
+    for line in without_ordinary(measured).splitlines()[2:]:
         _, ours, *theirs = line.strip("| ").split(" | ")
         assert ours == RIGHT
         assert set(theirs) - {RIGHT, NOT_JUDGED}, f"nothing goes wrong elsewhere: {line}"
 
 
 if __name__ == "__main__":
-    measured = table()
-    PAGE.write_text(page_with_table(PAGE.read_text(), measured))
+    tables = table([ORDINARY, *ROWS])
+    for file, text in ((README, without_ordinary(tables)), (COMPARED, dated(tables))):
+        file.write_text(page_with_table(file.read_text("utf-8"), text), "utf-8")

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -37,11 +38,12 @@ class FilesOfTheRepository(SphinxTransform):
             target = link["reftarget"]
             if link["reftype"] != "myst":
                 continue
-            if link["refdomain"] == "doc" and target.startswith("../"):
-                file = f"/{target}.md"  # from the folder of the site
+            file = Path(self.env.srcdir, f"{target}.md")
+            if link["refdomain"] == "doc" and target not in self.env.found_docs and file.exists():
+                path = f"/{os.path.relpath(file, self.env.srcdir)}"  # from the folder of the site
                 link.replace_self(
                     addnodes.download_reference(
-                        "", "", *link.children, refdoc=self.env.docname, reftarget=file
+                        "", "", *link.children, refdoc=self.env.docname, reftarget=path
                     )
                 )
             elif link["refdomain"] is None and (page.parent / target).is_dir():
