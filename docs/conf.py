@@ -47,6 +47,8 @@ python_maximum_signature_line_length = 80
 myst_heading_anchors = 4
 myst_enable_extensions = ["smartquotes"]
 
+copybutton_prompt_text = "$ "
+
 html_theme = "furo"
 html_title = project
 toc_object_entries_show_parents = "hide"
