@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if DOCS / "_build" not in page.parents)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"# (\w+\.py)\n")
 OTHER_PAGE = re.compile(r"^<!-- with the files of (\S+\.md) -->$", re.MULTILINE)

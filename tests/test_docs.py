@@ -20,10 +20,11 @@ from PIL import Image, ImageChops
 
 from sansio_moondream.recording import Recording
 from sansio_moondream.relay import _refusals
+from tests import guides
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.tools.programs import running
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *guides.PAGES]
 HARBOUR = ROOT / "tools" / "moondream_tools" / "recordings" / "harbour.jpg"
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
@@ -192,9 +193,8 @@ def test_the_readme_is_short():
 
 
 def test_the_index_has_every_page():
-    docs = ROOT / "docs"
-    listed = LINK.findall((docs / "index.md").read_text())
-    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+    listed = LINK.findall((guides.DOCS / "index.md").read_text())
+    pages = {page.relative_to(guides.DOCS).as_posix() for page in guides.PAGES}
     assert sorted(listed) == sorted(pages - {"index.md"})
 
 
