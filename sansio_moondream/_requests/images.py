@@ -93,7 +93,7 @@ class EncodedImage(OwnRepr, Pictured, frozen=True):
         head = msgspec.json.encode(self.data_url[:end])
         data = memoryview(self.data_url.encode())
         base64 = data[len(data) - (len(self.data_url) - end) :]
-        return msgspec.Raw(b'%b%b"' % (head[:-1], base64))
+        return msgspec.Raw(b"".join((head[:-1], base64, b'"')))
 
     def __repr__(self) -> str:
         note = f": {shorten(self.note, 100)}" if self.note else ""

@@ -17,6 +17,7 @@ from sansio_moondream import (
     Endpoint,
     LocalProtocolError,
 )
+from tests.helpers import QUERY
 
 from .test_urllib import TEXT, resolving, send
 
@@ -76,7 +77,7 @@ class TestProxiesOfTheEnvironment:
         async def main() -> None:
             async with AnyioTransport(trust_env=True) as transport:
                 client = AsyncClient(transport, Endpoint(url=REMOTE))
-                assert (await client.query("What is this?")).text == TEXT
+                assert (await client.send(QUERY)).text == TEXT
 
         proxy = Proxy()
         with FaultServer(proxy) as server:
