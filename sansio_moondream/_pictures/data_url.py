@@ -9,7 +9,8 @@ import string
 NO_FILES = ". This function opens no files: pass bytes, or the result of Pillow's Image.open"
 _PADDINGS = (b"", b"=", b"==")
 _DIGITS = string.ascii_letters.encode() + b"0123456789+/"
-_HEAD = re.compile(r"data:(image/[^;,\s]+)(?:;[^;,\s]+)*;base64,")
+_WORD = r"[^;,\s\ud800-\udfff]+"  # no body of a request can hold a lone surrogate
+_HEAD = re.compile(f"data:(image/{_WORD})(?:;{_WORD})*;base64,")
 
 
 def from_data_url(url: str) -> bytes:

@@ -78,14 +78,16 @@ def check_image(image: Image.Image) -> None:
     """Check the format and the memory of a picture before it is decoded.
 
     Raises:
-        ValueError: it is of a format that is not in `FORMATS`, or needs more than `MAX_MEMORY`.
+        ValueError: it is of a format that is not in `FORMATS`, needs more than `MAX_MEMORY`, or
+            lacks the palette of its mode.
     """
     if image.format not in (None, *FORMATS):
         raise ValueError(
             f"the picture should be a {_NAMES}, not {image.format}. If you trust the file, convert "
             "it with Pillow first: image.copy()"
         )
-    copies = 2 if image.has_transparency_data else 1  # upright, and on white
+    with map_pillow_errors("read"):  # it raises AssertionError without a palette
+        copies = 2 if image.has_transparency_data else 1  # upright, and on white
     needed = image.width * image.height * (_BYTES.get(image.mode, 4) + copies * _COPY_BYTES)
     if needed > MAX_MEMORY:
         raise ValueError(

@@ -244,7 +244,19 @@ class TestEncodedImage:
         image = EncodedImage("data:image/jpg;charset=utf-8;base64,/9j/")
         assert (image.media_type, image.data) == ("image/jpg", b"\xff\xd8\xff")
 
-    @pytest.mark.parametrize("head", ["data:image/ png", "data:image/png;\nx", "data:text/html"])
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "data:image/ png",
+            "data:image/png;\nx",
+            "data:text/html",
+            "data:image/",
+            "data:image/p,g",
+            "data:image/png;",
+            "data:image/\ud800",
+            "data:image/png;\udfff",
+        ],
+    )
     def test_by_hand_its_head_is_checked(self, head: str):
         with pytest.raises(ValueError, match="should be a base64 data URL"):
             EncodedImage(f"{head};base64,iVBORw0KGgo=")

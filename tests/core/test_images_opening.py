@@ -166,6 +166,16 @@ class TestBroken:
                     refused += 1
         assert refused > 10
 
+    def test_a_palette_that_is_missing(self):
+        """Pillow asserts that there is one."""
+        data = png(4, 4, color=3, rows=bytes(20), more=((b"eXIf", bytes(4)),))
+        for use in USES:
+            with pytest.raises(ValueError, match="Pillow cannot read the picture"):
+                use(Image.open(io.BytesIO(data)))
+        with pytest.raises(ValueError, match="Pillow cannot read the picture"):
+            encode_image(data, max_side=2)
+        assert encode_image(data).data == data
+
     def test_the_words_of_an_error_without_any(self, monkeypatch: pytest.MonkeyPatch):
         def load(_: Image.Image) -> None:
             raise EOFError
