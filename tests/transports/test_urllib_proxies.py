@@ -1,10 +1,14 @@
-"""Which requests of UrllibTransport go through which proxy, and which never do."""
+"""Which requests of UrllibTransport go through which proxy, and which never do.
+
+AnyioTransport has the same rules for the proxies of the environment, if it may use them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
 
@@ -16,6 +20,7 @@ from sansio_moondream import (
     ConnectError,
     Endpoint,
     LocalProtocolError,
+    QueryResult,
 )
 
 from .test_urllib import TEXT, resolving, send
@@ -59,6 +64,18 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 REMOTE = "http://moondream.test/v1"
 
 
+def send_by_anyio(endpoint: Endpoint) -> QueryResult:
+    async def main() -> QueryResult:
+        async with AnyioTransport(trust_env=True) as transport:
+            return await AsyncClient(transport, endpoint).query(question="What is this?")
+
+    return asyncio.run(main())
+
+
+Ask: TypeAlias = Callable[[Endpoint], QueryResult]
+both = pytest.mark.parametrize("ask", [send, send_by_anyio])
+
+
 class TestProxiesOfTheEnvironment:
     @pytest.mark.parametrize(
         "form", ["http://localhost:{}", "http://localhost:{}/", "localhost:{}"]
@@ -73,16 +90,17 @@ class TestProxiesOfTheEnvironment:
         assert proxy.targets == [f"POST {REMOTE}/query"]
 
     def test_the_anyio_transport_uses_it_if_it_may(self, environment: Callable[..., None]) -> None:
-        async def main() -> None:
-            async with AnyioTransport(trust_env=True) as transport:
-                client = AsyncClient(transport, Endpoint(url=REMOTE))
-                assert (await client.query(question="What is this?")).text == TEXT
-
         proxy = Proxy()
         with FaultServer(proxy) as server:
             environment(http_proxy=f"localhost:{server.port}")
-            asyncio.run(main())
+            assert send_by_anyio(Endpoint(url=REMOTE)).text == TEXT
         assert proxy.targets == [f"POST {REMOTE}/query"]
+
+    def test_nor_does_it_with_the_anyio_transport(self, environment: Callable[..., None]) -> None:
+        with FaultServer(answers(sized(WHOLE_BODY))) as endpoint:
+            environment(http_proxy="http://proxy.test:3128")
+            url = f"http://localhost:{endpoint.port}/v1"
+            assert send_by_anyio(Endpoint(url=url, api_key=KEY)).text == TEXT
 
     def test_https_goes_through_a_tunnel(self, environment: Callable[..., None]) -> None:
         """The key is in it, and not in what the proxy sees."""
@@ -121,13 +139,14 @@ class TestProxiesOfTheEnvironment:
         assert proxy.heads == []
 
     @pytest.mark.parametrize("name", ["X-Moondream-Auth", "authorization", "Cookie"])
+    @both
     def test_a_key_does_not_go_to_one_elsewhere_over_plain_http(
-        self, environment: Callable[..., None], name: str
+        self, environment: Callable[..., None], name: str, ask: Ask
     ) -> None:
         environment(http_proxy="http://proxy.test:3128")
         endpoint = Endpoint(url=REMOTE, headers={name: KEY}, allow_insecure_key=True)
         with pytest.raises(LocalProtocolError, match=r"proxy\.test .* no_proxy") as caught:
-            send(endpoint)
+            ask(endpoint)
         assert KEY not in str(caught.value)
 
     def test_a_key_goes_to_one_on_this_machine(self, environment: Callable[..., None]) -> None:
@@ -139,10 +158,14 @@ class TestProxiesOfTheEnvironment:
         assert proxy.targets == [f"POST {REMOTE}/query"]
 
     @pytest.mark.parametrize("url", ["socks5://user:{}@localhost:1", "https://user:{}@proxy.test"])
-    def test_one_of_another_kind(self, environment: Callable[..., None], url: str) -> None:
+    @both
+    def test_one_of_another_kind(
+        self, environment: Callable[..., None], url: str, ask: Ask
+    ) -> None:
+        """A retry would not help."""
         environment(http_proxy=url.format(KEY))
-        with pytest.raises(ConnectError, match="http_proxy of the environment") as caught:
-            send(Endpoint(url=REMOTE))
+        with pytest.raises(LocalProtocolError, match="http_proxy of the environment") as caught:
+            ask(Endpoint(url=REMOTE))
         assert KEY not in str(caught.value)
 
 

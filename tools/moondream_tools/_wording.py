@@ -53,7 +53,7 @@ _NAMES = [
         (r"(delimiter|encoding) should", r"--\1 should"),
         (r"give encoding", "give --encoding"),
         (r"(question|object): give it in the template", r"\1: give it with --\1"),
-        (r"add the server to no_proxy, or pass [^ ]+ [^ ]+ if this is meant",
+        (r"add the server to no_proxy, or pass the proxy to the transport if this is meant",
          "or add the server to NO_PROXY"),
     )
 ]  # fmt: skip

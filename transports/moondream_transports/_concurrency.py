@@ -223,8 +223,9 @@ class AsyncMutex:
 def close_soon(close: Callable[[], None]) -> None:
     """Close from a finalizer, where the async twin cannot wait for it.
 
-    While the interpreter ends, nothing is done. The process closes its connections, and libraries
-    are not safe any more: datetime.timedelta, which httpx calls, crashes Python 3.13 then.
+    While the interpreter ends, nothing is done. The process closes its connections. Threads have
+    stopped where they were, perhaps with a lock that this would wait for. Libraries are not safe
+    any more: datetime.timedelta, which httpx calls, crashes Python 3.13 then.
     """
     if not sys.is_finalizing():
         close()

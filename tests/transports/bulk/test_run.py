@@ -310,6 +310,32 @@ def test_a_slow_input_does_not_delay_the_items_before_it(tmp_path: Path) -> None
     assert run(transport, given(), tmp_path / "a.jsonl").counts.done == 4
 
 
+@pytest.mark.parametrize("options", [{}, {"limit": 2}, {"stop": True}])
+def test_the_iterator_of_the_items_is_closed(tmp_path: Path, options: dict[str, Any]) -> None:
+    stop, closed = threading.Event(), threading.Event()
+
+    def given() -> Iterator[Item]:
+        try:
+            yield from items(1, 2)
+            if "stop" in options:
+                stop.set()
+                yield from items(3)
+        finally:
+            closed.set()
+
+    iterator = given()
+    run(Answers(), iterator, tmp_path / "a.jsonl", **options | {"stop": stop})
+    assert closed.is_set()
+    assert not list(iterator)
+
+
+def test_what_is_no_item_is_refused(tmp_path: Path) -> None:
+    given: Any = [*items(1), "photo.jpg"]
+    with pytest.raises(TypeError, match="each item should be an Item, not str"):
+        run(Answers(), given, tmp_path / "a.jsonl")
+    assert answers(tmp_path / "a.jsonl") == {"1": "about 1"}
+
+
 def test_a_sync_client_is_refused(tmp_path: Path) -> None:
     client: Any = Client()
     with pytest.raises(TypeError, match="client should be an AsyncClient, not Client"):

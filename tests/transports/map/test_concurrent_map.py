@@ -154,7 +154,7 @@ def test_items_of_the_wrong_kind_are_refused() -> None:
     async def numbers() -> Any:
         yield 1
 
-    with pytest.raises(TypeError, match="is for an AsyncClient: async_generator"):
+    with pytest.raises(TypeError, match="is for AsyncClient.map: async_generator"):
         ConcurrentMap(lambda item, running: item, numbers(), concurrent=1)
     for kind in (ConcurrentMap, AsyncConcurrentMap):
         with pytest.raises(TypeError, match="'int' object is not iterable"):

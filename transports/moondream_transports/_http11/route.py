@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sansio_moondream import ConnectError, HTTP11Exchange, HTTPRequest, LocalProtocolError
+from sansio_moondream import HTTP11Exchange, HTTPRequest, LocalProtocolError
 from sansio_moondream._repr import OwnRepr
 from sansio_moondream._requests.endpoint import is_loopback
 
@@ -111,8 +111,7 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
     """Return the proxy that urllib finds in the environment, or in the settings of the system.
 
     Raises:
-        ConnectError: It is not an HTTP proxy.
-        LocalProtocolError: A key would go to it over plain http.
+        LocalProtocolError: It is not an HTTP proxy, or a key would go to it over plain http.
     """
     from urllib.request import getproxies, proxy_bypass
 
@@ -126,11 +125,11 @@ def environment_proxy(request: HTTPRequest) -> Proxy | None:
     proxy = parse_proxy(url)
     del url  # error reporters print local variables
     if proxy is None:
-        raise ConnectError(f"{variable} of the environment cannot be used: {_NO_PROXY}")
+        raise LocalProtocolError(f"{variable} of the environment cannot be used: {_NO_PROXY}")
     if request.secrets and not route.is_tls and not is_loopback(proxy.host):
         raise LocalProtocolError(
             f"a key would go to the proxy {proxy.host} ({variable} of the environment) over plain "
             "http, for anybody on the way to read: use https, add the server to no_proxy, or pass "
-            "proxies={'http': ...} if this is meant"
+            "the proxy to the transport if this is meant"
         )
     return proxy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
+from moondream_transports._concurrency import close_soon
 from sansio_moondream import Endpoint, LocalProtocolError
 from sansio_moondream.limiter._values import check_seconds
 
@@ -142,7 +143,7 @@ class Turn:
         self.end()
 
     def __del__(self) -> None:
-        self.end()
+        close_soon(self.end)
 
     def __repr__(self) -> str:
         return f"<Turn, {self._place.state if self._has_begun else 'unused'}>"

@@ -24,7 +24,7 @@ class ItemReader(Generic[I]):
 
     def __init__(self, items: Items[I]) -> None:
         if isinstance(items, AsyncIterable) and not isinstance(items, Iterable):
-            raise TypeError(f"an async iterable is for an AsyncClient: {type(items).__name__}")
+            raise TypeError(f"an async iterable is for AsyncClient.map: {type(items).__name__}")
         self._iterator: Iterator[I] = iter(items)
 
     def __iter__(self) -> Iterator[I]:

@@ -78,8 +78,9 @@ async def run_bulk(
 
     Args:
         client: sends the requests, with its retries, timeouts and limiter.
-        items: are read one after the other, when there is a place for them, in a thread. Of those
-            with the same id and the same question only the first is asked. The counts name others.
+        items: are read one after the other, when there is a place for them, in a thread, which
+            closes their iterator at the end. Of those with the same id and the same question only
+            the first is asked. The counts name others.
         template: makes the requests. An answer belongs to its model, or to that of the client.
         output: a folder for shards, or a file that ends in .parquet, .jsonl or .csv. The ledger is
             in the folder, or beside the file.
@@ -99,6 +100,7 @@ async def run_bulk(
             and in between some times a second while items end. It gets the same object each time.
         stop: ends the run early when it is set: no further request begins, and what is in flight is
             finished. An item that waits for its turn, or for a retry, is as if it had not begun.
+            While `items` waits for its next one, that is awaited; `abort` awaits nothing.
         abort: ends the run at once when it is set: what is in flight is cancelled, too. It is asked
             again by the next run.
 
@@ -110,7 +112,7 @@ async def run_bulk(
         BulkError: the ledger or a file cannot be used, or was made for other arguments.
         ValueError: an argument is out of its range, or the output belongs to something else.
         OSError: the folder of the output cannot be made or read.
-        TypeError: the client is not an `AsyncClient`.
+        TypeError: the client is not an `AsyncClient`, or an item is no `Item`.
 
     Any other error of the items and of the program, and a cancellation, cancels what runs. It is
     raised after what has ended is committed and written.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from msgspec import Struct
+
+from moondream_transports._map.items import ItemReader
 
 from ._ledger import Ledger
 from ._template import Template
@@ -66,17 +69,20 @@ class Tasks:
         given = 0
         if self._limit == 0:
             return
-        for item in self._items:
-            if self._stop.is_set():
-                self.is_interrupted = True
-                return
-            task = Task(item, self._template.digest(item))
-            if self._has_to_be_asked(task):
-                self._open.add((item.id, task.digest))
-                yield task
-                given += 1
-                if given == self._limit:
+        with closing(ItemReader(self._items)) as items:
+            for item in items:
+                if not isinstance(item, Item):
+                    raise TypeError(f"each item should be an Item, not {type(item).__name__}")
+                if self._stop.is_set():
+                    self.is_interrupted = True
                     return
+                task = Task(item, self._template.digest(item))
+                if self._has_to_be_asked(task):
+                    self._open.add((item.id, task.digest))
+                    yield task
+                    given += 1
+                    if given == self._limit:
+                        return
 
     def release(self, rows: Iterable[Row]) -> None:
         """Release the tasks of rows that were committed: now the ledger has them."""

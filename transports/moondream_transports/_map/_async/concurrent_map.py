@@ -25,7 +25,13 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, Self
 
-from moondream_transports._concurrency import AsyncFlag, AsyncMutex, as_failure, async_shielded
+from moondream_transports._concurrency import (
+    AsyncFlag,
+    AsyncMutex,
+    as_failure,
+    async_shielded,
+    close_soon,
+)
 from moondream_transports._map.items import AsyncFunction, AsyncItemReader, AsyncItems, I, T
 from moondream_transports._map.running import Running
 from moondream_transports._workers import AsyncWorker
@@ -101,7 +107,7 @@ class AsyncConcurrentMap(Generic[T]):
 
     def __del__(self) -> None:
         if hasattr(self, "_pool"):
-            self._pool.stop()
+            close_soon(self._pool.stop)
 
 
 class _AsyncPool(Generic[I, T]):

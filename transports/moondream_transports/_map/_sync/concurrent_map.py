@@ -26,7 +26,13 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, Self
 
-from moondream_transports._concurrency import Flag, Mutex, as_failure, shielded
+from moondream_transports._concurrency import (
+    Flag,
+    Mutex,
+    as_failure,
+    close_soon,
+    shielded,
+)
 from moondream_transports._map.items import Function, I, ItemReader, Items, T
 from moondream_transports._map.running import Running
 from moondream_transports._workers import Worker
@@ -102,7 +108,7 @@ class ConcurrentMap(Generic[T]):
 
     def __del__(self) -> None:
         if hasattr(self, "_pool"):
-            self._pool.stop()
+            close_soon(self._pool.stop)
 
 
 class _Pool(Generic[I, T]):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
+from moondream_transports._concurrency import close_soon
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
@@ -133,4 +134,4 @@ class AsyncRelayBody:
                 self._group.release(self._pump)
 
     def __del__(self) -> None:
-        self._drop()
+        close_soon(self._drop)

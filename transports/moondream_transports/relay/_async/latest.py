@@ -22,7 +22,13 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from moondream_transports._client._async.client import AsyncClient
-from moondream_transports._concurrency import AsyncFlag, as_failure, async_in_thread, async_shielded
+from moondream_transports._concurrency import (
+    AsyncFlag,
+    as_failure,
+    async_in_thread,
+    async_shielded,
+    close_soon,
+)
 from moondream_transports._exchange import R
 from moondream_transports._workers import AsyncWorker
 from moondream_transports.relay._answer import Answer
@@ -90,7 +96,7 @@ class AsyncLatest(Generic[F, R]):
 
     def __del__(self) -> None:
         if hasattr(self, "_video"):
-            self._video.stop()
+            close_soon(self._video.stop)
 
 
 class _AsyncRun(Generic[F]):

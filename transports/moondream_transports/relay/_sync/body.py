@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from moondream_transports._concurrency import close_soon
 from moondream_transports.relay._failures import as_moondream_error
 from sansio_moondream import LocalProtocolError
 
@@ -134,4 +135,4 @@ class RelayBody:
                 self._group.release(self._pump)
 
     def __del__(self) -> None:
-        self._drop()
+        close_soon(self._drop)

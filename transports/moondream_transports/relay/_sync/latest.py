@@ -23,7 +23,13 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from moondream_transports._client._sync.client import Client
-from moondream_transports._concurrency import Flag, as_failure, in_thread, shielded
+from moondream_transports._concurrency import (
+    Flag,
+    as_failure,
+    close_soon,
+    in_thread,
+    shielded,
+)
 from moondream_transports._exchange import R
 from moondream_transports._workers import Worker
 from moondream_transports.relay._answer import Answer
@@ -91,7 +97,7 @@ class Latest(Generic[F, R]):
 
     def __del__(self) -> None:
         if hasattr(self, "_video"):
-            self._video.stop()
+            close_soon(self._video.stop)
 
 
 class _Run(Generic[F]):
