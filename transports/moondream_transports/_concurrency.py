@@ -220,7 +220,7 @@ class AsyncMutex:
     def __exit__(self, *args: object) -> None: ...
 
 
-def close_soon(close: Callable[[], None]) -> None:
+def close_soon(close: Callable[[], object]) -> None:
     """Close from a finalizer, where the async twin cannot wait for it.
 
     While the interpreter ends, nothing is done. The process closes its connections. Threads have
