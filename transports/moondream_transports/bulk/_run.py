@@ -100,7 +100,7 @@ async def run_bulk(
             and in between some times a second while items end. It gets the same object each time.
         stop: ends the run early when it is set: no further request begins, and what is in flight is
             finished. An item that waits for its turn, or for a retry, is as if it had not begun.
-            While `items` waits for its next one, that is awaited; `abort` awaits nothing.
+            If `items` waits for its next one, the run ends after that. `abort` ends it in a second.
         abort: ends the run at once when it is set: what is in flight is cancelled, too. It is asked
             again by the next run.
 
