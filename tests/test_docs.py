@@ -36,10 +36,11 @@ from sansio_moondream import (
 )
 from sansio_moondream.recording import Recording
 from sansio_moondream.relay import _refusals
+from tests import guides
 from tests.guides import BLOCK, NAME, ROOT, write_files
 from tests.helpers import TRACES
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *guides.PAGES]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
 # would run these tests again, and what the tests of a page run: test_serve_docs.py of the tools,
@@ -227,7 +228,7 @@ def test_links_lead_somewhere(page: Path):
 def test_the_index_has_every_page():
     docs = ROOT / "docs"
     listed = LINK.findall((docs / "index.md").read_text())
-    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+    pages = {page.relative_to(docs).as_posix() for page in guides.PAGES}
     assert sorted(listed) == sorted(pages - {"index.md"})
 
 

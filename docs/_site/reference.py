@@ -15,7 +15,7 @@ from sphinx.util import logging
 
 from _site.completeness import problems
 from _site.docstrings import to_rst
-from _site.names import Name, Page, Reference
+from _site.names import Name, Page, Reference, read_reference
 from tests.surface import Function, is_fixture
 
 _LOGGER = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _indented(text: str) -> list[str]:
 
 
 def _write(app: Sphinx) -> None:
-    reference = Reference()
+    reference = read_reference()
     for problem in problems(reference):
         _LOGGER.warning(problem, type="reference")
     write_pages(reference, app.srcdir / FOLDER)
@@ -120,7 +120,7 @@ def _write(app: Sphinx) -> None:
 
 @cache
 def _fields() -> dict[str, dict[str, str]]:
-    return {f"{name.module}.{name.name}": name.fields for name in Reference().names}
+    return {f"{name.module}.{name.name}": name.fields for name in read_reference().names}
 
 
 def _has_base(name: Name) -> bool:
@@ -133,7 +133,7 @@ def _has_base(name: Name) -> bool:
 
 @cache
 def _classes() -> dict[str, Name]:
-    names = Reference().names
+    names = read_reference().names
     return {name.name: name for name in names if isinstance(name.node, ast.ClassDef)}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import h2.config
@@ -35,6 +34,7 @@ from sansio_moondream import (
     RemoteProtocolError,
     TLSError,
 )
+from tests.guides import PAGES
 from tests.helpers import END, QUERY
 from tests.transports.adapters import ADAPTERS, Adapter
 
@@ -45,7 +45,6 @@ HTTP1_ONLY = [adapter for adapter in ADAPTERS if adapter not in HTTPX]
 BANNER = b"SSH-2.0-OpenSSH_9.2p1\r\n"
 BROKEN_OFF = b"\r\n1\r\n"  # by h2o, where its upstream broke
 TIMEOUTS = Timeouts(connect=5, first_event=5, idle=5, total=20)
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 def each(adapters: list[Adapter]) -> pytest.MarkDecorator:
@@ -79,7 +78,7 @@ def ask(
 
 def libraries_section() -> str:
     """What the docs say under "Where the libraries differ"."""
-    pages = "".join(path.read_text() for path in sorted(DOCS.rglob("*.md")))
+    pages = "".join(path.read_text() for path in PAGES)
     (section,) = re.findall(r"## Where the libraries differ\n(.*?)(?=\n## )", pages, re.DOTALL)
     return str(section)
 

@@ -30,6 +30,7 @@ from sansio_moondream import (
     MoondreamError,
 )
 from sansio_moondream.recording import RecordingHeader
+from tests.guides import PAGES
 from tests.helpers import CHAT, QUERY, record
 from tests.transports.adapters import Adapter
 from tests.trials.adapters import NAMED, each_of
@@ -37,7 +38,7 @@ from tests.trials.helpers import KEY, ROOT, answer, environment_of, found_in
 
 SOCKS = f"socks5://user:{KEY}@proxy:1080"
 PAYLOAD = base64.b64encode(b"no picture " * 9).decode()
-DOCS = "\n".join(page.read_text() for page in sorted((ROOT / "docs").rglob("*.md")))
+DOCS = "\n".join(page.read_text() for page in PAGES)
 TESTS = str(ROOT / "tests")
 
 
