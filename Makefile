@@ -5,7 +5,7 @@ PYTHON ?= python3
 SECONDS ?= 60
 
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WASM := tests/wasm
 NODE := tests/node
@@ -20,6 +20,12 @@ FUZZ_STAMP := $(VENV)/.fuzz
 BENCH_STAMP := $(VENV)/.bench
 DOCS_STAMP := $(VENV)/.docs
 SUPERVISION_STAMP := $(VENV)/.supervision
+EXAMPLES := examples
+EXAMPLES_STAMP := $(EXAMPLES)/.venv/.stamp
+RELEASE_STAMP := $(VENV)/.release
+CORE_STAMP := $(VENV)/.core
+PUBLISH := .publish
+PUBLISH_STAMP := $(PUBLISH)/.stamp
 PYODIDE_STAMP := $(WASM)/node_modules/.stamp
 NODE_STAMP := $(NODE)/node_modules/.stamp
 WHEELS_STAMP := $(WASM)/wheels/.stamp
@@ -32,20 +38,28 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test coverage test-slow growth load soak lint style mypy pyright format generate mutants docs fuzz bench ci-tools test-wasm build clean
+.PHONY: help demo check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw one: demo-overlay.png
+demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw them: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
 
 check: lint ## lint, types, and the core's tests but for the long ones; takes a minute
 	$(PYTEST) -m 'not slow' tests/core
 
+test: lint quick ## lint, types, and all tests that are not slow by nature; takes three minutes
+
 # A file goes to one worker, so that the servers of its tests are started once.
-test: lint ## lint, types, and all tests that are not slow by nature; takes three minutes
-	$(PYTEST) --dist loadfile -m 'not slow' --ignore tests/test_typing.py
+quick: $(DEV_STAMP) ## all tests that are not slow by nature, without lint; ARGS=tests/core for a part
+	$(PYTEST) --dist loadfile -m 'not slow' --ignore tests/test_typing.py $(ARGS)
+
+quick-core: $(CORE_STAMP) ## the quick tests of the core with few libraries, for a new interpreter: PYTHON=python3.14t VENV=.nox/core
+	$(PYTEST) -m 'not slow' --ignore-glob '*/test_exports_*' tests/core
+
+test-all: $(RELEASE_STAMP) ## the same with each Python that this machine has, 3.11 to 3.14; takes some minutes for each
+	$(BIN)/nox
 
 coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has to be 100 %
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
@@ -109,6 +123,8 @@ bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks, the recordi
 ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
 	@$(MAKE) --no-print-directory $(DOCS_STAMP) || echo "ci-tools: Sphinx cannot be installed, so the test of the site will be skipped"
 	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"
+	@$(MAKE) --no-print-directory $(EXAMPLES_STAMP) || echo "ci-tools: what the projects in examples/ need cannot be installed, so their tests will be skipped"
+	@$(MAKE) --no-print-directory $(RELEASE_STAMP) || echo "ci-tools: the group release cannot be installed, so the test with zizmor will be skipped"
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
 	then $(MAKE) --no-print-directory $(NODE_STAMP) $(PYODIDE_STAMP) $(WHEELS_STAMP); \
 	else echo "ci-tools: no node and npm here, so the tests of WebAssembly, of the official Node client, of the AI SDK and of the reader for browsers will be skipped"; fi
@@ -122,11 +138,21 @@ ci-tools: ## install what some tests need from the system, as far as it can be h
 test-wasm: $(PYODIDE_STAMP) $(WHEELS_STAMP) ## run the decode tests under WebAssembly (node, npm's pyodide)
 	node $(WASM)/run.mjs
 
+examples: $(DEV_STAMP) $(EXAMPLES_STAMP) ## install what the projects in examples/ need, and run their tests
+	$(BIN)/python -m pytest -q -rs tests/test_examples.py
+
 build: $(DEV_STAMP) ## wheel and sdist, into dist/
 	$(BIN)/python -m build --no-isolation
 
+release-check: $(RELEASE_STAMP) ## build a release twice, check it, and try each extra with the lowest and the newest versions; takes ten minutes
+	$(BIN)/python -m release check $(if $(TAG),--tag $(TAG))
+
+publish: $(PUBLISH_STAMP) ## sign and upload what release-check left in dist/; only the workflow of a release can
+	$(PUBLISH)/bin/python -m pypi_attestations sign dist/*.whl dist/*.tar.gz
+	$(PUBLISH)/bin/python -m twine upload --non-interactive --attestations dist/*.whl dist/*.tar.gz dist/*.attestation
+
 clean: ## remove all that these targets made, .venv included
-	rm -rf $(VENV) dist docs/_build docs/reference/api demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels
+	rm -rf $(VENV) $(PUBLISH) .nox dist docs/_build docs/reference/api demo-overlay.png $(NODE)/node_modules $(WASM)/node_modules $(WASM)/wheels $(EXAMPLES)/.venv
 	rm -rf .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -162,6 +188,28 @@ $(DOCS_STAMP): $(DEV_STAMP)
 
 $(SUPERVISION_STAMP): $(DEV_STAMP)
 	@$(PIP) install --quiet --group supervision
+	@touch $@
+
+# An environment of its own: what these libraries need must not decide what the tests run with.
+$(EXAMPLES_STAMP): pyproject.toml $(wildcard $(EXAMPLES)/*/requirements.txt $(EXAMPLES)/*/pyproject.toml)
+	@echo "installing what the examples need"
+	@$(PYTHON) -m venv $(EXAMPLES)/.venv
+	@$(EXAMPLES)/.venv/bin/python -m pip --disable-pip-version-check install --quiet --editable . --editable $(EXAMPLES)/llm-moondream \
+	  $(foreach file,$(wildcard $(EXAMPLES)/*/requirements.txt),--requirement $(file)) pytest
+	@touch $@
+
+$(RELEASE_STAMP): $(DEV_STAMP)
+	@$(PIP) install --quiet --group release
+	@touch $@
+
+$(CORE_STAMP): $(PIP_STAMP) pyproject.toml
+	@$(PIP) install --quiet --editable '.[images,numpy,testing]' --group core
+	@touch $@
+
+# Only what release/publish.txt names by its hash may run where a release can be signed.
+$(PUBLISH_STAMP): release/publish.txt
+	@$(PYTHON) -m venv --clear $(PUBLISH)
+	@$(PUBLISH)/bin/python -m pip install --quiet --require-hashes --requirement release/publish.txt
 	@touch $@
 
 $(PYODIDE_STAMP): $(WASM)/package.json $(WASM)/package-lock.json

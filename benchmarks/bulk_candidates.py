@@ -49,19 +49,21 @@ def data_urls(width: int, height: int) -> list[str]:
 
 def bulk(url: str, pictures: list[str], count: int) -> None:
     """`run_bulk` with its ledger, and shards as Parquet. An item has an `EncodedImage`."""
-    from moondream_transports import Client, UrllibTransport
+    asyncio.run(_bulk(url, pictures, count))
+
+
+async def _bulk(url: str, pictures: list[str], count: int) -> None:
+    from moondream_transports import AnyioTransport, AsyncClient
     from moondream_transports.bulk import Item, Template, run_bulk
     from sansio_moondream import EncodedImage, Endpoint
 
     images = [EncodedImage(picture) for picture in pictures]
     template = Template("query", question=QUESTION)
     items = (Item(f"{at}", images[at % len(images)]) for at in range(count))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        UrllibTransport(proxies={}, max_idle=CONCURRENT) as transport,
-    ):
-        client = Client(transport, Endpoint(f"{url}/v1"))
-        summary = run_bulk(client, items, template, Path(folder) / "answers", concurrent=CONCURRENT)
+    with tempfile.TemporaryDirectory() as folder:
+        async with AnyioTransport(max_idle=CONCURRENT) as transport:
+            client, output = AsyncClient(transport, Endpoint(f"{url}/v1")), Path(folder) / "answers"
+            summary = await run_bulk(client, items, template, output, concurrent=CONCURRENT)
         assert (summary.counts.done, summary.counts.failed) == (count, 0), summary
         (file,) = summary.files
         assert import_module("pyarrow.parquet").read_metadata(file).num_rows == count

@@ -134,8 +134,8 @@ class Metadata(OwnRepr, Value, frozen=True):
     @property
     def tokens(self) -> Tokens:
         """How many tokens the answer took."""
-        metrics, stats = self.metrics or Metrics(), self.stats or Stats()
-        usage = self.usage or Usage()
+        metrics, stats = self.metrics or _NO_METRICS, self.stats or _NO_STATS
+        usage = self.usage or _NO_USAGE
         return Tokens(
             _first(metrics.input_tokens, usage.prompt_tokens),
             _first(metrics.output_tokens, usage.completion_tokens, stats.tokens),
@@ -144,7 +144,7 @@ class Metadata(OwnRepr, Value, frozen=True):
     @property
     def timing(self) -> Timing:
         """How long the server took."""
-        metrics, stats = self.metrics or Metrics(), self.stats or Stats()
+        metrics, stats = self.metrics or _NO_METRICS, self.stats or _NO_STATS
         decode = _seconds(metrics.decode_time_ms)
         return Timing(
             first_token=_seconds(metrics.ttft_ms),
@@ -155,15 +155,21 @@ class Metadata(OwnRepr, Value, frozen=True):
         )
 
 
+_NO_METRICS, _NO_STATS, _NO_USAGE = Metrics(), Stats(), Usage()
+
+
 def _first(*values: N | None) -> N | None:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def _seconds(milliseconds: float | None) -> float | None:
-    if milliseconds is not None:
-        with suppress(OverflowError):  # an int of 400 digits, of from_dict or of a constructor
-            return milliseconds / 1000
-    return None
+    try:
+        return None if milliseconds is None else milliseconds / 1000
+    except OverflowError:  # an int of 400 digits, of from_dict or of a constructor
+        return None
 
 
 def _rate(count: int | None, seconds: float | None) -> float | None:

@@ -125,6 +125,11 @@ class Object:
             fields[name] = _form_of(get_type_hints(getter.fget)["return"])
         return fields
 
+    @cached_property
+    def _plan(self) -> tuple[tuple[str, Form, frozenset[type]], ...]:
+        """The fields as `encode` needs them."""
+        return tuple((name, form, form.plain_types) for name, form in self._fields.items())
+
     def holds(self, value: Any) -> bool:
         return isinstance(value, self._class)
 
@@ -136,9 +141,9 @@ class Object:
 
     def encode(self, value: Any) -> dict[str, Any]:
         encoded = dict(self._head)
-        for name, form in self._fields.items():
+        for name, form, plain_types in self._plan:
             item = getattr(value, name)
-            if type(item) in form.plain_types:
+            if type(item) in plain_types:
                 encoded[name] = finite(item) if type(item) is float else item
             elif form.holds(item):
                 encoded[name] = form.encode(item)

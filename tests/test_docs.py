@@ -6,41 +6,26 @@ Blocks that are files (see `guides.py`) are imported by the others.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Collection, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module, util
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
 
-from sansio_moondream import (
-    ChatResult,
-    Completed,
-    Dialect,
-    Event,
-    Metadata,
-    Reasoning,
-    ReasoningDelta,
-    TextDelta,
-    Usage,
-    encode_events,
-)
 from sansio_moondream.recording import Recording
 from sansio_moondream.relay import _refusals
 from tests import guides
 from tests.guides import BLOCK, NAME, ROOT, write_files
-from tests.helpers import TRACES
+from tests.tools.programs import running
 
 PAGES = [ROOT / "README.md", *guides.PAGES]
+HARBOUR = ROOT / "tools" / "moondream_tools" / "recordings" / "harbour.jpg"
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Kinds of blocks that are not run here: a diagram, a file's content, words, the make targets, which
 # would run these tests again, and what the tests of a page run: test_serve_docs.py of the tools,
@@ -48,58 +33,11 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NOT_RUN = {"html", "js", "json", "mermaid", "nginx", "sh", "text"}
 
 
-CHAT_USAGE = {"prompt_tokens": 740, "completion_tokens": 3, "total_tokens": 743}
-
-
-class Service(BaseHTTPRequestHandler):
-    """Answers each skill with its captured response, streamed or whole as asked; a chat with one
-    made up, as none was captured; another path with a 404.
-    """
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        skill = self.path.removeprefix("/v1/")
-        if skill == "chat/completions":
-            return self.chat(asked["stream"])
-        name = f"engine-{skill}" if asked.get("stream") else f"engine-{skill}-whole"
-        if not self.path.startswith("/v1/"):
-            name = "engine-404"
-        trace = next(trace for trace in TRACES if trace.name == name)
-        self.send_response(trace.status_code)
-        for header, value in trace.headers:
-            if header in ("content-type", "content-length"):
-                self.send_header(header, value)
-        self.end_headers()
-        self.wfile.write(trace.body)
-        return None
-
-    def chat(self, stream: bool) -> None:
-        text, thought = "A moon over the sea.", "It is round."
-        about = Metadata(finish_reason="stop", usage=Usage(*CHAT_USAGE.values()))
-        events: list[Event] = [
-            ReasoningDelta(thought),
-            TextDelta(text),
-            Completed(ChatResult(text, Reasoning(thought), about)),
-        ]
-        choice = {"message": {"content": text, "reasoning": thought}, "finish_reason": "stop"}
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream" if stream else "application/json")
-        self.end_headers()
-        whole = json.dumps({"choices": [choice], "usage": CHAT_USAGE}).encode()
-        self.wfile.write(encode_events(events, Dialect.CHAT) if stream else whole)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    """Run the server that the pages name for all who have none."""
+    with running("serve", "--speed", "max") as server:
+        yield server.port
 
 
 # Hypothesis complains of slow examples, and on a busy machine every example is slow.
@@ -117,6 +55,16 @@ def blocks(page: Path, not_run: Collection[str] = NOT_RUN) -> list[tuple[str, st
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_are_of_a_kind_that_is_run_or_known_not_to_be(page: Path):
     assert {kind for kind, _ in blocks(page)} <= {"python", "console"}
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.name
+)
+def test_a_guide_opens_with_a_whole_program_that_is_short(page: Path):
+    opening = BLOCK.search(page.read_text())
+    assert opening is not None
+    assert opening.string.count("\n", 0, opening.start()) < 10
+    assert len([line for line in opening[2].splitlines() if line]) < 25
 
 
 # Its blocks have a test of their own, as it is too large to be there always.
@@ -143,6 +91,14 @@ def test_blocks_that_need_a_large_library_run(page: Path, port: int, tmp_path: P
     run_programs(page, programs(page), port, tmp_path, warnings="default")  # it has its own
 
 
+# What a program prints stands behind it, if the page says so.
+PRINTED = re.compile(
+    r"^```python\n((?:(?!^```).)*)^```\n\nIt prints:\n\n```text\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+BETWEEN = "\0\n"
+
+
 def programs(page: Path) -> list[str]:
     return [code for kind, code in blocks(page) if kind == "python" and not NAME.match(code)]
 
@@ -150,15 +106,22 @@ def programs(page: Path) -> list[str]:
 def run_programs(
     page: Path, programs: list[str], port: int, folder: Path, *, warnings: str = "error"
 ) -> None:
+    if not programs:
+        return
     write_files(page, folder)
-    code = "\n".join(programs).replace("localhost:2020", f"127.0.0.1:{port}")
+    code = '\nprint("\\0", flush=True)\n'.join(programs)
+    code = code.replace("localhost:2020", f"127.0.0.1:{port}")
     Image.new("RGB", (32, 32), "gray").save(folder / "moon.jpg")
+    shutil.copy(HARBOUR, folder)
     if "import cv2" in code:
         shutil.copy(ROOT / "tests" / "cv2_stand_in.py", folder / "cv2.py")
     if "from hypothesis import" in code:
         code = PATIENT_HYPOTHESIS + code
     done = run([sys.executable, "-W", warnings, "-c", code], folder)
     assert done.returncode == 0, done.stderr
+    printed = dict(zip(programs, done.stdout.split(BETWEEN), strict=True))
+    for program, expected in PRINTED.findall(page.read_text()):
+        assert printed[program].replace(f"127.0.0.1:{port}", "localhost:2020") == expected
 
 
 @pytest.mark.parametrize(
@@ -196,10 +159,10 @@ def test_the_command_line_of_the_readme_runs(port: int, tmp_path: Path):
         r"`(moondream-stream segment [^`]+)`", (ROOT / "README.md").read_text().replace("\n", " ")
     )
     assert command is not None
-    Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
+    shutil.copy(HARBOUR, tmp_path)
     done = run(["sh", "-c", command[1].replace("localhost:2020", f"127.0.0.1:{port}")], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "M.941,.500C.954" in done.stdout
+    assert "\npath  " in done.stdout
 
 
 def test_the_example_of_the_format_is_a_recording():
@@ -225,10 +188,13 @@ def test_links_lead_somewhere(page: Path):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+
+
 def test_the_index_has_every_page():
-    docs = ROOT / "docs"
-    listed = LINK.findall((docs / "index.md").read_text())
-    pages = {page.relative_to(docs).as_posix() for page in guides.PAGES}
+    listed = LINK.findall((guides.DOCS / "index.md").read_text())
+    pages = {page.relative_to(guides.DOCS).as_posix() for page in guides.PAGES}
     assert sorted(listed) == sorted(pages - {"index.md"})
 
 
@@ -248,16 +214,37 @@ def test_the_page_of_the_command_line_is_what_the_parsers_say():
     )
 
 
+def is_like(shipped: Image.Image, made: Image.Image) -> bool:
+    """Compare pictures: shipped with fewer colours, and drawn by whichever Pillow there is."""
+    difference = ImageChops.difference(shipped.convert("RGB"), made).convert("L")
+    return sum(difference.histogram()[32:]) < 0.01 * made.width * made.height
+
+
+PICTURES = ROOT / "docs" / "pictures"
+
+
 def test_the_pictures_are_what_the_script_makes():
     made = import_module("make_pictures").pictures()
-    assert set(made) == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    assert {*made, "stream.png"} == {path.name for path in PICTURES.glob("*.png")}
     for name, picture in made.items():
-        with Image.open(ROOT / "docs" / "pictures" / name) as shipped:
-            difference = ImageChops.difference(shipped.convert("RGB"), picture).convert("L")
-        # Shipped with fewer colours, and made larger by whichever Pillow there is.
-        assert sum(difference.histogram()[32:]) < 0.01 * picture.width * picture.height, (
-            "run: python docs/make_pictures.py"
-        )
+        with Image.open(PICTURES / name) as shipped:
+            assert is_like(shipped, picture), "run: python docs/make_pictures.py"
+
+
+def test_the_animation_is_what_the_script_makes():
+    module = import_module("make_animation")
+    frames = module.frames()
+    again = "run: python docs/make_animation.py"
+    with Image.open(module.FILE) as shipped, Image.open(module.STILL) as still:
+        assert getattr(shipped, "n_frames", 1) == len(frames), again
+        for number in (0, 9, 50, len(frames) - 1):
+            shipped.seek(number)
+            assert shipped.info["duration"] == frames[number].milliseconds
+            assert is_like(shipped, module.draw(frames[number])), again
+        assert is_like(still, module.draw(frames[-1])), again
+    assert frames[-1].caption.text.endswith("near a village.")
+    assert not frames[-1].outline.partial
+    assert module.FILE.stat().st_size < 700_000
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -212,7 +212,14 @@ def test_the_site_builds_without_a_warning(reference: Reference, tmp_path: Path)
     for module in ("sphinx", "myst_parser", "furo", "sphinx_copybutton"):
         if util.find_spec(module) is None:
             pytest.skip(f"needs {module}: `make ci-tools`")
-    options = ["--jobs", "2", "--fail-on-warning", "--quiet", "-d", f"{tmp_path}/doctrees"]
+    options: list[str | Path] = [
+        "--jobs",
+        "2",
+        "--fail-on-warning",
+        "--quiet",
+        "-d",
+        tmp_path / "doctrees",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", *options, ROOT / "docs", tmp_path / "html"],
         capture_output=True,

@@ -14,12 +14,12 @@ from tests.guides import PAGES, ROOT, write_files
 
 
 def test_the_guides_pass(tmp_path: Path):
-    guides = [
+    guides = {
         path
         for page in PAGES
         for path in write_files(page, tmp_path)
         if not path.name.startswith(("test_", "conftest"))
-    ]
+    }
     assert guides
     # pyright does not find what files outside the project import from each other.
     command = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml"]

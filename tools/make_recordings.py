@@ -1,27 +1,24 @@
 #!/usr/bin/env python3
-"""Make the recordings of the command line from captured responses: python tools/make_recordings.py
+"""Make the recordings of the command line: python tools/make_recordings.py
 
-The captured responses (tests/data/traces) have the framing, the field names and the pauses of the
-servers, and made-up texts. We remove the HTTP framing, and stretch the pauses so that a person can
-follow. Texts end before their test characters. The outline gets the coordinates of the moon in the
-picture, number by number. The metadata of the last message is changed to fit.
-
-There is no captured chat. Ours is the caption's text, in the form that the service documents.
+No model answered. The texts are written here; boxes, points and outlines are those of
+`make_scene.py`, which draws the picture. The project's own encoders write the bytes. Their form is
+that of the captured responses in tests/data/traces: the heads, three tokens of text or one command
+of a path in a message, and pauses in proportion to the tokens, which are longer here so that a
+person can follow.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-import h11
-
+from make_scene import BOAT, BOATS, FILE, HEIGHT, WIDTH, WINDOWS, bounds, polygons
 from sansio_moondream import (
+    BBox,
     CaptionRequest,
     CaptionResult,
     ChatMessage,
@@ -29,239 +26,269 @@ from sansio_moondream import (
     ChatResult,
     Completed,
     DetectRequest,
+    DetectResult,
     Dialect,
     Endpoint,
     Event,
     Metadata,
+    Metrics,
+    PathChunk,
+    Point,
     PointRequest,
+    PointResult,
     QueryRequest,
+    QueryResult,
     Request,
-    ResponseStream,
     SegmentRequest,
+    SegmentResult,
+    TextDelta,
     Usage,
     encode_events,
     encode_image,
+    encode_result,
 )
+from sansio_moondream.paths import parse_path
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 
-ROOT = Path(__file__).parent.parent
-TRACES = ROOT / "tests" / "data" / "traces"
-RECORDINGS = ROOT / "tools" / "moondream_tools" / "recordings"
-MOON = encode_image((RECORDINGS / "moon.png").read_bytes())
+PICTURE = encode_image(FILE.read_bytes())
 ENDPOINT = Endpoint(headers={"User-Agent": "sansio-moondream"})
+HEAD = {"date": "Sun, 29 Nov 2026 08:00:00 GMT", "server": "uvicorn"}
+STREAM = HEAD | {
+    "cache-control": "no-cache",
+    "connection": "keep-alive",
+    "x-accel-buffering": "no",
+    "content-type": "text/event-stream; charset=utf-8",
+    "transfer-encoding": "chunked",
+}
+INPUT_TOKENS = 740
 
-# The moon in moon.png is a disc without another disc. Each has x and y of its centre and a radius,
-# in pixels.
-MOON_SIZE = 96
-DISC, SHADOW = (48.1, 46.1, 36.1), (66.9, 35.2, 33.5)
+ANSWER = (
+    *("The image shows", " a harbour at", " night, under a", " full moon 🌕.", " A sailing boat"),
+    *(" with the character", " “月” on its", " sail passes a", " striped lighthouse;"),
+    *(" a fishing boat", " and a person", " rowing 🚣 are", " close by."),
+)
+CAPTION = (
+    *(
+        "A moonlit harbour:",
+        " a sailing boat",
+        " with “月” on",
+        " its sail passes",
+        " a lighthouse",
+    ),
+    *(" under a full", " moon 🌕, near", " a village."),
+)
 
-Timed = list[tuple[float, bytes]]  # seconds since the request, and a chunk of the body
-
-
-def read_trace(name: str) -> tuple[int, list[tuple[bytes, bytes]], Timed]:
-    """Return the status, the headers, and the chunks of the body with their times."""
-    trace = json.loads((TRACES / f"{name}.json").read_text())
-    connection = h11.Connection(h11.CLIENT)
-    connection.send(h11.Request(method="POST", target="/", headers=[("host", "localhost")]))
-    connection.send(h11.EndOfMessage())
-    response: h11.Response | None = None
-    chunks: Timed = []
-    for milliseconds, chunk in zip(trace["chunk_ms"], trace["response_chunks_b64"], strict=True):
-        connection.receive_data(base64.b64decode(chunk))
-        while not isinstance(
-            event := connection.next_event(), type(h11.NEED_DATA) | h11.EndOfMessage
-        ):
-            if isinstance(event, h11.Response):
-                response = event
-            elif isinstance(event, h11.Data):
-                chunks.append((milliseconds / 1000, bytes(event.data)))
-    assert response is not None
-    return response.status_code, list(response.headers), chunks
-
-
-def shorten_text(chunks: Timed, after: str, last: str) -> Timed:
-    """End a text after the chunk `after`, with an end-of-stream message that has `last`."""
-    messages = [json.loads(chunk.removeprefix(b"data: ")) for _, chunk in chunks]
-    count = 1 + [message["chunk"] for message in messages].index(after)
-    end = messages[-1] | {"chunk": last}
-    whole = "".join(message["chunk"] for message in messages[:count]) + last
-    end |= {field: whole for field in ("answer", "caption") if field in end}
-    end["metrics"]["output_tokens"] = messages[count]["token_index"] + 1
-    return [*chunks[:count], (chunks[count][0], b"data: " + json.dumps(end).encode() + b"\n\n")]
+Timed = list[tuple[float, bytes]]  # seconds since the chunk before, and a chunk of the body
+XY = tuple[float, float]
 
 
-def around_the_moon(share: float) -> tuple[float, float]:
-    """Return a point of the moon's outline, in fractions of the picture.
+class Speed(NamedTuple):
+    """How fast a model answers: seconds to the first token, and from one token to the next."""
 
-    The outline goes from one horn along the disc to the other horn, and back along the shadow.
-    `share` is the position on this way, from 0 to 1.
-    """
-    (x, y, r), (sx, sy, sr) = DISC, SHADOW
-    between = math.dist((x, y), (sx, sy))
-    towards = math.atan2(sy - y, sx - x)
-    # The angles between the line of the centres and a horn, at the disc and at the shadow.
-    wide = math.acos((between**2 + r**2 - sr**2) / (2 * between * r))
-    narrow = math.acos((between**2 + sr**2 - r**2) / (2 * between * sr))
-    if share < 0.6:
-        angle, radius = towards + wide + (math.tau - 2 * wide) * share / 0.6, r
-    else:
-        angle, x, y, radius = (
-            towards + math.pi + narrow - 2 * narrow * (share - 0.6) / 0.4,
-            sx,
-            sy,
-            sr,
+    first: float
+    token: float
+
+    def metrics(self, tokens: int) -> Metrics:
+        return Metrics(
+            INPUT_TOKENS,
+            tokens,
+            prefill_time_ms=round(940 * self.first, 1),
+            decode_time_ms=round(1000 * self.token * tokens, 1),
+            ttft_ms=round(1000 * self.first, 1),
         )
-    return (x + radius * math.cos(angle)) / MOON_SIZE, (y + radius * math.sin(angle)) / MOON_SIZE
 
 
-def bend(path: str, box: dict[str, float], decimals: int, number: str) -> str:
-    """Return a path with the same commands, with coordinates around the moon.
+# --- Texts
 
-    Args:
-        path: the captured path.
-        box: the box that the coordinates are relative to.
-        decimals: of the coordinates.
-        number: the format of a coordinate.
+
+def text_events(deltas: Sequence[str]) -> list[Event]:
+    return [TextDelta(text=text, token_index=3 * i + 2) for i, text in enumerate(deltas)]
+
+
+def paced(events: Sequence[Event], speed: Speed, dialect: Dialect = Dialect.ENGINE) -> Timed:
+    """Encode each event as one chunk, at the time of its tokens."""
+    chunks: Timed = []
+    wait, before = speed.first, -1
+    for number, event in enumerate(events):
+        if isinstance(event, TextDelta | PathChunk) and event.token_index is not None:
+            jitter = 1 + 0.12 * math.sin(2.4 * number)
+            wait += (event.token_index - before) * speed.token * jitter
+            before = event.token_index
+        elif isinstance(event, Completed):
+            wait = 0.03
+        chunks.append((round(wait, 3), encode_events([event], dialect)))
+        wait = 0.0
+    return chunks
+
+
+def through_a_gateway(chunks: Timed) -> Timed:
+    """Write a stream as a gateway does that decodes JSON, and forwards its buffer when it is full.
+
+    Characters are UTF-8 in place of `\\u` escapes, and some are cut by the end of a chunk.
     """
-    coordinates = re.findall(r"[0-9.]+", path)
-    count = len(coordinates) // 2
-    width, height = box["x_max"] - box["x_min"], box["y_max"] - box["y_min"]
-
-    def bent() -> Iterator[str]:
-        for i in range(count):
-            x, y = around_the_moon(i / (count - 1))
-            for value in ((x - box["x_min"]) / width, (y - box["y_min"]) / height):
-                yield number.format(round(min(max(value, 0), 1), decimals))
-
-    numbers = bent()
-    return re.sub(r"[0-9.]+", lambda _: next(numbers), path)
-
-
-def fit_to_the_moon(chunks: Timed) -> Timed:
-    """Return a segmentation in the same chunks, with the outline of the moon in the picture."""
-    messages = [json.loads(chunk.removeprefix(b"data: ")) for _, chunk in chunks]
-    first, *deltas, last = messages
-    edges = [around_the_moon(i / 1000) for i in range(1001)]
-    first["bbox"] |= {"x_min": 0.12, "x_max": 0.83, "y_min": 0.09, "y_max": 0.87}
-    last["bbox"] = {
-        f"{axis}_{name}": round(edge(point[i] for point in edges), 4)
-        for name, edge in (("min", min), ("max", max))
-        for i, axis in enumerate("xy")
-    }
-    bent = bend("|".join(delta["chunk"] for delta in deltas), first["bbox"], 2, "{:g}").split("|")
-    for delta, http_chunk in zip(deltas, bent, strict=True):
-        delta["chunk"] = http_chunk
-    last["path"] = bend(last["path"], last["bbox"], 3, "{:.3f}").replace("0.", ".")
-    return [
-        (when, b"data: " + json.dumps(message).encode() + b"\n\n")
-        for (when, _), message in zip(chunks, messages, strict=True)
-    ]
+    forwarded: Timed = []
+    kept = b""
+    for wait, record in chunks:
+        if rb"\u" in record:
+            message = json.loads(record.removeprefix(b"data: "))
+            record = f"data: {json.dumps(message, ensure_ascii=False)}\n\n".encode()
+        data = kept + record
+        inside = (i for i in range(len(kept) + 1, len(data)) if data[i] & 0xC0 == 0x80)
+        cut = next(inside, len(data))
+        forwarded.append((wait, data[:cut]))
+        kept = data[cut:]
+    return forwarded
 
 
-def slow_down(chunks: Timed, seconds: float) -> Timed:
-    """Stretch the times so that the last chunk comes after `seconds`.
+# --- The outline
 
-    The times in the metadata of the last message are stretched too.
+
+def pieces(length: float) -> Iterator[list[list[XY]]]:
+    """Cut each subpath of the boat into lines and curves of at most `length` pixels.
+
+    The first one of a subpath has one point, where it begins; a curve has two handles and its end.
     """
-    factor = seconds / chunks[-1][0]
-    *before, (end, last) = [(when * factor, chunk) for when, chunk in chunks]
-    prefix = b"data: " if last.startswith(b"data: ") else b""
-    message = json.loads(last.removeprefix(prefix))
-    metrics: dict[str, float] = message["metrics"]
-    share = 1000 * seconds / (metrics["ttft_ms"] + metrics["decode_time_ms"])
-    message["metrics"] = {
-        name: round(value * share, 1) if name.endswith("_ms") else value
-        for name, value in metrics.items()
-    }
-    compact = None if prefix else (",", ":")  # as the server writes streams and whole answers
-    return [
-        *before,
-        (
-            end,
-            prefix + json.dumps(message, separators=compact).encode() + last[len(last.rstrip()) :],
-        ),
-    ]
+    part: list[list[XY]] = []
+    at: XY = (0, 0)
+    for command in parse_path(BOAT):
+        letter, numbers = command.letter, command.arguments
+        points = list(zip(numbers[::2], numbers[1::2], strict=True))
+        if letter == "Z":
+            yield part
+        elif letter == "M":
+            part = [points]
+        else:
+            count = math.ceil(math.dist(at, points[-1]) / length)
+            handles = [between(at, points[0], share) for share in (1 / 3, 2 / 3)]
+            corners = [at, *(handles if letter == "L" else ()), *points]
+            part += [section(corners, i / count, (i + 1) / count) for i in range(count)]
+        at = points[-1] if points else at
 
 
-def as_chat(chunks: Timed) -> Timed:
-    """Return a caption in the form of a chat, chunk by chunk."""
-    stream = ResponseStream(CaptionRequest(image=MOON))
-    stream.receive_response(200, {"content-type": "text/event-stream"})
-    changed: Timed = []
-    for when, chunk in chunks:
-        stream.receive_data(chunk)
-        events = [_of_chat(event) for event in stream.events()]
-        changed.append((when, encode_events(events, Dialect.CHAT)))
-    return changed
+def between(a: XY, b: XY, share: float) -> XY:
+    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
 
 
-def _of_chat(event: Event) -> Event:
-    if not isinstance(event, Completed):
-        return event
-    assert isinstance(event.result, CaptionResult)
-    text, about = event.result.text, event.result.metadata
-    assert about.metrics is not None
-    usage = Usage(about.metrics.input_tokens, about.metrics.output_tokens)
-    return Completed(
-        ChatResult(text, None, Metadata("chatcmpl-1", about.finish_reason, usage=usage))
-    )
+def section(corners: Sequence[XY], start: float, end: float) -> list[XY]:
+    """Return the handles and the end of a part of a cubic curve, by de Casteljau's algorithm."""
+
+    def blossom(*shares: float) -> XY:
+        points = list(corners)
+        for share in shares:
+            points = [between(a, b, share) for a, b in pairwise(points)]
+        return points[0]
+
+    return [blossom(start, start, end), blossom(start, end, end), blossom(end, end, end)]
 
 
-def recording(
-    request: Request[Any], status_code: int, headers: list[tuple[bytes, bytes]], chunks: Timed
-) -> Recording:
-    size = str(sum(len(chunk) for _, chunk in chunks)).encode()
-    headers = [(name, size if name == b"content-length" else value) for name, value in headers]
-    header = RecordingHeader.of(
-        request.to_http(ENDPOINT), status_code, headers, seconds=chunks[0][0] / 2
-    )
-    before = header.seconds
-    lines: list[Chunk] = []
-    for when, chunk in chunks:
-        lines.append(Chunk(round(when - before, 3), chunk))
-        before = when
+def edges_of(path: str) -> BBox:
+    edges = zip(bounds(polygons(path)), (WIDTH, HEIGHT) * 2, strict=True)
+    return BBox(*(round(edge / size, 4) for edge, size in edges))
+
+
+def around(box: BBox) -> BBox:
+    """Return the first box of a model: a middle and a size of few digits, somewhat too large."""
+    x, y = round((box.x_min + box.x_max) / 2, 2), round((box.y_min + box.y_max) / 2, 2)
+    width, height = round(box.x_max - box.x_min + 0.03, 2), round(box.y_max - box.y_min + 0.03, 2)
+    return BBox(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+def within(box: BBox, point: XY) -> XY:
+    """Return a point of the picture, in pixels, in fractions of the box."""
+    x, y = point[0] / WIDTH - box.x_min, point[1] / HEIGHT - box.y_min
+    return x / (box.x_max - box.x_min), y / (box.y_max - box.y_min)
+
+
+def coarse_path(box: BBox) -> Iterator[PathChunk]:
+    """Draw the outline as a model does at first: few digits, and some pixels beside the edge."""
+    token = 2
+    for part in pieces(20):
+        for i, points in enumerate(part):
+            letter = "L" if i % 3 else "C" if i else "M"
+            shown = points if letter == "C" else points[-1:]
+            token += 1 + 2 * len(shown)
+            moved = [(x + 2.5 * math.sin(y / 17), y + 2.5 * math.sin(x / 19)) for x, y in shown]
+            values = [round(min(max(value, 0), 1), 2) for xy in moved for value in within(box, xy)]
+            data = " ".join(f"{value:g}" for value in values)
+            yield PathChunk(data=f"{' ' * (token > 5)}{letter} {data}", token_index=token)
+        token += 1
+        yield PathChunk(data=" z", token_index=token)
+
+
+def refined_path(box: BBox) -> str:
+    """Write the outline as the service's refined paths are written."""
+    path = ""
+    for part in pieces(10):
+        for i, points in enumerate(part):
+            values = [value for point in points for value in within(box, point)]
+            path += "C" if i else "M"
+            path += ",".join(f"{abs(value):.3f}".removeprefix("0") for value in values)
+        path += "z"
+    return path
+
+
+# --- Answers
+
+
+def segmentation(speed: Speed) -> list[Event]:
+    box = edges_of(BOAT)
+    coarse_box = around(box)
+    coarse = list(coarse_path(coarse_box))
+    about = Metadata("37", "stop", speed.metrics((coarse[-1].token_index or 0) + 1))
+    result = SegmentResult(refined_path(box), box, metadata=about)
+    return [coarse_box, *coarse, Completed(result)]
+
+
+def recording(request: Request[Any], head: dict[str, str], chunks: Timed) -> Recording:
+    (wait, first), *rest = chunks
+    header = RecordingHeader.of(request.to_http(ENDPOINT), 200, head, seconds=round(wait / 2, 3))
+    lines = [Chunk(round(wait - header.seconds, 3), first), *(Chunk(*chunk) for chunk in rest)]
     return Recording(header, tuple(lines), Ending(0.001))
+
+
+def whole(request: Request[Any], result: DetectResult | PointResult) -> Recording:
+    body = encode_result(result)
+    about = {"content-length": str(len(body)), "content-type": "application/json"}
+    return recording(request, HEAD | about | {"connection": "close"}, [(0.4, body)])
+
+
+def streams(slow: Speed, fast: Speed) -> Iterator[tuple[Request[Any], Timed]]:
+    """Make the streamed answers: requests, and their chunks."""
+    text, tokens = "".join(ANSWER), 3 * len(ANSWER)
+    answer = QueryResult(text, metadata=Metadata("31", "stop", slow.metrics(tokens)))
+    question = QueryRequest(image=PICTURE, question="What is in this image?")
+    yield question, paced([*text_events(ANSWER), Completed(answer)], slow)
+    text, tokens = "".join(CAPTION), 3 * len(CAPTION)
+    caption = CaptionResult(text, Metadata("35", "stop", slow.metrics(tokens)))
+    short = CaptionRequest(image=PICTURE, length="short")
+    yield short, paced([*text_events(CAPTION), Completed(caption)], slow)
+    usage = Usage(INPUT_TOKENS, tokens, INPUT_TOKENS + tokens)
+    message = ChatResult(text, None, Metadata("chatcmpl-1", "stop", usage=usage))
+    chat = ChatRequest(messages=[ChatMessage("user", [PICTURE, "Describe this picture."])])
+    events = [*text_events(CAPTION), Completed(message)]
+    yield chat, through_a_gateway(paced(events, slow, Dialect.CHAT))
+    yield SegmentRequest(image=PICTURE, object="sailboat"), paced(segmentation(fast), fast)
 
 
 def make() -> dict[str, Recording]:
     """Return all recordings, by the names of their files."""
-    made: dict[str, Recording] = {}
-    streamed: list[tuple[str, Request[Any], float, tuple[str, str] | None]] = [
-        (
-            "query",
-            QueryRequest(image=MOON, question="What is in this image?"),
-            3.0,
-            (" next to 🌙", " and 👩\u200d🚀."),
+    slow, fast = Speed(0.5, 0.065), Speed(0.3, 0.008)
+    boats = tuple(map(edges_of, BOATS))
+    windows = tuple(Point(round(x / WIDTH, 4), round(y / HEIGHT, 4)) for x, y in WINDOWS)
+    return {
+        request.skill: recording(request, STREAM, chunks) for request, chunks in streams(slow, fast)
+    } | {
+        "detect": whole(
+            DetectRequest(image=PICTURE, object="boat"),
+            DetectResult(boats, Metadata("19", "stop", fast.metrics(4 * len(boats)))),
         ),
-        (
-            "caption",
-            CaptionRequest(image=MOON, length="short"),
-            2.0,
-            (" 🌒 along its", " lower edge."),
+        "point": whole(
+            PointRequest(image=PICTURE, object="window"),
+            PointResult(windows, Metadata("20", "stop", fast.metrics(2 * len(windows)))),
         ),
-        ("segment", SegmentRequest(image=MOON, object="moon"), 5.0, None),
-        (
-            "caption",
-            ChatRequest(messages=[ChatMessage("user", [MOON, "Describe this picture."])]),
-            2.0,
-            (" 🌒 along its", " lower edge."),
-        ),
-        ("detect-whole", DetectRequest(image=MOON, object="moon"), 0.4, None),
-        ("point-whole", PointRequest(image=MOON, object="moon"), 0.4, None),
-    ]
-    for name, request, seconds, ending in streamed:
-        status_code, headers, chunks = read_trace(f"engine-{name}")
-        if ending is not None:
-            chunks = shorten_text(chunks, *ending)
-        if name == "segment":
-            chunks = fit_to_the_moon(chunks)
-        chunks = slow_down(chunks, seconds)
-        if request.skill == "chat":
-            chunks = as_chat(chunks)
-        made[request.skill] = recording(request, status_code, headers, chunks)
-    return made
+    }
 
 
 if __name__ == "__main__":
     for skill, one in make().items():
-        (RECORDINGS / f"{skill}.jsonl").write_bytes(one.encode())
+        (FILE.parent / f"{skill}.jsonl").write_bytes(one.encode())

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """Pillow's names of the formats that are opened. AVIF needs Pillow 11.3. MPO is a kind of JPEG."""
 MAX_MEMORY = 800_000_000
-"""Maximum size of a picture and its upright copy, in bytes: 100 million pixels in mode `RGB`."""
+"""Maximum size of a picture and its copies, in bytes: 100 million pixels in mode `RGB`.
+
+It is copied upright, and again on white if it has transparency.
+"""
 
 _MAX_READS = 20_000  # a photo needs some 100, and each 8 KB of comments in a GIF 64 more
 _NAMES = "JPEG, PNG, GIF, WebP, BMP, TIFF, PPM or AVIF"
@@ -82,7 +85,8 @@ def check_image(image: Image.Image) -> None:
             f"the picture should be a {_NAMES}, not {image.format}. If you trust the file, convert "
             "it with Pillow first: image.copy()"
         )
-    needed = image.width * image.height * (_BYTES.get(image.mode, 4) + _COPY_BYTES)
+    copies = 2 if image.has_transparency_data else 1  # upright, and on white
+    needed = image.width * image.height * (_BYTES.get(image.mode, 4) + copies * _COPY_BYTES)
     if needed > MAX_MEMORY:
         raise ValueError(
             f"the picture has {image.width} x {image.height} pixels, which need {needed:,} bytes "

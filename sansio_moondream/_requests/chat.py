@@ -22,7 +22,7 @@ from .base import Request
 from .checks import check, has_lone_surrogate
 from .endpoint import Endpoint
 from .http import HTTPRequest
-from .images import EncodedImage
+from .images import EncodedImage, data_url_as_json
 from .pictured import Pictured
 
 Role = Literal["system", "user", "assistant"]
@@ -209,7 +209,7 @@ def _wire_message(message: ChatMessage) -> dict[str, Any]:
 
 def _wire_image(image: EncodedImage) -> dict[str, Any]:
     detail = {} if image.detail is None else {"detail": image.detail}
-    return {"url": image.json()} | detail
+    return {"url": data_url_as_json(image)} | detail
 
 
 def _show(part: object) -> str:

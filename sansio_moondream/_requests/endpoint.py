@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec.structs import force_setattr
@@ -59,8 +59,8 @@ class Endpoint(OwnRepr, frozen=True):
 
     def __post_init__(self) -> None:
         check_model(self.model)
-        # Raised here, as no local variable of this frame has a secret: error reporters print them.
         if (problem := next(_problems(self), None)) is not None:
+            del self  # error reporters print local variables
             raise problem
         headers = tuple((name, value.strip(" \t")) for name, value in _pairs(self.headers))
         force_setattr(self, "url", self.url.rstrip("/"))
@@ -106,6 +106,13 @@ def _pairs(headers: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tu
     return tuple(headers.items() if isinstance(headers, Mapping) else headers)
 
 
+def _are_pairs(headers: object) -> bool:
+    if isinstance(headers, tuple | list):
+        pairs = cast("Sequence[Sequence[Any]]", headers)
+        return all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs)
+    return isinstance(headers, Mapping)
+
+
 def _key(endpoint: Endpoint) -> str | None:
     """Return the key without the line end that a file or a variable often adds."""
     return (endpoint.api_key or "").strip() or None
@@ -117,6 +124,8 @@ def _suffix(endpoint: Endpoint) -> str | None:
 
 def _problems(endpoint: Endpoint) -> Iterator[Exception]:
     """Yield what is wrong with an endpoint, as errors that show no value but the host's."""
+    if not _are_pairs(endpoint.headers):
+        yield TypeError("headers should be a mapping, or a tuple of pairs of name and value")
     headers = _pairs(endpoint.headers)
     texts: list[tuple[str, Any]] = [("url", endpoint.url), ("api_key", endpoint.api_key or "")]
     texts.append(("user_agent_suffix", endpoint.user_agent_suffix or ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, cast
 
 from sansio_moondream._errors import MoondreamError
@@ -50,8 +51,13 @@ class Sent:
 
     def _known_secrets(self) -> Secrets:
         if self._secrets is None:
-            self._secrets = Secrets.of(self._headers, self._url)
+            self._secrets = _secrets_of(tuple(map(tuple, self._headers)), self._url)
         return self._secrets
+
+
+@lru_cache(maxsize=16)  # the requests of a client have the same, and how they show takes long
+def _secrets_of(headers: tuple[tuple[str, ...], ...], url: str) -> Secrets:
+    return Secrets.of(cast("tuple[tuple[str, str], ...]", headers), url)
 
 
 def _mask_error(error: MoondreamError, secrets: Secrets) -> None:

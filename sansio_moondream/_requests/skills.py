@@ -22,7 +22,7 @@ from sansio_moondream._value import Stored
 
 from .base import R_co, Request
 from .checks import TEXT, check, is_number, is_text
-from .images import EncodedImage
+from .images import EncodedImage, data_url_as_json
 
 SpatialRefs = Annotated[
     Iterable[Point | BBox | Iterable[float]], Stored(tuple[tuple[float, ...], ...])
@@ -64,7 +64,7 @@ class QueryRequest(Request[QueryResult], frozen=True, kw_only=True):
 
     def _body(self) -> dict[str, Any]:
         return {
-            "image_url": self.image and self.image.json(),
+            "image_url": self.image and data_url_as_json(self.image),
             "question": self.question,
             "reasoning": self.reasoning,
             "spatial_refs": self.spatial_refs,
@@ -94,7 +94,7 @@ class CaptionRequest(Request[CaptionResult], frozen=True, kw_only=True):
         check(valid, "length", '"short", "normal" or "long"', self.length)
 
     def _body(self) -> dict[str, Any]:
-        return {"image_url": self.image.json(), "length": self.length}
+        return {"image_url": data_url_as_json(self.image), "length": self.length}
 
 
 class _ObjectRequest(Request[R_co], frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ class _ObjectRequest(Request[R_co], frozen=True, kw_only=True):
         check(is_text(self.object), "object", TEXT, self.object)
 
     def _body(self) -> dict[str, Any]:
-        return {"image_url": self.image.json(), "object": self.object}
+        return {"image_url": data_url_as_json(self.image), "object": self.object}
 
 
 class _ReferringRequest(_ObjectRequest[R_co], frozen=True, kw_only=True):

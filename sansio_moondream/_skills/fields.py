@@ -110,6 +110,9 @@ def numbers(kind: type[M], value: Any, earlier: M | None) -> M | None:
     if not isinstance(value, dict):
         return None
     given = cast(dict[str, Any], value)
+    if earlier is None:
+        with suppress(ValueError, OverflowError):
+            return msgspec.convert(given, kind)
     kept: dict[str, Any] = {}
     for name in given.keys() & kind.__struct_fields__:
         with suppress(ValueError, OverflowError):

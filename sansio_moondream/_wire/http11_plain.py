@@ -32,6 +32,7 @@ _FIELD = re.compile(rb"(%b):[ \t]*+(%b|)[ \t]*+\r\n" % (_TOKEN, _VALUE))
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _OUR_FIELDS = (b"host", b"content-length")
 _DECIDING_FIELDS = frozenset({*_OUR_FIELDS, b"connection", b"expect", b"transfer-encoding"})
+_DECIDING_RESPONSE_FIELDS = frozenset({"connection", "content-length", "transfer-encoding"})
 _WITHOUT_BODY = (204, 304)
 
 
@@ -90,16 +91,22 @@ def plain_head(head: bytes) -> tuple[ResponseHead, int] | None:
         fields.append((field[1], field[2]))
         at = field.end()
     status_code, headers = int(start[1]), Headers(fields)
-    lengths = [value for name, value in headers.multi_items() if name == "content-length"]
+    deciding = [field for field in headers.multi_items() if field[0] in _DECIDING_RESPONSE_FIELDS]
+    lengths = [value for name, value in deciding if name == "content-length"]
     is_plain = (
         head[at:] == b"\r\n"
         and status_code not in _WITHOUT_BODY
         and len(lengths) == 1
         and _LENGTH.fullmatch(lengths[0])
-        and "transfer-encoding" not in headers
-        and headers.get("connection", "keep-alive").lower() == "keep-alive"
+        and (len(deciding) == 1 or _keeps_alive(headers))
     )
     return (ResponseHead(status_code, headers), int(lengths[0])) if is_plain else None
+
+
+def _keeps_alive(headers: Headers) -> bool:
+    """Return whether the deciding fields beside the length are only `Connection: keep-alive`."""
+    connection = headers.get("connection", "keep-alive").lower()
+    return "transfer-encoding" not in headers and connection == "keep-alive"
 
 
 def is_surely_chunked(method: str, head: ResponseHead) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import h11
@@ -15,6 +17,15 @@ from .http11_plain import new_connection, plain_request
 _QUOTED = re.compile(r":? (?:bytearray\()?b?['\"].*", re.DOTALL)
 _URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class _Address(NamedTuple):
+    """The parts of a URL that a request has."""
+
+    scheme: str
+    authority: str
+    port: int | None
+    path: str
 
 
 def encode_request(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection | None]:
@@ -73,18 +84,14 @@ def _target_and_headers(
 
     Raises ValueError for a URL that cannot be sent, and UnicodeError for a header that cannot.
     """
-    url = urlsplit(request.url)
-    if not _URL.fullmatch(request.url) or not url.hostname or url.port == 0:
-        raise ValueError("not a URL to send")
-    authority = url.netloc.rpartition("@")[2]
-    target = f"{url.path or '/'}{'?' if url.query else ''}{url.query}"
+    scheme, authority, port, target = _address_of(request.url)
     given = {name.lower() for name, _ in request.headers}
     added: list[tuple[str, str]] = []
     if request.method == "CONNECT":
-        port = _DEFAULT_PORTS[url.scheme]
-        target = authority = authority if url.port else f"{authority.removesuffix(':')}:{port}"
+        standard = _DEFAULT_PORTS[scheme]
+        target = authority = authority if port else f"{authority.removesuffix(':')}:{standard}"
     elif absolute:
-        target = f"{url.scheme}://{authority}{target}"
+        target = f"{scheme}://{authority}{target}"
     if "host" not in given:
         added.append(("Host", authority))
     if request.method != "CONNECT" and given.isdisjoint(("content-length", "transfer-encoding")):
@@ -93,3 +100,13 @@ def _target_and_headers(
         (name.encode("ascii"), value.encode("latin-1"))
         for name, value in (*added, *request.headers)
     ]
+
+
+@lru_cache(maxsize=64)  # a client has few, and they took as long as the rest of a head
+def _address_of(url: str) -> _Address:
+    """Take a URL apart. Raises ValueError for one that cannot be sent."""
+    parts = urlsplit(url)
+    if not _URL.fullmatch(url) or not parts.hostname or parts.port == 0:
+        raise ValueError("not a URL to send")
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    return _Address(parts.scheme, parts.netloc.rpartition("@")[2], parts.port, path)

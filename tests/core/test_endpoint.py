@@ -73,6 +73,11 @@ class TestKey:
             {"headers": {"Authorization": f"Bearer {KEY}\n"}},
             {"headers": {"Authorization": f"Bearer {KEY}".encode()}},
             {"headers": {"Authorization": f"Bearer {KEY}"}, "url": "http://example.com"},
+            {"headers": [(KEY,)]},
+            {"headers": [("Authorization", KEY, "")]},
+            {"headers": [KEY]},
+            {"headers": KEY},
+            {"url": KEY},
         ],
     )
     def test_is_in_no_error(self, options: Any):
@@ -82,6 +87,13 @@ class TestKey:
             caught.value
         )  # with all that it was caused by
         assert KEY.lower() not in shown.lower()
+        frames = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+        assert KEY.lower() not in repr(frames[1:]).lower()  # the first is of this test
+
+    @pytest.mark.parametrize("headers", [None, 5, "X-Org", b"ab", [("X-Org",)], iter([("a", "b")])])
+    def test_headers_that_are_no_pairs_are_a_type_error_in_words(self, headers: Any):
+        with pytest.raises(TypeError, match="headers should be a mapping, or a tuple of pairs"):
+            Endpoint(headers=headers)
 
     def test_survives_pickling_for_another_process_of_ones_own(self):
         endpoint = Endpoint(

@@ -92,21 +92,24 @@ class TestMemory:
     """Only the header is read."""
 
     @pytest.mark.parametrize(
-        ("depth", "color", "mode", "each", "fits"),
+        ("depth", "color", "clear", "mode", "each", "fits"),
         [
-            (1, 0, "1", 5, (16_000, 10_000)),
-            (8, 0, "L", 5, (16_000, 10_000)),
-            (8, 3, "P", 5, (16_000, 10_000)),
-            (16, 0, "I;16", 8, (10_000, 10_000)),
-            (8, 2, "RGB", 8, (10_000, 10_000)),
-            (8, 4, "LA", 8, (10_000, 10_000)),
-            (16, 6, "RGBA", 8, (10_000, 10_000)),
+            (1, 0, b"", "1", 5, (16_000, 10_000)),
+            (8, 0, b"", "L", 5, (16_000, 10_000)),
+            (8, 0, b"\0\0", "L", 9, (8_888, 10_000)),
+            (8, 3, b"", "P", 5, (16_000, 10_000)),
+            (8, 3, b"\0", "P", 9, (8_888, 10_000)),
+            (16, 0, b"", "I;16", 8, (10_000, 10_000)),
+            (8, 2, b"", "RGB", 8, (10_000, 10_000)),
+            (8, 4, b"", "LA", 12, (6_666, 10_000)),
+            (16, 6, b"", "RGBA", 12, (6_666, 10_000)),
         ],
     )
-    def test_bytes_of_the_mode_count(
+    def test_bytes_of_the_mode_and_of_the_copies_count(
         self,
         depth: int,
         color: int,
+        clear: bytes,
         mode: str,
         each: int,
         fits: tuple[int, int],
@@ -115,9 +118,10 @@ class TestMemory:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
         width, height = fits
         assert width * height * each <= MAX_MEMORY < (width + 1) * height * each
-        palette = ((b"PLTE", bytes(6)),) if color == 3 else ()
-        assert open_image(png(width, height, depth=depth, color=color, more=palette)).mode == mode
-        data = png(width + 1, height, depth=depth, color=color, more=palette)
+        parts = {b"PLTE": bytes(6) if color == 3 else b"", b"tRNS": clear}
+        more = tuple((name, data) for name, data in parts.items() if data)
+        assert open_image(png(width, height, depth=depth, color=color, more=more)).mode == mode
+        data = png(width + 1, height, depth=depth, color=color, more=more)
         needed = f"{(width + 1) * height * each:,}"
         with pytest.raises(
             ValueError,

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from sansio_moondream import BBox, DetectResult, Point, PointResult, SegmentResult, encode_image
+from sansio_moondream import (
+    BBox,
+    DetectResult,
+    EncodedImage,
+    Point,
+    PointResult,
+    SegmentResult,
+    encode_image,
+)
 from sansio_moondream.images import cut_out, draw_boxes, draw_points, lay_over, upright
 from tests.core.pictures import SQUARE
 from tests.core.pillow import BLACK, GREEN, WHITE, saved
@@ -131,3 +139,10 @@ class TestTurned:
         white = green.crop(PLACE.to_pixels(SIZE)).convert("RGB")
         assert white.getpixel((8, 8)) == GREEN
         assert white.getpixel((1, 1)) > (215, 215, 215)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("given", [b"data:image/png;base64,", None, 5])
+def test_an_encoded_image_is_made_of_text(given: Any):
+    words = f"data_url should be text, not {type(given).__name__}: encode_image"
+    with pytest.raises(TypeError, match=words):
+        EncodedImage(given)

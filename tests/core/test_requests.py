@@ -109,6 +109,10 @@ class TestBody:
         expected = '{"question":"a \\"月\\"\\n","settings":{"temperature":0},"stream":true}'
         assert request.to_http(LOCAL).body == expected.encode()
 
+    def test_a_data_url_with_characters_that_json_escapes(self):
+        image = EncodedImage(URL.replace(";base64,", ';name="a\\月\x01";base64,'))
+        assert body_of(QueryRequest(image=image, question="?"))["image_url"] == image.data_url
+
     @pytest.mark.parametrize("skill", ["query", "caption", "segment"])
     def test_without_streaming(self, skill: str):
         assert body_of(REQUESTS[skill], stream=False)["stream"] is False

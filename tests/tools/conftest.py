@@ -21,6 +21,7 @@ from tests.tools.proxies import SCRIPT, Recorded, Scripted
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MOONDREAM_API_KEY", raising=False)
     monkeypatch.delenv("MOONDREAM_MODEL", raising=False)
+    monkeypatch.delenv("MOONDREAM_ENDPOINT", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
 
 

@@ -1,4 +1,4 @@
-"""The gateway of docs/how-to/write-a-server.md, under uvicorn, in front of a fake server."""
+"""The programs of docs/how-to/write-a-server.md, under uvicorn: a server, and a gateway."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ PAGE = ROOT / "docs" / "how-to" / "write-a-server.md"
 
 @contextmanager
 def gateway_of(upstream: FakeServer, folder: Path) -> Iterator[str]:
-    """Run the program of the page as it stands there. Gives its address."""
+    """Run the gateway of the page in front of a fake server. Gives its address."""
+    with mock.patch.dict(os.environ, UPSTREAM=upstream.url), running("gateway", folder) as url:
+        yield url
+
+
+@contextmanager
+def running(name: str, folder: Path) -> Iterator[str]:
+    """Run a program of the page unchanged. Gives its address."""
     uvicorn: Any = pytest.importorskip("uvicorn", reason="`make` installs uvicorn")
     pytest.importorskip("starlette", reason="`make` installs starlette")
-    (program,) = [path for path in write_files(PAGE, folder) if path.name == "gateway.py"]
-    spec = util.spec_from_file_location("gateway", program)
+    (program,) = [path for path in write_files(PAGE, folder) if path.stem == name]
+    spec = util.spec_from_file_location(name, program)
     assert spec is not None and spec.loader is not None
     module = util.module_from_spec(spec)
-    with mock.patch.dict(os.environ, UPSTREAM=upstream.url):
-        spec.loader.exec_module(module)
+    spec.loader.exec_module(module)
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     server = uvicorn.Server(uvicorn.Config(module.app, log_level="warning", ws="none"))

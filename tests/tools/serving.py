@@ -22,7 +22,7 @@ RECORDED = {
 }
 
 
-MOON = encode_image((SHIPPED / "moon.png").read_bytes())
+HARBOUR = encode_image((SHIPPED / "harbour.jpg").read_bytes())
 
 
 BODY = json.dumps({"question": "What is in this image?", "stream": True})

@@ -70,6 +70,8 @@ class TestARun:
             "failed": 0,
             "skipped": 0,
             "failed_before": 0,
+            "duplicates": 0,
+            "duplicate_ids": [],
             "failures": {},
             "examples": {},
             "input_tokens": 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from pathlib import Path
@@ -26,13 +27,15 @@ from sansio_moondream import (
 
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_the_first_and_the_second(self, number: signal.Signals) -> None:
+    def test_the_first_the_second_and_the_third(self, number: signal.Signals) -> None:
         before = signal.signal(number, signal.SIG_DFL)
         try:
-            stop = threading.Event()
-            with stop_by_signals(stop):
+            stop, abort = threading.Event(), threading.Event()
+            with stop_by_signals(stop, abort):
                 signal.raise_signal(number)
-                assert stop.is_set()
+                assert (stop.is_set(), abort.is_set()) == (True, False)
+                signal.raise_signal(number)
+                assert abort.is_set()
                 with pytest.raises(KeyboardInterrupt):
                     signal.raise_signal(number)
             assert signal.getsignal(number) is signal.SIG_DFL
@@ -52,15 +55,17 @@ class TestSignals:
         output = tmp_path / "out.jsonl"
         with FaultServer(script) as server:
             options = ["--endpoint", server.url, "--concurrent", "1", "--output", output]
-            ran = run("bulk", "caption", photos, *options)
-        assert (ran.status, ran.out) == (Exit.INTERRUPTED, "")
-        assert ran.err.startswith("moondream-stream: stopped at once. ")
+            ran = run("bulk", "caption", photos, *options, "--summary", "-")
+        assert ran.status == Exit.INTERRUPTED
+        summary = json.loads(ran.out)
+        assert (summary["interrupted"], summary["done"], summary["failed"]) == (True, 0, 0)
+        assert "To go on, run the same command again" in ran.err
 
     def test_one_that_is_ignored_stays_so(self) -> None:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             stop = threading.Event()
-            with stop_by_signals(stop):
+            with stop_by_signals(stop, threading.Event()):
                 signal.raise_signal(signal.SIGINT)
                 assert not stop.is_set()
         finally:
@@ -71,7 +76,7 @@ class TestSignals:
         seen: list[Any] = []
 
         def work() -> None:
-            with stop_by_signals(threading.Event()):
+            with stop_by_signals(threading.Event(), threading.Event()):
                 seen.append(signal.getsignal(signal.SIGTERM))
 
         thread = threading.Thread(target=work)

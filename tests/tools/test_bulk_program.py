@@ -119,7 +119,8 @@ def test_the_second_signal_stops_and_the_next_run_goes_on(
         process.send_signal(signal.SIGINT)
         err = process.stderr.read()
     assert process.returncode == Exit.INTERRUPTED
-    assert "will be asked again" in err
+    assert "0 done, 0 failed of 6" in err
+    assert "To go on, run the same command again" in err
     assert "Traceback" not in err
     held.released.set()
     shown = in_a_terminal(command(photos, server, output), {"TERM": "xterm", "COLUMNS": "80"})

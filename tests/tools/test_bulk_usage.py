@@ -40,12 +40,12 @@ class TestUsage:
                 ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--burst", "3"],
                 "--burst needs a --rate",
             ),
-            (["bulk", "caption", "PHOTOS", "--retries", "-1"], "above 0"),
+            (["bulk", "caption", "PHOTOS", "--retries", "-1"], "0 or above"),
             (
                 ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--idle-timeout", "0"],
-                "idle should",
+                "--idle-timeout: it should",
             ),
-            (["bulk", "caption", "PHOTOS", "--temperature", "-1"], "temperature should be"),
+            (["bulk", "caption", "PHOTOS", "--temperature", "-1"], "--temperature: it should be"),
             (
                 ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--summary", "PHOTOS"],
                 "is a folder",

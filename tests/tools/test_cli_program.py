@@ -43,7 +43,7 @@ class TestSchema:
     def test_of_no_kind(self, run: Any) -> None:
         ran = run("schema", "moon")
         assert (ran.status, ran.out) == (Exit.USAGE, "")
-        assert ran.err.startswith("moondream-stream: kind should be one of text_delta, ")
+        assert ran.err.startswith("moondream-stream: the kind should be one of text_delta, ")
         assert ran.err.endswith(", not 'moon'\n")
 
 
@@ -56,7 +56,7 @@ class TestDemo:
         assert "\r" not in ran.out
         lines = ran.out.splitlines()
         for skill in ("query", "caption", "segment", "detect", "point"):
-            assert any(line.startswith(f"$ moondream-stream {skill} moon.png") for line in lines)
+            assert any(line.startswith(f"$ moondream-stream {skill} harbour.jpg") for line in lines)
             assert f"{skill.capitalize()}Result(" in lines
         for shown in (
             "coarse box ",
@@ -64,29 +64,37 @@ class TestDemo:
             "box ",
             "path ",
             "point ",
-            "42 tokens",
+            "39 tokens",
             "    bbox=BBox(",
         ):
             assert any(line.startswith(shown) for line in lines), shown
         assert max(map(len, lines)) < 200
 
-    def test_the_overlay_lies_on_the_moon(self, run: Any, tmp_path: Path) -> None:
-        ran = run("demo", "--speed", "max", "--overlay", tmp_path / "moon-overlay.png")
+    def test_the_overlay_fits_the_picture(self, run: Any, tmp_path: Path) -> None:
+        ran = run("demo", "--speed", "max", "--overlay", tmp_path / "overlay.png")
         assert (ran.status, ran.err) == (Exit.OK, "")
-        assert f"drawn on the picture: {tmp_path / 'moon-overlay.png'}" in ran.out
+        assert (
+            f"Outline, boxes and points, drawn on the picture: {tmp_path / 'overlay.png'}"
+            in ran.out
+        )
         with (
-            Image.open(tmp_path / "moon-overlay.png") as overlay,
-            Image.open(str(SHIPPED / "moon.png")) as moon,
+            Image.open(tmp_path / "overlay.png") as overlay,
+            Image.open(str(SHIPPED / "harbour.jpg")) as harbour,
         ):
-            assert (overlay.format, overlay.size) == ("PNG", (480, 480))
-            red, green, _ = overlay.convert("RGB").resize(moon.size).split()
-            drawn = ImageChops.subtract(green, red).point(lambda value: 255 * (value > 60))
-            lit = moon.convert("L").point(lambda value: 255 * (value > 107))
-        assert ImageChops.difference(drawn, lit).histogram()[255] < 0.05 * lit.histogram()[255]
+            assert (overlay.format, overlay.size) == ("PNG", harbour.size)
+            red = ImageChops.difference(overlay, harbour).getchannel("R")
+            assert red.getpixel((600, 400)) == pytest.approx(114, abs=5)  # half of the foresail's
+            assert red.getpixel((555, 440)) == 0  # the hole beside the mast
+            assert overlay.getpixel((232, 400)) == (
+                255,
+                255,
+                255,
+            )  # a side of the fishing boat's box
+            assert overlay.getpixel((151, 236)) == (255, 0, 255)  # the window of the lighthouse
 
     @pytest.mark.parametrize(
         ("hidden", "name", "words"),
-        [(True, "moon.png", "needs Pillow"), (False, "no-folder/moon.png", "no-folder")],
+        [(True, "overlay.png", "needs Pillow"), (False, "no-folder/overlay.png", "no-folder")],
     )
     def test_an_overlay_that_cannot_be(
         self,
@@ -112,7 +120,7 @@ class TestDemo:
         assert ("\rcoarse path" in shown.replace("\x1b[2m", "")) is (
             environment != {"TERM": "dumb"}
         )
-        assert "“月の光” next to 🌙" in shown
+        assert "full moon 🌕. A sailing boat with the character “月”" in shown
 
 
 class TestAsAProgram:
@@ -127,7 +135,10 @@ class TestAsAProgram:
             env=os.environ | {"PYTHONIOENCODING": "ascii"},
         )
         assert done.returncode == Exit.OK, done.stderr
-        assert "\\u201c\\u6708\\u306e\\u5149\\u201d next to \\U0001f319" in done.stdout
+        assert (
+            "full moon \\U0001f315. A sailing boat with the character \\u201c\\u6708\\u201d"
+            in done.stdout
+        )
 
     @pytest.mark.usefixtures("interruptible")
     def test_interrupted(self, image: str) -> None:

@@ -156,7 +156,7 @@ class TestAgainstAServer:
         with FaultServer(answers(*F1, then=wait)) as server:
             ran = run("query", image, "What?", "--endpoint", server.url, *waits)
         assert (ran.status, ran.out) == (Exit.INCOMPLETE, TEXT + "\n")
-        assert "0.1 seconds (Timeouts.idle)" in ran.err
+        assert "0.1 seconds (--idle-timeout)" in ran.err
         with FaultServer(answers(then=wait)) as server:
             ran = run("query", image, "What?", "--endpoint", server.url, *waits)
         assert (ran.status, ran.out) == (Exit.UNREACHABLE, "")
@@ -188,14 +188,14 @@ class TestUsage:
         [
             ([], "COMMAND"),
             (["sing"], "invalid choice"),
-            (["query"], "IMAGE"),
-            (["query", "IMAGE"], "give the question once"),
+            (["query"], "there is no QUESTION"),
+            (["query", "IMAGE"], "give it as the last argument after IMAGE, which is a picture"),
             (["query", "IMAGE", "What?", "--question", "Who?"], "give the question once"),
-            (["query", "IMAGE", ""], "question should be text"),
-            (["query", "IMAGE", "What?", "--temperature", "-1"], "temperature should be"),
+            (["query", "IMAGE", ""], "the question should be text that is not blank"),
+            (["query", "IMAGE", "What?", "--temperature", "-1"], "--temperature: it should be"),
             (["query", "IMAGE", "What?", "--model", ""], "model should be a model's name"),
-            (["query", "IMAGE", "What?", "--max-tokens", "few"], "invalid int"),
-            (["query", "IMAGE", "What?", "--idle-timeout", "0"], "idle should be"),
+            (["query", "IMAGE", "What?", "--max-tokens", "few"], "not 'few'"),
+            (["query", "IMAGE", "What?", "--idle-timeout", "0"], "--idle-timeout: it"),
             (
                 ["query", "IMAGE", "What?", "--speed", "0"],
                 "should be a number above 0, or max, not '0'",
@@ -208,7 +208,7 @@ class TestUsage:
             (["detect", "IMAGE"], "OBJECT"),
             (["detect", "IMAGE", "moon", "--endpoint", "localhost:2020"], "http"),
             (["detect", "IMAGE", "moon", "--replay", "no-such-file"], "no-such-file"),
-            (["detect", "IMAGE", "moon", "--replay", "IMAGE"], "line 1: "),
+            (["detect", "IMAGE", "moon", "--replay", "IMAGE"], "pixel.gif, line 1: "),
         ],
     )
     def test_wrong(self, run: Any, image: str, arguments: list[str], words: str) -> None:
@@ -222,7 +222,7 @@ class TestUsage:
             ),
         )
         assert (ran.status, ran.out) == (Exit.USAGE, "")
-        assert words in ran.err
+        assert words.replace("IMAGE", image) in ran.err
 
     def test_a_key_in_the_clear(
         self, run: Any, image: str, monkeypatch: pytest.MonkeyPatch

@@ -80,7 +80,7 @@ class TestTheLimit:
 
     def test_usage(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["record", "--max-body", "0"]) == Exit.USAGE
-        assert "the number should be above 0" in capsys.readouterr().err
+        assert "it should be a whole number above 0" in capsys.readouterr().err
         assert main(["record", "--help"]) == Exit.OK
         assert "how much it lacks (default: 16)" in " ".join(capsys.readouterr().out.split())
 

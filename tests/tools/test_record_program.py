@@ -88,8 +88,11 @@ class TestTheProgram:
         ("arguments", "words"),
         [
             ([], "--upstream"),
-            (["--upstream", "localhost:2020", "--to", "x"], "http(s)://host"),
-            (["--upstream", "http://user:hunter2@localhost", "--to", "x"], "without user"),
+            (
+                ["--upstream", "localhost:2020", "--to", "x"],
+                "did you mean http://localhost:2020/v1?",
+            ),
+            (["--upstream", "http://user:hunter2@localhost", "--to", "x"], "not 'localhost'"),
             (["--upstream", "http://localhost"], "--to"),
             (["--upstream", "http://localhost", "--to", __file__], "exists"),
         ],
@@ -118,4 +121,4 @@ class TestTheProgram:
         ]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert (ran.returncode, ran.stdout) == (Exit.USAGE, "")
-        assert "pip install 'sansio-moondream[anyio]'" in ran.stderr
+        assert "pip install 'sansio-moondream[cli]'" in ran.stderr

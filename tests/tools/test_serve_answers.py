@@ -27,7 +27,7 @@ from tests.tools.programs import Program, running, write
 from tests.tools.serving import (
     BODY,
     DIALECTS,
-    MOON,
+    HARBOUR,
     RECORDED,
     asked,
     client,
@@ -61,7 +61,7 @@ class TestAnswers:
         self, server: Program, skill: str
     ) -> None:
         body = json.dumps(
-            {"question": "What?", "object": "moon", "image_url": MOON.data_url, "stream": True}
+            {"question": "What?", "object": "moon", "image_url": HARBOUR.data_url, "stream": True}
         )
         head, _, chunks = raw(
             server, post(body).replace(b"/v1/query", f"/v1/{skill}".encode())
@@ -134,7 +134,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("sun/two", "Is it the sun?"),
     ):
         header = RecordingHeader.of(
-            QueryRequest(question=question, image=MOON).to_http(LOCAL),
+            QueryRequest(question=question, image=HARBOUR).to_http(LOCAL),
             200,
             [("content-type", "text/event-stream")],
         )
@@ -151,19 +151,19 @@ def matching(questions: Path) -> Iterator[Program]:
 
 class TestMatching:
     def test_the_same_question_with_any_picture(self, matching: Program) -> None:
-        for image in (MOON, REQUESTS["caption"].image):  # type: ignore[attr-defined]
+        for image in (HARBOUR, REQUESTS["caption"].image):  # type: ignore[attr-defined]
             request = QueryRequest(question="Is it a moon?", image=image)
             assert asked(matching, request)[1].text == client(matching).send(request).text == "moon"
 
     def test_equals_take_turns(self, matching: Program) -> None:
-        request = QueryRequest(question="Is it the sun?", image=MOON)
+        request = QueryRequest(question="Is it the sun?", image=HARBOUR)
         assert sorted(client(matching).send(request).text for _ in range(2)) == [
             "sun/one",
             "sun/two",
         ]
 
     def test_none_matches(self, matching: Program) -> None:
-        _, error = asked(matching, QueryRequest(question="Is it the sea?", image=MOON))
+        _, error = asked(matching, QueryRequest(question="Is it the sea?", image=HARBOUR))
         assert isinstance(error, NotFoundError)
         assert "no recording answers POST /v1/query; the nearest, " in error.message
         assert "differs: question: recorded 'Is it" in error.message
@@ -181,7 +181,7 @@ class TestMatching:
             "sun/two",
         )
         assert (
-            asked(matching, QueryRequest(question="Is it a moon?", image=MOON), Match="skill")[
+            asked(matching, QueryRequest(question="Is it a moon?", image=HARBOUR), Match="skill")[
                 1
             ].text
             == "moon"

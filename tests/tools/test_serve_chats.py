@@ -23,7 +23,7 @@ from sansio_moondream import (
 from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 from tests.helpers import CHAT, LOCAL, record
 from tests.tools.programs import Program, running, write
-from tests.tools.serving import MOON, RECORDED, asked, client, http_request
+from tests.tools.serving import HARBOUR, RECORDED, asked, client, http_request
 
 PATH = "/v1/chat/completions"
 BODY = {"messages": [{"role": "user", "content": "?"}]}
@@ -31,7 +31,7 @@ STREAM = [("content-type", "text/event-stream")]
 
 
 def chat(question: str) -> ChatRequest:
-    return ChatRequest(messages=[ChatMessage("user", [MOON, question])])
+    return ChatRequest(messages=[ChatMessage("user", [HARBOUR, question])])
 
 
 def sent(

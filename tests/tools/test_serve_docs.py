@@ -159,16 +159,19 @@ def test_the_table_of_clients(serve: Program) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not there")
 @pytest.mark.slow
-def test_the_curl_command(serve: Program) -> None:
-    (command,) = blocks("sh", "curl")
-    ran = subprocess.run(
-        command.replace("localhost:2020", f"127.0.0.1:{serve.port}"),
-        shell=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (ran.returncode, ran.stdout.count("data: ")) == (0, 14), ran.stderr
+def test_the_curl_commands(serve: Program) -> None:
+    first, documented = blocks("sh", "curl")
+    (shown,) = blocks("text", "data: ")
+    begin, rest = shown.split("...\n")
+    assert (curl(first, serve).startswith(begin), rest) == (True, "")
+    assert curl(documented, serve).count("data: ") == 14
+
+
+def curl(command: str, server: Program) -> str:
+    command = command.replace("localhost:2020", f"127.0.0.1:{server.port}")
+    ran = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 @pytest.mark.slow
@@ -223,7 +226,11 @@ def test_the_commands_of_both_servers(serve: Program, tmp_path: Path) -> None:
         )
         for word in record
     ]
+    shown = "".join(blocks("text", "Ctrl+C stops"))
+    assert serve.wait_for_line("recordings of this program") in shown
     with running(*record) as proxy:
+        forwarding = proxy.wait_for_line("forwarding").replace(record[-1], "recordings")
+        assert forwarding.replace(serve.url, "https://api.moondream.ai/v1") in shown
         assert text_of(proxy) == text_of(serve)
     assert [path.name for path in (tmp_path / "recordings").iterdir()] == ["001-query.jsonl"]
     with running(again[0], tmp_path / again[1], "--speed", "max") as server:

@@ -148,7 +148,7 @@ def test_one_recording(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("moon.png", "moon.png cannot be read as a recording: moon.png, line 1: "),
+        ("harbour.jpg", "harbour.jpg cannot be read as a recording: harbour.jpg, line 1: "),
         ("none.jsonl", "none.jsonl is neither a recording nor a folder with recordings"),
     ],
 )

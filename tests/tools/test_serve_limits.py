@@ -212,11 +212,14 @@ class TestSizes:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--max-connections", "0"], "the number should be above 0, not '0'"),
-        (["--max-connections", "1e3"], "the number should be above 0, not '1e3'"),
-        (["--request-timeout", "0"], "the seconds should be a number above 0, not '0'"),
-        (["--idle-timeout", "nan"], "the seconds should be a number above 0, not 'nan'"),
-        (["--idle-timeout", "soon"], "the seconds should be a number above 0, not 'soon'"),
+        (["--max-connections", "0"], "it should be a whole number above 0, not '0'"),
+        (["--max-connections", "1e3"], "it should be a whole number above 0, not '1e3'"),
+        (
+            ["--request-timeout", "0"],
+            "seconds above 0, at most 1,000,000, not '0'",
+        ),
+        (["--idle-timeout", "nan"], "above 0, at most 1,000,000, not 'nan'"),
+        (["--idle-timeout", "soon"], "above 0, at most 1,000,000, not 'soon'"),
     ],
 )
 def test_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sansio_moondream import BadRequestError, QueryRequest
 from tests.helpers import DATA, QUERY
 from tests.tools.programs import Program
-from tests.tools.serving import MOON, asked, http_request, raw
+from tests.tools.serving import HARBOUR, asked, http_request, raw
 
 NO_PIXELS = "data:image/png;base64,"
 
@@ -114,7 +114,7 @@ class TestRefusals:
     def test_the_very_answers_that_were_captured(self, server: Program, name: str) -> None:
         trace = json.loads((DATA / "traces" / f"{name}.json").read_text())
         captured = b"".join(map(base64.b64decode, trace["response_chunks_b64"]))
-        body = json.dumps(trace["request"]["body"] | {"image_url": MOON.data_url})
+        body = json.dumps(trace["request"]["body"] | {"image_url": HARBOUR.data_url})
         seen = http_request(
             server,
             path=trace["request"]["path"],

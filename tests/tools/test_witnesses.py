@@ -19,7 +19,7 @@ from tests.tools.programs import Program, running
 from tests.tools.witnesses import (
     CALLS,
     CHATS,
-    MOON,
+    HARBOUR,
     STREAMED,
     Seen,
     Witness,
@@ -178,14 +178,14 @@ class TestCurl:
         return ran.stdout
 
     def test_against_serve(self, serve: Program) -> None:
-        recording = Recording.decode((MOON.parent / "query.jsonl").read_bytes())
+        recording = Recording.decode((HARBOUR.parent / "query.jsonl").read_bytes())
         assert self.curl(serve.url) == b"".join(chunk.data for chunk in recording.chunks).decode()
 
     def test_as_the_documentation_shows_the_answer(self, serve: Program) -> None:
         first, second, *_ = self.curl(serve.url, "-H", "X-Moondream-Dialect: demo").split("\n\n")
         assert (first, second) == (
             'data: {"text": "The image shows"}',
-            'data: {"text": " a crescent moon"}',
+            'data: {"text": " a harbour at"}',
         )
 
     def test_through_record(self, serve: Program, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The gateway of docs/how-to/write-a-server.md: what clients get through it, faults included."""
+"""The programs of docs/how-to/write-a-server.md: what clients get from them, faults included."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from sansio_moondream import (
 )
 from tests.guides import write_files
 from tests.helpers import CHAT, QUERY, REQUESTS
-from tests.tools.gateways import PAGE, gateway_of
+from tests.tools.gateways import PAGE, gateway_of, running
 from tests.tools.test_witnesses import check
 from tests.tools.witnesses import Witness, official_node, official_python
 from tests.transports.adapters import Adapter, each_adapter
@@ -86,11 +86,25 @@ def texts(events: list[Event]) -> list[str]:
     return [event.text for event in events if isinstance(event, TextDelta)]
 
 
-def test_the_program_is_short(tmp_path: Path) -> None:
-    (program,) = write_files(PAGE, tmp_path)
-    lines = program.read_text().splitlines()
-    assert len(lines) < 80
-    assert max(map(len, lines)) <= 100
+def test_the_programs_are_short(tmp_path: Path) -> None:
+    programs = {path.name: path.read_text() for path in write_files(PAGE, tmp_path)}
+    assert len(programs["moon_server.py"].splitlines()) < 25
+    assert len(programs["gateway.py"].splitlines()) < 80
+    assert all(len(line) <= 100 for code in programs.values() for line in code.splitlines())
+
+
+def test_the_server(tmp_path: Path) -> None:
+    with running("moon_server", tmp_path) as url:
+        events, result = asked(url, QUERY)
+        assert (texts(events), result.text) == (["A", " moon", "."], "A moon.")
+        assert asked(url, QUERY, stream=False)[1].text == "A moon."
+        refused = httpx.post(f"{url}/query", json={"question": 2}, trust_env=False)
+        assert (refused.status_code, refused.json()) == (
+            400,
+            {"error": "Field 'question' must be a string"},
+        )
+        streamed = curl(url)
+    assert f"```text\n{streamed.rstrip()}\n```" in PAGE.read_text()
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)

@@ -38,7 +38,7 @@ from sansio_moondream import (
     encode_image,
 )
 
-MOON = Path(str(files("moondream_tools") / "recordings" / "moon.png"))
+HARBOUR = Path(str(files("moondream_tools") / "recordings" / "harbour.jpg"))
 NODE = Path(__file__).parents[1] / "node"
 STREAMED = ("query, streamed", "caption, streamed", "segment, streamed")
 CALLS = ("query", "caption", "segment", "detect", "point", *STREAMED)
@@ -147,7 +147,7 @@ def ours(endpoint: str, calls: Sequence[str] = CALLS) -> dict[str, Seen]:
 
 
 def _ask(client: Client, call: str) -> Seen:
-    image = encode_image(MOON.read_bytes())
+    image = encode_image(HARBOUR.read_bytes())
     requests: dict[str, Request[Any]] = {
         "query": QueryRequest(image=image, question=_QUESTION),
         "caption": CaptionRequest(image=image, length="short"),
@@ -176,7 +176,7 @@ def _ask(client: Client, call: str) -> Seen:
 def _run(command: list[str], endpoint: str, calls: Sequence[str]) -> dict[str, Seen]:
     environment = {**os.environ, "no_proxy": "127.0.0.1", "PYTHONIOENCODING": "utf-8"}
     ran = subprocess.run(
-        [*command, endpoint, MOON, *calls],
+        [*command, endpoint, HARBOUR, *calls],
         capture_output=True,
         text=True,
         timeout=60,

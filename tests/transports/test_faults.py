@@ -23,6 +23,9 @@ from .adapters import ADAPTERS, Adapter
 _ASYNCIO = "when a write fails, asyncio drops what was not read"
 _HIDDEN = "a fault in the segment of the head hides both"
 _BANNER = "5: server sends a banner without a blank line, then nothing"
+_NEVER_RETRIEVED = (
+    "before 3.14 it leaves the failure of its last write to the log of the event loop"
+)
 _EARLY_413 = "36: server answers 413 before it has read the request"
 _SECOND_ANSWER = "33: server sends a second answer behind the first"
 _SAME_LENGTH = "34: server sends the same length twice, to be accepted"
@@ -32,11 +35,11 @@ HTTPX = ("httpx2", "httpx", "httpx2-asyncio", "httpx2-trio", "httpx-asyncio")
 class Limit(NamedTuple):
     """What the library under a transport cannot report, and what the case sees instead.
 
-    With `depends` it depends on the segments of TCP, or on a race, and may not show.
+    With `depends` it depends on the segments of TCP, a race, or the version, and may not show.
     """
 
     reason: str
-    instead: str
+    instead: str | tuple[str, ...]
     depends: bool = False
 
 
@@ -44,12 +47,21 @@ class Limit(NamedTuple):
 LIMITS_OF_LIBRARIES: dict[tuple[str, str], Limit] = {
     (_EARLY_413, "httpx2-asyncio"): Limit(_ASYNCIO, "no event, then ConnectionLost"),
     (_EARLY_413, "httpx-asyncio"): Limit(_ASYNCIO, "no event, then ConnectionLost"),
-    (_EARLY_413, "aiohttp"): Limit(_ASYNCIO, "no event, then ConnectionLost", depends=True),
+    (_EARLY_413, "aiohttp"): Limit(
+        f"{_ASYNCIO}; {_NEVER_RETRIEVED}",
+        ("no event, then ConnectionLost", "Future exception was never retrieved"),
+        depends=True,
+    ),
     (_SAME_LENGTH, "aiohttp"): Limit(
         "its parser refuses a header twice that may be there once", "RemoteProtocolError"
     ),
     ("15: server sends garbage after the end of stream", "aiohttp"): Limit(
-        _HIDDEN, "no event, then RemoteProtocolError", depends=True
+        _HIDDEN,
+        ("no event, then RemoteProtocolError", "no event, then ConnectionLost"),
+        depends=True,
+    ),
+    ("cancelled: while sending the request", "aiohttp"): Limit(
+        _NEVER_RETRIEVED, "Future exception was never retrieved", depends=True
     ),
     **{
         (_BANNER, library): Limit(

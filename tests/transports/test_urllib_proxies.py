@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 
 import pytest
 
-from moondream_transports import UrllibTransport
+from moondream_transports import AnyioTransport, AsyncClient, UrllibTransport
 from moondream_transports.conformance._fault_server import FaultServer, Peer
 from moondream_transports.conformance._faults import WHOLE_BODY, answers, sized
 from moondream_transports.conformance._secrets import KEY
@@ -69,6 +70,18 @@ class TestProxiesOfTheEnvironment:
         with FaultServer(proxy) as server:
             environment(http_proxy=form.format(server.port))
             assert send(Endpoint(url=REMOTE)).text == TEXT
+        assert proxy.targets == [f"POST {REMOTE}/query"]
+
+    def test_the_anyio_transport_uses_it_if_it_may(self, environment: Callable[..., None]) -> None:
+        async def main() -> None:
+            async with AnyioTransport(trust_env=True) as transport:
+                client = AsyncClient(transport, Endpoint(url=REMOTE))
+                assert (await client.query(question="What is this?")).text == TEXT
+
+        proxy = Proxy()
+        with FaultServer(proxy) as server:
+            environment(http_proxy=f"localhost:{server.port}")
+            asyncio.run(main())
         assert proxy.targets == [f"POST {REMOTE}/query"]
 
     def test_https_goes_through_a_tunnel(self, environment: Callable[..., None]) -> None:

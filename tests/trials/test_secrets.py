@@ -20,6 +20,7 @@ from moondream_transports import (
     RecordingTransport,
     Timeouts,
     UrllibTransport,
+    sdk,
 )
 from moondream_transports.conformance._fault_server import FaultServer, Peer, chunk, head
 from moondream_transports.conformance._secrets import leaks
@@ -217,11 +218,16 @@ class TestTracebacks:
         [
             (lambda: UrllibTransport(proxies={"http": SOCKS}), ValueError),
             (lambda: UrllibTransport(proxies={"http": 5, "https": SOCKS}), ValueError),  # type: ignore[dict-item]
+            (lambda: UrllibTransport(proxies=SOCKS), TypeError),  # type: ignore[arg-type]
             (lambda: AnyioTransport(proxy=SOCKS), ValueError),
             (lambda: AnyioTransport(proxy=SOCKS.encode()), ValueError),  # type: ignore[arg-type]
             (lambda: EncodedImage(f"data:image/png;base64,{KEY}!"), ValueError),
             (lambda: EncodedImage(f"data:image/png;base64,{PAYLOAD}"), ValueError),
             (lambda: Endpoint(f"https://user:{KEY}@h/v1"), ValueError),
+            (lambda: Endpoint(headers=[("X-Secret", KEY, "")]), TypeError),  # type: ignore[arg-type]
+            (lambda: sdk.vl(KEY, "http://moondream.example/v1"), ValueError),
+            (lambda: sdk.vl(KEY, local=True), ValueError),
+            (lambda: sdk.avl(f"{KEY}\n{KEY}"), ValueError),
             (lambda: RecordingTransport(AnyioTransport(), list, secrets=[KEY]), TypeError),  # type: ignore[arg-type]
             (lambda: AsyncRecordingTransport(UrllibTransport(), list, secrets=[KEY]), TypeError),  # type: ignore[arg-type]
         ],

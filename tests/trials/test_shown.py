@@ -22,6 +22,8 @@ from moondream_transports import (
     sdk,
 )
 from moondream_transports._http11.route import Route, parse_proxy
+from moondream_transports.bulk import Item
+from moondream_transports.relay import Answer
 from sansio_moondream import (
     CaptionRequest,
     ChatMessage,
@@ -63,6 +65,9 @@ VALUES: dict[str, Any] = {
     "route": Route.to("http://h/v1", parse_proxy(PROXY)),
     "socket stream": SocketStream(ASKED, ENDPOINT),
     "model of the SDK": sdk.vl(api_key=KEY),
+    "item of a bulk run": Item("moon", PICTURE.data, {"question": "What?"}),
+    "item with a data URL": Item("moon", PICTURE.data_url, problem="it is no picture"),
+    "answer to a frame": Answer(PICTURE.data, None, IncompleteStream("it broke"), 0.3, 2),
     "picture of the SDK": sdk.Base64EncodedImage(PICTURE.data_url),
 }
 WAYS: dict[str, Callable[[Any], str]] = {
@@ -80,7 +85,7 @@ WAYS: dict[str, Callable[[Any], str]] = {
 def test_no_way_to_show_a_value_shows_key_or_picture(name: str, way: str) -> None:
     shown = WAYS[way](VALUES[name])
     password = base64.b64encode(f"user:{KEY}".encode()).decode()
-    assert found_in([shown], KEY, password, PAYLOAD[:40]) == []
+    assert found_in([shown], KEY, password, PAYLOAD[:40], repr(PICTURE.data)[2:42]) == []
 
 
 @pytest.mark.parametrize("name", VALUES)

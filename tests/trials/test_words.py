@@ -6,13 +6,17 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 import moondream_transports
 from moondream_transports import (
+    AiohttpTransport,
     AnyioTransport,
     AsyncClient,
+    AsyncRecordingTransport,
     Client,
+    RecordingTransport,
     ReplayTransport,
     Timeouts,
     UrllibTransport,
@@ -22,6 +26,7 @@ from moondream_transports.conformance._fault_server import LAST_CHUNK, FaultServ
 from moondream_transports.conformance._faults import F1, TEXT
 from sansio_moondream import (
     ConnectionLost,
+    EncodedImage,
     Endpoint,
     FirstEventTimeout,
     HTTPRequest,
@@ -30,7 +35,7 @@ from sansio_moondream import (
     QueryRequest,
 )
 from sansio_moondream.recording import Chunk, Ending, Match, Recording, RecordingHeader
-from tests.helpers import END, LOCAL, QUERY, delta
+from tests.helpers import END, LOCAL, PIXEL, QUERY, delta
 from tests.transports.adapters import ADAPTERS
 from tests.transports.fakes import ENDPOINT, WHOLE, FakeStream
 from tests.transports.pytest_plugin.projects import ONE, Project, answer
@@ -103,6 +108,24 @@ def test_what_is_no_transport_is_taken_or_refused_without_words(
     words: str,
 ) -> None:
     """Number 27."""
+    with pytest.raises(TypeError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: AiohttpTransport(httpx.AsyncClient()), "session should be an aiohttp"),  # type: ignore[arg-type]
+        (lambda: RecordingTransport(UrllibTransport(), "moon"), "save should be callable"),  # type: ignore[arg-type]
+        (lambda: AsyncRecordingTransport(AnyioTransport(), 5), "save should be callable"),  # type: ignore[arg-type]
+        (lambda: EncodedImage(PIXEL.data), "data_url should be text, not bytes"),  # type: ignore[arg-type]
+    ],
+    ids=["aiohttp", "recording", "async recording", "picture"],
+)
+def test_arguments_of_another_type_fail_at_the_first_request(
+    make: Callable[[], object], words: str
+) -> None:
+    """Number 27: a TypeError at once, in words."""
     with pytest.raises(TypeError, match=words):
         make()
 

@@ -1,109 +1,215 @@
-"""The arguments of the command line, and the request and the client that they describe."""
+"""The arguments of the command line."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-import warnings
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from moondream_transports import (
-    Client,
-    ReplayTransport,
-    Transport,
-    UrllibTransport,
-    read_image,
-)
-from sansio_moondream import (
-    CaptionRequest,
-    DetectRequest,
-    EncodedImage,
-    Endpoint,
-    PointRequest,
-    QueryRequest,
-    Request,
-    SegmentRequest,
-    __version__,
-)
-from sansio_moondream.recording import Match, Recording
+from sansio_moondream import __version__
 
 from ._bulk_arguments import add_bulk_command
 from ._client_arguments import (
-    API_KEY,
-    NO_SERVER,
-    PROGRAM,
-    UsageError,
     add_endpoint,
+    add_max_side,
+    add_retries,
     add_settings,
     add_timeouts,
-    endpoint_of,
-    model_of,
-    settings_of,
-    timeouts_of,
 )
+from ._parser import FileAction, FilesAction, Parser, typed
 from ._serve_options import parse_speed
-from ._server_arguments import typed
 from ._server_commands import add_server_commands
+from ._status import PROGRAM
 
+SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 _EPILOG = """\
-The key is read from MOONDREAM_API_KEY, the model from MOONDREAM_MODEL unless --model names one.
+environment: MOONDREAM_API_KEY has the key, MOONDREAM_ENDPOINT the address of the server unless
+--endpoint names one, MOONDREAM_MODEL the model unless --model does. NO_COLOR turns colours off.
+
 IMAGE is a file, or - for standard input. The answer goes to standard output, everything else to
 standard error. Control characters of the answer are shown as escapes; --json has the exact text.
 
-exit status: 0 complete answer, 2 wrong usage, 3 refused by the server, 4 incomplete answer (what
-arrived is shown), 5 no answer (unreachable, or silent), 6 some items of bulk failed, 130
-interrupted
+exit status: 0 complete answer, 2 wrong usage, or a file that cannot be read or written, 3 refused
+by the server, 4 incomplete answer (what arrived is shown), 5 no answer (unreachable, or silent), 6
+some items of bulk failed, 130 interrupted, 141 the reader of the output left
 """
+_DRAWINGS = {
+    "overlay": "draw the answer on a copy of the picture",
+    "mask": "draw the outline as a mask, white on black",
+    "svg": "write the outline as an SVG document",
+    "cutout": "cut the object out of the picture, on nothing",
+}
+DRAWINGS = tuple(_DRAWINGS)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def make_parser() -> Parser:
+    """Return the parser. `moondream-stream completion` and the reference of the options read it."""
+    parser = Parser(
         PROGRAM,
-        description="Ask Moondream about a picture, and see the answer as it arrives. Unofficial.",
+        description="Ask Moondream about pictures, and see the answer as it arrives. Unofficial.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    skills = parser.add_subparsers(dest="skill", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="skill", metavar="COMMAND", required=True)
+    _add_skills(commands)
+    _add_chat(commands)
+    _add_demo(commands)
+    _add_show(commands)
+    add_bulk_command(commands)
+    add_server_commands(commands)
+    _add_schema(commands)
+    _add_completion(commands)
+    return parser
 
-    query = _add_skill(skills, "query", "ask a question about a picture")
-    query.add_argument("question", nargs="?", metavar="QUESTION", help="the question")
-    query.add_argument(
-        "--question", dest="question_option", metavar="QUESTION", help="the question, as an option"
-    )
+
+def _add_skills(commands: Any) -> None:
+    query = _add_skill(commands, "query", "ask a question, about pictures or about none")
+    query.add_argument("last", nargs="?", metavar="QUESTION", help="the question")
+    query.add_argument("--question", metavar="QUESTION", help="the question, as an option")
     query.add_argument(
         "--reasoning",
         action="store_true",
         default=None,
         help="ask for the reasoning too (the cloud needs --no-stream)",
     )
-    caption = _add_skill(skills, "caption", "describe a picture")
+    caption = _add_skill(commands, "caption", "describe pictures")
+    caption.set_defaults(last=None)
     caption.add_argument(
         "--length", choices=["short", "normal", "long"], help="the length of the description"
     )
-    for skill, about in (
-        ("segment", "outline an object that you describe"),
-        ("detect", "find the boxes of all objects of a kind"),
-        ("point", "find the centres of all objects of a kind"),
+    for skill, about, drawings in (
+        ("segment", "outline an object that you describe", DRAWINGS),
+        ("detect", "find the boxes of all objects of a kind", DRAWINGS[:1]),
+        ("point", "find the centres of all objects of a kind", DRAWINGS[:1]),
     ):
-        _add_skill(skills, skill, about).add_argument(
-            "object", metavar="OBJECT", help="a description of the object"
+        parser = _add_skill(commands, skill, about)
+        parser.add_argument("last", metavar="OBJECT", help="a description of the object")
+        group = parser.add_argument_group("drawings")
+        for name in drawings:
+            group.add_argument(f"--{name}", action=FileAction, metavar="FILE", help=_DRAWINGS[name])
+        group.description = (
+            "The end of a name decides about the format. With several pictures a name holds "
+            "{name}, which stands for the picture's own."
         )
+        if skill == "segment":
+            parser.add_argument(
+                "--whole-path",
+                action="store_true",
+                help="print the whole path on a terminal too, as to a file or a pipe",
+            )
 
-    demo = skills.add_parser(
+
+def _add_skill(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=f"{about.capitalize()}."
+    )
+    parser.add_argument(
+        "images",
+        action=FileAction,
+        nargs="*",
+        metavar="IMAGE",
+        help="pictures: files, or - for standard input. Each is asked about in its turn",
+    )
+    add_max_side(parser)
+    _add_server(parser)
+    add_settings(_add_answer(parser))
+    return parser
+
+
+def _add_chat(commands: Any) -> None:
+    chat: argparse.ArgumentParser = commands.add_parser(
+        "chat",
+        help="talk with the model, about pictures or about none",
+        description="Talk with the model, about pictures or about none. Without a MESSAGE, a "
+        "terminal asks for one after the other (/help says what else it takes), and the text of "
+        "standard input is one message otherwise.",
+    )
+    chat.add_argument(
+        "messages",
+        nargs="*",
+        metavar="MESSAGE",
+        help="messages of one conversation: each is sent when the one before is answered; - is "
+        "the text of standard input",
+    )
+    chat.add_argument(
+        "--image",
+        dest="images",
+        action=FilesAction,
+        default=[],
+        metavar="IMAGE",
+        help="a picture for the first message: a file, or - for standard input; may be repeated",
+    )
+    chat.add_argument("--system", metavar="TEXT", help="how the model should answer")
+    chat.add_argument(
+        "--reasoning", action="store_true", default=None, help="ask for the reasoning too"
+    )
+    add_max_side(chat)
+    _add_server(chat)
+    add_settings(_add_answer(chat), objects=False)
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    server = parser.add_argument_group("server")
+    add_endpoint(server)
+    server.add_argument(
+        "--replay",
+        action=FileAction,
+        metavar="RECORDING",
+        help="play a recording, or those of a folder, instead of asking a server",
+    )
+    # Without a default, so that it is known whether it was given.
+    _add_speed(server, default=argparse.SUPPRESS)
+    add_retries(server, 0)
+    add_timeouts(server)
+
+
+def _add_answer(parser: argparse.ArgumentParser) -> Any:
+    answer = parser.add_argument_group("answer")
+    answer.add_argument(
+        "--json",
+        action="store_true",
+        help="print each event, and an error, as a line of JSON. The last line of each answer is "
+        "a `completed` or an error",
+    )
+    answer.add_argument(
+        "--no-stream", action="store_true", help="ask for an answer that is not streamed"
+    )
+    return answer
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser(
         "demo",
         help="play recorded answers, without a server",
         description="Play recorded answers, without a server.",
     )
-    _add_speed(demo)
+    _add_speed(demo, default=1.0)
     demo.add_argument(
         "--overlay",
+        action=FileAction,
         metavar="FILE",
-        help="draw the segmentation on its picture, as a PNG (needs Pillow from [cli])",
+        help="draw the answers on their picture, as a PNG (needs Pillow from [cli])",
     )
-    schema = skills.add_parser(
+
+
+def _add_show(commands: Any) -> None:
+    show = commands.add_parser(
+        "show",
+        help="print a recording for people",
+        description="Print a recording for people: the request, each chunk of the answer with its "
+        "time and what it brought, and how the exchange ended. Of a folder, a line for each "
+        "recording.",
+    )
+    show.add_argument(
+        "recording", action=FileAction, metavar="RECORDING", help="a recording, or a folder of them"
+    )
+    show.add_argument(
+        "--raw", action="store_true", help="print the text of the chunks, not what it means"
+    )
+
+
+def _add_schema(commands: Any) -> None:
+    schema = commands.add_parser(
         "schema",
         help="print the JSON Schema of what --json prints",
         description="Print the JSON Schema of the JSON form of all values, which --json prints.",
@@ -111,102 +217,20 @@ def make_parser() -> argparse.ArgumentParser:
     schema.add_argument(
         "kind", nargs="?", metavar="KIND", help="only of this kind of value, such as completed"
     )
-    add_bulk_command(skills)
-    add_server_commands(skills)
-    return parser
 
 
-def make_request(arguments: argparse.Namespace) -> Request[Any]:
-    """Return the request of the arguments. Raises UsageError, ValueError or OSError."""
-    about: dict[str, Any] = {
-        "image": read_picture(arguments.image, arguments.max_side),
-        "settings": settings_of(arguments),
-    }
-    match arguments.skill:
-        case "query":
-            if (arguments.question is None) == (arguments.question_option is None):
-                raise UsageError(
-                    "give the question once: as the argument after the image, or with --question"
-                )
-            return QueryRequest(
-                question=arguments.question or arguments.question_option or "",
-                reasoning=arguments.reasoning,
-                **about,
-            )
-        case "caption":
-            return CaptionRequest(length=arguments.length, **about)
-        case "segment":
-            return SegmentRequest(object=arguments.object, **about)
-        case "detect":
-            return DetectRequest(object=arguments.object, **about)
-        case _:
-            return PointRequest(object=arguments.object, **about)
-
-
-def make_client(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Client:
-    """Return the client of the arguments. Raises UsageError, ValueError or OSError."""
-    model = model_of(arguments, environment)
-    if not (arguments.replay or arguments.endpoint or environment.get(API_KEY)):
-        raise UsageError(
-            f"no server to ask. {NO_SERVER}, or play a recording with --replay FILE. For a first "
-            "look: moondream-stream demo"
-        )
-    transport: Transport
-    if arguments.replay:
-        transport = ReplayTransport(
-            [Recording.decode(Path(arguments.replay).read_bytes())],
-            arguments.speed,
-            match=Match.SKILL,
-        )
-        endpoint = Endpoint(model=model)
-    else:
-        transport = UrllibTransport()
-        endpoint = endpoint_of(arguments, arguments.endpoint, model, environment)
-    return Client(transport, endpoint, timeouts=timeouts_of(arguments))
-
-
-def read_picture(name: str, max_side: int | None = None) -> EncodedImage:
-    """Read a picture from a file or from standard input. Raises UsageError, ValueError or OSError.
-
-    What was done to make it smaller is printed.
-    """
-    # Pillow warns of what is odd in a file. The error, if there is one, says enough.
-    with warnings.catch_warnings(action="ignore"):
-        try:
-            image = read_image(sys.stdin.buffer if name == "-" else name, max_side=max_side)
-        except ModuleNotFoundError as error:
-            raise UsageError(str(error)) from error
-    if image.note is not None:
-        print(f"{PROGRAM}: the picture was {image.note}", file=sys.stderr)
-    return image
-
-
-def _add_skill(skills: Any, name: str, about: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = skills.add_parser(
-        name, help=about, description=f"{about.capitalize()}."
+def _add_completion(commands: Any) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print a program for a shell that completes commands, options and files",
+        description="Print a program for a shell that completes the commands, options and files of "
+        'this one. In ~/.bashrc, for example: eval "$(moondream-stream completion bash)"',
     )
-    parser.add_argument("image", metavar="IMAGE", help="a picture: a file, or - for standard input")
+    completion.add_argument("shell", choices=SHELLS, help="the shell")
+
+
+def _add_speed(parser: Any, default: Any) -> None:
+    about = "play recordings N times as fast as recorded, or at once: max (default: 1)"
     parser.add_argument(
-        "--max-side", type=int, metavar="PIXELS", help="make a picture with a longer side smaller"
+        "--speed", type=typed(parse_speed), default=default, metavar="N", help=about
     )
-    server = parser.add_argument_group("server")
-    add_endpoint(server)
-    server.add_argument(
-        "--replay", metavar="FILE", help="play a recording instead of asking a server"
-    )
-    _add_speed(server)
-    add_timeouts(server)
-    answer = parser.add_argument_group("answer")
-    answer.add_argument(
-        "--json", action="store_true", help="print each event, and an error, as a line of JSON"
-    )
-    answer.add_argument(
-        "--no-stream", action="store_true", help="ask for an answer that is not streamed"
-    )
-    add_settings(answer)
-    return parser
-
-
-def _add_speed(parser: Any) -> None:
-    about = "play recordings N times as fast as recorded, or at once (max)"
-    parser.add_argument("--speed", type=typed(parse_speed), default=1.0, metavar="N", help=about)

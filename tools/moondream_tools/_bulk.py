@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from moondream_transports import UrllibTransport
 from moondream_transports.bulk import (
     BulkError,
+    Item,
     Summary,
+    Template,
     count_items,
     export,
     run_bulk,
 )
+from sansio_moondream import Endpoint
+from sansio_moondream.limiter import RateLimit
 
 from ._bulk_client import make_client, make_endpoints
 from ._bulk_dry_run import make_estimate
-from ._bulk_options import format_of, make_items, make_template, output_of, with_options
+from ._bulk_options import format_of, make_items, make_template, output_of
 from ._bulk_progress import Progress
 from ._bulk_refusals import Refusals
 from ._bulk_signals import stop_by_signals
-from ._bulk_summary import STOPPED, check_summary_file, in_short, in_words, write_summary
+from ._bulk_summary import KILLED, check_summary_file, in_short, summarize, write_summary
 from ._client_arguments import UsageError
-from ._exit import Exit, print_error, report
+from ._exit import print_error, report
+from ._status import Exit
+from ._wording import in_words
 
 ROWS_PER_SHARD = 10_000
 
@@ -47,7 +53,7 @@ def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, st
     try:
         ending = _run(arguments, environment)
     except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
-        print_error(with_options(str(error)))
+        print_error(in_words(error))
         return Exit.USAGE
     sys.stdout.write(ending.text)
     return ending.status
@@ -62,39 +68,53 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Endin
     if arguments.dry_run:
         limits = [limit for _, limit in endpoints]
         return Ending(Exit.OK, f"{make_estimate(arguments, items, template, limits)}\n")
-    output = output_of(arguments)
     check_summary_file(arguments.summary)
-    stop = threading.Event()
-    refusals = Refusals(arguments.give_up_after, stop)
-    concurrent = arguments.concurrent * len(endpoints)
-    with UrllibTransport(max_idle=concurrent) as transport:
-        client, limiter = make_client(arguments, transport, endpoints, refusals)
-        progress = Progress(limiter.status, stop, arguments.limit)
-        try:
-            with stop_by_signals(stop), progress:
-                summary = run_bulk(
-                    client,
-                    items,
-                    template,
-                    output,
-                    format=format_of(arguments),
-                    rows_per_shard=arguments.rows_per_shard or ROWS_PER_SHARD,
-                    masks=getattr(arguments, "masks", False),
-                    concurrent=concurrent,
-                    limit=arguments.limit,
-                    retry_failed=arguments.retry_failed,
-                    stream=arguments.stream,
-                    total=count_items(items),
-                    on_progress=progress.update,
-                    stop=stop,
-                )
-        except KeyboardInterrupt:
-            print_error(STOPPED)
-            return Ending(Exit.INTERRUPTED)
-    for line in in_words(summary, limited=arguments.limit is not None):
+    try:
+        summary, refusals = asyncio.run(_ask(arguments, template, items, endpoints))
+    except KeyboardInterrupt:
+        print_error(KILLED)
+        return Ending(Exit.INTERRUPTED)
+    for line in summarize(summary, limited=arguments.limit is not None):
         print_error(line)
     text = write_summary(arguments.summary, summary)
     return Ending(_status_of(summary, refusals), text)
+
+
+async def _ask(
+    arguments: argparse.Namespace,
+    template: Template,
+    items: Iterable[Item],
+    endpoints: list[tuple[Endpoint, RateLimit]],
+) -> tuple[Summary, Refusals]:
+    """Ask about all items. Returns how that ended, and whether it was given up."""
+    from moondream_transports import AnyioTransport  # an extra, which a dry run does not need
+
+    output = output_of(arguments)
+    stop, abort = threading.Event(), threading.Event()
+    refusals = Refusals(arguments.give_up_after, stop)
+    concurrent = arguments.concurrent * len(endpoints)
+    async with AnyioTransport(max_idle=concurrent, trust_env=True) as transport:
+        client, limiter = make_client(arguments, transport, endpoints, refusals)
+        progress = Progress(limiter.status, stop, arguments.limit)
+        with stop_by_signals(stop, abort), progress:
+            summary = await run_bulk(
+                client,
+                items,
+                template,
+                output,
+                format=format_of(arguments),
+                rows_per_shard=arguments.rows_per_shard or ROWS_PER_SHARD,
+                masks=getattr(arguments, "masks", False),
+                concurrent=concurrent,
+                limit=arguments.limit,
+                retry_failed=arguments.retry_failed,
+                stream=arguments.stream,
+                total=count_items(items),
+                on_progress=progress.update,
+                stop=stop,
+                abort=abort,
+            )
+    return summary, refusals
 
 
 def _export(arguments: argparse.Namespace) -> Ending:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ._client_arguments import add_endpoint, add_settings, add_timeouts
-from ._server_arguments import count, typed
+from moondream_transports import Timeouts
+
+from ._client_arguments import (
+    add_endpoint,
+    add_max_side,
+    add_retries,
+    add_settings,
+    add_timeouts,
+)
+from ._parser import FileAction, amount, count, typed, whole
 
 CLOUD_RATE = 2.0  # requests a second: the service's limit for a key without a balance
 CONCURRENT = 16
 FORMATS = ("parquet", "jsonl", "csv")  # of OutputFormat, whose import is slow
 RETRIES = 6
+MAX_RETRY_AFTER = 3600.0  # seconds: a run lasts for hours, so it can wait as long as a server asks
+TOTAL_TIMEOUT = 600.0 + MAX_RETRY_AFTER
 GIVE_UP_AFTER = 20
 _EPILOG = """\
 INPUT is a folder, a picture, a pattern such as 'photos/**/*.jpg', a list of paths (.txt), or a
@@ -66,7 +76,10 @@ def _add_export(skills: Any) -> None:
     about = "write the files of a ledger anew, without asking anything"
     parser = skills.add_parser("export", help=about, description=f"{about.capitalize()}.")
     parser.add_argument(
-        "ledger", metavar="LEDGER", help="_ledger.sqlite in the folder of an output, or FILE.ledger"
+        "ledger",
+        action=FileAction,
+        metavar="LEDGER",
+        help="_ledger.sqlite in the folder of an output, or FILE.ledger",
     )
     _add_files(parser)
     parser.add_argument("--masks", action="store_true", default=None, help=_MASKS)
@@ -82,7 +95,11 @@ def _add_skill(skills: Any, name: str, about: str) -> Any:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="a folder, a pattern, pictures, or a table"
+        "inputs",
+        action=FileAction,
+        nargs="+",
+        metavar="INPUT",
+        help="a folder, a pattern, pictures, or a table",
     )
     asked = parser.add_argument_group("what is asked")
     _add_input(parser.add_argument_group("input"), pictures=name != "query")
@@ -92,10 +109,10 @@ def _add_skill(skills: Any, name: str, about: str) -> Any:
         server,
         action="append",
         default=[],
-        help="the server's address, without the name of the skill (default: the cloud's); if it is "
-        "repeated, the endpoint that is free soonest is asked",
+        help="the server's address (default: that of MOONDREAM_ENDPOINT, else the cloud's); if it "
+        "is repeated, the endpoint that is free soonest is asked",
     )
-    add_timeouts(server)
+    add_timeouts(server, Timeouts(total=TOTAL_TIMEOUT))
     _add_pace(parser.add_argument_group("pace"))
     _add_dry_run(parser.add_argument_group("dry run"))
     answer = parser.add_argument_group("answer")
@@ -133,9 +150,7 @@ def _add_input(group: Any, *, pictures: bool) -> None:
     group.add_argument(
         "--retry-failed", action="store_true", help="ask the items again that failed before"
     )
-    group.add_argument(
-        "--max-side", type=int, metavar="PIXELS", help="make pictures with a longer side smaller"
-    )
+    add_max_side(group)
 
 
 def _add_output(group: Any, *, masks: bool) -> None:
@@ -144,6 +159,7 @@ def _add_output(group: Any, *, masks: bool) -> None:
         group.add_argument("--masks", action="store_true", help=_MASKS)
     group.add_argument(
         "--summary",
+        action=FileAction,
         metavar="FILE",
         help="write how the run ended as JSON, - for standard output",
     )
@@ -152,6 +168,7 @@ def _add_output(group: Any, *, masks: bool) -> None:
 def _add_files(group: Any) -> None:
     group.add_argument(
         "--output",
+        action=FileAction,
         metavar="PATH",
         help="a .parquet, .jsonl or .csv file, or a folder for files of --rows-per-shard rows",
     )
@@ -184,17 +201,10 @@ def _add_pace(group: Any) -> None:
         metavar="N",
         help="requests in flight at once (default: %(default)s); for each endpoint",
     )
-    group.add_argument(
-        "--retries",
-        type=typed(_whole),
-        default=RETRIES,
-        metavar="N",
-        help="send a request again that the server did not take (429, 503, no connection), at most "
-        "N times (default: %(default)s)",
-    )
+    add_retries(group, RETRIES)
     group.add_argument(
         "--give-up-after",
-        type=typed(_whole),
+        type=typed(whole),
         default=GIVE_UP_AFTER,
         metavar="N",
         help="stop when N requests in a row are refused for the same reason as the next would be: "
@@ -214,7 +224,7 @@ def _add_dry_run(group: Any) -> None:
         ("per-million-output", "a million tokens of answers"),
     ):
         group.add_argument(
-            f"--price-{name}", type=float, metavar="PRICE", help=f"your price of {of}"
+            f"--price-{name}", type=typed(amount), metavar="PRICE", help=f"your price of {of}"
         )
     group.add_argument("--currency", default="", metavar="NAME", help="of these prices")
     for name, about in (
@@ -223,7 +233,7 @@ def _add_dry_run(group: Any) -> None:
         ("--output-tokens", "of an answer"),
     ):
         group.add_argument(
-            name, type=float, metavar="N", help=f"{about} (default: as in the ledger)"
+            name, type=typed(amount), metavar="N", help=f"{about} (default: as in the ledger)"
         )
 
 
@@ -238,7 +248,3 @@ def _rate(text: str) -> float:
     if not 0 < rate <= 1e6:
         raise ValueError(f"the rate should be a number above 0, or none, not {text[:20]!r}")
     return rate
-
-
-def _whole(text: str) -> int:
-    return 0 if text == "0" else count(text)

@@ -10,31 +10,30 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from moondream_transports import (
-    Client,
+    AsyncClient,
+    AsyncTransport,
     EndpointPool,
     Hooks,
     Limiter,
-    RetryPolicy,
-    Transport,
 )
 from sansio_moondream import Endpoint
 from sansio_moondream.limiter import RateLimit
 
-from ._bulk_arguments import CLOUD_RATE
+from ._bulk_arguments import CLOUD_RATE, MAX_RETRY_AFTER, TOTAL_TIMEOUT
 from ._client_arguments import (
     API_KEY,
+    ENDPOINT,
     NO_SERVER,
     UsageError,
     endpoint_of,
     model_of,
+    retries_of,
     timeouts_of,
+    url_of,
 )
 
 _CLOUD = urlsplit(Endpoint().url).hostname
-# A run lasts for hours, so it can wait for a server that restarts, and as long as one asks for.
-_MAX_BACKOFF = 30.0
-_MAX_RETRY_AFTER = 3600.0
-_TOTAL = 600.0 + _MAX_RETRY_AFTER
+_MAX_BACKOFF = 30.0  # seconds: a run lasts for hours, so it can wait for a server that restarts
 
 
 def make_endpoints(
@@ -44,10 +43,11 @@ def make_endpoints(
 
     A dry run asks nobody. It needs no key to compute what the cloud would take.
     """
-    if not (arguments.endpoint or environment.get(API_KEY) or arguments.dry_run):
+    known = arguments.endpoint or environment.get(ENDPOINT) or environment.get(API_KEY)
+    if not (known or arguments.dry_run):
         raise UsageError(f"no server to ask. {NO_SERVER}")
     model = model_of(arguments, environment)
-    urls: list[str | None] = arguments.endpoint or [None]
+    urls = [url_of(given, environment) for given in arguments.endpoint or [None]]
     endpoints = [endpoint_of(arguments, url, model, environment) for url in urls]
     return [(endpoint, limit_of(arguments, endpoint)) for endpoint in endpoints]
 
@@ -66,23 +66,21 @@ def limit_of(arguments: argparse.Namespace, endpoint: Endpoint) -> RateLimit:
 
 def make_client(
     arguments: argparse.Namespace,
-    transport: Transport,
+    transport: AsyncTransport,
     endpoints: list[tuple[Endpoint, RateLimit]],
     hooks: Hooks,
-) -> tuple[Client, Limiter | EndpointPool]:
+) -> tuple[AsyncClient, Limiter | EndpointPool]:
     """Return the client, and what limits its requests. Raises ValueError."""
-    retries = RetryPolicy(
-        1 + arguments.retries, max_backoff=_MAX_BACKOFF, max_retry_after=_MAX_RETRY_AFTER
-    )
+    retries = retries_of(arguments, max_backoff=_MAX_BACKOFF, max_retry_after=MAX_RETRY_AFTER)
     timeouts = timeouts_of(arguments)
     if arguments.total_timeout is None:  # the wait for its turn counts, and so does a pause
-        timeouts = replace(timeouts, total=_TOTAL)
+        timeouts = replace(timeouts, total=TOTAL_TIMEOUT)
     if len(endpoints) > 1:
         pool = EndpointPool(endpoints)
-        return Client(transport, pool, timeouts=timeouts, hooks=hooks, retries=retries), pool
+        return AsyncClient(transport, pool, timeouts=timeouts, hooks=hooks, retries=retries), pool
     endpoint, limit = endpoints[0]
     limiter = Limiter(limit.per_second, limit.burst, limit.concurrent)
-    client = Client(
+    client = AsyncClient(
         transport, endpoint, limiter=limiter, timeouts=timeouts, hooks=hooks, retries=retries
     )
     return client, limiter

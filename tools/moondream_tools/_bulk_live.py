@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TextIO
+from typing import TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.constrain import Constrain
 from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
@@ -12,15 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ._bulk_meter import Snapshot
+from ._console import make_console
 
 _WIDTH = 100  # columns: a longer line is hard to read
 _BAR = 50  # columns: a terminal that is narrower has no place for a bar beside the numbers
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Raise the error again, where rich would end the program."""
-        raise BrokenPipeError("standard error has no reader")
 
 
 class Live:
@@ -32,8 +27,7 @@ class Live:
     """
 
     def __init__(self, stream: TextIO, has_styles: bool) -> None:
-        colours: Literal["auto"] | None = "auto" if has_styles else None
-        self.console = _Console(file=stream, force_terminal=True, color_system=colours)
+        self.console = make_console(stream, has_styles=has_styles)
         # Our own thread redraws: an error of rich's own thread would be a traceback.
         self._live = RichLive(
             console=self.console, auto_refresh=False, transient=True, redirect_stdout=False

@@ -36,7 +36,8 @@ class Snapshot(Struct, frozen=True):
     @property
     def seen(self) -> int:
         """The items that ended, in this run or before."""
-        return self.counts.skipped + self.counts.done + self.counts.failed
+        counts = self.counts
+        return counts.skipped + counts.duplicates + counts.done + counts.failed
 
     @property
     def share(self) -> float | None:
@@ -126,10 +127,10 @@ class Meter:
         per_second = (ended - before) / (now - since) if now - since >= _STEP else None
         total = counts.total
         if total is not None and self._at_most is not None:
-            total = min(total, counts.skipped + self._at_most)
+            total = min(total, counts.skipped + counts.duplicates + self._at_most)
         left = None
         if total is not None and per_second and not stopping:
-            left = max(total - counts.skipped - ended, 0) / per_second
+            left = max(total - counts.skipped - counts.duplicates - ended, 0) / per_second
         return Snapshot(counts, total, per_second, left, limit, stopping)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,18 +10,6 @@ from moondream_transports.bulk import Item, OutputFormat, Template, read_items
 
 from ._client_arguments import UsageError, model_of, settings_of
 
-# Messages of the library name its arguments. Those of the command line name its options.
-_OPTIONS = (
-    (r"pictures=False", "--no-pictures"),
-    (r"(id|picture)_column", r"--\1-column"),
-    (r"follow_links", "--follow-links"),
-    (r"max_side", "--max-side"),
-    (r"rows_per_shard", "--rows-per-shard"),
-    (r"delimiter should", "--delimiter should"),
-    (r"encoding should", "--encoding should"),
-    (r"give encoding", "give --encoding"),
-    (r"(question|object): give it in the template", r"\1: give it with --\1"),
-)
 _FIELDS = ("question", "object", "length", "reasoning")
 
 
@@ -64,10 +51,3 @@ def make_items(arguments: argparse.Namespace, template: Template) -> Iterable[It
         delimiter=arguments.delimiter,
         encoding=arguments.encoding,
     )
-
-
-def with_options(message: str) -> str:
-    """Return a message of the library with the options that are meant by its arguments."""
-    for argument, option in _OPTIONS:
-        message = re.sub(rf"(?<![\w./-]){argument}(?![\w/-])", option, message)
-    return message

@@ -5,25 +5,9 @@ from __future__ import annotations
 import threading
 
 from moondream_transports import Hooks, Timeline
-from sansio_moondream import (
-    AuthenticationError,
-    ConnectError,
-    MoondreamError,
-    NotFoundError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    TLSError,
-)
+from sansio_moondream import MoondreamError
 
-# What is wrong in these is the same for the next item: the key, the balance, the address.
-_SHARED = (
-    AuthenticationError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    NotFoundError,
-    ConnectError,
-    TLSError,
-)
+from ._exit import SHARED
 
 
 class Refusals(Hooks):
@@ -52,7 +36,7 @@ class Refusals(Hooks):
     def on_end(self, timeline: Timeline) -> None:
         error = timeline.error
         with self._lock:
-            if not isinstance(error, _SHARED):
+            if not isinstance(error, SHARED):
                 self._in_a_row = 0
                 return
             self._in_a_row += 1

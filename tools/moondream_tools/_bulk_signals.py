@@ -1,4 +1,4 @@
-"""Signals during a bulk run: the first one stops gently, the second one at once."""
+"""Signals during a bulk run: the first one stops gently, the second one soon, the third at once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from types import FrameType
 
 
 @contextmanager
-def stop_by_signals(stop: threading.Event) -> Generator[None]:
-    """Set `stop` at the first SIGINT or SIGTERM inside a block.
+def stop_by_signals(stop: threading.Event, abort: threading.Event) -> Generator[None]:
+    """Set `stop` at the first SIGINT or SIGTERM inside a block, and `abort` at the second.
 
-    A signal while `stop` is set raises KeyboardInterrupt. A signal that is ignored stays ignored: a
-    shell does this for programs in the background. Only the main thread gets signals, so in another
-    one nothing changes.
+    A third one raises KeyboardInterrupt: to write the files may take long. A signal that is ignored
+    stays ignored: a shell does this for programs in the background. Only the main thread gets
+    signals, so in another one nothing changes.
     """
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if abort.is_set():
             raise KeyboardInterrupt
-        stop.set()
+        (abort if stop.is_set() else stop).set()
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -9,13 +9,13 @@ from pathlib import Path
 from moondream_transports.bulk import Summary
 
 from ._bulk_meter import by_class, clock, most_common, tokens_of
-from ._bulk_options import with_options
 from ._client_arguments import UsageError
 from ._terminal import on_one_line
+from ._wording import with_options
 
-STOPPED = (
-    "stopped at once. All answers that came are in the ledger; what was in flight will be asked "
-    "again. To go on, run the same command again"
+KILLED = (
+    "stopped at once, perhaps before the files were written. The answers are in the ledger; what "
+    "was in flight will be asked again. To go on, run the same command again"
 )
 _STDOUT = "-"
 _SHOWN = 3  # classes of errors with an example
@@ -63,6 +63,8 @@ def to_json(summary: Summary) -> dict[str, object]:
         "failed": counts.failed,
         "skipped": counts.skipped,
         "failed_before": counts.failed_before,
+        "duplicates": counts.duplicates,
+        "duplicate_ids": counts.duplicate_ids,
         "failures": counts.failures,
         "examples": counts.examples,
         "input_tokens": counts.input_tokens,
@@ -75,7 +77,7 @@ def to_json(summary: Summary) -> dict[str, object]:
     }
 
 
-def in_words(summary: Summary, *, limited: bool) -> list[str]:
+def summarize(summary: Summary, *, limited: bool) -> list[str]:
     """Return what happened, and what to run to go on, as lines.
 
     Args:
@@ -84,6 +86,7 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
     """
     counts = summary.counts
     ended = counts.done + counts.failed
+    seen = counts.skipped + counts.duplicates + ended
     parts = [f"{counts.done:,} done", f"{counts.failed:,} failed"]
     if done_before := counts.skipped - counts.failed_before:
         parts.append(f"{done_before:,} done before")
@@ -107,9 +110,16 @@ def in_words(summary: Summary, *, limited: bool) -> list[str]:
             "the rows of failed items say why. To ask them again, run the same command with "
             "--retry-failed"
         )
+    if counts.duplicates:
+        shown = on_one_line(", ".join(map(repr, counts.duplicate_ids)), _COLUMNS)
+        more = ", ..." if counts.duplicates > len(counts.duplicate_ids) else ""
+        lines.append(
+            f"{counts.duplicates:,} not asked, as their ids came before with the same question: "
+            f"{shown}{more}. Ids tell rows apart: give each item its own"
+        )
     if summary.interrupted:
         lines.append("stopped before the end of the input. To go on, run the same command again")
-    elif limited and counts.total is not None and counts.skipped + ended < counts.total:
+    elif limited and counts.total is not None and seen < counts.total:
         lines.append("--limit ended this run. To go on, run the same command again")
     return lines
 

@@ -69,7 +69,7 @@ def convert(
         recording = _with_proper_end(recording, skill)
     if dialect is None and stream in (is_stream(recording), _asks_for_stream(recording)):
         return recording
-    decoded = _Decoded(recording, _request(skill))
+    decoded = _Decoded(recording, request_of(skill))
     if decoded.is_refusal:
         return recording
     dialect = dialect or (Dialect.CHAT if skill == "chat" else Dialect.ENGINE)
@@ -109,7 +109,7 @@ def without_head(recording: Recording, ending: Ending) -> Recording:
 def _with_proper_end(recording: Recording, skill: str) -> Recording:
     """Return a recording without a proper end with one, if the answer was complete."""
     ended = replace(recording, ending=Ending(recording.ending.seconds))
-    return ended if _Decoded(ended, _request(skill)).is_complete else recording
+    return ended if _Decoded(ended, request_of(skill)).is_complete else recording
 
 
 def _asks_for_stream(recording: Recording) -> bool:
@@ -185,15 +185,15 @@ class _Decoded:
 
 
 @cache
-def _request(skill: str) -> Request[Any]:
+def request_of(skill: str) -> Request[Any]:
     """Return a request of `skill`. Decoding depends on nothing else of the request."""
-    moon = encode_image((files("moondream_tools") / "recordings" / "moon.png").read_bytes())
+    picture = encode_image((files("moondream_tools") / "recordings" / "harbour.jpg").read_bytes())
     requests: list[Request[Any]] = [
         QueryRequest(question="?"),
-        CaptionRequest(image=moon),
-        SegmentRequest(image=moon, object="?"),
-        DetectRequest(image=moon, object="?"),
-        PointRequest(image=moon, object="?"),
+        CaptionRequest(image=picture),
+        SegmentRequest(image=picture, object="?"),
+        DetectRequest(image=picture, object="?"),
+        PointRequest(image=picture, object="?"),
         ChatRequest(messages=[ChatMessage("user", "?")]),
     ]
     return next(request for request in requests if request.skill == skill)

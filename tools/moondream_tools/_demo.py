@@ -12,8 +12,11 @@ from moondream_transports import Client, ReplayTransport
 from sansio_moondream import (
     CaptionRequest,
     DetectRequest,
+    DetectResult,
+    EncodedImage,
     Endpoint,
     PointRequest,
+    PointResult,
     QueryRequest,
     Request,
     Result,
@@ -21,16 +24,15 @@ from sansio_moondream import (
     SegmentResult,
     encode_image,
 )
-from sansio_moondream.images import open_image
+from sansio_moondream.images import upright
 from sansio_moondream.recording import Recording
 
 from ._client_arguments import UsageError
 from ._render import TextOutput
-from ._terminal import BOLD, CYAN, DIM, Terminal, on_one_line, safe
+from ._terminal import BOLD, DIM, FIELD, Terminal, on_one_line, safe
+from ._wording import INSTALL, in_words
 
 _RECORDINGS = files("moondream_tools") / "recordings"
-# In pixels a side. An outline has no size in pixels, so it fits the enlarged picture too.
-_OVERLAY_SIZE = 480
 _ABOUT = (
     "Five answers, played from recordings of this program: no server, no network, no key. The "
     "answers are made up, in the service's format. The client and the decoder are those for real "
@@ -48,55 +50,63 @@ def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> 
     Args:
         out: shows the answers.
         speed: how many times as fast as recorded, or None to play at once.
-        overlay: the name of a PNG file for the segmentation on its picture, or None.
+        overlay: the name of a PNG file for the picture with outline, boxes and points, or None.
 
     Raises UsageError if the overlay cannot be drawn or written.
     """
-    picture = (_RECORDINGS / "moon.png").read_bytes()
-    moon = encode_image(picture)
+    picture = encode_image((_RECORDINGS / "harbour.jpg").read_bytes())
     requests: list[tuple[Request[Any], str]] = [
-        (QueryRequest(image=moon, question="What is in this image?"), '"What is in this image?"'),
-        (CaptionRequest(image=moon, length="short"), "--length short"),
-        (SegmentRequest(image=moon, object="moon"), "moon"),
-        (DetectRequest(image=moon, object="moon"), "moon"),
-        (PointRequest(image=moon, object="moon"), "moon"),
+        (
+            QueryRequest(image=picture, question="What is in this image?"),
+            '"What is in this image?"',
+        ),
+        (CaptionRequest(image=picture, length="short"), "--length short"),
+        (SegmentRequest(image=picture, object="sailboat"), "sailboat"),
+        (DetectRequest(image=picture, object="boat"), "boat"),
+        (PointRequest(image=picture, object="window"), "window"),
     ]
     recordings = [
         Recording.decode((_RECORDINGS / f"{request.skill}.jsonl").read_bytes())
         for request, _ in requests
     ]
     client = Client(ReplayTransport(recordings, speed), Endpoint())
+    results: list[Result] = []
     out.line(fill(_ABOUT, out.width - 1))
     for request, arguments in requests:
         out.line()
-        command = f"moondream-stream {request.skill} moon.png {arguments}"
+        command = f"moondream-stream {request.skill} harbour.jpg {arguments}"
         out.line(f"{out.styled('$', DIM)} {out.styled(command, BOLD)}")
         output = TextOutput(out, out, brief=True)
         with client.stream(request) as stream:
             for event in stream:
                 output.event(event)
-            result = stream.result()
-            _show(result, out)
-        if overlay is not None and isinstance(result, SegmentResult):
-            _write_overlay(result, picture, overlay)
-            out.line(f"drawn on the picture: {safe(overlay)}")
+            results.append(stream.result())
+        _show(results[-1], out)
     out.line()
+    if overlay is not None:
+        _write_overlay(results, picture, overlay)
+        out.line(f"Outline, boxes and points, drawn on the picture: {safe(overlay)}")
+        out.line()
     out.line(_NEXT)
 
 
-def _write_overlay(result: SegmentResult, picture: bytes, name: str) -> None:
+def _write_overlay(results: list[Result], picture: EncodedImage, name: str) -> None:
+    """Draw outline, boxes and points on one picture."""
     try:
-        from PIL import ImageOps
+        drawn = upright(picture)
     except ImportError:
-        raise UsageError("drawing needs Pillow: pip install 'sansio-moondream[cli]'") from None
-    with open_image(picture) as image:
-        drawn = result.overlay(
-            ImageOps.contain(image.convert("RGB"), (_OVERLAY_SIZE, _OVERLAY_SIZE)), color="lime"
-        )
+        raise UsageError(f"--overlay needs Pillow: {INSTALL}") from None
+    for result in results:
+        if isinstance(result, SegmentResult):
+            drawn = result.overlay(drawn, color="lime")
+        elif isinstance(result, DetectResult):
+            drawn = result.overlay(drawn, color="white", width=2)
+        elif isinstance(result, PointResult):
+            drawn = result.overlay(drawn, color="magenta", radius=4)
     try:
         drawn.save(name, format="PNG")
     except OSError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(in_words(error)) from error
 
 
 def _show(result: Result, out: Terminal) -> None:
@@ -113,4 +123,4 @@ def _show(result: Result, out: Terminal) -> None:
         else:
             lines.append(f"    {name}={on_one_line(repr(value), out.width - len(name) - 7)},")
     for line in [*lines, ")"]:
-        out.line(out.styled(line, CYAN))
+        out.line(line, FIELD)

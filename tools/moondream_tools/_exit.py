@@ -1,58 +1,70 @@
-"""How the command line ends: exit statuses, and errors in words."""
+"""How the command line ends: its errors in words, and streams that cannot be used."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import suppress
-from enum import IntEnum
 
 from sansio_moondream import (
     APIError,
+    AuthenticationError,
+    ConnectError,
     IncompleteStream,
+    LocalProtocolError,
     MoondreamError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
     RemoteProtocolError,
+    TLSError,
     TransportError,
 )
 
-from ._client_arguments import PROGRAM
+from ._status import PROGRAM, Exit
 from ._terminal import safe
-
-
-class Exit(IntEnum):
-    """Exit statuses. Those above 128 are a shell's for the same signals."""
-
-    OK = 0
-    USAGE = 2
-    REFUSED = 3
-    INCOMPLETE = 4
-    UNREACHABLE = 5
-    SOME_FAILED = 6
-    INTERRUPTED = 130
-    BROKEN_PIPE = 141
-
+from ._wording import advice, in_words
 
 _ERRORS: dict[type[MoondreamError], tuple[Exit, str]] = {
     APIError: (Exit.REFUSED, "refused"),
     TransportError: (Exit.UNREACHABLE, "no answer"),
     IncompleteStream: (Exit.INCOMPLETE, "incomplete answer"),
     RemoteProtocolError: (Exit.INCOMPLETE, "incomplete answer"),
+    LocalProtocolError: (Exit.USAGE, "not sent"),
 }
 ERRORS = tuple(_ERRORS)
 """The errors that a server, or the way to it, can cause."""
+
+SHARED = (
+    AuthenticationError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    NotFoundError,
+    ConnectError,
+    TLSError,
+    LocalProtocolError,
+)
+"""What is wrong in these is the same for the next request: the key, the balance, the address."""
 
 
 def report(error: MoondreamError) -> Exit:
     """Print an error of the way to an answer. Returns its exit status."""
     status, summary = next(outcome for kind, outcome in _ERRORS.items() if isinstance(error, kind))
-    print_error(f"{summary}: {error}")
+    print_error(f"{summary}: {in_words(error)}")
+    if (line := advice(error)) is not None:
+        print_note(line)
     return status
 
 
 def print_error(text: str) -> None:
     """Print a line on standard error. Nothing is raised if it cannot be written."""
+    print_note(f"{PROGRAM}: {text}")
+
+
+def print_note(text: str) -> None:
+    """Print a line without the program's name on standard error, in the same way."""
     with suppress(OSError):
-        print(f"{PROGRAM}: {safe(text)}", file=sys.stderr)
+        print(safe(text), file=sys.stderr)
 
 
 def open_closed_streams() -> None:
@@ -69,8 +81,8 @@ def open_closed_streams() -> None:
             setattr(sys, name, stream)
 
 
-def discard_output() -> None:
-    """Discard what was not written to standard output, and what will be."""
+def discard_output(stream: str = "stdout") -> None:
+    """Discard what was not written to a standard stream, and what will be."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, getattr(sys, stream).fileno())
     os.close(nowhere)

@@ -28,7 +28,10 @@ from sansio_moondream import (
     Value,
 )
 
-from ._terminal import DIM, Terminal, on_one_line, safe
+from ._terminal import DIM, LABEL, Terminal, on_one_line, safe
+
+_COARSE = "coarse path"
+_MIN_PATH = 24  # columns
 
 
 class Output(Protocol):
@@ -67,6 +70,8 @@ class JSONOutput:
 class TextOutput:
     """Show text and paths as they arrive, boxes and points as lines, and a note at the end.
 
+    Boxes and points have numbers. A drawing of them has the same.
+
     Some servers damage characters in the deltas, and send the right text with the end of the
     stream. What a file or a pipe has received cannot be replaced. So we write no text to it from
     the first U+FFFD on, until we know the right one.
@@ -74,7 +79,8 @@ class TextOutput:
     Args:
         out: gets the answer.
         notes: gets notes about the answer.
-        brief: shows a path on one line that is redrawn, and at the end only its two ends.
+        brief: shows a path on one line that is redrawn, and at the end only its two ends: the
+            whole path is thousands of characters, which fill a screen.
     """
 
     def __init__(self, out: Terminal, notes: Terminal, *, brief: bool = False) -> None:
@@ -104,7 +110,7 @@ class TextOutput:
     def fault(self, error: MoondreamError | None) -> None:
         self._end_path()
         self._show("".join(self._held))
-        partial = error and error.partial
+        partial = error.partial if error is not None else None
         if isinstance(partial, QueryResult | CaptionResult | ChatResult) and not self._shown:
             self._show(partial.text)
         self._out.end_line()
@@ -118,13 +124,15 @@ class TextOutput:
                     self._out.labelled("box", _box(result.bbox))
                 if result.parse_error is not None:
                     self._note(f"The model wrote an invalid path: {safe(result.parse_error)}")
-                self._out.labelled("path", self._fit(result.path))
+                self._show_path("path", result.path)
             case DetectResult():
-                for box in result.objects:
-                    self._out.labelled("box", _box(box))
+                for number, box in enumerate(result.objects, 1):
+                    self._out.labelled(f"box {number}", _box(box))
+                self._note("" if result.objects else "No object was found.")
             case PointResult():
-                for point in result.points:
-                    self._out.labelled("point", f"x {point.x:.3f}  y {point.y:.3f}")
+                for number, point in enumerate(result.points, 1):
+                    self._out.labelled(f"point {number}", f"x {point.x:.3f}  y {point.y:.3f}")
+                self._note("" if result.points else "No object was found.")
             case _:
                 assert_never(result)
         self._note(describe(result.metadata))
@@ -151,34 +159,44 @@ class TextOutput:
     def _show(self, text: str) -> None:
         if text:
             self._shown.append(text)
-            self._out.write(safe(text))
+            self._out.flow(safe(text))
 
     def _add_to_path(self, data: str) -> None:
         self._path.append(data)
         if self._brief:
-            self._out.redraw(
-                "coarse path", f"{len(self._path)} chunks …{safe(''.join(self._path[-12:]))[-60:]}"
-            )
+            ending = safe("".join(self._path[-12:]))[-40:]
+            self._out.redraw(_COARSE, f"{len(self._path)} chunks …{ending}")
         elif len(self._path) == 1:
-            self._out.labelled("coarse path", safe(data), end="")
-        else:
+            self._out.begin_labelled(_COARSE)
+        if not self._brief:
             self._out.write(safe(data))
 
     def _end_path(self) -> None:
         if self._brief and self._path:
-            self._out.redraw("coarse path", "")
+            self._out.redraw(_COARSE, "")
             self._out.restart_line()
-            self._out.labelled(
-                "coarse path", f"{self._fit(''.join(self._path))}  ({len(self._path)} chunks)"
-            )
+            self._show_path(_COARSE, "".join(self._path), chunks=len(self._path))
         self._path.clear()
 
-    def _fit(self, path: str) -> str:
-        return on_one_line(path, self._out.width - 40) if self._brief else safe(path)
+    def _show_path(self, label: str, path: str, chunks: int = 0) -> None:
+        if not self._brief:  # one line, which can be copied
+            self._out.begin_labelled(label)
+            self._out.write(safe(path) + "\n")
+            return
+        about = f"{len(path):,} characters"
+        if chunks:
+            about += f" in {chunks} chunks"
+        columns = self._out.width - LABEL - 1
+        room = columns - len(about) - 4  # beside the path, if that leaves enough of it
+        if room >= _MIN_PATH:
+            self._out.labelled(label, f"{on_one_line(path, room)}  ({about})")
+        else:
+            self._out.labelled(label, on_one_line(path, columns))
+            self._out.labelled("", f"({about})", style=DIM)
 
     def _note(self, text: str) -> None:
         if text:
-            self._notes.line(self._notes.styled(text, DIM))
+            self._notes.line(text, DIM)
 
 
 def describe(metadata: Metadata) -> str:

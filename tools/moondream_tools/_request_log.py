@@ -63,7 +63,8 @@ class RequestLog:
     """Append a line to a file for each exchange. Raises OSError if it cannot be written."""
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        binary = getattr(os, "O_BINARY", 0)  # of Windows, which would write each "\n" as "\r\n"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | binary, 0o666)
 
     def __enter__(self) -> Self:
         return self

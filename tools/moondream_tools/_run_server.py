@@ -10,11 +10,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
+import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
 
+from ._client_arguments import UsageError
 from ._connection import Log
 from ._exchange import Exchange
 from ._guard import Guard
@@ -51,7 +58,7 @@ async def run_server(
     Returns:
         True if all exchanges ended, False if some were aborted.
 
-    Raises OSError if the address is not available.
+    Raises UsageError if the address is not available, and OSError for standard output.
     """
 
     def log(exchange: Exchange) -> None:
@@ -63,15 +70,48 @@ async def run_server(
                 write_log(f"the request log lacks this exchange: {error}")
 
     server = HTTPServer(handler, guard, log, limits)
-    port = await server.start(host, port)
+    try:
+        port = await server.start(host, port)
+    except OSError as error:
+        raise UsageError(_in_words(error, host, port)) from error
     signals: asyncio.Queue[int] = asyncio.Queue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: Ctrl+C raises KeyboardInterrupt there
-            asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    # The signal handlers are installed first: a reader of this line may send a signal.
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
-    write_log(about)
-    await signals.get()
+    with _handling_signals(signals.put_nowait):
+        # The signal handlers are installed first: a reader of this line may send a signal.
+        try:
+            print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+        except OSError:
+            server.abort()
+            await server.stop()
+            raise
+        write_log(about)
+        await signals.get()
+        return await _stop(server, signals)
+
+
+@contextmanager
+def _handling_signals(hear: Callable[[int], object]) -> Generator[None]:
+    """Call `hear` in the running event loop for each SIGINT and SIGTERM, inside a block."""
+    loop = asyncio.get_running_loop()
+    replaced: dict[int, Any] = {}
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(hear, number)
+
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        try:
+            loop.add_signal_handler(number, hear, number)
+        except NotImplementedError:  # the event loops of Windows have no signal handlers
+            replaced[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, before in replaced.items():
+            signal.signal(number, before)
+
+
+async def _stop(server: HTTPServer, signals: asyncio.Queue[int]) -> bool:
+    """Let the current exchanges end. Returns whether all did."""
     stopping = asyncio.create_task(server.stop())
     await asyncio.sleep(0)  # the listener is closed before the next line of the log
     if count := server.current:
@@ -90,6 +130,16 @@ async def run_server(
     return ended
 
 
+def _in_words(error: OSError, host: str, port: int) -> str:
+    """Return why nothing can be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{host}:{port} is in use by another program: choose another --port"
+    # The text of asyncio has the address as a tuple.
+    is_name = isinstance(error, socket.gaierror) or error.errno is None
+    reason = error.strerror or str(error) if is_name else os.strerror(error.errno or 0)
+    return f"cannot listen on {host}:{port}: {reason.lower()}"
+
+
 def _log(exchange: Exchange) -> None:
     seconds = time.monotonic() - exchange.began_at
     status = exchange.status_code or "no answer"
@@ -105,5 +155,5 @@ def _log(exchange: Exchange) -> None:
 
 def write_log(text: str) -> None:
     """Write a line of the log."""
-    with suppress(BrokenPipeError):  # the log has no reader
+    with suppress(OSError):  # the log has no reader, or its disk is full
         print(safe(text).replace("\n", " "), file=sys.stderr, flush=True)

@@ -93,6 +93,14 @@ def parse_seed(text: str) -> int:
     return _whole("the seed", text)
 
 
+def parse_match(text: str) -> Match:
+    """Read the name of a Match. Raises ValueError."""
+    names = [match.value for match in Match]
+    if text not in names:
+        raise ValueError(f"the match should be one of {', '.join(names)}, not {text[:20]!r}")
+    return Match(text)
+
+
 def parse_fault(text: str) -> tuple[RatedFault, ...]:
     """Read one fault, with or without a rate. Raises ValueError."""
     return (RatedFault.parse(text),)
@@ -117,7 +125,7 @@ def parse_dialect(text: str) -> Dialect:
 
 OVERRIDES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "x-moondream-dialect": ("dialect", parse_dialect),
-    "x-moondream-match": ("match", Match),
+    "x-moondream-match": ("match", parse_match),
     "x-moondream-speed": ("speed", parse_speed),
     "x-moondream-fragmentation": ("fragmentation", parse_fragmentation),
     "x-moondream-latency": ("latency", parse_latency),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Any
+from urllib.parse import urlsplit
 
 from ._limits import ServerLimits
+from ._parser import count, seconds, typed
 
 _LOOPBACK = "127.0.0.1"
 _DEFAULTS = ServerLimits()
@@ -29,6 +29,7 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
     )
     address.add_argument(
         "--allow-origin",
+        type=typed(_origin),
         action="append",
         default=[],
         metavar="ORIGIN",
@@ -44,7 +45,7 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
     )
     limits.add_argument(
         "--request-timeout",
-        type=typed(_seconds),
+        type=typed(seconds),
         default=_DEFAULTS.request_timeout,
         metavar="SECONDS",
         help="the time for the head of a request; a body has as long, and more the longer it is "
@@ -52,7 +53,7 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
     )
     limits.add_argument(
         "--idle-timeout",
-        type=typed(_seconds),
+        type=typed(seconds),
         default=_DEFAULTS.idle_timeout,
         metavar="SECONDS",
         help="how long a kept connection waits for its next request, and an answer for a client "
@@ -74,21 +75,21 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def count(text: str) -> int:
-    """Read a number above 0. Raises ValueError."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
-        raise ValueError(f"the number should be above 0, not {text[:20]!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
+def _origin(text: str) -> str:
+    """Read the origin of web pages, as a browser sends it, or `*`. Raises ValueError."""
+    origin = text.removesuffix("/")
     try:
-        seconds = float(text)
+        parts = urlsplit(origin)
+        _ = parts.port
+        is_origin = bool(parts.hostname) and origin == f"{parts.scheme}://{parts.netloc}"
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 1e6:
-        raise ValueError(f"the seconds should be a number above 0, not {text[:20]!r}")
-    return seconds
+        is_origin = False
+    if text != "*" and (not is_origin or "@" in origin):
+        raise ValueError(
+            "it should be the origin of a page, such as https://example.com or "
+            f"http://localhost:3000, or * for all, not {text[:60]!r}"
+        )
+    return origin
 
 
 def limits_of(arguments: argparse.Namespace) -> ServerLimits:
@@ -96,15 +97,3 @@ def limits_of(arguments: argparse.Namespace) -> ServerLimits:
     return ServerLimits(
         arguments.max_connections, arguments.request_timeout, arguments.idle_timeout
     )
-
-
-def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a parser for argparse, which shows only messages of ArgumentTypeError."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return parsed

@@ -13,8 +13,10 @@ from moondream_transports.replay import Fragmentation
 from sansio_moondream import Endpoint
 from sansio_moondream.recording import MAX_BODY_BYTES, Match
 
+from ._client_arguments import UsageError, url_of
 from ._fault_rates import RatedFault
 from ._faults import FAULTS
+from ._parser import FileAction, count, typed
 from ._serve_options import (
     DIALECTS,
     OVERRIDES,
@@ -22,11 +24,13 @@ from ._serve_options import (
     parse_dialect,
     parse_fragmentation,
     parse_latency,
+    parse_match,
     parse_retry_after,
     parse_seed,
     parse_speed,
 )
-from ._server_arguments import add_address, count, limits_of, typed
+from ._server_arguments import add_address, limits_of
+from ._wording import INSTALL, in_words
 
 COMMANDS = ("serve", "record")
 _MIB = 1024 * 1024
@@ -70,6 +74,7 @@ def add_server_commands(commands: Any) -> None:
     serve.add_argument(
         "recordings",
         nargs="?",
+        action=FileAction,
         metavar="RECORDINGS",
         help="a recording, or a folder of recordings (default: those of this program)",
     )
@@ -81,7 +86,7 @@ def add_server_commands(commands: Any) -> None:
     )
     serve.add_argument(
         "--match",
-        type=typed(Match),
+        type=typed(parse_match),
         default=Match.SKILL,
         metavar="LEVEL",
         help=f"how similar a recorded request has to be: {_names(Match)} (default: skill)",
@@ -131,6 +136,7 @@ def add_server_commands(commands: Any) -> None:
     )
     serve.add_argument(
         "--log",
+        action=FileAction,
         metavar="FILE",
         help="append a JSON object to this file for each request, without keys, pictures and texts",
     )
@@ -157,7 +163,11 @@ def add_server_commands(commands: Any) -> None:
         help="the server's address, such as https://api.moondream.ai/v1",
     )
     record.add_argument(
-        "--to", required=True, metavar="FOLDER", help="the folder for the recordings, one file each"
+        "--to",
+        action=FileAction,
+        required=True,
+        metavar="FOLDER",
+        help="the folder for the recordings, one file each",
     )
     record.add_argument(
         "--max-body",
@@ -173,8 +183,8 @@ def add_server_commands(commands: Any) -> None:
 def run_server_command(arguments: argparse.Namespace) -> bool:
     """Serve until a signal comes.
 
-    Returns True if all exchanges ended. Raises ValueError, OSError, and ImportError for a missing
-    extra.
+    Returns True if all exchanges ended. Raises UsageError and ValueError, and OSError for
+    standard output.
     """
     # The other commands need neither asyncio nor the servers. Their import is slow.
     import asyncio
@@ -207,7 +217,11 @@ async def _serve(arguments: argparse.Namespace) -> bool:
     service = Service(recordings, options, guard, arguments.api_key)
     count = f"{len(recordings)} recording{'s' if len(recordings) > 1 else ''}"
     about = f"{count} of {given or 'this program'}; Ctrl+C stops"
-    with RequestLog(arguments.log) if arguments.log else nullcontext() as log:
+    try:
+        request_log = RequestLog(arguments.log) if arguments.log else nullcontext()
+    except OSError as error:
+        raise UsageError(in_words(error)) from error
+    with request_log as log:
         return await run_server(
             service,
             guard,
@@ -221,18 +235,24 @@ async def _serve(arguments: argparse.Namespace) -> bool:
 
 
 async def _record(arguments: argparse.Namespace) -> bool:
-    from moondream_transports import AnyioTransport
+    try:
+        from moondream_transports import AnyioTransport
+    except ImportError:
+        raise UsageError(f"record needs anyio: {INSTALL}") from None
 
     from ._guard import Guard
     from ._record import Proxy
     from ._run_server import run_server
 
-    scheme, _, rest = Endpoint(arguments.upstream).url.partition("://")
+    upstream = url_of(arguments.upstream, {}, "--upstream") or ""
+    scheme, _, rest = Endpoint(upstream).url.partition("://")
     host, slash, path = rest.partition("/")
     async with AnyioTransport(max_idle=0) as transport:
-        proxy = Proxy(
-            f"{scheme}://{host}", Path(arguments.to), transport, arguments.max_body * _MIB
-        )
+        origin, folder = f"{scheme}://{host}", Path(arguments.to)
+        try:
+            proxy = Proxy(origin, folder, transport, arguments.max_body * _MIB)
+        except OSError as error:
+            raise UsageError(in_words(error)) from error
         guard = Guard(arguments.host, arguments.allow_origin)
         about = f"forwarding to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
         return await run_server(

@@ -1,26 +1,19 @@
 """The command line: `moondream-stream`.
 
-The answer goes to standard output, errors go to standard error.
+The answer goes to standard output, errors go to standard error. Nothing from outside the program is
+a traceback: not an interrupt while its modules are imported, not a full disk, not a reader that
+leaves, not a stream that is closed.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from moondream_transports import NoRecording
-from sansio_moondream import Completed, json_schema
-
-from ._arguments import make_client, make_parser, make_request
-from ._client_arguments import UsageError
-from ._demo import run_demo
-from ._exit import ERRORS, Exit, discard_output, open_closed_streams, print_error, report
-from ._render import JSONOutput, Output, TextOutput
-from ._server_commands import COMMANDS, run_server_command
-from ._terminal import Terminal
+from ._status import PROGRAM, Exit
 
 __all__ = ["Exit", "main"]
 
@@ -33,85 +26,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments. None takes those of the process.
     """
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:
+        with suppress(OSError, ValueError, AttributeError):
+            print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
+
+
+def program() -> None:
+    """Run the command line as a program, and end it."""
+    status = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends: an interrupt would be a traceback now
+    sys.exit(status)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    # Imported here, as it takes a while, in which an interrupt may come.
+    from ._exit import discard_output, open_closed_streams, print_error
+    from ._run import run
+
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A character that the encoding lacks becomes an escape, not an error.
             stream.reconfigure(errors="backslashreplace")
-    out = Terminal(sys.stdout)
     try:
-        status = _run(argv, out)
+        status = run(argv)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has closed it
-        discard_output()  # else the flush at exit would fail
-        return Exit.BROKEN_PIPE
+        discard_output("stdout")  # else the flush at exit would fail
+        status = Exit.BROKEN_PIPE
     except OSError as error:  # a full disk, for example
-        discard_output()
-        print_error(f"the output cannot be written: {error}")
-        return Exit.USAGE
-    except KeyboardInterrupt:
-        out.end_line()  # the answer may have stopped in the middle of a line
-        print_error("interrupted")
-        return Exit.INTERRUPTED
+        discard_output("stdout")
+        print_error(f"the output cannot be written: {(error.strerror or str(error)).lower()}")
+        status = Exit.USAGE
+    try:
+        sys.stderr.flush()
+    except OSError:  # nobody can be told
+        discard_output("stderr")
     return status
 
 
-def _run(argv: Sequence[str] | None, out: Terminal) -> int:
-    try:
-        arguments = make_parser().parse_args(argv)
-    except SystemExit as done:  # argparse has printed a message
-        return Exit.OK if not done.code else Exit.USAGE
-    if arguments.skill == "demo":
-        try:
-            run_demo(out, arguments.speed, arguments.overlay)
-        except UsageError as error:
-            print_error(str(error))
-            return Exit.USAGE
-        return Exit.OK
-    if arguments.skill == "schema":
-        try:
-            print(json.dumps(json_schema(arguments.kind), indent=2))
-        except ValueError as error:
-            print_error(str(error))
-            return Exit.USAGE
-        return Exit.OK
-    if arguments.skill == "bulk":
-        from ._bulk import run_bulk_command  # the others need neither SQLite nor threads
-
-        return run_bulk_command(arguments, os.environ)
-    if arguments.skill in COMMANDS:
-        try:
-            return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED
-        except (ValueError, OSError, ImportError) as error:
-            print_error(str(error))
-            return Exit.USAGE
-    try:
-        client = make_client(arguments, os.environ)
-        request = make_request(arguments)
-    except (UsageError, ValueError, OSError) as error:
-        print_error(str(error))
-        return Exit.USAGE
-    output: Output = (
-        JSONOutput(sys.stdout) if arguments.json else TextOutput(out, Terminal(sys.stderr))
-    )
-    try:
-        if arguments.no_stream:
-            output.event(Completed(client.send(request)))
-            return Exit.OK
-        with client.stream(request) as stream:
-            for event in stream:
-                output.event(event)
-    except NoRecording as error:
-        print_error(str(error))
-        return Exit.USAGE
-    except ERRORS as error:
-        output.fault(error)
-        return report(error)
-    except KeyboardInterrupt:
-        output.fault(None)
-        raise
-    return Exit.OK
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

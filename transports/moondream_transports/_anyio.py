@@ -26,8 +26,9 @@ class AnyioTransport:
 
     Args:
         ssl_context: takes the place of `ssl.create_default_context()`.
-        proxy: such as `http://user:password@proxy:3128`, is used for all requests. Proxies of the
-            environment are not.
+        proxy: such as `http://user:password@proxy:3128`, is used for all requests.
+        trust_env: whether the proxies and the `no_proxy` of the environment are used, if no `proxy`
+            is given, as `UrllibTransport` uses them.
         max_idle: how many idle connections are kept for each server.
         idle_seconds: how long.
 
@@ -40,22 +41,26 @@ class AnyioTransport:
         *,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        trust_env: bool = False,
         max_idle: int = 10,
         idle_seconds: float = 15.0,
     ) -> None:
         # With them comes h11: only where it is used.
         from ._http11._async.engine import AsyncEngine
-        from ._http11.route import parse_proxy, require_proxy
+        from ._http11.route import environment_proxy, parse_proxy, require_proxy
 
         is_direct = proxy is None
         parsed = parse_proxy(proxy or "")
         del proxy  # error reporters print local variables
         self._proxy = None if is_direct else require_proxy(parsed)
+        self._environment_proxy = environment_proxy if is_direct and trust_env else None
         self._engine = AsyncEngine(AnyioBackend(), ssl_context, max_idle, idle_seconds)
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncHTTP11Stream:
         """As `AsyncTransport.send` says."""
-        return await self._engine.send(request, timeouts, self._proxy)
+        find = self._environment_proxy
+        proxy = self._proxy if find is None else find(request)
+        return await self._engine.send(request, timeouts, proxy)
 
     async def aclose(self) -> None:
         """Close the idle connections. Those in use are closed when their exchanges end."""

@@ -221,8 +221,13 @@ class AsyncMutex:
 
 
 def close_soon(close: Callable[[], None]) -> None:
-    """Close from a finalizer, where the async twin cannot wait for it."""
-    close()
+    """Close from a finalizer, where the async twin cannot wait for it.
+
+    While the interpreter ends, nothing is done. The process closes its connections, and libraries
+    are not safe any more: datetime.timedelta, which httpx calls, crashes Python 3.13 then.
+    """
+    if not sys.is_finalizing():
+        close()
 
 
 def async_close_soon(aclose: Callable[[], Awaitable[None]]) -> None:

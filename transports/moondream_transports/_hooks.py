@@ -7,6 +7,8 @@ DEBUG. Neither the log nor a timeline has a key, a question or an image.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -156,7 +158,12 @@ def _logger() -> logging.Logger | None:
     Its import is slow. Another thread may be importing it now: then it has no `getLogger` yet.
     """
     get_logger = getattr(sys.modules.get("logging"), "getLogger", None)
-    return None if get_logger is None else get_logger("moondream_transports")
+    return None if get_logger is None else _named_logger(get_logger)
+
+
+@cache  # logging takes a lock for each
+def _named_logger(get_logger: Callable[[str], logging.Logger]) -> logging.Logger:
+    return get_logger("moondream_transports")
 
 
 def log_failure(hook: str, error: Exception) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
 from sansio_moondream import EncodedImage, encode_image
 from sansio_moondream._pictures.formats import image_info
+from sansio_moondream._repr import short_repr
 from sansio_moondream.images import open_image
 
 from ._concurrency import async_in_thread
@@ -90,3 +91,12 @@ async def async_encoded(image: Picture) -> EncodedImage:
     if isinstance(image, os.PathLike):
         return await async_in_thread(read_image, image)
     return encoded(image)
+
+
+def shown(picture: object) -> str:
+    """Return what a repr shows of a picture: only the size of bytes and of a data URL."""
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return f"<{memoryview(cast(bytes, picture)).nbytes:,} bytes>"
+    if isinstance(picture, str) and picture.startswith("data:"):
+        return f"<{len(picture):,} characters>"
+    return short_repr(picture, 200)

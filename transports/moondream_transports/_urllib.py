@@ -38,6 +38,7 @@ class UrllibTransport:
 
     Raises:
         ValueError: A proxy is not an HTTP proxy.
+        TypeError: `proxies` is not a mapping.
     """
 
     def __init__(
@@ -55,8 +56,13 @@ class UrllibTransport:
         from ._http11.sockets import SocketBackend
 
         self._environment_proxy = environment_proxy if proxies is None else None
-        given = {scheme: parse_proxy(url) for scheme, url in (proxies or {}).items()}
+        is_valid = isinstance(proxies, Mapping | None)
+        given = (
+            {key: parse_proxy(url) for key, url in proxies.items()} if proxies and is_valid else {}
+        )
         del proxies  # error reporters print local variables
+        if not is_valid:
+            raise TypeError('proxies should be a mapping, such as {"https": "http://proxy:3128"}')
         # urllib has more keys, such as "no".
         used = [scheme for scheme in given if scheme in ("http", "https")]
         self._given = {scheme: require_proxy(given[scheme]) for scheme in used}

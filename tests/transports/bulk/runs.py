@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from moondream_transports import Client, RetryPolicy, Timeouts
+from moondream_transports import AsyncClient, RetryPolicy, Timeouts
 from moondream_transports.bulk import Item, Summary, Template, run_bulk
 from sansio_moondream import Endpoint, HTTPRequest
 
@@ -30,16 +31,21 @@ def echo(question: str) -> Step:
 class Answers:
     """A transport. `answer` gives a body, a status, or an error for each question."""
 
-    def __init__(self, answer: Callable[[str], Step] = echo, headers: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        answer: Callable[[str], Step | Awaitable[Step]] = echo,
+        headers: Sequence[Any] = (),
+    ) -> None:
         self.answer = answer
         self.headers = headers
         self.asked: list[str] = []
 
-    def send(self, request: HTTPRequest, timeouts: Timeouts) -> AnswerStream:
+    async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AnswerStream:
         body = json.loads(request.body)
         question: str = body.get("question") or body["object"]
         self.asked.append(question)
-        step = self.answer(question)
+        answer = self.answer(question)
+        step = await answer if isinstance(answer, Awaitable) else answer
         if isinstance(step, BaseException):
             raise step
         return AnswerStream(step, self.headers)
@@ -53,17 +59,17 @@ class AnswerStream:
         self.headers = headers or [("Content-Type", "application/json")]
         self.chunks = [b"{}" if isinstance(step, int) else step]
 
-    def read(self, timeout: float | None) -> bytes:
+    async def read(self, timeout: float | None) -> bytes:
         return self.chunks.pop() if self.chunks else b""
 
-    def close(self) -> None: ...
+    async def aclose(self) -> None: ...
 
 
-def wait_until(condition: Callable[[], object]) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end, "it took too long"
-        time.sleep(0.005)
+        await asyncio.sleep(0.005)
 
 
 class Gate:
@@ -73,9 +79,9 @@ class Gate:
         self.begun = threading.Semaphore(0)
         self.opened = threading.Event()
 
-    def __call__(self, question: str) -> Step:
+    async def __call__(self, question: str) -> Step:
         self.begun.release()
-        assert self.opened.wait(30)
+        await wait_until(self.opened.is_set)
         return echo(question)
 
     def wait_for(self, count: int) -> None:
@@ -96,8 +102,17 @@ def run(
     template: Template = TEMPLATE,
     **arguments: Any,
 ) -> Summary:
-    with Client(transport, Endpoint("http://localhost:2020/v1"), retries=retries) as client:
-        return run_bulk(client, given, template, output, **arguments)
+    client = AsyncClient(transport, Endpoint("http://localhost:2020/v1"), retries=retries)
+    return run_with(client, given, template, output, **arguments)
+
+
+def run_with(client: AsyncClient, *given: Any, **arguments: Any) -> Summary:
+    """Run with a client, in an event loop of its own."""
+
+    async def main() -> Summary:
+        return await run_bulk(client, *given, **arguments)
+
+    return asyncio.run(main())
 
 
 def read(*files: Path) -> list[dict[str, Any]]:

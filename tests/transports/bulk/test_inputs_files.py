@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,6 +123,17 @@ def test_sources_that_cannot_be_used(
     (photos / "train" / "notes.md").write_text("none")
     with pytest.raises(error, match=words):
         read_items(source)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.txt"])
+def test_a_pipe_is_refused_before_anything_waits_for_it(photos: Path, name: str):
+    os.mkfifo(photos / name)
+    for source in (name, f"*{Path(name).suffix}"):
+        with pytest.raises(
+            ValueError, match=r"a\..* should be a file, as it is read several times"
+        ):
+            read_items(photos / source)
 
 
 def test_a_folder_that_has_only_folders(photos: Path):

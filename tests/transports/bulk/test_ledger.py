@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from moondream_transports.bulk import BulkError, Item, OutputFormat, Template, export
-from tests.transports.bulk.runs import Answers, answers, items, read, run
+from tests.transports.bulk.runs import Answers, answers, items, read, run, wait_until
 
 JSON = OutputFormat.JSON_LINES
 
@@ -64,13 +67,38 @@ def test_a_damaged_ledger_is_reported(tmp_path: Path) -> None:
     content = bytearray(ledger.read_bytes())
     content[4096:] = b"\xff" * len(content[4096:])
     ledger.write_bytes(content)
-    with pytest.raises(BulkError, match=r"a\.jsonl\.ledger cannot be used: .*malformed"):
+    with pytest.raises(BulkError, match=r"a\.jsonl\.ledger cannot be used: .*malformed: it is dam"):
         run(Answers(), items(1), tmp_path / "a.jsonl")
+
+
+def test_a_ledger_without_its_settings_is_damaged(tmp_path: Path) -> None:
+    run(Answers(), items(1), tmp_path / "a.jsonl")
+    change(tmp_path / "a.jsonl.ledger", "DELETE FROM settings")
+    with pytest.raises(BulkError, match=r"cannot be used: .* `skill`: it is damaged"):
+        run(Answers(), items(1), tmp_path / "a.jsonl")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no open file")
+def test_a_run_whose_ledger_is_deleted_ends_instead_of_losing_answers(tmp_path: Path) -> None:
+    output = tmp_path / "a.jsonl"
+
+    def given() -> Iterator[Item]:
+        yield from items(1)
+        asyncio.run(wait_until(lambda: transport.asked))  # items are read in a thread
+        output.with_name("a.jsonl.ledger").unlink()
+        yield from items(*range(2, 1000))
+
+    transport = Answers()
+    with pytest.raises(BulkError, match="was moved or deleted during the run: put it back"):
+        run(transport, given(), output, concurrent=1)
+    assert len(transport.asked) < 999
 
 
 def test_a_ledger_in_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.ledger").mkdir()
-    with pytest.raises(BulkError, match="unable to open"):
+    with pytest.raises(
+        BulkError, match="unable to open database file: it should be a file that can be"
+    ):
         run(Answers(), items(1), tmp_path / "a.jsonl")
 
 
@@ -145,3 +173,5 @@ def test_an_export_needs_a_ledger(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no ledger .*none\.ledger"):
         export(tmp_path / "none.ledger", tmp_path / "b.jsonl")
     assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match="there is no ledger file"):
+        export(tmp_path, tmp_path / "b.jsonl")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from moondream_transports import AsyncClient, Client, EndpointPool, Limiter, RetryPolicy
 from moondream_transports.bulk import (
@@ -16,12 +18,14 @@ from moondream_transports.bulk import (
     Item,
     LedgerInUse,
     OutputFormat,
+    Summary,
     Template,
     export,
     run_bulk,
 )
 from sansio_moondream import ConnectionLost, Endpoint
 from sansio_moondream.limiter import RateLimit
+from tests.helpers import PIXEL
 from tests.transports.bulk.runs import (
     TEMPLATE,
     Answers,
@@ -32,6 +36,7 @@ from tests.transports.bulk.runs import (
     items,
     read,
     run,
+    run_with,
     wait_until,
     whole,
 )
@@ -62,9 +67,9 @@ def test_a_folder_has_shards_of_so_many_rows(tmp_path: Path) -> None:
 def test_a_shard_is_written_when_it_is_full(tmp_path: Path) -> None:
     first = tmp_path / "part-00000.jsonl"
 
-    def answer(question: str) -> Step:
+    async def answer(question: str) -> Step:
         if question == "last":
-            wait_until(first.exists)
+            await wait_until(first.exists)
         return echo(question)
 
     given = items(*range(5), "last")
@@ -100,23 +105,22 @@ def test_the_model_of_an_endpoint_counts_as_well(
 ) -> None:
     endpoints = [Endpoint(f"http://localhost:{n}/v1", model=m) for n, m in enumerate(models, 1)]
     pool = EndpointPool([(endpoint, RateLimit(concurrent=2)) for endpoint in endpoints])
-    with Client(Answers(), pool) as client:
-        run_bulk(client, items(1), TEMPLATE, tmp_path / "a.jsonl")
-    with Client(Answers(), endpoints[0]) as client:
-        again = run_bulk(client, items(1), TEMPLATE, tmp_path / "a.jsonl")
+    run_with(AsyncClient(Answers(), pool), items(1), TEMPLATE, tmp_path / "a.jsonl")
+    client = AsyncClient(Answers(), endpoints[0])
+    again = run_with(client, items(1), TEMPLATE, tmp_path / "a.jsonl")
     assert read(tmp_path / "a.jsonl")[0]["model"] == known_as
     assert again.counts.skipped == (known_as == "m")
 
 
 def test_as_many_items_are_asked_at_once_as_the_limiter_lets(tmp_path: Path) -> None:
     gate = Gate()
-    with Client(Answers(gate), limiter=Limiter(concurrent=20)) as client:
-        arguments = (client, items(*range(20)), TEMPLATE, tmp_path / "a.jsonl")
-        thread = threading.Thread(target=run_bulk, args=arguments)
-        thread.start()
-        gate.wait_for(20)
-        gate.opened.set()
-        thread.join()
+    client = AsyncClient(Answers(gate), limiter=Limiter(concurrent=20))
+    arguments = (client, items(*range(20)), TEMPLATE, tmp_path / "a.jsonl")
+    thread = threading.Thread(target=run_with, args=arguments)
+    thread.start()
+    gate.wait_for(20)
+    gate.opened.set()
+    thread.join()
     assert len(answers(tmp_path / "a.jsonl")) == 20
 
 
@@ -216,14 +220,20 @@ def test_the_counts_are_reported_at_the_beginning_and_the_end(tmp_path: Path) ->
     assert len(seen) <= 2 + summary.seconds / 0.2 + 1
 
 
-def test_an_id_that_comes_twice_ends_the_run_in_words(tmp_path: Path) -> None:
-    output = tmp_path / "a.jsonl"
-    with pytest.raises(ValueError, match="the id '2' comes twice"):
-        run(Answers(), items(0, 1, 2, 3, 2, 4), output)
-    assert answers(output) == {str(n): f"about {n}" for n in range(4)}
-    with pytest.raises(ValueError, match="the id '2' comes twice"):  # both are in the ledger
-        run(Answers(), items(0, 1, 2, 3, 2, 4), output)
-    assert run(Answers(), items(0, 1, 2, 3, 4), output).counts.done == 1
+def test_an_id_that_comes_twice_is_asked_once_and_counted(tmp_path: Path) -> None:
+    output, given = tmp_path / "a.jsonl", items(0, 1, 2, 3, 2, 4, 2, 3)
+    transport = Answers(lambda question: 500 if question == "3" else echo(question))
+    for retry_failed in (False, False, True):  # the ledger lacks them, and then has them
+        counts = run(transport, given, output, retry_failed=retry_failed).counts
+        assert (counts.duplicates, counts.duplicate_ids) == (3, ["2", "2", "3"])
+        assert counts.skipped + counts.done + counts.failed == 5
+    assert sorted(transport.asked) == ["0", "1", "2", "3", "3", "4"]
+    assert len(read(output)) == 5
+
+
+def test_the_first_duplicates_are_named(tmp_path: Path) -> None:
+    counts = run(Answers(), items(*range(9)) * 2, tmp_path / "a.jsonl").counts
+    assert (counts.duplicates, counts.duplicate_ids) == (9, list("01234"))
 
 
 def test_an_id_with_two_questions_is_two_rows(tmp_path: Path) -> None:
@@ -277,8 +287,31 @@ def test_numbers_out_of_range(tmp_path: Path, arguments: dict[str, Any], words: 
         run(Answers(), items(1), tmp_path / "a.jsonl", **arguments)
 
 
-def test_an_async_client_is_refused(tmp_path: Path) -> None:
-    client: Any = AsyncClient()
-    with pytest.raises(TypeError, match="client should be a Client, not AsyncClient"):
-        run_bulk(client, items(1), Template("caption"), tmp_path / "a.jsonl")
+def test_a_run_on_trio(tmp_path: Path) -> None:
+    picture = tmp_path / "a.gif"
+    picture.write_bytes(PIXEL.data)
+
+    async def main() -> Summary:
+        given = [Item(str(number), picture) for number in range(9)]
+        return await run_bulk(AsyncClient(Answers()), given, TEMPLATE, tmp_path / "a.jsonl")
+
+    assert trio.run(main).counts.done == 9
+    assert len(answers(tmp_path / "a.jsonl")) == 9
+
+
+def test_a_slow_input_does_not_delay_the_items_before_it(tmp_path: Path) -> None:
+    transport = Answers()
+
+    def given() -> Iterator[Item]:
+        for number in range(4):
+            yield Item(str(number))
+            asyncio.run(wait_until(lambda: transport.asked[-1:] == [str(number)]))  # noqa: B023
+
+    assert run(transport, given(), tmp_path / "a.jsonl").counts.done == 4
+
+
+def test_a_sync_client_is_refused(tmp_path: Path) -> None:
+    client: Any = Client()
+    with pytest.raises(TypeError, match="client should be an AsyncClient, not Client"):
+        run_with(client, items(1), Template("caption"), tmp_path / "a.jsonl")
     assert not list(tmp_path.iterdir())

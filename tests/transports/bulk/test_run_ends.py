@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from moondream_transports import Timeouts
+from moondream_transports import AsyncClient, Limiter, RetryPolicy, Timeouts
 from moondream_transports.bulk import BulkError, Counts, Item, OutputFormat
-from sansio_moondream import ConnectionLost, HTTPRequest
+from sansio_moondream import HTTPRequest
 from tests.transports.bulk.runs import (
+    TEMPLATE,
     Answers,
     AnswerStream,
     Gate,
@@ -25,6 +27,7 @@ from tests.transports.bulk.runs import (
     echo,
     items,
     run,
+    run_with,
     wait_until,
     whole,
 )
@@ -64,10 +67,66 @@ def test_a_stop_after_the_last_item_is_no_interruption(tmp_path: Path) -> None:
 
     def given() -> Iterator[Item]:
         yield from items(1, 2)
-        wait_until(lambda: len(transport.asked) == 2)
+        asyncio.run(wait_until(lambda: len(transport.asked) == 2))
         stop.set()
 
     assert not run(transport, given(), tmp_path / "a.jsonl", stop=stop).interrupted
+
+
+def test_a_stop_withdraws_what_waits_for_its_turn(tmp_path: Path) -> None:
+    stop, gate, output, limiter = threading.Event(), Gate(), tmp_path / "a.jsonl", Limiter(1e-3)
+    transport = Answers(gate)
+
+    def set_stop() -> None:
+        gate.wait_for(1)
+        asyncio.run(wait_until(lambda: limiter.status().waiting == 3))
+        stop.set()
+        asyncio.run(wait_until(lambda: not limiter.status().waiting))
+        gate.opened.set()
+
+    thread = threading.Thread(target=set_stop)
+    thread.start()
+    client = AsyncClient(transport, limiter=limiter)
+    summary = run_with(client, items(*range(20)), TEMPLATE, output, concurrent=4, stop=stop)
+    thread.join()
+    assert (summary.interrupted, summary.counts.done, summary.counts.failed) == (True, 1, 0)
+    assert (transport.asked, summary.counts.in_flight) == (["0"], 0)
+    check_continued(output, {0}, 20)
+
+
+def test_a_stop_withdraws_what_waits_for_a_retry(tmp_path: Path) -> None:
+    stop, retries = threading.Event(), RetryPolicy(max_attempts=2, initial_backoff=60, jitter=0)
+
+    def answer(question: str) -> Step:
+        if question == "1":
+            stop.set()
+        return 503 if question == "1" else echo(question)
+
+    transport = Answers(answer)
+    output = tmp_path / "a.jsonl"
+    summary = run(transport, items(0, 1), output, retries=retries, stop=stop, concurrent=1)
+    assert (summary.interrupted, summary.counts.done, summary.counts.failed) == (True, 1, 0)
+    check_continued(output, {0}, 2)
+
+
+def test_an_abort_cancels_what_is_in_flight(tmp_path: Path) -> None:
+    abort, gate, output = threading.Event(), Gate(), tmp_path / "a.jsonl"
+
+    async def answer(question: str) -> Step:
+        return echo(question) if question == "0" else await gate(question)
+
+    def set_abort() -> None:
+        gate.wait_for(2)
+        abort.set()
+
+    thread = threading.Thread(target=set_abort)
+    thread.start()
+    summary = run(Answers(answer), items(*range(9)), output, concurrent=2, abort=abort)
+    gate.opened.set()
+    thread.join()
+    assert (summary.interrupted, summary.counts.done, summary.counts.failed) == (True, 1, 0)
+    assert summary.files == (output,)
+    check_continued(output, {0}, 9)
 
 
 def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path) -> None:
@@ -78,8 +137,8 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path)
             super().__init__()
             self.open: list[HangingStream] = []
 
-        def send(self, request: HTTPRequest, timeouts: Timeouts) -> AnswerStream:
-            stream = super().send(request, timeouts)
+        async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AnswerStream:
+            stream = await super().send(request, timeouts)
             if int(self.asked[-1]) < 8:
                 return stream
             self.open.append(HangingStream())
@@ -89,14 +148,14 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path)
     class HangingStream(AnswerStream):
         def __init__(self) -> None:
             super().__init__(b"", ())
-            self.is_closed = threading.Event()
+            self.is_closed = False
 
-        def read(self, timeout: float | None) -> bytes:
-            assert self.is_closed.wait(30)
-            raise ConnectionLost("closed")
+        async def read(self, timeout: float | None) -> bytes:
+            await asyncio.sleep(30)
+            raise AssertionError("it was not cancelled")
 
-        def close(self) -> None:
-            self.is_closed.set()
+        async def aclose(self) -> None:
+            self.is_closed = True
 
     def interrupt() -> None:
         for _ in range(4):
@@ -113,7 +172,7 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_has_ended(tmp_path: Path)
     finally:
         signal.signal(signal.SIGINT, before)
     thread.join()
-    assert all(stream.is_closed.is_set() for stream in transport.open)
+    assert all(stream.is_closed for stream in transport.open)
     assert len(transport.asked) == 12
     check_continued(tmp_path / "a.jsonl", set(range(8)), 40)
 

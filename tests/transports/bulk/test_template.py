@@ -200,7 +200,7 @@ def test_values_of_columns_are_checked_by_the_request(
     template = Template(skill)
     with pytest.raises(error, match=f"^{list(fields)[-1]}.* should be"):
         template.request(item(**fields))
-    assert template.digest(item(**fields)) != template.digest(item())
+    assert template.digest(item(**fields)) == ""
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ def test_a_problem_of_an_item_is_raised():
     template = Template("caption")
     with pytest.raises(ValueError, match=r"^x.csv, line 7: it is no JSON$"):
         template.request(broken)
-    assert template.digest(broken) != template.digest(item())
-    assert template.digest(Item("x", problem="\ud800")) != template.digest(broken)
+    assert template.digest(broken) == template.digest(Item("x", problem="\ud800")) == ""
+    assert Template("query").digest(item()) == ""  # no question
 
 
 def test_the_digest_stays_the_same_in_later_releases():

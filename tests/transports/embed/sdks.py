@@ -1,4 +1,4 @@
-"""The three SDKs of docs/how-to/embed.md, and one exchange of one of them."""
+"""The three SDKs of docs/how-to/embed-*.md, and one exchange of one of them."""
 
 from __future__ import annotations
 

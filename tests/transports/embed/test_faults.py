@@ -1,4 +1,4 @@
-"""The SDKs of docs/how-to/embed.md against the faults that every transport is tested with."""
+"""The SDKs of docs/how-to/embed-*.md against the faults that every transport is tested with."""
 
 from __future__ import annotations
 

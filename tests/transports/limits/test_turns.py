@@ -333,6 +333,19 @@ def test_reports_pause_and_cool_down() -> None:
     assert pool.status().gates[1].cooling == 0.0
 
 
+@pytest.mark.parametrize(
+    ("pause", "error"), [(-1, ValueError), (float("nan"), ValueError), ([], TypeError)]
+)
+def test_a_pause_that_is_none_changes_nothing(pause: Any, error: type[Exception]) -> None:
+    limiter = Limiter(clock=VirtualClock())
+    with limiter.turn() as turn:
+        with pytest.raises(error, match="pause should be a number of seconds, 0 or above"):
+            turn.fail(pause=pause)
+        assert limiter.status().paused == 0
+        turn.fail(pause=2)
+        assert limiter.status().paused == 2
+
+
 def test_how_many_may_be_open() -> None:
     def pool(*numbers: int | None) -> int | None:
         return EndpointPool([(Endpoint(), RateLimit(concurrent=n)) for n in numbers]).concurrent

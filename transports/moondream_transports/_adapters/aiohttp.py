@@ -66,6 +66,9 @@ class AiohttpTransport:
             `aclose()` or the end of the transport's `async with` block closes the connections.
         proxy: for all requests, such as `http://user:password@proxy:3128`. A proxy of the session
             or of the environment is not used.
+
+    Raises:
+        TypeError: `session` is of another type.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class AiohttpTransport:
         # Both need a running event loop, so they are made by the first request.
         self._own_connector: aiohttp.BaseConnector | None = None  # without a user's session
         self._own_session: aiohttp.ClientSession | None = None  # sends the requests
+        if not isinstance(session, aiohttp.ClientSession | None):
+            raise TypeError(f"session should be an aiohttp.ClientSession, not {session!r}")
 
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AiohttpStream:
         """Do as `AsyncTransport.send`."""

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import lru_cache
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
@@ -52,11 +53,9 @@ class Route(Struct, frozen=True):
     def to(cls, url: str, proxy: Proxy | None) -> Self:
         """Return the way to the server of a URL. Raises LocalProtocolError for what is no URL."""
         try:
-            parts = urlsplit(url)
-            port = parts.port or _DEFAULT_PORTS[parts.scheme]
+            return cls(*_server_of(url), proxy)
         except (ValueError, KeyError):
             raise LocalProtocolError("the URL should be http(s)://host[:port]/path") from None
-        return cls(parts.scheme == "https", parts.hostname or "", port, proxy)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -70,6 +69,13 @@ class Route(Struct, frozen=True):
             return HTTP11Exchange(request)
         request = replace(request, headers=(*request.headers, *self.proxy.headers))
         return HTTP11Exchange(request, absolute=True)
+
+
+@lru_cache(maxsize=64)  # a client has few
+def _server_of(url: str) -> tuple[bool, str, int]:
+    """Return whether the server of a URL has TLS, its host and its port."""
+    parts = urlsplit(url)
+    return parts.scheme == "https", parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
 def authority(host: str, port: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from sansio_moondream import Endpoint, LocalProtocolError
+from sansio_moondream.limiter._values import check_seconds
 
 from ._async.wait import async_wait
 from ._line import Line, Place
@@ -94,7 +95,13 @@ class Turn:
         Args:
             pause: the seconds that the server asks to wait, by 429 or `Retry-After`. Nothing begins
                 there before. None: the server is broken, and an `EndpointPool` lets it cool down.
+
+        Raises:
+            ValueError: `pause` is below 0, or not finite.
+            TypeError: it is no number.
         """
+        if pause is not None:
+            check_seconds("pause", pause)  # here, as another thread may make the call of the queue
         if not self._has_failed:
             self._has_failed = True
             self._line.report(self._place, is_success=False, pause=pause)

@@ -18,22 +18,37 @@ class Running:
     Attributes:
         number: of its item, from 0. Once it has ended, of its last one.
         is_cancelled: the result is not wanted any more.
+        is_withdrawn: the function was to begin nothing, and had not begun.
     """
 
     number = 0
     is_cancelled = False
+    is_withdrawn = False
     _interrupt: Callable[[], object] | None = None
+    _withdraw: Callable[[], bool] | None = None
 
-    def interruptible(self, interrupt: Callable[[], object] | None) -> None:
+    def interruptible(
+        self, interrupt: Callable[[], object] | None, withdraw: Callable[[], bool] | None = None
+    ) -> None:
         """Have `interrupt` called, from another thread, if the result is not wanted any more.
 
-        It takes the place of the one before. None is for a wait that has ended.
+        Both arguments take the place of those before. None is for a wait that has ended.
+
+        Args:
+            interrupt: ends a wait.
+            withdraw: ends a wait for what has not begun, and returns whether there was one.
 
         Raises:
             Interrupted: the result is not wanted now.
         """
-        self._interrupt = interrupt
+        self._interrupt, self._withdraw = interrupt, withdraw
         self.check()
+
+    def withdraw(self) -> None:
+        """End the wait of the function if it has not begun. What has begun goes on."""
+        withdraw = self._withdraw
+        if withdraw is not None and withdraw():
+            self.is_withdrawn = True
 
     def check(self) -> None:
         """Raise Interrupted if the result is not wanted any more."""

@@ -1,6 +1,6 @@
 """Many pictures: a run over all items of an input, which survives its end.
 
-    items -> template -> requests -> client.map -> ledger -> files
+    items -> template -> requests -> client -> ledger -> files
 
 `_inputs` reads items, `_template` makes their requests, `_run` asks them through a client and
 commits each answer in the ledger (`_ledger`), from which the files (`_outputs`) are derived.

@@ -106,6 +106,10 @@ def _status(row: Row) -> str:
     return row.status.value
 
 
+def _request(row: Row) -> str | None:
+    return row.request or None
+
+
 def _model(row: Row) -> str | None:
     return row.model or None
 
@@ -153,7 +157,7 @@ EXCHANGE = (
     Column("finish_reason", "text", "metadata", attrgetter("finish_reason")),
     Column("request_id", "text", "request_id", str),
     Column("model", "text", "row", _model),
-    Column("request", "text", "row", attrgetter("request")),
+    Column("request", "text", "row", _request),
     Column("input_tokens", "int64", "metadata", _whole("tokens.input")),
     Column("output_tokens", "int64", "metadata", _whole("tokens.output")),
     Column("seconds", "float64", "row", attrgetter("seconds")),

@@ -5,7 +5,9 @@ What is true whenever the process or the machine stops, at any point:
 1. A row is in the ledger with its answer, or it is not in the ledger. All rows of a `commit` that
    returned are there. Of a `commit` that was under way there are all rows or none.
 2. A row that is done never changes. A failed row is replaced by the next outcome of its key, and
-   keeps its number. Committing a row once more is therefore harmless.
+   keeps its number. Committing a row once more is therefore harmless. A row of which no request
+   could be made has an empty request. In a later run the next outcome of its id and model replaces
+   it, because the item was mended then.
 3. Rows are numbered from 1 without gaps, by their first commit. They fill one shard after the
    other, and a row stays in its shard.
 4. The transaction that changes a row also marks its shard as dirty. `mark_written` removes the mark
@@ -38,6 +40,18 @@ _COLUMNS = ", ".join(Row.__struct_fields__)
 _REPLACED = ", ".join(f"{name} = excluded.{name}" for name in Row.__struct_fields__[3:])
 _COMMIT = f"""INSERT INTO rows ({_COLUMNS}) VALUES ({", ".join("?" for _ in Row.__struct_fields__)})
     ON CONFLICT (id, request, model) DO UPDATE SET {_REPLACED} WHERE status = '{Status.FAILED}'"""
+_TAKE_OVER = """UPDATE OR IGNORE rows SET request = ?
+    WHERE id = ? AND request = '' AND model = ? AND number <= ?"""
+_ADVICE = {
+    sqlite3.SQLITE_CANTOPEN: "it should be a file that can be written, in such a folder",
+    sqlite3.SQLITE_READONLY: "it should be a file that can be written, in such a folder",
+    sqlite3.SQLITE_CORRUPT: "it is damaged. Copy it and the output, and choose another output; the"
+    " command `.recover` of sqlite3 may find what the copy has",
+} | dict.fromkeys(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+    "all that was committed before is in it. If the disk is full, make room. Then start the run"
+    " again: it goes on from there",
+)
 # Pages, as no cursor may stay open between two calls.
 _PAGE = f"""SELECT number, {_COLUMNS} FROM rows WHERE number BETWEEN ? AND ?
     ORDER BY number LIMIT 500"""
@@ -78,14 +92,14 @@ class Ledger:
 
     def __init__(self, path: Path, layout: Layout | None = None) -> None:
         self._path = path
+        self._file = path.absolute()  # none of the names that are special for SQLite
         self._lock = Lock()
-        if layout is None and not path.exists():
-            raise FileNotFoundError(f"there is no ledger {path}")
+        if layout is None and not path.is_file():
+            raise FileNotFoundError(f"there is no ledger file {path}")
         try:
-            # `isolation_level=None` leaves the transactions to us. An absolute path is none of the
-            # names that are special for SQLite.
+            # `isolation_level=None` leaves the transactions to us.
             self._connection = sqlite3.connect(
-                path.absolute(), timeout=0, isolation_level=None, check_same_thread=False
+                self._file, timeout=0, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise self._error(error) from error
@@ -131,9 +145,17 @@ class Ledger:
         """Commit rows in one transaction, and mark their shards as dirty.
 
         Raises:
-            BulkError: the ledger cannot be written. None of the rows is in it.
+            BulkError: the ledger cannot be written, or its file is gone. None of the rows is in it.
         """
-        self._write((_COMMIT, map(msgspec.structs.astuple, rows)))
+        # SQLite would write to a deleted file, and the answers would be paid for and lost.
+        if not self._file.exists():
+            raise BulkError(
+                f"the ledger {self._path} was moved or deleted during the run: put it back, and"
+                " start the run again. It goes on from what the ledger has"
+            )
+        ended = list(rows)
+        mended = ((row.request, row.id, row.model, self._old) for row in ended)
+        self._write((_TAKE_OVER, mended), (_COMMIT, map(msgspec.structs.astuple, ended)))
 
     def dirty_shards(self) -> list[int]:
         """Return the numbers of the shards whose files are older than their rows, in order."""
@@ -206,7 +228,10 @@ class Ledger:
         else:
             self._write()  # takes the lock, if reading has not
         found = dict(self._select("SELECT name, value FROM settings"))
-        return msgspec.convert(found, Layout, strict=False)
+        try:
+            return msgspec.convert(found, Layout, strict=False)
+        except msgspec.ValidationError as error:
+            raise self._unusable(error, sqlite3.SQLITE_CORRUPT) from error
 
     def _select(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
         """Execute a statement that is a transaction by itself. Returns the rows that it finds."""
@@ -244,15 +269,13 @@ class Ledger:
                 f"the ledger {self._path} is in use by another run: wait for its end, or choose"
                 " another output"
             )
-        advice = ""
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            advice = (
-                ". All that was committed before is in it. If the disk is full, make room. Then"
-                " start the run again: it goes on from there"
-            )
+        return self._unusable(error, code)
+
+    def _unusable(self, error: Exception, code: int) -> BulkError:
+        advice = f": {_ADVICE[code]}" if code in _ADVICE else ""
         return BulkError(f"the ledger {self._path} cannot be used: {error}{advice}")
 
     def _no_ledger(self) -> BulkError:
         return BulkError(
-            f"{self._path} is no ledger of a bulk run, and was not changed: choose another output"
+            f"{self._path} is no ledger of a bulk run, and was not changed: name another file"
         )

@@ -11,6 +11,8 @@ from ._ledger import Ledger
 from ._template import Template
 from ._values import Counts, Item, Row, Status
 
+_SHOWN = 5  # ids that came twice
+
 
 class Task(Struct, frozen=True):
     """An item to ask about, and the digest of its request."""
@@ -20,7 +22,7 @@ class Task(Struct, frozen=True):
 
 
 class Tasks:
-    """Iterate once over the items that have to be asked, and count the others as skipped.
+    """Iterate once over the items that have to be asked, and count the others.
 
     Args:
         items: of the input.
@@ -33,9 +35,10 @@ class Tasks:
         stop: ends the iteration when it is set.
 
     Attributes:
-        begun: how many have been given, without those that were withdrawn.
         is_interrupted: `stop` was set when there were more.
     """
+
+    is_interrupted = False
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class Tasks:
         *,
         retry_failed: bool,
         limit: int | None,
-        stop: threading.Event | None,
+        stop: threading.Event,
     ) -> None:
         self._items = items
         self._template = template
@@ -57,60 +60,43 @@ class Tasks:
         self._retry_failed = retry_failed
         self._limit = limit
         self._stop = stop
-        self._lock = threading.Lock()
         self._open: set[tuple[str, str]] = set()  # given, and perhaps not in the ledger
-        self.begun = 0
-        self.is_interrupted = False
 
     def __iter__(self) -> Iterator[Task]:
+        given = 0
         if self._limit == 0:
             return
         for item in self._items:
-            if self._stop is not None and self._stop.is_set():
+            if self._stop.is_set():
                 self.is_interrupted = True
                 return
             task = Task(item, self._template.digest(item))
-            status = self._status(task)
-            if status is None or (self._retry_failed and status is Status.FAILED):
-                with self._lock:
-                    self.begun += 1
+            if self._has_to_be_asked(task):
                 self._open.add((item.id, task.digest))
                 yield task
-                if self.begun == self._limit:
+                given += 1
+                if given == self._limit:
                     return
-            else:
-                self._counts.skipped += 1
-                self._counts.failed_before += status is Status.FAILED
-
-    def withdraw(self) -> bool:
-        """Return whether a task must not begin, as the run was stopped after it was given."""
-        if self._stop is None or not self._stop.is_set():
-            return False
-        with self._lock:
-            self.begun -= 1
-        self.is_interrupted = True
-        return True
 
     def release(self, rows: Iterable[Row]) -> None:
         """Release the tasks of rows that were committed: now the ledger has them."""
         for row in rows:
             self._open.discard((row.id, row.request))
 
-    def _status(self, task: Task) -> Status | None:
-        """Return how a task ended in an earlier run, or None.
-
-        Raises:
-            ValueError: the same id with the same request came before.
-        """
+    def _has_to_be_asked(self, task: Task) -> bool:
+        """Look for a task in the ledger, and count it if it is there."""
         name, digest = task.item.id, task.digest
         is_first = (name, digest) not in self._open
         found = self._ledger.find(name, digest, self._model)
         if found is not None:
             is_first = is_first and not found.is_new and self._ledger.is_first(name, digest)
         if not is_first:
-            raise ValueError(
-                f"the id {name!r} comes twice in the input, with the same question. Ids tell the"
-                " rows of the output apart, so each item needs its own. All answers before it are"
-                " in the ledger: start the run again with other ids, and it goes on from there"
-            )
-        return None if found is None else found.status
+            self._counts.duplicates += 1
+            if len(self._counts.duplicate_ids) < _SHOWN:
+                self._counts.duplicate_ids.append(name)
+            return False
+        if found is None or (self._retry_failed and found.status is Status.FAILED):
+            return True
+        self._counts.skipped += 1
+        self._counts.failed_before += found.status is Status.FAILED
+        return False

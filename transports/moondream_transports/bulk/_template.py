@@ -6,7 +6,8 @@
 2. A column of the input with the name of a field, such as `question`, replaces the template's own
    value. It is data: its braces are no placeholders. An empty cell replaces nothing.
 3. The digest of an item depends on what is asked, not on the picture and the model. It stays the
-   same in later releases, because a ledger finds its rows by it.
+   same in later releases, because a ledger finds its rows by it. It is empty if nothing can be
+   asked: an item that is mended is the same item, whatever was wrong with it.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class Template:
             TypeError: a value is of another type.
             OSError: the picture cannot be read.
         """
-        fields = self._filled(item)
+        fields = self._same_fields if self._asks_the_same(item) else self._filled(item)
         if item.picture is None and self.needs_picture:
             raise ValueError(f"the item has no picture, and the skill {self.skill} needs one")
         return self._make(fields, None if item.picture is None else self._encoded(item.picture))
@@ -186,38 +187,45 @@ class Template:
         """Return a digest of what is asked about `item`: SHA-256 in hexadecimal digits.
 
         It covers the skill, the filled fields and the settings, but not the picture and the model.
-        No picture is read. An item of which no request can be made has a digest, too.
+        No picture is read. It is empty for an item of which no request can be made.
         """
-        if (
-            self._same_digest is None
-            or item.problem is not None
-            or not item.fields.keys().isdisjoint(self._skill.fields)
-        ):
-            return self._digest(item)
-        return self._same_digest
+        return self._same_digest if self._asks_the_same(item) else self._digest(item)
+
+    def _asks_the_same(self, item: Item) -> bool:
+        """Return whether an item replaces no field, fills no placeholder and has no problem."""
+        return (
+            self._is_fixed
+            and item.problem is None
+            and item.fields.keys().isdisjoint(self._skill.fields)
+        )
 
     @cached_property
-    def _same_digest(self) -> str | None:
-        """The digest of items that replace no field, or None if a text has placeholders."""
-        if any(names_in(name, getattr(self, name)) for name in self._skill.fields):
-            return None
+    def _is_fixed(self) -> bool:
+        """Whether no text has placeholders."""
+        return not any(names_in(name, getattr(self, name)) for name in self._skill.fields)
+
+    @cached_property
+    def _same_digest(self) -> str:
         return self._digest(Item(""))
 
+    @cached_property
+    def _same_fields(self) -> dict[str, Any]:
+        return self._filled(Item(""))
+
     def _digest(self, item: Item) -> str:
-        settings = {} if self.settings is None else msgspec.structs.asdict(self.settings)
-        form: dict[str, Any] = {
-            "skill": self.skill,
-            "settings": {name: float(n) for name, n in settings.items() if n is not None},
-        }
         try:
             request = self._make(self._filled(item), UNREAD)
-        except (TypeError, ValueError) as error:
-            form["problem"] = _encodable(error)
-        else:
-            fields = {name: getattr(request, name) for name in self._skill.fields}
-            if refs := fields.get("spatial_refs"):
-                fields["spatial_refs"] = [list(map(float, ref)) for ref in refs]
-            form["fields"] = {name: value for name, value in fields.items() if value is not None}
+        except (TypeError, ValueError):
+            return ""
+        fields = {name: getattr(request, name) for name in self._skill.fields}
+        if refs := fields.get("spatial_refs"):
+            fields["spatial_refs"] = [list(map(float, ref)) for ref in refs]
+        settings = {} if self.settings is None else msgspec.structs.asdict(self.settings)
+        form = {
+            "skill": self.skill,
+            "settings": {name: float(n) for name, n in settings.items() if n is not None},
+            "fields": {name: value for name, value in fields.items() if value is not None},
+        }
         return hashlib.sha256(msgspec.json.encode(form, order="sorted")).hexdigest()
 
     def _filled(self, item: Item) -> dict[str, Any]:

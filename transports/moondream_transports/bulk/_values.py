@@ -9,12 +9,14 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from moondream_transports._pictures import shown
 from sansio_moondream import EncodedImage
+from sansio_moondream._repr import OwnRepr, short_repr
 
 Source: TypeAlias = Path | bytes | str | EncodedImage | None
 
 
-class Item(Struct, frozen=True):
+class Item(OwnRepr, frozen=True):
     """One thing to ask about.
 
     Attributes:
@@ -32,6 +34,11 @@ class Item(Struct, frozen=True):
     fields: Mapping[str, Any] = {}
     problem: str | None = None
 
+    def __repr__(self) -> str:
+        problem = "" if self.problem is None else f", problem={self.problem!r}"
+        fields = f", fields={short_repr(self.fields, 200)}" if self.fields else ""
+        return f"Item({self.id!r}, {shown(self.picture)}{fields}{problem})"
+
 
 class Status(StrEnum):
     """How an item ended."""
@@ -45,7 +52,8 @@ class Row(Struct, frozen=True):
 
     Attributes:
         id: of the item.
-        request: a digest of the skill, the settings and the filled template, without the picture.
+        request: a digest of the skill, the settings and the filled template, without the picture,
+            or "" if no request could be made.
         model: that was asked for, or "" for the server's choice.
         status: how it ended.
         answer: the JSON of `to_dict()`: of the result, or of the error with its partial.
@@ -83,6 +91,8 @@ class Counts(Struct):
         total: items of the input, or None while it is not known.
         skipped: were in the ledger when the run came to them.
         failed_before: of the skipped ones, those that had ended with an error.
+        duplicates: were not asked, as the same question with their id came before in the input.
+        duplicate_ids: of the first of these.
         done, failed: ended in this run.
         in_flight: are being asked now.
         input_tokens, output_tokens: of the answers of this run, as far as servers report them.
@@ -93,6 +103,8 @@ class Counts(Struct):
     total: int | None = None
     skipped: int = 0
     failed_before: int = 0
+    duplicates: int = 0
+    duplicate_ids: list[str] = []
     done: int = 0
     failed: int = 0
     in_flight: int = 0

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from moondream_transports._exchange import R
+from moondream_transports._pictures import shown
 from sansio_moondream import MoondreamError
 
 F = TypeVar("F")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Answer(Generic[F, R]):
     """What the model says about one frame.
 
@@ -29,3 +30,7 @@ class Answer(Generic[F, R]):
     error: MoondreamError | None
     seconds: float
     skipped: int
+
+    def __repr__(self) -> str:
+        ended = self.error if self.result is None else self.result
+        return f"<Answer to {shown(self.frame)} after {self.seconds:.3f} s: {ended!r}>"

@@ -62,13 +62,26 @@ def extra_body(settings: SamplingSettings | None) -> dict[str, Any]:
 
 def make_endpoint(
     api_key: str | None, endpoint: str | None, local: bool, allow_insecure_key: bool
-) -> Endpoint:
-    """Make the endpoint of a model. Raises ValueError for `local=True`."""
+) -> Endpoint | Exception:
+    """Make the endpoint of a model, or an error that says what is wrong.
+
+    It raises nothing, as its local variables have the key: error reporters print them.
+    """
     if local:
-        raise ValueError(
+        return ValueError(
             "local=True loads a model into this process. The official package does that, this"
             " library does not. Run a server of your own and give its address:"
             ' endpoint="http://localhost:2020/v1"'
         )
     url: dict[str, Any] = {} if endpoint is None else {"url": endpoint}
-    return Endpoint(**url, api_key=api_key, allow_insecure_key=allow_insecure_key)
+    try:
+        return Endpoint(**url, api_key=api_key, allow_insecure_key=allow_insecure_key)
+    except (TypeError, ValueError) as error:
+        return error.with_traceback(None)
+
+
+def require_endpoint(made: Endpoint | Exception) -> Endpoint:
+    """Return what `make_endpoint` made. Raises it if it is an error."""
+    if isinstance(made, Exception):
+        raise made
+    return made

@@ -89,16 +89,16 @@ def test_nothing_is_wider_than_the_window(
     page.close()
 
 
-MOON = files("moondream_tools") / "recordings"
+RECORDINGS = files("moondream_tools") / "recordings"
 
 
 def draw_page(folder: Path) -> None:
     """Write the picture of the guide."""
-    data = b64encode((MOON / "moon.png").read_bytes()).decode()
+    data = b64encode((RECORDINGS / "harbour.jpg").read_bytes()).decode()
     chosen = f"""
-        const blob = await (await fetch("data:image/png;base64,{data}")).blob();
+        const blob = await (await fetch("data:image/jpeg;base64,{data}")).blob();
         const files = new DataTransfer();
-        files.items.add(new File([blob], "moon.png"));
+        files.items.add(new File([blob], "harbour.jpg"));
         document.forms[0].file.files = files.files;
     """
     with (
@@ -106,11 +106,11 @@ def draw_page(folder: Path) -> None:
         served(upstream, folder) as (url, _),
         Chromium(folder / "profile") as browser,
     ):
-        upstream.answer(recording=str(MOON / "segment.jsonl"), seconds=0)
+        upstream.answer(recording=str(RECORDINGS / "segment.jsonl"), seconds=0)
         page = browser.open(f"{url}/", (760, 560))
-        ask(page, "moon", "segment", chosen)
+        ask(page, "sailboat", "segment", chosen)
         page.wait_for(IS_COMPLETE)
-        page.screenshot().quantize(64).save(FOLDER / "page.png", optimize=True)
+        page.screenshot().quantize(192).save(FOLDER / "page.png", optimize=True)
 
 
 if __name__ == "__main__":

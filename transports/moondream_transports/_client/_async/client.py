@@ -153,7 +153,7 @@ class AsyncClient(AsyncShorthands):
         exchange = self._exchange(request, stream)
         answer = AsyncClientStream(self._transport, exchange, self._sleep)
         if running is not None:
-            running.interruptible(answer.aclose)
+            running.interruptible(answer.aclose, answer.withdraw)
         began = self._now()
         result: R | None = None
         failure: MoondreamError | None = None

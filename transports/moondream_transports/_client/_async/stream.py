@@ -22,6 +22,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic
 
+from moondream_transports._client._async.texts import AsyncTexts
 from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import AsyncSleep, interrupt_send
 from moondream_transports._concurrency import AsyncFlag, async_close_soon
@@ -37,7 +38,6 @@ from sansio_moondream import (
     MoondreamError,
     Request,
     State,
-    TextDelta,
 )
 
 
@@ -53,6 +53,7 @@ class AsyncClientStream(Generic[R]):
     _connection: AsyncByteStream | None = None
     _retry_wait: AsyncFlag | None = None
     _sending: HTTPRequest | None = None  # while its head is awaited
+    _is_waiting = False  # for a turn or a retry
     _is_closed = False  # by `aclose`, perhaps in another task: there is no further attempt
 
     def __init__(
@@ -115,21 +116,27 @@ class AsyncClientStream(Generic[R]):
 
         Raises the errors that iterating over the events raises.
         """
-        return _Texts(self)
+        return AsyncTexts(self)
 
     async def aclose(self) -> None:
         """Close the connection at once, or return it to its pool if the body was read completely.
 
         Further calls do nothing.
         """
-        self._is_closed = True
-        if self._retry_wait is not None:
-            self._retry_wait.set()
+        self._end_waits()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        if self._exchange.turn is not None:
-            self._exchange.turn.give_up()
         await self._close(None)
+
+    def withdraw(self) -> bool:
+        """End the wait for a turn or for a retry: no attempt is made any more.
+
+        An attempt that is being made goes on. Returns whether there was such a wait, which raises
+        LocalProtocolError then.
+        """
+        if is_waiting := self._is_waiting:
+            self._end_waits()
+        return is_waiting
 
     async def __aenter__(self) -> AsyncClientStream[R]:
         if self._draft is not None:
@@ -202,7 +209,9 @@ class AsyncClientStream(Generic[R]):
         exchange = self._exchange
         try:
             turn = exchange.next_turn()
+            self._is_waiting = True
             if not self._is_closed and (turn is None or await turn[0].async_begin(turn[1])):
+                self._is_waiting = False
                 request, timeouts = exchange.begin()
                 self._sending = request
                 if not self._is_closed:  # by another task since
@@ -218,11 +227,19 @@ class AsyncClientStream(Generic[R]):
             raise
         finally:
             self._sending = None
+            self._is_waiting = False
         if self._is_closed:  # by another task, which saw no connection
             await self._close(None)
         connection = self._open_connection()  # raises if there is none
         exchange.receive_head(connection.status_code, connection.headers, connection.connected_at)
         return None
+
+    def _end_waits(self) -> None:
+        self._is_closed = True
+        if self._retry_wait is not None:
+            self._retry_wait.set()
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
 
     async def _retry(self, seconds: float | None) -> None:
         """Close the last connection, wait, and send the request again, until a head arrives.
@@ -237,7 +254,9 @@ class AsyncClientStream(Generic[R]):
             while seconds is not None and not self._is_closed:
                 if self._exchange.turn is not None:
                     self._exchange.turn.end()
+                self._is_waiting = True
                 await (self._sleep or flag.wait)(seconds)
+                self._is_waiting = False
                 if not self._is_closed:
                     seconds = await self._send()
             if self._is_closed:
@@ -284,18 +303,3 @@ class AsyncClientStream(Generic[R]):
     def __repr__(self) -> str:
         is_open = "" if self._connection is None else ", open"
         return f"<{type(self).__name__}, {self._exchange.decoder.state.value}{is_open}>"
-
-
-class _Texts:
-    """Iterate over texts without a generator, which would stay open if it is left early."""
-
-    def __init__(self, events: AsyncIterator[Event]) -> None:
-        self._events = events
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self
-
-    async def __anext__(self) -> str:
-        while not isinstance(event := await anext(self._events), TextDelta):
-            pass
-        return event.text

@@ -154,7 +154,7 @@ class Client(Shorthands):
         exchange = self._exchange(request, stream)
         answer = ClientStream(self._transport, exchange, self._sleep)
         if running is not None:
-            running.interruptible(answer.close)
+            running.interruptible(answer.close, answer.withdraw)
         began = self._now()
         result: R | None = None
         failure: MoondreamError | None = None

@@ -25,6 +25,7 @@ from typing import Generic
 
 from moondream_transports._client._draft import Draft
 from moondream_transports._client._shared import Sleep, interrupt_send
+from moondream_transports._client._sync.texts import Texts
 from moondream_transports._concurrency import Flag, close_soon
 from moondream_transports._exchange import Exchange, R
 from moondream_transports._pictures import encoded
@@ -38,7 +39,6 @@ from sansio_moondream import (
     MoondreamError,
     Request,
     State,
-    TextDelta,
 )
 
 
@@ -54,6 +54,7 @@ class ClientStream(Generic[R]):
     _connection: ByteStream | None = None
     _retry_wait: Flag | None = None
     _sending: HTTPRequest | None = None  # while its head is awaited
+    _is_waiting = False  # for a turn or a retry
     _is_closed = False  # by `close`, perhaps in another thread: there is no further attempt
 
     def __init__(
@@ -116,21 +117,27 @@ class ClientStream(Generic[R]):
 
         Raises the errors that iterating over the events raises.
         """
-        return _Texts(self)
+        return Texts(self)
 
     def close(self) -> None:
         """Close the connection at once, or return it to its pool if the body was read completely.
 
         Further calls do nothing.
         """
-        self._is_closed = True
-        if self._retry_wait is not None:
-            self._retry_wait.set()
+        self._end_waits()
         if self._sending is not None:
             interrupt_send(self._transport, self._sending)
-        if self._exchange.turn is not None:
-            self._exchange.turn.give_up()
         self._close(None)
+
+    def withdraw(self) -> bool:
+        """End the wait for a turn or for a retry: no attempt is made any more.
+
+        An attempt that is being made goes on. Returns whether there was such a wait, which raises
+        LocalProtocolError then.
+        """
+        if is_waiting := self._is_waiting:
+            self._end_waits()
+        return is_waiting
 
     def __enter__(self) -> ClientStream[R]:
         if self._draft is not None:
@@ -203,7 +210,9 @@ class ClientStream(Generic[R]):
         exchange = self._exchange
         try:
             turn = exchange.next_turn()
+            self._is_waiting = True
             if not self._is_closed and (turn is None or turn[0].begin(turn[1])):
+                self._is_waiting = False
                 request, timeouts = exchange.begin()
                 self._sending = request
                 if not self._is_closed:  # by another thread since
@@ -219,11 +228,19 @@ class ClientStream(Generic[R]):
             raise
         finally:
             self._sending = None
+            self._is_waiting = False
         if self._is_closed:  # by another thread, which saw no connection
             self._close(None)
         connection = self._open_connection()  # raises if there is none
         exchange.receive_head(connection.status_code, connection.headers, connection.connected_at)
         return None
+
+    def _end_waits(self) -> None:
+        self._is_closed = True
+        if self._retry_wait is not None:
+            self._retry_wait.set()
+        if self._exchange.turn is not None:
+            self._exchange.turn.give_up()
 
     def _retry(self, seconds: float | None) -> None:
         """Close the last connection, wait, and send the request again, until a head arrives.
@@ -238,7 +255,9 @@ class ClientStream(Generic[R]):
             while seconds is not None and not self._is_closed:
                 if self._exchange.turn is not None:
                     self._exchange.turn.end()
+                self._is_waiting = True
                 (self._sleep or flag.wait)(seconds)
+                self._is_waiting = False
                 if not self._is_closed:
                     seconds = self._send()
             if self._is_closed:
@@ -285,18 +304,3 @@ class ClientStream(Generic[R]):
     def __repr__(self) -> str:
         is_open = "" if self._connection is None else ", open"
         return f"<{type(self).__name__}, {self._exchange.decoder.state.value}{is_open}>"
-
-
-class _Texts:
-    """Iterate over texts without a generator, which would stay open if it is left early."""
-
-    def __init__(self, events: Iterator[Event]) -> None:
-        self._events = events
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        while not isinstance(event := next(self._events), TextDelta):
-            pass
-        return event.text

@@ -226,10 +226,19 @@ def _listed(names: Collection[str]) -> str:
 
 
 def _id(column: str, value: object) -> str:
-    if isinstance(value, float) and value.is_integer():  # whole numbers, in a column with nulls
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    match value:
+        case bool():
+            pass
+        case int():
+            value = str(value)
+        case float() if value.is_integer():  # whole numbers, in a column with nulls
+            value = str(int(value))
+        case Decimal() if value == value.to_integral_value():
+            value = str(int(value))
+        case bytes():  # text, in a Parquet file of a program that does not mark it
+            value = _plain(column, value)
+        case _:
+            pass
     valid = isinstance(value, str) and value.strip() and len(value) <= MAX_ID
     if not isinstance(value, str) or not valid or has_lone_surrogate(value):
         raise ValueError(

@@ -78,7 +78,7 @@ def _of_glob(text: str, is_sole: bool, options: Options) -> list[Reader]:
                         raise ValueError(f"{display_name(root / path)}: {problem}")
                 base = root if is_sole else Path()
                 return [
-                    kinds[file.suffix.lower()](file, display_name(file.relative_to(base)), options)
+                    _kind_of(file)(file, display_name(file.relative_to(base)), options)
                     for file in files
                 ]
     raise FileNotFoundError(
@@ -102,6 +102,8 @@ def _kind_of(path: Path) -> _Kind:
         return Folder
     suffix = path.suffix.lower()
     if kind := (_TABLES | _LISTS).get(suffix):
+        if not path.is_file():  # a pipe can be read only once
+            raise ValueError(f"{display_name(path)} should be a file, as it is read several times")
         return kind
     if is_picture_name(path.name) or _is_picture(path):
         return Picture

@@ -37,16 +37,19 @@ class RecordingTransport:
     Attributes:
         clock: of the other transport, if it has one, else that of the machine.
 
-    Raises TypeError for a transport of another kind, such as a sync one.
-
     `send` raises ValueError, before it sends anything, for a request whose body is not JSON, or
-
     that has more secrets than a `Recorder` masks.
+
+    Raises:
+        TypeError: a transport of another kind, such as a sync one, or a `save` that cannot be
+            called.
     """
 
     def __init__(self, transport: Transport, save: Save, secrets: Iterable[str] = ()) -> None:
         secrets = Secrets.among(secrets)  # from here on no local variable shows them
         self._transport = require_transport(transport)
+        if not callable(save):
+            raise TypeError(f"save should be callable, such as a RecordingFolder, not {save!r}")
         self._save = save
         self._secrets = secrets
         self.clock: Any = getattr(transport, "clock", None) or RealClock()

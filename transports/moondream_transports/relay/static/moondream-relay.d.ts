@@ -48,8 +48,8 @@ export interface Retry {
 export class MoondreamError extends Error {
   constructor(kind: string, message: string, fields?: ErrorFields);
   /**
-   * As in docs/reference/values.md. `connection_lost` and `remote_protocol_error` are also errors that this
-   * module finds. `api_error` is an error response, of which `status` says more.
+   * As in docs/reference/values.md. `connection_lost` and `remote_protocol_error` are also errors
+   * that this module finds. `api_error` is an error response, of which `status` says more.
    */
   readonly kind: string;
   /** Whether the same request may be sent again. */

@@ -28,6 +28,7 @@ from moondream_transports.sdk._inputs import (
     encoded,
     extra_body,
     make_endpoint,
+    require_endpoint,
 )
 from moondream_transports.sdk._outputs import (
     FORMS,
@@ -82,9 +83,11 @@ def avl(
 
     Raises ValueError for `local=True`, and for a key that would be sent over plain http.
     """
+    made = make_endpoint(api_key, endpoint, local, allow_insecure_key)
+    del api_key  # error reporters print local variables
     client = AsyncClient(
         transport or async_default_transport(max_idle=0),
-        make_endpoint(api_key, endpoint, local, allow_insecure_key),
+        require_endpoint(made),
         timeouts=timeouts,
         limits=limits,
         hooks=hooks,

@@ -1,0 +1,21 @@
+"""`moondream-stream schema`: the JSON Schema of what `--json` prints."""
+
+from __future__ import annotations
+
+import json
+
+from sansio_moondream import json_schema
+
+from ._client_arguments import UsageError
+from ._status import Exit
+from ._wording import in_words
+
+
+def run_schema(kind: str | None) -> Exit:
+    """Print the schema of all values, or of one kind. Raises UsageError for an unknown kind."""
+    try:
+        schema = json_schema(kind)
+    except ValueError as error:
+        raise UsageError(in_words(error)) from error
+    print(json.dumps(schema, indent=2))
+    return Exit.OK
