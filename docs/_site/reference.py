@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from _site.names import Name, Page, Reference, read_reference
 from tests.surface import Function, is_fixture
 
 _LOGGER = logging.getLogger(__name__)
+# The module of a plugin has to say it in its docstring. It is no matter for readers.
+_FOR_PYTEST = re.compile(r"^PYTEST_DONT_REWRITE: .*(?:\n.+)*", re.MULTILINE)
 FOLDER = Path("reference/api")
 _INTRODUCTION = """\
 API
@@ -158,7 +161,7 @@ def _process(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     """Give autodoc a docstring as reStructuredText."""
-    lines[:] = to_rst("\n".join(lines), _fields().get(name, {}))
+    lines[:] = to_rst(_FOR_PYTEST.sub("", "\n".join(lines)), _fields().get(name, {}))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
