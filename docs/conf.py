@@ -28,7 +28,6 @@ release = version = sansio_moondream.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "_site.contents",
     "_site.links",

@@ -155,7 +155,7 @@ def test_a_name_that_no_group_has_is_an_error(tmp_path: Path):
 
 
 DOCSTRING = """\
-Take *all* `Headers`s:
+Take *all* `Headers`s, see docs/how-to/map.md:
 
     code * here
 
@@ -170,7 +170,7 @@ Raises:
     KeyError, TypeError: it is wrong.
 """
 RST = """\
-Take \\*all\\* `Headers`\\ s:
+Take \\*all\\* `Headers`\\ s, see :doc:`/how-to/map`:
 
 ::
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):")
 _ENTRY = re.compile(r"    (?! )(\*{0,2}\w[\w.]*(?:, \*{0,2}\w[\w.]*)*): ?(.*)")
+_PAGE = re.compile(r"\bdocs/([\w/-]+)\.md")
 _CODE = re.compile(r"(`[^`]+`)")
 
 
@@ -137,10 +138,11 @@ def _prose(lines: list[str]) -> Iterator[str]:
 def _inline(line: str) -> str:
     """Escape what only reStructuredText gives a meaning, outside of code.
 
-    Code may be followed by a letter: `Headers`s.
+    Code may be followed by a letter: `Headers`s. The name of a page becomes a link.
     """
     parts = _CODE.split(line)
     parts[::2] = [re.sub(r"([*|\\]|_\b)", r"\\\1", part) for part in parts[::2]]
+    parts[::2] = [_PAGE.sub(r":doc:`/\1`", part) for part in parts[::2]]
     for i in range(1, len(parts), 2):
         parts[i] = parts[i].replace("\\", "\\\\")
         if parts[i + 1][:1].isalnum():

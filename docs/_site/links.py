@@ -24,7 +24,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.nodes import find_pending_xref_condition
 
-from _site.names import Reference
+from _site.names import read_reference
 
 
 class FilesOfTheRepository(SphinxTransform):
@@ -54,7 +54,7 @@ class FilesOfTheRepository(SphinxTransform):
 def _public_names() -> dict[str, str]:
     """The full name of each public name and member, by what docstrings and annotations call it."""
     found: dict[str, str] = {}
-    for name in Reference().names:
+    for name in read_reference().names:
         full = f"{name.module}.{name.name}"
         for called in (name.name, full, ".".join(name.place)):
             found.setdefault(called, full)

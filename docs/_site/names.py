@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 from _site.docstrings import below
 from tests.surface import Definition, Function, Module, Place, Surface, is_fixture
@@ -117,6 +117,12 @@ class Page:
     @property
     def is_part(self) -> bool:
         return self.path != self.module.name
+
+
+@cache
+def read_reference() -> Reference:
+    """Read the sources of this repository, once in a process."""
+    return Reference()
 
 
 class Reference:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -15,10 +16,12 @@ from sphinx.util import logging
 
 from _site.completeness import problems
 from _site.docstrings import to_rst
-from _site.names import Name, Page, Reference
+from _site.names import Name, Page, Reference, read_reference
 from tests.surface import Function, is_fixture
 
 _LOGGER = logging.getLogger(__name__)
+# The module of a plugin has to say it in its docstring. It is no matter for readers.
+_FOR_PYTEST = re.compile(r"^PYTEST_DONT_REWRITE: .*(?:\n.+)*", re.MULTILINE)
 FOLDER = Path("reference/api")
 _INTRODUCTION = """\
 API
@@ -112,7 +115,7 @@ def _indented(text: str) -> list[str]:
 
 
 def _write(app: Sphinx) -> None:
-    reference = Reference()
+    reference = read_reference()
     for problem in problems(reference):
         _LOGGER.warning(problem, type="reference")
     write_pages(reference, app.srcdir / FOLDER)
@@ -120,7 +123,7 @@ def _write(app: Sphinx) -> None:
 
 @cache
 def _fields() -> dict[str, dict[str, str]]:
-    return {f"{name.module}.{name.name}": name.fields for name in Reference().names}
+    return {f"{name.module}.{name.name}": name.fields for name in read_reference().names}
 
 
 def _has_base(name: Name) -> bool:
@@ -133,7 +136,7 @@ def _has_base(name: Name) -> bool:
 
 @cache
 def _classes() -> dict[str, Name]:
-    names = Reference().names
+    names = read_reference().names
     return {name.name: name for name in names if isinstance(name.node, ast.ClassDef)}
 
 
@@ -158,7 +161,7 @@ def _process(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     """Give autodoc a docstring as reStructuredText."""
-    lines[:] = to_rst("\n".join(lines), _fields().get(name, {}))
+    lines[:] = to_rst(_FOR_PYTEST.sub("", "\n".join(lines)), _fields().get(name, {}))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

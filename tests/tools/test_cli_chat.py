@@ -73,7 +73,7 @@ class TestMessages:
 
     def test_a_recording(self, run: Any) -> None:
         ran = run("chat", "What?", "--replay", SHIPPED / "chat.jsonl", "--speed", "max")
-        assert ran.out.startswith("A gray crescent moon hangs in a dark sky")
+        assert ran.out.startswith("A moonlit harbour: a sailing boat")
         ran = run("chat", "What?", "--replay", SHIPPED / "query.jsonl")
         assert (ran.status, "asked '/v1/chat/completions'" in ran.err) == (Exit.USAGE, True)
 

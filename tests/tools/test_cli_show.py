@@ -22,31 +22,31 @@ class TestARecording:
         ran = run("show", SHIPPED / "query.jsonl")
         shown = lines(ran.out)
         assert (ran.status, ran.err) == (Exit.OK, "")
-        assert shown[0] == "POST /v1/query → 200 after 0.140 s"
+        assert shown[0] == "POST /v1/query → 200 after 0.347 s"
         assert "question What is in this image?" in shown
         assert "content-type text/event-stream; charset=utf-8" in shown
-        assert any(line.startswith("image_url image/png, ") for line in shown)
-        assert "0.280 74 “The image shows”" in shown
+        assert any(line.startswith("image_url image/jpeg, ") for line in shown)
+        assert "0.695 74 “The image shows”" in shown
         assert any(line.endswith("the body ended") for line in shown)
-        assert "月の光" in ran.out and "\\u" not in ran.out
-        assert any(line.startswith("42 tokens") for line in shown)
+        assert "“月”" in ran.out and "\\u" not in ran.out
+        assert any(line.startswith("39 tokens") for line in shown)
 
     def test_of_a_whole_answer(self, run: Any) -> None:
         shown = lines(run("show", SHIPPED / "point.jsonl").out)
         assert any('{"request_id": ' in line for line in shown)
-        assert "point 1 x 0.300 y 0.400" in shown
+        assert "point 1 x 0.803 y 0.588" in shown
 
     def test_of_an_outline(self, run: Any) -> None:
         ran = run("show", SHIPPED / "segment.jsonl")
         shown = lines(ran.out)
-        assert any(line.endswith(" box x 0.12 to 0.83, y 0.09 to 0.87") for line in shown)
-        assert any("path “M 0.97 0.78”" in line for line in shown)
+        assert any(line.endswith(" box x 0.395 to 0.725, y 0.225 to 0.855") for line in shown)
+        assert any("path “M 0.93 0.84”" in line for line in shown)
         assert max(map(len, shown)) < 200
 
     def test_of_a_chat(self, run: Any) -> None:
         shown = lines(run("show", SHIPPED / "chat.jsonl").out)
         assert "user Describe this picture." in shown
-        assert any(line.startswith("user image/png, ") for line in shown)
+        assert any(line.startswith("user image/jpeg, ") for line in shown)
 
     def test_raw(self, run: Any, tmp_path: Path) -> None:
         name = replayed(tmp_path, delta("月\x1b[31m"), b": a comment\n\n", END)

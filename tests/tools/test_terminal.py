@@ -130,7 +130,7 @@ class TestPaths:
 
     def test_on_the_command_line(self, image: str) -> None:
         command = program("segment", image, "moon", "--replay", str(SHIPPED), "--speed", "max")
-        for options, least, most in (([], 300, 20_000), (["--whole-path"], 9000, 100_000)):
+        for options, least, most in (([], 300, 20_000), (["--whole-path"], 5000, 100_000)):
             shown = in_a_terminal([*command, *options], {"TERM": "dumb"})
             assert least < len(shown) < most
             assert ("…" in shown) is (options == [])

@@ -32,7 +32,7 @@ _SKILL: Final = re.compile("[a-z]+|chat/completions")  # `decode_request` takes 
 
 
 class RelayApp:
-    """Serve answers to browsers, as an ASGI application. `docs/how-to/resume.md` has the contract.
+    """Serve answers to browsers, as an ASGI application. docs/how-to/resume.md has the contract.
 
     When the server is asked to stop, readers have a while to get the rest. Then all answers are
     ended, and the client is closed. An application that is mounted in another gets no lifespan from
