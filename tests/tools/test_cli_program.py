@@ -120,7 +120,7 @@ class TestDemo:
         assert ("\rcoarse path" in shown.replace("\x1b[2m", "")) is (
             environment != {"TERM": "dumb"}
         )
-        assert "full moon 🌕. A sailing boat with the character “月”" in shown
+        assert "full moon 🌕. A sailing boat with the character “月”" in " ".join(shown.split())
 
 
 class TestAsAProgram:
