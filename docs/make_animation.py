@@ -131,7 +131,7 @@ def _draw_bytes(pen: ImageDraw.ImageDraw, chunks: Sequence[bytes]) -> None:
                 cells.append((character, CHUNKS[number % 2]))
             elif len(cells) % COLUMNS:
                 cells += [(" ", TEXT)] * (COLUMNS - len(cells) % COLUMNS)
-    first = len(cells) // (COLUMNS * ROWS) * COLUMNS * ROWS
+    first = max(len(cells) - 1, 0) // (COLUMNS * ROWS) * COLUMNS * ROWS
     for i, (character, color) in enumerate(cells[first:]):
         place = (BYTES[0] + i % COLUMNS * CELL, BYTES[1] + i // COLUMNS * LINE)
         pen.text(place, character, color, _CODE)

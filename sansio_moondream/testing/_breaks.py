@@ -18,8 +18,8 @@ class BreakAt(Struct, frozen=True):
     """A plan to break a response at a byte or after an event.
 
     Attributes:
-        error: what ends the response there, or `EOF` for a body that ends early but properly. In a
-            replay, the builtin TimeoutError is silence.
+        error: what ends the response there, or `EOF` (None) for a body that ends early but
+            properly. In a replay, the builtin TimeoutError is silence.
         after_bytes: length of the body before the break.
         after_events: number of records before the break, in a body that is an event stream. Records
             of comments do not count.

@@ -14,6 +14,8 @@ import pytest
 from moondream_transports.conformance import (
     ASYNC_CASES,
     CASES,
+    CaseReport,
+    Report,
     TransportFailed,
     Verdict,
     check_async_transport,
@@ -59,6 +61,16 @@ class TestReport:
         assert text.endswith(
             "\nNOT CHECKED  proxy: forwards a plain request (the factory takes no proxy=)"
         )
+
+    def test_two_known_failures_are_counted_in_the_plural(self):
+        known = CaseReport("7: a", Verdict.KNOWN_FAILURE, "no code for it")
+        assert str(Report((known, known))).startswith("2 cases: 2 known failures\n")
+
+    def test_a_leak_names_the_error_that_shows_the_key(self):
+        with pytest.raises(TransportFailed) as caught:
+            check_transport(broken.TellsTheKey, only="1: server refuses the connection")
+        (failed,) = caught.value.report.of(Verdict.FAILED)
+        assert failed.seen.startswith("ConnectError: ")
 
     def test_a_failure_says_what_was_sent_expected_and_seen(self):
         empty = "10: server ends an empty chunked body without end of stream"

@@ -40,7 +40,8 @@ _ABOUT = (
 )
 _NEXT = """\
 Next:  moondream-stream query photo.jpg "What is in this image?"
-       with MOONDREAM_API_KEY set, or --endpoint http://localhost:2020/v1
+       with MOONDREAM_API_KEY and MOONDREAM_MODEL set,
+       or with --endpoint http://localhost:2020/v1
        moondream-stream --help"""
 
 
@@ -118,7 +119,7 @@ def _show(result: Result, out: Terminal) -> None:
                 f"{name}={value!r},",
                 out.width - 1,
                 initial_indent=" " * 4,
-                subsequent_indent=" " * 8,
+                subsequent_indent=" " * 6,  # so that 40 columns break no word
             )
         else:
             lines.append(f"    {name}={on_one_line(repr(value), out.width - len(name) - 7)},")

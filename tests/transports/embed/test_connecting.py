@@ -46,7 +46,9 @@ class TestConnecting:
     def test_refused(self, sdk: str) -> None:
         with FaultServer(answers()) as server:
             pass  # and now nobody listens there
-        assert type(exchange(sdk, server.url)[1]) is ConnectError
+        error = exchange(sdk, server.url)[1]
+        assert type(error) is ConnectError
+        assert server.url in str(error)
 
     def test_a_host_that_is_no_name(self, sdk: str) -> None:
         assert type(exchange(sdk, f"http://{'x' * 64}.localhost/v1")[1]) is ConnectError

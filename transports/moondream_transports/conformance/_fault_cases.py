@@ -72,7 +72,8 @@ def _without_key(backend: Backend, outcome: Any, *texts: str) -> Any:
         backend.caught(outcome)
     for text in leaking:
         expected = "the API key to show nowhere: in no error, none of its causes, no repr"
-        raise Unexpected(expected, shortened(text))
+        whose = f"{type(outcome).__qualname__}: " if isinstance(outcome, Exception) else ""
+        raise Unexpected(expected, whose + shortened(text))
     return outcome
 
 

@@ -78,8 +78,11 @@ class Report:
         return len(self.cases)
 
     def __str__(self) -> str:
+        numbers = {verdict: len(self.of(verdict)) for verdict in Verdict}
         counts = [
-            f"{len(self.of(verdict))} {verdict.value}" for verdict in Verdict if self.of(verdict)
+            f"{number} {verdict.value}{'s' * (verdict is Verdict.KNOWN_FAILURE and number > 1)}"
+            for verdict, number in numbers.items()
+            if number
         ]
         order = (
             Verdict.FAILED,
