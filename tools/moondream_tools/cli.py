@@ -71,7 +71,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 @contextmanager
-def _delayed_interrupt() -> Generator[None, None, None]:
+def _delayed_interrupt() -> Generator[None]:
     """Raise KeyboardInterrupt at the end of the block, if an interrupt comes in it.
 
     Modules in C that are interrupted while they define classes may crash the process: msgspec does.
