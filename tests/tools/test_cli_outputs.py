@@ -217,6 +217,7 @@ def test_what_is_no_picture(run: Any, tmp_path: Path, command: str, make: Any, w
         assert words in ran.err and "caf\\udce9.png" in ran.err
     else:  # whether it can be read matters only to a drawing of it
         assert (ran.status, ran.out == "") == ((Exit.USAGE, True) if overlay else (Exit.OK, False))
+        assert ("--overlay cannot draw on " in ran.err) is bool(overlay)
 
 
 def test_a_file_that_may_not_be_read(run: Any, image: str) -> None:

@@ -52,7 +52,9 @@ class Drawing(Struct, frozen=True):
             else:
                 _size(picture)
         except (ValueError, OSError) as error:
-            raise UsageError(f"--{self.kind} cannot draw: {in_words(error)}") from error
+            raise UsageError(
+                f"--{self.kind} cannot draw on {picture.name}: {in_words(error)}"
+            ) from error
 
     def write(self, result: Result, picture: Picture) -> None:
         """Draw a result. Raises UsageError if it cannot be drawn or written."""

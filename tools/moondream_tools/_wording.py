@@ -56,6 +56,8 @@ _NAMES = [
         (r"(delimiter|encoding) should", r"--\1 should"),
         (r"give encoding", "give --encoding"),
         (r"(question|object): give it in the template", r"\1: give it with --\1"),
+        (r"give a rate or the seconds of a request", "give --rate, or --seconds of a request,"),
+        (r"give your prices", "give your prices, such as --price-per-request,"),
         (r"add the server to no_proxy, or pass [^ ]+ [^ ]+ if this is meant",
          "or add the server to NO_PROXY"),
     )
