@@ -171,6 +171,12 @@ class TestARun:
             "At 2 requests a second, 16 at once: at least 1 second.\n"
             "About 1.50, at 0.5 a request.\n"
         )
+        ran = run("bulk", "caption", photos, "--dry-run", "--rate", "none")
+        assert ran.out == (
+            "3 items: 3 requests to send.\n"
+            "Time: give --rate, or --seconds of a request, to see it.\n"
+            "Cost: give your prices, such as --price-per-request, to see it.\n"
+        )
         metadata = Metadata(metrics=Metrics(700, 10, 500.0, 1500.0))
         fake.answer(result=QueryResult("A moon.", metadata=metadata), times=2)
         assert bulk("--limit", "2").status == Exit.OK

@@ -73,12 +73,22 @@ class TestSeveral:
         [
             (["caption", "-", "-"], "give it once"),
             (["caption"], "name the pictures"),
-            (["caption", "PHOTOS"], "is a directory"),
+            (
+                ["caption", "PHOTOS"],
+                "is a directory: name its pictures, or ask with moondream-stream",
+            ),
             (["caption", "PHOTOS/a.gif", "none.gif"], "none.gif: no such file or directory"),
             (["caption", "PHOTOS/a.gif\0"], "is not the name of a file"),
             (["detect", "PHOTOS/a.gif", "PHOTOS/b.gif"], "there is no OBJECT"),
             (["detect", "moon"], "give a picture before OBJECT"),
-            (["detect", "PHOTOS/a.gif", "moon", "--odd"], "unrecognized arguments: --odd"),
+            (
+                ["detect", "PHOTOS/a.gif", "moon", "--odd"],
+                "unrecognized arguments: --odd\nTry: moondream-stream detect --help\n",
+            ),
+            (
+                ["bulk", "caption", "PHOTOS", "--odd"],
+                "unrecognized arguments: --odd\nTry: moondream-stream bulk caption --help\n",
+            ),
             (["schema", "completed", "more"], "unrecognized arguments: more"),
         ],
     )
@@ -151,6 +161,7 @@ class TestDrawings:
             (["--overlay", "FOLDER/none/a.png"], "the folder of --overlay"),
             (["--overlay", "FOLDER/a.txt"], "should end in the format of a picture"),
             (["--cutout", "FOLDER/a.jpg"], "let its name end in .png"),
+            (["--svg", "FOLDER/a.png"], "let its name end in .svg"),
             (["--mask", "FOLDER/a.png", "--overlay", "FOLDER/a.png"], "written twice"),
             (["PICTURE", "--svg", "FOLDER/a.svg"], "put {name} in it, such as {name}-svg.svg"),
         ],

@@ -120,6 +120,7 @@ class TestAgainstAServer:
         assert ran.err == (
             "moondream-stream: refused: the server answered 401: bad key \\x1b[31m"
             f" [POST {server.url}/query, request 7]\n"
+            "MOONDREAM_API_KEY should be a key of this server\n"
         )
 
     def test_an_endpoint_without_v1(self, run: Any, image: str) -> None:

@@ -17,10 +17,15 @@ from moondream_transports import Timeouts
 from moondream_transports.conformance._fault_server import FaultServer
 from moondream_transports.conformance._faults import answers, sized
 from sansio_moondream import (
+    AuthenticationError,
     BadRequestError,
     ConnectError,
+    ConnectionLost,
     FirstEventTimeout,
+    IncompleteStream,
     NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
     TLSError,
 )
 from tests.tools.command_line import SHIPPED
@@ -96,9 +101,9 @@ class TestAddresses:
             ("localhost:2020", "did you mean http://localhost:2020/v1?"),
             ("localhost:2020/v1", "did you mean http://localhost:2020/v1?"),
             ("htp://localhost", "such as http://localhost:2020/v1, not 'htp://localhost'\n"),
-            ("http://me:hunter2@localhost/v1", "not 'localhost/v1'"),
+            ("http://me:hunter2@localhost/v1", "not 'localhost/v1' with a user name, a query or"),
             ("me:hunter2@localhost", "did you mean http://localhost/v1?"),
-            ("http://localhost/v1?key=hunter2", "not 'http://localhost/v1'"),
+            ("http://localhost/v1?key=hunter2", "not 'http://localhost/v1' with a user"),
             ("", "not ''"),
             ("http://[::1", "not 'http://[::1'"),
             ("http://caf\udce9/v1", "not 'http://caf\\udce9/v1'"),
@@ -141,6 +146,10 @@ class TestAddresses:
         ran = run("query", "What?", "--endpoint", "http://moondream.test/v1")
         assert ran.status == Exit.UNREACHABLE
         assert f"by way of the proxy {proxy} could not be made: connection refused" in ran.err
+        assert ran.err.endswith(
+            "\nIs the proxy of the environment the right one? "
+            "NO_PROXY=moondream.test asks the server without it\n"
+        )
         assert "hunter2" not in ran.err
 
     def test_a_key_for_a_proxy(self, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +181,14 @@ class TestAddresses:
         assert advice(NotFoundError("no", url="https://api.moondream.ai/v1/query")) is None
         assert advice(BadRequestError("no", url=f"{URL}/query")) is None
 
+    def test_advice_names_the_option_that_helps(self) -> None:
+        for error, words in (
+            (AuthenticationError("no"), "MOONDREAM_API_KEY "),
+            (RateLimitError("no"), "--retries N "),
+            (PayloadTooLargeError("no"), "--max-side PIXELS "),
+        ):
+            assert (advice(error) or "").startswith(words)
+
 
 class TestReasons:
     def test_of_no_connection(self) -> None:
@@ -184,11 +201,21 @@ class TestReasons:
                 "the name cannot be looked up: not known",
             ),
             (OSError("odd"), "OSError: odd"),
+            (
+                ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)"),  # of asyncio
+                "connection refused",
+            ),
         ):
             kind = TLSError if cause is untrusted else ConnectError
             error = kind(f"the connection could not be made: {type(cause).__name__}: {cause}")
             error.__cause__ = cause
             assert f"the connection could not be made: {words}" in in_words(error)
+
+    def test_of_a_broken_connection(self) -> None:
+        broken = ConnectionLost("the connection broke: ConnectionResetError: [Errno 104] Reset")
+        assert in_words(broken) == "the connection broke: reset"
+        ended = IncompleteStream("the stream ended; what arrived until then is in .partial")
+        assert in_words(ended) == "the stream ended"
 
     def test_what_a_server_says_is_not_changed(self) -> None:
         said = "max_side and Timeouts.idle, question should"

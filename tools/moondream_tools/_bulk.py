@@ -31,7 +31,7 @@ from ._bulk_summary import KILLED, check_summary_file, in_short, summarize, writ
 from ._client_arguments import UsageError
 from ._exit import print_error, report
 from ._status import Exit
-from ._wording import in_words
+from ._wording import in_words, with_options
 
 ROWS_PER_SHARD = 10_000
 
@@ -67,7 +67,8 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Endin
     endpoints = make_endpoints(arguments, environment)
     if arguments.dry_run:
         limits = [limit for _, limit in endpoints]
-        return Ending(Exit.OK, f"{make_estimate(arguments, items, template, limits)}\n")
+        shown = with_options(str(make_estimate(arguments, items, template, limits)))
+        return Ending(Exit.OK, f"{shown}\n")
     check_summary_file(arguments.summary)
     try:
         summary, refusals = asyncio.run(_ask(arguments, template, items, endpoints))

@@ -143,8 +143,10 @@ def url_of(
     shown = url.rpartition("@")[2].partition("?")[0].partition("#")[0]
     near = f"http://{shown}" if "/" in shown else f"http://{shown}/v1"
     guess = f": did you mean {near}?" if "://" not in url and _is_address(near) else ""
+    more = " with a user name, a query or a fragment" if shown != url else ""
     raise UsageError(
-        f"{source} should be the address of a server, such as {EXAMPLE}, not {shown[:200]!r}{guess}"
+        f"{source} should be the address of a server, such as {EXAMPLE}, not {shown[:200]!r}{more}"
+        f"{guess}"
     )
 
 

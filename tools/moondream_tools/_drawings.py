@@ -1,7 +1,7 @@
 """Drawings of an answer: files for `--overlay`, `--mask`, `--svg` and `--cutout`.
 
-Names are checked before anything is asked, as an answer may cost money. A file is written whole or
-not at all.
+Names and pictures are checked before anything is asked, as an answer may cost money. A file is
+written whole or not at all.
 """
 
 from __future__ import annotations
@@ -43,6 +43,18 @@ class Drawing(Struct, frozen=True):
 
     kind: str
     path: Path
+
+    def check(self, picture: Picture) -> None:
+        """Raise UsageError if nothing can be drawn on a picture, before it is asked about."""
+        try:
+            if self.kind in ("overlay", "cutout"):
+                upright(picture.data).load()
+            else:
+                _size(picture)
+        except (ValueError, OSError) as error:
+            raise UsageError(
+                f"--{self.kind} cannot draw on {picture.name}: {in_words(error)}"
+            ) from error
 
     def write(self, result: Result, picture: Picture) -> None:
         """Draw a result. Raises UsageError if it cannot be drawn or written."""
@@ -87,6 +99,9 @@ def drawings_of(arguments: Namespace, pictures: Sequence[Picture]) -> list[list[
         for picture in pictures
     ]
     _check([drawing for drawings in found for drawing in drawings], pictures)
+    for picture, drawings in zip(pictures, found, strict=True):
+        for drawing in drawings:
+            drawing.check(picture)
     return found
 
 
@@ -117,6 +132,8 @@ def _check(drawings: Sequence[Drawing], pictures: Sequence[Picture]) -> None:
         seen.add(path)
         if drawing.kind != "svg":
             _check_format(drawing, name)
+        elif drawing.path.suffix.lower() not in ("", ".svg"):
+            raise UsageError(f"{name} is an SVG document: let its name end in .svg")
 
 
 def _check_format(drawing: Drawing, name: str) -> None:

@@ -14,6 +14,7 @@ from sansio_moondream import EncodedImage
 
 from ._client_arguments import UsageError
 from ._exit import print_error
+from ._status import PROGRAM
 from ._wording import INSTALL
 
 STDIN = "-"
@@ -56,6 +57,10 @@ def read_picture(name: str, max_side: int | None = None) -> Picture:
     shown = "standard input" if name == STDIN else name
     try:
         data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+    except IsADirectoryError:
+        raise UsageError(
+            f"{shown}: is a directory: name its pictures, or ask with {PROGRAM} bulk"
+        ) from None
     except OSError as error:  # that of standard input names no file
         raise UsageError(f"{shown}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # a NUL in the name

@@ -11,7 +11,7 @@ from ._arguments import make_parser
 from ._client_arguments import UsageError
 from ._exit import print_error
 from ._server_commands import COMMANDS, run_server_command
-from ._status import Exit
+from ._status import PROGRAM, Exit
 from ._terminal import Terminal
 from ._wording import INSTALL, in_words
 
@@ -46,6 +46,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments, more = parser.parse_known_args(argv)
     is_skill = arguments.skill in (*_SKILLS, "chat")
     if unknown := [word for word in more if not is_skill or (word.startswith("-") and word != "-")]:
+        words = (PROGRAM, arguments.skill, getattr(arguments, "bulk_skill", None))
+        parser.prog = " ".join(filter(None, words))  # whose help has the arguments
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     arguments.more = more
     return arguments

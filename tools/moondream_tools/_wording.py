@@ -17,11 +17,14 @@ from urllib.parse import urlsplit
 from moondream_transports import Timeouts
 from sansio_moondream import (
     APIError,
+    AuthenticationError,
     ConnectError,
     ConnectTimeout,
     Endpoint,
     MoondreamError,
     NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
     RemoteProtocolError,
     TLSError,
 )
@@ -53,11 +56,19 @@ _NAMES = [
         (r"(delimiter|encoding) should", r"--\1 should"),
         (r"give encoding", "give --encoding"),
         (r"(question|object): give it in the template", r"\1: give it with --\1"),
+        (r"give a rate or the seconds of a request", "give --rate, or --seconds of a request,"),
+        (r"give your prices", "give your prices, such as --price-per-request,"),
         (r"add the server to no_proxy, or pass the proxy to the transport if this is meant",
          "or add the server to NO_PROXY"),
     )
 ]  # fmt: skip
 
+# How the library shows an error of the system, and the words of asyncio for a refused connection.
+_OF_THE_SYSTEM = re.compile(
+    r"\b\w*[Ee]rror: \[Errno (-?\d+)\] (?:Connect call failed \([^()]*\)|(\w))"
+)
+_PARTIAL = "; what arrived until then is in .partial"
+_PROXY = re.compile(r"\bthe proxy \S|_proxy of the environment\b")
 _NO_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
 
@@ -91,12 +102,23 @@ def with_options(message: str) -> str:
     """Return a message of the library with the options that are meant by its names."""
     for name, words in _NAMES:
         message = name.sub(words, message)
-    return message
+    return _OF_THE_SYSTEM.sub(_system_error, message.replace(_PARTIAL, ""))
 
 
 def advice(error: MoondreamError) -> str | None:
-    """Return what to look at if the endpoint may be the wrong one, or None."""
+    """Return what to do, or what to look at if the endpoint may be the wrong one, or None."""
     url = error.url
+    if isinstance(error, AuthenticationError):
+        return "MOONDREAM_API_KEY should be a key of this server"
+    if isinstance(error, RateLimitError):
+        return "--retries N asks again, up to N times"
+    if isinstance(error, PayloadTooLargeError):
+        return "--max-side PIXELS sends a smaller picture"
+    if url is not None and _PROXY.search(error.message):
+        return (
+            "Is the proxy of the environment the right one? "
+            f"NO_PROXY={urlsplit(url).hostname} asks the server without it"
+        )
     if url is None or url.startswith(Endpoint().url) or endpoint_hint(url):
         return None
     host = urlsplit(url).netloc
@@ -128,7 +150,12 @@ def _reason(error: OSError) -> str:
         return "the server does not speak TLS: begin its address with http://, not https://"
     if isinstance(error, socket.gaierror):
         return f"the name cannot be looked up: {_small(error.strerror or str(error))}"
-    return _small(error.strerror) if error.strerror else f"{type(error).__name__}: {error}"
+    return with_options(f"{type(error).__name__}: {error}")
+
+
+def _system_error(matched: re.Match[str]) -> str:
+    number, first = matched.groups()
+    return (first or os.strerror(int(number))).lower()
 
 
 def _small(text: str) -> str:

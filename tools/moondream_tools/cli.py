@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 
 from ._status import PROGRAM, Exit
 
@@ -43,8 +44,9 @@ def program() -> None:
 
 def _main(argv: Sequence[str] | None) -> int:
     # Imported here, as it takes a while, in which an interrupt may come.
-    from ._exit import discard_output, open_closed_streams, print_error
-    from ._run import run
+    with _delayed_interrupt():
+        from ._exit import discard_output, open_closed_streams, print_error
+        from ._run import run
 
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -66,6 +68,26 @@ def _main(argv: Sequence[str] | None) -> int:
     except OSError:  # nobody can be told
         discard_output("stderr")
     return status
+
+
+@contextmanager
+def _delayed_interrupt() -> Generator[None]:
+    """Raise KeyboardInterrupt at the end of the block, if an interrupt comes in it.
+
+    Modules in C that are interrupted while they define classes may crash the process: msgspec does.
+    """
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_ours or threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set a handler
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

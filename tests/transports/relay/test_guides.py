@@ -60,7 +60,7 @@ class Server:
         )
 
     @contextmanager
-    def ask(self) -> Iterator[HTTPResponse]:
+    def ask(self, method: str = "POST", path: str = "/ask") -> Iterator[HTTPResponse]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         deadline = time.monotonic() + SECONDS
         while True:
@@ -73,7 +73,7 @@ class Server:
                 time.sleep(0.02)  # it has to import everything
         with connection.sock:
             body = json.dumps({"question": "What is it?"})
-            connection.request("POST", "/ask", body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, {"Content-Type": "application/json"})
             with connection.getresponse() as response:
                 yield response
         connection.close()
@@ -175,6 +175,13 @@ def test_what_runs_may_finish_when_the_server_stops(
     assert last["kind"] == "completed"
     output, _ = server.process.communicate(timeout=SECONDS)
     assert server.process.returncode in (0, -signal.SIGTERM), output
+
+
+def test_fastapi_describes_the_response(serve: Callable[[str], Server]):
+    with serve("fastapi").ask("GET", "/openapi.json") as response:
+        assert response.status == 200
+        described = json.load(response)["paths"]["/ask"]["post"]["responses"]["200"]
+    assert list(described["content"]) == ["text/event-stream"]
 
 
 def test_curl(serve: Callable[[str], Server], upstream: FakeServer):

@@ -69,14 +69,13 @@ def check_reload(client: httpx2.Client) -> str:
     return id_
 
 
-@pytest.mark.parametrize(("page", "name"), [(PAGE, "resumable"), (ROOT / "README.md", "server")])
-def test_the_server(model: FakeServer, tmp_path: Path, page: Path, name: str):
-    for file in write_files(page, tmp_path):
+def test_the_server(model: FakeServer, tmp_path: Path):
+    for file in write_files(PAGE, tmp_path):
         file.write_text(file.read_text().replace("http://localhost:2020/v1", model.url))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
-        program(uvicorn(name, port), port, tmp_path, UPSTREAM=model.url),
+        program(uvicorn("resumable", port), port, tmp_path, UPSTREAM=model.url),
         httpx2.Client(base_url=url, timeout=LONGEST_WAIT) as client,
     ):
         check_reload(client)
