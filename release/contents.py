@@ -19,7 +19,7 @@ DIST_INFO = frozenset({"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licen
 
 IN_PACKAGES = re.compile(
     r".*\.py|.*/py\.typed"
-    r"|moondream_tools/recordings/[\w.-]+\.(jsonl|md|png)"
+    r"|moondream_tools/recordings/[\w.-]+\.(jsonl|md|jpg)"
     r"|moondream_transports/relay/static/[\w-]+(\.d\.ts|\.js)"
 )
 """The files that a package may have. Another kind of file needs a line here."""
