@@ -70,7 +70,7 @@ PARTS = {
     "supervision": Part(("tests/core/test_exports_supervision.py",)),
     "bulk": Part(
         ("tests/transports/bulk", "tests/tools/test_bulk.py"),
-        needs=("pillow", "numpy", "anyio", "pycocotools"),
+        needs=("pillow", "numpy", "pycocotools", "trio"),
     ),
     "testing": Part(
         ("tests/core/test_strategies.py", "tests/transports/test_conformance.py"),
