@@ -55,7 +55,9 @@ class Sent:
         return self._secrets
 
 
-@lru_cache(maxsize=16)  # the requests of a client have the same, and how they show takes long
+# The requests of a client have the same secrets, and finding how they may be spelt takes long. So
+# the last 16 sets stay in memory until others take their place. An endpoint keeps them there, too.
+@lru_cache(maxsize=16)
 def _secrets_of(headers: tuple[tuple[str, ...], ...], url: str) -> Secrets:
     return Secrets.of(cast("tuple[tuple[str, str], ...]", headers), url)
 

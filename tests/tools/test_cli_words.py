@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from moondream_tools import FakeServer
-from moondream_tools._wording import advice, in_words, with_options
+from moondream_tools._wording import advice, describe_error, with_options
 from moondream_tools.cli import Exit
 from moondream_transports import Timeouts
 from moondream_transports.conformance._fault_server import FaultServer
@@ -80,7 +80,7 @@ def test_a_wrong_value_of_an_option(run: Any, command: str, option: str) -> None
 @pytest.mark.parametrize("name", Timeouts.__struct_fields__)
 def test_a_timeout_is_named_by_its_option(name: str, run: Any) -> None:
     for message in (f"nothing within 3 seconds (Timeouts.{name})", f"(Timeouts.{name} is 3)"):
-        assert f"--{name.replace('_', '-')}-timeout" in in_words(FirstEventTimeout(message))
+        assert f"--{name.replace('_', '-')}-timeout" in describe_error(FirstEventTimeout(message))
     assert f"--{name.replace('_', '-')}-timeout SECONDS" in run("query", "--help").out
 
 
@@ -209,17 +209,17 @@ class TestReasons:
             kind = TLSError if cause is untrusted else ConnectError
             error = kind(f"the connection could not be made: {type(cause).__name__}: {cause}")
             error.__cause__ = cause
-            assert f"the connection could not be made: {words}" in in_words(error)
+            assert f"the connection could not be made: {words}" in describe_error(error)
 
     def test_of_a_broken_connection(self) -> None:
         broken = ConnectionLost("the connection broke: ConnectionResetError: [Errno 104] Reset")
-        assert in_words(broken) == "the connection broke: reset"
+        assert describe_error(broken) == "the connection broke: reset"
         ended = IncompleteStream("the stream ended; what arrived until then is in .partial")
-        assert in_words(ended) == "the stream ended"
+        assert describe_error(ended) == "the stream ended"
 
     def test_what_a_server_says_is_not_changed(self) -> None:
         said = "max_side and Timeouts.idle, question should"
-        assert said in in_words(BadRequestError(said, status_code=400))
+        assert said in describe_error(BadRequestError(said, status_code=400))
 
     @pytest.mark.parametrize(
         ("message", "words"),
@@ -237,11 +237,13 @@ class TestReasons:
         assert words in with_options(message)
 
     def test_of_files(self) -> None:
-        assert in_words(FileNotFoundError(2, "No such file", "a.png")) == "a.png: no such file"
-        assert in_words(PermissionError(13, "Permission denied", b"a\xff")) == (
+        assert (
+            describe_error(FileNotFoundError(2, "No such file", "a.png")) == "a.png: no such file"
+        )
+        assert describe_error(PermissionError(13, "Permission denied", b"a\xff")) == (
             "a\ufffd: permission denied"
         )
-        assert in_words(OSError("odd")) == "odd"
+        assert describe_error(OSError("odd")) == "odd"
 
 
 @pytest.mark.parametrize(

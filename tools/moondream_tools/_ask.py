@@ -29,7 +29,7 @@ from ._pictures import STDIN, Picture, read_pictures
 from ._render import JSONOutput, Output, TextOutput
 from ._status import Exit
 from ._terminal import Terminal, safe
-from ._wording import in_words
+from ._wording import describe_error
 
 
 def run_ask(arguments: argparse.Namespace, environment: Mapping[str, str], out: Terminal) -> Exit:
@@ -47,7 +47,7 @@ def run_ask(arguments: argparse.Namespace, environment: Mapping[str, str], out: 
         requests = [_request(arguments, text, image) for image in images or [None]]
         drawings = drawings_of(arguments, pictures)
     except (ValueError, OSError) as error:
-        raise UsageError(in_words(error)) from error
+        raise UsageError(describe_error(error)) from error
     if not pictures:
         return _ask(client, arguments, requests[0], out)[0]
     ending = Exit.OK
@@ -86,7 +86,7 @@ def _ask(
                     output.event(event)
                 result = answer.result()
     except NoRecording as error:
-        print_error(in_words(error))
+        print_error(describe_error(error))
         return Exit.USAGE, None, True
     except ERRORS as error:
         output.fault(error)

@@ -31,7 +31,7 @@ from ._bulk_summary import KILLED, check_summary_file, in_short, summarize, writ
 from ._client_arguments import UsageError
 from ._exit import print_error, report
 from ._status import Exit
-from ._wording import in_words, with_options
+from ._wording import describe_error, with_options
 
 ROWS_PER_SHARD = 10_000
 
@@ -53,7 +53,7 @@ def run_bulk_command(arguments: argparse.Namespace, environment: Mapping[str, st
     try:
         ending = _run(arguments, environment)
     except (UsageError, BulkError, ValueError, OSError, ImportError) as error:
-        print_error(in_words(error))
+        print_error(describe_error(error))
         return Exit.USAGE
     sys.stdout.write(ending.text)
     return ending.status

@@ -30,7 +30,7 @@ from ._exit import ERRORS, print_error, print_note, report
 from ._pictures import STDIN, read_picture, read_pictures
 from ._status import Exit
 from ._terminal import Terminal
-from ._wording import in_words
+from ._wording import describe_error
 
 _PROMPT = "> "
 _QUOTES = '"""'
@@ -101,7 +101,7 @@ class Conversation:
                         output.event(event)
                     answer = stream.result().text
         except NoRecording as error:
-            print_error(in_words(error))
+            print_error(describe_error(error))
             return Exit.USAGE
         except ERRORS as error:
             output.fault(error)
@@ -136,7 +136,7 @@ def run_chat(arguments: argparse.Namespace, environment: Mapping[str, str], out:
         for text in texts:
             conversation.request(text)  # all of them are checked before one is sent
     except (ValueError, OSError) as error:
-        raise UsageError(in_words(error)) from error
+        raise UsageError(describe_error(error)) from error
     if texts:
         return _send(conversation, texts, out, is_text=not arguments.json)
     _talk(conversation, arguments, out)
@@ -167,7 +167,7 @@ def _talk(conversation: Conversation, arguments: argparse.Namespace, out: Termin
             else:
                 conversation.say(text)
         except (UsageError, ValueError, OSError) as error:
-            print_error(in_words(error))
+            print_error(describe_error(error))
         except KeyboardInterrupt:
             print_note("interrupted")
 

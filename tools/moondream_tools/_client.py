@@ -28,14 +28,14 @@ from ._client_arguments import (
     url_of,
 )
 from ._exit import print_error
-from ._wording import in_words, of_recording
+from ._wording import describe_error, of_recording
 
 
 class _Retries(Hooks):
     """Say that a request is sent again."""
 
     def on_retry(self, timeline: Timeline, error: MoondreamError, seconds: float) -> None:
-        print_error(f"{in_words(error)}; again in {seconds:.1f} s")
+        print_error(f"{describe_error(error)}; again in {seconds:.1f} s")
 
 
 def make_client(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Client:

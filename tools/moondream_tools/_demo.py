@@ -30,7 +30,7 @@ from sansio_moondream.recording import Recording
 from ._client_arguments import UsageError
 from ._render import TextOutput
 from ._terminal import BOLD, DIM, FIELD, Terminal, on_one_line, safe
-from ._wording import INSTALL, in_words
+from ._wording import INSTALL, describe_error
 
 _RECORDINGS = files("moondream_tools") / "recordings"
 _ABOUT = (
@@ -107,7 +107,7 @@ def _write_overlay(results: list[Result], picture: EncodedImage, name: str) -> N
     try:
         drawn.save(name, format="PNG")
     except OSError as error:
-        raise UsageError(in_words(error)) from error
+        raise UsageError(describe_error(error)) from error
 
 
 def _show(result: Result, out: Terminal) -> None:

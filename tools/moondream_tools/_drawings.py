@@ -24,7 +24,7 @@ from sansio_moondream.paths import PathError
 from ._arguments import DRAWINGS
 from ._client_arguments import UsageError
 from ._pictures import STDIN, Picture
-from ._wording import INSTALL, in_words
+from ._wording import INSTALL, describe_error
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,7 +53,7 @@ class Drawing(Struct, frozen=True):
                 _size(picture)
         except (ValueError, OSError) as error:
             raise UsageError(
-                f"--{self.kind} cannot draw on {picture.name}: {in_words(error)}"
+                f"--{self.kind} cannot draw on {picture.name}: {describe_error(error)}"
             ) from error
 
     def write(self, result: Result, picture: Picture) -> None:
@@ -61,7 +61,7 @@ class Drawing(Struct, frozen=True):
         try:
             self.path.write_bytes(self._bytes(result, picture))
         except (PathError, ValueError, OSError) as error:
-            raise UsageError(f"--{self.kind} is not drawn: {in_words(error)}") from error
+            raise UsageError(f"--{self.kind} is not drawn: {describe_error(error)}") from error
 
     def _bytes(self, result: Result, picture: Picture) -> bytes:
         if isinstance(result, SegmentResult):

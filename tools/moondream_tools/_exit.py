@@ -23,7 +23,7 @@ from sansio_moondream import (
 
 from ._status import PROGRAM, Exit
 from ._terminal import safe
-from ._wording import advice, in_words
+from ._wording import advice, describe_error
 
 _ERRORS: dict[type[MoondreamError], tuple[Exit, str]] = {
     APIError: (Exit.REFUSED, "refused"),
@@ -50,7 +50,7 @@ SHARED = (
 def report(error: MoondreamError) -> Exit:
     """Print an error of the way to an answer. Returns its exit status."""
     status, summary = next(outcome for kind, outcome in _ERRORS.items() if isinstance(error, kind))
-    print_error(f"{summary}: {in_words(error)}")
+    print_error(f"{summary}: {describe_error(error)}")
     if (line := advice(error)) is not None:
         print_note(line)
     return status

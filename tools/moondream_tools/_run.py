@@ -13,7 +13,7 @@ from ._exit import print_error
 from ._server_commands import COMMANDS, run_server_command
 from ._status import PROGRAM, Exit
 from ._terminal import Terminal
-from ._wording import INSTALL, in_words
+from ._wording import INSTALL, describe_error
 
 _SKILLS = ("query", "caption", "segment", "detect", "point")
 
@@ -84,7 +84,7 @@ def _run(arguments: argparse.Namespace, out: Terminal) -> int:
         try:
             return Exit.OK if run_server_command(arguments) else Exit.INTERRUPTED
         except ValueError as error:
-            raise UsageError(in_words(error)) from error
+            raise UsageError(describe_error(error)) from error
     if command == "chat":
         from ._chat import run_chat
 

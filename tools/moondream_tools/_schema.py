@@ -8,7 +8,7 @@ from sansio_moondream import json_schema
 
 from ._client_arguments import UsageError
 from ._status import Exit
-from ._wording import in_words
+from ._wording import describe_error
 
 
 def run_schema(kind: str | None) -> Exit:
@@ -16,6 +16,6 @@ def run_schema(kind: str | None) -> Exit:
     try:
         schema = json_schema(kind)
     except ValueError as error:
-        raise UsageError(in_words(error)) from error
+        raise UsageError(describe_error(error)) from error
     print(json.dumps(schema, indent=2))
     return Exit.OK

@@ -30,7 +30,7 @@ from ._serve_options import (
     parse_speed,
 )
 from ._server_arguments import add_address, limits_of
-from ._wording import INSTALL, in_words
+from ._wording import INSTALL, describe_error
 
 COMMANDS = ("serve", "record")
 _MIB = 1024 * 1024
@@ -220,7 +220,7 @@ async def _serve(arguments: argparse.Namespace) -> bool:
     try:
         request_log = RequestLog(arguments.log) if arguments.log else nullcontext()
     except OSError as error:
-        raise UsageError(in_words(error)) from error
+        raise UsageError(describe_error(error)) from error
     with request_log as log:
         return await run_server(
             service,
@@ -252,7 +252,7 @@ async def _record(arguments: argparse.Namespace) -> bool:
         try:
             proxy = Proxy(origin, folder, transport, arguments.max_body * _MIB)
         except OSError as error:
-            raise UsageError(in_words(error)) from error
+            raise UsageError(describe_error(error)) from error
         guard = Guard(arguments.host, arguments.allow_origin)
         about = f"forwarding to {arguments.upstream}, recording to {arguments.to}; Ctrl+C stops"
         return await run_server(

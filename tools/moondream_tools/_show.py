@@ -42,7 +42,7 @@ from ._render import TextOutput
 from ._service import skill_of
 from ._status import Exit
 from ._terminal import BOLD, DIM, Terminal, safe
-from ._wording import in_words, of_recording
+from ._wording import describe_error, of_recording
 
 _NAME = 20  # columns of the names of fields and headers
 _SKILLS = ("query", "caption", "segment", "detect", "point", "chat")
@@ -106,7 +106,7 @@ def _show(recording: Recording, out: Terminal, *, raw: bool) -> None:
     out.labelled(f"{_seconds(_length(recording)):>9}    {'':>6}  ", _ending(recording), style=BOLD)
     if decoder.error is not None and not raw:
         out.line()
-        out.labelled("error", safe(in_words(decoder.error)))
+        out.labelled("error", safe(describe_error(decoder.error)))
     if decoder.result is not None and not raw:
         out.line()
         output = TextOutput(out, out, brief=True)

@@ -72,7 +72,7 @@ _PROXY = re.compile(r"\bthe proxy \S|_proxy of the environment\b")
 _NO_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
 
-def in_words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what an error says to a user of the command line."""
     if isinstance(error, APIError):
         return str(error)
@@ -93,7 +93,7 @@ def of_recording(error: Exception, name: str) -> str:
         name: of the recording, or of its folder. The library names a file without its folder.
     """
     if isinstance(error, OSError):
-        return in_words(error)
+        return describe_error(error)
     text = str(error).removeprefix(f"{os.path.basename(name)}, ")
     return f"{name}, {text}"
 
