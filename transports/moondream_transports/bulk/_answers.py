@@ -158,9 +158,8 @@ class AnswerReader:
 
     def __init__(self, skill: str) -> None:
         self._skill = skill
-        form: Any = RESULTS[skill]
-        self._results = msgspec.json.Decoder(form)
-        self._errors = msgspec.json.Decoder(ErrorForm[form])
+        self._results = msgspec.json.Decoder(RESULTS[skill])
+        self._errors = msgspec.json.Decoder(ERRORS[skill])
 
     def read(self, row: Row) -> Answer:
         """Decode a row.
@@ -189,6 +188,15 @@ RESULTS: dict[str, type[ResultForm]] = {
     "point": PointForm,
 }
 """The form of the results of each skill."""
+
+ERRORS: dict[str, type[ErrorForm[Any]]] = {
+    "query": ErrorForm[QueryForm],
+    "caption": ErrorForm[CaptionForm],
+    "segment": ErrorForm[SegmentForm],
+    "detect": ErrorForm[DetectForm],
+    "point": ErrorForm[PointForm],
+}
+"""The form of the errors of each skill."""
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
