@@ -5,8 +5,10 @@ list links to. So the list is written once, and reads well on a forge.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:  # the tests read this module where Sphinx is not installed
+    from sphinx.application import Sphinx
 
 INDEX = "index"
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
