@@ -1,0 +1,1 @@
+"""`moondream-stream inspect`: the page that shows a stream."""
