@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -9,12 +10,12 @@ from msgspec import Struct
 
 from moondream_tools._exchange import Exchange, Field
 
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 HEADERS: Final[tuple[Field, ...]] = (
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
+    ("content-security-policy", _POLICY),
     ("referrer-policy", "no-referrer"),  # the address has the token
     ("x-content-type-options", "nosniff"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -22,6 +23,14 @@ HEADERS: Final[tuple[Field, ...]] = (
 )
 """The headers of all answers."""
 JSON: Final = "application/json"
+
+
+def to_json(value: Any) -> bytes:
+    """Encode a value as JSON. A surrogate without its other half becomes an escape."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
 
 
 class Answer(Struct, frozen=True):
@@ -44,7 +53,7 @@ class Answer(Struct, frozen=True):
         """Return the answer that has a JSON value, or nothing for None."""
         if value is None:
             return cls(b"", status_code=204)
-        return value if isinstance(value, Answer) else cls(msgspec.json.encode(value))
+        return value if isinstance(value, Answer) else cls(to_json(value))
 
     async def send(self, exchange: Exchange) -> None:
         """Answer an exchange."""
@@ -74,4 +83,4 @@ class Refused(Exception):
     def answer(self, headers: tuple[Field, ...] = ()) -> Answer:
         """Return the error as an answer."""
         error = {"message": str(self), **self.details}
-        return Answer(msgspec.json.encode({"error": error}), JSON, self.status_code, headers)
+        return Answer(to_json({"error": error}), JSON, self.status_code, headers)

@@ -2,9 +2,7 @@
 
 1. The first part of each path is a token, which the printed address has. Other programs and users
    of this machine reach loopback too, but they do not know it: what they ask for is not found.
-2. A request that names a web page in `Origin` or `Sec-Fetch-Site` has to come from this one. Only
-   the page itself may be opened by a link of another site of this machine. `_guard.py` has checked
-   the host.
+2. `OwnPageGuard` accepts what comes from the page itself, before this is called.
 3. A request with a body has to say that it is JSON. A form of another site cannot send that.
 4. Files of the page are those of the package, found by their names. No path is made of a request.
 5. Every answer has the headers of `_answers.py`; an error is JSON.
@@ -19,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from moondream_tools._exchange import Exchange
 from sansio_moondream._wire.json import BeyondLimit, decode
@@ -80,7 +78,6 @@ class App:
             raise Refused(404, "Not Found")
         if not slash:  # typed without it: relative addresses need it
             return Answer(b"", "text/plain", 308, (("location", self.path),))
-        _check_origin(exchange, is_page=not rest)
         if not rest:
             return _file(exchange, "index.html")
         kind, _, name = rest.partition("/")
@@ -124,18 +121,6 @@ class _NotAllowed(Refused):
 def not_found(name: str) -> Refused:
     """Return the refusal of a name that the store does not have."""
     return Refused(404, f"there is no recording {name[:_MAX_NAME]!r}")
-
-
-def _check_origin(exchange: Exchange, *, is_page: bool) -> None:
-    """Refuse the requests of other pages (rule 2)."""
-    headers = exchange.headers
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-        raise Refused(403, "only the page of this server may send this request")
-    site = headers.get("sec-fetch-site")
-    is_link = is_page and headers.get("sec-fetch-mode") == "navigate"
-    if site not in (None, "same-origin", "none") and not is_link:
-        raise Refused(403, "only the page of this server may send this request")
 
 
 def _json(exchange: Exchange) -> Any:

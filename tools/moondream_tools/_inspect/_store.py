@@ -15,7 +15,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from moondream_tools._client_arguments import UsageError
-from moondream_tools._wording import of_recording
 from moondream_transports.recording import read_recording
 from sansio_moondream.recording import Recording, RecordingError
 
@@ -32,13 +31,26 @@ class Unreadable(Struct, frozen=True):
 
     Attributes:
         name: as an entry has.
-        message: what is wrong, with the name and the line.
+        message: what is wrong.
         line: the number of the invalid line, or None if the file cannot be read at all.
     """
 
     name: str
     message: str
     line: int | None
+
+    @classmethod
+    def of(cls, name: str, path: Path, error: RecordingError | OSError) -> Unreadable:
+        """Return the entry of an error. The words of the library name the file and the line."""
+        if isinstance(error, OSError):
+            return cls(name, (error.strerror or str(error)).lower(), None)
+        line = error.line_number
+        message = str(error).removeprefix(f"{path.name}, ").removeprefix(f"line {line}: ")
+        return cls(name, message, line or None)
+
+    def __str__(self) -> str:
+        line = f", line {self.line}" if self.line is not None else ""
+        return f"{self.name}{line}: {self.message}"
 
 
 class Store:
@@ -47,6 +59,9 @@ class Store:
     def __init__(self) -> None:
         self._entries: dict[str, Entry | Unreadable] = {}
         self._adding = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry | Unreadable]:
         return iter(list(self._entries.values()))
@@ -106,8 +121,7 @@ class Store:
             try:
                 self._entries[free] = Entry(free, read_recording(path))
             except (RecordingError, OSError) as error:
-                line = error.line_number if isinstance(error, RecordingError) else 0
-                self._entries[free] = Unreadable(free, of_recording(error, name), line or None)
+                self._entries[free] = Unreadable.of(free, path, error)
 
     def _free(self, name: str) -> str:
         """Return a name that no entry has."""
