@@ -45,6 +45,7 @@ help: ## list the targets
 
 demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw them: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
+	@echo "In this checkout:  make inspect"
 
 inspect: $(RUN_STAMP) ## show the recordings of this program in a page of a browser: bytes, records, messages, events
 	@$(BIN)/moondream-stream inspect
