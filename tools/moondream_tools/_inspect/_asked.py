@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from moondream_tools._wording import with_options
 from sansio_moondream import (
     CaptionRequest,
+    ChatMessage,
     ChatRequest,
     DetectRequest,
     EncodedImage,
@@ -18,6 +19,7 @@ from sansio_moondream import (
     Settings,
     encode_image,
 )
+from sansio_moondream._pictures.data_url import NO_FILES
 
 from ._answers import Refused
 
@@ -50,9 +52,7 @@ def request_of(asked: Any) -> Request[Any]:
     if not isinstance(asked, Mapping):
         raise Refused(400, "the request should be an object")
     given = {
-        name: value
-        for name, value in cast("Mapping[str, Any]", asked).items()
-        if value is not None
+        name: value for name, value in cast("Mapping[str, Any]", asked).items() if value is not None
     }
     skill = given.get("skill")
     kind = _KINDS.get(skill) if isinstance(skill, str) else None
@@ -76,6 +76,16 @@ def request_of(asked: Any) -> Request[Any]:
     return _made(kind, fields, given.get("settings"))
 
 
+def image_of(request: Request[Any]) -> EncodedImage | None:
+    """Return the picture of a request of `request_of`."""
+    image: EncodedImage | None = getattr(request, "image", None)
+    for message in cast("Iterable[ChatMessage]", getattr(request, "messages", ())):
+        if not isinstance(message.content, str):
+            parts = cast("Iterable[object]", message.content)
+            image = next((part for part in parts if isinstance(part, EncodedImage)), image)
+    return image
+
+
 def _image(url: Any) -> EncodedImage | None:
     if url is None:
         return None
@@ -84,7 +94,7 @@ def _image(url: Any) -> EncodedImage | None:
     try:
         return encode_image(url)
     except ValueError as error:
-        message = with_options(str(error))
+        message = with_options(str(error).removesuffix(NO_FILES))
     raise Refused(400, message)
 
 

@@ -15,10 +15,10 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+from moondream_tools.trace import Trace
 from sansio_moondream import Headers, __version__
 from sansio_moondream.recording import Recording
 
-from ..trace import Trace
 from ._outgoing import Outgoing
 
 HOST = "http://not-recorded.invalid"
@@ -102,7 +102,9 @@ def _response(recording: Recording, trace: Trace) -> dict[str, Any]:
         "bodySize": len(trace.body) if header.status_code is not None else _NOT_KNOWN,
     }
     if recording.ending.fault != "eof":
-        about["_error"] = ": ".join(filter(None, [recording.ending.fault, recording.ending.message]))
+        about["_error"] = ": ".join(
+            filter(None, [recording.ending.fault, recording.ending.message])
+        )
     return about
 
 

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
 from moondream_tools._exchange import Exchange
-from moondream_tools.trace import Trace, TraceBuilder
+from moondream_tools.trace import TraceBuilder
 from moondream_transports.relay._broadcast._async.channel import AsyncChannel
 from sansio_moondream import APIError, MoondreamError
 from sansio_moondream.recording import Chunk, Recorder, Recording, RecordingHeader
@@ -40,13 +39,10 @@ class Live:
         name: of its recording.
         header: of its recording, before there is a response.
 
-    Attributes:
-        trace: of the request alone. The updates follow it.
     """
 
     def __init__(self, name: str, header: RecordingHeader) -> None:
         self.name = name
-        self.trace = Trace.begin(header, name)
         self._builder = TraceBuilder(header)
         self._channel = AsyncChannel(_LIMITS, lambda: None)
         self._recorder: Recorder | None = None
@@ -54,11 +50,6 @@ class Live:
         self._has_head = False
         self._shown: list[Chunk] = []
         self._at = 0.0
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether the last event is there."""
-        return self._channel.buffer.is_ended
 
     def watch(self, recorder: Recorder) -> None:
         """Note that the recorder has more."""
@@ -73,27 +64,26 @@ class Live:
             recorder, began = self._recorder, monotonic()
             assert recorder is not None
             header = recorder.header
+            if header.status_code is None:
+                continue
             chunks = await asyncio.to_thread(recorder.peek_chunks)
             self._receive(header, chunks)
             self._publish()
             await asyncio.sleep(max(_MIN_DISTANCE, _SHARE * (monotonic() - began)))
 
-    def end(self, recording: Recording | None, error: dict[str, Any] | None) -> None:
+    def end(self, recording: Recording, error: dict[str, Any] | None) -> None:
         """Publish the rest, and how the exchange ended.
 
         Args:
-            recording: the finished one. None if no attempt was made.
+            recording: the finished one.
             error: for the user, if the exchange failed.
         """
-        is_same = True
-        if recording is not None:
-            is_same = self._shown == list(recording.chunks[: len(self._shown)])
-            self._receive(recording.header, recording.chunks)
-            ending = recording.ending
-            self._builder.receive_ending(ending, self._at + ending.seconds)
-            self._publish()
-        last = {"error": error, "reload": not is_same}
-        record = f"id: {self._next_id()}\nevent: end\ndata: {json.dumps(last)}\n\n"
+        is_same = self._shown == list(recording.chunks[: len(self._shown)])
+        self._receive(recording.header, recording.chunks)
+        self._builder.receive_ending(recording.ending, self._at + recording.ending.seconds)
+        self._publish()
+        last = json.dumps({"error": error, "reload": not is_same})
+        record = f"id: {self._next_id()}\nevent: end\ndata: {last}\n\n"
         self._channel.append([record.encode()], is_last=True)
 
     async def send(self, exchange: Exchange, after: int) -> None:
@@ -116,11 +106,6 @@ class Live:
             exchange.abort()
         finally:
             self._channel.leave(reader)
-
-    def expire(self, *, early: bool = False) -> bool:
-        """Release the events if it is time, or now. Returns whether they are."""
-        self._channel.expire(early=early)
-        return self._channel.buffer.is_closed
 
     def _receive(self, header: RecordingHeader, chunks: tuple[Chunk, ...]) -> None:
         """Pass on what is new."""

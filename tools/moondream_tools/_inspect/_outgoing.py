@@ -95,9 +95,7 @@ def outgoing(recording: Recording) -> Outgoing:
 
 def comment(sentences: Iterable[str]) -> str:
     """Return sentences as lines that begin with "#", as a shell and Python have them."""
-    return "".join(
-        f"# {line}\n" for sentence in sentences for line in textwrap.wrap(sentence, 96)
-    )
+    return "".join(f"# {line}\n" for sentence in sentences for line in textwrap.wrap(sentence, 96))
 
 
 def parts_of(value: Any) -> Iterator[str | PictureFile]:

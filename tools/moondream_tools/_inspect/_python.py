@@ -136,7 +136,9 @@ class _Source:
             standard = [*standard, "from pathlib import Path"]
         imports = [
             f"from moondream_transports import {', '.join(transports)}",
-            _divided("from sansio_moondream import ", sorted(self._names, key=_import_order), "", 0),
+            _divided(
+                "from sansio_moondream import ", sorted(self._names, key=_import_order), "", 0
+            ),
         ]
         blocks = ["\n".join(standard), "\n".join(imports), "\n".join(lines)]
         return comment(about) + "\n\n".join(blocks)
@@ -229,7 +231,7 @@ def _import_order(name: str) -> tuple[bool, str]:
 def _divided(before: str, items: list[str], after: str, indent: int) -> str:
     """Join items in one line, or one in each line if they do not fit."""
     line = f"{before}{', '.join(items)}{after}"
-    if len(line) + indent <= _MAX_LINE and "\n" not in line or not items:
+    if (len(line) + indent <= _MAX_LINE and "\n" not in line) or not items:
         return line
     if not after:  # an import
         before, after = f"{before}(", ")"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from moondream_tools.trace import Trace
 from sansio_moondream.recording import Recording
 
-from ..trace import Trace
 from ._curl import as_curl
 from ._har import as_har
 from ._outgoing import outgoing
@@ -23,13 +23,13 @@ class TakeAway(TypedDict):
     left_out: list[str]
 
 
-def take_away(recording: Recording, trace: Trace) -> TakeAway:
-    """Return an exchange in all forms. `trace` is that of the recording."""
+def take_away(recording: Recording) -> TakeAway:
+    """Return an exchange in all forms."""
     request = outgoing(recording)
     return {
         "curl": as_curl(request),
         "python": as_python(request),
         "recording": recording.encode().decode(),
-        "har": as_har(recording, request, trace),
+        "har": as_har(recording, request, Trace.of(recording)),
         "left_out": list(request.left_out),
     }
