@@ -134,11 +134,22 @@ export class InspectPage extends HTMLElement {
     this.#give(null);
     this.#say(`${name}: ${this.#part('.facts').textContent}`);
     if (trace.live) {
-      this.#stopLive = this.#source.live(name, trace, (error) => {
-        if (error) this.#say(inWords(error));
-      });
+      this.#stopLive = this.#source.live(name, trace, (end) => this.#ended(name, end));
       player.follow();
     }
+  }
+
+  /** What was followed has ended.
+   * @param {string} name @param {import('./source.js').End} end */
+  async #ended(name, { error, reload }) {
+    if (error) this.#say(error.message);
+    this.dispatchEvent(new CustomEvent('ended', { detail: { name, error } }));
+    if (reload) {
+      this.open(name);
+      return;
+    }
+    await this.#list();
+    this.#mark(this.#inspector?.name ?? name);
   }
 
   #close() {

@@ -11,7 +11,11 @@
  * @typedef {{url: string, skills: string[]}} Endpoint
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
  *   machine?: Machine}} Listing
- * @typedef {{curl: string, python: string, recording: string, har: string}} TakeAway
+ * @typedef {{curl: string, python: string, recording: string, har: string,
+ *   left_out?: string[]}} TakeAway
+ * @typedef {{message: string, kind?: string, advice?: string | null}} Failure
+ * @typedef {{error: Failure | null, reload: boolean}} End  how an exchange under way ended; whether
+ *   its recording differs from what was followed
  * @typedef {{fragmentation: null | number | number[],
  *   faults: {kind: string, at: number, value?: number}[]}} Asked
  * @typedef {Listing & {traces: {[name: string]: TraceData},
@@ -34,12 +38,12 @@ const GONE = 'The server of this page does not answer. '
 
 /** The server's JSON API. Addresses are relative: they have the token of the page. */
 class Server {
-  /** @type {Endpoint | null} */
-  #endpoint = null;
+  /** What can be asked. @type {Endpoint | null} */
+  endpoint = null;
 
   canBreak = true;
   whyNoBreak = '';
-  get canAsk() { return this.#endpoint !== null; }
+  get canAsk() { return this.endpoint !== null; }
   get whyNoAsk() {
     return this.canAsk ? '' : 'No endpoint to ask. Run `moondream-stream inspect --endpoint URL`.';
   }
@@ -47,7 +51,7 @@ class Server {
   /** All recordings. @returns {Promise<Listing>} */
   async list() {
     const listing = await this.#json('api/recordings');
-    this.#endpoint = listing.endpoint ?? null;
+    this.endpoint = listing.endpoint ?? null;
     return listing;
   }
 
@@ -86,28 +90,30 @@ class Server {
   /** Follow an exchange that is under way.
    * @param {string} name
    * @param {import('./trace.js').Trace} trace  gets each update
-   * @param {(error: SourceError | null) => void} ended  null: the exchange has ended
+   * @param {(end: End) => void} ended
    * @returns {() => void}  a function that stops it */
   live(name, trace, ended) {
     /** @type {EventSource} */
     let events;
     let losses = 0;
+    let last = '0';
     const connect = () => {
-      events = new EventSource(`${address('live', name)}?after=${trace.chunks.length}`);
-      events.onmessage = ({ data }) => {
+      events = new EventSource(`${address('live', name)}?after=${last}`);
+      events.onmessage = ({ data, lastEventId }) => {
         losses = 0;
+        last = lastEventId;
         trace.append(JSON.parse(data));
       };
-      events.addEventListener('end', () => {
+      events.addEventListener('end', ({ data }) => {
         events.close();
-        ended(null);
+        ended(JSON.parse(data));
       });
       events.onerror = () => {
-        // EventSource would ask for what the trace has already.
+        // EventSource would connect again for ever.
         events.close();
         losses += 1;
         if (losses < 3) connect();
-        else ended(new SourceError(GONE));
+        else ended({ error: { message: GONE }, reload: false });
       };
     };
     connect();
@@ -156,6 +162,7 @@ class Exported {
   canBreak = false;
   whyNoBreak = `${EXPORTED} break its streams.`;
   canAsk = false;
+  endpoint = null;
   whyNoAsk = `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`;
 
   /** @param {Embedded} data */
