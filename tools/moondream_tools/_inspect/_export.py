@@ -26,6 +26,7 @@ from ._app import static_text
 from ._images import Pictures
 from ._modules import joined, require_inline
 from ._store import Entry, Store
+from ._take_away import take_away
 
 STDOUT = "-"
 _STYLE = re.compile(r'<link rel="stylesheet" href="static/([\w-]+\.css)">\s*')
@@ -80,11 +81,11 @@ def exported(store: Store, pictures: Pictures) -> str:
 
 def _embedded(store: Store, pictures: Pictures) -> dict[str, Any]:
     entries = [entry for entry in store if isinstance(entry, Entry)]
-    shown = {entry.name: pictures.of(entry.recording) for entry in entries}
+    shown = {entry.name: pictures.of(entry.header) for entry in entries}
     return {
         **listing(store, pictures),
         "traces": {entry.name: trace_of(entry) for entry in entries},
-        "takeaway": {},
+        "takeaway": {entry.name: take_away(entry.recording) for entry in entries},
         "images": {name: each.image.data_url for name, each in shown.items() if each is not None},
     }
 

@@ -65,10 +65,9 @@ export class TakeAwayPanel extends HTMLElement {
 
   /** @param {string} name @param {Forms} forms */
   #show(name, forms) {
-    const leftOut = forms.left_out ?? [];
+    const leftOut = forms.left_out;
     this.replaceChildren(
-      leftOut.length > 0 && el('section', { class: 'left-out' },
-        el('h3', {}, 'Not recorded, so left out'),
+      el('section', { class: 'left-out' }, el('h3', {}, 'Not recorded, so left out'),
         el('ul', {}, ...leftOut.map((sentence) => el('li', {}, ...marked(sentence))))),
       el('div', { class: 'forms' }, ...FORMS.map(({ form, title, about, end, type }) => {
         const text = forms[form];
