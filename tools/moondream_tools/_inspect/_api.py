@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moondream_tools._service import skill_of
-from moondream_tools._show import SKILLS
 from moondream_tools.trace import Trace
+from moondream_tools.trace._builder import known_skill
 from sansio_moondream import TRANSITIONS, State, __version__
 from sansio_moondream.recording import Recording
 
@@ -62,22 +61,21 @@ def listing(store: Store, pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def trace_of(entry: Entry) -> dict[str, Any]:
-    """Return the JSON form of a recording's trace."""
-    return Trace.of(entry.recording, entry.name).to_dict()
+def trace_of(entry: Entry) -> Trace:
+    """Return the trace of a recording."""
+    return Trace.of(entry.recording, entry.name)
 
 
 def _about(entry: Entry | Unreadable, pictures: Pictures) -> dict[str, Any]:
     if isinstance(entry, Unreadable):
         return {"name": entry.name, "error": {"message": entry.message, "line": entry.line}}
     header, chunks, ending = entry.recording.header, entry.recording.chunks, entry.recording.ending
-    skill = skill_of(header.path)
     shown = pictures.of(entry.recording)
     return {
         "name": entry.name,
         "method": header.method,
         "path": header.path,
-        "skill": skill if skill in SKILLS else None,
+        "skill": known_skill(header.path),
         "status_code": header.status_code,
         "seconds": round(duration(entry.recording), 6),
         "chunks": len(chunks),
