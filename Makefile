@@ -9,6 +9,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WASM := tests/wasm
 NODE := tests/node
+TSC := $(NODE)/node_modules/typescript/bin/tsc
 PYTEST := $(BIN)/python -m pytest -n 4 -rs
 LOAD := tests/transports/test_load.py tests/transports/relay/test_load.py tests/tools/test_bulk_show.py
 
@@ -38,13 +39,17 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
+.PHONY: help demo inspect check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright javascript format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw them: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
+	@echo "In this checkout:  make inspect"
+
+inspect: $(RUN_STAMP) ## show the recordings of this program in a page of a browser: bytes, records, messages, events
+	@$(BIN)/moondream-stream inspect
 
 check: lint ## lint, types, and the core's tests but for the long ones; takes a minute
 	$(PYTEST) -m 'not slow' tests/core
@@ -79,8 +84,8 @@ soak: $(DEV_STAMP) ## a bulk run over 20,000 pictures, killed 40 times while the
 	$(BIN)/python -m tests.tools.bulk_soak --items 20000 --kills 40
 
 # pyright keeps one core busy for as long as all the others together.
-lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, and the types of the guides
-	@$(MAKE) --no-print-directory --jobs 2 style pyright mypy
+lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, the types of the guides and of the page's JavaScript
+	@$(MAKE) --no-print-directory --jobs 2 style pyright mypy javascript
 
 style: $(DEV_STAMP)
 	$(BIN)/ruff check
@@ -94,6 +99,10 @@ pyright: $(DEV_STAMP)
 mypy: $(DEV_STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_typing.py
+
+javascript:
+	@if command -v node >/dev/null && [ -e $(TSC) ]; then node $(TSC) --project $(NODE)/inspect.tsconfig.json; \
+	else echo "lint: no node and TypeScript here (\`make ci-tools\`), so the types of the page's JavaScript are not checked"; fi
 
 format: $(DEV_STAMP) ## let ruff mend and format the sources
 	$(BIN)/ruff check --fix
