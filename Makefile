@@ -38,13 +38,17 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
+.PHONY: help demo inspect check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUN_STAMP) ## stream recorded answers through the decoder, live in the terminal, and draw them: demo-overlay.png
 	@$(BIN)/moondream-stream demo --overlay demo-overlay.png
+	@echo "In this checkout:  make inspect"
+
+inspect: $(RUN_STAMP) ## show the recordings of this program in a page of a browser: bytes, records, messages, events
+	@$(BIN)/moondream-stream inspect
 
 check: lint ## lint, types, and the core's tests but for the long ones; takes a minute
 	$(PYTEST) -m 'not slow' tests/core

@@ -21,6 +21,7 @@ IN_PACKAGES = re.compile(
     r".*\.py|.*/py\.typed"
     r"|moondream_tools/recordings/[\w.-]+\.(jsonl|md|jpg)"
     r"|moondream_transports/relay/static/[\w-]+(\.d\.ts|\.js)"
+    r"|moondream_tools/_inspect/static/[\w-]+\.(html|js|css)"
 )
 """The files that a package may have. Another kind of file needs a line here."""
 

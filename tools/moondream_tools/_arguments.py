@@ -15,6 +15,7 @@ from ._client_arguments import (
     add_settings,
     add_timeouts,
 )
+from ._inspect_arguments import add_inspect_command
 from ._parser import FileAction, FilesAction, Parser, typed
 from ._serve_options import parse_speed
 from ._server_commands import add_server_commands
@@ -55,6 +56,7 @@ def make_parser() -> Parser:
     _add_chat(commands)
     _add_demo(commands)
     _add_show(commands)
+    add_inspect_command(commands)
     add_bulk_command(commands)
     add_server_commands(commands)
     _add_schema(commands)

@@ -72,13 +72,18 @@ def add_retries(group: Any, default: int) -> None:
     )
 
 
-def add_settings(group: Any, *, objects: bool = True) -> None:
-    """Add the model and the settings of an answer."""
+def add_model(group: Any) -> None:
+    """Add the model."""
     group.add_argument(
         "--model",
         help=f"a model or finetune, moondream3-preview/FINETUNE@STEP (default: that of {MODEL}, "
         "else the server's choice)",
     )
+
+
+def add_settings(group: Any, *, objects: bool = True) -> None:
+    """Add the model and the settings of an answer."""
+    add_model(group)
     group.add_argument(
         "--temperature",
         type=_setting("temperature", number),

@@ -42,7 +42,9 @@ _NEXT = """\
 Next:  moondream-stream query photo.jpg "What is in this image?"
        with MOONDREAM_API_KEY and MOONDREAM_MODEL set,
        or with --endpoint http://localhost:2020/v1
-       moondream-stream --help"""
+       moondream-stream --help
+
+These streams in a browser, byte by byte:  moondream-stream inspect"""
 
 
 def run_demo(out: Terminal, speed: float | None, overlay: str | None = None) -> None:

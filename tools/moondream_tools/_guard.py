@@ -44,12 +44,8 @@ class Guard:
 
     def refusal(self, headers: Headers) -> str | None:
         """Return why a request with these headers is refused, or None."""
-        host = headers.get("host", "")
-        if not self._any_host and not is_loopback(_host_of(host)):
-            return (
-                f"the Host {host[:100]!r} is not this machine: "
-                "send requests to localhost or 127.0.0.1"
-            )
+        if refusal := self.host_refusal(headers):
+            return refusal
         origin = headers.get("origin")
         if origin is None:
             if not self._any_origin and headers.get("sec-fetch-site") in self._other_sites:
@@ -63,6 +59,15 @@ class Guard:
                 f"if you trust the page: --allow-origin {origin[:100]}"
             )
         return None
+
+    def host_refusal(self, headers: Headers) -> str | None:
+        """Return why a request to the server that these headers name is refused, or None."""
+        host = headers.get("host", "")
+        if self._any_host or is_loopback(_host_of(host)):
+            return None
+        return (
+            f"the Host {host[:100]!r} is not this machine: send requests to localhost or 127.0.0.1"
+        )
 
     def allows(self, origin: str) -> bool:
         """Return whether pages of an origin may send requests."""

@@ -75,6 +75,10 @@ def _run(arguments: argparse.Namespace, out: Terminal) -> int:
         from ._show import run_show
 
         return run_show(arguments, out)
+    if command == "inspect":
+        from ._inspect._command import run_inspect
+
+        return run_inspect(arguments, os.environ)
     if command == "demo":
         from ._demo import run_demo
 

@@ -42,6 +42,10 @@ async def run_server(
     path: str,
     about: str,
     request_log: Log | None = None,
+    *,
+    log: Log | None = None,
+    on_start: Callable[[str], object] | None = None,
+    on_stop: Callable[[], object] | None = None,
 ) -> bool:
     """Serve until a signal comes.
 
@@ -54,6 +58,9 @@ async def run_server(
         path: is added to the printed address.
         about: the first line of the log.
         request_log: is called with each exchange at its end, too. May raise OSError.
+        log: writes the lines of the log, in place of `write_exchange`.
+        on_start: is called with the address, when it is printed.
+        on_stop: is called after the first signal. It may end exchanges that would not end soon.
 
     Returns:
         True if all exchanges ended, False if some were aborted.
@@ -61,15 +68,15 @@ async def run_server(
     Raises UsageError if the address is not available, and OSError for standard output.
     """
 
-    def log(exchange: Exchange) -> None:
-        _log(exchange)
+    def log_both(exchange: Exchange) -> None:
+        (log or write_exchange)(exchange)
         if request_log is not None:
             try:
                 request_log(exchange)
             except OSError as error:  # the disk is full, for example
                 write_log(f"the request log lacks this exchange: {error}")
 
-    server = HTTPServer(handler, guard, log, limits)
+    server = HTTPServer(handler, guard, log_both, limits)
     try:
         port = await server.start(host, port)
     except OSError as error:
@@ -77,14 +84,19 @@ async def run_server(
     signals: asyncio.Queue[int] = asyncio.Queue()
     with _handling_signals(signals.put_nowait):
         # The signal handlers are installed first: a reader of this line may send a signal.
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
         try:
-            print(f"http://{f'[{host}]' if ':' in host else host}:{port}{path}", flush=True)
+            print(address, flush=True)
         except OSError:
             server.abort()
             await server.stop()
             raise
         write_log(about)
+        if on_start is not None:
+            on_start(address)
         await signals.get()
+        if on_stop is not None:
+            on_stop()
         return await _stop(server, signals)
 
 
@@ -140,7 +152,8 @@ def _in_words(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {host}:{port}: {reason.lower()}"
 
 
-def _log(exchange: Exchange) -> None:
+def write_exchange(exchange: Exchange) -> None:
+    """Write the line of an exchange."""
     seconds = time.monotonic() - exchange.began_at
     status = exchange.status_code or "no answer"
     ending = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 from urllib.parse import urlsplit
 
 from ._limits import ServerLimits
@@ -14,19 +15,7 @@ _DEFAULTS = ServerLimits()
 
 def add_address(parser: argparse.ArgumentParser, port: int) -> None:
     """Add the arguments. `port` is the default."""
-    address = parser.add_argument_group("address")
-    address.add_argument(
-        "--host",
-        type=typed(_host),
-        default=_LOOPBACK,
-        help="the address to listen on (default: %(default)s, for this machine only)",
-    )
-    address.add_argument(
-        "--port",
-        type=typed(_port),
-        default=port,
-        help="the port to listen on, 0 for any free port (default: %(default)s)",
-    )
+    address = add_host_and_port(parser, port)
     address.add_argument(
         "--allow-origin",
         type=typed(_origin),
@@ -59,6 +48,24 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
         help="how long a kept connection waits for its next request, and an answer for a client "
         "that does not read (default: %(default)g)",
     )
+
+
+def add_host_and_port(parser: argparse.ArgumentParser, port: int) -> Any:
+    """Add the group of these arguments. `port` is the default."""
+    address = parser.add_argument_group("address")
+    address.add_argument(
+        "--host",
+        type=typed(_host),
+        default=_LOOPBACK,
+        help="the address to listen on (default: %(default)s, for this machine only)",
+    )
+    address.add_argument(
+        "--port",
+        type=typed(_port),
+        default=port,
+        help="the port to listen on, 0 for any free port (default: %(default)s)",
+    )
+    return address
 
 
 def _host(text: str) -> str:

@@ -1,0 +1,105 @@
+"""What the page asks for, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moondream_tools._service import skill_of
+from moondream_tools._show import SKILLS
+from moondream_tools.trace import Trace
+from sansio_moondream import TRANSITIONS, State, __version__
+from sansio_moondream.recording import Recording
+
+from ._answers import Answer, Refused
+from ._app import StreamCall, ValueCall, not_found
+from ._images import Pictures
+from ._store import Entry, Store, Unreadable
+
+
+class Api:
+    """The calls of the page.
+
+    Args:
+        store: the recordings.
+        pictures: their pictures.
+
+    Attributes:
+        values, streams: as `App` takes them.
+    """
+
+    def __init__(self, store: Store, pictures: Pictures) -> None:
+        self._store = store
+        self._pictures = pictures
+        self.values: dict[tuple[str, str], ValueCall] = {
+            ("GET", "recordings"): lambda _name, _asked: listing(store, pictures),
+            ("GET", "trace"): lambda name, _asked: trace_of(self._entry(name)),
+            ("GET", "image"): lambda name, _asked: self._image(name),
+        }
+        self.streams: dict[tuple[str, str], StreamCall] = {}
+
+    def _entry(self, name: str) -> Entry:
+        entry = self._store.get(name)
+        if entry is None:
+            raise not_found(name)
+        if isinstance(entry, Unreadable):
+            raise Refused(422, entry.message, line=entry.line)
+        return entry
+
+    def _image(self, name: str) -> Answer:
+        shown = self._pictures.of(self._entry(name).recording)
+        if shown is None:
+            raise Refused(404, "there is no picture of this recording: give it with --image")
+        return Answer(shown.image.data, shown.image.media_type)
+
+
+def listing(store: Store, pictures: Pictures) -> dict[str, Any]:
+    """Return what the page knows before it opens a recording: the list of them, and the machine."""
+    return {
+        "recordings": [_about(entry, pictures) for entry in store],
+        "endpoint": None,
+        "machine": _machine(),
+        "version": __version__,
+    }
+
+
+def trace_of(entry: Entry) -> dict[str, Any]:
+    """Return the JSON form of a recording's trace."""
+    return Trace.of(entry.recording, entry.name).to_dict()
+
+
+def _about(entry: Entry | Unreadable, pictures: Pictures) -> dict[str, Any]:
+    if isinstance(entry, Unreadable):
+        return {"name": entry.name, "error": {"message": entry.message, "line": entry.line}}
+    header, chunks, ending = entry.recording.header, entry.recording.chunks, entry.recording.ending
+    skill = skill_of(header.path)
+    shown = pictures.of(entry.recording)
+    return {
+        "name": entry.name,
+        "method": header.method,
+        "path": header.path,
+        "skill": skill if skill in SKILLS else None,
+        "status_code": header.status_code,
+        "seconds": round(duration(entry.recording), 6),
+        "chunks": len(chunks),
+        "bytes": sum(len(chunk.data) for chunk in chunks),
+        "ending": ending.fault,
+        "image": None if shown is None else "recorded" if shown.is_recorded else "other",
+    }
+
+
+def duration(recording: Recording) -> float:
+    """Return the seconds from the request to the end."""
+    chunks = sum(chunk.seconds for chunk in recording.chunks)
+    return recording.header.seconds + chunks + recording.ending.seconds
+
+
+def _machine() -> dict[str, Any]:
+    """Return the machine under a stream as data."""
+    return {
+        "states": [state.name for state in State],
+        "transitions": [
+            [state.name, trigger.name, target.name]
+            for state, moves in TRANSITIONS.items()
+            for trigger, target in moves.items()
+        ],
+    }

@@ -1,0 +1,168 @@
+import { el, svg } from './dom.js';
+import { SPEEDS } from './player.js';
+import { amount, describe, inSeconds, spaced } from './words.js';
+import { View } from './view.js';
+
+/** @typedef {import('./trace.js').Lane} Lane */
+
+const KEYS = [
+  ['Space', 'play, pause'],
+  ['← →', 'to the previous or next chunk'],
+  ['Shift ← →', 'to the previous or next event'],
+  ['Home End', 'to the request, to the end'],
+  ['0 … 9', 'to that many tenths of the time'],
+  ['− +', 'slower, faster'],
+  ['Esc', 'select nothing'],
+  ['?', 'this list'],
+];
+const ICONS = {
+  play: 'M4 2.5v11l9.5-5.5z',
+  pause: 'M3.5 2.5h3v11h-3zM9.5 2.5h3v11h-3z',
+  back: 'M10.5 3 5.5 8l5 5',
+  forth: 'M5.5 3l5 5-5 5',
+};
+
+/** Scrubber, play and pause, steps and speed; and the keys of the page. */
+export class PlayControls extends View {
+  #play = el('button');
+  #live = el('button');
+  #scrubber = el('input');
+  #time = el('output');
+  #speed = el('select');
+  #help = el('dialog');
+
+  connectedCallback() {
+    document.addEventListener('keydown', this.#key);
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener('keydown', this.#key);
+  }
+
+  open() {
+    const { player } = this.shown;
+    this.#play = el('button', { class: 'primary icon', type: 'button',
+      onclick: () => player.toggle() });
+    this.#live = el('button', { type: 'button', class: 'live', onclick: () => player.follow() },
+      'Live');
+    this.#scrubber = el('input', { type: 'range', min: 0, step: 'any', 'aria-label': 'Moment',
+      oninput: () => player.seek(this.#scrubber.valueAsNumber) });
+    this.#time = el('output', { class: 'time', 'aria-live': 'off' });
+    this.#speed = el('select', { onchange: () => {
+      player.speed = SPEEDS[this.#speed.selectedIndex];
+    } }, ...SPEEDS.map((speed) => el('option', {}, spoken(speed))));
+    this.#help = el('dialog', { 'aria-labelledby': 'keys-title' },
+      el('h2', { id: 'keys-title' }, 'Keys'),
+      el('dl', { class: 'keys' }, ...KEYS.flatMap(([keys, does]) => [
+        el('dt', {}, ...keys.split(' ').map((key) => el('kbd', {}, key))), el('dd', {}, does),
+      ])),
+      el('form', { method: 'dialog' }, el('button', { autofocus: true }, 'Close')));
+    this.append(
+      this.#play, this.#live,
+      this.#steps('chunk'), this.#steps('event'),
+      this.#scrubber, this.#time,
+      el('label', { class: 'speed' }, 'Speed ', this.#speed),
+      el('button', { type: 'button', class: 'icon', 'aria-label': 'Keys',
+        onclick: () => this.#help.showModal() }, '?'),
+      this.#help,
+    );
+  }
+
+  /** @param {'chunk' | 'event'} lane */
+  #steps(lane) {
+    /** @param {1 | -1} by @param {string} name @param {string} icon */
+    const button = (by, name, icon) => el('button', { type: 'button', class: 'icon',
+      'aria-label': `${name} ${lane}`, title: `${name} ${lane}`,
+      onclick: () => this.#step(lane, by) }, drawn(icon, false));
+    return el('span', { class: `steps ${lane}`, role: 'group', 'aria-label': `By ${lane}` },
+      button(-1, 'Previous', ICONS.back), el('span', { 'aria-hidden': 'true' }, lane),
+      button(1, 'Next', ICONS.forth));
+  }
+
+  draw() {
+    const { trace, player } = this.shown;
+    this.#play.replaceChildren(drawn(player.playing ? ICONS.pause : ICONS.play, true));
+    this.#play.setAttribute('aria-label', player.playing ? 'Pause' : 'Play');
+    this.#live.hidden = !trace.live;
+    this.#live.setAttribute('aria-pressed', String(player.following));
+    this.#scrubber.max = String(player.end);
+    this.#scrubber.valueAsNumber = player.time;
+    const share = player.end ? player.time / player.end : 0;
+    this.#scrubber.style.setProperty('--share', `${100 * share}%`);
+    this.#time.textContent = `${player.time.toFixed(3)} / ${player.end.toFixed(3)} s`;
+    this.#speed.selectedIndex = SPEEDS.indexOf(player.speed);
+    // A screen reader that is on the scrubber would read each frame.
+    if (!player.playing) this.#scrubber.setAttribute('aria-valuetext', this.#moment());
+  }
+
+  /** @returns {string} */
+  #moment() {
+    const { trace, player } = this.shown;
+    const { chunk, event } = trace.countsAt(player.time);
+    const state = trace.stateAt(player.time);
+    return [
+      `${inSeconds(player.time)} of ${inSeconds(player.end)}`,
+      `${chunk} of ${amount(trace.count('chunk'), 'chunk')}`,
+      `${event} of ${amount(trace.count('event'), 'event')}`,
+      ...(state === null ? [] : [spaced(state.state)]),
+    ].join(', ');
+  }
+
+  /** @param {'chunk' | 'event'} lane @param {1 | -1} by */
+  #step(lane, by) {
+    const { trace, player, selection } = this.shown;
+    const item = player.step(lane, by, selection.selected);
+    if (item === null) {
+      this.say(`no ${by > 0 ? 'later' : 'earlier'} ${lane}`);
+      return;
+    }
+    selection.select(item);
+    this.say(describe(trace, item));
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key = (event) => {
+    if (this.inspector === null || event.defaultPrevented || event.altKey || event.ctrlKey
+      || event.metaKey || this.#help.open || isTyping(event)) return;
+    if (this.#does(event)) event.preventDefault();
+  };
+
+  /** Do what a key is for; false: nothing. @param {KeyboardEvent} event @returns {boolean} */
+  #does({ key, shiftKey }) {
+    const { player, selection } = this.shown;
+    const lane = shiftKey ? 'event' : 'chunk';
+    if (key === ' ') player.toggle();
+    else if (key === 'ArrowLeft') this.#step(lane, -1);
+    else if (key === 'ArrowRight') this.#step(lane, 1);
+    else if (key === 'Home') player.seek(0);
+    else if (key === 'End') player.seek(player.end);
+    else if (key === '+') player.speed = SPEEDS[SPEEDS.indexOf(player.speed) + 1] ?? player.speed;
+    else if (key === '-') player.speed = SPEEDS[SPEEDS.indexOf(player.speed) - 1] ?? player.speed;
+    else if (key === 'Escape') selection.select(null);
+    else if (key === '?') this.#help.showModal();
+    else if (/^[0-9]$/.test(key)) player.seek(Number(key) / 10 * player.end);
+    else return false;
+    return true;
+  }
+}
+
+customElements.define('play-controls', PlayControls);
+
+/** Whether a key is for the element that has the focus. @param {KeyboardEvent} event */
+function isTyping({ target, key }) {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.matches('input[type=range]')) return false;
+  if (target.isContentEditable || target.matches('input, textarea, select')) return true;
+  return key === ' ' && target.matches('button, summary, a, [role=tab]');
+}
+
+/** @param {number} speed */
+function spoken(speed) {
+  return speed === Infinity ? 'max' : `${speed}×`;
+}
+
+/** @param {string} path @param {boolean} filled */
+function drawn(path, filled) {
+  return svg('svg', { viewBox: '0 0 16 16', class: filled ? 'filled' : 'stroked',
+    'aria-hidden': 'true' }, svg('path', { d: path }));
+}

@@ -1,0 +1,81 @@
+/** Numbers in ascending order that grow at the end, for binary search. */
+export class Numbers {
+  #values = new Float64Array(256);
+  length = 0;
+
+  /** @param {number} value */
+  push(value) {
+    if (this.length === this.#values.length) {
+      const grown = new Float64Array(2 * this.length);
+      grown.set(this.#values);
+      this.#values = grown;
+    }
+    this.#values[this.length++] = value;
+  }
+
+  /** @param {number} index @returns {number} */
+  at(index) {
+    return this.#values[index];
+  }
+
+  /** Count the numbers below a value. @param {number} value @returns {number} */
+  below(value) {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#values[middle] < value) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Count the numbers that are at most a value. @param {number} value @returns {number} */
+  upTo(value) {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#values[middle] <= value) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Bytes that grow at the end. */
+export class Bytes {
+  #buffer;
+  length;
+
+  /** @param {Uint8Array} bytes */
+  constructor(bytes) {
+    this.#buffer = bytes;
+    this.length = bytes.length;
+  }
+
+  /** A view of the bytes that are there; it is not copied. @returns {Uint8Array} */
+  get view() {
+    return this.#buffer.subarray(0, this.length);
+  }
+
+  /** @param {Uint8Array} more */
+  append(more) {
+    const length = this.length + more.length;
+    if (length > this.#buffer.length) {
+      const grown = new Uint8Array(2 * length);
+      grown.set(this.view);
+      this.#buffer = grown;
+    }
+    this.#buffer.set(more, this.length);
+    this.length = length;
+  }
+}
+
+/** The bytes that a text in base64 has. @param {string | null | undefined} text */
+export function fromBase64(text) {
+  const binary = atob(text ?? '');
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}

@@ -1,0 +1,204 @@
+/**
+ * Where the page has its recordings from: the server that gave the page, or the data that an
+ * exported page has in itself. The page asks both alike.
+ *
+ * @typedef {import('./trace.js').TraceData} TraceData
+ * @typedef {import('./trace.js').Update} Update
+ * @typedef {{name: string, method?: string, path?: string, skill?: string | null,
+ *   status_code?: number | null, seconds?: number, chunks?: number, bytes?: number,
+ *   ending?: string | null, error?: {message: string, line: number | null}}} Recording
+ * @typedef {{states: string[], transitions: [string, string, string][]}} Machine
+ * @typedef {{url: string, skills: string[]}} Endpoint
+ * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
+ *   machine?: Machine}} Listing
+ * @typedef {{curl: string, python: string, recording: string, har: string}} TakeAway
+ * @typedef {{fragmentation: null | number | number[],
+ *   faults: {kind: string, at: number, value?: number}[]}} Asked
+ * @typedef {Listing & {traces: {[name: string]: TraceData},
+ *   takeaway?: {[name: string]: TakeAway}, images?: {[name: string]: string}}} Embedded
+ */
+
+/** What went wrong, in words for the page. */
+export class SourceError extends Error {
+  /** @param {string} message @param {number | null} line  of the recording */
+  constructor(message, line = null) {
+    super(message);
+    this.line = line;
+  }
+}
+
+const EXPORTED = 'This page is one file without a server. '
+  + 'Run `moondream-stream inspect RECORDING` to';
+const GONE = 'The server of this page does not answer. '
+  + 'Run `moondream-stream inspect` again, and open the address that it prints.';
+
+/** The server's JSON API. Addresses are relative: they have the token of the page. */
+class Server {
+  /** @type {Endpoint | null} */
+  #endpoint = null;
+
+  canBreak = true;
+  whyNoBreak = '';
+  get canAsk() { return this.#endpoint !== null; }
+  get whyNoAsk() {
+    return this.canAsk ? '' : 'No endpoint to ask. Run `moondream-stream inspect --endpoint URL`.';
+  }
+
+  /** All recordings. @returns {Promise<Listing>} */
+  async list() {
+    const listing = await this.#json('api/recordings');
+    this.#endpoint = listing.endpoint ?? null;
+    return listing;
+  }
+
+  /** @param {string} name @returns {Promise<TraceData>} */
+  trace(name) { return this.#json(address('trace', name)); }
+
+  /** The address of the picture, or null. @param {string} name @returns {Promise<string | null>} */
+  async image(name) {
+    const response = await fetched(address('image', name));
+    await response.body?.cancel();
+    return response.ok ? address('image', name) : null;
+  }
+
+  /** @param {string} name @returns {Promise<TakeAway>} */
+  takeAway(name) { return this.#json(address('takeaway', name)); }
+
+  /** Decode a recording anew, cut elsewhere or with faults.
+   * @param {string} name @param {Asked} asked
+   * @returns {Promise<{trace: TraceData, plain: any}>} */
+  break(name, asked) { return this.#json(address('break', name), asked); }
+
+  /** @param {string} name @param {Asked & {as: 'recording' | 'test'}} asked
+   * @returns {Promise<{name: string, text: string}>} */
+  save(name, asked) { return this.#json(address('save', name), asked); }
+
+  /** Ask the endpoint. @param {{skill: string, [field: string]: any}} asked
+   * @returns {Promise<{name: string}>}  of the recording that grows */
+  ask(asked) { return this.#json('api/ask', asked); }
+
+  /** @param {string} name */
+  async cancel(name) {
+    const response = await fetched(address('cancel', name), {});
+    if (!response.ok) throw await refusal(response);
+  }
+
+  /** Follow an exchange that is under way.
+   * @param {string} name
+   * @param {import('./trace.js').Trace} trace  gets each update
+   * @param {(error: SourceError | null) => void} ended  null: the exchange has ended
+   * @returns {() => void}  a function that stops it */
+  live(name, trace, ended) {
+    /** @type {EventSource} */
+    let events;
+    let losses = 0;
+    const connect = () => {
+      events = new EventSource(`${address('live', name)}?after=${trace.chunks.length}`);
+      events.onmessage = ({ data }) => {
+        losses = 0;
+        trace.append(JSON.parse(data));
+      };
+      events.addEventListener('end', () => {
+        events.close();
+        ended(null);
+      });
+      events.onerror = () => {
+        // EventSource would ask for what the trace has already.
+        events.close();
+        losses += 1;
+        if (losses < 3) connect();
+        else ended(new SourceError(GONE));
+      };
+    };
+    connect();
+    return () => events.close();
+  }
+
+  /** @param {string} path @param {object} [body] @returns {Promise<any>} */
+  async #json(path, body) {
+    const response = await fetched(path, body);
+    if (!response.ok) throw await refusal(response);
+    return response.json();
+  }
+}
+
+/** @param {string} what @param {string} name */
+function address(what, name) { return `api/${what}/${encodeURIComponent(name)}`; }
+
+/** @param {string} path @param {object} [body] @returns {Promise<Response>} */
+async function fetched(path, body) {
+  const request = body === undefined ? {} : {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  };
+  try {
+    return await fetch(path, request);
+  } catch {
+    throw new SourceError(GONE);
+  }
+}
+
+/** @param {Response} response @returns {Promise<SourceError>} */
+async function refusal(response) {
+  try {
+    const { message, line } = (await response.json()).error;
+    return new SourceError(message, line ?? null);
+  } catch {
+    return new SourceError(`The server of this page answered ${response.status}.`);
+  }
+}
+
+/** The data in an exported page. */
+class Exported {
+  #data;
+
+  canBreak = false;
+  whyNoBreak = `${EXPORTED} break its streams.`;
+  canAsk = false;
+  whyNoAsk = `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`;
+
+  /** @param {Embedded} data */
+  constructor(data) { this.#data = data; }
+
+  /** @returns {Promise<Listing>} */
+  async list() { return this.#data; }
+
+  /** @param {string} name @returns {Promise<TraceData>} */
+  async trace(name) { return own(this.#data.traces, name); }
+
+  /** @param {string} name @returns {Promise<string | null>} */
+  async image(name) {
+    const images = this.#data.images ?? {};
+    return Object.hasOwn(images, name) ? images[name] : null;
+  }
+
+  /** @param {string} name @returns {Promise<TakeAway>} */
+  async takeAway(name) { return own(this.#data.takeaway ?? {}, name); }
+
+  /** @returns {Promise<never>} */
+  async break() { throw new SourceError(this.whyNoBreak); }
+  /** @returns {Promise<never>} */
+  async save() { throw new SourceError(this.whyNoBreak); }
+  /** @returns {Promise<never>} */
+  async ask() { throw new SourceError(this.whyNoAsk); }
+  /** @returns {Promise<never>} */
+  async cancel() { throw new SourceError(this.whyNoAsk); }
+
+  /** An exported trace does not grow. @returns {() => void} */
+  live() { return () => {}; }
+}
+
+/** @template T @param {{[name: string]: T}} values @param {string} name @returns {T} */
+function own(values, name) {
+  if (!Object.hasOwn(values, name)) throw new SourceError(`This page has no recording “${name}”.`);
+  return values[name];
+}
+
+/** @typedef {Server | Exported} Source */
+
+/** The source of this page. @returns {Source} */
+export function openSource() {
+  const embedded = document.getElementById('embedded');
+  return embedded === null ? new Server() : new Exported(JSON.parse(embedded.textContent ?? ''));
+}
