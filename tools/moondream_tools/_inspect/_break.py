@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from math import inf
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,10 +24,14 @@ from moondream_transports.replay import AnyFragmentation, BreakAt, Fragmentation
 from sansio_moondream import ConnectionLost, MoondreamError
 from sansio_moondream.recording import Chunk, Ending, Recording
 
+from ._answers import Refused
 from ._plain import plain_outcomes
+from ._save import as_test, file_name, redacted
+from ._store import Entry
 
 MAX_CHUNKS = 200_000
 """How many chunks a broken recording may have."""
+_MAX_NAMED = 3  # faults in the name of a file
 
 Offset: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -59,23 +63,18 @@ class Asked(Struct, frozen=True, forbid_unknown_fields=True):
     fragmentation: Annotated[int, Meta(ge=1)] | list[Offset] | None = None
     faults: list[Fault] = []
 
-    @classmethod
-    def of(cls, asked: Any, recording: Recording) -> Asked:
-        """Read what the page asks for. Raises ValueError if the recording cannot be broken so."""
-        parsed = msgspec.convert(asked, cls)
-        size = sum(len(chunk.data) for chunk in recording.chunks)
-        for fault in parsed.faults:
+    def check(self, size: int) -> None:
+        """Raise ValueError if a body of so many bytes cannot be broken so."""
+        for fault in self.faults:
             if fault.at >= size + (fault.kind != "damage"):
                 raise ValueError(
-                    f"a fault of kind {fault.kind} should be inside the body of {size:,} bytes, "
-                    f"not at byte {fault.at:,}"
+                    f"a fault should be in the body of {size:,} bytes, not at byte {fault.at:,}"
                 )
-        if isinstance(parsed.fragmentation, int) and size > MAX_CHUNKS * parsed.fragmentation:
+        if isinstance(self.fragmentation, int) and size > MAX_CHUNKS * self.fragmentation:
             raise ValueError(
-                f"chunks of {parsed.fragmentation:,} bytes are too many for a body of {size:,} "
-                f"bytes: the page takes {MAX_CHUNKS:,}, so ask for larger ones"
+                f"a body of {size:,} bytes cannot be shown in chunks of {self.fragmentation:,}: "
+                f"{MAX_CHUNKS:,} chunks are the most, so ask for larger ones"
             )
-        return parsed
 
     @property
     def last_fault(self) -> Fault | None:
@@ -88,13 +87,43 @@ class Asked(Struct, frozen=True, forbid_unknown_fields=True):
         """The damaged bytes, by their offsets."""
         return {fault.at: fault.value for fault in self.faults if fault.kind == "damage"}
 
+    @property
+    def summary(self) -> str:
+        """What is done, in a few words."""
+        match self.fragmentation:
+            case None:
+                words: list[str] = []
+            case 1:
+                words = ["byte by byte"]
+            case int(size):
+                words = [f"in chunks of {size}"]
+            case []:
+                words = ["whole"]
+            case offsets:
+                words = ["cut at", *map(str, offsets[:_MAX_NAMED])]
+        for fault in self.faults[:_MAX_NAMED]:
+            words += [fault.kind, "at", str(fault.at)]
+        return " ".join(words) or "as recorded"
 
-def broken(name: str, recording: Recording, asked: Any) -> dict[str, Any]:
+
+class SaveAsked(Asked, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
+    """How to break a recording, and save it.
+
+    Attributes:
+        as_: the kind of file.
+    """
+
+    as_: Literal["recording", "test"] = "recording"
+
+
+T = TypeVar("T", bound=Asked)
+
+
+def broken(entry: Entry, asked: Any) -> dict[str, Any]:
     """Return what becomes of a broken recording, as JSON.
 
     Args:
-        name: of the recording.
-        recording: as recorded.
+        entry: a recording.
         asked: JSON of an `Asked`.
 
     Returns:
@@ -102,10 +131,43 @@ def broken(name: str, recording: Recording, asked: Any) -> dict[str, Any]:
         same chunks: see `plain_outcomes`.
 
     Raises:
-        ValueError: the recording cannot be broken so.
+        Refused: the recording cannot be broken so.
     """
-    trace = Trace.of(break_recording(recording, Asked.of(asked, recording)), name)
+    asked = _parsed(Asked, asked, entry.recording)
+    trace = Trace.of(break_recording(entry.recording, asked), entry.name)
     return {"trace": trace.to_dict(), "plain": plain_outcomes(trace)}
+
+
+def saved(entry: Entry, asked: Any) -> dict[str, str]:
+    """Return the `name` and the `text` of a file with the broken recording.
+
+    Args:
+        entry: a recording.
+        asked: JSON of a `SaveAsked`.
+
+    Raises:
+        Refused: the recording cannot be broken or saved so.
+    """
+    asked = _parsed(SaveAsked, asked, entry.recording)
+    try:
+        recording = redacted(break_recording(entry.recording, asked))
+        if asked.as_ == "recording":
+            text = recording.encode().decode()
+            return {"name": file_name(entry.name, asked.summary, ".jsonl"), "text": text}
+        text = as_test(entry.name, recording, asked.summary)
+        return {"name": f"test_{file_name(entry.name, asked.summary, '.py')}", "text": text}
+    except ValueError as error:
+        raise Refused(422, str(error)) from None
+
+
+def _parsed(kind: type[T], asked: Any, recording: Recording) -> T:
+    """Read what the page asks for. Raises Refused if the recording cannot be broken so."""
+    try:
+        parsed = msgspec.convert(asked, kind)
+        parsed.check(sum(len(chunk.data) for chunk in recording.chunks))
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
+    return parsed
 
 
 def break_recording(recording: Recording, asked: Asked) -> Recording:

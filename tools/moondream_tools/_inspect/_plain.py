@@ -110,28 +110,42 @@ WHOLE = _Loop(
 
 def _items(lines: Iterable[str], skill: str) -> Iterator[Any]:
     """Yield what the official client does for these lines."""
+    read = _READERS.get(skill, _read_text)
     for line in lines:
-        if not line.startswith("data: "):
-            continue
-        data = line[6:].strip()
-        if data == "[DONE]":
-            return
-        message = json.loads(data)
-        if skill == "chat":
-            if (choices := message.get("choices")) and (
-                text := choices[0].get("delta", {}).get("content")
-            ):
-                yield text
-            continue
-        kind = message.get("type") if skill == "segment" else None
-        if kind == "bbox":
-            yield {"bbox": message.get("bbox")}
-        elif kind == "final":
-            yield {"path": message.get("path", ""), "bbox": message.get("bbox")}
-        elif "chunk" in message:
-            yield message["chunk"]
-        if message.get("completed"):
-            return
+        if line.startswith("data: "):
+            data = line[6:]
+            if skill == "chat" and data.strip() == "[DONE]":
+                return
+            items, is_end = read(json.loads(data))
+            yield from items
+            if is_end:
+                return
+
+
+def _read_text(message: Any) -> tuple[list[Any], bool]:
+    """Return what is given to the user, and whether the message is the last one."""
+    return [message["chunk"]] if "chunk" in message else [], bool(message.get("completed"))
+
+
+def _read_segment(message: Any) -> tuple[list[Any], bool]:
+    match message.get("type"):
+        case "bbox":
+            return [{"bbox": message.get("bbox")}], False
+        case "path_delta":
+            return [message["chunk"]] if message.get("chunk") else [], False
+        case "final":
+            return [{"path": message.get("path", ""), "bbox": message.get("bbox")}], True
+        case _:
+            return [], False
+
+
+def _read_chat(message: Any) -> tuple[list[Any], bool]:
+    choices = message.get("choices")
+    text = choices[0].get("delta", {}).get("content") if choices else None
+    return [text] if text else [], False
+
+
+_READERS = {"segment": _read_segment, "chat": _read_chat}
 
 
 def _outcome(loop: _Loop, trace: Trace, skill: str) -> PlainOutcome:

@@ -61,7 +61,7 @@ class Response:
         self._chunks = chunks
         is_whole = self._headers.get("content-length") == str(sum(map(len, chunks)))
         self._ending = EOF if is_whole else ending
-        self._is_reset = "reset" in message.lower()
+        self._is_reset = self._ending != EOF and "reset" in message.lower()
 
 
 class Urlopen(Response):

@@ -78,17 +78,18 @@ def as_test(name: str, recording: Recording, what: str) -> str:
             f"none of {', '.join(_REQUESTS)}: save it as a recording"
         )
     events, error, result = _outcome(recording, request_of(skill))
-    names = {"Client", "Match", "ReplayTransport"}
     request, *needed = _REQUESTS[skill]
-    core = sorted({"Endpoint", *needed, *([type(error).__name__] if error is not None else [])})
+    core = {"Endpoint", *needed}
+    if error is not None:
+        core.add(type(error).__name__)
     if "IMAGE" in request:
-        core.append("encode_image")
+        core.add("encode_image")
     program = [
         f'"""{_line(name)}, {_line(what)}. Saved by `moondream-stream inspect`."""',
         "",
         *(["import pytest", ""] if error is not None else []),
-        f"from moondream_transports import {', '.join(sorted(names))}",
-        f"from sansio_moondream import {', '.join(core)}",
+        "from moondream_transports import Client, Match, ReplayTransport",
+        f"from sansio_moondream import {', '.join(sorted(core))}",
         "from sansio_moondream.recording import Recording",
         "",
         "RECORDING = Recording.decode(",
@@ -163,7 +164,8 @@ def _outcome(recording: Recording, request: Request[Any]) -> _Outcome:
                 events.append(event.to_dict())
             return _Outcome(events, None, stream.result().to_dict())
     except MoondreamError as error:
-        return _Outcome(events, error, error.partial and error.partial.to_dict())
+        partial = error.partial
+        return _Outcome(events, error, None if partial is None else partial.to_dict())
 
 
 def _literal(value: Any) -> str:
