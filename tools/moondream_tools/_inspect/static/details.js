@@ -1,10 +1,10 @@
 import { el } from './dom.js';
 import { LANES } from './trace.js';
 import { View } from './view.js';
-import { PLURALS, inSeconds, shortened, spaced } from './words.js';
+import { PLURALS, amount, inSeconds, shortened, spaced } from './words.js';
 
 /** @typedef {import('./trace.js').Item} Item */
-/** @typedef {[string, string | number | Node]} Fact */
+/** @typedef {[string, string | number | Node] | false | undefined} Fact */
 
 const LONGEST = 20_000; // characters of JSON or text
 const LINKS = 6; // of a lane
@@ -52,8 +52,7 @@ export class DetailsView extends View {
     const { trace } = this.shown;
     return [
       el('h4', { class: `lane ${item.lane}` }, `${item.lane} ${item.index}`),
-      facts([['at', inSeconds(trace.timeOf(item))], ...this.#facts(item)]),
-      this.#related(item),
+      facts([['at', inSeconds(trace.timeOf(item))], ...this.#facts(item), ...this.#related(item)]),
       content(trace, item),
     ];
   }
@@ -61,31 +60,27 @@ export class DetailsView extends View {
   /** @param {Item} item @returns {Fact[]} */
   #facts({ lane, index }) {
     const { trace } = this.shown;
-    if (lane === 'chunk') {
-      const { at, start, end, cut, decoded_end: decodedEnd } = trace.chunks[index];
-      const before = trace.chunks[index - 1];
-      return [
-        ...(before ? [/** @type {Fact} */ (['after chunk before', inSeconds(at - before.at)])] : []),
-        ['bytes', `${start} to ${end} (${end - start})`],
-        ...(trace.compressed ? [/** @type {Fact} */ (['decoded', `${before?.decoded_end ?? 0} to ${
-          decodedEnd}`])] : []),
-        ...(cut ? [/** @type {Fact} */ (['cut character', `its first ${cut} bytes end this chunk`])]
-          : []),
-      ];
-    }
+    if (lane === 'event') return [['kind', spaced(trace.events[index].value.kind)]];
     if (lane === 'record') {
       const { start, end, event } = trace.records[index];
-      return [['bytes', `${start} to ${end} (${end - start})`],
-        ...(event ? [/** @type {Fact} */ (['event name', event])] : [])];
+      return [['bytes', `${start} to ${end} (${end - start})`], event !== '' && ['name', event]];
     }
-    return lane === 'event' ? [['kind', spaced(trace.events[index].value.kind)]] : [];
+    if (lane === 'message') return [];
+    const { at, start, end, cut, decoded_end: decodedEnd } = trace.chunks[index];
+    const before = trace.chunks[index - 1];
+    return [
+      before && ['after chunk before', inSeconds(at - before.at)],
+      ['bytes', `${start} to ${end} (${end - start})`],
+      trace.compressed && ['decoded', `${before?.decoded_end ?? 0} to ${decodedEnd}`],
+      cut > 0 && ['cut character', `its first ${amount(cut, 'byte')} end this chunk`],
+    ];
   }
 
-  /** Links to what belongs to an item. @param {Item} item @returns {Node} */
+  /** Links to what belongs to an item. @param {Item} item @returns {Fact[]} */
   #related(item) {
     const { trace, player, selection } = this.shown;
     const related = trace.related(item);
-    return facts(LANES.flatMap((lane) => {
+    return LANES.flatMap((lane) => {
       const [first, after] = related[lane];
       if (lane === item.lane || after <= first) return [];
       const links = el('span', { class: 'links' });
@@ -97,8 +92,8 @@ export class DetailsView extends View {
           } }, index));
       }
       if (after > first + LINKS) links.append(`to ${after - 1}`);
-      return [/** @type {Fact} */ ([after - first === 1 ? lane : PLURALS[lane], links])];
-    }));
+      return [[after - first === 1 ? lane : PLURALS[lane], links]];
+    });
   }
 }
 
@@ -108,14 +103,14 @@ customElements.define('details-view', DetailsView);
 function content(trace, item) {
   if (item.lane === 'message') return json(trace.messages[item.index].value);
   if (item.lane === 'event') return json(trace.events[item.index].value);
-  const [start, end] = trace.span(item);
-  return code(new TextDecoder().decode(trace.decoded.subarray(start, Math.min(end, start + LONGEST))));
+  const bytes = trace.decoded.subarray(...trace.span(item)).subarray(0, LONGEST);
+  return code(new TextDecoder().decode(bytes));
 }
 
 /** @param {Fact[]} pairs */
 function facts(pairs) {
-  return el('dl', { class: 'facts-of' }, ...pairs.flatMap(([name, value]) => [
-    el('dt', {}, name), el('dd', {}, value)]));
+  return el('dl', {}, ...pairs.flatMap((pair) => (
+    pair ? [el('dt', {}, pair[0]), el('dd', {}, pair[1])] : [])));
 }
 
 /** @param {import('./trace.js').HeaderPairs} pairs */

@@ -191,8 +191,8 @@ class Exported {
 
 /** @template T @param {{[name: string]: T}} values @param {string} name @returns {T} */
 function own(values, name) {
-  if (!Object.hasOwn(values, name)) throw new SourceError(`This page has no recording “${name}”.`);
-  return values[name];
+  if (Object.hasOwn(values, name)) return values[name];
+  throw new SourceError(`This page has no recording “${name}”.`);
 }
 
 /** @typedef {Server | Exported} Source */

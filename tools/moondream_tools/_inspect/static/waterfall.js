@@ -3,8 +3,9 @@ import { View } from './view.js';
 import { inSeconds } from './words.js';
 
 /**
- * @typedef {{name: string, from: number, to: number | null, limit?: number | null,
- *   text?: string, chunk?: number}} Row  of the waterfall; `to` is null if it is not known
+ * @typedef {{name: string, from: number, to: number | null, limit?: number | null, since?: number,
+ *   text?: string, chunk?: number}} Row  of the waterfall. `to` is null if it is not known; `limit`
+ *   is that of a deadline, which counts from `since`, or else from `from`
  */
 
 const GAPS = 3; // that are named
@@ -36,31 +37,33 @@ export class WaterfallView extends View {
   }
 
   /** @param {Row} row */
-  #row({ name, from, to, limit, text, chunk }) {
+  #row({ name, from, to, limit, since = from, text, chunk }) {
     const { trace, player, selection } = this.shown;
     const scale = WIDE / (trace.end || 1);
     const cursor = svg('path', { class: 'cursor', d: 'M0 0V12' });
     this.#cursors.push(cursor);
-    const deadline = limit === null || limit === undefined ? null : from + limit;
+    const deadline = limit === null || limit === undefined ? null : since + limit;
+    const width = to === null ? 0 : Math.max((to - from) * scale, 4);
     const bar = svg('svg', { viewBox: `0 0 ${WIDE} 12`, preserveAspectRatio: 'none',
       'aria-hidden': 'true' },
     svg('rect', { class: 'track', width: WIDE, height: 12 }),
-    to !== null && svg('rect', { class: 'bar', x: from * scale, y: 1,
-      width: Math.max((to - from) * scale, 3), height: 10 }),
+    to !== null && svg('rect', { class: 'bar', y: 1, width, height: 10,
+      x: Math.min(from * scale, WIDE - width) }),
     deadline !== null && deadline <= trace.end && svg('path', { class: 'deadline',
       d: `M${deadline * scale} 0V12` }),
     cursor);
     const label = chunk === undefined ? name : el('button', { type: 'button', class: 'link',
       onclick: () => {
-        selection.select({ lane: 'chunk', index: chunk });
-        player.seek(trace.chunks[chunk].at);
+        const item = { lane: /** @type {const} */ ('chunk'), index: chunk };
+        if (trace.has(item)) selection.select(item);
+        player.seek(to ?? trace.end);
       } }, name);
     const late = deadline !== null && to !== null && to >= deadline;
     return el('li', {},
       el('span', { class: 'name' }, label),
       el('span', { class: 'value' }, text ?? (to === null ? 'unknown' : inSeconds(to - from)),
         deadline !== null && el('span', { class: late ? 'limit late' : 'limit' },
-          ` deadline ${inSeconds(limit)}${late ? ', passed' : ''}`)),
+          ` deadline ${limit} s${late ? ', passed' : ''}`)),
       bar);
   }
 }
@@ -75,32 +78,34 @@ function rows(trace) {
   return [
     { name: 'Connect', from: 0, to: times.connected, limit: deadlines?.connect,
       text: times.connected === null ? 'not recorded' : undefined },
-    { name: 'Head', from: connected, to: times.head, text: times.head === null ? 'none' : undefined },
+    { name: 'Head', from: connected, to: times.head,
+      text: times.head === null ? 'none' : undefined },
     { name: 'First event', from: times.head ?? connected, to: first,
-      limit: deadlines?.first_event, text: first === null ? 'none' : undefined },
+      limit: deadlines?.first_event, since: connected, text: first === null ? 'none' : undefined },
     { name: 'Events', from: first ?? end, to: events.at(-1)?.at ?? null,
       text: first === null ? 'none' : undefined },
-    ...gaps(trace).map(({ chunk, from, to }) => ({ name: `Gap before chunk ${chunk}`, from, to,
-      chunk, limit: deadlines?.idle })),
+    ...gaps(trace).map(({ chunk, from, to }) => ({ from, to, chunk, limit: deadlines?.idle,
+      name: `Gap before ${chunk < trace.chunks.length ? `chunk ${chunk}` : 'the end'}` })),
     { name: ending === null ? 'Under way' : 'End', from: end, to: end,
-      limit: deadlines?.total === undefined || deadlines.total === null ? null
-        : deadlines.total - end,
+      limit: deadlines?.total, since: 0,
       text: `${inSeconds(end)}${ending === null ? '' : `, ${ending.fault}`}` },
   ];
 }
 
-/** The longest gaps between chunks, in the order of time. @param {import('./trace.js').Trace} trace */
-function gaps({ chunks }) {
+/** The longest gaps before chunks and the end, in the order of time.
+ * @param {import('./trace.js').Trace} trace */
+function gaps({ chunks, end }) {
   /** @type {{chunk: number, from: number, to: number}[]} */
   const longest = [];
-  for (let chunk = 1; chunk < chunks.length; chunk++) {
-    const gap = { chunk, from: chunks[chunk - 1].at, to: chunks[chunk].at };
-    if (longest.length === GAPS && gap.to - gap.from <= longest[GAPS - 1].to - longest[GAPS - 1].from) {
-      continue;
-    }
-    longest.push(gap);
-    longest.sort((a, b) => (b.to - b.from) - (a.to - a.from));
-    longest.length = Math.min(longest.length, GAPS);
+  let shortest = 0; // of those that are kept
+  for (let chunk = 1; chunk <= chunks.length; chunk++) {
+    const from = chunks[chunk - 1].at;
+    const to = chunks[chunk]?.at ?? end;
+    if (to - from <= shortest) continue;
+    longest.push({ chunk, from, to });
+    if (longest.length <= GAPS) continue;
+    longest.sort((a, b) => (b.to - b.from) - (a.to - a.from)).pop();
+    shortest = longest[GAPS - 1].to - longest[GAPS - 1].from;
   }
-  return longest.filter(({ from, to }) => to > from).sort((a, b) => a.chunk - b.chunk);
+  return longest.sort((a, b) => a.chunk - b.chunk);
 }
