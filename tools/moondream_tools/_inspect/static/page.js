@@ -1,7 +1,7 @@
 import { el } from './dom.js';
 import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
-import { Selection } from './selection.js';
+import { Selection, same } from './selection.js';
 import { SourceError, openSource } from './source.js';
 import { setUpTabs } from './tabs.js';
 import { Trace } from './trace.js';
@@ -35,6 +35,8 @@ export class InspectPage extends HTMLElement {
   #listeners = new AbortController();
   #stopLive = () => {};
   #saying = 0;
+  /** @type {import('./trace.js').Item | null} */
+  #said = null;
 
   connectedCallback() {
     this.addEventListener('say', (event) => this.#say(/** @type {CustomEvent} */ (event).detail));
@@ -56,12 +58,12 @@ export class InspectPage extends HTMLElement {
       this.#notice('Nothing to show', inWords(error));
       return;
     }
-    const first = this.#recordings.find(({ error }) => error === undefined);
-    const { name } = readLink(location.hash);
-    if (name !== null) this.#follow();
-    else if (first !== undefined) this.open(first.name);
-    else if (this.#recordings.length) this.open(this.#recordings[0].name);
-    else this.#empty();
+    const first = this.#recordings.find(({ error }) => !error) ?? this.#recordings[0];
+    if (readLink(location.hash).name === null && first !== undefined) {
+      writeLink({ name: first.name, time: null, item: null });
+    }
+    if (first === undefined) this.#empty();
+    else this.#follow();
   }
 
   async #list() {
@@ -94,10 +96,9 @@ export class InspectPage extends HTMLElement {
       const listed = this.#recordings.find((recording) => recording.name === name);
       if (listed === undefined) throw new SourceError(`There is no recording “${name}” here.`);
       if (listed.error) throw new SourceError(listed.error.message, listed.error.line);
-      const [data, image] = await Promise.all([
-        this.#source.trace(name), this.#source.image(name)]);
+      const data = await this.#source.trace(name);
       if (turn !== this.#turn) return;
-      this.#show(name, new Trace(data), image);
+      this.#show(name, new Trace(data), this.#source.image(listed));
       this.#restore(time, item);
     } catch (error) {
       if (turn !== this.#turn) return;
@@ -134,8 +135,9 @@ export class InspectPage extends HTMLElement {
     this.#give(null);
     this.#say(`${name}: ${this.#part('.facts').textContent}`);
     if (trace.live) {
-      this.#stopLive = this.#source.live(name, trace, (error) => {
-        if (error) this.#say(inWords(error));
+      this.#stopLive = this.#source.live(name, trace, ({ error, reload }) => {
+        if (error !== null) this.#say(error.message);
+        if (reload) this.open(name, player.time, selection.selected);
       });
       player.follow();
     }
@@ -192,13 +194,16 @@ export class InspectPage extends HTMLElement {
     if (trace.has(item) && time === null) player.seek(trace.timeOf(item));
   }
 
-  /** Once nothing changes any more, link to the moment, and say what is selected. */
+  /** Once nothing changes any more, link to the moment, and say what was selected. */
   #settle() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       if (this.#inspector === null || this.#inspector.player.playing) return;
-      const { name, player, selection } = this.#inspector;
-      writeLink({ name, time: player.time, item: selection.selected });
+      const { name, trace, player, selection } = this.#inspector;
+      const item = selection.selected;
+      writeLink({ name, time: player.time, item });
+      if (item !== null && !same(item, this.#said)) this.#say(describe(trace, item));
+      this.#said = item;
     }, QUIET);
   }
 
@@ -214,7 +219,7 @@ export class InspectPage extends HTMLElement {
   #empty() {
     this.#notice('No recordings yet', 'Start this page with a recording, or a folder of them:',
       'moondream-stream inspect RECORDING', 'Record an exchange of your own with:',
-      'moondream-stream record --to recordings');
+      'moondream-stream record --upstream URL --to recordings');
     this.#part('.panels').hidden = !this.#source.canAsk;
     if (this.#source.canAsk) this.#part('#tab-ask').click();
   }
