@@ -12,6 +12,7 @@ from sansio_moondream.recording import Recording
 
 from ._answers import Answer, Refused
 from ._app import StreamCall, ValueCall, not_found
+from ._break import broken, saved
 from ._images import Pictures
 from ._store import Entry, Store, Unreadable
 
@@ -34,6 +35,8 @@ class Api:
             ("GET", "recordings"): lambda _name, _asked: listing(store, pictures),
             ("GET", "trace"): lambda name, _asked: trace_of(self._entry(name)),
             ("GET", "image"): lambda name, _asked: self._image(name),
+            ("POST", "break"): lambda name, asked: broken(self._entry(name), asked),
+            ("POST", "save"): lambda name, asked: saved(self._entry(name), asked),
         }
         self.streams: dict[tuple[str, str], StreamCall] = {}
 
