@@ -22,7 +22,8 @@ const QUIET = 250; // milliseconds without a change, before the page says or lin
 /**
  * The page. It lists recordings, opens one, and gives it to all views and panels. It listens to
  * two events of theirs: `say`, with a text for the live region, and `open`, with the name of a
- * recording that it shall open.
+ * recording that it shall open. It dispatches `ended`, with `{name, error}`, at the end of an
+ * exchange that was followed.
  */
 export class InspectPage extends HTMLElement {
   #source = openSource();
@@ -135,12 +136,24 @@ export class InspectPage extends HTMLElement {
     this.#give(null);
     this.#say(`${name}: ${this.#part('.facts').textContent}`);
     if (trace.live) {
-      this.#stopLive = this.#source.live(name, trace, ({ error, reload }) => {
-        if (error !== null) this.#say(error.message);
-        if (reload) this.open(name, player.time, selection.selected);
-      });
+      this.#stopLive = this.#source.live(name, trace, (end) => this.#ended(name, end));
       player.follow();
     }
+  }
+
+  /** What was followed has ended.
+   * @param {string} name @param {import('./source.js').End} end */
+  async #ended(name, { error, reload }) {
+    if (this.#inspector === null) return;
+    const { player, selection } = this.#inspector;
+    if (error) this.#say(error.message);
+    this.dispatchEvent(new CustomEvent('ended', { detail: { name, error } }));
+    if (reload) {
+      this.open(name, player.time, selection.selected);
+      return;
+    }
+    await this.#list();
+    this.#mark(name);
   }
 
   #close() {
