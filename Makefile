@@ -9,6 +9,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WASM := tests/wasm
 NODE := tests/node
+TSC := $(NODE)/node_modules/typescript/bin/tsc
 PYTEST := $(BIN)/python -m pytest -n 4 -rs
 LOAD := tests/transports/test_load.py tests/transports/relay/test_load.py tests/tools/test_bulk_show.py
 
@@ -38,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo inspect check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
+.PHONY: help demo inspect check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright javascript format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,8 +84,8 @@ soak: $(DEV_STAMP) ## a bulk run over 20,000 pictures, killed 40 times while the
 	$(BIN)/python -m tests.tools.bulk_soak --items 20000 --kills 40
 
 # pyright keeps one core busy for as long as all the others together.
-lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, and the types of the guides
-	@$(MAKE) --no-print-directory --jobs 2 style pyright mypy
+lint: $(DEV_STAMP) ## generated twins, ruff, import contracts, mypy, pyright, the types of the guides and of the page's JavaScript
+	@$(MAKE) --no-print-directory --jobs 2 style pyright mypy javascript
 
 style: $(DEV_STAMP)
 	$(BIN)/ruff check
@@ -98,6 +99,10 @@ pyright: $(DEV_STAMP)
 mypy: $(DEV_STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_typing.py
+
+javascript:
+	@if command -v node >/dev/null && [ -e $(TSC) ]; then node $(TSC) --project $(NODE)/inspect.tsconfig.json; \
+	else echo "lint: no node and TypeScript here (\`make ci-tools\`), so the types of the page's JavaScript are not checked"; fi
 
 format: $(DEV_STAMP) ## let ruff mend and format the sources
 	$(BIN)/ruff check --fix

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.resources import files
+from inspect import isawaitable
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
@@ -26,7 +27,7 @@ from ._answers import JSON, Answer, Refused
 
 ValueCall: TypeAlias = Callable[[str, Any], Any]
 """Takes a name and the JSON of the request, or None. Returns JSON, an `Answer`, or None for 204.
-It runs in a thread, and may raise `Refused`."""
+It runs in a thread; a coroutine that it returns runs in the event loop. `Refused` may be raised."""
 StreamCall: TypeAlias = Callable[[Exchange, str, Mapping[str, str]], Awaitable[None]]
 """Takes an exchange, a name, and the query. It answers, or raises `Refused` before."""
 
@@ -104,7 +105,10 @@ class App:
                 raise Refused(404, "Not Found")
             raise _NotAllowed(others)
         asked = _json(exchange) if method == "POST" else None
-        return await asyncio.to_thread(lambda: Answer.of(call(name, asked)))
+        value = await asyncio.to_thread(call, name, asked)
+        if isawaitable(value):
+            value = await value
+        return await asyncio.to_thread(Answer.of, value)
 
 
 class _NotAllowed(Refused):

@@ -80,7 +80,7 @@ def exported(store: Store, pictures: Pictures) -> str:
 
 def _embedded(store: Store, pictures: Pictures) -> dict[str, Any]:
     entries = [entry for entry in store if isinstance(entry, Entry)]
-    shown = {entry.name: pictures.of(entry.recording) for entry in entries}
+    shown = {entry.name: pictures.of(entry.header) for entry in entries}
     return {
         **listing(store, pictures),
         "traces": {entry.name: trace_of(entry) for entry in entries},

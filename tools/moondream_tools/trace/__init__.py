@@ -13,9 +13,10 @@
 3. `to_dict()` is its JSON form; `VERSION` is in it. docs/reference/trace.md has each field.
 """
 
+from ._builder import TraceBuilder
+from ._trace import Trace
 from ._values import (
     VERSION,
-    Trace,
     TraceChunk,
     TraceDeadlines,
     TraceEnding,
@@ -32,6 +33,7 @@ from ._values import (
 __all__ = [
     "VERSION",
     "Trace",
+    "TraceBuilder",
     "TraceChunk",
     "TraceDeadlines",
     "TraceEnding",

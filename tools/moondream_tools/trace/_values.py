@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
 VERSION = 1
 """Of the JSON form, in its field `trace`."""
@@ -65,7 +66,7 @@ class TraceDeadlines(Struct, frozen=True):
     total: float | None
 
 
-class TraceChunk(Struct, frozen=True):
+class TraceChunk(Struct, frozen=True, gc=False):
     """Bytes of the body that were received at once.
 
     Attributes:
@@ -73,7 +74,7 @@ class TraceChunk(Struct, frozen=True):
         start, end: where they are in `Trace.body`.
         decoded_end: how much of `Trace.decoded` is there with them. The same as `end`, if the body
             is not compressed.
-        cut: bytes at its end, in the decoded body, of a character that the next chunk completes.
+        cut: bytes at its end, in the decoded body, of a character that it does not complete.
     """
 
     at: float
@@ -83,7 +84,7 @@ class TraceChunk(Struct, frozen=True):
     cut: int
 
 
-class TraceRecord(Struct, frozen=True):
+class TraceRecord(Struct, frozen=True, gc=False):
     """A record of the event stream, with the comments and the blank lines before it.
 
     Attributes:
@@ -91,7 +92,7 @@ class TraceRecord(Struct, frozen=True):
         chunk: the index of the chunk that completed it.
         start, end: where it is in `Trace.decoded`.
         event: its event name, or "".
-        message: the index of its message; None if its data is none, as in `[DONE]`.
+        message: the index of its message; None if its data is no JSON, as in `[DONE]`.
     """
 
     at: float
@@ -130,7 +131,7 @@ class TraceEvent(Struct, frozen=True):
     value: dict[str, Any]
 
 
-class TraceState(Struct, frozen=True):
+class TraceState(Struct, frozen=True, gc=False):
     """A state that the machine came to.
 
     Attributes:
@@ -161,28 +162,38 @@ class TraceEnding(Struct, frozen=True):
 
 
 class TraceUpdate(Struct, frozen=True):
-    """What a trace of an exchange that is under way has gained. Lists have only new items.
+    """What the trace of an exchange that is under way has gained. Lists have only new items.
 
     Attributes:
         response, times, ending, error, result: as in `Trace`, as of now.
-        body, decoded: new bytes.
+        body: new bytes.
+        inflated: the same, inflated, if the body is compressed. In JSON it is `decoded`.
         chunks, records, messages, events, states: new items.
     """
 
+    response: TraceResponse | None
+    times: TraceTimes
+    ending: TraceEnding | None
+    body: bytes
+    inflated: bytes | None = field(name="decoded")
+    chunks: tuple[TraceChunk, ...]
+    records: tuple[TraceRecord, ...]
+    messages: tuple[TraceMessage, ...]
+    events: tuple[TraceEvent, ...]
+    states: tuple[TraceState, ...]
+    error: dict[str, Any] | None
+    result: dict[str, Any] | None
 
-class Trace(Struct, frozen=True):
-    """An exchange, from chunks to events.
+    @property
+    def decoded(self) -> bytes:
+        """The new bytes, inflated if the body is compressed."""
+        return self.body if self.inflated is None else self.inflated
 
-    Attributes:
-        name: of the recording.
-        skill: of the request, or None if its path names none. Then there are no events.
-        request, response, times, deadlines, ending: see their classes. `response` is None if no
-            head came; `deadlines` is None if the recording does not know them; `ending` is None
-            while the exchange is under way.
-        body: the bytes of the body.
-        decoded: the same, inflated if the body is compressed.
-        chunks, records, messages, events, states: see their classes.
-        error: the JSON form of the error that the answer ended with, or None.
-        result: the JSON form of the result, partial if the answer is not complete; None without.
-        size: width and height of the picture in pixels, if the recording knows them.
-    """
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: plain JSON types, bytes as base64."""
+        form: dict[str, Any] = msgspec.to_builtins(self)
+        return form
+
+    def encode(self) -> bytes:
+        """Return the JSON form as JSON."""
+        return msgspec.json.encode(self)

@@ -37,7 +37,7 @@ export function shortened(text, most = 60) {
 /** A name of the code as words: `reading_events` is `reading events`.
  * @param {string | null | undefined} name */
 export function spaced(name) {
-  return (name ?? '').toLowerCase().replaceAll('_', ' ');
+  return (name ?? '').toLowerCase().replaceAll('_', ' ').replace(/\bjson\b/, 'JSON');
 }
 
 /** What an item is, for a line of text: `event 12, text delta, at 1.25 s: “a boat”`.

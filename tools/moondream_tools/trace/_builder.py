@@ -1,0 +1,318 @@
+"""Build a trace while its exchange is under way.
+
+1. The caller reports each step with its time, in seconds since the request was sent.
+2. The decoder has a body up to the end of each record and of each chunk, so each event is at the
+   place of its last byte. The same bytes give the same records, messages and events in any chunks.
+3. Behind the end of the answer nothing is decoded: the body has chunks there, and nothing else.
+4. `take_update` returns what is new. The sum of all updates is the trace (see `Trace.updated`).
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import utf_8_decode
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from enum import Enum, auto
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from moondream_tools._convert import request_of
+from moondream_tools._service import skill_of
+from sansio_moondream import (
+    Event,
+    FirstEventTimeout,
+    Headers,
+    IdleTimeout,
+    Limits,
+    MoondreamError,
+    State,
+)
+from sansio_moondream._skills import BUILDERS
+from sansio_moondream._stream import TRANSITIONS
+from sansio_moondream._unicode import well_formed
+from sansio_moondream._wire.bodies import BLANKS
+from sansio_moondream._wire.inflate import Inflater, content_coding
+from sansio_moondream._wire.sse import BYTE_ORDER_MARK
+from sansio_moondream.recording import Ending, RecordingHeader, ending_error
+
+from ._answer import Answer
+from ._growing import Growing
+from ._message import NO_MESSAGE, message_of
+from ._records import Records
+from ._values import (
+    TraceChunk,
+    TraceEnding,
+    TraceEvent,
+    TraceMessage,
+    TraceRecord,
+    TraceResponse,
+    TraceState,
+    TraceTimes,
+    TraceUpdate,
+)
+
+_NO_BLANK: Final = re.compile(rb"[^ \t\r\n]")
+
+
+class _Reads(Enum):
+    """What is read from the body."""
+
+    NOTHING = auto()
+    UNDECIDED = auto()  # JSON, if its first byte that is no blank is a brace; else records
+    RECORDS = auto()
+    JSON = auto()
+
+
+_BY_STATE: Final = {
+    State.READING_EVENTS: _Reads.UNDECIDED,
+    State.READING_UNNAMED: _Reads.UNDECIDED,
+    State.READING_JSON: _Reads.JSON,
+    State.READING_ERROR: _Reads.JSON,
+}
+
+
+def known_skill(path: str) -> str | None:
+    """Return the skill that the path of a request names, or None if it names none."""
+    skill = skill_of(path)
+    return skill if skill in BUILDERS else None
+
+
+class TraceBuilder:
+    """Build the trace of one exchange.
+
+    Call `receive_response` for the head, `receive_data` for each chunk of the body, and
+    `receive_ending` at the end. After any of them, `take_update` returns what is new.
+
+    Args:
+        header: of the recording. Only its request counts: the head comes later.
+    """
+
+    def __init__(self, header: RecordingHeader) -> None:
+        self._skill = known_skill(header.path)
+        # Without a known skill, the answer only tells what kind of body its head announces.
+        self._answer = Answer(request_of(self._skill or "query"))
+        self._state = self._answer.state
+        self._reads = _Reads.NOTHING
+        self._records = Records(Limits())
+        self._inflater: Inflater | None = None
+        self._body = bytearray()
+        self._decoded = self._body  # another one, if the body is compressed
+        self._blanks = 0  # decoded bytes that decide nothing
+        self._at, self._chunk = 0.0, 0  # of the last decoded byte
+        self._record_end = 0
+        self._response: TraceResponse | None = None
+        self._times = TraceTimes(None, None, None)
+        self._ending: TraceEnding | None = None
+        self._error: dict[str, Any] | None = None
+        self._result: dict[str, Any] | None = None
+        self._chunks = Growing[TraceChunk]()
+        self._record_items = Growing[TraceRecord]()
+        self._messages = Growing[TraceMessage]()
+        self._events = Growing[TraceEvent]()
+        self._states = Growing[TraceState]()
+        self._taken = self._taken_decoded = 0  # bytes
+
+    def receive_response(
+        self,
+        status_code: int,
+        headers: Iterable[tuple[str, str]],
+        at: float,
+        *,
+        connected: float | None = None,
+    ) -> None:
+        """Receive the head of the response.
+
+        Args:
+            status_code, headers: of the response.
+            at: when the head was there.
+            connected: when the connection was there, if that is known.
+        """
+        at = _rounded(at)
+        fields = Headers(headers)
+        pairs = fields.multi_items()
+        self._response = TraceResponse(status_code, well_formed_pairs(pairs))
+        self._times = TraceTimes(None if connected is None else _rounded(connected), at, None)
+        coding = content_coding(fields)
+        compressed = coding in ("gzip", "deflate")
+        if compressed:
+            self._inflater = Inflater(coding, Limits())
+            self._decoded = bytearray()
+        self._answer.receive_response(status_code, pairs, compressed=compressed)
+        self._reads = _BY_STATE.get(self._answer.state, _Reads.NOTHING)
+        self._look_at_state(at, None)
+
+    def receive_data(self, data: bytes, at: float) -> None:
+        """Receive a chunk of the body, as it was sent. An empty one is ignored."""
+        if not data:
+            return
+        at = _rounded(at)
+        start = len(self._body)
+        chunk = self._chunks.count
+        self._body += data
+        fault = None
+        if self._decoded is not self._body:
+            data, fault = self._inflate(data)
+        if data:
+            self._at, self._chunk = at, chunk
+            self._read(data)
+        if fault is not None:
+            self._end(fault, at, chunk)
+        end, decoded_end = len(self._body), len(self._decoded)
+        self._chunks.append(TraceChunk(at, start, end, decoded_end, self._cut(len(data))))
+
+    def receive_ending(self, ending: Ending, at: float) -> None:
+        """Receive the end of the exchange. Nothing follows it."""
+        at = _rounded(at)
+        self._end(self._fault(ending), at, None)
+        self._ending = TraceEnding(at, ending.fault, well_formed(ending.message))
+
+    def _fault(self, ending: Ending) -> Exception | None:
+        """Return the error that the client raises at the end. A silence ends at its deadline."""
+        error = ending_error(ending)
+        if isinstance(error, MoondreamError) or not isinstance(error, TimeoutError):
+            return error
+        if self._times.first_event is None:
+            return FirstEventTimeout("no event came before the deadline (Timeouts.first_event)")
+        return IdleTimeout("no byte came before the deadline (Timeouts.idle)")
+
+    def take_update(self) -> TraceUpdate:
+        """Return what is new since the last call."""
+        body = bytes(self._body[self._taken :])
+        decoded = bytes(self._decoded[self._taken_decoded :])
+        self._taken, self._taken_decoded = len(self._body), len(self._decoded)
+        return TraceUpdate(
+            response=self._response,
+            times=self._times,
+            ending=self._ending,
+            error=self._error,
+            result=self._result,
+            body=body,
+            inflated=None if decoded == body else decoded,
+            chunks=self._chunks.take(),
+            records=self._record_items.take(),
+            messages=self._messages.take(),
+            events=self._events.take(),
+            states=self._states.take(),
+        )
+
+    def _inflate(self, data: bytes) -> tuple[bytes, MoondreamError | None]:
+        if self._inflater is None:
+            return b"", None
+        if self._reads is not _Reads.NOTHING and self._skill is not None:
+            self._answer.receive_compressed(data)
+        inflated, fault = self._inflater.feed(data)
+        if fault is not None:
+            self._inflater = None
+        self._decoded += inflated
+        return inflated, fault
+
+    def _read(self, data: bytes) -> None:
+        """Read the last decoded bytes."""
+        at, chunk = self._at, self._chunk
+        if self._reads is _Reads.UNDECIDED:
+            self._decide()
+        if self._reads is _Reads.JSON:
+            self._add_events(self._events_of(data), at, chunk, None)
+        elif self._reads is not _Reads.NOTHING:
+            end = len(self._decoded) - len(data)
+            for segment, record in self._records.segments(data):
+                end += len(segment)
+                index = None if record is None else self._add_record(*record, end)
+                if self._add_events(self._events_of(segment), at, chunk, index):
+                    break
+
+    def _decide(self) -> None:
+        """Look for the first byte that is no blank."""
+        decoded = self._decoded
+        if bytes(decoded[:3]) in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
+            return
+        if not self._blanks and decoded.startswith(BYTE_ORDER_MARK):
+            self._blanks = len(BYTE_ORDER_MARK)
+        found = _NO_BLANK.search(decoded, self._blanks)
+        self._blanks = len(decoded)
+        if found is not None:
+            self._reads = _Reads.JSON if found[0] == b"{" else _Reads.RECORDS
+
+    def _end(self, fault: Exception | None, at: float, chunk: int | None) -> None:
+        """Read what the end of the body completes, or the `fault` that ended it."""
+        reads, self._reads = self._reads, _Reads.NOTHING
+        index = None
+        if reads is _Reads.JSON:
+            value = message_of(bytes(self._decoded).removeprefix(BYTE_ORDER_MARK))
+            if value is not NO_MESSAGE:
+                self._messages.append(TraceMessage(None, value))
+        elif reads is not _Reads.NOTHING:
+            record = self._records.end()
+            if record is not None and self._is_whole(record[1]):
+                index = self._add_record(*record, len(self._decoded))
+        if self._skill is not None and not self._answer.is_over:
+            self._add_events(self._answer.end(fault), at, chunk, index)
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Whether a record that has no blank line behind it is read all the same."""
+        is_done = data.strip(BLANKS) == BUILDERS[self._skill or "query"].DONE
+        return is_done or isinstance(message_of(data), dict)
+
+    def _events_of(self, segment: bytes) -> list[Event]:
+        return [] if self._skill is None else self._answer.receive_segment(segment)
+
+    def _add_record(self, name: bytes, data: bytes, end: int) -> int:
+        value = message_of(data)
+        message = None
+        if value is not NO_MESSAGE:
+            message = self._messages.append(TraceMessage(self._record_items.count, value))
+        start, self._record_end = self._record_end, end
+        event = name.decode("utf-8", "replace")
+        return self._record_items.append(
+            TraceRecord(self._at, self._chunk, start, end, event, message)
+        )
+
+    def _add_events(
+        self, events: Sequence[Event], at: float, chunk: int | None, record: int | None
+    ) -> bool:
+        """Add the events of a segment. Return whether the answer is over."""
+        if events and self._times.first_event is None:
+            self._times = replace(self._times, first_event=at)
+        for event in events:
+            self._events.append(TraceEvent(at, chunk, record, event.to_dict()))
+        return self._look_at_state(at, chunk)
+
+    def _look_at_state(self, at: float, chunk: int | None) -> bool:
+        """Add the state that the answer came to. Return whether the answer is over."""
+        if self._skill is None:
+            return False
+        before, state = self._state, self._answer.state
+        if state is not before:
+            trigger = next(name for name, to in TRANSITIONS[before].items() if to is state)
+            self._states.append(TraceState(at, chunk, state.name, trigger.name))
+            self._state = state
+        if not self._answer.is_over:
+            return False
+        self._reads = _Reads.NOTHING
+        self._result = self._answer.result()
+        error = self._answer.error
+        self._error = None if error is None else error.to_dict()
+        return True
+
+    def _cut(self, size: int) -> int:
+        """Return how many of the last `size` bytes belong to a character that is not complete."""
+        tail = self._decoded[-3:]
+        if size == 0 or tail[-1] < 0x80:
+            return 0
+        for length in range(1, len(tail) + 1):
+            if tail[-length] >= 0xC0:
+                with suppress(UnicodeDecodeError):
+                    return min(size, length - utf_8_decode(tail[-length:], "strict", False)[1])
+                break
+        return 0
+
+
+def well_formed_pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return header fields without lone surrogates."""
+    return tuple((well_formed(name), well_formed(value)) for name, value in pairs)
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 6)

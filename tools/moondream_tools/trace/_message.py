@@ -1,0 +1,25 @@
+"""The JSON in a record or a body."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sansio_moondream import Limits
+from sansio_moondream._forms import plain
+from sansio_moondream._unicode import well_formed
+from sansio_moondream._wire.json import BeyondLimit, decode
+
+NO_MESSAGE: Final = object()
+_LIMITS: Final = Limits()
+
+
+def message_of(data: bytes) -> Any:
+    """Return the JSON value in `data` as plain JSON, or NO_MESSAGE if it is none.
+
+    A number that a double does not hold becomes None, and a lone surrogate U+FFFD.
+    """
+    try:
+        value = decode(data, _LIMITS.max_json_depth, _LIMITS.max_json_values)
+    except (ValueError, BeyondLimit):
+        return NO_MESSAGE
+    return plain(well_formed(value))
