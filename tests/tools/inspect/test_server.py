@@ -149,7 +149,7 @@ class TestTheList:
             "status_code": 200,
             "seconds": segment["seconds"],
             "chunks": 120,
-            "bytes": 12_000,
+            "bytes": 18_946,
             "ending": "eof",
             "image": "recorded",
         }

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from moondream_tools._service import skill_of
-from moondream_tools._show import SKILLS
 from moondream_tools.trace import Trace
+from moondream_tools.trace._builder import known_skill
 from sansio_moondream import TRANSITIONS, State, __version__
 from sansio_moondream.recording import Recording
 
 from ._answers import Answer, Refused
 from ._app import StreamCall, ValueCall, not_found
 from ._ask import Asker
+from ._break import broken, saved
 from ._images import Pictures
 from ._store import AnyEntry, Entry, Running, Store, Unreadable
 from ._take_away import take_away
@@ -38,6 +38,8 @@ class Api:
             ("GET", "trace"): lambda name, _asked: trace_of(self._readable(name)),
             ("GET", "image"): lambda name, _asked: self._image(name),
             ("GET", "takeaway"): lambda name, _asked: take_away(self._entry(name).recording),
+            ("POST", "break"): lambda name, asked: broken(self._entry(name), asked),
+            ("POST", "save"): lambda name, asked: saved(self._entry(name), asked),
         }
         self.streams: dict[tuple[str, str], StreamCall] = {}
         if asker is not None:
@@ -75,24 +77,23 @@ def listing(store: Store, pictures: Pictures, asker: Asker | None = None) -> dic
     }
 
 
-def trace_of(entry: Entry | Running) -> dict[str, Any]:
-    """Return the JSON form of a recording's trace. That of one under way has only the request."""
+def trace_of(entry: Entry | Running) -> Trace:
+    """Return the trace of a recording. That of one under way has only the request."""
     if isinstance(entry, Running):
-        return Trace.begin(entry.header, entry.name).to_dict()
-    return Trace.of(entry.recording, entry.name).to_dict()
+        return Trace.begin(entry.header, entry.name)
+    return Trace.of(entry.recording, entry.name)
 
 
 def _about(entry: AnyEntry, pictures: Pictures) -> dict[str, Any]:
     if isinstance(entry, Unreadable):
         return {"name": entry.name, "error": {"message": entry.message, "line": entry.line}}
     header = entry.header
-    skill = skill_of(header.path)
     shown = pictures.of(header)
     about = {
         "name": entry.name,
         "method": header.method,
         "path": header.path,
-        "skill": skill if skill in SKILLS else None,
+        "skill": known_skill(header.path),
         "image": None if shown is None else "recorded" if shown.is_recorded else "other",
         "ending": None,
     }

@@ -1,7 +1,7 @@
 import { el } from './dom.js';
 import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
-import { Selection } from './selection.js';
+import { Selection, same } from './selection.js';
 import { SourceError, openSource } from './source.js';
 import { setUpTabs } from './tabs.js';
 import { Trace } from './trace.js';
@@ -22,7 +22,8 @@ const QUIET = 250; // milliseconds without a change, before the page says or lin
 /**
  * The page. It lists recordings, opens one, and gives it to all views and panels. It listens to
  * two events of theirs: `say`, with a text for the live region, and `open`, with the name of a
- * recording that it shall open.
+ * recording that it shall open. It dispatches `ended`, with `{name, error}`, at the end of an
+ * exchange that was followed.
  */
 export class InspectPage extends HTMLElement {
   #source = openSource();
@@ -35,6 +36,8 @@ export class InspectPage extends HTMLElement {
   #listeners = new AbortController();
   #stopLive = () => {};
   #saying = 0;
+  /** @type {import('./trace.js').Item | null} */
+  #said = null;
 
   connectedCallback() {
     this.addEventListener('say', (event) => this.#say(/** @type {CustomEvent} */ (event).detail));
@@ -56,12 +59,12 @@ export class InspectPage extends HTMLElement {
       this.#notice('Nothing to show', inWords(error));
       return;
     }
-    const first = this.#recordings.find(({ error }) => error === undefined);
-    const { name } = readLink(location.hash);
-    if (name !== null) this.#follow();
-    else if (first !== undefined) this.open(first.name);
-    else if (this.#recordings.length) this.open(this.#recordings[0].name);
-    else this.#empty();
+    const first = this.#recordings.find(({ error }) => !error) ?? this.#recordings[0];
+    if (readLink(location.hash).name === null && first !== undefined) {
+      writeLink({ name: first.name, time: null, item: null });
+    }
+    if (first === undefined) this.#empty();
+    else this.#follow();
   }
 
   async #list() {
@@ -94,10 +97,9 @@ export class InspectPage extends HTMLElement {
       const listed = this.#recordings.find((recording) => recording.name === name);
       if (listed === undefined) throw new SourceError(`There is no recording “${name}” here.`);
       if (listed.error) throw new SourceError(listed.error.message, listed.error.line);
-      const [data, image] = await Promise.all([
-        this.#source.trace(name), this.#source.image(name)]);
+      const data = await this.#source.trace(name);
       if (turn !== this.#turn) return;
-      this.#show(name, new Trace(data), image);
+      this.#show(name, new Trace(data), this.#source.image(listed));
       this.#restore(time, item);
     } catch (error) {
       if (turn !== this.#turn) return;
@@ -142,14 +144,16 @@ export class InspectPage extends HTMLElement {
   /** What was followed has ended.
    * @param {string} name @param {import('./source.js').End} end */
   async #ended(name, { error, reload }) {
+    if (this.#inspector === null) return;
+    const { player, selection } = this.#inspector;
     if (error) this.#say(error.message);
     this.dispatchEvent(new CustomEvent('ended', { detail: { name, error } }));
     if (reload) {
-      this.open(name);
+      this.open(name, player.time, selection.selected);
       return;
     }
     await this.#list();
-    this.#mark(this.#inspector?.name ?? name);
+    this.#mark(name);
   }
 
   #close() {
@@ -203,13 +207,16 @@ export class InspectPage extends HTMLElement {
     if (trace.has(item) && time === null) player.seek(trace.timeOf(item));
   }
 
-  /** Once nothing changes any more, link to the moment, and say what is selected. */
+  /** Once nothing changes any more, link to the moment, and say what was selected. */
   #settle() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       if (this.#inspector === null || this.#inspector.player.playing) return;
-      const { name, player, selection } = this.#inspector;
-      writeLink({ name, time: player.time, item: selection.selected });
+      const { name, trace, player, selection } = this.#inspector;
+      const item = selection.selected;
+      writeLink({ name, time: player.time, item });
+      if (item !== null && !same(item, this.#said)) this.#say(describe(trace, item));
+      this.#said = item;
     }, QUIET);
   }
 
@@ -225,7 +232,7 @@ export class InspectPage extends HTMLElement {
   #empty() {
     this.#notice('No recordings yet', 'Start this page with a recording, or a folder of them:',
       'moondream-stream inspect RECORDING', 'Record an exchange of your own with:',
-      'moondream-stream record --to recordings');
+      'moondream-stream record --upstream URL --to recordings');
     this.#part('.panels').hidden = !this.#source.canAsk;
     if (this.#source.canAsk) this.#part('#tab-ask').click();
   }

@@ -6,7 +6,7 @@
  * @typedef {import('./trace.js').Update} Update
  * @typedef {{name: string, method?: string, path?: string, skill?: string | null,
  *   status_code?: number | null, seconds?: number, chunks?: number, bytes?: number,
- *   ending?: string | null, error?: {message: string, line: number | null}}} Recording
+ *   ending?: string | null, image?: 'recorded' | 'other' | null, error?: {message: string, line: number | null}}} Recording
  * @typedef {{states: string[], transitions: [string, string, string][]}} Machine
  * @typedef {{url: string, skills: string[]}} Endpoint
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
@@ -21,6 +21,9 @@
  * @typedef {Listing & {traces: {[name: string]: TraceData},
  *   takeaway?: {[name: string]: TakeAway}, images?: {[name: string]: string}}} Embedded
  */
+
+/** Connections of a live exchange that may be lost, one after the other. */
+const MOST_LOSSES = 4;
 
 /** What went wrong, in words for the page. */
 export class SourceError extends Error {
@@ -58,12 +61,8 @@ class Server {
   /** @param {string} name @returns {Promise<TraceData>} */
   trace(name) { return this.#json(address('trace', name)); }
 
-  /** The address of the picture, or null. @param {string} name @returns {Promise<string | null>} */
-  async image(name) {
-    const response = await fetched(address('image', name));
-    await response.body?.cancel();
-    return response.ok ? address('image', name) : null;
-  }
+  /** The address of the picture, or null. @param {Recording} recording */
+  image({ name, image }) { return image ? address('image', name) : null; }
 
   /** @param {string} name @returns {Promise<TakeAway>} */
   takeAway(name) { return this.#json(address('takeaway', name)); }
@@ -93,30 +92,25 @@ class Server {
    * @param {(end: End) => void} ended
    * @returns {() => void}  a function that stops it */
   live(name, trace, ended) {
-    /** @type {EventSource} */
-    let events;
+    // When it connects again, it says by itself which updates it has.
+    const events = new EventSource(`${address('live', name)}?after=0`);
     let losses = 0;
-    let last = '0';
-    const connect = () => {
-      events = new EventSource(`${address('live', name)}?after=${last}`);
-      events.onmessage = ({ data, lastEventId }) => {
-        losses = 0;
-        last = lastEventId;
-        trace.append(JSON.parse(data));
-      };
-      events.addEventListener('end', ({ data }) => {
-        events.close();
-        ended(JSON.parse(data));
-      });
-      events.onerror = () => {
-        // EventSource would connect again for ever.
-        events.close();
-        losses += 1;
-        if (losses < 3) connect();
-        else ended({ error: { message: GONE }, reload: false });
-      };
+    /** @param {End} end */
+    const end = (end) => {
+      events.close();
+      ended(end);
     };
-    connect();
+    events.onmessage = ({ data }) => {
+      losses = 0;
+      trace.append(JSON.parse(data));
+    };
+    events.addEventListener('end', ({ data }) => end(JSON.parse(data)));
+    events.onerror = () => {
+      losses += 1;
+      if (losses > MOST_LOSSES || events.readyState === EventSource.CLOSED) {
+        end({ error: { message: GONE }, reload: false });
+      }
+    };
     return () => events.close();
   }
 
@@ -174,8 +168,8 @@ class Exported {
   /** @param {string} name @returns {Promise<TraceData>} */
   async trace(name) { return own(this.#data.traces, name); }
 
-  /** @param {string} name @returns {Promise<string | null>} */
-  async image(name) {
+  /** @param {Recording} recording @returns {string | null} */
+  image({ name }) {
     const images = this.#data.images ?? {};
     return Object.hasOwn(images, name) ? images[name] : null;
   }
