@@ -140,7 +140,7 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: plain JSON types, bytes as base64. `trace` is its version."""
-        form: dict[str, Any] = msgspec.to_builtins(self)
+        form: dict[str, Any] = msgspec.json.decode(self.encode())
         return form
 
     def encode(self) -> bytes:
