@@ -106,7 +106,7 @@ class TraceBuilder:
         self._at, self._chunk = 0.0, 0  # of the last decoded byte
         self._record_end = 0
         self._response: TraceResponse | None = None
-        self._times = TraceTimes(None, None, None)
+        self._times = TraceTimes(header.connected, None, None)
         self._ending: TraceEnding | None = None
         self._error: dict[str, Any] | None = None
         self._result: dict[str, Any] | None = None
@@ -136,7 +136,9 @@ class TraceBuilder:
         fields = Headers(headers)
         pairs = fields.multi_items()
         self._response = TraceResponse(status_code, well_formed_pairs(pairs))
-        self._times = TraceTimes(None if connected is None else round(connected, 6), at, None)
+        self._times = replace(self._times, head=at)
+        if connected is not None:
+            self._times = replace(self._times, connected=round(connected, 6))
         coding = content_coding(fields)
         compressed = coding in ("gzip", "deflate")
         if compressed:

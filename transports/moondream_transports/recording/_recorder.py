@@ -6,8 +6,10 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeAlias
 
-from moondream_transports._transport import HeaderTypes
-from sansio_moondream.recording import Recorder, Recording
+from msgspec.structs import asdict
+
+from moondream_transports._transport import HeaderTypes, Timeouts
+from sansio_moondream.recording import RecordedTimeouts, Recorder, Recording
 
 Save: TypeAlias = Callable[[Recording], object]
 
@@ -21,10 +23,14 @@ class SharedRecorder:
         self._now = now
         self._lock = Lock()
 
-    def receive_head(self, status_code: int, headers: HeaderTypes) -> None:
-        """Record the head of the response."""
+    def receive_head(
+        self, status_code: int, headers: HeaderTypes, connected_at: float | None
+    ) -> None:
+        """Record the head of the response, and when the connection was there."""
         if self._recorder is not None:
-            self._recorder.receive_response(status_code, headers, self._now())
+            self._recorder.receive_response(
+                status_code, headers, self._now(), connected_at=connected_at
+            )
 
     def receive_data(self, data: bytes) -> None:
         """Record what a read returned. `b""` is the end of the body."""
@@ -48,3 +54,8 @@ class SharedRecorder:
             recorder, self._recorder = self._recorder, None
         if recorder is not None:
             self._save(end(recorder, self._now()))
+
+
+def recorded_timeouts(timeouts: Timeouts) -> RecordedTimeouts:
+    """Return timeouts as a recording has them."""
+    return RecordedTimeouts(**asdict(timeouts))

@@ -19,7 +19,7 @@ from moondream_transports._transport import (
     Timeouts,
     require_async_transport,
 )
-from moondream_transports.recording._recorder import Save, SharedRecorder
+from moondream_transports.recording._recorder import Save, SharedRecorder, recorded_timeouts
 from sansio_moondream import Headers, HTTPRequest
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream.recording import Recorder
@@ -56,7 +56,11 @@ class AsyncRecordingTransport:
     async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncRecordingStream:
         """Do as `AsyncTransport.send`."""
         now = self.clock.monotonic
-        recorder = SharedRecorder(Recorder(request, self._secrets, now=now()), self._save, now)
+        recorder = SharedRecorder(
+            Recorder(request, self._secrets, now=now(), timeouts=recorded_timeouts(timeouts)),
+            self._save,
+            now,
+        )
         try:
             stream = await self._transport.send(request, timeouts)
         except BaseException as error:
@@ -77,7 +81,7 @@ class AsyncRecordingStream:
         self.status_code = stream.status_code
         self.headers = Headers(stream.headers).multi_items()  # an iterator can be read only once
         self.connected_at = stream.connected_at
-        recorder.receive_head(self.status_code, self.headers)
+        recorder.receive_head(self.status_code, self.headers, self.connected_at)
 
     async def read(self, timeout: float | None) -> bytes:
         """Do as `AsyncByteStream.read`."""
