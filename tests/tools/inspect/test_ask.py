@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import threading
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -99,11 +100,11 @@ def served(fake: FakeServer) -> Iterator[Served]:
 
 class TestAnAnswer:
     def test_of_each_skill(self, fake: FakeServer, served: Served):
-        for skill, request in REQUESTS.items():
+        for number, (skill, request) in enumerate(REQUESTS.items(), 1):
             fake.answer(recording=RECORDED[skill], seconds=0.0, skill=skill)
             asked = ASKED[skill] | ({} if skill == "query" else {"image": PIXEL.data_url})
             name = ask(served, asked)
-            assert name == f"asked-{skill}.jsonl"
+            assert name == f"asked-{number}-{skill}.jsonl"
             followed = follow(served, name)
             assert followed.end == {"error": None, "reload": False}
             entry = served.store.get(name)
@@ -119,7 +120,7 @@ class TestAnAnswer:
             status = served.ask(f"api/image/{name}").status
             assert status == (404 if skill == "query" else 200)
         names = [each["name"] for each in served.ask("api/recordings").json["recordings"]]
-        assert names == [f"asked-{skill}.jsonl" for skill in REQUESTS]
+        assert names == [f"asked-{n}-{skill}.jsonl" for n, skill in enumerate(REQUESTS, 1)]
 
     def test_the_page_knows_what_it_can_ask(self, fake: FakeServer, served: Served):
         endpoint = served.ask("api/recordings").json["endpoint"]
@@ -136,7 +137,7 @@ class TestAnAnswer:
         ]
         asked = {"skill": "chat", "messages": said, "image": PIXEL.data_url, "reasoning": True}
         follow(served, ask(served, {**asked, "settings": settings}))
-        body = served.ask("api/trace/asked-chat.jsonl").json["request"]["body"]
+        body = served.ask("api/trace/asked-1-chat.jsonl").json["request"]["body"]
         assert body["reasoning"] is True
         assert (body["temperature"], body["max_completion_tokens"]) == (0.5, 10)
         contents = [message["content"] for message in body["messages"]]
@@ -359,4 +360,27 @@ class TestTheKey:
             # What came in parts was masked from the fourth byte on. The recording masks all of it.
             assert "it is ****************. " in bodies
             assert "planted-" not in bodies
-            assert '"reload": true' in followed.body.decode()
+
+    def test_a_text_that_only_begins_like_it(self):
+        """It is masked until more of it is known. Then the page loads the recording."""
+        seen = threading.Event()
+
+        async def handle(exchange: Exchange) -> None:
+            await exchange.start(200, [("content-type", "text/event-stream")])
+            await exchange.send(delta("they are plant"))
+            assert await asyncio.to_thread(seen.wait, 20)
+            await exchange.send(delta("s."))
+            await exchange.send(record({"completed": True}))
+            await exchange.end()
+
+        with answering(handle) as endpoint, serving([], endpoint=endpoint) as served:
+            name = ask(served)
+            connection = http.client.HTTPConnection(HOST, served.port, timeout=20)
+            connection.request("GET", f"{served.path}api/live/{name}")
+            response = connection.getresponse()
+            while b"they are *****" not in response.readline():
+                pass
+            seen.set()
+            assert response.read().endswith(b'data: {"error": null, "reload": true}\n\n')
+            connection.close()
+            assert served.ask(f"api/trace/{name}").json["result"]["text"] == "they are plants."
