@@ -21,8 +21,8 @@ const QUIET = 250; // milliseconds without a change, before the page says or lin
 
 /**
  * The page. It lists recordings, opens one, and gives it to all views and panels. It listens to
- * two events of theirs: `say`, with a text for the live region, and `open`, with the name of a
- * recording that it shall open.
+ * three events of theirs: `say`, with a text for the live region; `open`, with the name of a
+ * recording that it shall open; and `trace`, with another trace of the open recording.
  */
 export class InspectPage extends HTMLElement {
   #source = openSource();
@@ -41,6 +41,8 @@ export class InspectPage extends HTMLElement {
   connectedCallback() {
     this.addEventListener('say', (event) => this.#say(/** @type {CustomEvent} */ (event).detail));
     this.addEventListener('open', (event) => this.open(/** @type {CustomEvent} */ (event).detail));
+    this.addEventListener('trace', (event) =>
+      this.#swap(/** @type {CustomEvent} */ (event).detail));
     addEventListener('hashchange', () => this.#follow());
     setUpTabs(this.#part('.panels'), (panel) => this.#give(panel));
     this.#start();
@@ -141,6 +143,16 @@ export class InspectPage extends HTMLElement {
       });
       player.follow();
     }
+  }
+
+  /** Show another trace of the open recording, at the same moment.
+   * @param {{trace: Trace, note: string}} other  with what is special about it */
+  #swap({ trace, note }) {
+    if (this.#inspector === null) return;
+    const { name, image, player: { time } } = this.#inspector;
+    this.#show(name, trace, image);
+    this.#part('.exchange h2').append(note && ` (${note})`);
+    this.#restore(time, null);
   }
 
   #close() {
