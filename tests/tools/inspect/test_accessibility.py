@@ -27,7 +27,6 @@ def check(page: Page) -> None:
     """Assert that axe finds nothing in what a page shows."""
     if page.evaluate("typeof axe") == "undefined":
         page.evaluate(AXE.read_text() + "; undefined")
-    # What fades in has its colours at the end.
     result = page.evaluate(RUN)
     assert result["passed"] > 10
     assert result["found"] == []
