@@ -21,7 +21,8 @@ from moondream_tools._client_arguments import UsageError
 
 from ._answers import to_json
 from ._api import listing, trace_of
-from ._app import static_text
+from ._compact import compact_script
+from ._files import compact, source
 from ._images import Pictures
 from ._modules import joined, require_inline
 from ._store import Entry, Store
@@ -61,9 +62,9 @@ def write_page(name: str, store: Store, pictures: Pictures) -> None:
 
 def exported(store: Store, pictures: Pictures) -> str:
     """Return the page with all recordings."""
-    html = static_text("index.html")
-    style = "\n".join(require_inline(name, static_text(name)) for name in _STYLE.findall(html))
-    script = joined(_SCRIPT.findall(html), static_text)
+    html = compact("index.html")
+    style = require_inline("a style sheet", "".join(map(compact, _STYLE.findall(html))))
+    script = require_inline("a module", compact_script(joined(_SCRIPT.findall(html), source)))
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
