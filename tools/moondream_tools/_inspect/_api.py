@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moondream_tools._service import skill_of
-from moondream_tools._show import SKILLS
 from moondream_tools.trace import Trace
+from moondream_tools.trace._builder import known_skill
 from sansio_moondream import TRANSITIONS, State, __version__
 from sansio_moondream.recording import Recording
 
@@ -78,24 +77,23 @@ def listing(store: Store, pictures: Pictures, asker: Asker | None = None) -> dic
     }
 
 
-def trace_of(entry: Entry | Running) -> dict[str, Any]:
-    """Return the JSON form of a recording's trace. That of one under way has only the request."""
+def trace_of(entry: Entry | Running) -> Trace:
+    """Return the trace of a recording. That of one under way has only the request."""
     if isinstance(entry, Running):
-        return Trace.begin(entry.header, entry.name).to_dict()
-    return Trace.of(entry.recording, entry.name).to_dict()
+        return Trace.begin(entry.header, entry.name)
+    return Trace.of(entry.recording, entry.name)
 
 
 def _about(entry: AnyEntry, pictures: Pictures) -> dict[str, Any]:
     if isinstance(entry, Unreadable):
         return {"name": entry.name, "error": {"message": entry.message, "line": entry.line}}
     header = entry.header
-    skill = skill_of(header.path)
     shown = pictures.of(header)
     about = {
         "name": entry.name,
         "method": header.method,
         "path": header.path,
-        "skill": skill if skill in SKILLS else None,
+        "skill": known_skill(header.path),
         "image": None if shown is None else "recorded" if shown.is_recorded else "other",
         "ending": None,
     }

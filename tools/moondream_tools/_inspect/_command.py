@@ -60,7 +60,7 @@ def run_inspect(arguments: argparse.Namespace, environment: Mapping[str, str]) -
             app.path,
             f"{about}; Ctrl+C stops",
             log=_log,
-            on_start=_open if _is_opened(arguments.open, environment) else None,
+            on_start=_open if is_opened(arguments.open, environment) else None,
         )
     )
     return Exit.OK if ended else Exit.INTERRUPTED
@@ -79,7 +79,7 @@ def _shown(arguments: argparse.Namespace) -> tuple[Store, Pictures, str]:
         try:
             pictures = Pictures.read(images)
         except (ValueError, OSError) as error:
-            raise UsageError(f"--image: {describe_error(error)}") from error
+            raise UsageError(describe_error(error)) from error
     count = f"{len(store):,} recording{'' if len(store) == 1 else 's'}"
     source = "this program" if is_shipped else ", ".join(sources)
     about = f"{count} of {source}" if sources else f"answers of {arguments.endpoint}"
@@ -100,7 +100,7 @@ def _asker(
         raise UsageError(f"--endpoint needs anyio: {INSTALL}") from None
 
 
-def _is_opened(asked: bool | None, environment: Mapping[str, str]) -> bool:
+def is_opened(asked: bool | None, environment: Mapping[str, str]) -> bool:
     """Return whether a browser is to be opened.
 
     Where nobody said so, it is opened on a terminal that has a browser with a window beside it. A
