@@ -50,7 +50,7 @@ def test_it_serves_until_a_signal(tmp_path: Path) -> None:
     [
         (["{tmp}/none"], "none is neither a recording nor a folder with recordings"),
         (["{tmp}"], "has no recordings (*.jsonl); make some with"),
-        (["{shipped}", "--image", "{tmp}/none.jpg"], "--image: {tmp}/none.jpg: no such file"),
+        (["{shipped}", "--image", "{tmp}/none.jpg"], "{tmp}/none.jpg: no such file"),
         (["{shipped}", "--image", "{shipped}/query.jsonl"], "query.jsonl"),
         (["{shipped}", "--port", "{taken}"], "in use by another program: choose another --port"),
         (["{shipped}", "--port", "70000"], "the port should be a number from 0 to 65535"),
@@ -141,6 +141,7 @@ class TestTheBrowser:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
         assert _command.is_opened(asked, environment) is opened
 
+    @pytest.mark.slow
     def test_it_gets_the_address(self, tmp_path: Path) -> None:
         """A browser is a program that `BROWSER` names."""
         seen = tmp_path / "seen"
@@ -164,7 +165,7 @@ def test_the_page_of_this_program_needs_no_arguments(run: Any, tmp_path: Path) -
     names = [each.name for each in shipped.iterdir() if each.name.endswith(".jsonl")]
     page = file.read_text()
     assert len(names) == 6 and all(f'"{name}"' in page for name in names)
-    assert page.count('"image":"recorded"') == 5
+    assert page.count('"image":"recorded"') == 6
 
 
 def test_pictures_without_pillow(tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def _shown(arguments: argparse.Namespace) -> tuple[Store, Pictures, str]:
         try:
             pictures = Pictures.read(images)
         except (ValueError, OSError) as error:
-            raise UsageError(f"--image: {describe_error(error)}") from error
+            raise UsageError(describe_error(error)) from error
     count = f"{len(store):,} recording{'' if len(store) == 1 else 's'}"
     source = "this program" if is_shipped else ", ".join(sources)
     about = f"{count} of {source}" if sources else f"answers of {arguments.endpoint}"
