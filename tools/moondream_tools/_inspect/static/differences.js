@@ -1,3 +1,5 @@
+import { hex, symbolAt } from './characters.js';
+
 /**
  * Where two exchanges differ, and where an answer differs from the sum of its deltas. Nothing here
  * touches the page.
@@ -22,11 +24,8 @@ export function firstDifference(left, right, same = Object.is) {
   return left.length === right.length ? -1 : length;
 }
 
-/** The bytes of a record. @param {Trace} trace @param {number} index @returns {Uint8Array} */
-function recordBytes(trace, index) {
-  const { start, end } = trace.records[index];
-  return trace.decoded.subarray(start, end);
-}
+/** @param {Trace} trace @param {{start: number, end: number}} record @returns {Uint8Array} */
+function bytesOf(trace, { start, end }) { return trace.decoded.subarray(start, end); }
 
 /** What is shown of an item: a line of 16 bytes, a record, or an event. Undefined: there is none.
  * @param {Trace} trace @param {What} what @param {number} index @returns {string | undefined} */
@@ -36,29 +35,21 @@ export function shownOf(trace, what, index) {
     return event && JSON.stringify(event.value);
   }
   if (what === 'record') {
-    return index < trace.records.length ? decoder.decode(recordBytes(trace, index)) : undefined;
+    const record = trace.records[index];
+    return record && decoder.decode(bytesOf(trace, record));
   }
   const bytes = trace.body.subarray(16 * index, 16 * index + 16);
   if (!bytes.length) return undefined;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-  return `${String(16 * index).padStart(6, ' ')}  ${hex.padEnd(47)}  ${readable(bytes)}`;
-}
-
-/** Bytes as text of one character a byte. @param {Uint8Array} bytes @returns {string} */
-export function readable(bytes) {
-  return Array.from(bytes, (byte) => (byte === 10 ? '␊' : byte === 13 ? '␍'
-    : byte < 32 || byte > 126 ? '·' : String.fromCharCode(byte))).join('');
+  const columns = Array.from(bytes, hex).join(' ').padEnd(47);
+  return `${columns}  ${Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('')}`;
 }
 
 /** The first difference in each respect.
  * @param {Trace} left @param {Trace} right @returns {Difference[]} */
 export function compare(left, right) {
   const byte = firstDifference(left.body, right.body);
-  const places = Array.from({ length: Math.max(left.records.length, right.records.length) },
-    (_, i) => i);
-  const record = firstDifference(places.slice(0, left.records.length),
-    places.slice(0, right.records.length), (i) =>
-      firstDifference(recordBytes(left, i), recordBytes(right, i)) === -1);
+  const record = firstDifference(left.records, right.records, (one, other) =>
+    firstDifference(bytesOf(left, one), bytesOf(right, other)) === -1);
   const event = firstDifference(left.events, right.events, (one, other) =>
     JSON.stringify(one.value) === JSON.stringify(other.value));
   return [
