@@ -112,7 +112,10 @@ class Live:
         if not self._has_head and header.status_code is not None:
             self._has_head, self._at = True, header.seconds
             self._builder.receive_response(
-                header.status_code, header.response_headers, header.seconds
+                header.status_code,
+                header.response_headers,
+                header.seconds,
+                connected=header.connected,
             )
         for chunk in chunks[len(self._shown) :]:
             self._at += chunk.seconds

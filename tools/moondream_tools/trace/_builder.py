@@ -14,7 +14,7 @@ from codecs import utf_8_decode
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -38,7 +38,6 @@ from sansio_moondream._wire.sse import BYTE_ORDER_MARK
 from sansio_moondream.recording import Ending, RecordingHeader, ending_error
 
 from ._answer import Answer
-from ._growing import Growing
 from ._message import NO_MESSAGE, message_of
 from ._records import Records
 from ._values import (
@@ -73,6 +72,18 @@ _BY_STATE: Final = {
 }
 
 
+class _Sizes(NamedTuple):
+    """Sizes of the body, in bytes, and of the lists of a trace."""
+
+    body: int
+    decoded: int
+    chunks: int
+    records: int
+    messages: int
+    events: int
+    states: int
+
+
 def known_skill(path: str) -> str | None:
     """Return the skill that the path of a request names, or None if it names none."""
     skill = skill_of(path)
@@ -103,16 +114,16 @@ class TraceBuilder:
         self._at, self._chunk = 0.0, 0  # of the last decoded byte
         self._record_end = 0
         self._response: TraceResponse | None = None
-        self._times = TraceTimes(None, None, None)
+        self._times = TraceTimes(header.connected, None, None)
         self._ending: TraceEnding | None = None
         self._error: dict[str, Any] | None = None
         self._result: dict[str, Any] | None = None
-        self._chunks = Growing[TraceChunk]()
-        self._record_items = Growing[TraceRecord]()
-        self._messages = Growing[TraceMessage]()
-        self._events = Growing[TraceEvent]()
-        self._states = Growing[TraceState]()
-        self._taken = self._taken_decoded = 0  # bytes
+        self._chunks: list[TraceChunk] = []
+        self._record_items: list[TraceRecord] = []
+        self._messages: list[TraceMessage] = []
+        self._events: list[TraceEvent] = []
+        self._states: list[TraceState] = []
+        self._taken = self._sizes()
 
     def receive_response(
         self,
@@ -129,11 +140,13 @@ class TraceBuilder:
             at: when the head was there.
             connected: when the connection was there, if that is known.
         """
-        at = _rounded(at)
+        at = round(at, 6)
         fields = Headers(headers)
         pairs = fields.multi_items()
         self._response = TraceResponse(status_code, well_formed_pairs(pairs))
-        self._times = TraceTimes(None if connected is None else _rounded(connected), at, None)
+        self._times = replace(self._times, head=at)
+        if connected is not None:
+            self._times = replace(self._times, connected=round(connected, 6))
         coding = content_coding(fields)
         compressed = coding in ("gzip", "deflate")
         if compressed:
@@ -147,9 +160,9 @@ class TraceBuilder:
         """Receive a chunk of the body, as it was sent. An empty one is ignored."""
         if not data:
             return
-        at = _rounded(at)
+        at = round(at, 6)
         start = len(self._body)
-        chunk = self._chunks.count
+        chunk = len(self._chunks)
         self._body += data
         fault = None
         if self._decoded is not self._body:
@@ -159,12 +172,12 @@ class TraceBuilder:
             self._read(data)
         if fault is not None:
             self._end(fault, at, chunk)
-        end, decoded_end = len(self._body), len(self._decoded)
-        self._chunks.append(TraceChunk(at, start, end, decoded_end, self._cut(len(data))))
+        cut = self._cut(len(data)) if data and data[-1] >= 0x80 else 0
+        self._chunks.append(TraceChunk(at, start, len(self._body), len(self._decoded), cut))
 
     def receive_ending(self, ending: Ending, at: float) -> None:
         """Receive the end of the exchange. Nothing follows it."""
-        at = _rounded(at)
+        at = round(at, 6)
         self._end(self._fault(ending), at, None)
         self._ending = TraceEnding(at, ending.fault, well_formed(ending.message))
 
@@ -179,9 +192,9 @@ class TraceBuilder:
 
     def take_update(self) -> TraceUpdate:
         """Return what is new since the last call."""
-        body = bytes(self._body[self._taken :])
-        decoded = bytes(self._decoded[self._taken_decoded :])
-        self._taken, self._taken_decoded = len(self._body), len(self._decoded)
+        before, self._taken = self._taken, self._sizes()
+        body = bytes(self._body[before.body :])
+        decoded = bytes(self._decoded[before.decoded :])
         return TraceUpdate(
             response=self._response,
             times=self._times,
@@ -190,12 +203,16 @@ class TraceBuilder:
             result=self._result,
             body=body,
             inflated=None if decoded == body else decoded,
-            chunks=self._chunks.take(),
-            records=self._record_items.take(),
-            messages=self._messages.take(),
-            events=self._events.take(),
-            states=self._states.take(),
+            chunks=tuple(self._chunks[before.chunks :]),
+            records=tuple(self._record_items[before.records :]),
+            messages=tuple(self._messages[before.messages :]),
+            events=tuple(self._events[before.events :]),
+            states=tuple(self._states[before.states :]),
         )
+
+    def _sizes(self) -> _Sizes:
+        lists = self._chunks, self._record_items, self._messages, self._events, self._states
+        return _Sizes(len(self._body), len(self._decoded), *map(len, lists))
 
     def _inflate(self, data: bytes) -> tuple[bytes, MoondreamError | None]:
         if self._inflater is None:
@@ -260,14 +277,15 @@ class TraceBuilder:
 
     def _add_record(self, name: bytes, data: bytes, end: int) -> int:
         value = message_of(data)
+        index = len(self._record_items)
         message = None
         if value is not NO_MESSAGE:
-            message = self._messages.append(TraceMessage(self._record_items.count, value))
+            message = len(self._messages)
+            self._messages.append(TraceMessage(index, value))
         start, self._record_end = self._record_end, end
         event = name.decode("utf-8", "replace")
-        return self._record_items.append(
-            TraceRecord(self._at, self._chunk, start, end, event, message)
-        )
+        self._record_items.append(TraceRecord(self._at, self._chunk, start, end, event, message))
+        return index
 
     def _add_events(
         self, events: Sequence[Event], at: float, chunk: int | None, record: int | None
@@ -284,11 +302,12 @@ class TraceBuilder:
         if self._skill is None:
             return False
         before, state = self._state, self._answer.state
-        if state is not before:
-            trigger = next(name for name, to in TRANSITIONS[before].items() if to is state)
-            self._states.append(TraceState(at, chunk, state.name, trigger.name))
-            self._state = state
-        if not self._answer.is_over:
+        if state is before:
+            return False
+        trigger = next(name for name, to in TRANSITIONS[before].items() if to is state)
+        self._states.append(TraceState(at, chunk, state.name, trigger.name))
+        self._state = state
+        if TRANSITIONS[state]:
             return False
         self._reads = _Reads.NOTHING
         self._result = self._answer.result()
@@ -299,8 +318,6 @@ class TraceBuilder:
     def _cut(self, size: int) -> int:
         """Return how many of the last `size` bytes belong to a character that is not complete."""
         tail = self._decoded[-3:]
-        if size == 0 or tail[-1] < 0x80:
-            return 0
         for length in range(1, len(tail) + 1):
             if tail[-length] >= 0xC0:
                 with suppress(UnicodeDecodeError):
@@ -312,7 +329,3 @@ class TraceBuilder:
 def well_formed_pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Return header fields without lone surrogates."""
     return tuple((well_formed(name), well_formed(value)) for name, value in pairs)
-
-
-def _rounded(seconds: float) -> float:
-    return round(seconds, 6)

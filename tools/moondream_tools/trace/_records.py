@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import pairwise
 from typing import Final
 
 from sansio_moondream import LimitExceeded, Limits
 from sansio_moondream._wire.sse import Record, RecordParser
 
+_SMALL: Final = 4 * 1024
 _LINE_ENDS: Final = re.compile(rb"[\r\n]{2,}|\A[\r\n]")
 
 
@@ -24,17 +25,26 @@ class Records:
         self._parser = RecordParser(limits)
         self._failed = False
 
-    def segments(self, data: bytes) -> Iterator[tuple[bytes, Record | None]]:
-        """Yield `data` in segments, with the record that each of them completes.
+    def segments(self, data: bytes) -> list[tuple[bytes, Record | None]]:
+        """Divide `data` into segments, and return them with the record that each completes.
 
         No record follows one that exceeds the limits.
         """
-        start = 0
-        for end in chain(_possible_ends(data), (len(data),)):
-            if end > start:
-                segment = data[start:end]
-                yield segment, self._feed(segment)
-                start = end
+        if self._is_one_record(data):
+            return [(data, (b"", data[6:-2]))]
+        ends = [*_possible_ends(data), len(data)]
+        segments = [data[start:end] for start, end in pairwise([0, *ends]) if end > start]
+        return [(segment, self._feed(segment)) for segment in segments]
+
+    def _is_one_record(self, data: bytes) -> bool:
+        """Whether a chunk is a record as most servers write it. That saves half of the time."""
+        if not (data.startswith(b"data: ") and data.endswith(b"\n\n") and len(data) <= _SMALL):
+            return False
+        is_one = data.find(b"\n") == len(data) - 2 and 13 not in data
+        if is_one and self._parser.between_records and not self._failed:
+            self._parser.at_start = False
+            return True
+        return False
 
     def end(self) -> Record | None:
         """Return the record that the end of input left unfinished, if it has data."""
@@ -59,9 +69,13 @@ class Records:
 def _possible_ends(data: bytes) -> Iterator[int]:
     """Yield the offsets at which a record may end: behind the first blank line of several.
 
-    That is the second line end in a row, or the third byte after CR LF. At the beginning of `data`
-    it may also be the first byte.
+    What is before `data` is not known, so at its beginning that may be each of three bytes.
     """
     for found in _LINE_ENDS.finditer(data):
         start, end = found.span()
-        yield from range(start + (2 if start else 1), min(start + 3, end) + 1)
+        if start == 0:
+            yield from range(1, min(3, end) + 1)
+        else:
+            end_of_line = start + (2 if data.startswith(b"\r\n", start) else 1)
+            if end_of_line < end:
+                yield end_of_line + 1

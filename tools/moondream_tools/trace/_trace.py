@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 import msgspec
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from sansio_moondream import State
 from sansio_moondream._forms import plain
@@ -74,7 +74,9 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
         builder = TraceBuilder(header)
         at = header.seconds
         if header.status_code is not None:
-            builder.receive_response(header.status_code, header.response_headers, at)
+            builder.receive_response(
+                header.status_code, header.response_headers, at, connected=header.connected
+            )
         for chunk in recording.chunks:
             at += chunk.seconds
             builder.receive_data(chunk.data, at)
@@ -84,7 +86,7 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
     @classmethod
     def begin(cls, header: RecordingHeader, name: str = "") -> Self:
         """Return the trace of an exchange whose request was just sent: the updates follow."""
-        skill = known_skill(header.path)
+        skill, timeouts = known_skill(header.path), header.timeouts
         start = TraceState(0.0, None, State.AWAITING_RESPONSE.name, None)
         return cls(
             name=well_formed(name),
@@ -96,8 +98,8 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
                 plain(well_formed(header.request_body)),
             ),
             response=None,
-            times=TraceTimes(None, None, None),
-            deadlines=None,
+            times=TraceTimes(header.connected, None, None),
+            deadlines=None if timeouts is None else TraceDeadlines(**asdict(timeouts)),
             ending=None,
             body=b"",
             inflated=None,
@@ -140,7 +142,7 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: plain JSON types, bytes as base64. `trace` is its version."""
-        form: dict[str, Any] = msgspec.to_builtins(self)
+        form: dict[str, Any] = msgspec.json.decode(self.encode())
         return form
 
     def encode(self) -> bytes:

@@ -103,7 +103,7 @@ class TraceRecord(Struct, frozen=True, gc=False):
     message: int | None
 
 
-class TraceMessage(Struct, frozen=True):
+class TraceMessage(Struct, frozen=True, gc=False):
     """A JSON value that the body carries.
 
     Attributes:
@@ -115,7 +115,7 @@ class TraceMessage(Struct, frozen=True):
     value: Any
 
 
-class TraceEvent(Struct, frozen=True):
+class TraceEvent(Struct, frozen=True, gc=False):
     """An event of the decoder.
 
     Attributes:
@@ -191,7 +191,7 @@ class TraceUpdate(Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: plain JSON types, bytes as base64."""
-        form: dict[str, Any] = msgspec.to_builtins(self)
+        form: dict[str, Any] = msgspec.json.decode(self.encode())
         return form
 
     def encode(self) -> bytes:
