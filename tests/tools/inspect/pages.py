@@ -12,7 +12,8 @@ _NOTE_ERRORS = """
 globalThis.errors = [];
 addEventListener('securitypolicyviolation', (event) => errors.push(
   `${event.violatedDirective} ${event.blockedURI}`));
-addEventListener('error', (event) => errors.push(event.message), true);
+addEventListener('error', ({ message, target }) => errors.push(
+  message ?? target.src ?? target.href), true);
 addEventListener('unhandledrejection', (event) => errors.push(String(event.reason)));
 """
 _KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, " ": 32, "Escape": 27, "Tab": 9}

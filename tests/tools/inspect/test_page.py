@@ -99,7 +99,7 @@ def test_it_plays_pauses_and_changes_its_speed(browser: Chromium, shipped: Serve
             " () => { moments += 1 })"
         )
         press(page, " ")
-        page.wait_for("moments > 3")
+        page.wait_for(f"{TIME} > 0.2 && moments > 3")
         assert page.evaluate("document.querySelector('button.primary').ariaLabel") == "Pause"
         page.evaluate("document.querySelector('button.primary').click()")
         stopped = page.evaluate(TIME)
@@ -163,8 +163,9 @@ def test_empty_and_broken(browser: Chromium, tmp_path: Path):
     lines = (SHIPPED / "query.jsonl").read_text().splitlines()
     (tmp_path / "broken.jsonl").write_text("\n".join([*lines[:2], "[0.1, 2]"]))
     (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "query.jsonl").write_text("\n".join(lines))
     with (
-        serving([tmp_path, SHIPPED / "query.jsonl"]) as served,
+        serving([tmp_path]) as served,
         opened(browser, served.url + "#name=broken.jsonl") as page,
     ):
         assert "Cannot show broken.jsonl" in text_of(page, ".notice")

@@ -54,7 +54,7 @@ export class BytesView extends View {
       } });
     this.#rows = new Rows(this.#scroller, ROW, (index) => this.#key(index),
       (index) => this.#row(index), () => this.invalidate());
-    this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(100));
+    this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(20));
     this.#readout = el('p', { class: 'readout' }, HINT);
     this.#follow = el('button', { type: 'button', onclick: () => {
       this.#setFollow(!this.#follows);
@@ -118,7 +118,7 @@ export class BytesView extends View {
     if (this.#width === this.clientWidth && rows.visible) return;
     this.#width = this.clientWidth;
     rows.measure();
-    const room = this.#scroller.clientWidth / (this.#probe.offsetWidth / 100 || 8);
+    const room = this.#scroller.clientWidth / (this.#probe.offsetWidth / 20 || 8);
     const digits = this.#digits;
     const columns = COLUMNS.find((count) => digits + 4 * count + (count > 8 ? 24 : 8) <= room);
     this.#columns = columns ?? 8;

@@ -11,11 +11,13 @@
  * @typedef {{url: string, skills: string[]}} Endpoint
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
  *   machine?: Machine}} Listing
- * @typedef {{curl: string, python: string, recording: string, har: string}} TakeAway
+ * @typedef {{curl: string, python: string, recording: string, har: string,
+ *   left_out?: string[]}} TakeAway
+ * @typedef {{message: string, kind?: string, advice?: string | null}} Failure
+ * @typedef {{error: Failure | null, reload: boolean}} End  how an exchange under way ended; whether
+ *   its recording differs from what was followed
  * @typedef {{fragmentation: null | number | number[],
  *   faults: {kind: string, at: number, value?: number}[]}} Asked
- * @typedef {{error: {message: string} | null, reload: boolean}} LiveEnd  `reload`: the finished
- *   recording differs from what was shown
  * @typedef {Listing & {traces: {[name: string]: TraceData},
  *   takeaway?: {[name: string]: TakeAway}, images?: {[name: string]: string}}} Embedded
  */
@@ -39,12 +41,12 @@ const GONE = 'The server of this page does not answer. '
 
 /** The server's JSON API. Addresses are relative: they have the token of the page. */
 class Server {
-  /** @type {Endpoint | null} */
-  #endpoint = null;
+  /** What can be asked. @type {Endpoint | null} */
+  endpoint = null;
 
   canBreak = true;
   whyNoBreak = '';
-  get canAsk() { return this.#endpoint !== null; }
+  get canAsk() { return this.endpoint !== null; }
   get whyNoAsk() {
     return this.canAsk ? '' : 'No endpoint to ask. Run `moondream-stream inspect --endpoint URL`.';
   }
@@ -52,7 +54,7 @@ class Server {
   /** All recordings. @returns {Promise<Listing>} */
   async list() {
     const listing = await this.#json('api/recordings');
-    this.#endpoint = listing.endpoint ?? null;
+    this.endpoint = listing.endpoint ?? null;
     return listing;
   }
 
@@ -87,13 +89,13 @@ class Server {
   /** Follow an exchange that is under way.
    * @param {string} name
    * @param {import('./trace.js').Trace} trace  gets each update
-   * @param {(end: LiveEnd) => void} ended
+   * @param {(end: End) => void} ended
    * @returns {() => void}  a function that stops it */
   live(name, trace, ended) {
     // When it connects again, it says by itself which updates it has.
     const events = new EventSource(`${address('live', name)}?after=0`);
     let losses = 0;
-    /** @param {LiveEnd} end */
+    /** @param {End} end */
     const end = (end) => {
       events.close();
       ended(end);
@@ -154,6 +156,7 @@ class Exported {
   canBreak = false;
   whyNoBreak = `${EXPORTED} break its streams.`;
   canAsk = false;
+  endpoint = null;
   whyNoAsk = `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`;
 
   /** @param {Embedded} data */
