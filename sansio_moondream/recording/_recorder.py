@@ -167,6 +167,15 @@ class Recorder:
         del self._chunks[:count]
         return masked[:count]
 
+    def peek_chunks(self) -> tuple[Chunk, ...]:
+        """Return the chunks that are held, masked by what is known so far. They stay held.
+
+        So a recording can be shown while it is made. A later chunk may complete a secret: then more
+        of the last bytes is masked, or less. Of a secret, at most its first 3 bytes are shown until
+        then.
+        """
+        return () if self._is_compressed() else self._masked()
+
     def receive_eof(self, now: float) -> Recording:
         """Finish the recording: the body ended properly.
 
@@ -245,17 +254,21 @@ class Recorder:
 
     def _drop_compressed(self) -> None:
         """End the recording before a body that begins as compressed data does."""
-        first = b"".join(data for _, data in self._chunks[:_MAGIC_BYTES])
-        if not self._context and first.startswith(_COMPRESSED):
+        if self._is_compressed():
             self._early_ending = self._ending(self._chunks[0][0], _not_recorded("compressed data"))
             self._chunks.clear()
             self.held = self._omitted = 0
 
+    def _is_compressed(self) -> bool:
+        first = b"".join(data for _, data in self._chunks[:_MAGIC_BYTES])
+        return not self._context and first.startswith(_COMPRESSED)
+
     def _masked(self) -> tuple[Chunk, ...]:
         """Return the chunks that are held, masked."""
-        bodies = [self._context, *(data for _, data in self._chunks)]
+        held = tuple(self._chunks)  # another thread may add some
+        bodies = [self._context, *(data for _, data in held)]
         _, *masked = mask_chunks(bodies, self._secrets, self._pictures)
-        return tuple(map(Chunk, (seconds for seconds, _ in self._chunks), masked))
+        return tuple(map(Chunk, (seconds for seconds, _ in held), masked))
 
 
 def _not_recorded(what: str) -> RemoteProtocolError:

@@ -45,7 +45,6 @@ async def run_server(
     *,
     log: Log | None = None,
     on_start: Callable[[str], object] | None = None,
-    on_stop: Callable[[], object] | None = None,
 ) -> bool:
     """Serve until a signal comes.
 
@@ -60,7 +59,6 @@ async def run_server(
         request_log: is called with each exchange at its end, too. May raise OSError.
         log: writes the lines of the log, in place of `write_exchange`.
         on_start: is called with the address, when it is printed.
-        on_stop: is called after the first signal. It may end exchanges that would not end soon.
 
     Returns:
         True if all exchanges ended, False if some were aborted.
@@ -95,8 +93,6 @@ async def run_server(
         if on_start is not None:
             on_start(address)
         await signals.get()
-        if on_stop is not None:
-            on_stop()
         return await _stop(server, signals)
 
 

@@ -45,7 +45,7 @@ from ._terminal import BOLD, DIM, Terminal, safe
 from ._wording import describe_error, of_recording
 
 _NAME = 20  # columns of the names of fields and headers
-SKILLS = ("query", "caption", "segment", "detect", "point", "chat")
+_SKILLS = ("query", "caption", "segment", "detect", "point", "chat")
 
 
 def run_show(arguments: argparse.Namespace, out: Terminal) -> Exit:
@@ -127,7 +127,7 @@ class _Decoder:
         self.error: MoondreamError | None = None
         header = recording.header
         skill = skill_of(header.path)
-        if skill in SKILLS and header.status_code is not None:
+        if skill in _SKILLS and header.status_code is not None:
             self._stream = ResponseStream(request_of(skill))
             self._try(header.status_code, header.response_headers)
 

@@ -13,10 +13,13 @@ from urllib.parse import quote
 
 from moondream_tools._inspect._api import Api
 from moondream_tools._inspect._app import App
+from moondream_tools._inspect._ask import Asker
 from moondream_tools._inspect._guard import OwnPageGuard
 from moondream_tools._inspect._images import Pictures
 from moondream_tools._inspect._store import Store
 from moondream_tools._server_thread import HOST, ServerThread
+from moondream_transports import Timeouts
+from sansio_moondream import Endpoint
 
 SHIPPED = Path(str(files("moondream_tools") / "recordings"))
 HARBOUR = SHIPPED / "harbour.jpg"
@@ -71,11 +74,21 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(sources: Sequence[Path | str], images: Sequence[Path] = ()) -> Iterator[Served]:
-    """Serve the page with recordings while the block lasts."""
+def serving(
+    sources: Sequence[Path | str],
+    images: Sequence[Path] = (),
+    endpoint: Endpoint | None = None,
+    timeouts: Timeouts | None = None,
+) -> Iterator[Served]:
+    """Serve the page with recordings while the block lasts. It asks the endpoint, if there is one.
+
+    Without sources there are no recordings.
+    """
     store = Store()
     store.read([str(source) for source in sources])
-    api = Api(store, Pictures.read([str(image) for image in images]))
+    pictures = Pictures.read([str(image) for image in images])
+    asker = None if endpoint is None else Asker(store, pictures, endpoint, timeouts)
+    api = Api(store, pictures, asker)
     app = App(api.values, api.streams)
     server = ServerThread(app, OwnPageGuard(HOST), lambda _: None)
     server.start()

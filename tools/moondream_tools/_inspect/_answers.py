@@ -30,7 +30,7 @@ def to_json(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return json.dumps(value).encode()
+        return json.dumps(msgspec.to_builtins(value)).encode()
 
 
 class Answer(Struct, frozen=True):

@@ -14,28 +14,22 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
-from importlib.resources import files
-from typing import Any, Final, TypeAlias
+from inspect import isawaitable
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from moondream_tools._exchange import Exchange
 from sansio_moondream._wire.json import BeyondLimit, decode
 
 from ._answers import JSON, Answer, Refused
+from ._files import TYPES, compact, page_files
 
 ValueCall: TypeAlias = Callable[[str, Any], Any]
 """Takes a name and the JSON of the request, or None. Returns JSON, an `Answer`, or None for 204.
-It runs in a thread, and may raise `Refused`."""
+It runs in a thread; a coroutine that it returns runs in the event loop. `Refused` may be raised."""
 StreamCall: TypeAlias = Callable[[Exchange, str, Mapping[str, str]], Awaitable[None]]
 """Takes an exchange, a name, and the query. It answers, or raises `Refused` before."""
 
-_STATIC: Final = files("moondream_tools._inspect") / "static"
-_TYPES: Final = {
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-}
 _MAX_DEPTH = 64  # of JSON in a request
 _MAX_NAME = 200  # characters of a name in a message
 
@@ -104,7 +98,10 @@ class App:
                 raise Refused(404, "Not Found")
             raise _NotAllowed(others)
         asked = _json(exchange) if method == "POST" else None
-        return await asyncio.to_thread(lambda: Answer.of(call(name, asked)))
+        value = await asyncio.to_thread(call, name, asked)
+        if isawaitable(value):
+            value = await value
+        return await asyncio.to_thread(Answer.of, value)
 
 
 class _NotAllowed(Refused):
@@ -140,18 +137,6 @@ def _json(exchange: Exchange) -> Any:
 def _file(exchange: Exchange, name: str) -> Answer:
     if exchange.request.method not in ("GET", "HEAD"):
         raise _NotAllowed(["GET"])
-    if name not in static_names():
+    if name not in page_files():
         raise Refused(404, "Not Found")
-    return Answer(static_text(name).encode(), _TYPES[name.rpartition(".")[2]])
-
-
-@cache
-def static_names() -> frozenset[str]:
-    """Return the names of the files of the page."""
-    names = (file.name for file in _STATIC.iterdir() if file.is_file())
-    return frozenset(name for name in names if name.rpartition(".")[2] in _TYPES)
-
-
-def static_text(name: str) -> str:
-    """Return a file of the page."""
-    return (_STATIC / name).read_text(encoding="utf-8")
+    return Answer(compact(name).encode(), TYPES[name.rpartition(".")[2]])

@@ -10,16 +10,23 @@ import webbrowser
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 
-from moondream_tools._client_arguments import UsageError
+from moondream_tools._client_arguments import (
+    UsageError,
+    endpoint_of,
+    model_of,
+    timeouts_of,
+    url_of,
+)
 from moondream_tools._exchange import Exchange
 from moondream_tools._exit import print_error
 from moondream_tools._limits import ServerLimits
 from moondream_tools._run_server import run_server, write_exchange, write_log
 from moondream_tools._status import Exit
-from moondream_tools._wording import describe_error
+from moondream_tools._wording import INSTALL, describe_error
 
 from ._api import Api
 from ._app import App
+from ._ask import Asker
 from ._export import write_page
 from ._guard import OwnPageGuard
 from ._images import Pictures
@@ -41,7 +48,7 @@ def run_inspect(arguments: argparse.Namespace, environment: Mapping[str, str]) -
             raise UsageError("no recording can be read: nothing is written")
         write_page(arguments.export, store, pictures)
         return Exit.USAGE if unreadable else Exit.OK
-    api = Api(store, pictures)
+    api = Api(store, pictures, _asker(arguments, environment, store, pictures))
     app = App(api.values, api.streams)
     ended = asyncio.run(
         run_server(
@@ -53,7 +60,7 @@ def run_inspect(arguments: argparse.Namespace, environment: Mapping[str, str]) -
             app.path,
             f"{about}; Ctrl+C stops",
             log=_log,
-            on_start=_open if _is_opened(arguments.open, environment) else None,
+            on_start=_open if is_opened(arguments.open, environment) else None,
         )
     )
     return Exit.OK if ended else Exit.INTERRUPTED
@@ -72,14 +79,28 @@ def _shown(arguments: argparse.Namespace) -> tuple[Store, Pictures, str]:
         try:
             pictures = Pictures.read(images)
         except (ValueError, OSError) as error:
-            raise UsageError(f"--image: {describe_error(error)}") from error
+            raise UsageError(describe_error(error)) from error
     count = f"{len(store):,} recording{'' if len(store) == 1 else 's'}"
     source = "this program" if is_shipped else ", ".join(sources)
     about = f"{count} of {source}" if sources else f"answers of {arguments.endpoint}"
     return store, pictures, about
 
 
-def _is_opened(asked: bool | None, environment: Mapping[str, str]) -> bool:
+def _asker(
+    arguments: argparse.Namespace, environment: Mapping[str, str], store: Store, pictures: Pictures
+) -> Asker | None:
+    """Return what asks the endpoint of the arguments, or None without one. Raises UsageError."""
+    if arguments.endpoint is None:
+        return None
+    url, model = url_of(arguments.endpoint, environment), model_of(arguments, environment)
+    endpoint = endpoint_of(arguments, url, model, environment)
+    try:
+        return Asker(store, pictures, endpoint, timeouts_of(arguments))
+    except ModuleNotFoundError:
+        raise UsageError(f"--endpoint needs anyio: {INSTALL}") from None
+
+
+def is_opened(asked: bool | None, environment: Mapping[str, str]) -> bool:
     """Return whether a browser is to be opened.
 
     Where nobody said so, it is opened on a terminal that has a browser with a window beside it. A

@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from moondream_tools._client_arguments import UsageError
-from moondream_tools._wording import describe_error
 
 from ._answers import to_json
 from ._api import listing, trace_of
-from ._app import static_text
+from ._compact import compact_script
+from ._files import compact, source
 from ._images import Pictures
 from ._modules import joined, require_inline
 from ._store import Entry, Store
+from ._take_away import take_away
 
 STDOUT = "-"
 _STYLE = re.compile(r'<link rel="stylesheet" href="static/([\w-]+\.css)">\s*')
@@ -52,15 +53,18 @@ def write_page(name: str, store: Store, pictures: Pictures) -> None:
         return
     try:
         _write(Path(name), page)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--export: {describe_error(error)}") from error
+    except OSError as error:  # it may name the file's part, of which nobody knows, or no file
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"--export: {name}: {reason}") from error
+    except ValueError as error:  # a NUL in the name
+        raise UsageError(f"--export: {name!r}: {error}") from error
 
 
 def exported(store: Store, pictures: Pictures) -> str:
     """Return the page with all recordings."""
-    html = static_text("index.html")
-    style = "\n".join(require_inline(name, static_text(name)) for name in _STYLE.findall(html))
-    script = joined(_SCRIPT.findall(html), static_text)
+    html = compact("index.html")
+    style = require_inline("a style sheet", "".join(map(compact, _STYLE.findall(html))))
+    script = require_inline("a module", compact_script(joined(_SCRIPT.findall(html), source)))
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -80,11 +84,11 @@ def exported(store: Store, pictures: Pictures) -> str:
 
 def _embedded(store: Store, pictures: Pictures) -> dict[str, Any]:
     entries = [entry for entry in store if isinstance(entry, Entry)]
-    shown = {entry.name: pictures.of(entry.recording) for entry in entries}
+    shown = {entry.name: pictures.of(entry.header) for entry in entries}
     return {
         **listing(store, pictures),
         "traces": {entry.name: trace_of(entry) for entry in entries},
-        "takeaway": {},
+        "takeaway": {entry.name: take_away(entry.recording) for entry in entries},
         "images": {name: each.image.data_url for name, each in shown.items() if each is not None},
     }
 
@@ -110,18 +114,14 @@ def _write(path: Path, data: bytes) -> None:
     """Write a file whole, or not at all. What is no regular file, such as a pipe, is written to."""
     path = path.resolve()
     if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            file.write(data)
+        path.write_bytes(data)
         return
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("xb") as file:
-            file.write(data)
+        part.write_bytes(data)
         part.chmod(mode)
         part.replace(path)
-    except OSError as error:  # of the part, of which nobody knows
-        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from msgspec import Struct
 
 from moondream_tools._pictures import read_picture
 from sansio_moondream import EncodedImage
-from sansio_moondream.recording import Recording
+from sansio_moondream.recording import RecordingHeader
+
+MAX_ADDED_BYTES: Final = 64 * 1024 * 1024
+"""The pictures that were added since the start."""
 
 
 class Shown(Struct, frozen=True):
@@ -36,6 +39,7 @@ class Pictures:
     def __init__(self, images: Sequence[EncodedImage] = ()) -> None:
         self._images = list(images)
         self._by_digest = {sha256(image.data).hexdigest(): image for image in images}
+        self._added: dict[str, int] = {}  # digests in their order, and sizes
 
     @classmethod
     def read(cls, names: Sequence[str]) -> Pictures:
@@ -43,12 +47,21 @@ class Pictures:
         return cls([read_picture(name).encoded for name in names])
 
     def add(self, image: EncodedImage) -> None:
-        """Add the picture of a recording that is made now."""
-        self._by_digest[sha256(image.data).hexdigest()] = image
+        """Add the picture of a recording that is made now. The oldest of these may be dropped."""
+        data = image.data
+        digest = sha256(data).hexdigest()
+        if digest in self._by_digest and digest not in self._added:
+            return  # it was given at the start
+        self._added.pop(digest, None)
+        self._added[digest] = len(data)
+        self._by_digest[digest] = image
+        while sum(self._added.values()) > MAX_ADDED_BYTES:
+            oldest = next(iter(self._added))
+            del self._added[oldest], self._by_digest[oldest]
 
-    def of(self, recording: Recording) -> Shown | None:
-        """Return the picture of a recording, or None."""
-        digests = list(_digests(recording.header.request_body))
+    def of(self, header: RecordingHeader) -> Shown | None:
+        """Return the picture of the recording that has this header, or None."""
+        digests = list(_digests(header.request_body))
         for digest in digests:
             if (image := self._by_digest.get(digest)) is not None:
                 return Shown(image, is_recorded=True)

@@ -63,7 +63,7 @@ def _join(
         raise ValueError(f"modules import each other: {' → '.join([*above, name])}")
     if name in parts:
         return
-    code = require_inline(name, read(name))
+    code = read(name)
     for found in _IMPORT.finditer(code):
         _join(found["name"], read, parts, (*above, name))
     exported = [found["name"] for found in _EXPORT.finditer(code)]

@@ -11,12 +11,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from moondream_tools._client_arguments import UsageError
 from moondream_transports.recording import read_recording
-from sansio_moondream.recording import Recording, RecordingError
+from sansio_moondream.recording import Recording, RecordingError, RecordingHeader
 
 
 class Entry(Struct, frozen=True):
@@ -24,6 +25,23 @@ class Entry(Struct, frozen=True):
 
     name: str
     recording: Recording
+
+    @property
+    def header(self) -> RecordingHeader:
+        """The header of the recording."""
+        return self.recording.header
+
+
+class Running(Struct, frozen=True):
+    """A recording that is being made.
+
+    Attributes:
+        name: as an entry has.
+        header: without a response.
+    """
+
+    name: str
+    header: RecordingHeader
 
 
 class Unreadable(Struct, frozen=True):
@@ -53,20 +71,23 @@ class Unreadable(Struct, frozen=True):
         return f"{self.name}{line}: {self.message}"
 
 
+AnyEntry: TypeAlias = Entry | Running | Unreadable
+
+
 class Store:
     """The recordings of the page, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry | Unreadable] = {}
+        self._entries: dict[str, AnyEntry] = {}
         self._adding = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Entry | Unreadable]:
+    def __iter__(self) -> Iterator[AnyEntry]:
         return iter(list(self._entries.values()))
 
-    def get(self, name: str) -> Entry | Unreadable | None:
+    def get(self, name: str) -> AnyEntry | None:
         """Return the entry of a name, or None."""
         return self._entries.get(name)
 
@@ -84,6 +105,31 @@ class Store:
             entry = Entry(self._free(name), recording)
             self._entries[entry.name] = entry
         return entry
+
+    def begin(self, name: str, header: RecordingHeader) -> Running:
+        """Add a recording that is being made. `end` completes it.
+
+        Args:
+            name: as in `add`.
+            header: without a response.
+
+        Returns:
+            The new entry.
+        """
+        with self._adding:
+            entry = Running(self._free(name), header)
+            self._entries[entry.name] = entry
+        return entry
+
+    def end(self, name: str, recording: Recording) -> None:
+        """Put a recording in the place of the one that was being made under this name."""
+        with self._adding:
+            self._entries[name] = Entry(name, recording)
+
+    def drop(self, name: str) -> None:
+        """Remove an entry."""
+        with self._adding:
+            del self._entries[name]
 
     def read(self, sources: Sequence[str]) -> None:
         """Add the recordings of files, and of folders with the folders in them.

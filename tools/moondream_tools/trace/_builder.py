@@ -20,7 +20,15 @@ from msgspec.structs import replace
 
 from moondream_tools._convert import request_of
 from moondream_tools._service import skill_of
-from sansio_moondream import Event, Headers, Limits, MoondreamError, State
+from sansio_moondream import (
+    Event,
+    FirstEventTimeout,
+    Headers,
+    IdleTimeout,
+    Limits,
+    MoondreamError,
+    State,
+)
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
 from sansio_moondream._unicode import well_formed
@@ -157,8 +165,17 @@ class TraceBuilder:
     def receive_ending(self, ending: Ending, at: float) -> None:
         """Receive the end of the exchange. Nothing follows it."""
         at = _rounded(at)
-        self._end(ending_error(ending), at, None)
+        self._end(self._fault(ending), at, None)
         self._ending = TraceEnding(at, ending.fault, well_formed(ending.message))
+
+    def _fault(self, ending: Ending) -> Exception | None:
+        """Return the error that the client raises at the end. A silence ends at its deadline."""
+        error = ending_error(ending)
+        if isinstance(error, MoondreamError) or not isinstance(error, TimeoutError):
+            return error
+        if self._times.first_event is None:
+            return FirstEventTimeout("no event came before the deadline (Timeouts.first_event)")
+        return IdleTimeout("no byte came before the deadline (Timeouts.idle)")
 
     def take_update(self) -> TraceUpdate:
         """Return what is new since the last call."""

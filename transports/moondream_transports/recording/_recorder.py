@@ -10,21 +10,27 @@ from moondream_transports._transport import HeaderTypes
 from sansio_moondream.recording import Recorder, Recording
 
 Save: TypeAlias = Callable[[Recording], object]
+Watch: TypeAlias = Callable[[Recorder], object]
 
 
 class SharedRecorder:
     """Record one exchange and save it once, when the first thread ends it."""
 
-    def __init__(self, recorder: Recorder, save: Save, now: Callable[[], float]) -> None:
+    def __init__(
+        self, recorder: Recorder, save: Save, watch: Watch | None, now: Callable[[], float]
+    ) -> None:
         self._recorder: Recorder | None = recorder
         self._save = save
+        self._watch = watch
         self._now = now
         self._lock = Lock()
+        self._notify(recorder)
 
     def receive_head(self, status_code: int, headers: HeaderTypes) -> None:
         """Record the head of the response."""
         if self._recorder is not None:
             self._recorder.receive_response(status_code, headers, self._now())
+            self._notify(self._recorder)
 
     def receive_data(self, data: bytes) -> None:
         """Record what a read returned. `b""` is the end of the body."""
@@ -32,8 +38,10 @@ class SharedRecorder:
             self._finish(lambda recorder, now: recorder.receive_eof(now))
             return
         with self._lock:
-            if self._recorder is not None:
-                self._recorder.receive_data(data, self._now())
+            if (recorder := self._recorder) is not None:
+                recorder.receive_data(data, self._now())
+        if recorder is not None:
+            self._notify(recorder)
 
     def receive_error(self, error: BaseException) -> None:
         """Record that the exchange ended in an error."""
@@ -48,3 +56,7 @@ class SharedRecorder:
             recorder, self._recorder = self._recorder, None
         if recorder is not None:
             self._save(end(recorder, self._now()))
+
+    def _notify(self, recorder: Recorder) -> None:
+        if self._watch is not None:
+            self._watch(recorder)

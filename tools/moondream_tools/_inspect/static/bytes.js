@@ -51,7 +51,7 @@ export class BytesView extends View {
       onclick: (/** @type {PointerEvent} */ event) => this.#click(event) });
     this.#rows = new Rows(this.#scroller, ROW, (index) => this.#key(index),
       (index) => this.#row(index), () => this.invalidate(), () => this.#setFollow(false));
-    this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(100));
+    this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(20));
     this.#readout = el('p', { class: 'readout' }, HINT);
     this.#follow = el('button', { type: 'button', onclick: () => {
       this.#setFollow(!this.#follows);
@@ -115,7 +115,7 @@ export class BytesView extends View {
     const { width } = rows.size;
     if (this.#width === width) return;
     this.#width = width;
-    const room = width / (this.#probe.offsetWidth / 100 || 8);
+    const room = width / (this.#probe.offsetWidth / 20 || 8);
     const digits = this.#digits;
     const columns = COLUMNS.find((count) => digits + 4 * count + (count > 8 ? 24 : 8) <= room);
     this.#columns = columns ?? 8;

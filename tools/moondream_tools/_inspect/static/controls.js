@@ -1,6 +1,6 @@
 import { el, svg } from './dom.js';
 import { SPEEDS } from './player.js';
-import { amount, describe, inSeconds, spaced } from './words.js';
+import { amount, inSeconds, spaced } from './words.js';
 import { View } from './view.js';
 
 /** @typedef {import('./trace.js').Lane} Lane */
@@ -110,14 +110,10 @@ export class PlayControls extends View {
 
   /** @param {'chunk' | 'event'} lane @param {1 | -1} by */
   #step(lane, by) {
-    const { trace, player, selection } = this.shown;
+    const { player, selection } = this.shown;
     const item = player.step(lane, by, selection.selected);
-    if (item === null) {
-      this.say(`no ${by > 0 ? 'later' : 'earlier'} ${lane}`);
-      return;
-    }
-    selection.select(item);
-    this.say(describe(trace, item));
+    if (item === null) this.say(`There is no ${by > 0 ? 'later' : 'earlier'} ${lane}.`);
+    else selection.select(item);
   }
 
   /** @param {KeyboardEvent} event */

@@ -282,8 +282,9 @@ export class LanesView extends View {
   /** @param {Item} item */
   #select(item) {
     const { trace, selection } = this.shown;
+    const { lane } = item;
     if (!trace.has(item)) {
-      this.say(`no other ${item.lane} of ${amount(trace.count(item.lane), item.lane)}`);
+      this.say(`no other ${lane} of ${amount(trace.count(lane), lane)}`);
       return;
     }
     selection.select(item);

@@ -1,28 +1,29 @@
 import { el } from './dom.js';
 import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
-import { Selection } from './selection.js';
+import { Selection, same } from './selection.js';
 import { SourceError, openSource } from './source.js';
 import { setUpTabs } from './tabs.js';
 import { Trace } from './trace.js';
 import { amount, describe, inBytes, inSeconds, spaced } from './words.js';
 
 /**
- * @typedef {import('./source.js').Listing} Listing
  * @typedef {import('./source.js').Recording} Recording
+ * @typedef {import('./trace.js').Item} Item
  * @typedef {import('./view.js').Inspector} Inspector
  * @typedef {HTMLElement & {inspector: Inspector | null, source?: object,
- *   machine?: object}} Shown
+ *   machine?: object}} Shown  a view or a panel
  */
 
-const VIEWS = 'play-controls, picture-view, text-view, lanes-view, bytes-view, waterfall-view, '
-  + 'machine-view, details-view';
+const VIEWS = 'play-controls, .section > :not(summary)';
+const SMALL = '(max-width: 47.99rem)';
 const QUIET = 250; // milliseconds without a change, before the page says or links it
 
 /**
- * The page. It lists recordings, opens one, and gives it to all views and panels. It listens to
- * two events of theirs: `say`, with a text for the live region, and `open`, with the name of a
- * recording that it shall open.
+ * The page. It lists recordings, opens one, and gives it to all views, and to a panel when that is
+ * shown. It listens to three events of theirs: `say`, with a text for the live region; `open`, with
+ * the name of a recording that it shall open; and `trace`, with another trace of the open recording.
+ * It dispatches `ended`, with `{name, error}`, at the end of an exchange that was followed.
  */
 export class InspectPage extends HTMLElement {
   #source = openSource();
@@ -30,18 +31,29 @@ export class InspectPage extends HTMLElement {
   #recordings = [];
   /** @type {Inspector | null} */
   #inspector = null;
+  /** Ends what belongs to the open recording. */
+  #closing = new AbortController();
   #turn = 0;
-  #timer = 0;
-  #listeners = new AbortController();
-  #stopLive = () => {};
+  #settling = 0;
   #saying = 0;
+  /** @type {Item | null} */
+  #said = null;
 
   connectedCallback() {
-    this.addEventListener('say', (event) => this.#say(/** @type {CustomEvent} */ (event).detail));
-    this.addEventListener('open', (event) => this.open(/** @type {CustomEvent} */ (event).detail));
+    this.#on('say', (text) => this.#say(text));
+    this.#on('open', (name) => this.open(name));
+    this.#on('trace', (other) => this.#swap(other));
     addEventListener('hashchange', () => this.#follow());
-    setUpTabs(this.#part('.panels'), (panel) => this.#give(panel));
+    setUpTabs(this.#part('.panels'), () => this.#give());
+    if (matchMedia(SMALL).matches) {
+      for (const section of this.querySelectorAll('.section.aside')) section.removeAttribute('open');
+    }
     this.#start();
+  }
+
+  /** @param {string} name @param {(detail: any) => void} listener */
+  #on(name, listener) {
+    this.addEventListener(name, (event) => listener(/** @type {CustomEvent} */ (event).detail));
   }
 
   /** @param {string} selector @returns {HTMLElement} */
@@ -56,22 +68,26 @@ export class InspectPage extends HTMLElement {
       this.#notice('Nothing to show', inWords(error));
       return;
     }
-    const first = this.#recordings.find(({ error }) => error === undefined);
-    const { name } = readLink(location.hash);
-    if (name !== null) this.#follow();
-    else if (first !== undefined) this.open(first.name);
-    else if (this.#recordings.length) this.open(this.#recordings[0].name);
-    else this.#empty();
+    const first = this.#recordings.find(({ error }) => !error) ?? this.#recordings[0];
+    if (first === undefined) {
+      this.#notice('No recordings yet', 'Start this page with a recording, or a folder of them:',
+        'moondream-stream inspect RECORDING', 'Record exchanges of your own with:',
+        'moondream-stream record --upstream URL --to recordings');
+      return;
+    }
+    if (readLink(location.hash).name === null) {
+      writeLink({ name: first.name, time: null, item: null });
+    }
+    this.#follow();
   }
 
   async #list() {
-    const listing = await this.#source.list();
-    this.#recordings = listing.recordings;
-    const machine = /** @type {Shown} */ (this.#part('machine-view'));
-    machine.machine = listing.machine;
-    this.#part('.recordings ul').replaceChildren(...this.#recordings.map(entry));
-    this.#part('.version').textContent = listing.version ?? '';
-    this.#part('.recordings').hidden = this.#recordings.length === 0;
+    const { recordings, machine, version } = await this.#source.list();
+    this.#recordings = recordings;
+    /** @type {Shown} */ (this.#part('machine-view')).machine = machine;
+    this.#part('.recordings ul').replaceChildren(...recordings.map(entry));
+    this.#part('.recordings').hidden = recordings.length === 0;
+    this.#part('.version').textContent = version ?? '';
   }
 
   /** Open what the address names. */
@@ -83,151 +99,165 @@ export class InspectPage extends HTMLElement {
   }
 
   /** Open a recording, at a moment.
-   * @param {string} name @param {number | null} time
-   * @param {import('./trace.js').Item | null} item */
+   * @param {string} name @param {number | null} time @param {Item | null} item */
   async open(name, time = null, item = null) {
     const turn = ++this.#turn;
     const main = this.#part('main');
     main.setAttribute('aria-busy', 'true');
     try {
-      if (!this.#recordings.some((recording) => recording.name === name)) await this.#list();
-      const listed = this.#recordings.find((recording) => recording.name === name);
-      if (listed === undefined) throw new SourceError(`There is no recording “${name}” here.`);
-      if (listed.error) throw new SourceError(listed.error.message, listed.error.line);
-      const [data, image] = await Promise.all([
-        this.#source.trace(name), this.#source.image(name)]);
+      const find = () => this.#recordings.find((recording) => recording.name === name);
+      if (find() === undefined) await this.#list();
+      const found = find();
+      if (found === undefined) throw new SourceError(`There is no recording “${name}” here.`);
+      if (found.error) throw new SourceError(found.error.message, found.error.line);
+      const trace = new Trace(await this.#source.trace(name));
       if (turn !== this.#turn) return;
-      this.#show(name, new Trace(data), image);
+      this.#show(name, trace, this.#source.image(found));
       this.#restore(time, item);
     } catch (error) {
-      if (turn !== this.#turn) return;
-      this.#close();
-      this.#notice(`Cannot show ${name}`, inWords(error));
-    } finally {
-      if (turn === this.#turn) {
-        main.removeAttribute('aria-busy');
-        this.#mark(name);
-      }
+      if (turn === this.#turn) this.#notice(`Cannot show ${name}`, inWords(error));
     }
+    if (turn !== this.#turn) return;
+    main.removeAttribute('aria-busy');
+    this.#mark(name);
   }
 
-  /** @param {string} name @param {Trace} trace @param {string | null} image */
-  #show(name, trace, image) {
+  /** @param {string} name @param {Trace} trace @param {string | null} image @param {string} note */
+  #show(name, trace, image, note = '') {
     this.#close();
     const player = new Player(trace);
     const selection = new Selection();
     this.#inspector = { name, trace, player, selection, image };
     this.#part('.notice').hidden = true;
     this.#part('.exchange').hidden = false;
-    this.#part('.panels').hidden = false;
+    this.#part('.exchange h2').textContent = name + (note && ` (${note})`);
     document.title = `${name} · Moondream stream`;
-    this.#part('.exchange h2').textContent = name;
     this.#facts();
-    const { signal } = this.#listeners;
+    const { signal } = this.#closing;
     trace.addEventListener('grow', () => this.#facts(), { signal });
-    player.addEventListener('moment', () => this.#settle(), { signal });
-    player.addEventListener('mode', () => this.#settle(), { signal });
+    for (const what of ['moment', 'mode']) {
+      player.addEventListener(what, () => this.#settle(), { signal });
+    }
     selection.addEventListener('change', () => this.#settle(), { signal });
-    for (const view of this.querySelectorAll(VIEWS)) {
-      /** @type {Shown} */ (view).inspector = this.#inspector;
-    }
-    this.#give(null);
+    this.#giveAll();
     this.#say(`${name}: ${this.#part('.facts').textContent}`);
-    if (trace.live) {
-      this.#stopLive = this.#source.live(name, trace, (error) => {
-        if (error) this.#say(inWords(error));
-      });
-      player.follow();
-    }
+    if (!trace.live) return;
+    const stop = this.#source.live(name, trace, (end) => this.#ended(name, end));
+    signal.addEventListener('abort', stop);
+    player.follow();
+  }
+
+  /** Show another trace of the open recording, at the same moment.
+   * @param {{trace: Trace, note: string}} other  with what is special about it */
+  #swap({ trace, note }) {
+    if (this.#inspector === null) return;
+    const { name, image, player: { time } } = this.#inspector;
+    this.#show(name, trace, image, note);
+    this.#restore(time, null);
+  }
+
+  /** What was followed has ended.
+   * @param {string} name @param {import('./source.js').End} end */
+  async #ended(name, { error, reload }) {
+    if (this.#inspector === null) return;
+    const { player, selection } = this.#inspector;
+    if (error) this.#say(error.message);
+    this.dispatchEvent(new CustomEvent('ended', { detail: { name, error } }));
+    if (reload) await this.open(name, player.time, selection.selected);
+    await this.#list();
+    this.#mark(name);
   }
 
   #close() {
-    this.#stopLive();
-    this.#stopLive = () => {};
-    this.#listeners.abort();
-    this.#listeners = new AbortController();
+    this.#closing.abort();
+    this.#closing = new AbortController();
     this.#inspector?.player.pause();
     this.#inspector = null;
-    clearTimeout(this.#timer);
-    for (const view of this.querySelectorAll(VIEWS)) {
-      /** @type {Shown} */ (view).inspector = null;
-    }
+    clearTimeout(this.#settling);
   }
 
-  /** Give what is open to a panel, when it is shown. @param {HTMLElement | null} panel */
-  #give(panel) {
-    const shown = panel ?? this.querySelector('[role=tabpanel]:not([hidden])');
-    const element = /** @type {Shown | null} */ (shown?.firstElementChild ?? null);
-    if (element === null || element.inspector === this.#inspector) return;
-    element.source = this.#source;
-    element.inspector = this.#inspector;
+  #giveAll() {
+    for (const view of this.querySelectorAll(VIEWS)) {
+      /** @type {Shown} */ (view).inspector = this.#inspector;
+    }
+    // Without a recording one can only ask.
+    const isOpen = this.#inspector !== null;
+    for (const tab of this.querySelectorAll('[role=tab]')) {
+      /** @type {HTMLElement} */ (tab).hidden = !isOpen && tab.id !== 'tab-ask';
+    }
+    this.#part('.panels').hidden = !isOpen && !this.#source.canAsk;
+    if (!isOpen && this.#source.canAsk) this.#part('#tab-ask').click();
+    this.#give();
+  }
+
+  /** Give what is open to the panel that is shown. */
+  #give() {
+    const panel = /** @type {Shown} */ (this.#part('[role=tabpanel]:not([hidden]) > *'));
+    if (panel.source !== undefined && panel.inspector === this.#inspector) return;
+    panel.source = this.#source;
+    panel.inspector = this.#inspector;
   }
 
   #facts() {
     if (this.#inspector === null) return;
     const { trace } = this.#inspector;
-    const { request, response, ending } = trace;
+    const { request, response, ending, error } = trace;
     const facts = [
       `${request.method} ${request.path}`,
       response === null ? 'no response' : `status ${response.status_code}`,
-      amount(trace.count('chunk'), 'chunk'),
-      amount(trace.count('event'), 'event'),
+      amount(trace.chunks.length, 'chunk'),
+      amount(trace.events.length, 'event'),
       inBytes(trace.body.length),
       inSeconds(trace.end),
       ending === null ? 'under way' : spaced(trace.states.at(-1)?.state ?? ending.fault),
     ];
     this.#part('.facts').replaceChildren(...facts.map((fact) => el('li', {}, fact, ' ')));
-    const failed = trace.error !== null;
-    this.#part('.error').hidden = !failed;
-    this.#part('.error').textContent = failed
-      ? `${spaced(trace.error.kind)}: ${trace.error.message}` : '';
+    this.#part('.error').hidden = error === null;
+    this.#part('.error').textContent = error && `${spaced(error.kind)}: ${error.message}`;
   }
 
-  /** @param {number | null} time @param {import('./trace.js').Item | null} item */
+  /** @param {number | null} time @param {Item | null} item */
   #restore(time, item) {
     if (this.#inspector === null) return;
     const { trace, player, selection } = this.#inspector;
+    const found = trace.has(item) ? item : null;
+    selection.select(found);
     if (time !== null) player.seek(time);
-    selection.select(trace.has(item) ? item : null);
-    if (trace.has(item) && time === null) player.seek(trace.timeOf(item));
+    else if (found !== null) player.seek(trace.timeOf(found));
   }
 
-  /** Once nothing changes any more, link to the moment, and say what is selected. */
+  /** Once nothing changes any more, link to the moment, and say what was selected. */
   #settle() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
       if (this.#inspector === null || this.#inspector.player.playing) return;
-      const { name, player, selection } = this.#inspector;
-      writeLink({ name, time: player.time, item: selection.selected });
+      const { name, trace, player, selection } = this.#inspector;
+      const item = selection.selected;
+      writeLink({ name, time: player.time, item });
+      if (item !== null && !same(item, this.#said)) this.#say(describe(trace, item));
+      this.#said = item;
     }, QUIET);
   }
 
   /** @param {string} name */
   #mark(name) {
     for (const link of this.querySelectorAll('.recordings a')) {
-      const isOpen = /** @type {HTMLElement} */ (link).dataset.name === name;
-      link.toggleAttribute('aria-current', isOpen);
-      if (isOpen) link.setAttribute('aria-current', 'page');
+      if (/** @type {HTMLElement} */ (link).dataset.name !== name) {
+        link.removeAttribute('aria-current');
+      } else link.setAttribute('aria-current', 'page');
     }
-  }
-
-  #empty() {
-    this.#notice('No recordings yet', 'Start this page with a recording, or a folder of them:',
-      'moondream-stream inspect RECORDING', 'Record an exchange of your own with:',
-      'moondream-stream record --to recordings');
-    this.#part('.panels').hidden = !this.#source.canAsk;
-    if (this.#source.canAsk) this.#part('#tab-ask').click();
   }
 
   /** Say what is there to see instead of an exchange.
    * @param {string} title @param {string[]} lines  text and commands, by turns */
   #notice(title, ...lines) {
+    this.#close();
     const notice = this.#part('.notice');
     notice.replaceChildren(el('h2', {}, title), ...lines.map((line, i) => el('p', {},
       i % 2 ? el('code', {}, line) : line)));
     notice.hidden = false;
     this.#part('.exchange').hidden = true;
-    this.#part('.panels').hidden = true;
+    this.#giveAll();
     this.#say(`${title}. ${lines[0]}`);
   }
 
@@ -245,8 +275,7 @@ customElements.define('inspect-page', InspectPage);
 /** A recording in the list. @param {Recording} recording */
 function entry({ name, error, skill, status_code: status, chunks }) {
   const about = error ? 'cannot be read'
-    : [skill, status, chunks === undefined ? null : amount(chunks, 'chunk')]
-      .filter((fact) => fact !== null && fact !== undefined).join(' · ');
+    : [skill, status, amount(chunks ?? 0, 'chunk')].filter((fact) => fact != null).join(' · ');
   const link = el('a', { href: `#${new URLSearchParams({ name })}`, class: error ? 'broken' : '' },
     el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about));
   link.dataset.name = name;
@@ -255,7 +284,6 @@ function entry({ name, error, skill, status_code: status, chunks }) {
 
 /** @param {unknown} error @returns {string} */
 function inWords(error) {
-  if (!(error instanceof Error)) return String(error);
-  const line = error instanceof SourceError ? error.line : null;
-  return line === null ? error.message : `Line ${line}: ${error.message}`;
+  const { message, line } = /** @type {SourceError} */ (error);
+  return line ? `Line ${line}: ${message}` : message;
 }

@@ -6,17 +6,24 @@
  * @typedef {import('./trace.js').Update} Update
  * @typedef {{name: string, method?: string, path?: string, skill?: string | null,
  *   status_code?: number | null, seconds?: number, chunks?: number, bytes?: number,
- *   ending?: string | null, error?: {message: string, line: number | null}}} Recording
+ *   ending?: string | null, image?: 'recorded' | 'other' | null, error?: {message: string, line: number | null}}} Recording
  * @typedef {{states: string[], transitions: [string, string, string][]}} Machine
  * @typedef {{url: string, skills: string[]}} Endpoint
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
  *   machine?: Machine}} Listing
- * @typedef {{curl: string, python: string, recording: string, har: string}} TakeAway
+ * @typedef {{curl: string, python: string, recording: string, har: string,
+ *   left_out?: string[]}} TakeAway
+ * @typedef {{message: string, kind?: string, advice?: string | null}} Failure
+ * @typedef {{error: Failure | null, reload: boolean}} End  how an exchange under way ended; whether
+ *   its recording differs from what was followed
  * @typedef {{fragmentation: null | number | number[],
  *   faults: {kind: string, at: number, value?: number}[]}} Asked
  * @typedef {Listing & {traces: {[name: string]: TraceData},
  *   takeaway?: {[name: string]: TakeAway}, images?: {[name: string]: string}}} Embedded
  */
+
+/** Connections of a live exchange that may be lost, one after the other. */
+const MOST_LOSSES = 4;
 
 /** What went wrong, in words for the page. */
 export class SourceError extends Error {
@@ -34,12 +41,12 @@ const GONE = 'The server of this page does not answer. '
 
 /** The server's JSON API. Addresses are relative: they have the token of the page. */
 class Server {
-  /** @type {Endpoint | null} */
-  #endpoint = null;
+  /** What can be asked. @type {Endpoint | null} */
+  endpoint = null;
 
   canBreak = true;
   whyNoBreak = '';
-  get canAsk() { return this.#endpoint !== null; }
+  get canAsk() { return this.endpoint !== null; }
   get whyNoAsk() {
     return this.canAsk ? '' : 'No endpoint to ask. Run `moondream-stream inspect --endpoint URL`.';
   }
@@ -47,19 +54,15 @@ class Server {
   /** All recordings. @returns {Promise<Listing>} */
   async list() {
     const listing = await this.#json('api/recordings');
-    this.#endpoint = listing.endpoint ?? null;
+    this.endpoint = listing.endpoint ?? null;
     return listing;
   }
 
   /** @param {string} name @returns {Promise<TraceData>} */
   trace(name) { return this.#json(address('trace', name)); }
 
-  /** The address of the picture, or null. @param {string} name @returns {Promise<string | null>} */
-  async image(name) {
-    const response = await fetched(address('image', name));
-    await response.body?.cancel();
-    return response.ok ? address('image', name) : null;
-  }
+  /** The address of the picture, or null. @param {Recording} recording */
+  image({ name, image }) { return image ? address('image', name) : null; }
 
   /** @param {string} name @returns {Promise<TakeAway>} */
   takeAway(name) { return this.#json(address('takeaway', name)); }
@@ -86,31 +89,28 @@ class Server {
   /** Follow an exchange that is under way.
    * @param {string} name
    * @param {import('./trace.js').Trace} trace  gets each update
-   * @param {(error: SourceError | null) => void} ended  null: the exchange has ended
+   * @param {(end: End) => void} ended
    * @returns {() => void}  a function that stops it */
   live(name, trace, ended) {
-    /** @type {EventSource} */
-    let events;
+    // When it connects again, it says by itself which updates it has.
+    const events = new EventSource(`${address('live', name)}?after=0`);
     let losses = 0;
-    const connect = () => {
-      events = new EventSource(`${address('live', name)}?after=${trace.chunks.length}`);
-      events.onmessage = ({ data }) => {
-        losses = 0;
-        trace.append(JSON.parse(data));
-      };
-      events.addEventListener('end', () => {
-        events.close();
-        ended(null);
-      });
-      events.onerror = () => {
-        // EventSource would ask for what the trace has already.
-        events.close();
-        losses += 1;
-        if (losses < 3) connect();
-        else ended(new SourceError(GONE));
-      };
+    /** @param {End} end */
+    const end = (end) => {
+      events.close();
+      ended(end);
     };
-    connect();
+    events.onmessage = ({ data }) => {
+      losses = 0;
+      trace.append(JSON.parse(data));
+    };
+    events.addEventListener('end', ({ data }) => end(JSON.parse(data)));
+    events.onerror = () => {
+      losses += 1;
+      if (losses > MOST_LOSSES || events.readyState === EventSource.CLOSED) {
+        end({ error: { message: GONE }, reload: false });
+      }
+    };
     return () => events.close();
   }
 
@@ -156,6 +156,7 @@ class Exported {
   canBreak = false;
   whyNoBreak = `${EXPORTED} break its streams.`;
   canAsk = false;
+  endpoint = null;
   whyNoAsk = `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`;
 
   /** @param {Embedded} data */
@@ -167,8 +168,8 @@ class Exported {
   /** @param {string} name @returns {Promise<TraceData>} */
   async trace(name) { return own(this.#data.traces, name); }
 
-  /** @param {string} name @returns {Promise<string | null>} */
-  async image(name) {
+  /** @param {Recording} recording @returns {string | null} */
+  image({ name }) {
     const images = this.#data.images ?? {};
     return Object.hasOwn(images, name) ? images[name] : null;
   }

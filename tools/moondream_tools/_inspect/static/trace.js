@@ -178,7 +178,10 @@ export class Trace extends EventTarget {
   /** The time of an item. @param {Item} item @returns {number} */
   timeOf({ lane, index }) { return this.#times[lane].at(index); }
 
-  /** Whether there is such an item. @param {Item | null} item @returns {item is Item} */
+  /** Whether there is such an item.
+   * @overload @param {Item} item @returns {boolean} */
+  /** @overload @param {Item | null} item @returns {item is Item} */
+  /** @param {Item | null} item */
   has(item) {
     return item !== null && Number.isInteger(item.index) && item.index >= 0
       && item.index < (this.#times[item.lane]?.length ?? 0);

@@ -20,7 +20,7 @@ from moondream_transports._transport import (
     Transport,
     require_transport,
 )
-from moondream_transports.recording._recorder import Save, SharedRecorder
+from moondream_transports.recording._recorder import Save, SharedRecorder, Watch
 from sansio_moondream import Headers, HTTPRequest
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream.recording import Recorder
@@ -33,6 +33,8 @@ class RecordingTransport:
         transport: sends the requests. The caller closes it.
         save: is called with each `Recording`. It may be a `RecordingFolder`.
         secrets: texts to mask in recordings. The key in the headers of a request is always masked.
+        watch: is called with the `Recorder` of each exchange at its beginning, and whenever its
+            head or a chunk was recorded. `Recorder.peek_chunks` shows what it has.
 
     Attributes:
         clock: of the other transport, if it has one, else that of the machine.
@@ -45,19 +47,29 @@ class RecordingTransport:
             called.
     """
 
-    def __init__(self, transport: Transport, save: Save, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        save: Save,
+        secrets: Iterable[str] = (),
+        *,
+        watch: Watch | None = None,
+    ) -> None:
         secrets = Secrets.among(secrets)  # from here on no local variable shows them
         self._transport = require_transport(transport)
         if not callable(save):
             raise TypeError(f"save should be callable, such as a RecordingFolder, not {save!r}")
         self._save = save
+        self._watch = watch
         self._secrets = secrets
         self.clock: Any = getattr(transport, "clock", None) or RealClock()
 
     def send(self, request: HTTPRequest, timeouts: Timeouts) -> RecordingStream:
         """Do as `Transport.send`."""
         now = self.clock.monotonic
-        recorder = SharedRecorder(Recorder(request, self._secrets, now=now()), self._save, now)
+        recorder = SharedRecorder(
+            Recorder(request, self._secrets, now=now()), self._save, self._watch, now
+        )
         try:
             stream = self._transport.send(request, timeouts)
         except BaseException as error:

@@ -1,0 +1,278 @@
+import { hex, symbolAt } from './characters.js';
+import { el } from './dom.js';
+import { Trace } from './trace.js';
+import { amount, inSeconds, spaced } from './words.js';
+
+/**
+ * @typedef {import('./view.js').Inspector} Inspector
+ * @typedef {import('./source.js').Source} Source
+ * @typedef {import('./source.js').Asked} Asked
+ * @typedef {Asked['faults'][number]} Fault
+ * @typedef {{loop: string, like: string, text: string, error: string | null,
+ *   outcome: keyof typeof OUTCOMES, verdict: string}} Plain
+ */
+
+const QUIET = 200; // milliseconds without a change, before the recording is broken anew
+const AROUND = 16; // bytes that are shown on each side of the chosen one
+const DAMAGE = 255; // no character of UTF-8 has this byte
+const CHUNKS = { recorded: 'as recorded', whole: 'in one chunk', each: 'byte by byte',
+  size: 'of … bytes', offsets: 'cut at the offsets …' };
+const FAULTS = { close: 'connection closed', reset: 'connection reset',
+  silence: 'silence until the deadline', damage: 'byte becomes' };
+const OUTCOMES = { same: '= same answer', error: '! reports an error', fails: '✕ fails',
+  silent: '✕ wrong, and silent', hangs: '✕ hangs' };
+
+/** Traces of recordings that this panel has broken, by their names. Compare shows them.
+ * @type {Map<string, {recorded: Trace, broken: Trace}>} */
+export const brokenTraces = new Map();
+
+/**
+ * Breaks the open recording: other chunks, and faults at bytes. The server decodes it anew after
+ * each change. `trace` asks the page to show the outcome, or the recording again, in its views.
+ */
+export class BreakPanel extends HTMLElement {
+  /** @type {Source | null} */
+  source = null;
+  /** @type {Inspector | null} */
+  #inspector = null;
+  /** As recorded. @type {Trace | null} */
+  #recorded = null;
+  /** @type {Trace | null} */
+  #broken = null;
+  /** @type {Fault[]} */
+  #faults = [];
+  #turn = 0;
+  #timer = 0;
+  #listeners = new AbortController();
+
+  /** What the page shows: a recording, or what this panel has made of it. */
+  get inspector() { return this.#inspector; }
+
+  set inspector(inspector) {
+    this.#inspector = inspector;
+    this.#listeners.abort();
+    this.#listeners = new AbortController();
+    const trace = inspector?.trace ?? null;
+    if (trace === null || trace !== this.#recorded && trace !== this.#broken) this.#open(trace);
+    if (inspector === null || this.#form === null) return;
+    const { signal } = this.#listeners;
+    inspector.selection.addEventListener('change', () => this.#follow(), { signal });
+    document.addEventListener('byte', (event) => {
+      const { offset, received } = /** @type {CustomEvent} */ (event).detail;
+      if (received) this.#choose(offset);
+    }, { signal });
+    this.#mark();
+  }
+
+  /** @returns {any} */
+  get #form() { return this.querySelector('form'); }
+
+  /** Begin anew. @param {Trace | null} trace */
+  #open(trace) {
+    clearTimeout(this.#timer);
+    this.#turn++;
+    this.#faults = [];
+    this.#broken = null;
+    this.#recorded = trace;
+    this.replaceChildren();
+    if (trace === null || this.source === null) return;
+    const why = this.source.canBreak ? '' : this.source.whyNoBreak;
+    if (why || trace.live) {
+      this.append(el('p', {}, why || 'The stream is under way. Break it when it has ended.'));
+      if (!why) trace.addEventListener('grow', () => this.#ended(trace));
+      return;
+    }
+    this.append(this.#controls(trace.body.length),
+      el('div', { class: 'outcome', role: 'group', 'aria-label': 'Outcome' }));
+    this.#list();
+  }
+
+  /** @param {Trace} trace */
+  #ended(trace) {
+    if (trace.live || trace !== this.#recorded || this.#form !== null) return;
+    this.#recorded = null;
+    this.inspector = this.#inspector;
+  }
+
+  /** @param {number} size  of the body */
+  #controls(size) {
+    const change = () => this.#change();
+    const choose = () => this.#choose(this.#form.at.valueAsNumber);
+    /** @param {string} name @param {string} text @param {() => void} onclick */
+    const button = (name, text, onclick) => el('button', { type: 'button', name, onclick }, text);
+    return el('form', { onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
+      el('label', {}, 'Chunks', el('select', { name: 'chunks', onchange: change },
+        ...Object.entries(CHUNKS).map(([value, text]) => el('option', { value }, text)))),
+      el('label', { class: 'numbers' }, 'Bytes', el('input', { name: 'numbers', oninput: change,
+        inputmode: 'numeric', autocomplete: 'off' })),
+      el('label', {}, 'Fault at byte', el('input', { name: 'at', type: 'number', min: 0, max: size,
+        value: 0, oninput: choose })),
+      el('div', { role: 'group', 'aria-label': 'Fault' }, ...Object.keys(FAULTS).map((kind) =>
+        button(kind, kind[0].toUpperCase() + kind.slice(1), () => this.#add(kind)))),
+      el('output', { class: 'byte' }),
+      el('ul', { 'aria-label': 'Faults' }),
+      el('div', { class: 'switch', role: 'group', 'aria-label': 'The views show the stream' },
+        button('recorded', 'As recorded', () => this.#show(this.#recorded)),
+        button('broken', 'Broken', () => this.#show(this.#broken))),
+      el('div', { role: 'group', 'aria-label': 'Save the broken stream' },
+        button('recording', 'Save recording', () => this.#save('recording')),
+        button('test', 'Save pytest test', () => this.#save('test'))));
+  }
+
+  /** Choose the first byte of what is selected. */
+  #follow() {
+    const { selection, trace } = /** @type {Inspector} */ (this.#inspector);
+    const item = selection.selected;
+    if (item?.lane === 'chunk') this.#choose(trace.chunks[item.index].start);
+    else if (trace.has(item) && !trace.compressed) this.#choose(trace.span(item)[0]);
+  }
+
+  /** Choose a byte of the body. @param {number} offset */
+  #choose(offset) {
+    const { body } = /** @type {Trace} */ (this.#recorded);
+    const at = Math.min(Math.max(0, Math.trunc(offset) || 0), body.length);
+    const { at: input, damage } = this.#form;
+    if (input.valueAsNumber !== at) input.value = at;
+    damage.disabled = at === body.length;
+    /** @param {number} start @param {number} end */
+    const text = (start, end) => Array.from(body.subarray(Math.max(0, start), end), (_, i) =>
+      symbolAt(body, Math.max(0, start) + i, Number(body[Math.max(0, start) + i] < 128))).join('');
+    this.querySelector('.byte')?.replaceChildren(el('code', {}, text(at - AROUND, at),
+      el('mark', {}, text(at, at + 1) || 'end'), text(at + 1, at + 1 + AROUND)),
+    at < body.length ? ` 0x${hex(body[at])}` : '', ` of ${amount(body.length, 'byte')}`);
+  }
+
+  /** @param {string} kind */
+  #add(kind) {
+    const at = this.#form.at.valueAsNumber || 0;
+    const isDamage = kind === 'damage';
+    this.#faults = [...this.#faults.filter((fault) => fault.at !== at
+      || (fault.kind === 'damage') !== isDamage), { kind, at, ...(isDamage && { value: DAMAGE }) }]
+      .sort((one, other) => one.at - other.at);
+    this.#list();
+    this.#change();
+  }
+
+  #list() {
+    const end = this.#faults.find(({ kind }) => kind !== 'damage')?.at ?? Infinity;
+    const items = this.#faults.map((fault, i) => {
+      const what = FAULTS[/** @type {keyof FAULTS} */ (fault.kind)];
+      const isLate = fault.at > end || fault.at === end && fault.kind === 'damage';
+      return el('li', {}, `Byte ${fault.at}: ${what}`, fault.kind === 'damage' && el('input', {
+        type: 'number', min: 0, max: 255, value: fault.value, 'aria-label':
+        `What byte ${fault.at} becomes`, oninput: (/** @type {any} */ { target }) => {
+          fault.value = Math.min(255, Math.max(0, Math.trunc(target.valueAsNumber) || 0));
+          this.#change();
+        } }), isLate && ' (not reached)', el('button', { type: 'button', 'aria-label':
+        `Remove: ${what} at byte ${fault.at}`, onclick: () => {
+        this.#faults.splice(i, 1);
+        this.#list();
+        this.#change();
+        this.#form.at.focus();
+      } }, 'Remove'));
+    });
+    this.querySelector('ul')?.replaceChildren(...items);
+    this.#choose(this.#form.at.valueAsNumber);
+  }
+
+  /** What the controls ask for. @returns {Asked} */
+  get #asked() {
+    const { chunks, numbers } = this.#form;
+    const given = (numbers.value.match(/\d{1,12}/g) ?? []).map(Number);
+    /** @type {{[kind: string]: Asked['fragmentation']}} */
+    const fragmentations = { recorded: null, whole: [], each: 1, size: given[0] || null,
+      offsets: given.length ? given : null };
+    return { fragmentation: fragmentations[chunks.value], faults: this.#faults };
+  }
+
+  /** Break the recording anew, soon. */
+  #change() {
+    this.#mark();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#try(() => this.#break()), QUIET);
+  }
+
+  async #break() {
+    const [{ name }, recorded, turn] = [/** @type {Inspector} */ (this.#inspector),
+      /** @type {Trace} */ (this.#recorded), ++this.#turn];
+    const asked = this.#asked;
+    if (asked.fragmentation === null && asked.faults.length === 0) {
+      brokenTraces.delete(name);
+      this.querySelector('.outcome')?.replaceChildren();
+      this.#show(recorded);
+      this.#broken = null;
+    } else {
+      const { trace, plain } = await /** @type {Source} */ (this.source).break(name, asked);
+      if (turn !== this.#turn) return;
+      const broken = this.#broken = new Trace(trace);
+      brokenTraces.set(name, { recorded, broken });
+      this.querySelector('.outcome')?.replaceChildren(outcome(broken, plain));
+      this.#show(broken);
+    }
+    this.#mark();
+  }
+
+  /** Have the page show one of the two traces. @param {Trace | null} trace */
+  #show(trace) {
+    if (trace === null || trace === this.#inspector?.trace) return;
+    const note = trace === this.#broken ? 'broken' : '';
+    this.dispatchEvent(new CustomEvent('trace', { bubbles: true, detail: { trace, note } }));
+  }
+
+  /** Set what can be used now, and which of the two is shown. */
+  #mark() {
+    const { chunks, recorded, broken, recording, test } = this.#form;
+    this.#form.numbers.parentElement.hidden = !['size', 'offsets'].includes(chunks.value);
+    const isBroken = this.#broken !== null && this.#inspector?.trace === this.#broken;
+    recorded.ariaPressed = String(!isBroken);
+    broken.ariaPressed = String(isBroken);
+    for (const button of [broken, recording, test]) button.disabled = this.#broken === null;
+  }
+
+  /** @param {'recording' | 'test'} as */
+  #save(as) {
+    this.#try(async () => {
+      const inspector = /** @type {Inspector} */ (this.#inspector);
+      const { name, text } = await /** @type {Source} */ (this.source).save(inspector.name,
+        { ...this.#asked, as });
+      const href = URL.createObjectURL(new Blob([text], { type: 'text/plain' }));
+      el('a', { href, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 60_000);
+      this.dispatchEvent(new CustomEvent('say', { bubbles: true, detail: `Saved ${name}` }));
+    });
+  }
+
+  /** Show what goes wrong. @param {() => Promise<void>} action */
+  async #try(action) {
+    const turn = this.#turn;
+    try {
+      await action();
+    } catch (error) {
+      if (this.#turn > turn + 1) return; // something else is asked for
+      const message = /** @type {Error} */ (error).message;
+      this.querySelector('.outcome')?.replaceChildren(el('p', { role: 'alert' }, message));
+    }
+  }
+}
+
+/** What becomes of a stream, in our decoder and in plain loops.
+ * @param {Trace} trace @param {Plain[]} plain */
+function outcome({ error, events, chunks, result, ending }, plain) {
+  const found = error === null ? 'whole' : spaced(error.kind);
+  const about = `${error?.message ?? 'The answer is complete'}: ${amount(events.length, 'event')} `
+    + `of ${amount(chunks.length, 'chunk')}, the end at ${inSeconds(ending?.at)}.`;
+  /** @param {string} kind @param {(string | Node)[]} by @param {string} title
+   * @param {string | null} detail @param {string} text */
+  const row = (kind, by, title, detail, text) => el('tr', { class: kind },
+    el('th', { scope: 'row' }, ...by), el('td', {}, el('strong', {}, title), ` ${detail}`),
+    el('td', {}, el('div', {}, text)));
+  return el('table', {},
+    el('thead', {}, el('tr', {}, ...['Read by', 'Outcome', 'Text'].map((title) =>
+      el('th', { scope: 'col' }, title)))),
+    el('tbody', {}, row('ours', ['this decoder'], found, about, result?.text ?? result?.path ?? ''),
+      ...plain.map(({ outcome: kind, loop, like, verdict, error: raised, text }) =>
+        row(kind, [el('code', {}, loop), ` ${like}`], OUTCOMES[kind],
+          verdict + (raised ? ` ${raised}` : ''), text))));
+}
+
+customElements.define('break-panel', BreakPanel);

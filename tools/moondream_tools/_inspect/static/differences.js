@@ -1,0 +1,125 @@
+import { hex, symbolAt } from './characters.js';
+
+/**
+ * Where two exchanges differ, and where an answer differs from the sum of its deltas. Nothing here
+ * touches the page.
+ *
+ * @typedef {import('./trace.js').Trace} Trace
+ * @typedef {'byte' | 'record' | 'event'} What
+ * @typedef {{what: What, index: number, words: string}} Difference
+ *   the first one; `index` is -1 for none
+ */
+
+const CONTEXT = 12; // bytes and characters that are shown around a difference
+const decoder = new TextDecoder();
+
+/** The first index at which two lists differ: the length of the shorter one, if it is how the other
+ * begins. -1: they are equal.
+ * @template T
+ * @param {ArrayLike<T>} left @param {ArrayLike<T>} right
+ * @param {(left: T, right: T) => boolean} same @returns {number} */
+export function firstDifference(left, right, same = Object.is) {
+  const length = Math.min(left.length, right.length);
+  for (let i = 0; i < length; i++) if (!same(left[i], right[i])) return i;
+  return left.length === right.length ? -1 : length;
+}
+
+/** @param {Trace} trace @param {{start: number, end: number}} record @returns {Uint8Array} */
+function bytesOf(trace, { start, end }) { return trace.decoded.subarray(start, end); }
+
+/** What is shown of an item: a line of 16 bytes, a record, or an event. Undefined: there is none.
+ * @param {Trace} trace @param {What} what @param {number} index @returns {string | undefined} */
+export function shownOf(trace, what, index) {
+  if (what === 'event') {
+    const event = trace.events[index];
+    return event && JSON.stringify(event.value);
+  }
+  if (what === 'record') {
+    const record = trace.records[index];
+    return record && decoder.decode(bytesOf(trace, record));
+  }
+  const bytes = trace.body.subarray(16 * index, 16 * index + 16);
+  if (!bytes.length) return undefined;
+  const columns = Array.from(bytes, hex).join(' ').padEnd(47);
+  return `${columns}  ${Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('')}`;
+}
+
+/** The first difference in each respect.
+ * @param {Trace} left @param {Trace} right @returns {Difference[]} */
+export function compare(left, right) {
+  const byte = firstDifference(left.body, right.body);
+  const record = firstDifference(left.records, right.records, (one, other) =>
+    firstDifference(bytesOf(left, one), bytesOf(right, other)) === -1);
+  const event = firstDifference(left.events, right.events, (one, other) =>
+    JSON.stringify(one.value) === JSON.stringify(other.value));
+  return [
+    { what: 'byte', index: byte, words: bytesInWords(left, right, byte) },
+    { what: 'record', index: record, words: itemInWords('record', record, left.records.length,
+      right.records.length) },
+    { what: 'event', index: event, words: itemInWords('event', event, left.events.length,
+      right.events.length) + kinds(left, right, event) },
+  ];
+}
+
+/** @param {Trace} left @param {Trace} right @param {number} at */
+function bytesInWords(left, right, at) {
+  const sizes = [left.body.length, right.body.length];
+  if (at === -1) return `The bodies are equal: ${sizes[0]} bytes.`;
+  if (at === Math.min(...sizes)) {
+    return `The ${sizes[0] < sizes[1] ? 'left' : 'right'} body ends after byte ${at}, and the other `
+      + `goes on with “${around(sizes[0] < sizes[1] ? right : left, at, at)}”.`;
+  }
+  return `The bodies differ from byte ${at} on (chunk ${left.chunkOf(at)} left, chunk `
+    + `${right.chunkOf(at)} right): “${around(left, at - CONTEXT, at)}” left, `
+    + `“${around(right, at - CONTEXT, at)}” right.`;
+}
+
+/** @param {Trace} trace @param {number} start @param {number} at */
+function around(trace, start, at) {
+  return decoder.decode(trace.body.subarray(Math.max(0, start), at + CONTEXT));
+}
+
+/** @param {'record' | 'event'} what @param {number} index @param {number} left
+ * @param {number} right @returns {string} */
+function itemInWords(what, index, left, right) {
+  if (index === -1) return `All ${left} ${what}s are equal.`;
+  if (index < Math.min(left, right)) return `The ${what}s differ from ${what} ${index} on.`;
+  const fewer = left < right ? 'left' : 'right';
+  return `The ${what}s are equal up to ${what} ${index}, where the ${fewer} side has no more: `
+    + `${left} left, ${right} right.`;
+}
+
+/** @param {Trace} left @param {Trace} right @param {number} index @returns {string} */
+function kinds(left, right, index) {
+  const [one, other] = [left, right].map(({ events, error }) =>
+    (events[index]?.value ?? error)?.kind.replaceAll('_', ' ') ?? 'nothing');
+  return index === -1 || one === other ? '' : ` It is ${one} left, and ${other} right.`;
+}
+
+/** The part in which two texts differ, and what they have in common around it. No character is
+ * divided.
+ * @param {string} left @param {string} right
+ * @returns {{before: string, left: string, right: string, after: string}} */
+export function differingPart(left, right) {
+  const [one, other] = [[...left], [...right]];
+  const at = firstDifference(one, other);
+  const start = at === -1 ? one.length : at;
+  let tail = 0;
+  while (tail < Math.min(one.length, other.length) - start
+    && one[one.length - 1 - tail] === other[other.length - 1 - tail]) tail++;
+  return {
+    before: one.slice(0, start).join(''),
+    left: one.slice(start, one.length - tail).join(''),
+    right: other.slice(start, other.length - tail).join(''),
+    after: one.slice(one.length - tail).join(''),
+  };
+}
+
+/** The deltas of an answer joined, and its whole text, if the answer says that they differ.
+ * @param {Trace} trace @returns {{deltas: string, text: string} | null} */
+export function wrongDeltas(trace) {
+  if (trace.result?.metadata?.deltas_match !== false) return null;
+  const deltas = trace.events.filter(({ value }) => value.kind === 'text_delta')
+    .map(({ value }) => value.text);
+  return { deltas: deltas.join(''), text: trace.result.text };
+}
