@@ -211,8 +211,15 @@ class TraceBuilder:
         )
 
     def _sizes(self) -> _Sizes:
-        lists = self._chunks, self._record_items, self._messages, self._events, self._states
-        return _Sizes(len(self._body), len(self._decoded), *map(len, lists))
+        return _Sizes(
+            len(self._body),
+            len(self._decoded),
+            len(self._chunks),
+            len(self._record_items),
+            len(self._messages),
+            len(self._events),
+            len(self._states),
+        )
 
     def _inflate(self, data: bytes) -> tuple[bytes, MoondreamError | None]:
         if self._inflater is None:

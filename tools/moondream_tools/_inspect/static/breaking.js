@@ -262,17 +262,17 @@ function outcome({ error, events, chunks, result, ending }, plain) {
   const about = `${error?.message ?? 'The answer is complete'}: ${amount(events.length, 'event')} `
     + `of ${amount(chunks.length, 'chunk')}, the end at ${inSeconds(ending?.at)}.`;
   /** @param {string} kind @param {(string | Node)[]} by @param {string} title
-   * @param {string | null} detail @param {string} text */
-  const row = (kind, by, title, detail, text) => el('tr', { class: kind },
-    el('th', { scope: 'row' }, ...by), el('td', {}, el('strong', {}, title), ` ${detail}`),
-    el('td', {}, el('div', {}, text)));
+   * @param {string} detail @param {string} raised @param {string} text */
+  const row = (kind, by, title, detail, raised, text) => el('tr', { class: `is-${kind}` },
+    el('th', { scope: 'row' }, ...by), el('td', {}, el('strong', {}, title), ` ${detail} `,
+      el('code', {}, raised)), el('td', {}, el('div', {}, text)));
   return el('table', {},
     el('thead', {}, el('tr', {}, ...['Read by', 'Outcome', 'Text'].map((title) =>
       el('th', { scope: 'col' }, title)))),
-    el('tbody', {}, row('ours', ['this decoder'], found, about, result?.text ?? result?.path ?? ''),
-      ...plain.map(({ outcome: kind, loop, like, verdict, error: raised, text }) =>
-        row(kind, [el('code', {}, loop), ` ${like}`], OUTCOMES[kind],
-          verdict + (raised ? ` ${raised}` : ''), text))));
+    el('tbody', {}, row('ours', ['this decoder'], found, about, '',
+      result?.text ?? result?.path ?? ''),
+    ...plain.map(({ outcome: kind, loop, like, verdict, error: raised, text }) =>
+      row(kind, [el('code', {}, loop), ` ${like}`], OUTCOMES[kind], verdict, raised ?? '', text))));
 }
 
 customElements.define('break-panel', BreakPanel);

@@ -23,6 +23,7 @@ export class BytesView extends View {
   #inflated = true;
   #follows = true;
   #columns = 16;
+  /** Pixels that the columns are made for. */
   #width = 0;
   #time = -1;
   /** @type {Item | null} */
@@ -43,17 +44,13 @@ export class BytesView extends View {
     this.#selected = null;
     this.#width = 0;
     this.#time = -1;
-    const unfollow = () => this.#setFollow(false);
     this.#scroller = el('div', { class: 'scroller', tabindex: 0, role: 'group',
-      'aria-label': 'Bytes', onwheel: unfollow, ontouchmove: unfollow,
+      'aria-label': 'Bytes',
       onpointermove: (/** @type {PointerEvent} */ event) => this.#point(event),
       onpointerleave: () => this.shown.selection.hover(null),
-      onclick: (/** @type {PointerEvent} */ event) => this.#click(event),
-      onkeydown: (/** @type {KeyboardEvent} */ event) => {
-        if (/^(Page|Arrow(Up|Down))/.test(event.key)) unfollow();
-      } });
+      onclick: (/** @type {PointerEvent} */ event) => this.#click(event) });
     this.#rows = new Rows(this.#scroller, ROW, (index) => this.#key(index),
-      (index) => this.#row(index), () => this.invalidate());
+      (index) => this.#row(index), () => this.invalidate(), () => this.#setFollow(false));
     this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(20));
     this.#readout = el('p', { class: 'readout' }, HINT);
     this.#follow = el('button', { type: 'button', onclick: () => {
@@ -115,10 +112,10 @@ export class BytesView extends View {
 
   /** @param {Rows} rows */
   #measure(rows) {
-    if (this.#width === this.clientWidth && rows.visible) return;
-    this.#width = this.clientWidth;
-    rows.measure();
-    const room = this.#scroller.clientWidth / (this.#probe.offsetWidth / 20 || 8);
+    const { width } = rows.size;
+    if (this.#width === width) return;
+    this.#width = width;
+    const room = width / (this.#probe.offsetWidth / 20 || 8);
     const digits = this.#digits;
     const columns = COLUMNS.find((count) => digits + 4 * count + (count > 8 ? 24 : 8) <= room);
     this.#columns = columns ?? 8;

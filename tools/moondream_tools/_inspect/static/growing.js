@@ -7,6 +7,7 @@
  */
 import { el } from './dom.js';
 import { Numbers } from './numbers.js';
+import { Size } from './size.js';
 
 const LONG = 2000; // characters of a block, at most
 const SHORT = 300; // no line end before it ends a block
@@ -23,9 +24,14 @@ export class GrowingText {
   #shown = 0;
   #marked = '';
 
-  /** @param {HTMLElement} element  has the blocks */
-  constructor(element) {
+  #inside = el('div');
+
+  /** @param {HTMLElement} element  scrolls; its style keeps the end in view
+   * @param {() => void} invalidate */
+  constructor(element, invalidate) {
     this.element = element;
+    this.size = new Size(element, invalidate);
+    element.append(this.#inside);
     this.#starts.push(0);
   }
 
@@ -64,8 +70,6 @@ export class GrowingText {
     const parts = this.#events.below(count);
     const shown = parts ? this.#ends.at(parts - 1) : 0;
     if (shown === this.#shown) return;
-    const isAtEnd = this.element.scrollTop + this.element.clientHeight
-      > this.element.scrollHeight - 4;
     const first = Math.max(0, this.#starts.upTo(Math.min(shown, this.#shown)) - 1);
     const last = this.#starts.below(shown);
     for (const { element } of this.#blocks.splice(last)) element.remove();
@@ -77,7 +81,6 @@ export class GrowingText {
     }
     this.#shown = shown;
     this.#marked = '';
-    if (isAtEnd) this.element.scrollTop = this.element.scrollHeight;
   }
 
   /** @returns {Block} */
@@ -85,7 +88,7 @@ export class GrowingText {
     const text = document.createTextNode('');
     const marks = el('span', { class: 'marks', 'aria-hidden': 'true' });
     const element = el('div', { class: 'block', dir: 'auto' }, marks, text);
-    this.element.append(element);
+    this.#inside.append(element);
     return { element, text, marks };
   }
 
@@ -106,7 +109,7 @@ export class GrowingText {
     const [first, last] = [this.#events.below(from), this.#events.below(to)];
     const start = first ? this.#ends.at(first - 1) : 0;
     const end = Math.min(last > first ? this.#ends.at(last - 1) : 0, this.#shown);
-    const key = `${start} ${end} ${this.element.clientWidth}`;
+    const key = `${start} ${end} ${this.size.width}`;
     if (key === this.#marked) return;
     this.#marked = key;
     for (const { marks } of this.#blocks) if (marks.firstChild) marks.replaceChildren();

@@ -71,7 +71,7 @@ export class LaneDrawing {
       for (const one of [canvas, this.#items]) [one.width, one.height] = size;
       this.#drawItems(pen(this.#items, ratio, this.#font));
     }
-    const on = pen(canvas, ratio, this.#font);
+    const on = pen(canvas, ratio, active === null ? '' : this.#font);
     on.clearRect(0, 0, axis.width, HEIGHT);
     const now = Math.min(Math.max(axis.toPixel(moment), 0), axis.width);
     this.#copy(on, 0, now, ratio);
@@ -273,11 +273,12 @@ export class LaneDrawing {
   }
 }
 
-/** @param {HTMLCanvasElement} canvas @param {number} ratio @param {string} font */
+/** @param {HTMLCanvasElement} canvas @param {number} ratio @param {string} font  to set it has the
+ * browser look up styles, which takes longer than to draw */
 function pen(canvas, ratio, font) {
   const on = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   on.setTransform(ratio, 0, 0, ratio, 0, 0);
-  on.font = font;
+  if (font) on.font = font;
   on.textBaseline = 'middle';
   return on;
 }

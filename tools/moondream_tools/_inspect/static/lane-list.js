@@ -38,7 +38,7 @@ export class LaneList {
     this.choice.selectedIndex = LANES.indexOf(lane);
     this.#index = 0;
     this.rows.clear();
-    this.box.scrollTop = 0;
+    this.rows.reveal(0);
   }
 
   draw() {
@@ -52,7 +52,6 @@ export class LaneList {
       }
     }
     this.rows.count = trace.count(this.lane);
-    this.rows.measure();
     this.rows.draw();
     const id = idOf(this.#index);
     if (this.box.querySelector(`#${id}`)) this.box.setAttribute('aria-activedescendant', id);

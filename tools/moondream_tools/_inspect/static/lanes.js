@@ -6,6 +6,7 @@ import { Axis } from './axis.js';
 import { el } from './dom.js';
 import { LaneDrawing, RULER, laneAt } from './lane-drawing.js';
 import { LaneList } from './lane-list.js';
+import { Size } from './size.js';
 import { LANES } from './trace.js';
 import { PLURALS, amount, describe } from './words.js';
 import { View } from './view.js';
@@ -36,6 +37,7 @@ export class LanesView extends View {
   #selected = null;
   #canvas = el('canvas');
   #area = el('div');
+  #size = new Size(this, () => {});
   #readout = el('p');
   #fit = el('button');
   /** @type {HTMLElement[]} */
@@ -73,6 +75,7 @@ export class LanesView extends View {
       onpointerup: (/** @type {PointerEvent} */ event) => this.#release(event),
       onpointercancel: (/** @type {PointerEvent} */ event) => this.#down.delete(event.pointerId),
       onpointerleave: () => this.shown.selection.hover(null) }, this.#canvas);
+    this.#size = new Size(this.#area, () => this.invalidate());
     this.#readout = el('p', { class: 'readout' }, HINT);
     this.#counts = LANES.map(() => el('span', { class: 'count' }));
     this.#modes = MODES.map(([mode, name]) => el('button', { type: 'button',
@@ -131,7 +134,7 @@ export class LanesView extends View {
       this.#list.draw();
       return;
     }
-    axis.width = Math.max(1, this.#area.clientWidth);
+    axis.width = Math.max(1, this.#size.width);
     this.#follow(isFit);
     this.#fit.disabled = axis.isFit;
     const moment = this.#mode === 'time' ? player.time
@@ -279,8 +282,9 @@ export class LanesView extends View {
   /** @param {Item} item */
   #select(item) {
     const { trace, selection } = this.shown;
+    const { lane } = item;
     if (!trace.has(item)) {
-      this.say(`no other ${item.lane} of ${amount(trace.count(item.lane), item.lane)}`);
+      this.say(`no other ${lane} of ${amount(trace.count(lane), lane)}`);
       return;
     }
     selection.select(item);

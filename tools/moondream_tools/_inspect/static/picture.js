@@ -12,6 +12,7 @@ import { el, svg } from './dom.js';
 import { Labels, MOST, drawBox, drawPoint, isBox, isPoint } from './marks.js';
 import { Numbers } from './numbers.js';
 import { GrowingPath } from './path.js';
+import { Size } from './size.js';
 import { View } from './view.js';
 import { amount, shortened } from './words.js';
 
@@ -33,7 +34,8 @@ export class PictureView extends View {
   #boxEvent = null;
   /** The event that has the result. @type {number | null} */
   #resultEvent = null;
-  /** @type {[number, number]} */
+  #stageSize = new Size(this, () => {});
+  /** That is drawn. @type {[number, number]} */
   #size = [0, 0];
   /** @type {Scene | null} */
   #scene = null;
@@ -81,6 +83,7 @@ export class PictureView extends View {
     this.#legend = el('p', { class: 'legend' });
     this.#notes = el('p', { class: 'notes' });
     this.append(this.#stage, this.#legend, this.#notes);
+    this.#stageSize = new Size(this.#stage, () => this.invalidate());
     this.#shape(...(trace.size ?? /** @type {[number, number]} */ ([1, 1])));
   }
 
@@ -92,10 +95,10 @@ export class PictureView extends View {
   draw() {
     this.#learn();
     const { player } = this.shown;
-    const { clientWidth, clientHeight } = this.#stage;
-    if (this.#size[0] !== clientWidth || this.#size[1] !== clientHeight) {
-      this.#size = [clientWidth, clientHeight];
-      this.#drawing.setAttribute('viewBox', `0 0 ${clientWidth} ${clientHeight}`);
+    const { width, height } = this.#stageSize;
+    if (this.#size[0] !== width || this.#size[1] !== height) {
+      this.#size = [width, height];
+      this.#drawing.setAttribute('viewBox', `0 0 ${width} ${height}`);
       this.#done.marks = this.#done.lit = '';
     }
     const scene = this.#scene = this.#sceneAt(player.time);

@@ -1,106 +1,109 @@
 /**
  * A scrolled list of many rows of one height, of which only those in view are in the document.
- * Browsers limit the height of an element: where the rows are higher, a pixel of scrolling is more
- * than a pixel of rows.
+ *
+ * 1. `offset` says which rows are in view, in pixels. The scroll bar follows it, and after the
+ *    frame: to set it earlier would have the browser lay out the page within the frame.
+ * 2. Browsers limit the height of an element. Where the rows are higher, a pixel of the scroll bar
+ *    is more than a pixel of rows.
  */
 import { el } from './dom.js';
+import { Size } from './size.js';
 
 const HIGHEST = 8_000_000; // pixels; browsers have 17 million and more
 
 export class Rows {
   count = 0;
-  #top = 0;
-  #height = 0;
+  #offset = 0;
   #space = 0;
+  /** Where we have put the scroll bar. */
+  #scrolled = 0;
+  #timer = 0;
   /** @type {Map<number, {key: string, element: HTMLElement}>} */
   #rows = new Map();
-  #window = el('div', { class: 'window' });
-  #spacer = el('div', { class: 'spacer' }, this.#window);
+  #list = el('div', { role: 'none' });
+  #window = el('div', { class: 'window', role: 'none' }, this.#list);
+  #spacer = el('div', { class: 'spacer', role: 'none' }, this.#window);
 
   /**
-   * @param {HTMLElement} scroller  scrolls; it has a height of its own
+   * @param {HTMLElement} scroller  it has a height of its own
    * @param {number} height  of a row, in pixels
    * @param {(index: number) => string} key  when it changes, the row is made anew
    * @param {(index: number) => HTMLElement} make
    * @param {() => void} invalidate  to have `draw` called
+   * @param {() => void} scrolled  called when the user has scrolled
    */
-  constructor(scroller, height, key, make, invalidate) {
-    this.scroller = scroller;
+  constructor(scroller, height, key, make, invalidate, scrolled = () => {}) {
     this.height = height;
     this.key = key;
     this.make = make;
+    this.scroller = scroller;
+    this.size = new Size(scroller, invalidate);
     scroller.append(this.#spacer);
     scroller.addEventListener('scroll', () => {
-      this.#top = scroller.scrollTop;
+      const { scrollTop } = scroller;
+      if (Math.abs(scrollTop - this.#scrolled) < 2) return;
+      this.#scrolled = scrollTop;
+      const room = this.#space - this.size.height;
+      this.#offset = room > 0 ? Math.min(1, scrollTop / room) * this.#last : 0;
+      scrolled();
       invalidate();
     }, { passive: true });
   }
 
   /** Rows that fit into the view. */
-  get visible() { return Math.floor(this.#height / this.height); }
+  get visible() { return Math.floor(this.size.height / this.height); }
 
-  /** Take the size of the view. */
-  measure() {
-    this.#height = this.scroller.clientHeight;
-    this.#top = this.scroller.scrollTop;
-  }
+  /** The offset at the end. */
+  get #last() { return Math.max(0, this.count * this.height - this.size.height); }
 
   /** Forget all rows. */
   clear() {
     this.#rows.clear();
-    this.#window.replaceChildren();
+    this.#list.replaceChildren();
   }
 
-  /** Pixels of rows above the view. */
-  get #offset() {
-    const room = this.#space - this.#height;
-    if (room <= 0) return 0;
-    return Math.min(this.#top / room, 1) * (this.count * this.height - this.#height);
+  /** Have a row in view. @param {number} index */
+  reveal(index) {
+    const top = index * this.height;
+    if (top >= this.#offset && top + this.height <= this.#offset + this.size.height) return;
+    this.#offset = Math.max(0, Math.min(top - Math.floor(this.size.height / 3), this.#last));
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      const room = this.#space - this.size.height;
+      this.scroller.scrollTop = this.#last ? this.#offset / this.#last * room : 0;
+      this.#scrolled = this.scroller.scrollTop;
+    });
   }
 
   draw() {
-    const space = Math.min(this.count * this.height, HIGHEST);
+    const { height, count } = this;
+    const space = Math.min(count * height, HIGHEST);
     if (space !== this.#space) {
       this.#space = space;
       this.#spacer.style.setProperty('height', `${space}px`);
     }
-    const offset = this.#offset;
-    const first = Math.floor(offset / this.height);
-    const last = Math.min(this.count, Math.ceil((offset + this.#height) / this.height));
-    const place = this.#top - (offset - first * this.height);
-    this.#window.style.setProperty('transform', `translateY(${place}px)`);
+    this.#offset = Math.min(this.#offset, this.#last);
+    const first = Math.floor(this.#offset / height);
+    const last = Math.min(count, Math.ceil((this.#offset + this.size.height) / height));
+    this.#window.style.setProperty('height', `${Math.min(this.size.height, space)}px`);
+    this.#list.style.setProperty('transform', `translateY(${first * height - this.#offset}px)`);
     for (const [index, { element }] of this.#rows) {
       if (index >= first && index < last) continue;
       element.remove();
       this.#rows.delete(index);
     }
-    /** @type {Element | null} */
-    let next = this.#window.firstElementChild;
+    let next = this.#list.firstElementChild;
     for (let i = first; i < last; i++) {
       const key = this.key(i);
       const row = this.#rows.get(i);
-      if (row?.key === key) {
-        next = row.element.nextElementSibling;
-        continue;
+      let element = row?.element;
+      if (!element || row?.key !== key) {
+        element = this.make(i);
+        if (row) row.element.replaceWith(element);
+        else this.#list.insertBefore(element, next);
+        this.#rows.set(i, { key, element });
       }
-      const element = this.make(i);
-      if (row) row.element.replaceWith(element);
-      else this.#window.insertBefore(element, next);
       next = element.nextElementSibling;
-      this.#rows.set(i, { key, element });
     }
-  }
-
-  /** Scroll so that a row is in view. @param {number} index */
-  reveal(index) {
-    const offset = this.#offset;
-    const top = index * this.height;
-    if (top >= offset && top + this.height <= offset + this.#height) return;
-    const above = Math.max(0, top - Math.floor(this.#height / 3));
-    const hidden = this.count * this.height - this.#height;
-    const space = Math.min(this.count * this.height, HIGHEST) - this.#height;
-    this.#spacer.style.setProperty('height', `${space + this.#height}px`);
-    this.scroller.scrollTop = hidden > 0 ? above / hidden * space : 0;
-    this.#top = this.scroller.scrollTop;
   }
 }

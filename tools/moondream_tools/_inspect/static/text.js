@@ -93,7 +93,7 @@ export class TextView extends View {
   #newPart(part) {
     const { selection } = this.shown;
     const element = scroller(TITLES[part], part === 'path');
-    const text = new GrowingText(element);
+    const text = new GrowingText(element, () => this.invalidate());
     /** @param {PointerEvent} event @returns {import('./trace.js').Item | null} */
     const at = ({ clientX, clientY }) => {
       const index = text.eventAt(clientX, clientY);
@@ -126,7 +126,7 @@ export class TextView extends View {
     if (result.path) texts.push(['Refined path', result.path, true]);
     this.#wholes = texts.map(([name, text, isPath]) => {
       const element = scroller(name, isPath);
-      const whole = new GrowingText(element);
+      const whole = new GrowingText(element, () => {});
       whole.add([text], [0]);
       whole.show(1);
       return el('section', {}, title(name), element);

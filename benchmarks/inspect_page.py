@@ -1,0 +1,154 @@
+"""Measure the page of `moondream-stream inspect` in Chromium.
+
+    python benchmarks/inspect_page.py           # both, half a minute
+    python benchmarks/inspect_page.py --short   # a look, not a measurement
+
+- playing: a segmentation of 5,000 chunks, in real time. A frame's figure is the time of all of its
+  script: the player and every view. The target is 8 ms.
+- opening: a recording of 100,000 chunks, from the address to the first drawn lanes. The time of the
+  server is in it, and given by itself. The target is 3 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests import chromium  # noqa: E402
+from tests.devtools import Chromium, Page  # noqa: E402
+
+SIZE = (1600, 1000)
+SECONDS_A_CHUNK = 0.002
+BOX = {"x_min": 0.1, "y_min": 0.1, "x_max": 0.9, "y_max": 0.9}
+WATCH = """
+window.frames_ = [];
+let frame = -1;
+const request = requestAnimationFrame;
+window.requestAnimationFrame = (callback) => request.call(window, (time) => {
+  const began = performance.now();
+  callback(time);
+  if (time !== frame) frames_.push(0);
+  frame = time;
+  frames_[frames_.length - 1] += performance.now() - began;
+});
+const copy = CanvasRenderingContext2D.prototype.drawImage;
+CanvasRenderingContext2D.prototype.drawImage = function drawImage(...what) {
+  copy.apply(this, what);
+  window.drawnAt ??= performance.now();
+};
+"""
+
+
+def write_recording(path: Path, skill: str, messages: list[dict[str, Any]]) -> None:
+    """Write a recording with a message a chunk."""
+    request = {"method": "POST", "path": f"/v1/{skill}", "headers": []}
+    body = {"object": "moon"} if skill == "segment" else {"question": "What is this?"}
+    request["body"] = {**body, "image_url": {"width": 960, "height": 640}, "stream": True}
+    head = {"seconds": 0.1, "status_code": 200, "headers": [["content-type", "text/event-stream"]]}
+    lines = [json.dumps({"recording": 1, "request": request, "response": head})]
+    for message in messages:
+        lines.append(json.dumps([SECONDS_A_CHUNK, "t", f"data: {json.dumps(message)}\n\n"]))
+    path.write_text("\n".join([*lines, '[0.001, "x", "eof"]']) + "\n")
+
+
+def segmentation(count: int) -> list[dict[str, Any]]:
+    """Return the messages of a path with that many commands, around a gear."""
+    commands: list[str] = []
+    for i in range(count):
+        angle = 2 * math.pi * i / count
+        radius = 0.45 + 0.05 * math.sin(40 * angle)
+        x, y = 0.5 + radius * math.cos(angle), 0.5 + radius * math.sin(angle)
+        commands.append(f"{' L' if i else 'M'} {x:.3f} {y:.3f}")
+    deltas = [{"type": "path_delta", "chunk": text, "completed": False} for text in commands]
+    final = {"type": "final", "completed": True, "path": f"{''.join(commands)}Z", "bbox": BOX}
+    return [{"type": "bbox", "bbox": BOX}, *deltas, final]
+
+
+def answer(count: int) -> list[dict[str, Any]]:
+    """Return the messages of a text with that many deltas."""
+    deltas = [{"chunk": f" moon {i}", "completed": False, "token_index": i} for i in range(count)]
+    return [*deltas, {"chunk": "", "completed": True, "finish_reason": "stop"}]
+
+
+@contextmanager
+def inspecting(folder: Path) -> Iterator[str]:
+    """Run the program, and give the address of its page."""
+    command = [sys.executable, "-m", "moondream_tools.cli", "inspect", "--no-open", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        try:
+            yield program.stdout.readline().split()[-1]
+        finally:
+            program.terminate()
+
+
+def opened(browser: Chromium, url: str, name: str) -> Page:
+    """Open the page in a new tab, with watches in it, until the lanes are drawn."""
+    page = browser.open("about:blank", SIZE)
+    page.command("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
+    page.go(f"{url}#name={name}")
+    page.wait_for("window.drawnAt")
+    return page
+
+
+def measure_playing(browser: Chromium, url: str) -> None:
+    page = opened(browser, url, "segment.jsonl")
+    page.evaluate(
+        "document.querySelector('lanes-view').inspector.player.seek(0); frames_.length = 0;"
+        "document.querySelector('play-controls button.primary').click()"
+    )
+    page.wait_for("!document.querySelector('lanes-view').inspector.player.playing")
+    frames = sorted(page.evaluate("frames_"))
+    p95 = frames[int(len(frames) * 0.95)]
+    median = statistics.median(frames)
+    print(f"playing   {len(frames)} frames   script of a frame: ", end="")
+    print(f"p50 {median:.1f} ms, p95 {p95:.1f} ms, max {frames[-1]:.1f} ms")
+    page.close()
+
+
+def measure_opening(browser: Chromium, url: str, times: int) -> None:
+    for _ in range(times):
+        page = opened(browser, url, "query.jsonl")
+        drawn = page.evaluate("drawnAt")
+        server = page.evaluate(
+            "(() => { const one = performance.getEntriesByType('resource')"
+            ".find(({ name }) => name.includes('api/trace'));"
+            " return [one.responseStart - one.requestStart, one.decodedBodySize]; })()"
+        )
+        print(
+            f"opening   drawn after {drawn / 1000:.2f} s, of which the server took "
+            f"{server[0] / 1000:.2f} s; {server[1] / 1e6:.1f} MB of JSON"
+        )
+        page.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="a tenth of the chunks")
+    share = 10 if parser.parse_args().short else 1
+    if chromium.PROGRAM is None:
+        sys.exit("needs Chromium: `make ci-tools`")
+    with TemporaryDirectory() as made:
+        folder = Path(made) / "recordings"
+        folder.mkdir()
+        write_recording(folder / "segment.jsonl", "segment", segmentation(5_000 // share))
+        write_recording(folder / "query.jsonl", "query", answer(100_000 // share))
+        with inspecting(folder) as url, Chromium(Path(made) / "profile") as browser:
+            measure_playing(browser, url)
+            measure_opening(browser, url, 3)
+
+
+if __name__ == "__main__":
+    main()
