@@ -12,7 +12,7 @@
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
  *   machine?: Machine}} Listing
  * @typedef {{curl: string, python: string, recording: string, har: string,
- *   left_out?: string[]}} TakeAway
+ *   left_out: string[]}} TakeAway  `left_out` says what is not recorded
  * @typedef {{message: string, kind?: string, advice?: string | null}} Failure
  * @typedef {{error: Failure | null, reload: boolean}} End  how an exchange under way ended; whether
  *   its recording differs from what was followed
