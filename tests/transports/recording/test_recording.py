@@ -33,6 +33,7 @@ from sansio_moondream.recording import (
     Chunk,
     Ending,
     RecordedTimeouts,
+    Recorder,
     Recording,
     RecordingHeader,
 )
@@ -214,6 +215,23 @@ class TestWhatIsKept:
             assert (copy.chunks, copy.ending) == (original.chunks, original.ending)
         else:  # the client had all it wanted before the end
             assert copy.ending.fault in (LEFT, "TimeoutError")
+
+    def test_watching(self) -> None:
+        seen: list[Any] = []
+
+        def watch(recorder: Recorder) -> None:
+            chunks = [chunk.data for chunk in recorder.peek_chunks()]
+            seen.append((recorder.header.status_code, chunks))
+
+        transport = FakeTransport(FakeStream(b"A", b"B", ConnectionLost("x")))
+        stream = RecordingTransport(transport, seen.append, watch=watch).send(HTTP, Timeouts())
+        assert seen == [(None, []), (200, [])]
+        assert stream.read(None) == b"A"
+        assert stream.read(None) == b"B"
+        assert seen[2:] == [(200, [b"A"]), (200, [b"A", b"B"])]
+        with pytest.raises(ConnectionLost):
+            stream.read(None)
+        assert [type(each) for each in seen[4:]] == [Recording]
 
     def test_leaving_early(self) -> None:
         stream, _, saved = opened(b"A", b"B")
