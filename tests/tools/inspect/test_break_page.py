@@ -182,6 +182,8 @@ def test_it_fits(browser: Chromium, shipped: Served, width: int):
     with opened(browser, shipped.url + QUERY, (width, 900)) as page:
         add_fault(page, "damage", 10)
         set_value(page, "chunks", "offsets", "change")
-        page.wait_for("document.querySelector('break-panel table')")
-        overflow = "document.querySelector('.panels').scrollWidth > innerWidth"
-        assert page.evaluate(overflow) is False
+        for tab in ("break", "compare"):
+            page.evaluate(f"document.querySelector('#tab-{tab}').click()")
+            page.wait_for(f"document.querySelector('{tab}-panel table')")
+            overflow = "document.querySelector('.panels').scrollWidth > innerWidth"
+            assert page.evaluate(overflow) is False
