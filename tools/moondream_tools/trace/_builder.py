@@ -157,7 +157,9 @@ class TraceBuilder:
         self._look_at_state(at, None)
 
     def receive_data(self, data: bytes, at: float) -> None:
-        """Receive a chunk of the body, as it was sent. An empty one is ignored."""
+        """Receive `data`, a chunk of the body as it was sent, at the time `at`. An empty one is
+        ignored.
+        """
         if not data:
             return
         at = round(at, 6)
@@ -176,7 +178,7 @@ class TraceBuilder:
         self._chunks.append(TraceChunk(at, start, len(self._body), len(self._decoded), cut))
 
     def receive_ending(self, ending: Ending, at: float) -> None:
-        """Receive the end of the exchange. Nothing follows it."""
+        """Receive `ending`, the end of the exchange, at the time `at`. Nothing follows it."""
         at = round(at, 6)
         self._end(self._fault(ending), at, None)
         self._ending = TraceEnding(at, ending.fault, well_formed(ending.message))
