@@ -162,7 +162,6 @@ export class InspectPage extends HTMLElement {
     if (this.#inspector === null) return;
     const { player, selection } = this.#inspector;
     if (error) this.#say(error.message);
-    this.dispatchEvent(new CustomEvent('ended', { detail: { name, error } }));
     if (reload) await this.open(name, player.time, selection.selected);
     try {
       await this.#list();
