@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,8 @@ def test_it_saves_a_recording_and_a_test(page: Page, tmp_path: Path):
             read = Recording.decode(text.encode())
             assert read.ending.message == "the connection was reset"
         else:
-            exec(compile(text, file, "exec"), names := {})
+            names: dict[str, Any] = {}
+            exec(compile(text, file, "exec"), names)
             next(value for key, value in names.items() if key.startswith("test_"))()
 
 
