@@ -55,7 +55,7 @@ class Chromium:
         assert PROGRAM is not None
         self._left = b""
         self._number = 0
-        self._events: list[tuple[str | None, str]] = []  # session and method
+        self._events: list[tuple[str | None, str, dict[str, Any]]] = []  # session, method, params
         reads, self._commands = os.pipe()
         self._answers, writes = os.pipe()
         launch = [sys.executable, "-c", _ON_3_AND_4, str(reads), str(writes)]
@@ -103,15 +103,20 @@ class Chromium:
     def wait_for_event(self, method: str, session: str) -> None:
         """Wait for an event that came since the last call of `forget_events`, or comes now."""
         deadline = monotonic() + _TIMEOUT
-        while (session, method) not in self._events:
+        while not self.events(method, session):
             self._note(self._next_message(deadline))
+
+    def events(self, method: str, session: str) -> list[dict[str, Any]]:
+        """Return the parameters of the events that came since the last call of `forget_events`."""
+        return [event[2] for event in self._events if event[:2] == (session, method)]
 
     def forget_events(self) -> None:
         self._events.clear()
 
     def _note(self, message: dict[str, Any]) -> None:
         if "method" in message:
-            self._events.append((message.get("sessionId"), message["method"]))
+            event = message.get("sessionId"), message["method"], message["params"]
+            self._events.append(event)
 
     def _next_message(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._left:
@@ -190,6 +195,10 @@ class Page:
         if not self.evaluate(_UNTIL.replace("EXPRESSION", f"({expression})")):
             shown = self.evaluate("document.body.innerText")
             raise AssertionError(f"{expression} does not come true; the page shows {shown!r}")
+
+    def events(self, method: str) -> list[dict[str, Any]]:
+        """Return the parameters of the events of a method since the page was loaded."""
+        return self._chromium.events(method, self._session)
 
     def screenshot(self) -> Image.Image:
         data = self.command("Page.captureScreenshot", format="png")["data"]

@@ -163,8 +163,12 @@ export class InspectPage extends HTMLElement {
     const { player, selection } = this.#inspector;
     if (error) this.#say(error.message);
     if (reload) await this.open(name, player.time, selection.selected);
-    await this.#list();
-    this.#mark(name);
+    try {
+      await this.#list();
+      this.#mark(name);
+    } catch (gone) {
+      this.#say(inWords(gone));
+    }
   }
 
   #close() {
