@@ -277,8 +277,9 @@ customElements.define('inspect-page', InspectPage);
 
 /** A recording in the list. @param {Recording} recording */
 function entry({ name, error, skill, status_code: status, chunks }) {
+  const size = chunks === undefined ? 'under way' : amount(chunks, 'chunk');
   const about = error ? 'cannot be read'
-    : [skill, status, amount(chunks ?? 0, 'chunk')].filter((fact) => fact != null).join(' · ');
+    : [skill, status, size].filter((fact) => fact != null).join(' · ');
   const link = el('a', { href: `#${new URLSearchParams({ name })}`, class: error ? 'broken' : '' },
     el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about));
   link.dataset.name = name;
