@@ -106,7 +106,7 @@ class TestAnAnswer:
             name = ask(served, asked)
             assert name == f"asked-{number}-{skill}.jsonl"
             followed = follow(served, name)
-            assert followed.end == {"error": None, "reload": False}
+            assert followed.end == {"error": None, "complete": True, "reload": False}
             entry = served.store.get(name)
             assert isinstance(entry, Entry)
             expected = RecordingHeader.of(request.to_http(Endpoint(fake.url)))
@@ -177,7 +177,7 @@ class TestAnAnswer:
             pass
         reply = served.ask(f"api/cancel/{name}", {})
         assert (reply.status, reply.body) == (204, b"")
-        assert response.read().endswith(b'data: {"error": null, "reload": false}\n\n')
+        assert response.read().endswith(b'{"error": null, "complete": false, "reload": false}\n\n')
         connection.close()
         fake.wait_until_left()
         trace = served.ask(f"api/trace/{name}").json
@@ -381,6 +381,8 @@ class TestTheKey:
             while b"they are *****" not in response.readline():
                 pass
             seen.set()
-            assert response.read().endswith(b'data: {"error": null, "reload": true}\n\n')
+            assert response.read().endswith(
+                b'{"error": null, "complete": true, "reload": true}\n\n'
+            )
             connection.close()
             assert served.ask(f"api/trace/{name}").json["result"]["text"] == "they are plants."

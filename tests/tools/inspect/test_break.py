@@ -12,7 +12,7 @@ from moondream_tools._inspect._answers import Refused
 from moondream_tools._inspect._break import MAX_CHUNKS, break_recording, broken
 from moondream_tools._inspect._plain import LOOPS
 from moondream_tools.trace import Trace
-from sansio_moondream.recording import Ending, Recording
+from sansio_moondream.recording import Ending, RecordedTimeouts, Recording
 from sansio_moondream.testing import at_offsets
 from tests.helpers import END, delta
 from tests.tools.inspect.broken_answers import (
@@ -79,6 +79,18 @@ class TestTheBrokenTrace:
             trace = broken(entry(recorded("query")), fault("silence", at))["trace"]
             assert trace["error"]["kind"] == "first_event_timeout"
             assert trace["ending"]["at"] == 60.0
+
+    def test_a_silence_lasts_as_long_as_the_recorded_client_waits(self) -> None:
+        recording = recorded("query")
+        for first_event, idle, total, at, expected in (
+            (5.0, 2.0, None, 0, (5.0, "first_event_timeout")),
+            (5.0, 2.0, None, 74, (0.695 + 2.0, "idle_timeout")),
+            (5.0, None, 9.0, 74, (9.0, "total_timeout")),
+        ):
+            timeouts = RecordedTimeouts(1.0, first_event, idle, total)
+            known = replace(recording, header=replace(recording.header, timeouts=timeouts))
+            trace = broken(entry(known), fault("silence", at))["trace"]
+            assert (trace["ending"]["at"], trace["error"]["kind"]) == expected
 
     def test_a_fault_behind_the_answer_is_none(self) -> None:
         recording = recorded("query")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,8 @@ def test_it_saves_a_recording_and_a_test(page: Page, tmp_path: Path):
             read = Recording.decode(text.encode())
             assert read.ending.message == "the connection was reset"
         else:
-            exec(compile(text, file, "exec"), names := {})
+            names: dict[str, Any] = {}
+            exec(compile(text, file, "exec"), names)
             next(value for key, value in names.items() if key.startswith("test_"))()
 
 
@@ -187,3 +189,29 @@ def test_it_fits(browser: Chromium, shipped: Served, width: int):
             page.wait_for(f"document.querySelector('{tab}-panel table')")
             overflow = "document.querySelector('.panels').scrollWidth > innerWidth"
             assert page.evaluate(overflow) is False
+
+
+# An exchange under way, in the panel alone.
+LIVE = """import('./static/trace.js').then(async ({ Trace }) => {
+  const { Selection } = await import('./static/selection.js');
+  const { Player } = await import('./static/player.js');
+  const shown = document.querySelector('play-controls').inspector;
+  const given = { response: null, times: { connected: null, head: null, first_event: null },
+    ending: null, error: null, result: null, body: '', decoded: null, chunks: [], records: [],
+    messages: [], events: [], states: [] };
+  const trace = new Trace({ ...given, trace: 1, name: 'live', skill: 'query', deadlines: null,
+    request: { path: '', method: '', headers: [], body: null }, size: null });
+  document.querySelector('break-panel').inspector = { ...shown, trace, name: 'live',
+    player: new Player(trace), selection: new Selection() };
+  globalThis.end = () => trace.append({ ...given, body: btoa('data'), chunks: [
+    { at: 1, start: 0, end: 4, decoded_end: 4, cut: 0 }],
+  ending: { at: 1, fault: 'eof', message: '' } });
+})"""
+
+
+def test_a_stream_under_way_can_be_broken_when_it_has_ended(page: Page):
+    page.evaluate(LIVE)
+    assert "under way" in text_of(page, "break-panel")
+    page.evaluate("end()")
+    page.wait_for(f"{FORM} !== null")
+    assert "of 4 bytes" in text_of(page, "break-panel .byte")

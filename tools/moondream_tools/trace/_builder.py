@@ -20,24 +20,17 @@ from msgspec.structs import replace
 
 from moondream_tools._convert import request_of
 from moondream_tools._service import skill_of
-from sansio_moondream import (
-    Event,
-    FirstEventTimeout,
-    Headers,
-    IdleTimeout,
-    Limits,
-    MoondreamError,
-    State,
-)
+from sansio_moondream import Event, Headers, Limits, MoondreamError, State
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
 from sansio_moondream._unicode import well_formed
 from sansio_moondream._wire.bodies import BLANKS
 from sansio_moondream._wire.inflate import Inflater, content_coding
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK
-from sansio_moondream.recording import Ending, RecordingHeader, ending_error
+from sansio_moondream.recording import Ending, RecordingHeader
 
 from ._answer import Answer
+from ._fault import fault_of
 from ._message import NO_MESSAGE, message_of
 from ._records import Records
 from ._values import (
@@ -101,6 +94,7 @@ class TraceBuilder:
     """
 
     def __init__(self, header: RecordingHeader) -> None:
+        self._timeouts = header.timeouts
         self._skill = known_skill(header.path)
         # Without a known skill, the answer only tells what kind of body its head announces.
         self._answer = Answer(request_of(self._skill or "query"))
@@ -157,7 +151,9 @@ class TraceBuilder:
         self._look_at_state(at, None)
 
     def receive_data(self, data: bytes, at: float) -> None:
-        """Receive a chunk of the body, as it was sent. An empty one is ignored."""
+        """Receive `data`, a chunk of the body as it was sent, at the time `at`. An empty one is
+        ignored.
+        """
         if not data:
             return
         at = round(at, 6)
@@ -176,19 +172,12 @@ class TraceBuilder:
         self._chunks.append(TraceChunk(at, start, len(self._body), len(self._decoded), cut))
 
     def receive_ending(self, ending: Ending, at: float) -> None:
-        """Receive the end of the exchange. Nothing follows it."""
+        """Receive `ending`, the end of the exchange, at the time `at`. Nothing follows it."""
         at = round(at, 6)
-        self._end(self._fault(ending), at, None)
+        has_event = self._times.first_event is not None
+        fault = fault_of(ending, at, has_event=has_event, timeouts=self._timeouts)
+        self._end(fault, at, None)
         self._ending = TraceEnding(at, ending.fault, well_formed(ending.message))
-
-    def _fault(self, ending: Ending) -> Exception | None:
-        """Return the error that the client raises at the end. A silence ends at its deadline."""
-        error = ending_error(ending)
-        if isinstance(error, MoondreamError) or not isinstance(error, TimeoutError):
-            return error
-        if self._times.first_event is None:
-            return FirstEventTimeout("no event came before the deadline (Timeouts.first_event)")
-        return IdleTimeout("no byte came before the deadline (Timeouts.idle)")
 
     def take_update(self) -> TraceUpdate:
         """Return what is new since the last call."""

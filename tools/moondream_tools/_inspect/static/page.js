@@ -174,10 +174,13 @@ export class InspectPage extends HTMLElement {
     if (this.#inspector === null) return;
     const { player, selection } = this.#inspector;
     if (error) this.#say(error.message);
-    this.dispatchEvent(new CustomEvent('ended', { detail: { name, error } }));
     if (reload) await this.open(name, player.time, selection.selected);
-    await this.#list();
-    this.#mark(name);
+    try {
+      await this.#list();
+      this.#mark(name);
+    } catch (gone) {
+      this.#say(inWords(gone));
+    }
   }
 
   #close() {

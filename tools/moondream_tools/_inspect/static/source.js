@@ -14,8 +14,8 @@
  * @typedef {{curl: string, python: string, recording: string, har: string,
  *   left_out: string[]}} TakeAway  `left_out` says what is not recorded
  * @typedef {{message: string, kind?: string, advice?: string | null}} Failure
- * @typedef {{error: Failure | null, reload: boolean}} End  how an exchange under way ended; whether
- *   its recording differs from what was followed
+ * @typedef {{error: Failure | null, complete: boolean, reload: boolean}} End  how an exchange that
+ *   was under way ended; `reload`: its recording differs from what was followed
  * @typedef {{fragmentation: null | number | number[],
  *   faults: {kind: string, at: number, value?: number}[]}} Asked
  * @typedef {Listing & {traces: {[name: string]: TraceData},
@@ -89,7 +89,7 @@ export class Source {
 
   /** Follow an exchange that is under way.
    * @param {string} name
-   * @param {import('./trace.js').Trace} trace  gets each update
+   * @param {import('./trace.js').Trace | null} trace  gets each update
    * @param {(end: End) => void} ended
    * @returns {() => void}  a function that stops it */
   live(name, trace, ended) {
@@ -103,16 +103,25 @@ export class Source {
     };
     events.onmessage = ({ data }) => {
       losses = 0;
-      trace.append(JSON.parse(data));
+      trace?.append(JSON.parse(data));
     };
     events.addEventListener('end', ({ data }) => end(JSON.parse(data)));
     events.onerror = () => {
       losses += 1;
       if (losses > MOST_LOSSES || events.readyState === EventSource.CLOSED) {
-        end({ error: { message: GONE }, reload: false });
+        end({ error: { message: GONE }, complete: false, reload: false });
       }
     };
     return () => events.close();
+  }
+
+  /** Wait for the end of an exchange, whether it is followed or not.
+   * @param {string} name @param {AbortSignal} signal  stops waiting
+   * @returns {Promise<End>} */
+  ended(name, signal) {
+    return new Promise((done) => {
+      signal.addEventListener('abort', this.live(name, null, done));
+    });
   }
 
   /** @param {string} path @param {object} [body] @returns {Promise<any>} */
