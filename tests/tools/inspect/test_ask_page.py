@@ -44,7 +44,8 @@ CHOOSE = """const input = document.querySelector('.drop input');
   input.files = files.files; input.dispatchEvent(new Event('change', how))"""
 LARGE = """(() => { const files = new DataTransfer();
   files.items.add(new File([new Uint8Array(24e6)], 'large.png'));
-  document.querySelector('.drop').dispatchEvent(new DragEvent('drop', { dataTransfer: files })); })()"""
+  document.querySelector('.drop').dispatchEvent(
+    new DragEvent('drop', { dataTransfer: files })); })()"""
 BUTTON = """[...document.querySelectorAll('ask-panel button')]
   .find((button) => button.innerText === 'NAME').click()"""
 STATE = "document.querySelector('ask-panel .state').textContent"
