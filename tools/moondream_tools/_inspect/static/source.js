@@ -40,13 +40,14 @@ const GONE = 'The server of this page does not answer. '
   + 'Run `moondream-stream inspect` again, and open the address that it prints.';
 
 /** The server's JSON API. Addresses are relative: they have the token of the page. */
-class Server {
+export class Source {
   /** What can be asked. @type {Endpoint | null} */
   endpoint = null;
 
   canBreak = true;
   whyNoBreak = '';
   get canAsk() { return this.endpoint !== null; }
+  /** @returns {string} */
   get whyNoAsk() {
     return this.canAsk ? '' : 'No endpoint to ask. Run `moondream-stream inspect --endpoint URL`.';
   }
@@ -158,59 +159,47 @@ async function refusal(response) {
   }
 }
 
-/** The data in an exported page. */
-class Exported {
+/** The data in an exported page, which can neither break nor ask. */
+class Exported extends Source {
   #data;
 
   canBreak = false;
   whyNoBreak = `${EXPORTED} break its streams.`;
-  canAsk = false;
-  endpoint = null;
-  whyNoAsk = `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`;
+  get whyNoAsk() { return `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`; }
 
   /** @param {Embedded} data */
-  constructor(data) { this.#data = data; }
-
-  /** @returns {Promise<Listing>} */
-  async list() { return this.#data; }
-
-  /** @param {string} name @returns {Promise<TraceData>} */
-  async trace(name) { return own(this.#data.traces, name); }
-
-  /** @param {Recording} recording @returns {string | null} */
-  image({ name }) {
-    const images = this.#data.images ?? {};
-    return Object.hasOwn(images, name) ? images[name] : null;
+  constructor(data) {
+    super();
+    this.#data = data;
   }
 
-  /** @param {string} name @returns {Promise<TakeAway>} */
+  /** @override */
+  async list() { return this.#data; }
+
+  /** @override @param {string} name */
+  async trace(name) { return own(this.#data.traces, name); }
+
+  /** @override @param {Recording} recording */
+  image({ name }) {
+    /** @type {{[name: string]: string | null}} */
+    const images = this.#data.images ?? {};
+    return own(images, name, null);
+  }
+
+  /** @override @param {string} name */
   async takeAway(name) { return own(this.#data.takeaway ?? {}, name); }
-
-  /** @returns {Promise<never>} */
-  async break() { throw new SourceError(this.whyNoBreak); }
-  /** @returns {Promise<never>} */
-  async save() { throw new SourceError(this.whyNoBreak); }
-  /** @returns {Promise<never>} */
-  async ask() { throw new SourceError(this.whyNoAsk); }
-  /** @returns {Promise<never>} */
-  async cancel() { throw new SourceError(this.whyNoAsk); }
-
-  /** An exported trace does not grow. @returns {() => void} */
-  live() { return () => {}; }
-  /** @returns {Promise<never>} */
-  async ended() { throw new SourceError(this.whyNoAsk); }
 }
 
-/** @template T @param {{[name: string]: T}} values @param {string} name @returns {T} */
-function own(values, name) {
+/** @template T @param {{[name: string]: T}} values @param {string} name @param {T} [otherwise]
+ * @returns {T} */
+function own(values, name, otherwise) {
   if (Object.hasOwn(values, name)) return values[name];
+  if (otherwise !== undefined) return otherwise;
   throw new SourceError(`This page has no recording “${name}”.`);
 }
-
-/** @typedef {Server | Exported} Source */
 
 /** The source of this page. @returns {Source} */
 export function openSource() {
   const embedded = document.getElementById('embedded');
-  return embedded === null ? new Server() : new Exported(JSON.parse(embedded.textContent ?? ''));
+  return embedded === null ? new Source() : new Exported(JSON.parse(embedded.textContent ?? ''));
 }
