@@ -42,11 +42,21 @@ export function drawBox(box, width, height, name) {
   return svg('g', { class: name }, svg('rect', { ...place, class: 'halo' }), svg('rect', place));
 }
 
+/** Whether a place is on the border of a box, in pixels.
+ * @param {Box} box @param {number} x @param {number} y @param {number} width
+ * @param {number} height */
+export function isOnEdge(box, x, y, width, height) {
+  const [left, right] = [box.x_min * width, box.x_max * width];
+  const [top, bottom] = [box.y_min * height, box.y_max * height];
+  const inside = x > left - 5 && x < right + 5 && y > top - 5 && y < bottom + 5;
+  return inside && !(x > left + 5 && x < right - 5 && y > top + 5 && y < bottom - 5);
+}
+
 /** @param {Point} point @param {number} width @param {number} height */
 export function drawPoint(point, width, height) {
   const place = { cx: point.x * width, cy: point.y * height };
-  const circles = [svg('circle', { ...place, r: 6, class: 'halo' }), svg('circle', { ...place, r: 6 })];
-  return svg('g', { class: 'point' }, ...circles, svg('circle', { ...place, r: 2.5, class: 'dot' }));
+  return svg('g', { class: 'point' }, svg('circle', { ...place, r: 6, class: 'halo' }),
+    svg('circle', { ...place, r: 6 }), svg('circle', { ...place, r: 2.5, class: 'dot' }));
 }
 
 /** Numbers beside marks, where no other number is. */

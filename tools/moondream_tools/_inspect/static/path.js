@@ -16,7 +16,8 @@ const NUMBER = /[+-]?(?:\d*\.\d+(?!\d)|\d+(?![\d.]))(?:[eE][+-]?\d+|(?![eE]))/y;
 const FLAG = /[01]/y;
 const LARGEST = 3.4e38; // browsers store 32-bit floats
 
-/** @typedef {{end: number, letter: string, x: number, y: number}} Command  text and place after it */
+/** Where its text ends, and where it leads.
+ * @typedef {{end: number, letter: string, x: number, y: number}} Command */
 
 /** A path that grows by `append`. */
 export class GrowingPath {
