@@ -8,7 +8,10 @@
 
 1. The first line (one line in the file) is the `RecordingHeader`. The response's seconds count from
    the request. Each further line begins with the seconds since the line before. If no head came,
-   "response" is null and the ending follows.
+   "response" is null and the ending follows. Where they are known, the header also has "connected",
+   the seconds from the request to the connection, and the client's "timeouts": "connect",
+   "first_event", "idle" and "total" in seconds, or null for no limit. Releases that do not know a
+   field of the header ignore it, so these two need no new version.
 2. A `Chunk` has the bytes that the transport returned at once: as text ("t") if they are UTF-8,
    else as base64 ("b").
 3. The `Ending` is the last line of every recording. It is "eof" for the proper end of the body, or
@@ -38,6 +41,7 @@ from ._values import (
     Ending,
     EndingError,
     Line,
+    RecordedTimeouts,
     RecordingError,
     RecordingHeader,
     ending_error,
@@ -56,6 +60,7 @@ __all__ = [
     "Line",
     "Match",
     "Matches",
+    "RecordedTimeouts",
     "Recorder",
     "Recording",
     "RecordingError",

@@ -15,7 +15,16 @@ from msgspec.structs import replace
 from sansio_moondream._errors import shorten
 from sansio_moondream._repr import OwnRepr
 
-from ._values import EOF, Chunk, Ending, Line, RecordingError, RecordingHeader, decode_json
+from ._values import (
+    EOF,
+    Chunk,
+    Ending,
+    Line,
+    RecordedTimeouts,
+    RecordingError,
+    RecordingHeader,
+    decode_json,
+)
 
 FORMAT_VERSION: Final = 1
 """The version of the format that is written, and that is read."""
@@ -158,9 +167,11 @@ class _WireResponse(Struct):
     headers: tuple[tuple[str, str], ...]
 
 
-class _WireHeader(Struct):
+class _WireHeader(Struct, kw_only=True, omit_defaults=True):
     recording: int
     request: _WireRequest
+    timeouts: RecordedTimeouts | None = None
+    connected: float | None = None
     response: _WireResponse | None
 
 
@@ -169,7 +180,15 @@ def _wire_header(header: RecordingHeader) -> Any:
     response = None
     if header.status_code is not None:
         response = _WireResponse(header.seconds, header.status_code, header.response_headers)
-    return msgspec.to_builtins(_WireHeader(FORMAT_VERSION, request, response))
+    return msgspec.to_builtins(
+        _WireHeader(
+            recording=FORMAT_VERSION,
+            request=request,
+            timeouts=header.timeouts,
+            connected=header.connected,
+            response=response,
+        )
+    )
 
 
 def _parse_header(value: Any) -> RecordingHeader:
@@ -187,7 +206,14 @@ def _parse_header(value: Any) -> RecordingHeader:
     wire = msgspec.convert(fields, _WireHeader)
     request, response = wire.request, wire.response
     _check_fields([*request.headers, *(response.headers if response is not None else ())])
-    header = RecordingHeader(request.method, request.path, request.headers, request.body)
+    header = RecordingHeader(
+        request.method,
+        request.path,
+        request.headers,
+        request.body,
+        connected=wire.connected,
+        timeouts=wire.timeouts,
+    )
     if response is None:
         return header
     return replace(

@@ -58,7 +58,11 @@ _HEX_PICTURES = [
 
 
 def mask_chunks(
-    chunks: Sequence[bytes], secrets: Iterable[str] = (), pictures: Iterable[str] = ()
+    chunks: Sequence[bytes],
+    secrets: Iterable[str] = (),
+    pictures: Iterable[str] = (),
+    *,
+    is_open: bool = False,
 ) -> tuple[bytes, ...]:
     """Mask organisation ids, secrets and pictures in the chunks of a body, across their borders.
 
@@ -67,11 +71,14 @@ def mask_chunks(
         secrets: Secrets of less than 4 characters are not masked.
         pictures: beginnings of base64 texts. Pictures in data URLs, and those of known formats, are
             always masked.
+        is_open: whether more of the body may follow. Then the beginning of a secret at the end of a
+            field is masked, as the next value of the field may have the rest.
 
     Returns:
         The chunks in their lengths.
     """
-    masked = _mask(b"".join(chunks), Secrets.among(secrets), pictures, is_body=True)
+    fewest = 1 if is_open else 2
+    masked = _mask(b"".join(chunks), Secrets.among(secrets), pictures, joined_from=fewest)
     ends = accumulate(map(len, chunks), initial=0)
     return tuple(masked[start:end] for start, end in pairwise(ends))
 
@@ -98,8 +105,10 @@ def is_private(name: str) -> bool:
 
 
 def _mask(
-    text: bytes, secrets: Secrets, pictures: Iterable[str] = (), *, is_body: bool = False
+    text: bytes, secrets: Secrets, pictures: Iterable[str] = (), *, joined_from: int | None = None
 ) -> bytes:
+    """Mask a text. In a body, `joined_from` values of a field are joined, and it may be cut off."""
+    is_body = joined_from is not None
     masked, original = bytearray(text), whole(text)
     views = [original]
     for name, values in _fields(text).items():
@@ -109,7 +118,7 @@ def _mask(
                 masked[start:end] = b"1" * (end - start)  # a number stays a number
             for _, start, end in quoted:
                 masked[start:end] = b"*" * (end - start)
-        elif is_body and len(quoted) > 1:
+        elif joined_from is not None and len(quoted) >= joined_from:
             views.append(View(quoted, original))
     base64, hexadecimal = [*BASE64_PICTURES], [*_HEX_PICTURES]
     for beginning in pictures:

@@ -38,7 +38,16 @@ from sansio_moondream._wire.inflate import Inflater, content_coding
 from ._lines import Recording
 from ._masks import mask_chunks, mask_message, open_pictures
 from ._redaction import RESPONSE_HEADERS, safe_headers, safe_request
-from ._values import ENDING_ERRORS, EOF, LEFT, OMITTED, Chunk, Ending, RecordingHeader
+from ._values import (
+    ENDING_ERRORS,
+    EOF,
+    LEFT,
+    OMITTED,
+    Chunk,
+    Ending,
+    RecordedTimeouts,
+    RecordingHeader,
+)
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """How much of a body is recorded, by default."""
@@ -65,6 +74,7 @@ class Recorder:
         secrets: to mask, too, if they have 4 characters or more.
         now: the time of the request.
         max_body_bytes: of the body, once it is inflated. The rest is left out.
+        timeouts: of the client, if they are known.
 
     Attributes:
         held: bytes of the body that are held.
@@ -81,10 +91,13 @@ class Recorder:
         *,
         now: float,
         max_body_bytes: int = MAX_BODY_BYTES,
+        timeouts: RecordedTimeouts | None = None,
     ) -> None:
         secrets = Secrets.among(secrets)  # from here on no local variable shows them
         safe = safe_request(request, secrets)
-        self._header = RecordingHeader(request.method, safe.path, safe.headers, safe.body)
+        self._header = RecordingHeader(
+            request.method, safe.path, safe.headers, safe.body, timeouts=timeouts
+        )
         self._secrets, self._pictures = safe.secrets, safe.pictures
         self._began = now
         self._elapsed = 0.0
@@ -103,8 +116,17 @@ class Recorder:
         """The header of the recording. Before `receive_response` it has no response."""
         return self._header
 
-    def receive_response(self, status_code: int, headers: HeaderTypes, now: float) -> None:
+    def receive_response(
+        self,
+        status_code: int,
+        headers: HeaderTypes,
+        now: float,
+        *,
+        connected_at: float | None = None,
+    ) -> None:
         """Record the head: `status_code` and `headers` of the response.
+
+        `connected_at` is the time at which the connection was there, if that is known.
 
         Raises:
             LocalProtocolError: a head came before.
@@ -120,8 +142,15 @@ class Recorder:
         elif coding:
             self._opaque = _not_recorded(f"the coding {shorten(coding, 40)!r}")
         response = safe_headers(fields, allowed, self._secrets)
+        connected = None
+        if connected_at is not None:  # it was there between the request and the head
+            connected = max(0.0, min(connected_at, now) - self._began)
         self._header = replace(
-            self._header, status_code=status_code, response_headers=response, seconds=seconds
+            self._header,
+            status_code=status_code,
+            response_headers=response,
+            seconds=seconds,
+            connected=connected,
         )
 
     def receive_data(self, chunk: bytes, now: float) -> None:
@@ -174,7 +203,7 @@ class Recorder:
         of the last bytes is masked, or less. Of a secret, at most its first 3 bytes are shown until
         then.
         """
-        return () if self._is_compressed() else self._masked()
+        return () if self._is_compressed() else self._masked(is_open=True)
 
     def receive_eof(self, now: float) -> Recording:
         """Finish the recording: the body ended properly.
@@ -263,11 +292,11 @@ class Recorder:
         first = b"".join(data for _, data in self._chunks[:_MAGIC_BYTES])
         return not self._context and first.startswith(_COMPRESSED)
 
-    def _masked(self) -> tuple[Chunk, ...]:
+    def _masked(self, *, is_open: bool = False) -> tuple[Chunk, ...]:
         """Return the chunks that are held, masked."""
         held = tuple(self._chunks)  # another thread may add some
         bodies = [self._context, *(data for _, data in held)]
-        _, *masked = mask_chunks(bodies, self._secrets, self._pictures)
+        _, *masked = mask_chunks(bodies, self._secrets, self._pictures, is_open=is_open)
         return tuple(map(Chunk, (seconds for seconds, _ in held), masked))
 
 

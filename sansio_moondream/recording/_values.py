@@ -38,6 +38,8 @@ LEFT: Final = "left"
 OMITTED: Final = "omitted"
 """The body is longer than the recorder's limit, and its rest is left out."""
 
+_MAX_SECONDS: Final = 1e9
+
 EndingError: TypeAlias = MoondreamError | TimeoutError
 """The error that ended a recorded exchange; see `ending_error`."""
 
@@ -75,6 +77,31 @@ class RecordingError(ValueError):
         self.line_number = line_number
 
 
+class RecordedTimeouts(Struct, frozen=True):
+    """The timeouts of the client, in seconds. None is no limit.
+
+    One of more than 1e9 seconds is recorded as none.
+
+    Attributes:
+        connect: to establish the connection.
+        first_event: from the connection to the first event.
+        idle: without a byte, after the first event.
+        total: from the request to the complete answer.
+    """
+
+    connect: float | None = None
+    first_event: float | None = None
+    idle: float | None = None
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None:
+                is_none = isinstance(value, float | int) and value > _MAX_SECONDS
+                force_setattr(self, name, None if is_none else _seconds(value))
+
+
 class RecordingHeader(Struct, frozen=True):
     """The request of an exchange, and the head of its response. `of` makes one without secrets.
 
@@ -86,6 +113,9 @@ class RecordingHeader(Struct, frozen=True):
         status_code: of the response, or None if no head came.
         response_headers: pairs, only those that are known to be harmless.
         seconds: from the request to the head.
+        connected: seconds from the request to the connection, 0 if it was there before. None if
+            that is not known.
+        timeouts: of the client, if they are known.
     """
 
     method: str
@@ -95,9 +125,13 @@ class RecordingHeader(Struct, frozen=True):
     status_code: int | None = None
     response_headers: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
+    connected: float | None = None
+    timeouts: RecordedTimeouts | None = None
 
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", _seconds(self.seconds))
+        if self.connected is not None:
+            force_setattr(self, "connected", _seconds(self.connected))
 
     @classmethod
     def of(
@@ -108,6 +142,8 @@ class RecordingHeader(Struct, frozen=True):
         *,
         seconds: float = 0.0,
         secrets: Iterable[str] = (),
+        connected: float | None = None,
+        timeouts: RecordedTimeouts | None = None,
     ) -> RecordingHeader:
         """Make the header of an exchange, without its host, pictures and secrets.
 
@@ -117,6 +153,8 @@ class RecordingHeader(Struct, frozen=True):
             seconds: from the request to the head.
             secrets: to mask in addition to the keys in headers, query and body of the request.
                 Secrets of less than 4 characters are not masked.
+            connected: seconds from the request to the connection, if that is known.
+            timeouts: of the client, if they are known.
 
         Raises:
             ValueError: the body of the request is not JSON, or it has more than 64 secrets, or one
@@ -132,6 +170,8 @@ class RecordingHeader(Struct, frozen=True):
             status_code,
             safe_headers(response_headers, RESPONSE_HEADERS, safe.secrets),
             seconds,
+            connected,
+            timeouts,
         )
 
 
@@ -212,7 +252,11 @@ def decode_json(line: bytes) -> Any:
 
 
 def _seconds(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1e9:
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not 0 <= value <= _MAX_SECONDS
+    ):
         shown = shorten(repr(value), 40)
         raise ValueError(f"seconds should be a number from 0 to 1e9, not {shown}")
     return round(float(value), 6)

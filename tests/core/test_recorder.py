@@ -18,9 +18,17 @@ from sansio_moondream import (
     IdleTimeout,
     LocalProtocolError,
 )
-from sansio_moondream.recording import EOF, LEFT, Chunk, Ending, Recorder, Recording
+from sansio_moondream.recording import (
+    EOF,
+    LEFT,
+    Chunk,
+    Ending,
+    RecordedTimeouts,
+    Recorder,
+    Recording,
+)
 from sansio_moondream.testing import EVENT_STREAM
-from tests.core.recorders import recorded, recorder, replayed
+from tests.core.recorders import HTTP, recorded, recorder, replayed
 from tests.helpers import CAPTION, PIXEL, QUERY, delta
 
 
@@ -46,6 +54,22 @@ def test_an_exchange() -> None:
     assert recording.chunks == (Chunk(0.25, b"da"), Chunk(0.5, b"ta"))
     assert recording.ending == Ending(0.125, EOF)
     assert Recording.decode(recording.encode()) == recording
+
+
+@pytest.mark.parametrize(
+    ("connected_at", "connected"),
+    [(None, None), (100.125, 0.125), (100.25, 0.25), (100.5, 0.25), (100, 0), (7, 0)],
+)
+def test_the_connection_and_the_timeouts(
+    connected_at: float | None, connected: float | None
+) -> None:
+    timeouts = RecordedTimeouts(10, 60, 30, None)
+    made = Recorder(HTTP, now=100, timeouts=timeouts)
+    assert made.header.timeouts == timeouts
+    made.receive_response(200, EVENT_STREAM, 100.25, connected_at=connected_at)
+    header = made.leave(101).header
+    assert (header.connected, header.timeouts) == (connected, timeouts)
+    assert recorder().leave(101).header.timeouts is None
 
 
 def test_rounding_does_not_add_up() -> None:

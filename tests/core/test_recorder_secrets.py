@@ -215,3 +215,48 @@ class TestEchoes:
         body = f"data: {PIXEL.data_url}\n\n{delta('A').decode()}"
         for seen in self.echoed(None, body):
             assert seen.endswith(b"**\n\n" + delta("A"))
+
+
+class TestPeeking:
+    """What is shown of a recording that is being made."""
+
+    def peeked(self, *chunks: bytes) -> list[bytes]:
+        """Return what is seen of each chunk, and check that the recording is not changed by it."""
+        made, plain = recorder(), recorder()
+        for each in (made, plain):
+            each.receive_response(200, {}, 101)
+        assert made.peek_chunks() == ()
+        for now, chunk in enumerate(chunks, 102):
+            made.receive_data(chunk, now)
+            plain.receive_data(chunk, now)
+            seen = made.peek_chunks()
+            assert seen == made.peek_chunks()
+        now = 103 + len(chunks)
+        recording = made.receive_eof(now)
+        assert recording == plain.receive_eof(now)
+        assert made.peek_chunks() == ()
+        assert [each.seconds for each in seen] == [each.seconds for each in recording.chunks]
+        return [each.data for each in seen]
+
+    def test_a_secret_over_chunks(self) -> None:
+        half = KEY[:9].encode()
+        assert self.peeked(b"no ", half) == [b"no ", b"*" * 9]
+        assert self.peeked(half, KEY[9:].encode()) == [b"*" * 9, b"*" * (len(KEY) - 9)]
+        assert self.peeked(half, b", no") == [half, b", no"]
+
+    def test_a_secret_over_the_values_of_a_field(self) -> None:
+        """Its beginning is masked before the rest is there: the next delta may have it."""
+        for size in (4, 9, len(KEY) - 1):
+            first, masked = delta(f"no {KEY[:size]}"), delta(f"no {'*' * size}")
+            assert self.peeked(first) == [masked]
+            assert self.peeked(first, delta(KEY[size:])) == [masked, delta("*" * len(KEY[size:]))]
+            assert self.peeked(first, delta("!")) == [first, delta("!")]
+        assert self.peeked(delta(KEY[:3])) == [delta(KEY[:3])]
+        assert recorded([delta(KEY[:9])]).chunks[0].data == delta(KEY[:9])
+
+    def test_a_body_that_cannot_be_recorded(self) -> None:
+        made = recorder()
+        made.receive_response(200, {}, 101)
+        made.receive_data(b"\x1f\x8bdata", 102)
+        assert made.peek_chunks() == ()
+        assert made.receive_eof(103).chunks == ()

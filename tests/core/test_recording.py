@@ -17,6 +17,7 @@ from sansio_moondream.recording import (
     Chunk,
     Ending,
     Line,
+    RecordedTimeouts,
     Recording,
     RecordingError,
     RecordingHeader,
@@ -125,6 +126,49 @@ class TestFormat:
         assert RecordingError("wrong").line_number == 0
 
 
+class TestTheClientsSide:
+    """The optional fields of the header: the connection and the timeouts."""
+
+    def test_they_are_in_the_header(self) -> None:
+        timeouts = RecordedTimeouts(10, 60.5, None, 600)
+        header = replace(HEADER, connected=0.0123456, timeouts=timeouts)
+        line = encode_line(header).decode()
+        assert json.loads(line) == json.loads(MOON_FILE.splitlines()[0]) | {
+            "timeouts": {"connect": 10, "first_event": 60.5, "idle": None, "total": 600},
+            "connected": 0.012346,
+        }
+        recording = replace(MOON, header=header)
+        assert Recording.decode(recording.encode()) == recording
+
+    def test_each_may_be_missing(self) -> None:
+        assert (MOON.header.connected, MOON.header.timeouts) == (None, None)
+        for header in (
+            replace(HEADER, connected=0),
+            replace(HEADER, timeouts=RecordedTimeouts()),
+            replace(NO_HEAD, timeouts=RecordedTimeouts(connect=3)),
+        ):
+            ending = Ending(0, "ConnectionLost")
+            recording = Recording(header, (), ending)
+            assert Recording.decode(recording.encode()) == recording
+        line = MOON_FILE.splitlines()[0].replace('"response"', '"timeouts": {}, "response"')
+        assert Recording.decode("\n".join([line, *MOON_FILE.splitlines()[1:]]).encode()) == replace(
+            MOON, header=replace(HEADER, timeouts=RecordedTimeouts())
+        )
+
+    def test_a_timeout_that_never_passes_is_none(self) -> None:
+        assert RecordedTimeouts(math.inf, 1e9, 1e9 + 1, 10**400) == RecordedTimeouts(
+            None, 1e9, None, None
+        )
+        assert RecordedTimeouts(1e-7, 0).connect == 0
+
+    @pytest.mark.parametrize("seconds", [-1, True, math.nan, "1"])
+    def test_others_are_refused(self, seconds: object) -> None:
+        with pytest.raises(ValueError, match="seconds should be a number from 0 to 1e9, not "):
+            RecordedTimeouts(idle=seconds)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="seconds should be a number from 0 to 1e9, not "):
+            replace(HEADER, connected=seconds)
+
+
 class TestReader:
     def test_line_by_line(self) -> None:
         reader = RecordingReader()
@@ -147,6 +191,9 @@ class TestReader:
             (1, json.dumps({"recording": 1, "request": "GET", "response": None}), "request"),
             (1, MOON_FILE.splitlines()[0].replace("200", "42"), "status_code"),
             (1, MOON_FILE.splitlines()[0].replace("0.25", "-1"), "seconds should be"),
+            (1, f'{{"connected": "0", {MOON_FILE.splitlines()[0][1:]}', "connected"),
+            (1, f'{{"connected": -1, {MOON_FILE.splitlines()[0][1:]}', "seconds should be"),
+            (1, f'{{"timeouts": {{"idle": -1}}, {MOON_FILE.splitlines()[0][1:]}', "seconds sho"),
             (2, MOON_FILE.splitlines()[0], "a line should be"),
             (2, '[0, "t", "A', "not JSON"),
             (2, "", "not JSON"),

@@ -14,6 +14,7 @@ from sansio_moondream.recording import (
     OMITTED,
     Chunk,
     Ending,
+    RecordedTimeouts,
     Recording,
     RecordingError,
     RecordingHeader,
@@ -61,6 +62,10 @@ FAULTY = st.builds(
 )
 
 
+LIMITS = st.none() | st.floats(0) | SECONDS
+TIMEOUTS = st.none() | st.builds(RecordedTimeouts, LIMITS, LIMITS, LIMITS, LIMITS)
+
+
 RECORDINGS = st.builds(
     Recording,
     st.builds(
@@ -72,6 +77,8 @@ RECORDINGS = st.builds(
         st.integers(100, 999),
         PAIRS,
         SECONDS,
+        st.none() | SECONDS,
+        TIMEOUTS,
     ),
     CHUNKS,
     FAULTY
@@ -79,7 +86,7 @@ RECORDINGS = st.builds(
     | st.builds(Ending, SECONDS, st.just(OMITTED), lines_of_text()),
 ) | st.builds(
     Recording,
-    st.builds(RecordingHeader, lines_of_text(), lines_of_text(), PAIRS, JSON),
+    st.builds(RecordingHeader, lines_of_text(), lines_of_text(), PAIRS, JSON, timeouts=TIMEOUTS),
     st.just(()),
     FAULTY,
 )

@@ -58,10 +58,14 @@ class ExchangeRecorder:
             reason = error if request.body else "the request has no body"
             self._exchange.note = f"not recorded: {reason}"
 
-    def receive_response(self, status_code: int, headers: Headers) -> None:
-        """Record the head of the response."""
+    def receive_response(
+        self, status_code: int, headers: Headers, connected_at: float | None
+    ) -> None:
+        """Record the head of the response, and when the connection to the server was there."""
         if self._recorder is not None:
-            self._recorder.receive_response(status_code, headers, time.monotonic())
+            self._recorder.receive_response(
+                status_code, headers, time.monotonic(), connected_at=connected_at
+            )
 
     def receive_data(self, chunk: bytes) -> None:
         """Record a chunk of the body."""

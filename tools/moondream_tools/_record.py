@@ -90,7 +90,7 @@ class Proxy:
             raise
         try:
             headers = Headers(stream.headers)
-            recorder.receive_response(stream.status_code, headers)
+            recorder.receive_response(stream.status_code, headers, stream.connected_at)
             await exchange.start(stream.status_code, end_to_end(headers.multi_items()))
             while data := await stream.read(None):
                 recorder.receive_data(data)

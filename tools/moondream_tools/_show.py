@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,32 +21,23 @@ from sansio_moondream import (
     MoondreamError,
     PathChunk,
     ReasoningDelta,
-    ResponseStream,
     Result,
+    State,
     TextDelta,
     Unknown,
+    from_dict,
 )
-from sansio_moondream.recording import (
-    EOF,
-    LEFT,
-    OMITTED,
-    Chunk,
-    Recording,
-    RecordingError,
-    ending_error,
-)
+from sansio_moondream.recording import EOF, LEFT, OMITTED, Recording, RecordingError
 
 from ._client_arguments import UsageError
-from ._convert import request_of
 from ._exit import print_error
 from ._render import TextOutput
-from ._service import skill_of
 from ._status import Exit
 from ._terminal import BOLD, DIM, Terminal, safe
 from ._wording import describe_error, of_recording
+from .trace import Trace
 
 _NAME = 20  # columns of the names of fields and headers
-_SKILLS = ("query", "caption", "segment", "detect", "point", "chat")
 
 
 def run_show(arguments: argparse.Namespace, out: Terminal) -> Exit:
@@ -95,82 +87,33 @@ def _show(recording: Recording, out: Terminal, *, raw: bool) -> None:
     for name, value in header.response_headers:
         out.labelled(safe(name).ljust(_NAME), safe(value), style=DIM)
     out.line()
-    decoder = _Decoder(recording)
+    trace = Trace.of(recording)
     out.line(f"{'time':>9} s  {'bytes':>6}", DIM)
-    at = header.seconds
-    for chunk in recording.chunks:
-        at += chunk.seconds
-        text = _text(chunk.data) if raw else decoder.decoded(chunk)
-        out.labelled(f"{_seconds(at):>9}    {len(chunk.data):>6}  ", text)
-    decoder.end()
+    shown = (_text(chunk.data) for chunk in recording.chunks) if raw else _decoded(trace)
+    for chunk, text in zip(trace.chunks, shown, strict=True):
+        out.labelled(f"{_seconds(chunk.at):>9}    {chunk.end - chunk.start:>6}  ", text)
     out.labelled(f"{_seconds(_length(recording)):>9}    {'':>6}  ", _ending(recording), style=BOLD)
-    if decoder.error is not None and not raw:
+    if trace.error is not None and not raw:
         out.line()
-        out.labelled("error", safe(describe_error(decoder.error)))
-    if decoder.result is not None and not raw:
+        out.labelled("error", safe(describe_error(cast("MoondreamError", from_dict(trace.error)))))
+    if trace.result is not None and not raw:
         out.line()
         output = TextOutput(out, out, brief=True)
-        output.event(Completed(decoder.result))
+        output.event(Completed(cast("Result", from_dict(trace.result))))
 
 
-class _Decoder:
-    """What each chunk of a recording brings.
-
-    Attributes:
-        result: of the answer, or what there is of it.
-        error: that its bytes, or the end of the recording, caused.
-    """
-
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._stream: ResponseStream[Any] | None = None
-        self.error: MoondreamError | None = None
-        header = recording.header
-        skill = skill_of(header.path)
-        if skill in _SKILLS and header.status_code is not None:
-            self._stream = ResponseStream(request_of(skill))
-            self._try(header.status_code, header.response_headers)
-
-    def decoded(self, chunk: Chunk) -> str:
-        """Return what a chunk brings, or its text if that is not known."""
-        stream = self._stream
-        if stream is None or self.error is not None:
-            return _text(chunk.data)
-        found: list[str] = []
-        try:
-            stream.receive_data(chunk.data)
-            found += map(_in_short, stream.events())
-        except MoondreamError as error:
-            self.error = error
-            return _text(chunk.data)
-        return "\n".join(found) or _text(chunk.data)
-
-    def end(self) -> None:
-        """Decode the end."""
-        stream = self._stream
-        if stream is None or self.error is not None:
-            return
-        try:
-            error = ending_error(self._recording.ending)
-            if error is not None:
-                stream.receive_error(error)
-            else:
-                stream.receive_eof()
-            for _ in stream.events():
-                pass
-        except MoondreamError as error:
-            self.error = error
-
-    @property
-    def result(self) -> Result | None:
-        return None if self._stream is None else self._stream.snapshot
-
-    def _try(self, status_code: int, headers: Any) -> None:
-        assert self._stream is not None
-        try:
-            self._stream.receive_response(status_code, headers)
-        except MoondreamError as error:
-            self.error = error
+def _decoded(trace: Trace) -> Iterator[str]:
+    """Yield what each chunk brings, or its text if that is not known."""
+    events = {
+        index: "\n".join(_in_short(cast("Event", from_dict(event.value))) for event in group)
+        for index, group in groupby(trace.events, lambda event: event.chunk)
+    }
+    failed = {state.chunk for state in trace.states if state.state == State.FAILED.name}
+    start = 0
+    for index, chunk in enumerate(trace.chunks):
+        text = _text(trace.decoded[start : chunk.decoded_end])
+        yield text if index in failed else events.get(index) or text
+        start = chunk.decoded_end
 
 
 def _head(recording: Recording) -> str:

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from moondream_tools._inspect._break import Asked
+from moondream_tools._inspect._store import Entry
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
     FaultServer,
@@ -15,8 +19,10 @@ from moondream_transports.conformance._fault_server import (
     chunk,
     head,
 )
-from sansio_moondream.recording import Recording
+from sansio_moondream.recording import Chunk, Ending, Recording
 from tests.tools.inspect.page_server import SHIPPED
+
+SKILLS = ("query", "caption", "segment", "chat", "detect", "point")
 
 
 def recorded(skill: str) -> Recording:
@@ -73,3 +79,22 @@ def official(skill: str, url: str) -> Iterator[Any]:
     else:
         found = getattr(client, skill)(picture, "x")
         yield found["objects" if skill == "detect" else "points"]
+
+
+def entry(recording: Recording) -> Entry:
+    return Entry("some.jsonl", recording)
+
+
+def fault(kind: str, at: int, **more: int) -> dict[str, Any]:
+    return {"faults": [{"kind": kind, "at": at, **more}]}
+
+
+def answer(*chunks: bytes, ending: str = "eof", skill: str = "query") -> Recording:
+    """Return a recording with other chunks."""
+    return replace(
+        recorded(skill), chunks=tuple(Chunk(0.5, data) for data in chunks), ending=Ending(0, ending)
+    )
+
+
+def parsed(asked: dict[str, Any]) -> Asked:
+    return msgspec.convert(asked, Asked)

@@ -25,13 +25,22 @@ TIME = f"{INSPECTOR}.player.time"
 
 @contextmanager
 def opened(
-    browser: Chromium, url: str, size: tuple[int, int] = (1000, 700), *, dark: bool = False
+    browser: Chromium,
+    url: str,
+    size: tuple[int, int] = (1000, 700),
+    *,
+    dark: bool = False,
+    offline: bool = False,
 ) -> Iterator[Page]:
     """Open the page in a new tab while the block lasts, and wait until it shows something.
 
     Nothing may have gone wrong in it at the end."""
     page = browser.open("about:blank", size, dark=dark)
     page.command("Page.addScriptToEvaluateOnNewDocument", source=_NOTE_ERRORS)
+    if offline:
+        conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        page.command("Network.enable")
+        page.command("Network.emulateNetworkConditions", offline=True, **conditions)
     page.go(url)
     wait_until_shown(page)
     yield page

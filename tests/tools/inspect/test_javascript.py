@@ -15,7 +15,7 @@ from tests.guides import ROOT
 
 NODE = ROOT / "tests" / "node"
 STATIC = ROOT / "tools" / "moondream_tools" / "_inspect" / "static"
-TESTS = ["inspect-trace.test.mjs", "inspect-player.test.mjs"]
+TESTS = ["inspect-trace.test.mjs", "inspect-player.test.mjs", "inspect-differences.test.mjs"]
 PROJECT = "inspect.tsconfig.json"
 
 need_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node: `make ci-tools`")

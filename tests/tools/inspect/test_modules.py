@@ -113,7 +113,7 @@ const é = 1; é in x
     assert compact_script(code) == (
         'export function f(a,b){const text=\'a  // b\'+"/* \\" c */"+'
         "`x ${a+`y  ${{b}.b}`}  /* z */`;return a+ +b- -a\n/ 2 / b\n}\n"
-        "const odd=[1 / 2,/[/\"]\\/'/g.test(x),a in b,typeof /  x/,(1) / 2,y++ +1];"
-        "class C{static #x=1;async*m(){yield /y/;}\nget x(){return C.#x\n}\n}\n"
-        "label:for(const each of[1]){continue label\n}\nconst é = 1;é in x\n"
+        "const odd=[1 / 2, /[/\"]\\/'/g.test(x),a in b,typeof /  x/,(1) / 2,y++ +1];"
+        "class C{static #x=1;async*m(){yield /y/;}\nget x(){return C.#x}\n}\n"
+        "label:for(const each of[1]){continue label\n}\nconst é =1; é in x\n"
     )

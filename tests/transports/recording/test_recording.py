@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -27,7 +28,15 @@ from sansio_moondream import (
     HTTPRequest,
     MoondreamError,
 )
-from sansio_moondream.recording import LEFT, Chunk, Ending, Recording, RecordingHeader
+from sansio_moondream.recording import (
+    LEFT,
+    Chunk,
+    Ending,
+    RecordedTimeouts,
+    Recorder,
+    Recording,
+    RecordingHeader,
+)
 from tests.helpers import END, QUERY, TRACES, Trace, delta
 from tests.transports.adapters import ADAPTERS, Adapter
 from tests.transports.recording.transports import HEAD, LOCAL, recording_of
@@ -117,6 +126,7 @@ class TestNothingIsChanged:
             RecordingTransport(FakeTransport(error), saved.append).send(HTTP, Timeouts())
         assert caught.value is error
         assert (saved[1].header.status_code, saved[1].ending.seconds) == (None, 0.5)
+        assert saved[1].header.timeouts == RecordedTimeouts(10, 60, 30, 600)
 
     def test_closing_that_fails(self) -> None:
         stream, fake, saved = opened()
@@ -154,8 +164,9 @@ class TestNothingIsChanged:
 
 class TestWhatIsKept:
     def test_chunks_times_and_the_end(self) -> None:
+        timeouts = RecordedTimeouts(1, 60, None, None)
         original = Recording(
-            RecordingHeader.of(HTTP, 200, HEAD, seconds=0.25),
+            RecordingHeader.of(HTTP, 200, HEAD, seconds=0.25, connected=0, timeouts=timeouts),
             (Chunk(0.5, delta("A")), Chunk(0, b"\xe6"), Chunk(1, END)),
             Ending(2),
         )
@@ -163,7 +174,7 @@ class TestWhatIsKept:
         transport = RecordingTransport(
             ReplayTransport([original], clock=VirtualClock()), saved.append
         )
-        stream = transport.send(HTTP, Timeouts())
+        stream = transport.send(HTTP, Timeouts(connect=1, idle=None, total=inf))
         while stream.read(None):
             pass
         assert saved == [original]
@@ -176,7 +187,16 @@ class TestWhatIsKept:
         )
         chunks = tuple(Chunk(0.25, chunk) for chunk in trace.chunks)
         original = Recording(
-            RecordingHeader.of(http, trace.status_code, trace.headers, seconds=0.5), chunks, ending
+            RecordingHeader.of(
+                http,
+                trace.status_code,
+                trace.headers,
+                seconds=0.5,
+                connected=0,
+                timeouts=RecordedTimeouts(10, 60, 30, 600),
+            ),
+            chunks,
+            ending,
         )
         saved: list[Recording] = []
         client = Client(
@@ -195,6 +215,23 @@ class TestWhatIsKept:
             assert (copy.chunks, copy.ending) == (original.chunks, original.ending)
         else:  # the client had all it wanted before the end
             assert copy.ending.fault in (LEFT, "TimeoutError")
+
+    def test_watching(self) -> None:
+        seen: list[Any] = []
+
+        def watch(recorder: Recorder) -> None:
+            chunks = [chunk.data for chunk in recorder.peek_chunks()]
+            seen.append((recorder.header.status_code, chunks))
+
+        transport = FakeTransport(FakeStream(b"A", b"B", ConnectionLost("x")))
+        stream = RecordingTransport(transport, seen.append, watch=watch).send(HTTP, Timeouts())
+        assert seen == [(None, []), (200, [])]
+        assert stream.read(None) == b"A"
+        assert stream.read(None) == b"B"
+        assert seen[2:] == [(200, [b"A"]), (200, [b"A", b"B"])]
+        with pytest.raises(ConnectionLost):
+            stream.read(None)
+        assert [type(each) for each in seen[4:]] == [Recording]
 
     def test_leaving_early(self) -> None:
         stream, _, saved = opened(b"A", b"B")

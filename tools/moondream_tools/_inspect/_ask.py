@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
+from msgspec.structs import asdict
+
 from moondream_tools._exchange import Exchange
 from moondream_tools._wording import advice, describe_error
 from moondream_transports import AsyncClient, AsyncRecordingTransport, AsyncTransport, Timeouts
@@ -26,7 +28,7 @@ from sansio_moondream import (
     RateLimitError,
     Request,
 )
-from sansio_moondream.recording import Recorder, Recording
+from sansio_moondream.recording import RecordedTimeouts, Recorder, Recording
 
 from ._answers import Refused
 from ._asked import SKILLS, image_of, request_of
@@ -73,8 +75,9 @@ class Asker:
         self._store = store
         self._pictures = pictures
         self._endpoint = endpoint
-        self._timeouts = timeouts
+        self._timeouts = timeouts or Timeouts()
         self._transport = transport
+        self._count = 0
         self._lives: dict[str, Live] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._kept: deque[tuple[str, int]] = deque()  # names, and the sizes of the bodies
@@ -92,11 +95,16 @@ class Asker:
         self._check_running()
         request = await asyncio.to_thread(request_of, asked)
         http = await asyncio.to_thread(request.to_http, self._endpoint)
-        recorder = await asyncio.to_thread(lambda: Recorder(http, now=monotonic()))
+        timeouts = RecordedTimeouts(**asdict(self._timeouts))
+        recorder = await asyncio.to_thread(
+            lambda: Recorder(http, now=monotonic(), timeouts=timeouts)
+        )
         self._check_running()  # others may have come meanwhile
         if (image := image_of(request)) is not None:
             self._pictures.add(image)
-        name = self._store.begin(f"asked-{request.skill}.jsonl", recorder.header).name
+        self._count += 1  # no name is used again, as pages may still show what was dropped
+        name = f"asked-{self._count}-{request.skill}.jsonl"
+        name = self._store.begin(name, recorder.header).name
         live = self._lives[name] = Live(name, recorder.header)
         self._running[name] = asyncio.create_task(self._run(live, request, recorder))
         return {"name": name}
@@ -156,8 +164,8 @@ class Asker:
             recordings.append(recorder.receive_error(failure or EOFError(), monotonic()))
         del self._running[live.name]
         self._store.end(live.name, recordings[0])
-        live.end(recordings[0], _in_words(failure))
         self._keep(live.name, sum(len(chunk.data) for chunk in recordings[0].chunks))
+        live.end(recordings[0], _in_words(failure), complete=failure is None)
         asyncio.get_running_loop().call_later(KEEP_SECONDS, self._lives.pop, live.name, None)
 
     def _keep(self, name: str, size: int) -> None:

@@ -114,6 +114,8 @@ def _messages(messages: Any, image: EncodedImage | None) -> list[Any]:
 
 
 def _made(kind: type[Request[Any]], fields: dict[str, Any], settings: Any) -> Request[Any]:
+    if not isinstance(settings, Mapping | None):
+        raise Refused(400, "the settings should be an object")
     try:
         if settings is not None:
             fields["settings"] = Settings(**settings)

@@ -129,9 +129,11 @@ def _described(value: Any) -> Iterator[dict[str, Any]]:
     """Yield the descriptions of pictures in a recorded body."""
     if _is_picture(value):
         yield value
-    elif isinstance(value, dict | list):
-        items = cast("list[Any]", value if isinstance(value, list) else list(value.values()))
-        for item in items:
+        return
+    if isinstance(value, dict):
+        value = list(cast("dict[str, Any]", value).values())
+    if isinstance(value, list):
+        for item in cast("list[Any]", value):
             yield from _described(item)
 
 

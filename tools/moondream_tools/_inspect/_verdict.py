@@ -32,7 +32,7 @@ def judge(trace: Trace, text: str, error: Exception | None) -> tuple[Verdict, st
     if isinstance(error, Silence):
         return "hangs", f"It waits for ever: it has no deadline.{_lost(text, expected)}"
     if error is not None:
-        return _raised(trace, text, expected, name_of(error), str(error))
+        return _raised(trace, text, expected, str(error))
     if trace.error is not None:
         return "silent", _missed(trace.error, text, expected)
     if text == expected:
@@ -57,10 +57,10 @@ def answer_of(trace: Trace) -> str:
     return json.dumps(found) if found or trace.error is None else ""
 
 
-def _raised(trace: Trace, text: str, expected: str, name: str, message: str) -> tuple[Verdict, str]:
+def _raised(trace: Trace, text: str, expected: str, message: str) -> tuple[Verdict, str]:
     if trace.error is None:
-        return "fails", f"It raises {name}, though the answer is whole.{_lost(text, expected)}"
-    verdict = f"It raises {name}.{_lost(text, expected)}"
+        return "fails", f"It fails on a whole answer.{_lost(text, expected)}"
+    verdict = f"It raises an exception.{_lost(text, expected)}"
     if _is_of_server(trace.error) and (words := _words(trace.error)) not in message:
         verdict += f" What the server says is lost: {words}"
     return "error", verdict

@@ -14,6 +14,7 @@
 """
 
 from ._builder import TraceBuilder
+from ._schema import json_schema
 from ._trace import Trace
 from ._values import (
     VERSION,
@@ -45,4 +46,5 @@ __all__ = [
     "TraceState",
     "TraceTimes",
     "TraceUpdate",
+    "json_schema",
 ]

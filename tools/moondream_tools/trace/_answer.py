@@ -61,9 +61,11 @@ class Answer:
     def receive_segment(self, data: bytes) -> list[Event]:
         """Receive a segment of the body, inflated if that is compressed, and return its events."""
         self._divided.receive_data(data)
-        if self._divided is self._stream:
-            return self._take()
-        return self._given_out(len(_ready_events(self._divided)[0]))
+        events, error = _ready_events(self._divided)
+        if self._divided is not self._stream:
+            return self._given_out(len(events))
+        self.error = error
+        return events
 
     def end(self, fault: Exception | None) -> list[Event]:
         """Receive the end of the body, or the fault that ended it, and return the last events."""

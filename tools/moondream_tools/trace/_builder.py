@@ -14,31 +14,23 @@ from codecs import utf_8_decode
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from moondream_tools._convert import request_of
 from moondream_tools._service import skill_of
-from sansio_moondream import (
-    Event,
-    FirstEventTimeout,
-    Headers,
-    IdleTimeout,
-    Limits,
-    MoondreamError,
-    State,
-)
+from sansio_moondream import Event, Headers, Limits, MoondreamError, State
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
 from sansio_moondream._unicode import well_formed
 from sansio_moondream._wire.bodies import BLANKS
 from sansio_moondream._wire.inflate import Inflater, content_coding
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK
-from sansio_moondream.recording import Ending, RecordingHeader, ending_error
+from sansio_moondream.recording import Ending, RecordingHeader
 
 from ._answer import Answer
-from ._growing import Growing
+from ._fault import fault_of
 from ._message import NO_MESSAGE, message_of
 from ._records import Records
 from ._values import (
@@ -73,6 +65,18 @@ _BY_STATE: Final = {
 }
 
 
+class _Sizes(NamedTuple):
+    """Sizes of the body, in bytes, and of the lists of a trace."""
+
+    body: int
+    decoded: int
+    chunks: int
+    records: int
+    messages: int
+    events: int
+    states: int
+
+
 def known_skill(path: str) -> str | None:
     """Return the skill that the path of a request names, or None if it names none."""
     skill = skill_of(path)
@@ -90,6 +94,7 @@ class TraceBuilder:
     """
 
     def __init__(self, header: RecordingHeader) -> None:
+        self._timeouts = header.timeouts
         self._skill = known_skill(header.path)
         # Without a known skill, the answer only tells what kind of body its head announces.
         self._answer = Answer(request_of(self._skill or "query"))
@@ -103,16 +108,16 @@ class TraceBuilder:
         self._at, self._chunk = 0.0, 0  # of the last decoded byte
         self._record_end = 0
         self._response: TraceResponse | None = None
-        self._times = TraceTimes(None, None, None)
+        self._times = TraceTimes(header.connected, None, None)
         self._ending: TraceEnding | None = None
         self._error: dict[str, Any] | None = None
         self._result: dict[str, Any] | None = None
-        self._chunks = Growing[TraceChunk]()
-        self._record_items = Growing[TraceRecord]()
-        self._messages = Growing[TraceMessage]()
-        self._events = Growing[TraceEvent]()
-        self._states = Growing[TraceState]()
-        self._taken = self._taken_decoded = 0  # bytes
+        self._chunks: list[TraceChunk] = []
+        self._record_items: list[TraceRecord] = []
+        self._messages: list[TraceMessage] = []
+        self._events: list[TraceEvent] = []
+        self._states: list[TraceState] = []
+        self._taken = self._sizes()
 
     def receive_response(
         self,
@@ -129,11 +134,13 @@ class TraceBuilder:
             at: when the head was there.
             connected: when the connection was there, if that is known.
         """
-        at = _rounded(at)
+        at = round(at, 6)
         fields = Headers(headers)
         pairs = fields.multi_items()
         self._response = TraceResponse(status_code, well_formed_pairs(pairs))
-        self._times = TraceTimes(None if connected is None else _rounded(connected), at, None)
+        self._times = replace(self._times, head=at)
+        if connected is not None:
+            self._times = replace(self._times, connected=round(connected, 6))
         coding = content_coding(fields)
         compressed = coding in ("gzip", "deflate")
         if compressed:
@@ -141,15 +148,20 @@ class TraceBuilder:
             self._decoded = bytearray()
         self._answer.receive_response(status_code, pairs, compressed=compressed)
         self._reads = _BY_STATE.get(self._answer.state, _Reads.NOTHING)
-        self._look_at_state(at, None)
+        if self._skill is None:
+            self._state = self._answer.state  # it receives nothing more
+        elif self._answer.state is not self._state:
+            self._add_state(at, None)
 
     def receive_data(self, data: bytes, at: float) -> None:
-        """Receive a chunk of the body, as it was sent. An empty one is ignored."""
+        """Receive `data`, a chunk of the body as it was sent, at the time `at`. An empty one is
+        ignored.
+        """
         if not data:
             return
-        at = _rounded(at)
+        at = round(at, 6)
         start = len(self._body)
-        chunk = self._chunks.count
+        chunk = len(self._chunks)
         self._body += data
         fault = None
         if self._decoded is not self._body:
@@ -159,29 +171,22 @@ class TraceBuilder:
             self._read(data)
         if fault is not None:
             self._end(fault, at, chunk)
-        end, decoded_end = len(self._body), len(self._decoded)
-        self._chunks.append(TraceChunk(at, start, end, decoded_end, self._cut(len(data))))
+        cut = self._cut(len(data)) if data and data[-1] >= 0x80 else 0
+        self._chunks.append(TraceChunk(at, start, len(self._body), len(self._decoded), cut))
 
     def receive_ending(self, ending: Ending, at: float) -> None:
-        """Receive the end of the exchange. Nothing follows it."""
-        at = _rounded(at)
-        self._end(self._fault(ending), at, None)
+        """Receive `ending`, the end of the exchange, at the time `at`. Nothing follows it."""
+        at = round(at, 6)
+        has_event = self._times.first_event is not None
+        fault = fault_of(ending, at, has_event=has_event, timeouts=self._timeouts)
+        self._end(fault, at, None)
         self._ending = TraceEnding(at, ending.fault, well_formed(ending.message))
-
-    def _fault(self, ending: Ending) -> Exception | None:
-        """Return the error that the client raises at the end. A silence ends at its deadline."""
-        error = ending_error(ending)
-        if isinstance(error, MoondreamError) or not isinstance(error, TimeoutError):
-            return error
-        if self._times.first_event is None:
-            return FirstEventTimeout("no event came before the deadline (Timeouts.first_event)")
-        return IdleTimeout("no byte came before the deadline (Timeouts.idle)")
 
     def take_update(self) -> TraceUpdate:
         """Return what is new since the last call."""
-        body = bytes(self._body[self._taken :])
-        decoded = bytes(self._decoded[self._taken_decoded :])
-        self._taken, self._taken_decoded = len(self._body), len(self._decoded)
+        before, self._taken = self._taken, self._sizes()
+        body = bytes(self._body[before.body :])
+        decoded = bytes(self._decoded[before.decoded :])
         return TraceUpdate(
             response=self._response,
             times=self._times,
@@ -190,11 +195,22 @@ class TraceBuilder:
             result=self._result,
             body=body,
             inflated=None if decoded == body else decoded,
-            chunks=self._chunks.take(),
-            records=self._record_items.take(),
-            messages=self._messages.take(),
-            events=self._events.take(),
-            states=self._states.take(),
+            chunks=tuple(self._chunks[before.chunks :]),
+            records=tuple(self._record_items[before.records :]),
+            messages=tuple(self._messages[before.messages :]),
+            events=tuple(self._events[before.events :]),
+            states=tuple(self._states[before.states :]),
+        )
+
+    def _sizes(self) -> _Sizes:
+        return _Sizes(
+            len(self._body),
+            len(self._decoded),
+            len(self._chunks),
+            len(self._record_items),
+            len(self._messages),
+            len(self._events),
+            len(self._states),
         )
 
     def _inflate(self, data: bytes) -> tuple[bytes, MoondreamError | None]:
@@ -216,10 +232,9 @@ class TraceBuilder:
         if self._reads is _Reads.JSON:
             self._add_events(self._events_of(data), at, chunk, None)
         elif self._reads is not _Reads.NOTHING:
-            end = len(self._decoded) - len(data)
-            for segment, record in self._records.segments(data):
-                end += len(segment)
-                index = None if record is None else self._add_record(*record, end)
+            start = len(self._decoded) - len(data)
+            for segment, record, end in self._records.segments(data):
+                index = None if record is None else self._add_record(*record, start + end)
                 if self._add_events(self._events_of(segment), at, chunk, index):
                     break
 
@@ -260,14 +275,15 @@ class TraceBuilder:
 
     def _add_record(self, name: bytes, data: bytes, end: int) -> int:
         value = message_of(data)
+        index = len(self._record_items)
         message = None
         if value is not NO_MESSAGE:
-            message = self._messages.append(TraceMessage(self._record_items.count, value))
+            message = len(self._messages)
+            self._messages.append(TraceMessage(index, value))
         start, self._record_end = self._record_end, end
         event = name.decode("utf-8", "replace")
-        return self._record_items.append(
-            TraceRecord(self._at, self._chunk, start, end, event, message)
-        )
+        self._record_items.append(TraceRecord(self._at, self._chunk, start, end, event, message))
+        return index
 
     def _add_events(
         self, events: Sequence[Event], at: float, chunk: int | None, record: int | None
@@ -277,18 +293,15 @@ class TraceBuilder:
             self._times = replace(self._times, first_event=at)
         for event in events:
             self._events.append(TraceEvent(at, chunk, record, event.to_dict()))
-        return self._look_at_state(at, chunk)
+        return self._answer.state is not self._state and self._add_state(at, chunk)
 
-    def _look_at_state(self, at: float, chunk: int | None) -> bool:
+    def _add_state(self, at: float, chunk: int | None) -> bool:
         """Add the state that the answer came to. Return whether the answer is over."""
-        if self._skill is None:
-            return False
         before, state = self._state, self._answer.state
-        if state is not before:
-            trigger = next(name for name, to in TRANSITIONS[before].items() if to is state)
-            self._states.append(TraceState(at, chunk, state.name, trigger.name))
-            self._state = state
-        if not self._answer.is_over:
+        trigger = next(name for name, to in TRANSITIONS[before].items() if to is state)
+        self._states.append(TraceState(at, chunk, state.name, trigger.name))
+        self._state = state
+        if TRANSITIONS[state]:
             return False
         self._reads = _Reads.NOTHING
         self._result = self._answer.result()
@@ -299,8 +312,6 @@ class TraceBuilder:
     def _cut(self, size: int) -> int:
         """Return how many of the last `size` bytes belong to a character that is not complete."""
         tail = self._decoded[-3:]
-        if size == 0 or tail[-1] < 0x80:
-            return 0
         for length in range(1, len(tail) + 1):
             if tail[-length] >= 0xC0:
                 with suppress(UnicodeDecodeError):
@@ -312,7 +323,3 @@ class TraceBuilder:
 def well_formed_pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Return header fields without lone surrogates."""
     return tuple((well_formed(name), well_formed(value)) for name, value in pairs)
-
-
-def _rounded(seconds: float) -> float:
-    return round(seconds, 6)

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from sansio_moondream._repr import OwnRepr
+
 VERSION = 1
 """Of the JSON form, in its field `trace`."""
 
@@ -103,7 +105,7 @@ class TraceRecord(Struct, frozen=True, gc=False):
     message: int | None
 
 
-class TraceMessage(Struct, frozen=True):
+class TraceMessage(Struct, frozen=True, gc=False):
     """A JSON value that the body carries.
 
     Attributes:
@@ -115,7 +117,7 @@ class TraceMessage(Struct, frozen=True):
     value: Any
 
 
-class TraceEvent(Struct, frozen=True):
+class TraceEvent(Struct, frozen=True, gc=False):
     """An event of the decoder.
 
     Attributes:
@@ -161,7 +163,7 @@ class TraceEnding(Struct, frozen=True):
     message: str
 
 
-class TraceUpdate(Struct, frozen=True):
+class TraceUpdate(OwnRepr, frozen=True):
     """What the trace of an exchange that is under way has gained. Lists have only new items.
 
     Attributes:
@@ -184,6 +186,9 @@ class TraceUpdate(Struct, frozen=True):
     error: dict[str, Any] | None
     result: dict[str, Any] | None
 
+    def __repr__(self) -> str:
+        return f"<TraceUpdate of {len(self.chunks):,} chunks, {len(self.events):,} events>"
+
     @property
     def decoded(self) -> bytes:
         """The new bytes, inflated if the body is compressed."""
@@ -191,7 +196,7 @@ class TraceUpdate(Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: plain JSON types, bytes as base64."""
-        form: dict[str, Any] = msgspec.to_builtins(self)
+        form: dict[str, Any] = msgspec.json.decode(self.encode())
         return form
 
     def encode(self) -> bytes:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeAlias
 
-from moondream_transports._transport import HeaderTypes
-from sansio_moondream.recording import Recorder, Recording
+from msgspec.structs import asdict
+
+from moondream_transports._transport import HeaderTypes, Timeouts
+from sansio_moondream.recording import RecordedTimeouts, Recorder, Recording
 
 Save: TypeAlias = Callable[[Recording], object]
 Watch: TypeAlias = Callable[[Recorder], object]
@@ -26,10 +28,14 @@ class SharedRecorder:
         self._lock = Lock()
         self._notify(recorder)
 
-    def receive_head(self, status_code: int, headers: HeaderTypes) -> None:
-        """Record the head of the response."""
+    def receive_head(
+        self, status_code: int, headers: HeaderTypes, connected_at: float | None
+    ) -> None:
+        """Record the head of the response, and when the connection was there."""
         if self._recorder is not None:
-            self._recorder.receive_response(status_code, headers, self._now())
+            self._recorder.receive_response(
+                status_code, headers, self._now(), connected_at=connected_at
+            )
             self._notify(self._recorder)
 
     def receive_data(self, data: bytes) -> None:
@@ -60,3 +66,8 @@ class SharedRecorder:
     def _notify(self, recorder: Recorder) -> None:
         if self._watch is not None:
             self._watch(recorder)
+
+
+def recorded_timeouts(timeouts: Timeouts) -> RecordedTimeouts:
+    """Return timeouts as a recording has them."""
+    return RecordedTimeouts(**asdict(timeouts))

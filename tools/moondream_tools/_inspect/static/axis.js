@@ -22,6 +22,8 @@ export class Axis {
   /** What is visible: seconds, or bytes. */
   from = 0;
   to = 1;
+  /** Whether all of the domain is visible. It stays so when the domain grows, with `fit`. */
+  isFit = true;
   /** Pixels. */
   width = 1;
 
@@ -37,11 +39,10 @@ export class Axis {
     return (this.unit === 'time' ? trace.end : trace.decoded.length) || 1;
   }
 
-  get isFit() { return this.from === 0 && this.to === this.end; }
-
   fit() {
     this.from = 0;
     this.to = this.end;
+    this.isFit = true;
   }
 
   /** @param {number} value @returns {number} */
@@ -79,6 +80,7 @@ export class Axis {
   #move(from, length) {
     this.from = Math.max(0, Math.min(from, this.end - length));
     this.to = Math.min(this.from + length, this.end);
+    this.isFit = this.from === 0 && this.to === this.end;
   }
 
   /** Where an item begins and ends. @param {Lane} lane @param {number} index

@@ -1,7 +1,7 @@
 import { hex, symbolAt } from './characters.js';
 import { el } from './dom.js';
 import { Trace } from './trace.js';
-import { amount, inSeconds, spaced } from './words.js';
+import { amount, inSeconds, shortened, spaced } from './words.js';
 
 /**
  * @typedef {import('./view.js').Inspector} Inspector
@@ -14,6 +14,7 @@ import { amount, inSeconds, spaced } from './words.js';
 
 const QUIET = 200; // milliseconds without a change, before the recording is broken anew
 const AROUND = 16; // bytes that are shown on each side of the chosen one
+const MOST = 300; // characters of an answer that are shown
 const DAMAGE = 255; // no character of UTF-8 has this byte
 const CHUNKS = { recorded: 'as recorded', whole: 'in one chunk', each: 'byte by byte',
   size: 'of … bytes', offsets: 'cut at the offsets …' };
@@ -262,17 +263,17 @@ function outcome({ error, events, chunks, result, ending }, plain) {
   const about = `${error?.message ?? 'The answer is complete'}: ${amount(events.length, 'event')} `
     + `of ${amount(chunks.length, 'chunk')}, the end at ${inSeconds(ending?.at)}.`;
   /** @param {string} kind @param {(string | Node)[]} by @param {string} title
-   * @param {string | null} detail @param {string} text */
-  const row = (kind, by, title, detail, text) => el('tr', { class: kind },
-    el('th', { scope: 'row' }, ...by), el('td', {}, el('strong', {}, title), ` ${detail}`),
-    el('td', {}, el('div', {}, text)));
+   * @param {string} detail @param {string} raised @param {string} text */
+  const row = (kind, by, title, detail, raised, text) => el('tr', { class: `is-${kind}` },
+    el('th', { scope: 'row' }, ...by), el('td', {}, el('strong', {}, title), ` ${detail} `,
+      el('code', {}, raised)), el('td', {}, shortened(text, MOST)));
   return el('table', {},
     el('thead', {}, el('tr', {}, ...['Read by', 'Outcome', 'Text'].map((title) =>
       el('th', { scope: 'col' }, title)))),
-    el('tbody', {}, row('ours', ['this decoder'], found, about, result?.text ?? result?.path ?? ''),
-      ...plain.map(({ outcome: kind, loop, like, verdict, error: raised, text }) =>
-        row(kind, [el('code', {}, loop), ` ${like}`], OUTCOMES[kind],
-          verdict + (raised ? ` ${raised}` : ''), text))));
+    el('tbody', {}, row('ours', ['this decoder'], found, about, '',
+      result?.text ?? result?.path ?? ''),
+    ...plain.map(({ outcome: kind, loop, like, verdict, error: raised, text }) =>
+      row(kind, [el('code', {}, loop), ` ${like}`], OUTCOMES[kind], verdict, raised ?? '', text))));
 }
 
 customElements.define('break-panel', BreakPanel);

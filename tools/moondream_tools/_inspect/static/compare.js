@@ -66,8 +66,11 @@ export class ComparePanel extends HTMLElement {
     try {
       const right = pair?.broken ?? new Trace(await this.source.trace(name));
       if (turn !== this.#turn) return;
-      const sides = { left: pair?.recorded ?? this.#inspector.trace, right,
-        names: [this.#inspector.name + (pair ? ', as recorded' : ''), pair ? 'broken' : name] };
+      const { name: own, trace } = this.#inspector;
+      const isBroken = brokenTraces.get(own)?.broken === trace;
+      const sides = pair
+        ? { left: pair.recorded, right, names: [`${own}, as recorded`, 'broken'] }
+        : { left: trace, right, names: [own + (isBroken ? ', broken' : ''), name] };
       this.#show(shown, sides);
     } catch (error) {
       if (turn === this.#turn) shown.append(el('p', {}, String(/** @type {any} */ (error).message)));
@@ -86,7 +89,7 @@ export class ComparePanel extends HTMLElement {
       rows.replaceChildren(table(sides, difference));
       const first = rows.querySelector('.differs');
       const scroller = rows.querySelector('[tabindex]');
-      if (first instanceof HTMLElement && scroller) scroller.scrollTop = first.offsetTop - 60;
+      if (first instanceof HTMLElement && scroller) scroller.scrollTop = first.offsetTop - 80;
     };
     shown.append(el('ul', { class: 'found' }, ...found.map((difference) => {
       const button = el('button', { type: 'button', 'aria-pressed': 'false',

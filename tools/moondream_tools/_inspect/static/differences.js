@@ -1,4 +1,5 @@
 import { hex, symbolAt } from './characters.js';
+import { spaced } from './words.js';
 
 /**
  * Where two exchanges differ, and where an answer differs from the sum of its deltas. Nothing here
@@ -31,8 +32,8 @@ function bytesOf(trace, { start, end }) { return trace.decoded.subarray(start, e
  * @param {Trace} trace @param {What} what @param {number} index @returns {string | undefined} */
 export function shownOf(trace, what, index) {
   if (what === 'event') {
-    const event = trace.events[index];
-    return event && JSON.stringify(event.value);
+    const { kind, version, ...fields } = trace.events[index]?.value ?? {};
+    return kind && `${spaced(kind)} ${JSON.stringify(fields)}`;
   }
   if (what === 'record') {
     const record = trace.records[index];
@@ -92,7 +93,7 @@ function itemInWords(what, index, left, right) {
 /** @param {Trace} left @param {Trace} right @param {number} index @returns {string} */
 function kinds(left, right, index) {
   const [one, other] = [left, right].map(({ events, error }) =>
-    (events[index]?.value ?? error)?.kind.replaceAll('_', ' ') ?? 'nothing');
+    spaced((events[index]?.value ?? error)?.kind ?? 'nothing'));
   return index === -1 || one === other ? '' : ` It is ${one} left, and ${other} right.`;
 }
 

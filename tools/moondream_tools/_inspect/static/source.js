@@ -12,10 +12,10 @@
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
  *   machine?: Machine}} Listing
  * @typedef {{curl: string, python: string, recording: string, har: string,
- *   left_out?: string[]}} TakeAway
+ *   left_out: string[]}} TakeAway  `left_out` says what is not recorded
  * @typedef {{message: string, kind?: string, advice?: string | null}} Failure
- * @typedef {{error: Failure | null, reload: boolean}} End  how an exchange under way ended; whether
- *   its recording differs from what was followed
+ * @typedef {{error: Failure | null, complete: boolean, reload: boolean}} End  how an exchange that
+ *   was under way ended; `reload`: its recording differs from what was followed
  * @typedef {{fragmentation: null | number | number[],
  *   faults: {kind: string, at: number, value?: number}[]}} Asked
  * @typedef {Listing & {traces: {[name: string]: TraceData},
@@ -40,13 +40,14 @@ const GONE = 'The server of this page does not answer. '
   + 'Run `moondream-stream inspect` again, and open the address that it prints.';
 
 /** The server's JSON API. Addresses are relative: they have the token of the page. */
-class Server {
+export class Source {
   /** What can be asked. @type {Endpoint | null} */
   endpoint = null;
 
   canBreak = true;
   whyNoBreak = '';
   get canAsk() { return this.endpoint !== null; }
+  /** @returns {string} */
   get whyNoAsk() {
     return this.canAsk ? '' : 'No endpoint to ask. Run `moondream-stream inspect --endpoint URL`.';
   }
@@ -88,7 +89,7 @@ class Server {
 
   /** Follow an exchange that is under way.
    * @param {string} name
-   * @param {import('./trace.js').Trace} trace  gets each update
+   * @param {import('./trace.js').Trace | null} trace  gets each update
    * @param {(end: End) => void} ended
    * @returns {() => void}  a function that stops it */
   live(name, trace, ended) {
@@ -102,16 +103,25 @@ class Server {
     };
     events.onmessage = ({ data }) => {
       losses = 0;
-      trace.append(JSON.parse(data));
+      trace?.append(JSON.parse(data));
     };
     events.addEventListener('end', ({ data }) => end(JSON.parse(data)));
     events.onerror = () => {
       losses += 1;
       if (losses > MOST_LOSSES || events.readyState === EventSource.CLOSED) {
-        end({ error: { message: GONE }, reload: false });
+        end({ error: { message: GONE }, complete: false, reload: false });
       }
     };
     return () => events.close();
+  }
+
+  /** Wait for the end of an exchange, whether it is followed or not.
+   * @param {string} name @param {AbortSignal} signal  stops waiting
+   * @returns {Promise<End>} */
+  ended(name, signal) {
+    return new Promise((done) => {
+      signal.addEventListener('abort', this.live(name, null, done));
+    });
   }
 
   /** @param {string} path @param {object} [body] @returns {Promise<any>} */
@@ -149,57 +159,47 @@ async function refusal(response) {
   }
 }
 
-/** The data in an exported page. */
-class Exported {
+/** The data in an exported page, which can neither break nor ask. */
+class Exported extends Source {
   #data;
 
   canBreak = false;
   whyNoBreak = `${EXPORTED} break its streams.`;
-  canAsk = false;
-  endpoint = null;
-  whyNoAsk = `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`;
+  get whyNoAsk() { return `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`; }
 
   /** @param {Embedded} data */
-  constructor(data) { this.#data = data; }
-
-  /** @returns {Promise<Listing>} */
-  async list() { return this.#data; }
-
-  /** @param {string} name @returns {Promise<TraceData>} */
-  async trace(name) { return own(this.#data.traces, name); }
-
-  /** @param {Recording} recording @returns {string | null} */
-  image({ name }) {
-    const images = this.#data.images ?? {};
-    return Object.hasOwn(images, name) ? images[name] : null;
+  constructor(data) {
+    super();
+    this.#data = data;
   }
 
-  /** @param {string} name @returns {Promise<TakeAway>} */
+  /** @override */
+  async list() { return this.#data; }
+
+  /** @override @param {string} name */
+  async trace(name) { return own(this.#data.traces, name); }
+
+  /** @override @param {Recording} recording */
+  image({ name }) {
+    /** @type {{[name: string]: string | null}} */
+    const images = this.#data.images ?? {};
+    return own(images, name, null);
+  }
+
+  /** @override @param {string} name */
   async takeAway(name) { return own(this.#data.takeaway ?? {}, name); }
-
-  /** @returns {Promise<never>} */
-  async break() { throw new SourceError(this.whyNoBreak); }
-  /** @returns {Promise<never>} */
-  async save() { throw new SourceError(this.whyNoBreak); }
-  /** @returns {Promise<never>} */
-  async ask() { throw new SourceError(this.whyNoAsk); }
-  /** @returns {Promise<never>} */
-  async cancel() { throw new SourceError(this.whyNoAsk); }
-
-  /** An exported trace does not grow. @returns {() => void} */
-  live() { return () => {}; }
 }
 
-/** @template T @param {{[name: string]: T}} values @param {string} name @returns {T} */
-function own(values, name) {
+/** @template T @param {{[name: string]: T}} values @param {string} name @param {T} [otherwise]
+ * @returns {T} */
+function own(values, name, otherwise) {
   if (Object.hasOwn(values, name)) return values[name];
+  if (otherwise !== undefined) return otherwise;
   throw new SourceError(`This page has no recording “${name}”.`);
 }
-
-/** @typedef {Server | Exported} Source */
 
 /** The source of this page. @returns {Source} */
 export function openSource() {
   const embedded = document.getElementById('embedded');
-  return embedded === null ? new Server() : new Exported(JSON.parse(embedded.textContent ?? ''));
+  return embedded === null ? new Source() : new Exported(JSON.parse(embedded.textContent ?? ''));
 }

@@ -65,11 +65,10 @@ export class TakeAwayPanel extends HTMLElement {
 
   /** @param {string} name @param {Forms} forms */
   #show(name, forms) {
-    const leftOut = forms.left_out ?? [];
+    const leftOut = forms.left_out;
     this.replaceChildren(
-      ...(leftOut.length === 0 ? [] : [el('section', { class: 'left-out' },
-        el('h3', {}, 'Not recorded, so left out'),
-        el('ul', {}, ...leftOut.map((sentence) => el('li', {}, ...marked(sentence)))))]),
+      el('section', { class: 'left-out' }, el('h3', {}, 'Not recorded, so left out'),
+        el('ul', {}, ...leftOut.map((sentence) => el('li', {}, ...marked(sentence))))),
       el('div', { class: 'forms' }, ...FORMS.map(({ form, title, about, end, type }) => {
         const text = forms[form];
         const pre = el('pre', { tabindex: 0, role: 'region', 'aria-label': `${title}, text` },

@@ -19,7 +19,6 @@ export class WaterfallView extends View {
   #drawn = '';
 
   open() {
-    this.#list = el('ol');
     this.#drawn = '';
     this.append(this.#list);
   }

@@ -20,7 +20,12 @@ from moondream_transports._transport import (
     Transport,
     require_transport,
 )
-from moondream_transports.recording._recorder import Save, SharedRecorder, Watch
+from moondream_transports.recording._recorder import (
+    Save,
+    SharedRecorder,
+    Watch,
+    recorded_timeouts,
+)
 from sansio_moondream import Headers, HTTPRequest
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream.recording import Recorder
@@ -68,7 +73,10 @@ class RecordingTransport:
         """Do as `Transport.send`."""
         now = self.clock.monotonic
         recorder = SharedRecorder(
-            Recorder(request, self._secrets, now=now()), self._save, self._watch, now
+            Recorder(request, self._secrets, now=now(), timeouts=recorded_timeouts(timeouts)),
+            self._save,
+            self._watch,
+            now,
         )
         try:
             stream = self._transport.send(request, timeouts)
@@ -90,7 +98,7 @@ class RecordingStream:
         self.status_code = stream.status_code
         self.headers = Headers(stream.headers).multi_items()  # an iterator can be read only once
         self.connected_at = stream.connected_at
-        recorder.receive_head(self.status_code, self.headers)
+        recorder.receive_head(self.status_code, self.headers, self.connected_at)
 
     def read(self, timeout: float | None) -> bytes:
         """Do as `ByteStream.read`."""
