@@ -83,7 +83,11 @@ def write(path: Path, skill: str, messages: list[Any], **changes: Any) -> None:
     body = {"object": SCRIPT, "question": SCRIPT, "messages": [{"role": "user", "content": SCRIPT}]}
     request = {"method": "POST", "path": f"/v1/{skill}", "headers": [["x-'onload`", SCRIPT]]}
     request["body"] = {**body, "image_url": {"width": 1e9, "height": 1, SCRIPT: SCRIPT}}
-    headers = [["content-type", "text/event-stream"], ["x-request-id", SCRIPT], ["server", "\u202e" + TEXTS[1]]]
+    headers = [
+        ["content-type", "text/event-stream"],
+        ["x-request-id", SCRIPT],
+        ["server", "\u202e" + TEXTS[1]],
+    ]
     response = {"seconds": 0.1, "status_code": 200, "headers": headers, **changes}
     lines: list[Any] = [{"recording": 1, "request": request, "response": response}]
     for message in messages:
