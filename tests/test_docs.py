@@ -223,9 +223,22 @@ def is_like(shipped: Image.Image, made: Image.Image) -> bool:
 PICTURES = ROOT / "docs" / "pictures"
 
 
+# Made by docs/make_inspect_pictures.py with Chromium, whose fonts differ by machine.
+OF_THE_PAGE = sorted(PICTURES.glob("inspect*.png"))
+
+
+def test_the_pictures_of_the_page_are_small_and_shown():
+    guide = (ROOT / "docs" / "how-to" / "inspect.md").read_text("utf-8")
+    assert len(OF_THE_PAGE) == 4
+    for path in OF_THE_PAGE:
+        assert path.stat().st_size < 150_000
+        assert f'="../pictures/{path.name}"' in guide
+
+
 def test_the_pictures_are_what_the_script_makes():
     made = import_module("make_pictures").pictures()
-    assert {*made, "stream.png"} == {path.name for path in PICTURES.glob("*.png")}
+    shipped_names = {path.name for path in PICTURES.glob("*.png")}
+    assert {*made, "stream.png"} == shipped_names - {path.name for path in OF_THE_PAGE}
     for name, picture in made.items():
         with Image.open(PICTURES / name) as shipped:
             assert is_like(shipped, picture), "run: python docs/make_pictures.py"

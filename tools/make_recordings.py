@@ -48,7 +48,7 @@ from sansio_moondream import (
     encode_result,
 )
 from sansio_moondream.paths import parse_path
-from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
+from sansio_moondream.recording import Chunk, Ending, RecordedTimeouts, Recording, RecordingHeader
 
 PICTURE = encode_image(FILE.read_bytes())
 ENDPOINT = Endpoint(headers={"User-Agent": "sansio-moondream"})
@@ -61,6 +61,7 @@ STREAM = HEAD | {
     "transfer-encoding": "chunked",
 }
 INPUT_TOKENS = 740
+TIMEOUTS = RecordedTimeouts(10, 60, 30, 600)  # the defaults of `Timeouts`
 
 ANSWER = (
     *("The image shows", " a harbour at", " night, under a", " full moon 🌕.", " A sailing boat"),
@@ -241,7 +242,8 @@ def segmentation(speed: Speed) -> list[Event]:
 
 def recording(request: Request[Any], head: dict[str, str], chunks: Timed) -> Recording:
     (wait, first), *rest = chunks
-    header = RecordingHeader.of(request.to_http(ENDPOINT), 200, head, seconds=round(wait / 2, 3))
+    times: Any = {"seconds": round(wait / 2, 3), "connected": 0.031, "timeouts": TIMEOUTS}
+    header = RecordingHeader.of(request.to_http(ENDPOINT), 200, head, **times)
     lines = [Chunk(round(wait - header.seconds, 3), first), *(Chunk(*chunk) for chunk in rest)]
     return Recording(header, tuple(lines), Ending(0.001))
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
+from moondream_tools import trace
 from moondream_tools.cli import Exit
 from moondream_transports.conformance._fault_server import (
     LAST_CHUNK,
@@ -39,6 +40,11 @@ class TestSchema:
         ran = run("schema", "completed")
         assert (ran.status, ran.err) == (Exit.OK, "")
         assert json.loads(ran.out) == json_schema("completed")
+
+    def test_of_a_trace(self, run: Any) -> None:
+        ran = run("schema", "trace")
+        assert (ran.status, ran.err) == (Exit.OK, "")
+        assert json.loads(ran.out) == trace.json_schema()
 
     def test_of_no_kind(self, run: Any) -> None:
         ran = run("schema", "moon")

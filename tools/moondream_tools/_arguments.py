@@ -217,7 +217,10 @@ def _add_schema(commands: Any) -> None:
         description="Print the JSON Schema of the JSON form of all values, which --json prints.",
     )
     schema.add_argument(
-        "kind", nargs="?", metavar="KIND", help="only of this kind of value, such as completed"
+        "kind",
+        nargs="?",
+        metavar="KIND",
+        help="only of this kind of value, such as completed, or of a trace",
     )
 
 

@@ -25,7 +25,7 @@ def add_inspect_command(commands: Any) -> None:
         help="show recordings, or a server's answers, in a page of a browser",
         description="Show recordings, or a server's answers, in a page of a browser: bytes, "
         "records, messages and events on one time axis, the picture and the text. The server of "
-        "the page is on this machine, and nothing of it leaves the machine.",
+        "the page is on this machine, and asks nobody without an --endpoint.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

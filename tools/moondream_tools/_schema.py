@@ -1,4 +1,4 @@
-"""`moondream-stream schema`: the JSON Schema of what `--json` prints."""
+"""`moondream-stream schema`: the JSON Schema of what `--json` prints, or of a trace."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import json
 
 from sansio_moondream import json_schema
 
+from . import trace
 from ._client_arguments import UsageError
 from ._status import Exit
 from ._wording import describe_error
 
 
 def run_schema(kind: str | None) -> Exit:
-    """Print the schema of all values, or of one kind. Raises UsageError for an unknown kind."""
+    """Print the schema of all values, of one kind, or of a trace.
+
+    Raises UsageError for an unknown kind.
+    """
     try:
-        schema = json_schema(kind)
+        schema = trace.json_schema() if kind == "trace" else json_schema(kind)
     except ValueError as error:
         raise UsageError(describe_error(error)) from error
     print(json.dumps(schema, indent=2))

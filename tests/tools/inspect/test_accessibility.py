@@ -78,12 +78,13 @@ def test_the_focus_goes_in_the_order_of_the_page_and_is_seen(browser: Chromium, 
     with opened(browser, f"{shipped.url}#name=segment.jsonl", (1600, 900)) as page:
         order = focused(page, 14)
         assert [name for name in order if name.startswith("a ")] == order[:6]
-        assert order[6:12] == [
+        assert order[6:13] == [
             "button  Play",
             "button  Previous chunk",
             "button  Next chunk",
             "button  Previous event",
             "button  Next event",
+            "select  Speed",
             "input  Moment",
         ]
         style: Any = page.evaluate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
+import shutil
 import signal
 import socket
 import stat
@@ -15,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from moondream_tools._arguments import make_parser
 from moondream_tools._inspect import _command
 from moondream_tools.cli import Exit
+from tests.guides import ROOT
 from tests.helpers import PIXEL
 from tests.tools.inspect.page_server import HARBOUR, SHIPPED
 from tests.tools.programs import running
@@ -177,3 +181,21 @@ def test_pictures_without_pillow(tmp_path: Path, run: Any, monkeypatch: pytest.M
     ran = run("inspect", SHIPPED / "point.jsonl", "--image", picture, "--export", file)
     assert ran.status == Exit.OK, ran.err
     assert PIXEL.data_url in file.read_text()
+
+
+def test_the_commands_of_the_guide(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All can be parsed, and the one that ends by itself does what the guide says."""
+    guide = (ROOT / "docs" / "how-to" / "inspect.md").read_text("utf-8")
+    commands = re.findall(r"^moondream-stream (inspect.*)$", guide, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        make_parser().parse_args(command.split())
+    (export,) = (command for command in commands if "--export" in command)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(SHIPPED, "recordings")
+    shutil.copy(HARBOUR, "photo.jpg")
+    ran = run(*export.split())
+    assert (ran.status, ran.out, ran.err) == (Exit.OK, "", "")
+    assert "data:image/jpeg;base64," in Path("page.html").read_text()

@@ -42,7 +42,7 @@ PLAIN = set(
     "legend dialog canvas img svg g path rect circle line text tspan title defs marker polyline "
     "polygon ellipse play-controls picture-view text-view lanes-view bytes-view waterfall-view "
     "machine-view details-view break-panel compare-panel take-away-panel ask-panel inspect-page "
-    "time mark small progress meter search menu figure figcaption".split()
+    "time mark ins del small progress meter search menu figure figcaption".split()
 )
 FOUND = """(() => {
   const all = [...document.querySelectorAll('*')];
@@ -63,19 +63,17 @@ LOOK = """(async () => {
   const frame = () => new Promise(requestAnimationFrame);
   for (const mode of document.querySelectorAll('lanes-view .modes button')) {
     mode.click();
-    for (const share of [0, 0.3, 0.6, 1]) {
-      player.seek(share * player.end);
-      await frame();
-    }
+    player.seek(0.4 * player.end);
+    await frame();
+    player.seek(player.end);
     for (const lane of ['chunk', 'record', 'message', 'event']) {
-      for (const index of [0, 1, trace.count(lane) - 1]) {
-        if (trace.has({ lane, index })) selection.select({ lane, index });
-        await frame();
-        await frame();
-      }
+      const items = [0, trace.count(lane) - 1].map((index) => ({ lane, index }));
+      for (const item of items) if (trace.has(item)) selection.select(item);
+      await frame();
     }
   }
   document.querySelectorAll('details').forEach((e) => { e.open = true });
+  await frame();
   await frame();
 })()""".replace("INSPECTOR", INSPECTOR)
 
@@ -85,7 +83,11 @@ def write(path: Path, skill: str, messages: list[Any], **changes: Any) -> None:
     body = {"object": SCRIPT, "question": SCRIPT, "messages": [{"role": "user", "content": SCRIPT}]}
     request = {"method": "POST", "path": f"/v1/{skill}", "headers": [["x-'onload`", SCRIPT]]}
     request["body"] = {**body, "image_url": {"width": 1e9, "height": 1, SCRIPT: SCRIPT}}
-    headers = [["content-type", "text/event-stream"], ["x-request-id", SCRIPT], ["server", "\u202e" + TEXTS[1]]]
+    headers = [
+        ["content-type", "text/event-stream"],
+        ["x-request-id", SCRIPT],
+        ["server", "\u202e" + TEXTS[1]],
+    ]
     response = {"seconds": 0.1, "status_code": 200, "headers": headers, **changes}
     lines: list[Any] = [{"recording": 1, "request": request, "response": response}]
     for message in messages:
@@ -147,11 +149,11 @@ def test_what_a_server_said_is_text(browser: Chromium, tmp_path: Path):
             assert all(script.startswith("static/") for script in scripts)
             text = "document.querySelector('text-view .text .scroller')?.textContent"
             page.wait_for(f"{text}.startsWith({json.dumps(''.join(TEXTS[:2]))})")
-        for name in files:
-            with opened(browser, f"{served.url}#name={named(name)}") as page:
-                page.command("Log.enable")
-                page.command("Runtime.enable")
-                assert page.evaluate(f"{INSPECTOR}.name") == name
+            page.command("Log.enable")
+            page.command("Runtime.enable")
+            for name in files:
+                page.evaluate(f"location.hash = '#name={named(name)}'")
+                page.wait_for(f"{INSPECTOR}.name === {json.dumps(name)}")
                 check(page, scripts)
-                logged = page.events("Runtime.consoleAPICalled")
-                assert [call for call in logged if call["type"] in ("error", "warning")] == []
+            logged = page.events("Runtime.consoleAPICalled")
+            assert [call for call in logged if call["type"] in ("error", "warning")] == []

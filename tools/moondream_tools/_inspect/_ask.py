@@ -165,7 +165,7 @@ class Asker:
         del self._running[live.name]
         self._store.end(live.name, recordings[0])
         self._keep(live.name, sum(len(chunk.data) for chunk in recordings[0].chunks))
-        live.end(recordings[0], _in_words(failure))
+        live.end(recordings[0], _in_words(failure), complete=failure is None)
         asyncio.get_running_loop().call_later(KEEP_SECONDS, self._lives.pop, live.name, None)
 
     def _keep(self, name: str, size: int) -> None:

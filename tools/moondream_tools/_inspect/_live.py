@@ -71,18 +71,19 @@ class Live:
             self._publish()
             await asyncio.sleep(max(_MIN_DISTANCE, _SHARE * (monotonic() - began)))
 
-    def end(self, recording: Recording, error: dict[str, Any] | None) -> None:
+    def end(self, recording: Recording, error: dict[str, Any] | None, *, complete: bool) -> None:
         """Publish the rest, and how the exchange ended.
 
         Args:
             recording: the finished one.
             error: for the user, if the exchange failed.
+            complete: whether the answer is.
         """
         is_same = self._shown == list(recording.chunks[: len(self._shown)])
         self._receive(recording.header, recording.chunks)
         self._builder.receive_ending(recording.ending, self._at + recording.ending.seconds)
         self._publish()
-        last = json.dumps({"error": error, "reload": not is_same})
+        last = json.dumps({"error": error, "complete": complete, "reload": not is_same})
         record = f"id: {self._next_id()}\nevent: end\ndata: {last}\n\n"
         self._channel.append([record.encode()], is_last=True)
 

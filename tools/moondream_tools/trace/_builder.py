@@ -148,10 +148,15 @@ class TraceBuilder:
             self._decoded = bytearray()
         self._answer.receive_response(status_code, pairs, compressed=compressed)
         self._reads = _BY_STATE.get(self._answer.state, _Reads.NOTHING)
-        self._look_at_state(at, None)
+        if self._skill is None:
+            self._state = self._answer.state  # it receives nothing more
+        elif self._answer.state is not self._state:
+            self._add_state(at, None)
 
     def receive_data(self, data: bytes, at: float) -> None:
-        """Receive a chunk of the body, as it was sent. An empty one is ignored."""
+        """Receive `data`, a chunk of the body as it was sent, at the time `at`. An empty one is
+        ignored.
+        """
         if not data:
             return
         at = round(at, 6)
@@ -170,7 +175,7 @@ class TraceBuilder:
         self._chunks.append(TraceChunk(at, start, len(self._body), len(self._decoded), cut))
 
     def receive_ending(self, ending: Ending, at: float) -> None:
-        """Receive the end of the exchange. Nothing follows it."""
+        """Receive `ending`, the end of the exchange, at the time `at`. Nothing follows it."""
         at = round(at, 6)
         has_event = self._times.first_event is not None
         fault = fault_of(ending, at, has_event=has_event, timeouts=self._timeouts)
@@ -227,10 +232,9 @@ class TraceBuilder:
         if self._reads is _Reads.JSON:
             self._add_events(self._events_of(data), at, chunk, None)
         elif self._reads is not _Reads.NOTHING:
-            end = len(self._decoded) - len(data)
-            for segment, record in self._records.segments(data):
-                end += len(segment)
-                index = None if record is None else self._add_record(*record, end)
+            start = len(self._decoded) - len(data)
+            for segment, record, end in self._records.segments(data):
+                index = None if record is None else self._add_record(*record, start + end)
                 if self._add_events(self._events_of(segment), at, chunk, index):
                     break
 
@@ -289,15 +293,11 @@ class TraceBuilder:
             self._times = replace(self._times, first_event=at)
         for event in events:
             self._events.append(TraceEvent(at, chunk, record, event.to_dict()))
-        return self._look_at_state(at, chunk)
+        return self._answer.state is not self._state and self._add_state(at, chunk)
 
-    def _look_at_state(self, at: float, chunk: int | None) -> bool:
+    def _add_state(self, at: float, chunk: int | None) -> bool:
         """Add the state that the answer came to. Return whether the answer is over."""
-        if self._skill is None:
-            return False
         before, state = self._state, self._answer.state
-        if state is before:
-            return False
         trigger = next(name for name, to in TRANSITIONS[before].items() if to is state)
         self._states.append(TraceState(at, chunk, state.name, trigger.name))
         self._state = state

@@ -1,21 +1,23 @@
 """The records of an event stream, with the byte at which each of them ends.
 
-The core's parser reads them. It does not say where they end, so we cut its input behind each line
-that may end a record: the last byte that it has is then that place. A needless cut does no harm.
+The core's parser reads them. It does not say where they end, so we divide its input behind each
+line that may end a record. A needless division does no harm.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
 from sansio_moondream import LimitExceeded, Limits
 from sansio_moondream._wire.sse import Record, RecordParser
 
-_SMALL: Final = 4 * 1024
 _LINE_ENDS: Final = re.compile(rb"[\r\n]{2,}|\A[\r\n]")
+_SMALL: Final = 4 * 1024  # bytes
+
+Segment: TypeAlias = tuple[bytes, Record | None, int]
+"""A part of the data, the record that it completes, and the offset in the data where that ends."""
 
 
 class Records:
@@ -25,26 +27,18 @@ class Records:
         self._parser = RecordParser(limits)
         self._failed = False
 
-    def segments(self, data: bytes) -> list[tuple[bytes, Record | None]]:
-        """Divide `data` into segments, and return them with the record that each completes.
-
-        No record follows one that exceeds the limits.
-        """
+    def segments(self, data: bytes) -> list[Segment]:
+        """Divide `data`, which is not empty. No record follows one that exceeds the limits."""
         if self._is_one_record(data):
-            return [(data, (b"", data[6:-2]))]
-        ends = [*_possible_ends(data), len(data)]
-        segments = [data[start:end] for start, end in pairwise([0, *ends]) if end > start]
-        return [(segment, self._feed(segment)) for segment in segments]
-
-    def _is_one_record(self, data: bytes) -> bool:
-        """Whether a chunk is a record as most servers write it. That saves half of the time."""
-        if not (data.startswith(b"data: ") and data.endswith(b"\n\n") and len(data) <= _SMALL):
-            return False
-        is_one = data.find(b"\n") == len(data) - 2 and 13 not in data
-        if is_one and self._parser.between_records and not self._failed:
-            self._parser.at_start = False
-            return True
-        return False
+            return [(data, (b"", data[6:-2]), len(data))]
+        segments: list[Segment] = []
+        start = 0
+        for stop, end in (*_possible_ends(data), (len(data), len(data))):
+            if start < stop:
+                segment = data[start:stop]
+                segments.append((segment, self._feed(segment), end))
+                start = stop
+        return segments
 
     def end(self) -> Record | None:
         """Return the record that the end of input left unfinished, if it has data."""
@@ -52,6 +46,18 @@ class Records:
             return None if self._failed else self._parser.end()
         except LimitExceeded:
             return None
+
+    def _is_one_record(self, data: bytes) -> bool:
+        """Whether `data` is a record as most servers write it. This saves half of the time."""
+        size = len(data)
+        if size > _SMALL or not data.startswith(b"data: ") or not data.endswith(b"\n\n"):
+            return False
+        if data.find(b"\n") < size - 2 or 13 in data:
+            return False
+        if self._failed or not self._parser.between_records:
+            return False
+        self._parser.at_start = False
+        return True
 
     def _feed(self, segment: bytes) -> Record | None:
         if self._failed:
@@ -66,16 +72,18 @@ class Records:
         return records[0] if records else None
 
 
-def _possible_ends(data: bytes) -> Iterator[int]:
-    """Yield the offsets at which a record may end: behind the first blank line of several.
+def _possible_ends(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where to divide `data`, and where a record before that place would end.
 
-    What is before `data` is not known, so at its beginning that may be each of three bytes.
+    A record ends with the first of several blank lines. An LF behind the CR of that line completes
+    nothing, so it may be in the same segment. What came before `data` is not known: a line end at
+    its beginning may be a blank line.
     """
     for found in _LINE_ENDS.finditer(data):
-        start, end = found.span()
+        start, run_end = found.span()
         if start == 0:
-            yield from range(1, min(3, end) + 1)
-        else:
-            end_of_line = start + (2 if data.startswith(b"\r\n", start) else 1)
-            if end_of_line < end:
-                yield end_of_line + 1
+            yield from ((end, end) for end in range(1, min(3, run_end) + 1))
+            continue
+        end = start + (3 if data.startswith(b"\r\n", start) else 2)
+        if end <= run_end:
+            yield end + data.startswith(b"\r\n", end - 1), end

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Self, cast
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import field
 from msgspec.structs import asdict, replace
 
 from sansio_moondream import State
 from sansio_moondream._forms import plain
+from sansio_moondream._repr import OwnRepr
 from sansio_moondream._unicode import well_formed
 from sansio_moondream.recording import Recording, RecordingHeader
 
@@ -31,7 +32,7 @@ from ._values import (
 )
 
 
-class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
+class Trace(OwnRepr, frozen=True, tag_field="trace", tag=VERSION):
     """An exchange, from chunks to events.
 
     Attributes:
@@ -69,7 +70,7 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
 
     @classmethod
     def of(cls, recording: Recording, name: str = "") -> Self:
-        """Decode a recording."""
+        """Return the trace of `recording`, which is called `name`."""
         header = recording.header
         builder = TraceBuilder(header)
         at = header.seconds
@@ -85,7 +86,10 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
 
     @classmethod
     def begin(cls, header: RecordingHeader, name: str = "") -> Self:
-        """Return the trace of an exchange whose request was just sent: the updates follow."""
+        """Return the trace of an exchange that has just begun, and is called `name`.
+
+        `header` has its request. Add the updates of a `TraceBuilder` to it.
+        """
         skill, timeouts = known_skill(header.path), header.timeouts
         start = TraceState(0.0, None, State.AWAITING_RESPONSE.name, None)
         return cls(
@@ -112,6 +116,12 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
             result=None,
             size=_size(header.request_body),
         )
+
+    def __repr__(self) -> str:
+        status = "no head" if self.response is None else self.response.status_code
+        ending = "under way" if self.ending is None else self.ending.fault
+        sizes = f"{len(self.chunks):,} chunks, {len(self.events):,} events"
+        return f"<Trace {self.request.method} {self.request.path}: {status}, {sizes}, {ending}>"
 
     @property
     def decoded(self) -> bytes:
@@ -151,7 +161,7 @@ class Trace(Struct, frozen=True, tag_field="trace", tag=VERSION):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make a trace of its JSON form. Fields that are not known are ignored.
+        """Make a trace of `data`, its JSON form. Fields that are not known are ignored.
 
         Raises:
             ValueError: a field is missing or of another type, or the version is another.

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from sansio_moondream._repr import OwnRepr
+
 VERSION = 1
 """Of the JSON form, in its field `trace`."""
 
@@ -161,7 +163,7 @@ class TraceEnding(Struct, frozen=True):
     message: str
 
 
-class TraceUpdate(Struct, frozen=True):
+class TraceUpdate(OwnRepr, frozen=True):
     """What the trace of an exchange that is under way has gained. Lists have only new items.
 
     Attributes:
@@ -183,6 +185,9 @@ class TraceUpdate(Struct, frozen=True):
     states: tuple[TraceState, ...]
     error: dict[str, Any] | None
     result: dict[str, Any] | None
+
+    def __repr__(self) -> str:
+        return f"<TraceUpdate of {len(self.chunks):,} chunks, {len(self.events):,} events>"
 
     @property
     def decoded(self) -> bytes:

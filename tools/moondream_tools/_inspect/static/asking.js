@@ -20,7 +20,7 @@ const SETTINGS = [['temperature', 'Temperature', 'any'], ['top_p', 'Top p', 'any
  * Ask the endpoint. Rules:
  *
  * 1. An answer is a recording. The page opens it and follows it; this panel has only the form.
- * 2. The page dispatches `ended` when what it follows has ended, with the error, if there is one.
+ * 2. It waits for the end by itself, as the page may open another recording meanwhile.
  * 3. A conversation grows by each complete answer. A message that failed comes back into the form.
  */
 export class AskPanel extends HTMLElement {
@@ -30,6 +30,7 @@ export class AskPanel extends HTMLElement {
   #inspector;
   /** @type {string | null} */
   #running = null;
+  #waiting = new AbortController();
   /** @type {Said[]} */
   #talk = [];
   #picture = new PictureDrop();
@@ -96,10 +97,6 @@ export class AskPanel extends HTMLElement {
       const reason = /** @type {CustomEvent} */ (event).detail;
       this.#fail(reason ? { message: reason } : null);
     });
-    this.closest('inspect-page')?.addEventListener('ended', (event) => {
-      const { name, error } = /** @type {CustomEvent} */ (event).detail;
-      if (name === this.#running) this.#end(error);
-    });
     this.#choose();
   }
 
@@ -136,17 +133,21 @@ export class AskPanel extends HTMLElement {
     this.#fail(null);
     this.#state.textContent = 'Sending …';
     try {
-      const { name } = await source.ask(await this.#asked());
+      const asked = await this.#asked();
+      const { name } = await source.ask(asked);
+      this.#waiting.abort();
+      this.#waiting = new AbortController();
       this.#running = name;
       this.#cancel.hidden = false;
-      if (this.#skill === 'chat') {
-        this.#talk.push({ role: 'user', content: this.#text.value });
+      if (asked.messages) {
+        this.#talk = asked.messages;
         this.#text.value = '';
         this.#choose();
       }
       this.#state.textContent = `${name} is under way`;
       this.dispatchEvent(new CustomEvent('open', { bubbles: true, detail: name }));
       document.querySelector('main')?.scrollIntoView();
+      await this.#end(await source.ended(name, this.#waiting.signal), asked.messages && name);
     } catch (error) {
       this.#state.textContent = '';
       if (!(error instanceof SourceError)) throw error;
@@ -178,24 +179,25 @@ export class AskPanel extends HTMLElement {
     try {
       if (this.#running !== null) await this.source?.cancel(this.#running);
     } catch (error) {
-      // It has ended long ago.
       if (!(error instanceof SourceError)) throw error;
-      this.#end({ message: error.message });
+      this.#fail({ message: error.message });
     }
   }
 
-  /** @param {Failure | null} error */
-  #end(error) {
-    const trace = this.#inspector?.name === this.#running ? this.#inspector?.trace : null;
-    const isComplete = error === null && trace?.result?.partial === false;
+  /** @param {import('./source.js').End} end @param {string | undefined} chat  its name, if it is one
+   */
+  async #end({ error, complete }, chat) {
     this.#running = null;
     this.#cancel.hidden = true;
-    this.#state.textContent = error ? '' : isComplete ? 'Complete' : 'Left';
     this.#fail(error);
-    if (trace?.skill !== 'chat') return;
-    if (isComplete) this.#talk.push({ role: 'assistant', content: trace.result.text });
-    else this.#text.value ||= this.#talk.pop()?.content ?? '';
+    if (chat && complete) {
+      const { text } = (await /** @type {Source} */ (this.source).trace(chat)).result;
+      this.#talk.push({ role: 'assistant', content: text });
+    } else if (chat) {
+      this.#text.value ||= this.#talk.pop()?.content ?? '';
+    }
     this.#choose();
+    this.#state.textContent = error ? '' : complete ? 'Complete' : 'Left';
   }
 
   #begin() {

@@ -14,6 +14,7 @@
 
 const CLOSEST = 1e-6; // seconds over the whole width
 const LEAST = 2; // pixels between two items that are drawn apart
+const EDGE = 8; // pixels beside the axis, so that its ends are seen
 
 export class Axis {
   /** @type {Unit} */
@@ -21,6 +22,8 @@ export class Axis {
   /** What is visible: seconds, or bytes. */
   from = 0;
   to = 1;
+  /** Whether all of the domain is visible. It stays so when the domain grows, with `fit`. */
+  isFit = true;
   /** Pixels. */
   width = 1;
 
@@ -36,18 +39,20 @@ export class Axis {
     return (this.unit === 'time' ? trace.end : trace.decoded.length) || 1;
   }
 
-  get isFit() { return this.from === 0 && this.to === this.end; }
-
   fit() {
     this.from = 0;
     this.to = this.end;
+    this.isFit = true;
   }
 
   /** @param {number} value @returns {number} */
-  toPixel(value) { return (value - this.from) / (this.to - this.from) * this.width; }
+  toPixel(value) { return EDGE + (value - this.from) / this.#scale; }
 
   /** @param {number} pixel @returns {number} */
-  toValue(pixel) { return this.from + pixel / this.width * (this.to - this.from); }
+  toValue(pixel) { return this.from + (pixel - EDGE) * this.#scale; }
+
+  /** Of a pixel. */
+  get #scale() { return (this.to - this.from) / Math.max(1, this.width - 2 * EDGE); }
 
   /** Make the visible part longer or shorter, with a pixel in place.
    * @param {number} factor  less than 1: shorter @param {number} pixel */
@@ -55,12 +60,13 @@ export class Axis {
     const fixed = this.toValue(pixel);
     const least = this.unit === 'time' ? CLOSEST : 8;
     const length = Math.min(Math.max((this.to - this.from) * factor, least), this.end);
-    this.#move(fixed - pixel / this.width * length, length);
+    const share = (fixed - this.from) / (this.to - this.from);
+    this.#move(fixed - share * length, length);
   }
 
   /** @param {number} pixels */
   pan(pixels) {
-    this.#move(this.from + pixels / this.width * (this.to - this.from), this.to - this.from);
+    this.#move(this.from + pixels * this.#scale, this.to - this.from);
   }
 
   /** Make a part visible. @param {number} from @param {number} to */
@@ -74,6 +80,7 @@ export class Axis {
   #move(from, length) {
     this.from = Math.max(0, Math.min(from, this.end - length));
     this.to = Math.min(this.from + length, this.end);
+    this.isFit = this.from === 0 && this.to === this.end;
   }
 
   /** Where an item begins and ends. @param {Lane} lane @param {number} index

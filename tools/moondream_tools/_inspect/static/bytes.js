@@ -9,7 +9,7 @@ import { hex, lengthAt, startOf, symbolAt } from './characters.js';
 import { el } from './dom.js';
 import { Rows } from './rows.js';
 import { View } from './view.js';
-import { amount, inSeconds } from './words.js';
+import { inSeconds } from './words.js';
 
 /** @typedef {import('./byte-row.js').Body} Body */
 /** @typedef {import('./trace.js').Item} Item */
@@ -218,13 +218,10 @@ export class BytesView extends View {
     const length = lengthAt(bytes, start);
     const chunk = chunkOf(offset);
     const record = this.#inflated ? trace.recordOf(offset) : -1;
-    const others = [chunkOf(start), chunkOf(start + Math.max(1, length) - 1)];
-    return [
-      `byte ${offset.toLocaleString('en')}: ${hex(bytes[offset])} ${symbolAt(bytes, start, length)}`,
-      ...(length > 1 ? [`one of ${amount(length, 'byte')}`] : []),
-      ...(others[0] === others[1] ? [] : [`cut between the chunks ${others.join(' and ')}`]),
-      `chunk ${chunk} at ${timeOf(chunk)}`, ...(record < 0 ? [] : [`record ${record}`]),
-    ].join(', ');
+    const isCut = chunkOf(start) !== chunkOf(start + Math.max(1, length) - 1);
+    return `byte ${offset}: ${hex(bytes[offset])} ${symbolAt(bytes, start, length)}${
+      isCut ? ', cut by a chunk border' : ''}, chunk ${chunk} at ${timeOf(chunk)}${
+      record < 0 ? '' : `, record ${record}`}`;
   }
 
   /** A click also says which byte it was: `byte`, with the offset and whether it is one of the

@@ -24,12 +24,22 @@ const ICONS = {
 
 /** Scrubber, play and pause, steps and speed; and the keys of the page. */
 export class PlayControls extends View {
-  #play = el('button');
-  #live = el('button');
-  #scrubber = el('input');
-  #time = el('output');
-  #speed = el('select');
-  #help = el('dialog');
+  #play = el('button', { class: 'primary icon', type: 'button',
+    onclick: () => this.shown.player.toggle() });
+  #live = el('button', { class: 'live', type: 'button',
+    onclick: () => this.shown.player.follow() }, 'Live');
+  #scrubber = el('input', { type: 'range', min: 0, step: 'any', 'aria-label': 'Moment',
+    oninput: () => this.shown.player.seek(this.#scrubber.valueAsNumber) });
+  #time = el('output', { class: 'time', 'aria-live': 'off' });
+  #speed = el('select', { 'aria-label': 'Speed', onchange: () => {
+    this.shown.player.speed = SPEEDS[this.#speed.selectedIndex];
+  } }, ...SPEEDS.map((speed) => el('option', {}, speed === Infinity ? 'max' : `${speed}×`)));
+  #help = el('dialog', { 'aria-labelledby': 'keys-title' },
+    el('h2', { id: 'keys-title' }, 'Keys'),
+    el('dl', { class: 'keys' }, ...KEYS.flatMap(([keys, does]) => [
+      el('dt', {}, ...keys.split(' ').map((key) => el('kbd', {}, key))), el('dd', {}, does),
+    ])),
+    el('form', { method: 'dialog' }, el('button', { autofocus: true }, 'Close')));
 
   connectedCallback() {
     document.addEventListener('keydown', this.#key);
@@ -40,32 +50,11 @@ export class PlayControls extends View {
   }
 
   open() {
-    const { player } = this.shown;
-    this.#play = el('button', { class: 'primary icon', type: 'button',
-      onclick: () => player.toggle() });
-    this.#live = el('button', { type: 'button', class: 'live', onclick: () => player.follow() },
-      'Live');
-    this.#scrubber = el('input', { type: 'range', min: 0, step: 'any', 'aria-label': 'Moment',
-      oninput: () => player.seek(this.#scrubber.valueAsNumber) });
-    this.#time = el('output', { class: 'time', 'aria-live': 'off' });
-    this.#speed = el('select', { onchange: () => {
-      player.speed = SPEEDS[this.#speed.selectedIndex];
-    } }, ...SPEEDS.map((speed) => el('option', {}, spoken(speed))));
-    this.#help = el('dialog', { 'aria-labelledby': 'keys-title' },
-      el('h2', { id: 'keys-title' }, 'Keys'),
-      el('dl', { class: 'keys' }, ...KEYS.flatMap(([keys, does]) => [
-        el('dt', {}, ...keys.split(' ').map((key) => el('kbd', {}, key))), el('dd', {}, does),
-      ])),
-      el('form', { method: 'dialog' }, el('button', { autofocus: true }, 'Close')));
-    this.append(
-      this.#play, this.#live,
-      this.#steps('chunk'), this.#steps('event'),
+    this.append(this.#play, this.#live, this.#steps('chunk'), this.#steps('event'), this.#speed,
       this.#scrubber, this.#time,
-      el('label', { class: 'speed' }, 'Speed ', this.#speed),
       el('button', { type: 'button', class: 'icon', 'aria-label': 'Keys',
         onclick: () => this.#help.showModal() }, '?'),
-      this.#help,
-    );
+      this.#help);
   }
 
   /** @param {'chunk' | 'event'} lane */
@@ -87,8 +76,6 @@ export class PlayControls extends View {
     this.#live.setAttribute('aria-pressed', String(player.following));
     this.#scrubber.max = String(player.end);
     this.#scrubber.valueAsNumber = player.time;
-    const share = player.end ? player.time / player.end : 0;
-    this.#scrubber.style.setProperty('--share', `${100 * share}%`);
     this.#time.textContent = `${player.time.toFixed(3)} / ${player.end.toFixed(3)} s`;
     this.#speed.selectedIndex = SPEEDS.indexOf(player.speed);
     // A screen reader that is on the scrubber would read each frame.
@@ -150,11 +137,6 @@ function isTyping({ target, key }) {
   if (target.matches('input[type=range]')) return false;
   if (target.isContentEditable || target.matches('input, textarea, select')) return true;
   return key === ' ' && target.matches('button, summary, a, [role=tab]');
-}
-
-/** @param {number} speed */
-function spoken(speed) {
-  return speed === Infinity ? 'max' : `${speed}×`;
 }
 
 /** @param {string} path @param {boolean} filled */

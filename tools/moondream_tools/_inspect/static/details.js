@@ -29,22 +29,16 @@ export class DetailsView extends View {
 
   /** @returns {Node[]} */
   #exchange() {
-    const { request, response, ending, error, result, states } = this.shown.trace;
+    const { request, response, ending, error, result } = this.shown.trace;
     return [
       el('p', { class: 'hint' }, 'Select a chunk, record, message or event to see all of it.'),
-      facts([
-        ['request', `${request.method} ${request.path}`],
-        ['response', response === null ? 'none' : response.status_code],
-        ['state', spaced(states.at(-1)?.state)],
-        ['ending', ending === null ? 'under way'
-          : `${ending.fault}${ending.message && `: ${ending.message}`}`],
-      ]),
+      ending && facts([['ending', ending.fault + (ending.message && `: ${ending.message}`)]]),
       folded('Request headers', headers(request.headers)),
       request.body !== null && folded('Request body', json(request.body)),
       response !== null && folded('Response headers', headers(response.headers)),
       error !== null && folded('Error', json(error), true),
       result !== null && folded('Result', json(result), true),
-    ].filter((node) => node !== false);
+    ].filter((node) => node instanceof Node);
   }
 
   /** @param {Item} item @returns {Node[]} */

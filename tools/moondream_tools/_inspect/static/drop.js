@@ -88,9 +88,12 @@ export class PictureDrop extends EventTarget {
     }
     this.clear();
     this.#file = file;
-    this.#address = URL.createObjectURL(file);
-    this.#preview.src = this.#address;
-    this.#preview.hidden = this.#remove.hidden = false;
+    this.#remove.hidden = false;
+    if (file.type.startsWith('image/')) {
+      this.#address = URL.createObjectURL(file);
+      this.#preview.src = this.#address;
+      this.#preview.hidden = false;
+    }
     const name = file instanceof File ? file.name : 'The picture shown above';
     this.#about.textContent = `${name}, ${inBytes(file.size)}`;
     this.dispatchEvent(new CustomEvent('refused', { detail: '' }));

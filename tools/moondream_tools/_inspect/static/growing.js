@@ -112,19 +112,26 @@ export class GrowingText {
     const key = `${start} ${end} ${this.size.width}`;
     if (key === this.#marked) return;
     this.#marked = key;
-    for (const { marks } of this.#blocks) if (marks.firstChild) marks.replaceChildren();
+    for (const { element, marks } of this.#blocks) {
+      if (marks.firstChild) marks.replaceChildren();
+      element.classList.remove('on');
+    }
     if (start >= end) return;
     const firstBlock = this.#starts.upTo(start) - 1;
     for (let i = firstBlock; i < this.#starts.below(end); i++) {
+      const block = this.#blocks[i];
       const from = Math.max(0, start - this.#starts.at(i));
-      markText(this.#blocks[i], from, Math.min(end - this.#starts.at(i), LONG));
+      const to = Math.min(end - this.#starts.at(i), block.text.length);
+      const isWhole = from === 0 && to === block.text.length; // to find its lines takes long
+      block.element.classList.toggle('on', isWhole);
+      if (!isWhole) markText(block, from, to);
     }
-    if (scroll) this.#scrollTo(this.#blocks[firstBlock].marks.firstElementChild);
+    const { element, marks } = this.#blocks[firstBlock];
+    if (scroll) this.#scrollTo(marks.firstElementChild ?? element);
   }
 
-  /** @param {Element | null} mark */
+  /** @param {Element} mark */
   #scrollTo(mark) {
-    if (!mark) return;
     const { top, bottom } = mark.getBoundingClientRect();
     const view = this.element.getBoundingClientRect();
     if (top < view.top) this.element.scrollTop -= view.top - top + 20;
@@ -135,8 +142,8 @@ export class GrowingText {
 /** @param {Block} block @param {number} from @param {number} to */
 function markText({ element, text, marks }, from, to) {
   const range = document.createRange();
-  range.setStart(text, Math.min(from, text.length));
-  range.setEnd(text, Math.min(to, text.length));
+  range.setStart(text, from);
+  range.setEnd(text, to);
   const { left, top } = element.getBoundingClientRect();
   for (const rect of range.getClientRects()) {
     const mark = el('span');

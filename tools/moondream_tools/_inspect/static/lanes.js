@@ -121,7 +121,6 @@ export class LanesView extends View {
     const { trace, player, selection } = this.shown;
     const axis = this.#axis;
     if (!axis || !this.#drawing || !this.#list) return;
-    const isFit = axis.isFit;
     const counts = trace.countsAt(player.time);
     LANES.forEach((lane, i) => {
       const text = `${counts[lane]} / ${trace.count(lane)}`;
@@ -135,19 +134,19 @@ export class LanesView extends View {
       return;
     }
     axis.width = Math.max(1, this.#size.width);
-    this.#follow(isFit);
+    this.#follow();
     this.#fit.disabled = axis.isFit;
     const moment = this.#mode === 'time' ? player.time
       : trace.chunks[counts.chunk - 1]?.decoded_end ?? 0;
     this.#drawing.draw(moment, active, active !== null && active === selection.selected);
   }
 
-  /** Keep in view what grows, and what was selected elsewhere. @param {boolean} isFit */
-  #follow(isFit) {
+  /** Keep in view what grows, and what was selected elsewhere. */
+  #follow() {
     const { trace, selection } = this.shown;
     const axis = this.#axis;
     if (!axis) return;
-    if (isFit || axis.to > axis.end) axis.fit();
+    if (axis.isFit || axis.to > axis.end) axis.fit();
     if (selection.selected === this.#selected) return;
     this.#selected = selection.selected;
     if (trace.has(this.#selected)) {

@@ -4,7 +4,7 @@ import { inSeconds, spaced } from './words.js';
 
 /** @typedef {[number, number]} Place  the middle of a state */
 
-const WIDE = 360;
+const WIDE = 368;
 const [W, H] = [82, 34]; // of a state
 /** Where the states are; others get a place below them. @type {{[state: string]: Place}} */
 const PLACES = {
@@ -28,7 +28,7 @@ export class MachineView extends View {
   /** @type {Map<string, SVGElement>} */
   #edges = new Map();
   #drawing = svg('svg');
-  #taken = el('ol');
+  #taken = el('ol', { 'aria-label': 'States that it came to' });
   #drawn = -1;
 
   open() {
@@ -47,7 +47,6 @@ export class MachineView extends View {
     this.#states = new Map(names.map((name) => [name, box(name, place(name))]));
     this.#drawing = svg('svg', { viewBox: `0 0 ${WIDE} ${height}`, role: 'img' },
       ...this.#edges.values(), ...this.#states.values());
-    this.#taken = el('ol', { 'aria-label': 'States that it came to' });
     this.#drawn = -1;
     this.append(this.#drawing, this.#taken);
   }
@@ -89,30 +88,19 @@ function box(name, [x, y]) {
 /** @param {Place} from @param {Place} to @param {string} title */
 function edge([x0, y0], [x1, y1], title) {
   /** @type {string} */
-  let path;
+  let line;
+  let head = `M${x1} ${y1 - H / 2}l-3.5 -6h7z`;
   if (x0 === x1 && y0 === y1) {
-    path = `M${x0 - W / 2} ${y0 - 8}h-14v16h9`;
+    line = `M${x0 - W / 2} ${y0 - 8}h-14v16h9`;
+    head = `M${x0 - W / 2} ${y0 + 8}l-6 -3.5v7z`;
   } else if (y1 - y0 > 100) {
     // Past the row between them.
-    const side = WIDE - 2;
-    path = `M${x0 + W / 2} ${y0}H${side - 8}q8 0 8 8V${y1 - 8}q0 8 -8 8H${x1 + W / 2 + 5}`;
+    line = `M${x0 + W / 2} ${y0}H${WIDE - 10}q8 0 8 8V${y1 - 8}q0 8 -8 8H${x1 + W / 2 + 5}`;
+    head = `M${x1 + W / 2} ${y1}l6 -3.5v7z`;
   } else {
     const [start, end] = [y0 + H / 2, y1 - H / 2 - 5];
-    path = `M${x0} ${start}C${x0} ${start + 24} ${x1} ${end - 24} ${x1} ${end}`;
+    line = `M${x0} ${start}C${x0} ${start + 24} ${x1} ${end - 24} ${x1} ${end}`;
   }
-  const [x, y] = arrow([x0, y0], [x1, y1]);
-  return svg('g', { class: 'edge' }, svg('title', {}, title), svg('path', { d: path }),
-    svg('path', { class: 'head', d: `M${x} ${y}${tip([x0, y0], [x1, y1])}` }));
-}
-
-/** Where the arrow of an edge ends. @param {Place} from @param {Place} to @returns {Place} */
-function arrow([x0, y0], [x1, y1]) {
-  if (x0 === x1 && y0 === y1) return [x0 - W / 2, y0 + 8];
-  return y1 - y0 > 100 ? [x1 + W / 2, y1] : [x1, y1 - H / 2];
-}
-
-/** Its shape. @param {Place} from @param {Place} to */
-function tip([x0, y0], [x1, y1]) {
-  if (x0 === x1 && y0 === y1) return 'l-6 -3.5v7z';
-  return y1 - y0 > 100 ? 'l6 -3.5v7z' : 'l-3.5 -6h7z';
+  return svg('g', { class: 'edge' }, svg('title', {}, title), svg('path', { d: line }),
+    svg('path', { class: 'head', d: head }));
 }

@@ -42,11 +42,21 @@ export function drawBox(box, width, height, name) {
   return svg('g', { class: name }, svg('rect', { ...place, class: 'halo' }), svg('rect', place));
 }
 
+/** Whether a place is on the border of a box, in pixels.
+ * @param {Box} box @param {number} x @param {number} y @param {number} width
+ * @param {number} height */
+export function isOnEdge(box, x, y, width, height) {
+  const [left, right] = [box.x_min * width, box.x_max * width];
+  const [top, bottom] = [box.y_min * height, box.y_max * height];
+  const inside = x > left - 5 && x < right + 5 && y > top - 5 && y < bottom + 5;
+  return inside && !(x > left + 5 && x < right - 5 && y > top + 5 && y < bottom - 5);
+}
+
 /** @param {Point} point @param {number} width @param {number} height */
 export function drawPoint(point, width, height) {
   const place = { cx: point.x * width, cy: point.y * height };
-  const circles = [svg('circle', { ...place, r: 6, class: 'halo' }), svg('circle', { ...place, r: 6 })];
-  return svg('g', { class: 'point' }, ...circles, svg('circle', { ...place, r: 1.5, class: 'dot' }));
+  return svg('g', { class: 'point' }, svg('circle', { ...place, r: 6, class: 'halo' }),
+    svg('circle', { ...place, r: 6 }), svg('circle', { ...place, r: 2.5, class: 'dot' }));
 }
 
 /** Numbers beside marks, where no other number is. */
@@ -65,39 +75,34 @@ export class Labels {
     this.#taken.push({ left: x - 5, top: y - 5, right: x + 5, bottom: y + 5 });
   }
 
-  /**
-   * @param {string} text
-   * @param {number} x @param {number} y  of the mark
-   * @param {number} distance  of the label from there
-   */
+  /** A number beside a mark, with a line to it unless it is at its corner.
+   * @param {string} text @param {number} x @param {number} y @param {number} distance */
   draw(text, x, y, distance) {
     const width = 10 + 7 * text.length;
-    const rect = this.#freePlace(x, y, width, distance);
+    const rects = [0, 18, 36].flatMap((more) => this.#around(x, y, width, distance + more));
+    const free = rects.findIndex((rect) => !this.#taken.some((other) => overlap(rect, other)));
+    const rect = rects[Math.max(0, free)];
     this.#taken.push(rect);
     const { left, top } = rect;
-    return svg(
-      'g',
-      { class: 'label' },
+    const middle = left + width / 2;
+    return svg('g', { class: 'label' },
+      distance > 0 && svg('line', { x1: x, y1: y, x2: middle, y2: top + HEIGHT / 2 }),
       svg('rect', { x: left, y: top, width, height: HEIGHT, rx: 4 }),
-      svg('text', { x: left + width / 2, y: top + 13 }, text),
-    );
+      svg('text', { x: middle, y: top + 13 }, text));
   }
 
-  /** @param {number} x @param {number} y @param {number} width @param {number} distance */
-  #freePlace(x, y, width, distance) {
-    const [beside, below] = [x + distance, y + distance];
-    const [before, above] = [x - distance - width, y - distance - HEIGHT];
-    const middle = [x - width / 2, y - HEIGHT / 2];
-    const places = [
-      [beside, above], [beside, below], [before, above], [before, below],
-      [middle[0], above], [middle[0], below], [beside, middle[1]], [before, middle[1]],
-    ];
-    const rects = places.map(([left, top]) => this.#inside(left, top, width));
-    return rects.find((rect) => !this.#taken.some((other) => overlap(rect, other))) ?? rects[0];
+  /** Places around a mark. @param {number} x @param {number} y @param {number} width
+   * @param {number} distance @returns {Rect[]} */
+  #around(x, y, width, distance) {
+    const [right, below] = [x + distance, y + distance];
+    const [left, above] = [x - distance - width, y - distance - HEIGHT];
+    const [center, middle] = [x - width / 2, y - HEIGHT / 2];
+    return [[right, above], [right, below], [left, above], [left, below], [center, above],
+      [center, below], [right, middle], [left, middle]].map((at) => this.#inside(at, width));
   }
 
-  /** @param {number} x @param {number} y @param {number} width @returns {Rect} */
-  #inside(x, y, width) {
+  /** @param {number[]} place @param {number} width @returns {Rect} */
+  #inside([x, y], width) {
     const left = Math.max(0, Math.min(this.width - width, x));
     const top = Math.max(0, Math.min(this.height - HEIGHT, y));
     return { left, top, right: left + width, bottom: top + HEIGHT };

@@ -18,26 +18,25 @@ export class Numbers {
     return this.#values[index];
   }
 
-  /** Count the numbers below a value. @param {number} value @returns {number} */
+  /** Count the numbers below a value. @param {number} value */
   below(value) {
-    let low = 0;
-    let high = this.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#values[middle] < value) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return this.#first((other) => other >= value);
   }
 
-  /** Count the numbers that are at most a value. @param {number} value @returns {number} */
+  /** Count the numbers that are at most a value. @param {number} value */
   upTo(value) {
+    return this.#first((other) => other > value);
+  }
+
+  /** The index of the first number that is behind something, by binary search.
+   * @param {(number: number) => boolean} isBehind */
+  #first(isBehind) {
     let low = 0;
     let high = this.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#values[middle] <= value) low = middle + 1;
-      else high = middle;
+      if (isBehind(this.#values[middle])) high = middle;
+      else low = middle + 1;
     }
     return low;
   }

@@ -1,5 +1,17 @@
+import './controls.js';
+import './picture.js';
+import './text.js';
+import './lanes.js';
+import './bytes.js';
+import './waterfall.js';
+import './machine.js';
+import './details.js';
+import './breaking.js';
+import './compare.js';
+import './take-away.js';
+import './asking.js';
 import { el } from './dom.js';
-import { readLink, writeLink } from './link.js';
+import { linkTo, readLink, writeLink } from './link.js';
 import { Player } from './player.js';
 import { Selection, same } from './selection.js';
 import { SourceError, openSource } from './source.js';
@@ -21,9 +33,9 @@ const QUIET = 250; // milliseconds without a change, before the page says or lin
 
 /**
  * The page. It lists recordings, opens one, and gives it to all views, and to a panel when that is
- * shown. It listens to three events of theirs: `say`, with a text for the live region; `open`, with
- * the name of a recording that it shall open; and `trace`, with another trace of the open recording.
- * It dispatches `ended`, with `{name, error}`, at the end of an exchange that was followed.
+ * shown. It listens to three events of theirs: `say`, with a text for the live region; `open`,
+ * with the name of a recording that it shall open; and `trace`, with another trace of the open
+ * recording. It dispatches `ended`, with `{name, error}`, at the end of an exchange that was followed.
  */
 export class InspectPage extends HTMLElement {
   #source = openSource();
@@ -46,7 +58,7 @@ export class InspectPage extends HTMLElement {
     addEventListener('hashchange', () => this.#follow());
     setUpTabs(this.#part('.panels'), () => this.#give());
     if (matchMedia(SMALL).matches) {
-      for (const section of this.querySelectorAll('.section.aside')) section.removeAttribute('open');
+      for (const aside of this.querySelectorAll('.aside')) aside.removeAttribute('open');
     }
     this.#start();
   }
@@ -162,10 +174,13 @@ export class InspectPage extends HTMLElement {
     if (this.#inspector === null) return;
     const { player, selection } = this.#inspector;
     if (error) this.#say(error.message);
-    this.dispatchEvent(new CustomEvent('ended', { detail: { name, error } }));
     if (reload) await this.open(name, player.time, selection.selected);
-    await this.#list();
-    this.#mark(name);
+    try {
+      await this.#list();
+      this.#mark(name);
+    } catch (gone) {
+      this.#say(inWords(gone));
+    }
   }
 
   #close() {
@@ -242,9 +257,8 @@ export class InspectPage extends HTMLElement {
   /** @param {string} name */
   #mark(name) {
     for (const link of this.querySelectorAll('.recordings a')) {
-      if (/** @type {HTMLElement} */ (link).dataset.name !== name) {
-        link.removeAttribute('aria-current');
-      } else link.setAttribute('aria-current', 'page');
+      const isOpen = link.querySelector('.name')?.textContent === name;
+      link.ariaCurrent = isOpen ? 'page' : null;
     }
   }
 
@@ -274,12 +288,12 @@ customElements.define('inspect-page', InspectPage);
 
 /** A recording in the list. @param {Recording} recording */
 function entry({ name, error, skill, status_code: status, chunks }) {
+  const size = chunks === undefined ? 'under way' : amount(chunks, 'chunk');
   const about = error ? 'cannot be read'
-    : [skill, status, amount(chunks ?? 0, 'chunk')].filter((fact) => fact != null).join(' · ');
-  const link = el('a', { href: `#${new URLSearchParams({ name })}`, class: error ? 'broken' : '' },
-    el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about));
-  link.dataset.name = name;
-  return el('li', {}, link);
+    : [skill, status, size].filter((fact) => fact != null).join(' · ');
+  return el('li', {}, el('a', { href: linkTo({ name, time: null, item: null }),
+    class: error ? 'broken' : null },
+  el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about)));
 }
 
 /** @param {unknown} error @returns {string} */

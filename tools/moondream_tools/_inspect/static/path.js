@@ -12,11 +12,12 @@
 const NUMBERS = { M: 2, L: 2, H: 1, V: 1, C: 6, S: 4, Q: 4, T: 2, A: 7, Z: 0 };
 const BLANK = /[ \t\n\f\r]*/y;
 const SEPARATOR = /[ \t\n\f\r]*,?[ \t\n\f\r]*/y;
-const NUMBER = /[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?/y;
+const NUMBER = /[+-]?(?:\d*\.\d+(?!\d)|\d+(?![\d.]))(?:[eE][+-]?\d+|(?![eE]))/y;
 const FLAG = /[01]/y;
 const LARGEST = 3.4e38; // browsers store 32-bit floats
 
-/** @typedef {{end: number, letter: string, x: number, y: number}} Command  text and place after it */
+/** Where its text ends, and where it leads.
+ * @typedef {{end: number, letter: string, x: number, y: number}} Command */
 
 /** A path that grows by `append`. */
 export class GrowingPath {

@@ -9,7 +9,7 @@
  *    is drawn only after ten times as long as it took to draw it the last time.
  */
 import { el, svg } from './dom.js';
-import { Labels, MOST, drawBox, drawPoint, isBox, isPoint } from './marks.js';
+import { Labels, MOST, drawBox, drawPoint, isBox, isOnEdge, isPoint } from './marks.js';
 import { Numbers } from './numbers.js';
 import { GrowingPath } from './path.js';
 import { Size } from './size.js';
@@ -74,7 +74,7 @@ export class PictureView extends View {
     this.#lit = svg('g', { class: 'lit' }, svg('path', { class: 'halo' }), svg('path'));
     this.#place = svg('g', {}, this.#area, this.#outline, this.#lit);
     this.#marks = svg('g');
-    this.#drawing = svg('svg', { role: 'img',
+    this.#drawing = svg('svg', { role: 'img', 'aria-label': 'What was found, as the text has it',
       onpointermove: (/** @type {PointerEvent} */ event) => selection.hover(this.#itemAt(event)),
       onpointerleave: () => selection.hover(null),
       onclick: (/** @type {PointerEvent} */ event) => selection.select(this.#itemAt(event)),
@@ -183,20 +183,7 @@ export class PictureView extends View {
     this.#marks.replaceChildren(...marks,
       ...boxes.map((one, i) => labels.draw(`${i + 1}`, one.x_min * width, one.y_min * height, 0)),
       ...points.map((one, i) => labels.draw(`${i + 1}`, one.x * width, one.y * height, 5)));
-    this.#drawing.setAttribute('aria-label', this.#inWords(coarse, box, boxes, points));
     this.#legend.replaceChildren(...legend(coarse, box, this.#coarse.text !== ''));
-  }
-
-  /** @param {Box | null} coarse @param {Box | null} box @param {Box[]} boxes
-   * @param {Point[]} points @returns {string} */
-  #inWords(coarse, box, boxes, points) {
-    const parts = [
-      ...(coarse ? ['a coarse box'] : []), ...(box ? ['a refined box'] : []),
-      ...(boxes.length ? [amount(boxes.length, 'numbered box', 'numbered boxes')] : []),
-      ...(points.length ? [amount(points.length, 'numbered point')] : []),
-    ];
-    const picture = this.shown.image === null ? 'An empty frame' : 'The picture';
-    return parts.length ? `${picture} with ${parts.join(', ')}` : picture;
   }
 
   /** @param {Scene} scene @param {boolean} playing */
@@ -261,7 +248,7 @@ export class PictureView extends View {
     const item = (index) => (index === null ? null : { lane: 'event', index });
     const { boxes, points, box, coarse, refined } = scene;
     const [width, height] = this.#size;
-    const isNear = points.some((one) => distance(one.x * width - x, one.y * height - y) < REACH)
+    const isNear = points.some((one) => Math.hypot(one.x * width - x, one.y * height - y) < REACH)
       || [...boxes, ...(box ? [box] : [])].some((one) => isOnEdge(one, x, y, width, height));
     if (isNear || (refined && this.#area.matches(':hover'))) return item(this.#resultEvent);
     const command = refined || !coarse ? -1 : this.#nearest(scene, coarse, x, y);
@@ -280,7 +267,7 @@ export class PictureView extends View {
     const [wide, high] = [(box.x_max - box.x_min) * width, (box.y_max - box.y_min) * height];
     let [best, least] = [-1, REACH];
     for (let i = 0; i < commands.length && commands[i].end <= characters; i++) {
-      const far = distance(box.x_min * width + commands[i].x * wide - x,
+      const far = Math.hypot(box.x_min * width + commands[i].x * wide - x,
         box.y_min * height + commands[i].y * high - y);
       if (far < least) [best, least] = [i, far];
     }
@@ -295,20 +282,6 @@ function frameNote(size, broken) {
   const why = broken ? 'The picture cannot be shown.' : 'No picture is given.';
   if (size === null) return `${why} The frame is a square, as its size is not known.`;
   return `${why} The frame has its size: ${size[0]} × ${size[1]} pixels.`;
-}
-
-/** @param {number} x @param {number} y */
-function distance(x, y) {
-  return Math.hypot(x, y);
-}
-
-/** @param {Box} box @param {number} x @param {number} y @param {number} width
- * @param {number} height */
-function isOnEdge(box, x, y, width, height) {
-  const [left, right] = [box.x_min * width, box.x_max * width];
-  const [top, bottom] = [box.y_min * height, box.y_max * height];
-  const inside = x > left - 5 && x < right + 5 && y > top - 5 && y < bottom + 5;
-  return inside && !(x > left + 5 && x < right - 5 && y > top + 5 && y < bottom - 5);
 }
 
 /** @param {Box | null} coarse @param {Box | null} box @param {boolean} path */

@@ -6,7 +6,8 @@
  * @typedef {import('./trace.js').Update} Update
  * @typedef {{name: string, method?: string, path?: string, skill?: string | null,
  *   status_code?: number | null, seconds?: number, chunks?: number, bytes?: number,
- *   ending?: string | null, image?: 'recorded' | 'other' | null, error?: {message: string, line: number | null}}} Recording
+ *   ending?: string | null, image?: 'recorded' | 'other' | null,
+ *   error?: {message: string, line: number | null}}} Recording
  * @typedef {{states: string[], transitions: [string, string, string][]}} Machine
  * @typedef {{url: string, skills: string[]}} Endpoint
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
@@ -14,12 +15,13 @@
  * @typedef {{curl: string, python: string, recording: string, har: string,
  *   left_out: string[]}} TakeAway  `left_out` says what is not recorded
  * @typedef {{message: string, kind?: string, advice?: string | null}} Failure
- * @typedef {{error: Failure | null, reload: boolean}} End  how an exchange under way ended; whether
- *   its recording differs from what was followed
+ * @typedef {{error: Failure | null, complete: boolean, reload: boolean}} End  how an exchange that
+ *   was under way ended; `reload`: its recording differs from what was followed
  * @typedef {{fragmentation: null | number | number[],
  *   faults: {kind: string, at: number, value?: number}[]}} Asked
  * @typedef {Listing & {traces: {[name: string]: TraceData},
- *   takeaway?: {[name: string]: TakeAway}, images?: {[name: string]: string}}} Embedded
+ *   takeaway: {[name: string]: TakeAway}, images: {[name: string]: number},
+ *   pictures: string[]}} Embedded  `images` are indexes of `pictures`, which are data URLs
  */
 
 /** Connections of a live exchange that may be lost, one after the other. */
@@ -40,13 +42,14 @@ const GONE = 'The server of this page does not answer. '
   + 'Run `moondream-stream inspect` again, and open the address that it prints.';
 
 /** The server's JSON API. Addresses are relative: they have the token of the page. */
-class Server {
+export class Source {
   /** What can be asked. @type {Endpoint | null} */
   endpoint = null;
 
   canBreak = true;
   whyNoBreak = '';
   get canAsk() { return this.endpoint !== null; }
+  /** @returns {string} */
   get whyNoAsk() {
     return this.canAsk ? '' : 'No endpoint to ask. Run `moondream-stream inspect --endpoint URL`.';
   }
@@ -88,7 +91,7 @@ class Server {
 
   /** Follow an exchange that is under way.
    * @param {string} name
-   * @param {import('./trace.js').Trace} trace  gets each update
+   * @param {import('./trace.js').Trace | null} trace  gets each update
    * @param {(end: End) => void} ended
    * @returns {() => void}  a function that stops it */
   live(name, trace, ended) {
@@ -102,16 +105,25 @@ class Server {
     };
     events.onmessage = ({ data }) => {
       losses = 0;
-      trace.append(JSON.parse(data));
+      trace?.append(JSON.parse(data));
     };
     events.addEventListener('end', ({ data }) => end(JSON.parse(data)));
     events.onerror = () => {
       losses += 1;
       if (losses > MOST_LOSSES || events.readyState === EventSource.CLOSED) {
-        end({ error: { message: GONE }, reload: false });
+        end({ error: { message: GONE }, complete: false, reload: false });
       }
     };
     return () => events.close();
+  }
+
+  /** Wait for the end of an exchange, whether it is followed or not.
+   * @param {string} name @param {AbortSignal} signal  stops waiting
+   * @returns {Promise<End>} */
+  ended(name, signal) {
+    return new Promise((done) => {
+      signal.addEventListener('abort', this.live(name, null, done));
+    });
   }
 
   /** @param {string} path @param {object} [body] @returns {Promise<any>} */
@@ -149,57 +161,45 @@ async function refusal(response) {
   }
 }
 
-/** The data in an exported page. */
-class Exported {
+/** The data in an exported page, which can neither break nor ask. */
+class Exported extends Source {
   #data;
 
   canBreak = false;
   whyNoBreak = `${EXPORTED} break its streams.`;
-  canAsk = false;
-  endpoint = null;
-  whyNoAsk = `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`;
+  get whyNoAsk() { return `${EXPORTED} ask an endpoint (\`--endpoint URL\`).`; }
 
   /** @param {Embedded} data */
-  constructor(data) { this.#data = data; }
-
-  /** @returns {Promise<Listing>} */
-  async list() { return this.#data; }
-
-  /** @param {string} name @returns {Promise<TraceData>} */
-  async trace(name) { return own(this.#data.traces, name); }
-
-  /** @param {Recording} recording @returns {string | null} */
-  image({ name }) {
-    const images = this.#data.images ?? {};
-    return Object.hasOwn(images, name) ? images[name] : null;
+  constructor(data) {
+    super();
+    this.#data = data;
   }
 
-  /** @param {string} name @returns {Promise<TakeAway>} */
-  async takeAway(name) { return own(this.#data.takeaway ?? {}, name); }
+  /** @override */
+  async list() { return this.#data; }
 
-  /** @returns {Promise<never>} */
-  async break() { throw new SourceError(this.whyNoBreak); }
-  /** @returns {Promise<never>} */
-  async save() { throw new SourceError(this.whyNoBreak); }
-  /** @returns {Promise<never>} */
-  async ask() { throw new SourceError(this.whyNoAsk); }
-  /** @returns {Promise<never>} */
-  async cancel() { throw new SourceError(this.whyNoAsk); }
+  /** @override @param {string} name */
+  async trace(name) { return own(this.#data.traces, name); }
 
-  /** An exported trace does not grow. @returns {() => void} */
-  live() { return () => {}; }
+  /** @override @param {Recording} recording */
+  image({ name }) {
+    return this.#data.pictures[own(this.#data.images, name, -1)] ?? null;
+  }
+
+  /** @override @param {string} name */
+  async takeAway(name) { return own(this.#data.takeaway, name); }
 }
 
-/** @template T @param {{[name: string]: T}} values @param {string} name @returns {T} */
-function own(values, name) {
+/** @template T @param {{[name: string]: T}} values @param {string} name @param {T} [otherwise]
+ * @returns {T} */
+function own(values, name, otherwise) {
   if (Object.hasOwn(values, name)) return values[name];
+  if (otherwise !== undefined) return otherwise;
   throw new SourceError(`This page has no recording “${name}”.`);
 }
-
-/** @typedef {Server | Exported} Source */
 
 /** The source of this page. @returns {Source} */
 export function openSource() {
   const embedded = document.getElementById('embedded');
-  return embedded === null ? new Server() : new Exported(JSON.parse(embedded.textContent ?? ''));
+  return embedded === null ? new Source() : new Exported(JSON.parse(embedded.textContent ?? ''));
 }

@@ -1,36 +1,44 @@
+import { el } from './dom.js';
+
+/** The tabs, and their panels: `break` has a `<break-panel>`. */
+const TABS = { break: 'Break', compare: 'Compare', 'take-away': 'Take away', ask: 'Ask' };
+
 /**
- * Tabs by the pattern of ARIA: arrows, Home and End move and select; only the selected tab is in
- * the order of the focus.
+ * Build tabs by the pattern of ARIA: arrows, Home and End move and select; only the selected tab is
+ * in the order of the focus.
  *
- * @param {HTMLElement} element  has a `[role=tablist]`, and a panel for each tab
- * @param {(panel: HTMLElement) => void} shown  is called when a panel is shown
+ * @param {HTMLElement} element  gets them
+ * @param {() => void} shown  is called when a panel is shown
  */
 export function setUpTabs(element, shown) {
-  const tabs = /** @type {HTMLElement[]} */ ([...element.querySelectorAll('[role=tab]')]);
-
-  /** @param {HTMLElement} selected */
+  const tabs = Object.entries(TABS).map(([name, title]) => el('button', { type: 'button',
+    role: 'tab', id: `tab-${name}`, 'aria-controls': `panel-${name}` }, title));
+  const panels = Object.keys(TABS).map((name) => el('div', { role: 'tabpanel', tabindex: 0,
+    id: `panel-${name}`, 'aria-labelledby': `tab-${name}` },
+  document.createElement(`${name}-panel`)));
+  /** @param {number} selected */
   const select = (selected) => {
-    for (const tab of tabs) {
-      const panel = document.getElementById(tab.getAttribute('aria-controls') ?? '');
-      const isSelected = tab === selected;
-      tab.setAttribute('aria-selected', String(isSelected));
-      tab.tabIndex = isSelected ? 0 : -1;
-      if (panel === null) continue;
-      panel.hidden = !isSelected;
-      if (isSelected) shown(panel);
+    for (const [i, tab] of tabs.entries()) {
+      tab.ariaSelected = String(i === selected);
+      tab.tabIndex = i === selected ? 0 : -1;
+      panels[i].hidden = i !== selected;
     }
   };
   for (const [i, tab] of tabs.entries()) {
-    tab.addEventListener('click', () => select(tab));
+    tab.addEventListener('click', () => {
+      select(i);
+      shown();
+    });
     tab.addEventListener('keydown', (event) => {
       /** @type {{[key: string]: number}} */
       const places = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: -1 };
-      const place = places[event.key];
-      if (place === undefined) return;
+      const other = tabs.at(places[event.key] % tabs.length);
+      if (!(event.key in places) || other === undefined) return;
       event.preventDefault();
-      const other = /** @type {HTMLElement} */ (tabs.at(place % tabs.length));
       other.focus();
-      select(other);
+      other.click();
     });
   }
+  element.append(el('div', { role: 'tablist', 'aria-label': 'Tools' }, ...tabs), ...panels);
+  select(0);
 }

@@ -187,13 +187,6 @@ export class Trace extends EventTarget {
       && item.index < (this.#times[item.lane]?.length ?? 0);
   }
 
-  /** The item as the trace has it. @param {Item} item @returns {Chunk|Record|Message|Event} */
-  get({ lane, index }) {
-    const lists = { chunk: this.chunks, record: this.records, message: this.messages,
-      event: this.events };
-    return lists[lane][index];
-  }
-
   /** The index of the chunk that has the byte at an offset of the body; the last for its end.
    * @param {number} offset @returns {number} */
   chunkOf(offset) { return Math.min(this.#ends.raw.upTo(offset), this.chunks.length - 1); }

@@ -19,7 +19,6 @@ export class WaterfallView extends View {
   #drawn = '';
 
   open() {
-    this.#list = el('ol');
     this.#drawn = '';
     this.append(this.#list);
   }
@@ -58,12 +57,12 @@ export class WaterfallView extends View {
         if (trace.has(item)) selection.select(item);
         player.seek(to ?? trace.end);
       } }, name);
-    const late = deadline !== null && to !== null && to >= deadline;
+    const late = deadline !== null && to !== null && to >= deadline - 1e-6;
     return el('li', {},
       el('span', { class: 'name' }, label),
       el('span', { class: 'value' }, text ?? (to === null ? 'unknown' : inSeconds(to - from)),
         deadline !== null && el('span', { class: late ? 'limit late' : 'limit' },
-          ` deadline ${limit} s${late ? ', passed' : ''}`)),
+          ` · deadline ${limit} s${late ? ', passed' : ''}`)),
       bar);
   }
 }
