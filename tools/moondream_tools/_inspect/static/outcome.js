@@ -1,12 +1,12 @@
 import { el } from './dom.js';
-import { amount, inSeconds, shortened, spaced } from './words.js';
+import { amount, inSeconds, spaced } from './words.js';
 
 /**
  * @typedef {{loop: string, like: string, text: string, error: string | null,
  *   outcome: keyof typeof OUTCOMES, verdict: string}} Plain  of a loop of another client
  */
 
-const MOST = 300; // characters of an answer that are shown
+const MOST = 160; // characters of the end of an answer that are shown
 const OUTCOMES = { same: '= same answer', error: '! reports an error', fails: '✕ fails',
   silent: '✕ wrong, and silent', hangs: '✕ hangs' };
 
@@ -20,7 +20,7 @@ export function outcome({ error, events, chunks, result, ending }, plain) {
    * @param {string} detail @param {string} raised @param {string} text */
   const row = (kind, by, title, detail, raised, text) => el('tr', { class: `is-${kind}` },
     el('th', { scope: 'row' }, ...by), el('td', {}, el('strong', {}, title), ` ${detail} `,
-      el('code', {}, raised)), el('td', {}, shortened(text, MOST)));
+      el('code', {}, raised)), el('td', {}, text.length > MOST ? `…${text.slice(-MOST)}` : text));
   return el('table', {},
     el('thead', {}, el('tr', {}, ...['Read by', 'Outcome', 'Text'].map((title) =>
       el('th', { scope: 'col' }, title)))),
