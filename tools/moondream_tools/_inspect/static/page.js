@@ -27,7 +27,7 @@ import { amount, describe, inBytes, inSeconds, spaced } from './words.js';
  *   machine?: object}} Shown  a view or a panel
  */
 
-const VIEWS = 'play-controls, .section > :not(summary)';
+const VIEWS = 'play-controls, .views > * > :not(summary)';
 const SMALL = '(max-width: 47.99rem)';
 const QUIET = 250; // milliseconds without a change, before the page says or links it
 
