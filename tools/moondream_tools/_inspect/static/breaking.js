@@ -1,4 +1,5 @@
-import { hex, symbolAt } from './characters.js';
+import { hex } from './characters.js';
+import { readable } from './differences.js';
 import { el } from './dom.js';
 import { faultButtons, faultItem, withFault } from './faults.js';
 import { outcome } from './outcome.js';
@@ -148,8 +149,7 @@ export class BreakPanel extends HTMLElement {
     if (input.valueAsNumber !== at) input.value = at;
     damage.disabled = at === body.length;
     /** @param {number} start @param {number} end */
-    const text = (start, end) => Array.from(body.subarray(Math.max(0, start), end), (_, i) =>
-      symbolAt(body, Math.max(0, start) + i, Number(body[Math.max(0, start) + i] < 128))).join('');
+    const text = (start, end) => readable(body.subarray(Math.max(0, start), end));
     this.querySelector('.byte')?.replaceChildren(el('code', {}, text(at - AROUND, at),
       el('mark', {}, text(at, at + 1) || 'end'), text(at + 1, at + 1 + AROUND)),
     at < body.length ? ` 0x${hex(body[at])}` : '', ` of ${amount(body.length, 'byte')}`);

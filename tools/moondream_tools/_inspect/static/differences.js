@@ -41,8 +41,12 @@ export function shownOf(trace, what, index) {
   }
   const bytes = trace.body.subarray(16 * index, 16 * index + 16);
   if (!bytes.length) return undefined;
-  const text = Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('');
-  return `${Array.from(bytes, hex).join(' ').padEnd(47)}  ${text}`;
+  return `${Array.from(bytes, hex).join(' ').padEnd(47)}  ${readable(bytes)}`;
+}
+
+/** Bytes as text of one character a byte. @param {Uint8Array} bytes */
+export function readable(bytes) {
+  return Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('');
 }
 
 /** The first difference in each respect.
