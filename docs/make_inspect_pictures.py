@@ -26,22 +26,20 @@ IS_DRAWN = "document.querySelector('picture-view img')?.complete"
 
 
 def pictures() -> Iterator[tuple[str, Image.Image]]:
-    """Yield each picture with the name of its file, in the colours of a light and a dark page."""
+    """Yield each picture with the name of its file: one on a light screen, one on a dark one."""
     with (
         TemporaryDirectory() as folder,
         Chromium(Path(folder)) as browser,
         serving([SHIPPED], [HARBOUR]) as server,
     ):
-        for dark in (False, True):
-            scheme = "dark" if dark else "light"
-            moment = f"{server.url}#name=segment.jsonl&t=2&select=event:40"
-            with opened(browser, moment, (WIDTH, 830), dark=dark) as page:
-                page.wait_for(IS_DRAWN)
-                yield f"inspect-{scheme}.png", settled(page)
-            recording = f"{server.url}#name=caption.jsonl"
-            with opened(browser, recording, (WIDTH, 830), dark=dark) as page:
-                break_it(page)
-                yield f"inspect-break-{scheme}.png", settled(page, ".panels")
+        moment = f"{server.url}#name=segment.jsonl&t=2&select=event:40"
+        with opened(browser, moment, (WIDTH, 830)) as page:
+            page.wait_for(IS_DRAWN)
+            yield "inspect.png", settled(page)
+        recording = f"{server.url}#name=caption.jsonl"
+        with opened(browser, recording, (WIDTH, 830), dark=True) as page:
+            break_it(page)
+            yield "inspect-break.png", settled(page, ".panels")
 
 
 def break_it(page: Page) -> None:

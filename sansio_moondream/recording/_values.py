@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from math import isfinite
+from typing import Any, Final, TypeAlias, cast
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -132,6 +133,8 @@ class RecordingHeader(Struct, frozen=True):
         force_setattr(self, "seconds", _seconds(self.seconds))
         if self.connected is not None:
             force_setattr(self, "connected", _seconds(self.connected))
+        if not _is_finite(self.request_body):
+            raise ValueError("the numbers in the body of the request should be finite")
 
     @classmethod
     def of(
@@ -249,6 +252,15 @@ def decode_json(line: bytes) -> Any:
         raise ValueError(f"the line nests deeper than {MAX_DEPTH}") from None
     except ValueError as error:
         raise ValueError(f"the line is not JSON ({error}): {shorten(line, 80)}") from error
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether all numbers in a JSON value are finite. JSON cannot write others."""
+    if isinstance(value, dict):
+        value = list(cast("dict[str, Any]", value).values())
+    if isinstance(value, list):
+        return all(map(_is_finite, cast("list[Any]", value)))
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _seconds(value: Any) -> float:

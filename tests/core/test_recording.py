@@ -119,8 +119,12 @@ class TestFormat:
             recording.chunks = ()  # type: ignore[misc]  # it is frozen
 
     def test_what_json_has_not(self) -> None:
-        with pytest.raises(ValueError, match="not JSON compliant"):
-            encode_line(replace(HEADER, request_body={"x": math.nan}))
+        for value in math.nan, -math.inf:
+            with pytest.raises(ValueError, match="should be finite"):
+                replace(HEADER, request_body={"x": [1.5, {"y": value}]})
+        line = MOON_FILE.partition("\n")[0].replace('"What?"', "1e999")
+        with pytest.raises(RecordingError, match="line 1: the numbers .* should be finite"):
+            RecordingReader().receive_line(line.encode())
 
     def test_an_error_of_no_line(self) -> None:
         assert RecordingError("wrong").line_number == 0

@@ -230,6 +230,10 @@ class TestHeaderOfAnExchange:
         [
             (b"image=planted-key", "the body of the request is not JSON: .*"),
             (b"[" * 65 + b"]" * 65, "the body of the request nests deeper than 61"),
+            (
+                b'{"a": [0.5, {"b": -1e999}], "key": "planted-key"}',
+                "the numbers in the body of the request should be finite",
+            ),
         ],
     )
     def test_a_body_that_cannot_be_recorded(self, body: bytes, fault: str) -> None:

@@ -92,7 +92,7 @@ test("100,000 chunks are indexed and asked for quickly", async () => {
     records: indexes.map((i) => ({ at: i, chunk: i, start: i, end: i + 1, event: "", message: i })),
     messages: indexes.map((i) => ({ record: i, value: null })),
     events: indexes.map((i) => ({ at: i, chunk: i, record: i, value: { kind: "unknown" } })) });
-  for (const i of indexes) {
+  for (let i = 0; i < count; i += 10) {
     assert.deepEqual(trace.related({ lane: "chunk", index: i }).event, [i, i + 1]);
     assert.equal(trace.countsAt(i + 0.5).message, i + 1);
   }

@@ -18,14 +18,15 @@ from moondream_tools import FakeServer
 from moondream_tools._exchange import Exchange
 from moondream_tools._guard import Guard
 from moondream_tools._inspect import _ask, _images
-from moondream_tools._inspect._store import Entry
+from moondream_tools._inspect._store import Entry, Store
 from moondream_tools._server_thread import HOST, ServerThread
 from moondream_tools.trace import Trace, TraceUpdate
 from moondream_transports import Timeouts
-from sansio_moondream import AuthenticationError, Endpoint, encode_image
+from sansio_moondream import AuthenticationError, Endpoint, QueryRequest, encode_image
 from sansio_moondream.recording import RecordingHeader
 from tests.helpers import PIXEL, REQUESTS, delta, record
 from tests.tools.inspect.page_server import HARBOUR, Served, serving
+from tests.tools.programs import running
 from tests.tools.serving import RECORDED
 
 KEY = "planted-key-7f3a"
@@ -386,3 +387,22 @@ class TestTheKey:
             )
             connection.close()
             assert served.ask(f"api/trace/{name}").json["result"]["text"] == "they are plants."
+
+
+@pytest.mark.slow
+def test_the_program_keeps_the_key_to_itself(fake: FakeServer):
+    fake.answer(error=AuthenticationError(f"no such key: {KEY}", status_code=401))
+    arguments = ("inspect", "--endpoint", fake.url, "--no-open")
+    with running(*arguments, MOONDREAM_API_KEY=KEY, NO_PROXY="*") as program:
+        path = program.url.removeprefix(program.origin)
+        served = Served(program.url, program.port, path, Store())
+        assert served.ask("api/recordings").json["endpoint"]["url"] == fake.url
+        end = follow(served, ask(served)).end
+        assert end["error"]["kind"] == "AuthenticationError"
+        assert KEY not in served.ask("api/trace/asked-1-query.jsonl").body.decode()
+        served.ask("api/ask", {"skill": KEY})
+        line = program.wait_for_line("api/ask 400")
+        assert program.process.poll() is None
+        assert KEY not in line + "".join(program.lines)
+    (received,) = fake.received
+    assert isinstance(received.request, QueryRequest)

@@ -119,8 +119,12 @@ def test_a_click_on_a_byte_chooses_it(page: Page):
     page.wait_for(f"{FORM}.at.valueAsNumber === {offset}")
     body = page.evaluate(f"String.fromCharCode(...{INSPECTOR}.trace.body)")
     assert text_of(page, "break-panel mark") == body[offset]
-    page.evaluate(f"{FORM}.close.click()")
+    assert page.evaluate(BYTE)[2] == offset  # it stays where it was clicked
+    # A fault is offered there, inside the window.
+    assert text_of(page, ".offer p") == f"Break it at byte {offset}"
+    page.evaluate("document.querySelector('.offer [name=close]').click()")
     page.wait_for(f"{INSPECTOR}.trace.body.length === {offset}")
+    assert page.evaluate("document.querySelector('.offer').matches(':popover-open')") is False
     # What is selected elsewhere gives its first byte.
     page.evaluate(f"{INSPECTOR}.selection.select({{ lane: 'record', index: 2 }})")
     page.wait_for(f"{FORM}.at.valueAsNumber === {INSPECTOR}.trace.records[2].start")

@@ -63,6 +63,7 @@ def test_its_policy_names_what_is_in_it() -> None:
     assert names[-3:] == [_HOSTILE, "__proto__", "constructor"]
     assert data["traces"].keys() == data["takeaway"].keys() == set(names)
     assert "<" not in embedded
+    assert set(data["images"].values()) == {0} and len(data["pictures"]) == 1
     rest = page.replace(embedded, "")
     assert len(rest.encode()) < 150_000  # what it shows comes on top
     assert not re.search(r'(src|href)="(?!data:,)', rest)

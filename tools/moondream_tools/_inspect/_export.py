@@ -83,13 +83,20 @@ def exported(store: Store, pictures: Pictures) -> str:
 
 
 def _embedded(store: Store, pictures: Pictures) -> dict[str, Any]:
+    """Return what the server would answer. A picture of several recordings is there once."""
     entries = [entry for entry in store if isinstance(entry, Entry)]
-    shown = {entry.name: pictures.of(entry.header) for entry in entries}
+    urls: dict[str, int] = {}
+    images = {
+        entry.name: urls.setdefault(shown.image.data_url, len(urls))
+        for entry in entries
+        if (shown := pictures.of(entry.header)) is not None
+    }
     return {
         **listing(store, pictures),
         "traces": {entry.name: trace_of(entry) for entry in entries},
         "takeaway": {entry.name: take_away(entry.recording) for entry in entries},
-        "images": {name: each.image.data_url for name, each in shown.items() if each is not None},
+        "images": images,
+        "pictures": list(urls),
     }
 
 

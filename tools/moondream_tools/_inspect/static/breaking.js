@@ -1,27 +1,21 @@
 import { hex, symbolAt } from './characters.js';
 import { el } from './dom.js';
+import { faultButtons, faultItem, withFault } from './faults.js';
+import { outcome } from './outcome.js';
 import { Trace } from './trace.js';
-import { amount, inSeconds, shortened, spaced } from './words.js';
+import { amount } from './words.js';
 
 /**
  * @typedef {import('./view.js').Inspector} Inspector
  * @typedef {import('./source.js').Source} Source
  * @typedef {import('./source.js').Asked} Asked
- * @typedef {Asked['faults'][number]} Fault
- * @typedef {{loop: string, like: string, text: string, error: string | null,
- *   outcome: keyof typeof OUTCOMES, verdict: string}} Plain
+ * @typedef {import('./faults.js').Fault} Fault
  */
 
 const QUIET = 200; // milliseconds without a change, before the recording is broken anew
 const AROUND = 16; // bytes that are shown on each side of the chosen one
-const MOST = 300; // characters of an answer that are shown
-const DAMAGE = 255; // no character of UTF-8 has this byte
 const CHUNKS = { recorded: 'as recorded', whole: 'in one chunk', each: 'byte by byte',
   size: 'of … bytes', offsets: 'cut at the offsets …' };
-const FAULTS = { close: 'connection closed', reset: 'connection reset',
-  silence: 'silence until the deadline', damage: 'byte becomes' };
-const OUTCOMES = { same: '= same answer', error: '! reports an error', fails: '✕ fails',
-  silent: '✕ wrong, and silent', hangs: '✕ hangs' };
 
 /** Traces of recordings that this panel has broken, by their names. Compare shows them.
  * @type {Map<string, {recorded: Trace, broken: Trace}>} */
@@ -42,6 +36,8 @@ export class BreakPanel extends HTMLElement {
   #broken = null;
   /** @type {Fault[]} */
   #faults = [];
+  /** Where the user has pointed last. */
+  #pointer = [0, 0];
   #turn = 0;
   #timer = 0;
   #listeners = new AbortController();
@@ -58,9 +54,12 @@ export class BreakPanel extends HTMLElement {
     if (inspector === null || this.#form === null) return;
     const { signal } = this.#listeners;
     inspector.selection.addEventListener('change', () => this.#follow(), { signal });
+    document.addEventListener('pointerdown', ({ clientX, clientY }) => {
+      this.#pointer = [clientX, clientY];
+    }, { signal, capture: true });
     document.addEventListener('byte', (event) => {
       const { offset, received } = /** @type {CustomEvent} */ (event).detail;
-      if (received) this.#choose(offset);
+      if (received) this.#offer(offset);
     }, { signal });
     this.#mark();
   }
@@ -83,8 +82,10 @@ export class BreakPanel extends HTMLElement {
       if (!why) trace.addEventListener('grow', () => this.#ended(trace));
       return;
     }
-    this.append(this.#controls(trace.body.length),
-      el('div', { class: 'outcome', role: 'group', 'aria-label': 'Outcome' }));
+    const add = (/** @type {string} */ kind) => this.#add(kind);
+    this.append(this.#controls(trace.body.length, add),
+      el('div', { class: 'outcome', role: 'group', 'aria-label': 'Outcome' }),
+      el('div', { popover: 'auto', class: 'offer' }, el('p'), faultButtons(add)));
     this.#list();
   }
 
@@ -95,8 +96,8 @@ export class BreakPanel extends HTMLElement {
     this.inspector = this.#inspector;
   }
 
-  /** @param {number} size  of the body */
-  #controls(size) {
+  /** @param {number} size  of the body @param {(kind: string) => void} add */
+  #controls(size, add) {
     const change = () => this.#change();
     const choose = () => this.#choose(this.#form.at.valueAsNumber);
     /** @param {string} name @param {string} text @param {() => void} onclick */
@@ -108,8 +109,7 @@ export class BreakPanel extends HTMLElement {
         inputmode: 'numeric', autocomplete: 'off' })),
       el('label', {}, 'Fault at byte', el('input', { name: 'at', type: 'number', min: 0, max: size,
         value: 0, oninput: choose })),
-      el('div', { role: 'group', 'aria-label': 'Fault' }, ...Object.keys(FAULTS).map((kind) =>
-        button(kind, kind[0].toUpperCase() + kind.slice(1), () => this.#add(kind)))),
+      faultButtons(add),
       el('output', { class: 'byte' }),
       el('ul', { 'aria-label': 'Faults' }),
       el('div', { class: 'switch', role: 'group', 'aria-label': 'The views show the stream' },
@@ -118,6 +118,18 @@ export class BreakPanel extends HTMLElement {
       el('div', { role: 'group', 'aria-label': 'Save the broken stream' },
         button('recording', 'Save recording', () => this.#save('recording')),
         button('test', 'Save pytest test', () => this.#save('test'))));
+  }
+
+  /** Choose the byte that the user has clicked at, and offer faults beside it.
+   * @param {number} offset */
+  #offer(offset) {
+    this.#choose(offset);
+    const offer = /** @type {HTMLElement} */ (this.querySelector('.offer'));
+    /** @type {Element} */ (offer.firstElementChild).textContent = `Break it at byte ${offset}`;
+    offer.showPopover();
+    const [x, y] = this.#pointer;
+    offer.style.setProperty('left', `${Math.min(x, innerWidth - offer.offsetWidth - 8)}px`);
+    offer.style.setProperty('top', `${Math.min(y + 16, innerHeight - offer.offsetHeight - 8)}px`);
   }
 
   /** Choose the first byte of what is selected. */
@@ -145,34 +157,20 @@ export class BreakPanel extends HTMLElement {
 
   /** @param {string} kind */
   #add(kind) {
-    const at = this.#form.at.valueAsNumber || 0;
-    const isDamage = kind === 'damage';
-    this.#faults = [...this.#faults.filter((fault) => fault.at !== at
-      || (fault.kind === 'damage') !== isDamage), { kind, at, ...(isDamage && { value: DAMAGE }) }]
-      .sort((one, other) => one.at - other.at);
+    /** @type {HTMLElement} */ (this.querySelector('.offer')).hidePopover();
+    this.#faults = withFault(this.#faults, kind, this.#form.at.valueAsNumber || 0);
     this.#list();
     this.#change();
   }
 
   #list() {
-    const end = this.#faults.find(({ kind }) => kind !== 'damage')?.at ?? Infinity;
-    const items = this.#faults.map((fault, i) => {
-      const what = FAULTS[/** @type {keyof FAULTS} */ (fault.kind)];
-      const isLate = fault.at > end || fault.at === end && fault.kind === 'damage';
-      return el('li', {}, `Byte ${fault.at}: ${what}`, fault.kind === 'damage' && el('input', {
-        type: 'number', min: 0, max: 255, value: fault.value, 'aria-label':
-        `What byte ${fault.at} becomes`, oninput: (/** @type {any} */ { target }) => {
-          fault.value = Math.min(255, Math.max(0, Math.trunc(target.valueAsNumber) || 0));
-          this.#change();
-        } }), isLate && ' (not reached)', el('button', { type: 'button', 'aria-label':
-        `Remove: ${what} at byte ${fault.at}`, onclick: () => {
-        this.#faults.splice(i, 1);
+    this.querySelector('ul')?.replaceChildren(...this.#faults.map((fault) =>
+      faultItem(fault, this.#faults, () => this.#change(), () => {
+        this.#faults = this.#faults.filter((other) => other !== fault);
         this.#list();
         this.#change();
         this.#form.at.focus();
-      } }, 'Remove'));
-    });
-    this.querySelector('ul')?.replaceChildren(...items);
+      })));
     this.#choose(this.#form.at.valueAsNumber);
   }
 
@@ -254,26 +252,6 @@ export class BreakPanel extends HTMLElement {
       this.querySelector('.outcome')?.replaceChildren(el('p', { role: 'alert' }, message));
     }
   }
-}
-
-/** What becomes of a stream, in our decoder and in plain loops.
- * @param {Trace} trace @param {Plain[]} plain */
-function outcome({ error, events, chunks, result, ending }, plain) {
-  const found = error === null ? 'whole' : spaced(error.kind);
-  const about = `${error?.message ?? 'The answer is complete'}: ${amount(events.length, 'event')} `
-    + `of ${amount(chunks.length, 'chunk')}, the end at ${inSeconds(ending?.at)}.`;
-  /** @param {string} kind @param {(string | Node)[]} by @param {string} title
-   * @param {string} detail @param {string} raised @param {string} text */
-  const row = (kind, by, title, detail, raised, text) => el('tr', { class: `is-${kind}` },
-    el('th', { scope: 'row' }, ...by), el('td', {}, el('strong', {}, title), ` ${detail} `,
-      el('code', {}, raised)), el('td', {}, shortened(text, MOST)));
-  return el('table', {},
-    el('thead', {}, el('tr', {}, ...['Read by', 'Outcome', 'Text'].map((title) =>
-      el('th', { scope: 'col' }, title)))),
-    el('tbody', {}, row('ours', ['this decoder'], found, about, '',
-      result?.text ?? result?.path ?? ''),
-    ...plain.map(({ outcome: kind, loop, like, verdict, error: raised, text }) =>
-      row(kind, [el('code', {}, loop), ` ${like}`], OUTCOMES[kind], verdict, raised ?? '', text))));
 }
 
 customElements.define('break-panel', BreakPanel);

@@ -230,7 +230,9 @@ export class BytesView extends View {
   #click(event) {
     const place = this.#byteAt(event);
     if (!place) return;
-    this.shown.selection.select(this.#itemAt(place));
+    const { selection } = this.shown;
+    selection.select(this.#itemAt(place));
+    this.#selected = selection.selected; // it is in view
     const received = !this.#inflated || !this.shown.trace.compressed;
     this.dispatchEvent(new CustomEvent('byte', { bubbles: true,
       detail: { offset: place.offset, received } }));

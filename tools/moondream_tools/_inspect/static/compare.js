@@ -73,7 +73,8 @@ export class ComparePanel extends HTMLElement {
         : { left: trace, right, names: [own + (isBroken ? ', broken' : ''), name] };
       this.#show(shown, sides);
     } catch (error) {
-      if (turn === this.#turn) shown.append(el('p', {}, String(/** @type {any} */ (error).message)));
+      const { message } = /** @type {Error} */ (error);
+      if (turn === this.#turn) shown.append(el('p', {}, message));
     }
   }
 

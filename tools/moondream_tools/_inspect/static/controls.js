@@ -24,8 +24,9 @@ const ICONS = {
 
 /** Scrubber, play and pause, steps and speed; and the keys of the page. */
 export class PlayControls extends View {
+  #icon = svg('path');
   #play = el('button', { class: 'primary icon', type: 'button',
-    onclick: () => this.shown.player.toggle() });
+    onclick: () => this.shown.player.toggle() }, icon(this.#icon, 'filled'));
   #live = el('button', { class: 'live', type: 'button',
     onclick: () => this.shown.player.follow() }, 'Live');
   #scrubber = el('input', { type: 'range', min: 0, step: 'any', 'aria-label': 'Moment',
@@ -59,10 +60,10 @@ export class PlayControls extends View {
 
   /** @param {'chunk' | 'event'} lane */
   #steps(lane) {
-    /** @param {1 | -1} by @param {string} name @param {string} icon */
-    const button = (by, name, icon) => el('button', { type: 'button', class: 'icon',
-      'aria-label': `${name} ${lane}`, title: `${name} ${lane}`,
-      onclick: () => this.#step(lane, by) }, drawn(icon, false));
+    /** @param {1 | -1} by @param {string} name @param {string} d */
+    const button = (by, name, d) => el('button', { type: 'button', class: 'icon',
+      'aria-label': `${name} ${lane}`, onclick: () => this.#step(lane, by) },
+    icon(svg('path', { d }), 'stroked'));
     return el('span', { class: `steps ${lane}`, role: 'group', 'aria-label': `By ${lane}` },
       button(-1, 'Previous', ICONS.back), el('span', { 'aria-hidden': 'true' }, lane),
       button(1, 'Next', ICONS.forth));
@@ -70,10 +71,10 @@ export class PlayControls extends View {
 
   draw() {
     const { trace, player } = this.shown;
-    this.#play.replaceChildren(drawn(player.playing ? ICONS.pause : ICONS.play, true));
-    this.#play.setAttribute('aria-label', player.playing ? 'Pause' : 'Play');
+    this.#icon.setAttribute('d', player.playing ? ICONS.pause : ICONS.play);
+    this.#play.ariaLabel = player.playing ? 'Pause' : 'Play';
     this.#live.hidden = !trace.live;
-    this.#live.setAttribute('aria-pressed', String(player.following));
+    this.#live.ariaPressed = String(player.following);
     this.#scrubber.max = String(player.end);
     this.#scrubber.valueAsNumber = player.time;
     this.#time.textContent = `${player.time.toFixed(3)} / ${player.end.toFixed(3)} s`;
@@ -105,42 +106,45 @@ export class PlayControls extends View {
 
   /** @param {KeyboardEvent} event */
   #key = (event) => {
-    if (this.inspector === null || event.defaultPrevented || event.altKey || event.ctrlKey
-      || event.metaKey || this.#help.open || isTyping(event)) return;
-    if (this.#does(event)) event.preventDefault();
-  };
-
-  /** Do what a key is for; false: nothing. @param {KeyboardEvent} event @returns {boolean} */
-  #does({ key, shiftKey }) {
+    const { key, shiftKey, altKey, ctrlKey, metaKey, defaultPrevented } = event;
+    if (this.inspector === null || defaultPrevented || altKey || ctrlKey || metaKey
+      || this.#help.open || isTyping(event)) return;
     const { player, selection } = this.shown;
     const lane = shiftKey ? 'event' : 'chunk';
-    if (key === ' ') player.toggle();
-    else if (key === 'ArrowLeft') this.#step(lane, -1);
-    else if (key === 'ArrowRight') this.#step(lane, 1);
-    else if (key === 'Home') player.seek(0);
-    else if (key === 'End') player.seek(player.end);
-    else if (key === '+') player.speed = SPEEDS[SPEEDS.indexOf(player.speed) + 1] ?? player.speed;
-    else if (key === '-') player.speed = SPEEDS[SPEEDS.indexOf(player.speed) - 1] ?? player.speed;
-    else if (key === 'Escape') selection.select(null);
-    else if (key === '?') this.#help.showModal();
-    else if (/^[0-9]$/.test(key)) player.seek(Number(key) / 10 * player.end);
-    else return false;
-    return true;
-  }
+    /** @param {number} by */
+    const faster = (by) => {
+      player.speed = SPEEDS[SPEEDS.indexOf(player.speed) + by] ?? player.speed;
+    };
+    /** @type {{[key: string]: () => void}} */
+    const actions = {
+      ' ': () => player.toggle(),
+      ArrowLeft: () => this.#step(lane, -1),
+      ArrowRight: () => this.#step(lane, 1),
+      Home: () => player.seek(0),
+      End: () => player.seek(player.end),
+      '+': () => faster(1),
+      '-': () => faster(-1),
+      Escape: () => selection.select(null),
+      '?': () => this.#help.showModal(),
+    };
+    const tenths = /^[0-9]$/.test(key) && (() => player.seek(Number(key) / 10 * player.end));
+    const action = tenths || Object.hasOwn(actions, key) && actions[key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  };
 }
 
 customElements.define('play-controls', PlayControls);
 
 /** Whether a key is for the element that has the focus. @param {KeyboardEvent} event */
 function isTyping({ target, key }) {
-  if (!(target instanceof HTMLElement)) return false;
-  if (target.matches('input[type=range]')) return false;
-  if (target.isContentEditable || target.matches('input, textarea, select')) return true;
-  return key === ' ' && target.matches('button, summary, a, [role=tab]');
+  if (!(target instanceof HTMLElement) || target.matches('[type=range]')) return false;
+  return target.isContentEditable || target.matches('input, textarea, select')
+    || key === ' ' && target.matches('button, summary, a');
 }
 
-/** @param {string} path @param {boolean} filled */
-function drawn(path, filled) {
-  return svg('svg', { viewBox: '0 0 16 16', class: filled ? 'filled' : 'stroked',
-    'aria-hidden': 'true' }, svg('path', { d: path }));
+/** @param {SVGPathElement} path @param {string} name */
+function icon(path, name) {
+  return svg('svg', { viewBox: '0 0 16 16', class: name, 'aria-hidden': 'true' }, path);
 }

@@ -41,8 +41,8 @@ export function shownOf(trace, what, index) {
   }
   const bytes = trace.body.subarray(16 * index, 16 * index + 16);
   if (!bytes.length) return undefined;
-  const columns = Array.from(bytes, hex).join(' ').padEnd(47);
-  return `${columns}  ${Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('')}`;
+  const text = Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('');
+  return `${Array.from(bytes, hex).join(' ').padEnd(47)}  ${text}`;
 }
 
 /** The first difference in each respect.
@@ -67,8 +67,8 @@ function bytesInWords(left, right, at) {
   const sizes = [left.body.length, right.body.length];
   if (at === -1) return `The bodies are equal: ${sizes[0]} bytes.`;
   if (at === Math.min(...sizes)) {
-    return `The ${sizes[0] < sizes[1] ? 'left' : 'right'} body ends after byte ${at}, and the other `
-      + `goes on with “${around(sizes[0] < sizes[1] ? right : left, at, at)}”.`;
+    return `The ${sizes[0] < sizes[1] ? 'left' : 'right'} body ends after byte ${at}, and the `
+      + `other goes on with “${around(sizes[0] < sizes[1] ? right : left, at, at)}”.`;
   }
   return `The bodies differ from byte ${at} on (chunk ${left.chunkOf(at)} left, chunk `
     + `${right.chunkOf(at)} right): “${around(left, at - CONTEXT, at)}” left, `

@@ -4,7 +4,7 @@ import { inSeconds, spaced } from './words.js';
 
 /** @typedef {[number, number]} Place  the middle of a state */
 
-const WIDE = 360;
+const WIDE = 368;
 const [W, H] = [82, 34]; // of a state
 /** Where the states are; others get a place below them. @type {{[state: string]: Place}} */
 const PLACES = {

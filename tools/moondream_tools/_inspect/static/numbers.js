@@ -20,26 +20,27 @@ export class Numbers {
 
   /** Count the numbers below a value. @param {number} value */
   below(value) {
-    return this.#first((other) => other >= value);
+    return firstIndex(this.length, (i) => this.#values[i] >= value);
   }
 
   /** Count the numbers that are at most a value. @param {number} value */
   upTo(value) {
-    return this.#first((other) => other > value);
+    return firstIndex(this.length, (i) => this.#values[i] > value);
   }
+}
 
-  /** The index of the first number that is behind something, by binary search.
-   * @param {(number: number) => boolean} isBehind */
-  #first(isBehind) {
-    let low = 0;
-    let high = this.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (isBehind(this.#values[middle])) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+/** The first index that is behind something, by binary search: those after it are, too.
+ * @param {number} length @param {(index: number) => boolean} isBehind
+ * @returns {number}  `length`, if none is */
+export function firstIndex(length, isBehind) {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isBehind(middle)) high = middle;
+    else low = middle + 1;
   }
+  return low;
 }
 
 /** Bytes that grow at the end. */

@@ -288,8 +288,9 @@ customElements.define('inspect-page', InspectPage);
 
 /** A recording in the list. @param {Recording} recording */
 function entry({ name, error, skill, status_code: status, chunks }) {
+  const size = chunks === undefined ? 'under way' : amount(chunks, 'chunk');
   const about = error ? 'cannot be read'
-    : [skill, status, amount(chunks ?? 0, 'chunk')].filter((fact) => fact != null).join(' · ');
+    : [skill, status, size].filter((fact) => fact != null).join(' · ');
   return el('li', {}, el('a', { href: linkTo({ name, time: null, item: null }),
     class: error ? 'broken' : null },
   el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about)));

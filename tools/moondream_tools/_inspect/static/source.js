@@ -6,7 +6,8 @@
  * @typedef {import('./trace.js').Update} Update
  * @typedef {{name: string, method?: string, path?: string, skill?: string | null,
  *   status_code?: number | null, seconds?: number, chunks?: number, bytes?: number,
- *   ending?: string | null, image?: 'recorded' | 'other' | null, error?: {message: string, line: number | null}}} Recording
+ *   ending?: string | null, image?: 'recorded' | 'other' | null,
+ *   error?: {message: string, line: number | null}}} Recording
  * @typedef {{states: string[], transitions: [string, string, string][]}} Machine
  * @typedef {{url: string, skills: string[]}} Endpoint
  * @typedef {{recordings: Recording[], endpoint?: Endpoint | null, version?: string,
@@ -19,7 +20,8 @@
  * @typedef {{fragmentation: null | number | number[],
  *   faults: {kind: string, at: number, value?: number}[]}} Asked
  * @typedef {Listing & {traces: {[name: string]: TraceData},
- *   takeaway?: {[name: string]: TakeAway}, images?: {[name: string]: string}}} Embedded
+ *   takeaway: {[name: string]: TakeAway}, images: {[name: string]: number},
+ *   pictures: string[]}} Embedded  `images` are indexes of `pictures`, which are data URLs
  */
 
 /** Connections of a live exchange that may be lost, one after the other. */
@@ -181,13 +183,11 @@ class Exported extends Source {
 
   /** @override @param {Recording} recording */
   image({ name }) {
-    /** @type {{[name: string]: string | null}} */
-    const images = this.#data.images ?? {};
-    return own(images, name, null);
+    return this.#data.pictures[own(this.#data.images, name, -1)] ?? null;
   }
 
   /** @override @param {string} name */
-  async takeAway(name) { return own(this.#data.takeaway ?? {}, name); }
+  async takeAway(name) { return own(this.#data.takeaway, name); }
 }
 
 /** @template T @param {{[name: string]: T}} values @param {string} name @param {T} [otherwise]

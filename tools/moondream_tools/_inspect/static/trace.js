@@ -1,4 +1,4 @@
-import { Bytes, Numbers, fromBase64 } from './numbers.js';
+import { Bytes, firstIndex, fromBase64 } from './numbers.js';
 
 /**
  * The trace of an exchange, as `moondream_tools.trace` makes it, with what views look up in it.
@@ -35,8 +35,8 @@ export const LANES = ['chunk', 'record', 'message', 'event'];
 
 /** The version of the JSON form that this page draws. */
 const VERSION = 1;
-/** Sorts after each index of a record. */
-const NO_RECORD = 2 ** 31;
+/** @type {readonly ('chunks' | 'records' | 'messages' | 'events' | 'states')[]} */
+const LISTS = ['chunks', 'records', 'messages', 'events', 'states'];
 
 /** A trace. It dispatches `grow` when an exchange under way has brought more. */
 export class Trace extends EventTarget {
@@ -51,13 +51,6 @@ export class Trace extends EventTarget {
   /** The JSON form of the error, or null. @type {any} */ error = null;
   /** The JSON form of the result, or null. @type {any} */ result = null;
 
-  #times = { chunk: new Numbers(), record: new Numbers(), message: new Numbers(),
-    event: new Numbers() };
-  #stateTimes = new Numbers();
-  #ends = { raw: new Numbers(), decoded: new Numbers() }; // of chunks
-  #recordStarts = new Numbers();
-  #recordEnds = new Numbers();
-  #recordOf = { message: new Numbers(), event: new Numbers() };
   #body = new Bytes(new Uint8Array(0));
   /** Null: the same as the body. @type {Bytes | null} */
   #decoded = null;
@@ -94,44 +87,16 @@ export class Trace extends EventTarget {
     this.dispatchEvent(new Event('grow'));
   }
 
-  /** @param {Update} data */
-  #take({ response, times, ending, error, result, chunks, records, messages, events, states }) {
+  /** @param {Update} update */
+  #take(update) {
+    const { response, times, ending, error, result } = update;
     Object.assign(this, { response, times, ending, error, result });
     this.#bodyView = this.#body.view;
     this.#decodedView = this.#decoded?.view ?? this.#bodyView;
-    for (const chunk of chunks) {
-      this.chunks.push(chunk);
-      this.#times.chunk.push(chunk.at);
-      this.#ends.raw.push(chunk.end);
-      this.#ends.decoded.push(chunk.decoded_end);
+    for (const list of LISTS) {
+      const items = /** @type {object[]} */ (this[list]);
+      for (const item of update[list]) items.push(item);
     }
-    for (const record of records) {
-      this.records.push(record);
-      this.#times.record.push(record.at);
-      this.#recordStarts.push(record.start);
-      this.#recordEnds.push(record.end);
-    }
-    for (const event of events) {
-      this.events.push(event);
-      this.#times.event.push(event.at);
-      this.#recordOf.event.push(event.record ?? NO_RECORD);
-    }
-    for (const state of states) {
-      this.states.push(state);
-      this.#stateTimes.push(state.at);
-    }
-    for (const message of messages) {
-      this.messages.push(message);
-      this.#times.message.push(this.#timeOfMessage(message));
-      this.#recordOf.message.push(message.record ?? NO_RECORD);
-    }
-  }
-
-  /** @param {Message} message @returns {number} */
-  #timeOfMessage({ record }) {
-    if (record !== null) return this.records[record].at;
-    // A body that is JSON as a whole: its events are ready with it.
-    return this.events[0]?.at ?? this.ending?.at ?? this.chunks.at(-1)?.at ?? 0;
   }
 
   /** The bytes as they were received. @returns {Uint8Array} */
@@ -148,59 +113,70 @@ export class Trace extends EventTarget {
 
   /** The last moment that the trace knows. @returns {number} */
   get end() {
-    const last = [this.#times.chunk, this.#times.event, this.#stateTimes]
-      .map((times) => (times.length ? times.at(times.length - 1) : 0));
-    return Math.max(this.ending?.at ?? 0, this.times.connected ?? 0, this.times.head ?? 0, ...last);
+    const { chunks, events, states, ending, times } = this;
+    return Math.max(...[ending, chunks.at(-1), events.at(-1), states.at(-1)]
+      .map((item) => item?.at ?? 0), times.connected ?? 0, times.head ?? 0);
   }
 
   /** How many items a lane has. @param {Lane} lane @returns {number} */
-  count(lane) { return this.#times[lane].length; }
+  count(lane) { return this[`${lane}s`].length; }
 
   /** How many items of each lane are there at a time. @param {number} time @returns {Counts} */
   countsAt(time) {
-    return {
-      chunk: this.#times.chunk.upTo(time),
-      record: this.#times.record.upTo(time),
-      message: this.#times.message.upTo(time),
-      event: this.#times.event.upTo(time),
-    };
+    /** @param {Lane} lane */
+    const count = (lane) => (
+      firstIndex(this.count(lane), (index) => this.timeOf({ lane, index }) > time));
+    return { chunk: count('chunk'), record: count('record'), message: count('message'),
+      event: count('event') };
   }
 
   /** How many items of a lane came before a time. @param {Lane} lane @param {number} time */
-  countBefore(lane, time) { return this.#times[lane].below(time); }
+  countBefore(lane, time) {
+    return firstIndex(this.count(lane), (index) => this.timeOf({ lane, index }) >= time);
+  }
 
   /** The state of the machine at a time. @param {number} time @returns {State | null} */
-  stateAt(time) { return this.states[this.#stateTimes.upTo(time) - 1] ?? null; }
+  stateAt(time) { return this.states[this.statesAt(time) - 1] ?? null; }
 
   /** How many states the machine has come to at a time. @param {number} time */
-  statesAt(time) { return this.#stateTimes.upTo(time); }
+  statesAt(time) { return firstIndex(this.states.length, (i) => this.states[i].at > time); }
 
   /** The time of an item. @param {Item} item @returns {number} */
-  timeOf({ lane, index }) { return this.#times[lane].at(index); }
+  timeOf({ lane, index }) {
+    if (lane !== 'message') return this[`${lane}s`][index].at;
+    const { record } = this.messages[index];
+    // The events of a body that is JSON as a whole are ready with it.
+    return record === null ? this.events[0]?.at ?? this.end : this.records[record].at;
+  }
 
   /** Whether there is such an item.
    * @overload @param {Item} item @returns {boolean} */
   /** @overload @param {Item | null} item @returns {item is Item} */
   /** @param {Item | null} item */
   has(item) {
-    return item !== null && Number.isInteger(item.index) && item.index >= 0
-      && item.index < (this.#times[item.lane]?.length ?? 0);
+    return item !== null && LANES.includes(item.lane) && Number.isInteger(item.index)
+      && item.index >= 0 && item.index < this.count(item.lane);
   }
 
   /** The index of the chunk that has the byte at an offset of the body; the last for its end.
    * @param {number} offset @returns {number} */
-  chunkOf(offset) { return Math.min(this.#ends.raw.upTo(offset), this.chunks.length - 1); }
+  chunkOf(offset) { return firstIndex(this.chunks.length - 1, (i) => this.chunks[i].end > offset); }
 
   /** The same for an offset of the decoded body. @param {number} offset @returns {number} */
   chunkOfDecoded(offset) {
-    return Math.min(this.#ends.decoded.upTo(offset), this.chunks.length - 1);
+    return firstIndex(this.chunks.length - 1, (i) => this.chunks[i].decoded_end > offset);
   }
 
   /** The index of the record that has the byte at an offset of the decoded body, or -1.
    * @param {number} offset @returns {number} */
   recordOf(offset) {
-    const index = this.#recordEnds.upTo(offset);
-    return index < this.records.length && this.records[index].start <= offset ? index : -1;
+    const index = this.#recordFrom(offset);
+    return (this.records[index]?.start ?? Infinity) <= offset ? index : -1;
+  }
+
+  /** The index of the first record that ends after an offset. @param {number} offset */
+  #recordFrom(offset) {
+    return firstIndex(this.records.length, (i) => this.records[i].end > offset);
   }
 
   /** Where the bytes of an item are in the decoded body. @param {Item} item @returns {Range} */
@@ -229,20 +205,25 @@ export class Trace extends EventTarget {
       return { chunk: chunk === null ? [0, 0] : [chunk, chunk + 1], record: [0, 0],
         message: [0, 0], event: own };
     }
-    /** @type {Range} */
-    const records = item.lane === 'chunk'
-      ? [this.#recordEnds.upTo(start), this.#recordStarts.below(end)]
-      : [/** @type {number} */ (this.#recordOfItem(item)), 0];
-    if (item.lane !== 'chunk') records[1] = records[0] + 1;
-    if (records[1] <= records[0]) records[0] = records[1] = 0;
-    const { message, event } = this.#recordOf;
+    const { lane, index } = item;
+    let first = this.#recordOfItem(item) ?? this.#recordFrom(start);
+    let after = lane === 'chunk'
+      ? firstIndex(this.records.length, (i) => this.records[i].start >= end) : first + 1;
+    if (after <= first) first = after = 0;
+    /** @param {'messages' | 'events'} list @returns {Range} */
+    const ofRecords = (list) => {
+      const items = this[list];
+      const [from, to] = [first, after].map((record) => (
+        firstIndex(items.length, (i) => (items[i].record ?? Infinity) >= record)));
+      return [from, to];
+    };
+    const last = firstIndex(this.chunks.length - 1, (i) => this.chunks[i].decoded_end >= end);
     return {
-      chunk: [this.chunkOfDecoded(start),
-        Math.min(this.#ends.decoded.below(end) + 1, this.chunks.length)],
-      record: records,
-      message: [message.below(records[0]), message.below(records[1])],
-      event: [event.below(records[0]), event.below(records[1])],
-      [item.lane]: own,
+      chunk: [this.chunkOfDecoded(start), last + 1],
+      record: [first, after],
+      message: ofRecords('messages'),
+      event: ofRecords('events'),
+      [lane]: [index, index + 1],
     };
   }
 

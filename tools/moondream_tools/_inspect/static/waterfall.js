@@ -57,12 +57,12 @@ export class WaterfallView extends View {
         if (trace.has(item)) selection.select(item);
         player.seek(to ?? trace.end);
       } }, name);
-    const late = deadline !== null && to !== null && to >= deadline;
+    const late = deadline !== null && to !== null && to >= deadline - 1e-6;
     return el('li', {},
       el('span', { class: 'name' }, label),
-      el('span', { class: 'value' }, text ?? (to === null ? 'unknown' : inSeconds(to - from)),
+      el('span', { class: 'value' }, text ?? (to === null ? 'none' : inSeconds(to - from)),
         deadline !== null && el('span', { class: late ? 'limit late' : 'limit' },
-          ` deadline ${limit} s${late ? ', passed' : ''}`)),
+          ` · deadline ${limit} s${late ? ', passed' : ''}`)),
       bar);
   }
 }
@@ -77,10 +77,9 @@ function rows(trace) {
   return [
     { name: 'Connect', from: 0, to: times.connected, limit: deadlines?.connect,
       text: times.connected === null ? 'not recorded' : undefined },
-    { name: 'Head', from: connected, to: times.head,
-      text: times.head === null ? 'none' : undefined },
+    { name: 'Head', from: connected, to: times.head },
     { name: 'First event', from: times.head ?? connected, to: first,
-      limit: deadlines?.first_event, since: connected, text: first === null ? 'none' : undefined },
+      limit: deadlines?.first_event, since: connected },
     { name: 'Events', from: first ?? end, to: events.at(-1)?.at ?? null,
       text: first === null ? 'none' : undefined },
     ...gaps(trace).map(({ chunk, from, to }) => ({ from, to, chunk, limit: deadlines?.idle,
