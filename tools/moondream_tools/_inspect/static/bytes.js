@@ -100,7 +100,7 @@ export class BytesView extends View {
     this.#scroller.hidden = body.bytes.length === 0;
     this.#measure(rows);
     rows.count = Math.ceil(body.bytes.length / this.#columns);
-    const isNew = selection.selected !== this.#selected;
+    const isNew = selection.selected !== this.#selected && selection.selected !== null;
     this.#selected = selection.selected;
     if (isNew && body.lit[1] > body.lit[0]) {
       rows.reveal(Math.floor(body.lit[0] / this.#columns));
