@@ -112,7 +112,7 @@ def test_a_path_grows_at_its_place(browser: Chromium, shipped: Served):
                 assert 0.3 < share_of(with_marks, FIRST, list(sides(result.bbox, size))) < 0.95
         assert share_of(with_marks, BRIGHT, list(sides(result.bbox, size))) > 0.97
         assert text_of(page, "picture-view .legend").split() == (
-            "coarse box refined box path".split()
+            ["coarse", "box", "refined", "box", "path"]
         )
 
 
@@ -182,7 +182,7 @@ def test_without_a_picture_there_is_a_frame(browser: Chromium, tmp_path: Path):
     (tmp_path / "known.jsonl").write_text("\n".join(lines) + "\n")
     with serving([tmp_path]) as served, opened(browser, f"{served.url}#name=known.jsonl") as page:
         page.wait_for(f"{VIEW}.querySelector('.notes').textContent")
-        assert "960 × 640 pixels" in text_of(page, "picture-view .notes")
+        assert "960 \u00d7 640 pixels" in text_of(page, "picture-view .notes")
         ratio = f"{STAGE}.clientWidth / {STAGE}.clientHeight"
         assert page.evaluate(ratio) == pytest.approx(1.5, abs=0.02)
         page.evaluate("location.hash = '#name=unknown.jsonl'")

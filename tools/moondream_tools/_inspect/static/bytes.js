@@ -100,9 +100,10 @@ export class BytesView extends View {
     this.#scroller.hidden = body.bytes.length === 0;
     this.#measure(rows);
     rows.count = Math.ceil(body.bytes.length / this.#columns);
-    if (selection.selected !== this.#selected) {
-      this.#selected = selection.selected;
-      if (body.lit[1] > body.lit[0]) rows.reveal(Math.floor(body.lit[0] / this.#columns));
+    const isNew = selection.selected !== this.#selected && selection.selected !== null;
+    this.#selected = selection.selected;
+    if (isNew && body.lit[1] > body.lit[0]) {
+      rows.reveal(Math.floor(body.lit[0] / this.#columns));
     } else if (this.#follows && player.time !== this.#time) {
       rows.reveal(Math.floor(Math.max(0, body.received - 1) / this.#columns));
     }

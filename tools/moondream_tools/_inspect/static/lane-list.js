@@ -46,6 +46,7 @@ export class LaneList {
     const { selected } = selection;
     if (selected !== null && trace.has(selected)) {
       if (selected.lane !== this.lane) this.#turnTo(selected.lane);
+      this.rows.count = trace.count(this.lane);
       if (selected.index !== this.#index) {
         this.#index = selected.index;
         this.rows.reveal(selected.index);
