@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, find, settings, strategies
 
 from sansio_moondream._wire.fast_path import slow_path_only
 
-for name, count in (("suite", 50), ("long", 750)):  # the long one is for `make test-slow`
+for name, count in (("suite", 30), ("long", 750)):  # the long one is for `make test-slow`
     settings.register_profile(
         name,
         derandomize=True,

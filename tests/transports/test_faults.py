@@ -101,9 +101,11 @@ PAIRS = [
 @pytest.mark.parametrize(
     ("case", "adapter"), PAIRS, ids=[f"{case.id}-{adapter.name}" for case, adapter in PAIRS]
 )
-def test_case(case: Case, adapter: Adapter) -> None:
+def test_case(case: Case, adapter: Adapter, request: pytest.FixtureRequest) -> None:
     limit = LIMITS_OF_LIBRARIES.get((case.id, adapter.name))
     known_failures = {} if limit is None else {case.id: limit.reason}
+    if case.id in KEPT:
+        request.getfixturevalue("patient_drain")
 
     async def main():
         if adapter.is_async:

@@ -16,6 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-transport.md"
 CODE = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
 
 
+@pytest.mark.usefixtures("patient_drain")
 @pytest.mark.parametrize("test", ["test_on_requests", "test_on_curl"])
 def test_passes_and_declares_no_more_than_it_has_to(test: str, monkeypatch: pytest.MonkeyPatch):
     for library in ("requests", "pycurl"):
