@@ -78,7 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _path(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.config.getoption("--slow-path"):
         with slow_path_only():
