@@ -29,7 +29,7 @@ from sansio_moondream import (
     ServerError,
 )
 from tests.helpers import NewThreads
-from tests.transports.adapters import SYNC_AND_ASYNC, Adapter, each_adapter
+from tests.transports.adapters import ADAPTERS, SYNC_AND_ASYNC, Adapter
 from tests.transports.fakes import FakeStream
 from tests.transports.fakes import client as fake_client
 
@@ -75,8 +75,11 @@ def check(outcome: Outcome[Any]) -> None:
         assert outcome.unwrap().text == f"about {question}"
 
 
-@each_adapter
-@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(
+    ("adapter", "ordered"),
+    [(adapter, True) for adapter in ADAPTERS] + [(adapter, False) for adapter in SYNC_AND_ASYNC],
+    ids=lambda value: getattr(value, "name", f"ordered={value}"),
+)
 def test_outcomes_are_those_of_the_servers_log(adapter: Adapter, ordered: bool) -> None:
     asked = questions(60)
 
