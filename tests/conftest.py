@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -65,11 +66,21 @@ def pytest_collection() -> None:
     find(strategies.none(), lambda _: True)
 
 
+_collected: set[str] = set()
+
+
 def pytest_collection_finish() -> None:
     """Exempt the modules and the tests from garbage collection, so that a test that collects what
     it left takes no time."""
+    _collected.update(sys.modules)
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def collected_modules() -> set[str]:
+    """All modules that were imported when the tests had been collected."""
+    return _collected
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
