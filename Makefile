@@ -70,7 +70,7 @@ coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
 
 test-slow: coverage ## the others: load, browsers, WebAssembly, killed processes, packages from an index, guides; takes 20 minutes
-	$(PYTEST) -m slow $(addprefix --ignore ,$(LOAD)) --ignore tests/trials/test_growth.py
+	$(PYTEST) -m 'slow and not hypothesis' $(addprefix --ignore ,$(LOAD)) --ignore tests/trials/test_growth.py
 	$(PYTEST) -m hypothesis --hypothesis-profile long --ignore tests/test_typing.py
 	$(MAKE) --no-print-directory growth load
 

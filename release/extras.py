@@ -37,11 +37,13 @@ class Part:
         tests: files and folders.
         only: an expression of pytest's option -k.
         needs: what these tests import beside the extra. The lowest versions count for it, too.
+        marks: an expression of pytest's option -m.
     """
 
     tests: tuple[str, ...]
     only: str = ""
     needs: tuple[str, ...] = ()
+    marks: str = "not slow"
 
 
 _TOOLS = ("pytest", "pytest-xdist", "hypothesis", "trustme")  # of tests/conftest.py and its kits
@@ -55,7 +57,7 @@ PARTS = {
     "httpx2": Part(
         (_FAULTS, "tests/transports/httpx", _EXCEPTIONS), "httpx2", ("trio", "h2", "hypercorn")
     ),
-    "httpx": Part((_FAULTS, _EXCEPTIONS), "httpx and not httpx2", ("trio",)),
+    "httpx": Part((_FAULTS, _EXCEPTIONS), "httpx and not httpx2", ("trio",), marks=""),
     "aiohttp": Part((_FAULTS, "tests/transports/aiohttp", _EXCEPTIONS), "aiohttp and not http2"),
     "anyio": Part((_FAULTS, "tests/transports/test_anyio.py", _EXCEPTIONS), "anyio", ("trio",)),
     "images": Part(
@@ -163,7 +165,7 @@ def run_part(extra: str, versions: Versions, python: Path, tests: Path) -> str:
     _install(python, versions, *_TOOLS, *part.needs)
     output = run(
         *(python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider"),
-        *("-m", "not slow", "-k", part.only, *part.tests),
+        *("-m", part.marks, "-k", part.only, *part.tests),
         cwd=tests,
     )
     return output.strip().splitlines()[-1].strip("= ")

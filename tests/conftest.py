@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, find, settings, strategies
 
 from sansio_moondream._wire.fast_path import slow_path_only
 
-for name, count in (("suite", 50), ("long", 750)):  # the long one is for `make test-slow`
+for name, count in (("suite", 30), ("long", 750)):  # the long one is for `make test-slow`
     settings.register_profile(
         name,
         derandomize=True,
@@ -65,11 +66,21 @@ def pytest_collection() -> None:
     find(strategies.none(), lambda _: True)
 
 
+_collected: set[str] = set()
+
+
 def pytest_collection_finish() -> None:
     """Exempt the modules and the tests from garbage collection, so that a test that collects what
     it left takes no time."""
+    _collected.update(sys.modules)
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def collected_modules() -> set[str]:
+    """All modules that were imported when the tests had been collected."""
+    return _collected
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,7 +89,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _path(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.config.getoption("--slow-path"):
         with slow_path_only():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import cycle
@@ -58,6 +59,17 @@ PAIRS = [
     if (skill == "chat") == (dialect is Dialect.CHAT)
 ]
 """Each skill with each of its dialects."""
+
+
+class NewThreads:
+    """The threads that were started since this was made. Those of earlier tests may end meanwhile,
+    so their number says nothing."""
+
+    def __init__(self) -> None:
+        self._before = set(threading.enumerate())
+
+    def running(self) -> set[threading.Thread]:
+        return set(threading.enumerate()) - self._before
 
 
 def record(message: object) -> bytes:

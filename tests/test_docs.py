@@ -144,6 +144,7 @@ def test_files_of_tests_pass(page: Path, port: int, tmp_path: Path):
 @pytest.mark.slow
 def test_console_blocks_print_what_they_say(page: Path, port: int, tmp_path: Path):
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "moon.jpg")
+    shutil.copy(HARBOUR, tmp_path)
     for kind, code in blocks(page):
         if kind == "console":
             command, _, expected = code.removeprefix("$ ").partition("\n")

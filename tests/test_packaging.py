@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,25 @@ def test_a_transport_whose_library_is_missing_says_what_to_install(transport: st
         f"{transport} needs {library}, which is not installed: pip install "
         f"'sansio-moondream[{library}]'"
     )
+
+
+def test_no_test_module_needs_more_than_make_test_installs(collected_modules: set[str]):
+    """A clean checkout has the group `dev` and the extra `all`. A module that needs more is
+    imported in a test, or in a function. Each worker of pytest has imported every test module.
+    """
+
+    def modules(requirements: list[str]) -> set[str]:
+        return {re.split(r"[^\w-]", one)[0].lower().replace("-", "_") for one in requirements}
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras, groups = project["project"]["optional-dependencies"], project["dependency-groups"]
+    (all_of,) = extras["all"]
+    installed = modules(groups["dev"])
+    others: set[str] = set()
+    for name, requirements in {**extras, **groups}.items():
+        is_installed = name in ("all", "dev") or name in re.findall(r"\w+", all_of)
+        (installed if is_installed else others).update(modules(requirements))
+    assert {"sphinx", "nox", "supervision"} <= others - installed
+    loaded = {name.partition(".")[0] for name in collected_modules}
+    assert "pytest" in loaded
+    assert (others - installed) & loaded == set()

@@ -262,7 +262,13 @@ def test_here_every_row_is_right(row: Row):
     assert outcome(sansio_moondream, row) == RIGHT
 
 
-@pytest.mark.parametrize("peer", PEERS)
+SLOW_TO_IMPORT = {"openai", "anthropic"}
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [pytest.param(peer, marks=[pytest.mark.slow] * (peer in SLOW_TO_IMPORT)) for peer in PEERS],
+)
 def test_every_peer_reads_an_ordinary_answer(peer: str, monkeypatch: pytest.MonkeyPatch):
     need(peer)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -24,6 +24,7 @@ _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # Not the "/query" of http://query/v1, which is a host.
 _SKILL = re.compile(r"(?<=[^/])/(query|caption|segment|detect|point|chat(/completions)?)$")
+_OTHER_VERSION = re.compile(r"(?<=[^/])/v\d+$")
 HINT = " (the url of an endpoint usually ends in /v1, before the skill: "
 """Begins what `endpoint_hint` adds to the message of an error. Behind it are addresses."""
 
@@ -196,7 +197,7 @@ def endpoint_hint(url: str) -> str:
     before, version, below = f"{right}/".rpartition("/v1/")
     if version and below.count("/") > 1:
         return ""  # a gateway's own path, such as /v1/ACCOUNT/SERVER
-    right = f"{before if version else right}/v1"
+    right = f"{before if version else _OTHER_VERSION.sub('', right)}/v1"
     return f"{HINT}try {right} instead of {used})"
 
 

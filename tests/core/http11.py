@@ -105,9 +105,12 @@ def read(
     return Read(heads[0] if heads else None, bytes(body), error, finished, exchange.reusable)
 
 
-def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read:
-    """Read in every fragmentation, or in some of them if the input is long."""
-    whole = read([raw], eof=eof, request=request)
+def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST, head: bytes = b"") -> Read:
+    """Read in every fragmentation, or in some of them if the input is long. A `head` that other
+    tests cut stays whole.
+    """
+    start = [head] if head else []
+    whole = read([head + raw], eof=eof, request=request)
     fragmentations: Iterable[tuple[str, list[bytes]]] = every_fragmentation(raw, max_offsets=120)
     if len(raw) > 1000:
         sizes = (97, 4096, MAX_HEAD_BYTES - 1, MAX_HEAD_BYTES, MAX_HEAD_BYTES + 1)
@@ -126,7 +129,7 @@ def check(raw: bytes, *, eof: bool = False, request: HTTPRequest = POST) -> Read
         ways.append({"joined": True})
     for name, chunks in fragmentations:
         for way in ways:
-            other = read(chunks, eof=eof, request=request, **way)
+            other = read([*start, *chunks], eof=eof, request=request, **way)
             assert other.key == whole.key, f"{name} gives another outcome than whole"
     return whole
 

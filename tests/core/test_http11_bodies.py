@@ -122,6 +122,6 @@ def test_the_body_at_once():
 
 def test_good_bytes_come_before_the_fault_behind_them():
     for bad in (b"zz\r\n", b"-5\r\n"):
-        seen = check(CHUNKED + b"4\r\nmoon\r\n" + bad)
+        seen = check(b"4\r\nmoon\r\n" + bad, head=CHUNKED)
         assert seen.body == b"moon"
         assert seen.words == "the server sent what is not HTTP/1.1: illegal chunk header"

@@ -15,6 +15,7 @@ from sansio_moondream import (
     RemoteProtocolError,
     ResponseStream,
     TextDelta,
+    testing,
 )
 from sansio_moondream.testing import EVENT_STREAM, Outcome, run
 from tests.helpers import END, QUERY, check_fragmentations, delta, record
@@ -23,8 +24,9 @@ SMALL = [Limits(max_record_bytes=size) for size in (1, 7, 40, 60, 200)]
 
 
 def check(data: bytes, limits: Limits | None = None) -> Outcome:
+    """The small limits are tried byte by byte and with a few borders, the usual ones with all."""
     for small in SMALL:
-        check_fragmentations(QUERY, data, limits=small)
+        testing.check_fragmentations(QUERY, data, limits=small, max_offsets=8)
     return check_fragmentations(QUERY, data, limits=limits)
 
 

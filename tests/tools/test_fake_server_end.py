@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ from sansio_moondream import (
     TextDelta,
 )
 from sansio_moondream.recording import Ending, Recording, RecordingError, RecordingHeader
-from tests.helpers import QUERY
+from tests.helpers import QUERY, NewThreads
 
 BOX = BBox(0, 0, 1, 1)
 LONG = QueryRequest(question="Why? " * 1000)
@@ -228,7 +227,7 @@ class TestWhatCannotBeAnswered:
 
 class TestStartAndClose:
     def test_nothing_is_left(self) -> None:
-        before = threading.enumerate()
+        threads = NewThreads()
         for _ in range(20):
             server = FakeServer().start()
             server.answer(text="a b", fault="stall@1")
@@ -244,7 +243,7 @@ class TestStartAndClose:
                 server.close()
                 assert silent.recv(1) == b""
             moon.close()
-            assert threading.enumerate() == before
+            assert not threads.running()
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(address, 20)
 
@@ -264,7 +263,7 @@ class TestStartAndClose:
 
     def test_a_server_that_cannot_start(self) -> None:
         resource = pytest.importorskip("resource", reason="limits of Unix")
-        before = threading.enumerate()
+        threads = NewThreads()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         server = FakeServer()
         *three, fourth = [os.dup(0) for _ in range(4)]  # three for an event loop, and no listener
@@ -279,7 +278,7 @@ class TestStartAndClose:
                 server.start()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert threading.enumerate() == before
+        assert not threads.running()
         with pytest.raises(RuntimeError, match="only between its start and its close"):
             _ = server.url
 

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from moondream_transports import _deadlines
 from moondream_transports.conformance._descriptors import open_sockets
+
+
+@pytest.fixture
+def patient_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait as long as needed for the end of a body, so that its connection is surely kept. A busy
+    machine may take longer than the usual 20 ms.
+    """
+    monkeypatch.setattr(_deadlines, "_DRAIN_SECONDS", 10.0)
 
 
 @pytest.fixture(autouse=True)

@@ -98,12 +98,23 @@ PAIRS = [
 ]
 
 
+def marks(adapter: Adapter) -> list[pytest.MarkDecorator]:
+    """httpx, which httpx2 came from, is slow: its adapter is that of httpx2."""
+    return [pytest.mark.slow] * (adapter.name in ("httpx", "httpx-asyncio"))
+
+
 @pytest.mark.parametrize(
-    ("case", "adapter"), PAIRS, ids=[f"{case.id}-{adapter.name}" for case, adapter in PAIRS]
+    ("case", "adapter"),
+    [
+        pytest.param(case, adapter, id=f"{case.id}-{adapter.name}", marks=marks(adapter))
+        for case, adapter in PAIRS
+    ],
 )
-def test_case(case: Case, adapter: Adapter) -> None:
+def test_case(case: Case, adapter: Adapter, request: pytest.FixtureRequest) -> None:
     limit = LIMITS_OF_LIBRARIES.get((case.id, adapter.name))
     known_failures = {} if limit is None else {case.id: limit.reason}
+    if case.id in KEPT:
+        request.getfixturevalue("patient_drain")
 
     async def main():
         if adapter.is_async:

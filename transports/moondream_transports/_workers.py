@@ -19,13 +19,26 @@ class Worker:
     Args:
         function: that is run. It should raise nothing.
         interrupt: ends what the function waits for. A thread cannot be cancelled.
+        close: that is called after the function. It should raise nothing.
     """
 
-    def __init__(self, function: Callable[[], object], interrupt: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        function: Callable[[], object],
+        interrupt: Callable[[], object],
+        close: Callable[[], object] | None = None,
+    ) -> None:
         from threading import Thread  # many programs have none
 
+        def run() -> None:
+            try:
+                function()
+            finally:
+                if close is not None:
+                    close()
+
         self._interrupt = interrupt
-        self._thread = Thread(target=copy_context().run, args=(function,), daemon=True)
+        self._thread = Thread(target=copy_context().run, args=(run,), daemon=True)
         self._thread.start()
 
     def cancel(self) -> None:
@@ -44,15 +57,26 @@ class AsyncWorker:
     Args:
         function: that is run. It should raise nothing but the cancellation.
         interrupt: for the sync twin. A task is cancelled.
+        close: that is awaited after the function, and is not cancelled. It should raise nothing.
     """
 
     _is_cancelled = False
+    _is_closing = False
 
     def __init__(
         self,
         function: Callable[[], Coroutine[Any, Any, object]],
         interrupt: Callable[[], object],
+        close: Callable[[], Coroutine[Any, Any, object]] | None = None,
     ) -> None:
+        async def run() -> None:
+            try:
+                await function()
+            finally:
+                self._is_closing = True
+                if close is not None:
+                    await close()
+
         self._is_done = AsyncFlag()
         self._call_soon = async_call_soon()
         if in_trio():
@@ -60,15 +84,15 @@ class AsyncWorker:
             scope = trio.CancelScope()
             self._cancel: Callable[[], object] = scope.cancel
 
-            async def run() -> None:
+            async def run_in_scope() -> None:
                 with scope:
-                    await function()
+                    await run()
                 self._is_done.set()
 
-            trio.lowlevel.spawn_system_task(run, context=copy_context())
+            trio.lowlevel.spawn_system_task(run_in_scope, context=copy_context())
         else:
             loop = sys.modules["asyncio"].get_running_loop()
-            task = loop.create_task(function())
+            task = loop.create_task(run())
             self._cancel = task.cancel
             _running.add(task)
             task.add_done_callback(self._note_end)
@@ -81,11 +105,15 @@ class AsyncWorker:
         if not self._is_cancelled:
             self._is_cancelled = True
             with suppress(RuntimeError):  # the event loop is closed, and the task went with it
-                self._call_soon(self._cancel)
+                self._call_soon(self._cancel_function)
 
     async def wait(self, seconds: float | None = None) -> bool:
         """Return True when the function has ended, or False after that time."""
         return await self._is_done.wait(seconds)
+
+    def _cancel_function(self) -> None:
+        if not self._is_closing:  # the function may have ended since the call of `cancel`
+            self._cancel()
 
     def _note_end(self, task: object) -> None:
         _running.discard(task)

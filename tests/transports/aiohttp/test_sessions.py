@@ -31,6 +31,7 @@ from tests.transports.aiohttp.exchanges import WHOLE, aiohttp, client, request_t
 
 
 class TestOwnership:
+    @pytest.mark.usefixtures("patient_drain")
     def test_own_connections_are_made_when_needed_and_closed(self) -> None:
         async def main(server: FaultServer) -> None:
             async with transport:

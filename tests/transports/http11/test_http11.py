@@ -104,6 +104,7 @@ def test_tls_handshake_is_cut(
         run(adapter, main)
 
 
+@pytest.mark.usefixtures("patient_drain")
 @each_adapter
 def test_proxy_keeps_connections(adapter: Adapter) -> None:
     async def main(transport: Any) -> None:

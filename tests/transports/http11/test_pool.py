@@ -40,6 +40,7 @@ from .exchanges import (
 
 @each_adapter
 class TestPool:
+    @pytest.mark.usefixtures("patient_drain")
     def test_fifty_exchanges_on_one_connection(self, adapter: Adapter) -> None:
         async def main(transport: Any) -> None:
             assert {await ask(adapter, transport, server) for _ in range(50)} == {TEXT}
@@ -48,6 +49,7 @@ class TestPool:
             run(adapter, main)
         assert server.connections == 1
 
+    @pytest.mark.usefixtures("patient_drain")
     def test_fifty_exchanges_with_tls(self, adapter: Adapter) -> None:
         async def main(transport: Any) -> None:
             assert {await ask(adapter, transport, server) for _ in range(50)} == {TEXT}

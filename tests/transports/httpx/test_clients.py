@@ -49,6 +49,7 @@ def test_client_of_another_kind(library: Any) -> None:
         HttpxTransport("client")  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("patient_drain")
 @each_loop
 def test_own_clients_are_closed(run: Run) -> None:
     """A transport of our own keeps its connection, and closes it with its block."""
@@ -93,6 +94,7 @@ except ModuleNotFoundError as error:
     assert outcome in ran.stdout, ran.stderr
 
 
+@pytest.mark.usefixtures("patient_drain")
 @each_library
 def test_client_is_left_as_it_is(library: Any) -> None:
     """And nothing of it is sent: no header, cookie, parameter, auth."""

@@ -178,6 +178,7 @@ def test_cancelled_scopes_leave_the_pool_whole(library: Any, run: Run, phase: st
         run(main)
 
 
+@pytest.mark.usefixtures("patient_drain")
 @each_library
 @each_loop
 def test_exchanges_use_one_connection(library: Any, run: Run) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import pickle
-import threading
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -29,7 +28,8 @@ from sansio_moondream import (
     RateLimitError,
     ServerError,
 )
-from tests.transports.adapters import SYNC_AND_ASYNC, Adapter, each_adapter
+from tests.helpers import NewThreads
+from tests.transports.adapters import ADAPTERS, SYNC_AND_ASYNC, Adapter
 from tests.transports.fakes import FakeStream
 from tests.transports.fakes import client as fake_client
 
@@ -75,8 +75,11 @@ def check(outcome: Outcome[Any]) -> None:
         assert outcome.unwrap().text == f"about {question}"
 
 
-@each_adapter
-@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(
+    ("adapter", "ordered"),
+    [(adapter, True) for adapter in ADAPTERS] + [(adapter, False) for adapter in SYNC_AND_ASYNC],
+    ids=lambda value: getattr(value, "name", f"ordered={value}"),
+)
 def test_outcomes_are_those_of_the_servers_log(adapter: Adapter, ordered: bool) -> None:
     asked = questions(60)
 
@@ -114,10 +117,10 @@ class TestOutcomes:
                 await adapter.until(lambda: ("wait 2", "left") in server.log, "the close")
                 assert [outcome async for outcome in outcomes] == []
 
-        before = threading.active_count()
+        threads = NewThreads()
         with AnswerServer() as server:
             adapter.run(main)
-        assert threading.active_count() == before
+        assert not threads.running()
 
     def test_the_time_is_that_of_the_exchange(self, adapter: Adapter) -> None:
         ended: list[Timeline] = []
@@ -234,28 +237,28 @@ class TestOutcomes:
 def test_leaving_interrupts_waits_of_every_kind_at_once() -> None:
     """For a head, and for a retry."""
     policy = RetryPolicy(initial_backoff=60, max_backoff=60, jitter=0)
-    before = threading.active_count()
+    threads = NewThreads()
     with AnswerServer() as server, UrllibTransport() as transport:
         client = Client(transport, Endpoint(server.url), retries=policy)
         requests = [QueryRequest(question=text) for text in ("ok 1", "wait 2", "429 3")]
         with client.map(requests) as outcomes:
             assert next(outcomes).error is None
             SYNC[0].run(SYNC[0].until, lambda: len(server.log) == 3, "the requests")
-        assert threading.active_count() == before + 1  # the server
+        assert len(threads.running()) == 1  # the server
         assert ("429 3", "429") in server.log
-    assert threading.active_count() == before
+    assert not threads.running()
 
 
 @pytest.mark.parametrize("adapter", SYNC, ids=lambda adapter: adapter.name)
 def test_nothing_is_left_behind_where_a_loop_is_left(adapter: Adapter) -> None:
     with AnswerServer() as server, UrllibTransport() as transport:
         client = Client(transport, Endpoint(server.url))
-        before = threading.active_count()
+        threads = NewThreads()
         for outcome in client.map(QueryRequest(question=f"{w} 1") for w in ("ok", "wait", "wait")):
             assert outcome.unwrap().text == "about ok 1"
             break
         gc.collect()
-        adapter.run(adapter.until, lambda: threading.active_count() == before, "the threads")
+        adapter.run(adapter.until, lambda: not threads.running(), "the threads")
 
 
 def test_a_mistake_of_the_program_is_raised_and_not_an_outcome() -> None:

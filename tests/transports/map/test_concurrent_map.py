@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from moondream_transports import AsyncConcurrentMap, ConcurrentMap
+from tests.helpers import NewThreads
 from tests.transports.adapters import Adapter
 
 from .maps import BACKENDS, Items, Work
@@ -35,9 +35,9 @@ class TestResults:
             assert items.is_closed
             assert not loop.tasks()
 
-        before = threading.active_count()
+        threads = NewThreads()
         loop.run(main)
-        assert threading.active_count() == before
+        assert not threads.running()
 
     def test_results_come_in_the_order_of_the_items_or_as_they_end(self, loop: Adapter) -> None:
         async def main() -> None:

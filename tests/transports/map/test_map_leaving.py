@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from moondream_transports import AsyncConcurrentMap, ConcurrentMap
+from tests.helpers import NewThreads
 from tests.transports.adapters import Adapter
 
 from .maps import BACKENDS, Items, Work
@@ -147,9 +148,9 @@ class TestLeaving:
             await results.aclose()
             assert [value async for value in results] == []
 
-        before = threading.active_count()
+        threads = NewThreads()
         loop.run(main)
-        assert threading.active_count() == before
+        assert not threads.running()
 
     def test_a_loop_that_is_left_stops_everything(self, loop: Adapter) -> None:
         async def main() -> None:
@@ -160,9 +161,9 @@ class TestLeaving:
             gc.collect()
             await work.until(lambda: items.is_closed and work.at_once == len(work.cancelled))
             await loop.until(lambda: not loop.tasks(), "the tasks to end")
-            await loop.until(lambda: threading.active_count() <= before, "the threads to end")
+            await loop.until(lambda: not threads.running(), "the threads to end")
 
-        before = threading.active_count()
+        threads = NewThreads()
         loop.run(main)
 
     def test_a_map_that_was_not_begun_closes_its_items_too(self, loop: Adapter) -> None:
@@ -241,15 +242,15 @@ class TestLeaving:
 def test_closing_does_not_wait_long_for_items_that_cannot_be_interrupted() -> None:
     loop = BACKENDS[0]
     work, items = Work(loop, is_free=True), Items(loop, waits_before=1)
-    before = set(threading.enumerate())  # threads of other tests may end meanwhile
+    threads = NewThreads()
     with ConcurrentMap(lambda item, running: item, items.iterate(), concurrent=2) as results:
         assert next(results) == 0
     assert not items.is_closed  # a second later
-    (thread,) = set(threading.enumerate()) - before
+    assert len(threads.running()) == 1
     items.gate.set()
 
     async def ends() -> None:
-        await work.until(lambda: items.is_closed and not thread.is_alive())
+        await work.until(lambda: items.is_closed and not threads.running())
 
     loop.run(ends)
     assert items.count == 2
@@ -266,7 +267,7 @@ def test_another_thread_closes_a_map_that_is_waited_for() -> None:
 
 
 def test_ctrl_c_ends_a_wait_at_once() -> None:
-    before = threading.active_count()
+    threads = NewThreads()
     work, items = Work(BACKENDS[0]), Items(BACKENDS[0])
     work.release(0)
     main = threading.get_ident()
@@ -297,7 +298,7 @@ def test_ctrl_c_ends_a_wait_at_once() -> None:
         signal.signal(signal.SIGINT, previous)
     assert sorted(work.cancelled) == [1, 2, 3]
     assert items.is_closed
-    BACKENDS[0].run(work.until, lambda: threading.active_count() == before)
+    BACKENDS[0].run(work.until, lambda: not threads.running())
 
 
 @each_async_loop

@@ -151,6 +151,18 @@ class TestNobodyListens:
         with pytest.raises(ValueError, match="cancel_after should be more than 0"):
             AsyncBroadcast(AsyncUpstream(), cancel_after=seconds)
 
+    def test_the_closing_after_a_whole_answer_is_not_cancelled(self, loop: str):
+        async def main() -> None:
+            upstream = AsyncUpstream(*DELTAS, DONE, closing=True)
+            async with AsyncBroadcast(upstream) as broadcast:
+                await until(lambda: upstream.is_closing)
+                broadcast.cancel()
+                await anyio.wait_all_tasks_blocked()
+                upstream.release()
+            assert upstream.closed == 1
+
+        run(loop, main)
+
     def test_the_closing_is_not_cancelled_by_a_second_end(self, loop: str):
         async def main() -> None:
             upstream = AsyncUpstream(*DELTAS, closing=True)

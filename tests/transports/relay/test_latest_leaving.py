@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from moondream_transports.conformance._backend import run_without_a_loop
+from tests.helpers import NewThreads
 from tests.transports.adapters import Adapter
 
 from .videos import BACKENDS, Frame, Model, Source, ask, seen
@@ -67,10 +68,10 @@ class TestLeaving:
             await answers.aclose()
             assert [answer async for answer in answers] == []
 
-        before = threading.active_count()
+        threads = NewThreads()
         loop.run(main)
         if loop.name == "sync":
-            assert threading.active_count() == before
+            assert not threads.running()
 
     def test_a_loop_that_is_left_stops_everything(self, loop: Adapter) -> None:
         model = Model(loop)

@@ -16,7 +16,7 @@ import pytest
 
 from moondream_transports.relay import AsyncRelayGroup, RelayGroup, relay
 from sansio_moondream import TextDelta
-from tests.helpers import delta
+from tests.helpers import NewThreads, delta
 
 from .exchanges import Browser, Upstream, on_each_loop, records, run
 
@@ -70,13 +70,13 @@ def test_without_a_signal_nothing_is_left(loop: str, called: list[int]):
 
 def test_the_sync_form(called: list[int]):
     group = RelayGroup()
-    threads = threading.active_count()
+    threads = NewThreads()
     with group.drain_on_signal(0, [NUMBER]):
         assert not group.is_draining
         signal.raise_signal(NUMBER)
         wait_until(lambda: group.is_draining)
     assert called == [NUMBER]
-    wait_until(lambda: threading.active_count() == threads)
+    wait_until(lambda: not threads.running())
 
 
 def test_another_thread_gets_no_signals(called: list[int]):

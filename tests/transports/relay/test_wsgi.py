@@ -27,7 +27,7 @@ from sansio_moondream import (
     TextDelta,
 )
 from sansio_moondream.relay import SSE_HEADERS
-from tests.helpers import END, QUERY, delta
+from tests.helpers import END, QUERY, NewThreads, delta
 from tests.transports.fakes import WHOLE, FakeStream, client
 
 from .exchanges import HEARTBEAT, records
@@ -37,10 +37,10 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
+    threads = NewThreads()
     yield
     deadline = monotonic() + 30
-    while left := set(threading.enumerate()) - before:
+    while left := threads.running():
         assert monotonic() < deadline, left
         sleep(0.001)
 

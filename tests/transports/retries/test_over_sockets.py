@@ -134,6 +134,7 @@ class TestServer:
         assert len(requests) == 3
         assert [body for _, body in requests] == [requests[0][1]] * 3
 
+    @pytest.mark.usefixtures("patient_drain")
     def test_on_the_same_connection(self, adapter: Adapter) -> None:
         """An error that was read to its end gives its connection back."""
         responses = iter([sized(b"busy", status_code=503, kind="text/plain"), sized(WHOLE_BODY)])

@@ -95,19 +95,18 @@ def test_every_class_of_error_is_in_the_tables() -> None:
 
 class TestPolicy:
     @pytest.mark.parametrize("error", PASSING, ids=describe)
-    @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
-    def test_a_fault_that_passes(self, error: MoondreamError, attempts: int) -> None:
-        policy = RetryPolicy(max_attempts=attempts)
-        waits = [policy.wait(error, attempt, NOW) for attempt in range(1, attempts + 2)]
-        assert waits == [*[0.5, 1, 2, 4, 8, 8, 8, 8][: attempts - 1], None, None]
+    def test_a_fault_that_passes(self, error: MoondreamError) -> None:
+        for attempts in (1, 2, 3, 9):
+            policy = RetryPolicy(max_attempts=attempts)
+            waits = [policy.wait(error, attempt, NOW) for attempt in range(1, attempts + 2)]
+            assert waits == [*[0.5, 1, 2, 4, 8, 8, 8, 8][: attempts - 1], None, None]
 
     @pytest.mark.parametrize("error", LASTING, ids=describe)
-    @pytest.mark.parametrize("attempts", [1, 2, 3, 9])
-    def test_a_fault_that_lasts(self, error: MoondreamError, attempts: int) -> None:
-        policy = RetryPolicy(max_attempts=attempts)
-        assert {policy.wait(error, attempt, NOW, 0.5) for attempt in range(1, attempts + 2)} == {
-            None
-        }
+    def test_a_fault_that_lasts(self, error: MoondreamError) -> None:
+        for attempts in (1, 2, 3, 9):
+            policy = RetryPolicy(max_attempts=attempts)
+            waits = {policy.wait(error, attempt, NOW, 0.5) for attempt in range(1, attempts + 2)}
+            assert waits == {None}, attempts
 
     def test_half_of_the_backoff_is_random(self) -> None:
         policy = RetryPolicy(max_attempts=9, initial_backoff=1, max_backoff=4)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Final
 
 from moondream_transports._concurrency import AsyncFlag
@@ -33,7 +34,8 @@ class AsyncPump:
 
     def start(self) -> None:
         """Begin to take parts."""
-        self._worker = AsyncWorker(self._run, self._interrupt)
+        close = partial(async_close_source, self._source)
+        self._worker = AsyncWorker(self._run, self._interrupt, close)
 
     async def next_part(self, seconds: float | None) -> bytes | None:
         """Return all that is ready, in one. None is the end, and nothing in time is empty.
@@ -88,7 +90,6 @@ class AsyncPump:
                 self._error = error
             self._is_ended = True
             self._ready.set()
-            await async_close_source(self._source)
 
     async def _interrupt(self) -> None:
         self._taken.set()

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Final
 
 from moondream_transports._concurrency import Flag
@@ -34,7 +35,8 @@ class Pump:
 
     def start(self) -> None:
         """Begin to take parts."""
-        self._worker = Worker(self._run, self._interrupt)
+        close = partial(close_source, self._source)
+        self._worker = Worker(self._run, self._interrupt, close)
 
     def next_part(self, seconds: float | None) -> bytes | None:
         """Return all that is ready, in one. None is the end, and nothing in time is empty.
@@ -89,7 +91,6 @@ class Pump:
                 self._error = error
             self._is_ended = True
             self._ready.set()
-            close_source(self._source)
 
     def _interrupt(self) -> None:
         self._taken.set()

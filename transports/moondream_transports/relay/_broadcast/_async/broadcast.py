@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterator
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
@@ -118,7 +119,8 @@ class AsyncBroadcast:
         if self._worker is not None:
             raise LocalProtocolError("the broadcast has started before: make one for each stream")
         self._ended = AsyncFlag()
-        self._worker = AsyncWorker(self._run, self._source.aclose)
+        close = partial(async_close_source, self._source)
+        self._worker = AsyncWorker(self._run, self._source.aclose, close)
         self._watch()
 
     def subscribe(
@@ -203,7 +205,6 @@ class AsyncBroadcast:
                 last = self._encoder.encode_error(self._ending or error or stopping())
                 self._channel.append([last], is_last=True)
             self._ended.set()
-            await async_close_source(self._source)
 
     def _stop(self, error: MoondreamError) -> None:
         if not self.is_ended:

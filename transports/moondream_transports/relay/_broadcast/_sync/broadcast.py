@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
@@ -119,7 +120,8 @@ class Broadcast:
         if self._worker is not None:
             raise LocalProtocolError("the broadcast has started before: make one for each stream")
         self._ended = Flag()
-        self._worker = Worker(self._run, self._source.close)
+        close = partial(close_source, self._source)
+        self._worker = Worker(self._run, self._source.close, close)
         self._watch()
 
     def subscribe(
@@ -204,7 +206,6 @@ class Broadcast:
                 last = self._encoder.encode_error(self._ending or error or stopping())
                 self._channel.append([last], is_last=True)
             self._ended.set()
-            close_source(self._source)
 
     def _stop(self, error: MoondreamError) -> None:
         if not self.is_ended:
