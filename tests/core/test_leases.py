@@ -102,7 +102,7 @@ class TestLine:
     )
     def test_refused(self, arguments: Any, error: type[Exception], message: str) -> None:
         with pytest.raises(error, match=message):
-            LeaseQueue(*arguments, now=0.0)
+            LeaseQueue(*arguments, 0.0)
 
     def test_refused_calls(self) -> None:
         queue = LeaseQueue(RateLimit(2), 0.001, now=0.0)
@@ -139,7 +139,7 @@ class Cluster:
 
     def start_limiter(self) -> None:
         """Let a limiter take the place of the last one, whose calls are lost."""
-        self.shift = self.draw(st.sampled_from([0, 1000, 123456.789]))  # of its clock
+        self.shift: float = self.draw(st.sampled_from([0, 1000, 123456.789]))  # of its clock
         self.tickets: dict[Any, Fraction] = {}
         self.queue = LeaseQueue(self.limit, self.seconds, self.clock())
 
