@@ -41,7 +41,7 @@ class Lease(Struct, frozen=True):
 
     Attributes:
         count: of the requests. It may be 0.
-        held: seconds from the arrival of the call at the limiter to its answer.
+        held: seconds from the arrival of the call at the limiter until it was granted.
         seconds: that the lease lasts.
     """
 
@@ -61,13 +61,14 @@ class LeaseTicket:
         want: how many requests wait at the worker.
         joined_at: when the call came.
         count: how many may begin: 0 while it waits.
+        granted_at: when that was decided. While it waits, the same as `joined_at`.
     """
 
-    __slots__ = ("count", "joined_at", "want")
+    __slots__ = ("count", "granted_at", "joined_at", "want")
 
     def __init__(self, want: int, joined_at: float) -> None:
         self.want = want
-        self.joined_at = joined_at
+        self.joined_at = self.granted_at = joined_at
         self.count = 0
 
     def __repr__(self) -> str:
@@ -141,6 +142,7 @@ class LeaseQueue:
             while ticket.count < ticket.want and self._is_free(now):
                 self._gate.begin(ticket, now)
                 ticket.count += 1
+            ticket.granted_at = now
             admitted.append(ticket)
         return admitted
 

@@ -53,7 +53,8 @@ class TestLine:
         assert queue.waiting == 2
         assert grants(queue, 0.0, until=1.0) == [(0.25, 1), (0.5, 1)]
         assert (first.count, second.count, third.count) == (1, 0, 1)
-        assert (repr(third), third.joined_at) == ("<LeaseTicket, 1 of 2>", 0.0)
+        assert (third.joined_at, third.granted_at, second.granted_at) == (0.0, 0.5, 0.0)
+        assert repr(third) == "<LeaseTicket, 1 of 2>"
         assert queue.waiting == 0
 
     def test_without_a_rate_all_that_wait_begin(self) -> None:
@@ -101,8 +102,9 @@ class TestLine:
         ],
     )
     def test_refused(self, arguments: Any, error: type[Exception], message: str) -> None:
+        limit, seconds = arguments
         with pytest.raises(error, match=message):
-            LeaseQueue(*arguments, 0.0)
+            LeaseQueue(limit, seconds, 0.0)
 
     def test_refused_calls(self) -> None:
         queue = LeaseQueue(RateLimit(2), 0.001, now=0.0)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from moondream_transports.bulk import (
     BulkError,
     Item,
+    Refusals,
     Summary,
     Template,
     count_items,
@@ -25,11 +26,10 @@ from ._bulk_client import make_client, make_endpoints
 from ._bulk_dry_run import make_estimate
 from ._bulk_options import format_of, make_items, make_template, output_of
 from ._bulk_progress import Progress
-from ._bulk_refusals import Refusals
 from ._bulk_signals import stop_by_signals
 from ._bulk_summary import KILLED, check_summary_file, in_short, summarize, write_summary
 from ._client_arguments import UsageError
-from ._exit import print_error, report
+from ._exit import SHARED, print_error, report
 from ._status import Exit
 from ._wording import describe_error, with_options
 
@@ -92,7 +92,7 @@ async def _ask(
 
     output = output_of(arguments)
     stop, abort = threading.Event(), threading.Event()
-    refusals = Refusals(arguments.give_up_after, stop)
+    refusals = Refusals(SHARED, arguments.give_up_after, stop)
     concurrent = arguments.concurrent * len(endpoints)
     async with AnyioTransport(max_idle=concurrent, trust_env=True) as transport:
         client, limiter = make_client(arguments, transport, endpoints, refusals)
