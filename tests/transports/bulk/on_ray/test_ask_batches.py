@@ -18,7 +18,7 @@ from moondream_transports import RetryPolicy
 from moondream_transports.bulk import BulkError, Item, Template
 from moondream_transports.bulk._columns import Columns
 from moondream_transports.bulk._encoders import arrow_schema
-from moondream_transports.bulk.ray import AskBatches, Asking
+from moondream_transports.bulk.ray import AskBatches, Asking, count_rows
 from moondream_transports.bulk.ray._output import RayOutput
 from moondream_transports.bulk.ray._source import item_tables
 from sansio_moondream import AuthenticationError, ConnectionLost, Endpoint
@@ -191,6 +191,7 @@ class TestOutput:
             pq.write_table(ask(table_of([Item("i1"), Item("i4")])), tmp_path / "b.parquet")
         pq.write_table(table, tmp_path / "a.parquet")
         (tmp_path / "c.parquet").write_bytes(b"PAR1, and no more")
+        assert count_rows(tmp_path) == 7
         first, second = output.read().values()
         assert (first.done, first.failed) == (5, 0)
         assert (second.done, second.failed, second.failures) == (1, 1, {"ServerError": 1})

@@ -213,4 +213,4 @@ class TestActor:
             limiter_name(endpoint, limit, 0.5),
         }
         assert len(names) == 4 and not any("secret" in name for name in names)
-        assert limiter_name(endpoint, limit, 0.25) in names
+        assert limiter_name(endpoint, RateLimit(2.0), 0.25) in names

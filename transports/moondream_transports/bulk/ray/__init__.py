@@ -11,7 +11,9 @@ it. Needs the extra `ray`.
 from ._actor import LimiterActor, RayLimiter, limiter_name
 from ._asking import AskBatches, Asking
 from ._leasing import SharedLimiter
+from ._library import require_ray
 from ._limiter import LeasedLimiter
+from ._output import count_rows
 from ._run import run_bulk_on_ray
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "LimiterActor",
     "RayLimiter",
     "SharedLimiter",
+    "count_rows",
     "limiter_name",
+    "require_ray",
     "run_bulk_on_ray",
 ]

@@ -155,7 +155,8 @@ class RayLimiter:
 
 def limiter_name(endpoint: Endpoint, limit: RateLimit, lease: float) -> str:
     """Return the name of the limiter for a server, a key and a limit. It does not show the key."""
-    parts = [endpoint.url, endpoint.api_key or "", msgspec.to_builtins(limit), lease]
+    numbers = [limit.per_second, limit.burst, limit.recovery, lease]
+    parts = [endpoint.url, endpoint.api_key, *(n if n is None else float(n) for n in numbers)]
     return f"limiter-{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:20]}"
 
 

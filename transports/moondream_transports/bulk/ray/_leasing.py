@@ -90,6 +90,7 @@ class Leasing:
         self._line: deque[Permit] = deque()
         self._calls: asyncio.Task[None] | None = None
         self._paused_until = -inf
+        self._has_warned = False
 
     async def take(self, permit: Permit) -> bool:
         """Wait until a request may begin. Returns False if the wait was given up."""
@@ -133,13 +134,15 @@ class Leasing:
     def _hand_out(self, lease: Lease, asked_at: float) -> None:
         end, now = lease.end(asked_at), self._now()
         if now > end:
-            _LOGGER.warning(
+            _LOGGER.log(
+                logging.DEBUG if self._has_warned else logging.WARNING,
                 "a lease of %d requests came %.3f s too late and is lost: give leases more than "
                 "%.3f s",
                 lease.count,
                 now - end,
                 lease.seconds,
             )
+            self._has_warned = True
             return
         for _ in range(min(lease.count, len(self._line))):
             self._line.popleft().give(end)

@@ -12,6 +12,7 @@ from moondream_transports.bulk._encoders import PARQUET_OPTIONS
 from moondream_transports.bulk._files import require_number
 from moondream_transports.bulk._inputs import count_items
 from moondream_transports.bulk._values import Counts, Summary
+from sansio_moondream import MoondreamError
 
 from ._asking import AskBatches, Asking
 from ._library import require_ray
@@ -21,6 +22,7 @@ from ._source import make_datasource
 ROWS_PER_FILE = 250
 _CALLS = 2  # batches of an actor at once, so that none waits for the last answer of another
 _READ_ROWS = 1000
+_FILTER_MEMORY = 64_000_000  # bytes, at least: Ray reserves what the ids take, or a GB if less
 
 
 def run_bulk_on_ray(
@@ -85,14 +87,16 @@ def run_bulk_on_ray(
                     min_size=smallest,
                     max_size=largest,
                     max_concurrent_calls_per_actor=_CALLS,
-                    max_tasks_in_flight_per_actor=_CALLS,
                     enable_true_multi_threading=True,
                 ),
                 num_cpus=num_cpus,
             )
-            dataset.write_parquet(
-                str(place.path), ray_remote_args={"num_cpus": num_cpus}, **PARQUET_OPTIONS
-            )
+            try:
+                dataset.write_parquet(
+                    str(place.path), ray_remote_args={"num_cpus": num_cpus}, **PARQUET_OPTIONS
+                )
+            except Exception as error:
+                raise _cause(error) from error
         after = place.read()
     counts = _counts(before, after, _total(items))
     return Summary(counts, monotonic() - began, False, tuple(after), place.checkpoint)
@@ -103,8 +107,7 @@ def _dataset(items: Any, num_cpus: float) -> Any:
     ray = require_ray()
     if not isinstance(items, ray.data.Dataset):
         source = make_datasource(items, _READ_ROWS)
-        options = {"num_cpus": num_cpus}
-        return ray.data.read_datasource(source, override_num_blocks=1, ray_remote_args=options)
+        return ray.data.read_datasource(source, override_num_blocks=1, num_cpus=num_cpus)
     schema = items.schema()
     types = {} if schema is None else dict(zip(schema.names, map(str, schema.types), strict=True))
     if types.get("id") not in ("string", "large_string"):
@@ -122,6 +125,7 @@ def _checkpoint(place: RayOutput) -> Any:
         id_column="id", checkpoint_path=str(place.checkpoint), delete_checkpoint_on_success=False
     )
     config.checkpoint_actor_pool_max_size = 1
+    config.checkpoint_actor_memory_bytes = _FILTER_MEMORY
     return config
 
 
@@ -148,3 +152,15 @@ def _counts(before: dict[Path, Counts], after: dict[Path, Counts], total: int | 
     if total is not None:
         counts.duplicates = max(total - counts.skipped - counts.done - counts.failed, 0)
     return counts
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the `MoondreamError` of an actor that is the cause of an error of Ray, or that."""
+    seen: list[BaseException] = []
+    cause: Any = error
+    while isinstance(cause, BaseException) and cause not in seen:
+        if isinstance(cause, MoondreamError):
+            return cause
+        seen.append(cause)
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return error
