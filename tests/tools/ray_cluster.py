@@ -80,15 +80,17 @@ class ThreeNodes:
 
 
 def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Ray prints to standard output, too
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         os.environ["RAY_TMPDIR"] = folder
         nodes = ThreeNodes()
         try:
-            print(json.dumps(nodes.cluster.address), flush=True)
+            print(json.dumps(nodes.cluster.address), file=answers, flush=True)
             for line in sys.stdin:
                 command, *arguments = line.split()
                 answer = getattr(nodes, command)(*arguments)
-                print(json.dumps(answer), flush=True)
+                print(json.dumps(answer), file=answers, flush=True)
         finally:
             nodes.close()
 

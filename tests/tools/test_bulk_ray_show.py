@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from msgspec.json import decode
@@ -27,6 +28,8 @@ from moondream_transports.bulk.ray import limiter_name
 from sansio_moondream import Endpoint
 from sansio_moondream.limiter import RateLimit
 from tests.core.limiters import windows_are_kept
+from tests.guides import BLOCK, ROOT
+from tests.helpers import PIXEL
 from tests.tools.programs import Program, running
 
 pytestmark = [
@@ -85,9 +88,9 @@ def questions(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def server(log: Path, latency: float) -> Iterator[Program]:
-    faults = [argument for rate in FAULTS for argument in ("--fault", rate)]
-    arguments = ["--speed", "max", "--latency", latency, "--retry-after", 1, "--log", log, *faults]
+def server(log: Path, latency: float, faults: Sequence[str] = FAULTS) -> Iterator[Program]:
+    rates = [argument for rate in faults for argument in ("--fault", rate)]
+    arguments = ["--speed", "max", "--latency", latency, "--retry-after", 1, "--log", log, *rates]
     with running("serve", *arguments) as program:
         yield program
 
@@ -192,3 +195,22 @@ def test_the_rows_are_those_of_one_machine(
     assert found["ray"] == found["one"]
     schemas = {pq.read_schema(next((tmp_path / name).glob("*.parquet"))) for name in found}
     assert len(schemas) == 1
+
+
+def test_the_programs_of_the_page_run(cluster: Cluster, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "cluster.md"
+    pictures = {"id": ["a", "b", "c"], "picture": [PIXEL.data] * 3}
+    pq.write_table(pa.table(pictures), tmp_path / "photos.parquet")
+    with server(tmp_path / "log.jsonl", 0.01, faults=()) as serving:
+        code = "\n".join(code for kind, code in BLOCK.findall(page.read_text()) if kind == "python")
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("localhost:2020", serving.origin[7:])],
+            cwd=tmp_path,
+            env={**ENVIRONMENT, "RAY_ADDRESS": cluster.address},
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=200,
+        )
+    assert done.returncode == 0
+    assert "3 answers in 1 files\n" in done.stdout
+    assert "3 answers\n" in done.stdout
