@@ -22,7 +22,7 @@ from typing import Any
 from moondream_transports.bulk.ray import RayLimiter
 from sansio_moondream.limiter import RateLimit
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 STORE_BYTES = 80 * 2**20  # of each node, the least that Ray takes
 CPUS = 3  # of each node, as far as Ray knows
 
@@ -33,7 +33,11 @@ class ThreeNodes:
     def __init__(self) -> None:
         self._ray: Any = import_module("ray")
         cluster: Any = import_module("ray.cluster_utils").Cluster
-        head = {"include_dashboard": False, "no_monitor": True}
+        head = {
+            "include_dashboard": False,
+            "no_monitor": True,
+            "_system_config": {"health_check_period_ms": 1000},  # a dead node is missed sooner
+        }
         self.cluster = cluster(initialize_head=True, head_node_args=self._node(0) | head)
         self.nodes = {number: self._start(number) for number in (1, 2)}
         self.cluster.wait_for_nodes()
