@@ -4,10 +4,10 @@ Its nodes have addresses of the loopback range. It reads commands from standard 
 each, and answers each with a line of JSON. It ends, with all processes of the cluster, when its
 input ends. The first line that it writes is the address of the cluster.
 
-    limiter NAME RATE BURST NODE    start the limiter of a run, on this node if it has a place
-    where NAME                      the number of the node that the limiter is on
-    kill NODE                       kill a node, without warning
-    add NODE                        start a node in the place of one that was killed
+    limiter NAME RATE BURST    start the limiter of a run on a node that can be killed: 1 or 2
+    where NAME                 the number of the node that the limiter is on
+    kill NODE                  kill a node, without warning
+    add NODE                   start a node in the place of one that was killed
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sansio_moondream.limiter import RateLimit
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 STORE_BYTES = 80 * 2**20  # of each node, the least that Ray takes
 CPUS = 3  # of each node, as far as Ray knows
+MORTAL = "mortal"  # a resource of the nodes that can be killed
 
 
 class ThreeNodes:
@@ -49,11 +50,9 @@ class ThreeNodes:
             log_to_driver=False,
         )
 
-    def limiter(self, name: str, rate: str, burst: str, node: str) -> int:
-        strategies: Any = import_module("ray.util.scheduling_strategies")
-        there = strategies.NodeAffinitySchedulingStrategy(self.nodes[int(node)].node_id, soft=True)
+    def limiter(self, name: str, rate: str, burst: str) -> int:
         limit = RateLimit(float(rate), int(burst))
-        RayLimiter(name, limit, scheduling_strategy=there).start()
+        RayLimiter(name, limit, resources={MORTAL: 0.01}).start()
         return self.where(name)
 
     def where(self, name: str) -> int:
@@ -80,6 +79,7 @@ class ThreeNodes:
             "num_cpus": CPUS,
             "object_store_memory": STORE_BYTES,
             "include_log_monitor": False,
+            "resources": {MORTAL: 1} if number else {},
         }
 
 

@@ -28,7 +28,9 @@ class LocalLimiter:
 
     async def ask(self, want: int, pause: float) -> Lease | None:
         self.calls.append((want, pause))
-        return await self.actor.ask(want, pause)
+        actor = self.actor
+        lease = await actor.ask(want, pause)
+        return lease if actor is self.actor else None  # the dead do not answer
 
     def pause(self, seconds: float) -> None:
         self.reports.append(asyncio.create_task(self.actor.pause(seconds)))
