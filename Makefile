@@ -11,7 +11,7 @@ WASM := tests/wasm
 NODE := tests/node
 TSC := $(NODE)/node_modules/typescript/bin/tsc
 PYTEST := $(BIN)/python -m pytest -n 4 -rs
-LOAD := tests/transports/test_load.py tests/transports/relay/test_load.py tests/tools/test_bulk_show.py
+LOAD := tests/transports/test_load.py tests/transports/relay/test_load.py tests/tools/test_bulk_show.py tests/tools/test_bulk_ray_show.py
 
 # One stamp for each set of packages, older than pyproject.toml when the set has to be looked at again.
 PIP_STAMP := $(VENV)/.pip
@@ -21,6 +21,7 @@ FUZZ_STAMP := $(VENV)/.fuzz
 BENCH_STAMP := $(VENV)/.bench
 DOCS_STAMP := $(VENV)/.docs
 SUPERVISION_STAMP := $(VENV)/.supervision
+RAY_STAMP := $(VENV)/.ray
 EXAMPLES := examples
 EXAMPLES_STAMP := $(EXAMPLES)/.venv/.stamp
 RELEASE_STAMP := $(VENV)/.release
@@ -77,7 +78,7 @@ test-slow: coverage ## the others: load, browsers, WebAssembly, killed processes
 growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile input, one case at a time; takes some minutes
 	$(BIN)/python -m pytest -q -rs -m slow tests/trials/test_growth.py
 
-load: $(DEV_STAMP) ## 1,000 streams at once on each transport, 2,000 through one relay, and a bulk run that is killed five times; takes some minutes
+load: $(DEV_STAMP) ## 1,000 streams at once on each transport, 2,000 through one relay, a bulk run that is killed five times, and one on a cluster that loses its nodes; takes some minutes
 	$(BIN)/python -m pytest -q -rs $(LOAD)
 
 soak: $(DEV_STAMP) ## a bulk run over 20,000 pictures, killed 40 times while the server fails; takes 25 minutes
@@ -132,6 +133,7 @@ bench: $(BENCH_STAMP) ## measure the decoder, the transports, masks, the recordi
 ci-tools: ## install what some tests need from the system, as far as it can be had; says what is missing, and what is skipped then
 	@$(MAKE) --no-print-directory $(DOCS_STAMP) || echo "ci-tools: Sphinx cannot be installed, so the test of the site will be skipped"
 	@$(MAKE) --no-print-directory $(SUPERVISION_STAMP) || echo "ci-tools: supervision cannot be installed, so its tests will be skipped"
+	@$(MAKE) --no-print-directory $(RAY_STAMP) || echo "ci-tools: Ray cannot be installed, so the tests on a cluster will be skipped"
 	@$(MAKE) --no-print-directory $(EXAMPLES_STAMP) || echo "ci-tools: what the projects in examples/ need cannot be installed, so their tests will be skipped"
 	@$(MAKE) --no-print-directory $(RELEASE_STAMP) || echo "ci-tools: the group release cannot be installed, so the test with zizmor will be skipped"
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
@@ -197,6 +199,10 @@ $(DOCS_STAMP): $(DEV_STAMP)
 
 $(SUPERVISION_STAMP): $(DEV_STAMP)
 	@$(PIP) install --quiet --group supervision
+	@touch $@
+
+$(RAY_STAMP): $(DEV_STAMP)
+	@$(PIP) install --quiet --group ray
 	@touch $@
 
 # An environment of its own: what these libraries need must not decide what the tests run with.

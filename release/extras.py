@@ -74,6 +74,7 @@ PARTS = {
         ("tests/transports/bulk", "tests/tools/test_bulk.py"),
         needs=("pillow", "numpy", "pycocotools", "trio"),
     ),
+    "ray": Part(("tests/transports/bulk/on_ray",), needs=("pillow",)),
     "testing": Part(
         ("tests/core/test_strategies.py", "tests/transports/test_conformance.py"),
         needs=("pillow", "anyio"),

@@ -67,28 +67,35 @@ def test_a_guide_opens_with_a_whole_program_that_is_short(page: Path):
     assert len([line for line in opening[2].splitlines() if line]) < 25
 
 
-# Its blocks have a test of their own, as it is too large to be there always.
-LARGE_LIBRARY = "import supervision\n"
+# Their blocks have tests of their own, as they are too large to be there always. Those with Ray are
+# run by tests/tools/test_bulk_ray_show.py, which has a cluster.
+LARGE_LIBRARIES = {"supervision": "import supervision\n", "pandas": "import pandas as pd\n"}
+RAY = "import ray\n"
+
+
+def libraries_of(text: str) -> list[str]:
+    """The large libraries that a text imports, but for Ray."""
+    return [name for name, line in LARGE_LIBRARIES.items() if line in text]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.mark.slow
 def test_python_blocks_run_one_after_the_other(page: Path, port: int, tmp_path: Path):
-    run_programs(
-        page, [code for code in programs(page) if LARGE_LIBRARY not in code], port, tmp_path
-    )
+    small = [code for code in programs(page) if not libraries_of(code) and RAY not in code]
+    run_programs(page, small, port, tmp_path)
 
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if LARGE_LIBRARY in page.read_text()],
+    [page for page in PAGES if libraries_of(page.read_text())],
     ids=lambda page: page.name,
 )
 @pytest.mark.slow
 def test_blocks_that_need_a_large_library_run(page: Path, port: int, tmp_path: Path):
-    if util.find_spec("supervision") is None:
-        pytest.skip("needs supervision: `make ci-tools`")
-    run_programs(page, programs(page), port, tmp_path, warnings="default")  # it has its own
+    for name in libraries_of(page.read_text()):
+        if util.find_spec(name) is None:
+            pytest.skip(f"needs {name}: `make ci-tools`")
+    run_programs(page, programs(page), port, tmp_path, warnings="default")  # they have their own
 
 
 # What a program prints stands behind it, if the page says so.

@@ -73,6 +73,11 @@ class Gate:
         earned = self._schedule.free_at() if self._schedule else -inf
         return max(earned, self._paused_until, self.cool_until if cooling else -inf)
 
+    def drain(self, now: float) -> None:
+        """Empty the burst of a gate that was not used yet."""
+        if self._schedule:
+            self._schedule.drain(now)
+
     def begin(self, ticket: object, now: float) -> None:
         """Count a request that begins."""
         self.open += 1

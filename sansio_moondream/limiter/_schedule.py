@@ -49,6 +49,10 @@ class Schedule:
         self._ramp = self._recovery
         self._due = self._interval * self._burst
 
+    def drain(self, now: float) -> None:
+        """Empty the bucket, as if a whole burst began now."""
+        self._due = ceil(now * _TICKS) - self._start + self._interval * self._burst
+
     def begin(self, now: float) -> None:
         """Count a request that begins now. `free_at` must have allowed it."""
         earned = self._earned(ceil(now * _TICKS) - self._start)

@@ -184,7 +184,7 @@ class TestARun:
         ran = bulk("--dry-run", *prices, "--output-tokens", "20", "--rate", "none")
         assert (ran.status, ran.err) == (Exit.OK, "")
         assert ran.out == (
-            "3 items, of which 2 are in the ledger: 1 request to send.\n"
+            "3 items, of which 2 have ended before: 1 request to send.\n"
             "At 1 at once, if each takes 2 s: at least 2 seconds.\n"
             "About 700 input tokens and 20 output tokens.\n"
             "About 0.70 EUR, at 1,000 a million input tokens.\n"

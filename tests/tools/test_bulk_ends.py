@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from moondream_tools._bulk_refusals import Refusals
 from moondream_tools._bulk_signals import stop_by_signals
+from moondream_tools._exit import SHARED
 from moondream_tools.cli import Exit
 from moondream_transports import Timeline
+from moondream_transports.bulk import Refusals
 from moondream_transports.conformance._fault_server import FaultServer, Peer
 from sansio_moondream import (
     AuthenticationError,
@@ -97,7 +98,7 @@ class TestRefusals:
     )
     def test_in_a_row(self, errors: list[Exception | None], stops: bool) -> None:
         stop = threading.Event()
-        refusals = Refusals(3, stop)
+        refusals = Refusals(SHARED, 3, stop)
         for error in errors:
             refusals.on_end(Timeline("query", "http://localhost", 0.0, error=error))
         assert stop.is_set() is stops
@@ -105,7 +106,7 @@ class TestRefusals:
 
     def test_never(self) -> None:
         stop = threading.Event()
-        refusals = Refusals(0, stop)
+        refusals = Refusals(SHARED, 0, stop)
         for _ in range(100):
             refusals.on_end(Timeline("query", "", 0.0, error=AuthenticationError("key")))
         assert not stop.is_set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,21 @@ class TestUsage:
                 "--burst needs a --rate",
             ),
             (["bulk", "caption", "PHOTOS", "--retries", "-1"], "0 or above"),
+            (["bulk", "caption", "PHOTOS", "--via", "dask"], "should be ray, or ray=ADDRESS"),
+            (["bulk", "caption", "PHOTOS", "--via", "ray="], "should be ray, or ray=ADDRESS"),
+            (["bulk", "caption", "PHOTOS", "--actors", "4-2"], "a range such as 2-8, not '4-2'"),
+            (["bulk", "caption", "PHOTOS", "--actors", "2"], "--actors is for a cluster"),
+            (["bulk", "caption", "PHOTOS", "--via", "ray", "--limit", "3"], "a smaller input"),
+            (["bulk", "caption", "PHOTOS", "--via", "ray", "--retry-failed"], "rows that are"),
+            (["bulk", "caption", "PHOTOS", "--via", "ray", "--output", "OUT.csv"], "to a folder"),
+            (["bulk", "caption", "PHOTOS", "--via", "ray", "--format", "csv"], "Parquet files"),
+            (
+                [
+                    *("bulk", "caption", "PHOTOS", "--via", "ray"),
+                    *("--endpoint", "http://127.0.0.1:1/v1", "--endpoint", "http://127.0.0.1:2/v1"),
+                ],
+                "put a load balancer before",
+            ),
             (
                 ["bulk", "caption", "PHOTOS", "--output", "OUT.csv", "--idle-timeout", "0"],
                 "--idle-timeout: it should",
@@ -93,6 +109,23 @@ class TestUsage:
         ran = run("bulk", *options, "--output", "o.csv", "--endpoint", "http://localhost:1/v1")
         assert (ran.status, ran.out) == (Exit.USAGE, "")
         assert words in ran.err
+
+    def test_a_dry_run_on_a_cluster(self, run: Any, photos: Path, tmp_path: Path) -> None:
+        asked = ("bulk", "caption", photos, "--endpoint", "http://localhost:1/v1", "--dry-run")
+        cluster = ("--via", "ray=10.0.0.1:6379", "--actors", "2-8", "--output", tmp_path / "out")
+        ran = run(*asked, *cluster, "--rate", "50", "--seconds", "0.2", "--concurrent", "4")
+        assert ran.status == Exit.OK
+        assert "At 50 requests a second, 32 at once, if each takes 0.2 s" in ran.out
+
+    def test_a_cluster_needs_ray(
+        self, run: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "ray.data", None)
+        endpoint, output = ("--endpoint", "http://localhost:1/v1"), tmp_path / "out"
+        ran = run("bulk", "caption", photos, *endpoint, "--via", "ray", "--output", output)
+        assert (ran.status, ran.out) == (Exit.USAGE, "")
+        assert "pip install 'sansio-moondream[ray]'" in ran.err
+        assert not output.exists()
 
     def test_no_server(self, run: Any, photos: Path) -> None:
         ran = run("bulk", "caption", photos, "--output", "out.csv")

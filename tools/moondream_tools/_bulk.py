@@ -12,24 +12,25 @@ from typing import NamedTuple
 from moondream_transports.bulk import (
     BulkError,
     Item,
+    Refusals,
     Summary,
     Template,
     count_items,
     export,
     run_bulk,
 )
-from sansio_moondream import Endpoint
+from sansio_moondream import Endpoint, MoondreamError
 from sansio_moondream.limiter import RateLimit
 
 from ._bulk_client import make_client, make_endpoints
 from ._bulk_dry_run import make_estimate
 from ._bulk_options import format_of, make_items, make_template, output_of
 from ._bulk_progress import Progress
-from ._bulk_refusals import Refusals
+from ._bulk_ray import INTERRUPTED, ask_on_ray, check_cluster, limit_of_cluster
 from ._bulk_signals import stop_by_signals
 from ._bulk_summary import KILLED, check_summary_file, in_short, summarize, write_summary
 from ._client_arguments import UsageError
-from ._exit import print_error, report
+from ._exit import SHARED, print_error, report
 from ._status import Exit
 from ._wording import describe_error, with_options
 
@@ -65,11 +66,14 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Endin
     template = make_template(arguments, environment)
     items = make_items(arguments, template)
     endpoints = make_endpoints(arguments, environment)
+    check_cluster(arguments)
     if arguments.dry_run:
-        limits = [limit for _, limit in endpoints]
+        limits = [limit_of_cluster(arguments, limit) for _, limit in endpoints]
         shown = with_options(str(make_estimate(arguments, items, template, limits)))
         return Ending(Exit.OK, f"{shown}\n")
     check_summary_file(arguments.summary)
+    if arguments.via is not None:
+        return _run_on_ray(arguments, template, items, endpoints[0])
     try:
         summary, refusals = asyncio.run(_ask(arguments, template, items, endpoints))
     except KeyboardInterrupt:
@@ -79,6 +83,26 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Endin
         print_error(line)
     text = write_summary(arguments.summary, summary)
     return Ending(_status_of(summary, refusals), text)
+
+
+def _run_on_ray(
+    arguments: argparse.Namespace,
+    template: Template,
+    items: Iterable[Item],
+    endpoint: tuple[Endpoint, RateLimit],
+) -> Ending:
+    try:
+        summary = ask_on_ray(arguments, template, items, *endpoint)
+    except MoondreamError as error:  # all requests ended with it
+        return Ending(report(error))
+    except KeyboardInterrupt:
+        print_error(INTERRUPTED)
+        return Ending(Exit.INTERRUPTED)
+    for line in summarize(summary, limited=False, can_retry=False):
+        print_error(line)
+    some_failed = summary.counts.failed + summary.counts.failed_before
+    text = write_summary(arguments.summary, summary)
+    return Ending(Exit.SOME_FAILED if some_failed else Exit.OK, text)
 
 
 async def _ask(
@@ -92,7 +116,7 @@ async def _ask(
 
     output = output_of(arguments)
     stop, abort = threading.Event(), threading.Event()
-    refusals = Refusals(arguments.give_up_after, stop)
+    refusals = Refusals(SHARED, arguments.give_up_after, stop)
     concurrent = arguments.concurrent * len(endpoints)
     async with AnyioTransport(max_idle=concurrent, trust_env=True) as transport:
         client, limiter = make_client(arguments, transport, endpoints, refusals)

@@ -114,6 +114,7 @@ def _add_skill(skills: Any, name: str, about: str) -> Any:
     )
     add_timeouts(server, Timeouts(total=TOTAL_TIMEOUT))
     _add_pace(parser.add_argument_group("pace"))
+    _add_cluster(parser.add_argument_group("cluster"))
     _add_dry_run(parser.add_argument_group("dry run"))
     answer = parser.add_argument_group("answer")
     answer.add_argument(
@@ -179,7 +180,7 @@ def _add_files(group: Any) -> None:
         "--rows-per-shard",
         type=typed(count),
         metavar="N",
-        help="of each file in a folder (default: 10,000)",
+        help="of each file in a folder (default: 10,000; 250 with --via)",
     )
 
 
@@ -209,6 +210,22 @@ def _add_pace(group: Any) -> None:
         metavar="N",
         help="stop when N requests in a row are refused for the same reason as the next would be: "
         "key, balance, address, no connection (default: %(default)s; 0: never)",
+    )
+
+
+def _add_cluster(group: Any) -> None:
+    group.add_argument(
+        "--via",
+        type=typed(_via),
+        metavar="ray[=ADDRESS]",
+        help="run on the cluster of Ray at this address, or of RAY_ADDRESS, else on this machine; "
+        "--concurrent is for each actor then, and --rate for all together",
+    )
+    group.add_argument(
+        "--actors",
+        type=typed(_actors),
+        metavar="MIN-MAX",
+        help="the smallest and the largest number of actors that ask (default: 1-4)",
     )
 
 
@@ -248,3 +265,20 @@ def _rate(text: str) -> float:
     if not 0 < rate <= 1e6:
         raise ValueError(f"the rate should be a number above 0, or none, not {text[:20]!r}")
     return rate
+
+
+def _via(text: str) -> str:
+    """Return the address of a cluster, or "" for the default one. Raises ValueError."""
+    engine, equals, address = text.partition("=")
+    if engine != "ray" or (equals and not address):
+        raise ValueError(f"the engine should be ray, or ray=ADDRESS, not {text[:40]!r}")
+    return address
+
+
+def _actors(text: str) -> tuple[int, int]:
+    """Return the smallest and the largest size of a pool. Raises ValueError."""
+    parts = text.split("-")
+    sizes = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    if len(sizes) != len(parts) or len(sizes) > 2 or not 1 <= sizes[0] <= sizes[-1]:
+        raise ValueError(f"the actors should be a range such as 2-8, not {text[:20]!r}")
+    return sizes[0], sizes[-1]

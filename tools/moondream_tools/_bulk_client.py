@@ -15,6 +15,8 @@ from moondream_transports import (
     EndpointPool,
     Hooks,
     Limiter,
+    RetryPolicy,
+    Timeouts,
 )
 from sansio_moondream import Endpoint
 from sansio_moondream.limiter import RateLimit
@@ -64,6 +66,17 @@ def limit_of(arguments: argparse.Namespace, endpoint: Endpoint) -> RateLimit:
     return RateLimit(rate, arguments.burst, arguments.concurrent)
 
 
+def make_timeouts(arguments: argparse.Namespace) -> Timeouts:
+    """Return the timeouts of a run. The wait for its turn counts, and so does a pause."""
+    timeouts = timeouts_of(arguments)
+    return replace(timeouts, total=TOTAL_TIMEOUT) if arguments.total_timeout is None else timeouts
+
+
+def make_retries(arguments: argparse.Namespace) -> RetryPolicy | None:
+    """Return the retries of a run, or None."""
+    return retries_of(arguments, max_backoff=_MAX_BACKOFF, max_retry_after=MAX_RETRY_AFTER)
+
+
 def make_client(
     arguments: argparse.Namespace,
     transport: AsyncTransport,
@@ -71,10 +84,7 @@ def make_client(
     hooks: Hooks,
 ) -> tuple[AsyncClient, Limiter | EndpointPool]:
     """Return the client, and what limits its requests. Raises ValueError."""
-    retries = retries_of(arguments, max_backoff=_MAX_BACKOFF, max_retry_after=MAX_RETRY_AFTER)
-    timeouts = timeouts_of(arguments)
-    if arguments.total_timeout is None:  # the wait for its turn counts, and so does a pause
-        timeouts = replace(timeouts, total=TOTAL_TIMEOUT)
+    timeouts, retries = make_timeouts(arguments), make_retries(arguments)
     if len(endpoints) > 1:
         pool = EndpointPool(endpoints)
         return AsyncClient(transport, pool, timeouts=timeouts, hooks=hooks, retries=retries), pool

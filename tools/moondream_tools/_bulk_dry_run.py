@@ -18,6 +18,7 @@ from moondream_transports.bulk import (
 from sansio_moondream.limiter import RateLimit
 
 from ._bulk_options import format_of
+from ._bulk_ray import rows_written
 from ._client_arguments import UsageError
 
 
@@ -31,17 +32,7 @@ def make_estimate(
 
     Raises UsageError, ValueError and BulkError.
     """
-    found = (
-        Preview(count_items(items))
-        if arguments.output is None
-        else preview(
-            items,
-            template,
-            arguments.output,
-            format=format_of(arguments),
-            retry_failed=arguments.retry_failed,
-        )
-    )
+    found = _preview(arguments, items, template)
     tokens = {
         name: _given(getattr(arguments, f"{name}_tokens"), getattr(found, f"{name}_tokens"))
         for name in ("input", "output")
@@ -61,6 +52,20 @@ def make_estimate(
         input_tokens=tokens["input"],
         output_tokens=tokens["output"],
         prices=_prices(arguments),
+    )
+
+
+def _preview(arguments: argparse.Namespace, items: Iterable[Item], template: Template) -> Preview:
+    if arguments.output is None:
+        return Preview(count_items(items))
+    if arguments.via is not None:
+        return Preview(count_items(items), rows_written(arguments.output))
+    return preview(
+        items,
+        template,
+        arguments.output,
+        format=format_of(arguments),
+        retry_failed=arguments.retry_failed,
     )
 
 

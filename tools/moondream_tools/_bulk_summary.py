@@ -77,12 +77,13 @@ def to_json(summary: Summary) -> dict[str, object]:
     }
 
 
-def summarize(summary: Summary, *, limited: bool) -> list[str]:
+def summarize(summary: Summary, *, limited: bool, can_retry: bool = True) -> list[str]:
     """Return what happened, and what to run to go on, as lines.
 
     Args:
         summary: of the run.
         limited: the run was to ask only some of the items.
+        can_retry: the items that failed can be asked again in the same output.
     """
     counts = summary.counts
     ended = counts.done + counts.failed
@@ -106,17 +107,17 @@ def summarize(summary: Summary, *, limited: bool) -> list[str]:
         such = on_one_line(with_options(counts.examples[name]), _COLUMNS)
         lines.append(f"{name}, such as {such}" if number > 1 else f"{name}: {such}")
     if counts.failed + counts.failed_before:
-        lines.append(
-            "the rows of failed items say why. To ask them again, run the same command with "
-            "--retry-failed"
-        )
-    if counts.duplicates:
+        again = " To ask them again, run the same command with --retry-failed" if can_retry else ""
+        lines.append(f"the rows of failed items say why.{again}")
+    if counts.duplicates and counts.duplicate_ids:
         shown = on_one_line(", ".join(map(repr, counts.duplicate_ids)), _COLUMNS)
         more = ", ..." if counts.duplicates > len(counts.duplicate_ids) else ""
         lines.append(
             f"{counts.duplicates:,} not asked, as their ids came before with the same question: "
             f"{shown}{more}. Ids tell rows apart: give each item its own"
         )
+    elif counts.duplicates:
+        lines.append(f"{counts.duplicates:,} not asked, as their ids came before")
     if summary.interrupted:
         lines.append("stopped before the end of the input. To go on, run the same command again")
     elif limited and counts.total is not None and seen < counts.total:

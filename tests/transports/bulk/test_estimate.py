@@ -155,7 +155,7 @@ Cost: give your prices to see it.""",
                 "output_tokens": 14,
                 "prices": Prices(per_million_input=0.3, per_million_output=2.5, currency="USD"),
             },
-            """3,120 items, of which 20 are in the ledger: 3,100 requests to send.
+            """3,120 items, of which 20 have ended before: 3,100 requests to send.
 At 2 requests a second, 16 at once, if each takes 0.8 s: at least 25 minutes and 50 seconds.
 About 2,278,500 input tokens and 43,400 output tokens.
 About 0.79 USD, at 0.3 a million input tokens and 2.5 a million output tokens.""",
@@ -172,7 +172,7 @@ About 4.00, at 0.00004 a request.""",
         ),
         (
             {"items": 2, "limits": [RateLimit(1), RateLimit(4)], "in_ledger": 1, "latency": 1},
-            """2 items, of which 1 is in the ledger: 1 request to send.
+            """2 items, of which 1 has ended before: 1 request to send.
 At 1 request a second; 4 requests a second, if each takes 1 s: at least 1 second.
 Cost: give your prices to see it.""",
         ),

@@ -11,6 +11,7 @@ from ._files import export
 from ._inputs import count_items, read_items
 from ._ledger import BulkError, LedgerInUse
 from ._preview import Preview, preview
+from ._refusals import Refusals
 from ._run import run_bulk
 from ._template import Template
 from ._values import Counts, Item, OutputFormat, Row, Status, Summary
@@ -24,6 +25,7 @@ __all__ = [
     "OutputFormat",
     "Preview",
     "Prices",
+    "Refusals",
     "Row",
     "Status",
     "Summary",

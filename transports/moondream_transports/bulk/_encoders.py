@@ -23,6 +23,8 @@ _ROW_GROUP = 8_000_000
 """Bytes of answers in the ledger, and of masks, after which a row group ends."""
 _FEW_VALUES = ["status", "finish_reason", "model", "request", "error_class"]
 """Columns of Parquet that have a dictionary. Elsewhere it would be as long as the column."""
+PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "use_dictionary": _FEW_VALUES}
+"""How pyarrow writes a Parquet file."""
 
 _to_json = JSONEncoder().encode
 
@@ -46,23 +48,32 @@ def csv(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
 
 def parquet(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
     """Encode rows as Parquet, in row groups of bounded size, compressed by Zstandard."""
-    pyarrow, sink = require_pyarrow(), _Sink()
-    schema = pyarrow.schema(
-        [(column.name, _arrow_type(pyarrow, column.type)) for column in columns.columns]
-    )
+    schema, sink = arrow_schema(columns), _Sink()
     # pyarrow writes to memory, and we write the file: so it never sees the error of a full disk.
-    writer = import_module("pyarrow.parquet").ParquetWriter(
-        sink, schema, compression="zstd", use_dictionary=_FEW_VALUES
-    )
+    writer = import_module("pyarrow.parquet").ParquetWriter(sink, schema, **PARQUET_OPTIONS)
     for group in _groups(rows, columns):
-        arrays = [
-            pyarrow.array(to_builtins(values, builtin_types=[datetime]), type_)
-            for values, type_ in zip(zip(*group, strict=True), schema.types, strict=True)
-        ]
-        writer.write_batch(pyarrow.record_batch(arrays, schema=schema))
+        writer.write_batch(record_batch(group, schema))
         yield sink.take()
     writer.close()
     yield sink.take()
+
+
+def arrow_schema(columns: Columns) -> Any:
+    """Return the schema of a Parquet file. Raises ModuleNotFoundError without pyarrow."""
+    pyarrow = require_pyarrow()
+    return pyarrow.schema(
+        [(column.name, _arrow_type(pyarrow, column.type)) for column in columns.columns]
+    )
+
+
+def record_batch(read: Iterable[list[Any]], schema: Any) -> Any:
+    """Return rows that `Columns.read` has read as a record batch of pyarrow."""
+    columns = list(zip(*read, strict=True)) or [()] * len(schema.types)
+    arrays = [
+        require_pyarrow().array(to_builtins(values, builtin_types=[datetime]), type_)
+        for values, type_ in zip(columns, schema.types, strict=True)
+    ]
+    return require_pyarrow().record_batch(arrays, schema=schema)
 
 
 ENCODERS: dict[OutputFormat, Encoder] = {

@@ -43,7 +43,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
 
     Attributes:
         items: of the input.
-        in_ledger: of these, how many are not asked, as the ledger has them.
+        in_ledger: of these, how many are not asked, as they ended in an earlier run.
         requests: to be made, without those that are sent again.
         limits: of the endpoints that are asked.
         latency: seconds from the beginning of a request to its end, or None if it is not known.
@@ -72,8 +72,8 @@ class Estimate(Struct, frozen=True, kw_only=True):
     def _requests(self) -> str:
         text = _count(self.items, "item")
         if self.in_ledger:
-            are = "is" if self.in_ledger == 1 else "are"
-            text += f", of which {self.in_ledger:,} {are} in the ledger"
+            have = "has" if self.in_ledger == 1 else "have"
+            text += f", of which {self.in_ledger:,} {have} ended before"
         return f"{text}: {_count(self.requests, 'request')} to send."
 
     def _time(self) -> str:
@@ -129,7 +129,7 @@ def estimate(
     Args:
         items: of the input.
         limits: of each endpoint that is asked. They share the items.
-        in_ledger: how many items are not asked, as the ledger has them.
+        in_ledger: how many items are not asked, as they ended in an earlier run.
         limit: the most requests of this run.
         latency: seconds that a request takes, for example as a few answers have shown.
         input_tokens, output_tokens: of one request, for example as a few answers have shown.

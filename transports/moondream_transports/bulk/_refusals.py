@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from moondream_transports import Hooks, Timeline
+from moondream_transports._hooks import Hooks, Timeline
 from sansio_moondream import MoondreamError
-
-from ._exit import SHARED
 
 
 class Refusals(Hooks):
@@ -17,11 +15,15 @@ class Refusals(Hooks):
     request begins the count again.
 
     Args:
+        kinds: the errors whose reason the next request would share, such as `AuthenticationError`.
         limit: how many in a row, or 0 for never.
         stop: is set then.
     """
 
-    def __init__(self, limit: int, stop: threading.Event) -> None:
+    def __init__(
+        self, kinds: tuple[type[MoondreamError], ...], limit: int, stop: threading.Event
+    ) -> None:
+        self._kinds = kinds
         self._limit = limit
         self._stop = stop
         self._lock = threading.Lock()
@@ -36,7 +38,7 @@ class Refusals(Hooks):
     def on_end(self, timeline: Timeline) -> None:
         error = timeline.error
         with self._lock:
-            if not isinstance(error, SHARED):
+            if not isinstance(error, self._kinds):
                 self._in_a_row = 0
                 return
             self._in_a_row += 1
