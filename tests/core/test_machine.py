@@ -21,7 +21,8 @@ from sansio_moondream import (
     Unknown,
 )
 from sansio_moondream.testing import EVENT_STREAM, run
-from tests.core.test_properties import bodies, fragments
+from tests.core.fragments import fragments
+from tests.core.test_properties import bodies
 from tests.helpers import END, REQUESTS
 
 HEADS = [

@@ -44,7 +44,7 @@ test("equal traces have no difference", async () => {
 test("another byte is found in the bytes and in its record", async () => {
   const other = made({ body: btoa(BODY.replace("h", "X")) });
   const { byte, record, event } = found(made(), other);
-  assert.deepEqual(byte, [7, "The bodies differ from byte 7 on (chunk 1 left, chunk 1 right): "
+  assert.deepEqual(byte, [7, "The bodies differ from byte 7 on: "
     + "“abcdefghijklmnopqrs” left, “abcdefgXijklmnopqrs” right."]);
   assert.deepEqual(record, [1, "The records differ from record 1 on."]);
   assert.equal(event[0], -1);

@@ -44,6 +44,9 @@ class TestPassingOn:
         streamed, whole = proxy.new(2)
         for recording in (streamed, whole):
             assert recording.ending.fault == "eof"
+            header = recording.header
+            assert header.connected is not None and header.connected <= header.seconds
+            assert header.timeouts is None  # those of the client are not known
             assert KEY not in recording.encode().decode()
         with Client(ReplayTransport([streamed], None, match=Match.SKILL), LOCAL).stream(
             request_

@@ -65,7 +65,7 @@ def test_the_first_difference_is_named_and_in_view(browser: Chromium, tmp_path: 
     with serving([tmp_path]) as served, opened(browser, served.url + "#name=a.jsonl") as page:
         compare_with(page, "b.jsonl")
         byte, records, events = found(page)
-        assert byte.startswith(f"Bytes ≠ The bodies differ from byte {offset} on ")
+        assert byte.startswith(f"Bytes ≠ The bodies differ from byte {offset} on: ")
         assert "word 600" in byte and "word -600" in byte
         assert records == "Records ≠ The records differ from record 600 on."
         assert events == "Events ≠ The events differ from event 600 on."

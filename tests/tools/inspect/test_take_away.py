@@ -419,12 +419,17 @@ class TestHAR:
         ]
         assert entry.own_chunks[-1]["time"] <= entry.time
         assert entry.started.startswith("2026-11-29T07:59:59.")  # `Date` less the time until then
-        assert entry.timings.wait == pytest.approx(recording.header.seconds * 1000)
+        assert entry.timings.connect == (recording.header.connected or 0) * 1000 > 0
+        head = entry.timings.connect + entry.timings.wait
+        assert head == pytest.approx(recording.header.seconds * 1000)
 
     def test_what_is_not_there(self):
-        header = replace(RECORDED["query"].header, status_code=None, response_headers=())
+        header = replace(
+            RECORDED["query"].header, status_code=None, response_headers=(), connected=None
+        )
         entry = har_of(Recording(header, (), Ending(1.5, "ConnectError", "no server")))
         assert (entry.response.status, entry.response.own_error) == (0, "ConnectError: no server")
+        assert entry.timings.connect == -1
         assert entry.time == entry.timings.wait == 1500 + header.seconds * 1000
         assert entry.started == "1970-01-01T00:00:00.000+00:00"
         assert "The time of day is not recorded" in entry.comment

@@ -333,11 +333,16 @@ class TestUnderWay:
         update = builder.take_update()
         assert (update.times, update.ending) == (TraceTimes(0.125, 0.25, 0.5), None)
         assert (update.decoded, update.result) == (delta("A"), None)
+        form = update.to_dict()
+        assert (form["decoded"], list(form)) == (
+            None,
+            [*json_schema()["$defs"]["TraceUpdate"]["properties"]],
+        )
         assert repr(update) == "<TraceUpdate of 1 chunks, 1 events>"
         trace = trace.updated(update)
         builder.receive_data(END, 0.75)
         update = builder.take_update()
-        assert [item.chunk for item in (*update.records, *update.events)] == [1, 1]
+        assert (update.records[0].chunk, update.events[0].chunk) == (1, 1)
         assert (update.body, [item.record for item in update.messages]) == (END, [1])
         assert trace.updated(update).body == delta("A") + END
 

@@ -118,7 +118,7 @@ def _made(kind: type[Request[Any]], fields: dict[str, Any], settings: Any) -> Re
         raise Refused(400, "the settings should be an object")
     try:
         if settings is not None:
-            fields["settings"] = Settings(**settings)
+            fields["settings"] = Settings(**cast("Mapping[str, Any]", settings))
         return kind(**fields)
     except (TypeError, ValueError) as error:
         message = with_options(str(error))

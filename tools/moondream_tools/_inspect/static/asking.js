@@ -78,7 +78,8 @@ export class AskPanel extends HTMLElement {
       this.#picture.paste(event)) },
     el('fieldset', { class: 'skills' }, el('legend', {}, `Ask ${url}`),
       el('div', {}, ...skills.map((skill, i) => el('label', {},
-        el('input', { type: 'radio', name: 'skill', value: skill, checked: i === 0 }), skill)))),
+        el('input', { type: 'radio', name: 'skill', class: 'visually-hidden', value: skill,
+          checked: i === 0 }), skill)))),
     this.#picture.element,
     el('div', { class: 'words' }, this.#log,
       this.#row('text', this.#label, this.#text),
@@ -90,7 +91,7 @@ export class AskPanel extends HTMLElement {
           return this.#row(name, title, this.#settings[name]);
         }))),
       this.#failed,
-      el('div', { class: 'send' }, el('button', { class: 'primary' }, 'Ask'),
+      el('div', { class: 'buttons' }, el('button', { class: 'primary' }, 'Ask'),
         this.#cancel, this.#anew, this.#state)));
     this.append(form);
     this.#picture.addEventListener('refused', (event) => {

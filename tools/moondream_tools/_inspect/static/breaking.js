@@ -1,4 +1,5 @@
-import { hex, symbolAt } from './characters.js';
+import { hex } from './characters.js';
+import { readable } from './differences.js';
 import { el } from './dom.js';
 import { faultButtons, faultItem, withFault } from './faults.js';
 import { outcome } from './outcome.js';
@@ -148,8 +149,7 @@ export class BreakPanel extends HTMLElement {
     if (input.valueAsNumber !== at) input.value = at;
     damage.disabled = at === body.length;
     /** @param {number} start @param {number} end */
-    const text = (start, end) => Array.from(body.subarray(Math.max(0, start), end), (_, i) =>
-      symbolAt(body, Math.max(0, start) + i, Number(body[Math.max(0, start) + i] < 128))).join('');
+    const text = (start, end) => readable(body.subarray(Math.max(0, start), end));
     this.querySelector('.byte')?.replaceChildren(el('code', {}, text(at - AROUND, at),
       el('mark', {}, text(at, at + 1) || 'end'), text(at + 1, at + 1 + AROUND)),
     at < body.length ? ` 0x${hex(body[at])}` : '', ` of ${amount(body.length, 'byte')}`);
@@ -197,7 +197,7 @@ export class BreakPanel extends HTMLElement {
     const asked = this.#asked;
     if (asked.fragmentation === null && asked.faults.length === 0) {
       brokenTraces.delete(name);
-      this.querySelector('.outcome')?.replaceChildren();
+      this.#tell();
       this.#show(recorded);
       this.#broken = null;
     } else {
@@ -205,7 +205,7 @@ export class BreakPanel extends HTMLElement {
       if (turn !== this.#turn) return;
       const broken = this.#broken = new Trace(trace);
       brokenTraces.set(name, { recorded, broken });
-      this.querySelector('.outcome')?.replaceChildren(outcome(broken, plain));
+      this.#tell(outcome(broken, plain));
       this.#show(broken);
     }
     this.#mark();
@@ -241,6 +241,9 @@ export class BreakPanel extends HTMLElement {
     });
   }
 
+  /** Show what has become of it. @param {Element[]} elements */
+  #tell(...elements) { this.querySelector('.outcome')?.replaceChildren(...elements); }
+
   /** Show what goes wrong. @param {() => Promise<void>} action */
   async #try(action) {
     const turn = this.#turn;
@@ -248,8 +251,7 @@ export class BreakPanel extends HTMLElement {
       await action();
     } catch (error) {
       if (this.#turn > turn + 1) return; // something else is asked for
-      const message = /** @type {Error} */ (error).message;
-      this.querySelector('.outcome')?.replaceChildren(el('p', { role: 'alert' }, message));
+      this.#tell(el('p', { role: 'alert' }, /** @type {Error} */ (error).message));
     }
   }
 }

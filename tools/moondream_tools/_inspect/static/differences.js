@@ -41,8 +41,12 @@ export function shownOf(trace, what, index) {
   }
   const bytes = trace.body.subarray(16 * index, 16 * index + 16);
   if (!bytes.length) return undefined;
-  const text = Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('');
-  return `${Array.from(bytes, hex).join(' ').padEnd(47)}  ${text}`;
+  return `${Array.from(bytes, hex).join(' ').padEnd(47)}  ${readable(bytes)}`;
+}
+
+/** Bytes as text of one character a byte. @param {Uint8Array} bytes */
+export function readable(bytes) {
+  return Array.from(bytes, (byte, i) => symbolAt(bytes, i, +(byte < 128))).join('');
 }
 
 /** The first difference in each respect.
@@ -55,39 +59,35 @@ export function compare(left, right) {
     JSON.stringify(one.value) === JSON.stringify(other.value));
   return [
     { what: 'byte', index: byte, words: bytesInWords(left, right, byte) },
-    { what: 'record', index: record, words: itemInWords('record', record, left.records.length,
-      right.records.length) },
-    { what: 'event', index: event, words: itemInWords('event', event, left.events.length,
-      right.events.length) + kinds(left, right, event) },
+    { what: 'record', index: record, words: itemInWords('record', record, left, right) },
+    { what: 'event', index: event, words: itemInWords('event', event, left, right)
+      + kinds(left, right, event) },
   ];
 }
 
 /** @param {Trace} left @param {Trace} right @param {number} at */
-function bytesInWords(left, right, at) {
-  const sizes = [left.body.length, right.body.length];
-  if (at === -1) return `The bodies are equal: ${sizes[0]} bytes.`;
-  if (at === Math.min(...sizes)) {
-    return `The ${sizes[0] < sizes[1] ? 'left' : 'right'} body ends after byte ${at}, and the `
-      + `other goes on with “${around(sizes[0] < sizes[1] ? right : left, at, at)}”.`;
+function bytesInWords({ body: left }, { body: right }, at) {
+  /** @param {Uint8Array} body @param {number} before */
+  const around = (body, before) =>
+    `“${decoder.decode(body.subarray(Math.max(0, at - before), at + CONTEXT))}”`;
+  if (at === -1) return `The bodies are equal: ${left.length} bytes.`;
+  if (at < Math.min(left.length, right.length)) {
+    return `The bodies differ from byte ${at} on: ${around(left, CONTEXT)} left, `
+      + `${around(right, CONTEXT)} right.`;
   }
-  return `The bodies differ from byte ${at} on (chunk ${left.chunkOf(at)} left, chunk `
-    + `${right.chunkOf(at)} right): “${around(left, at - CONTEXT, at)}” left, `
-    + `“${around(right, at - CONTEXT, at)}” right.`;
+  const isLeft = left.length < right.length;
+  return `The ${isLeft ? 'left' : 'right'} body ends after byte ${at}, and the other goes on with `
+    + `${around(isLeft ? right : left, 0)}.`;
 }
 
-/** @param {Trace} trace @param {number} start @param {number} at */
-function around(trace, start, at) {
-  return decoder.decode(trace.body.subarray(Math.max(0, start), at + CONTEXT));
-}
-
-/** @param {'record' | 'event'} what @param {number} index @param {number} left
- * @param {number} right @returns {string} */
-function itemInWords(what, index, left, right) {
+/** @param {'record' | 'event'} what @param {number} index @param {Trace} one @param {Trace} other
+ * @returns {string} */
+function itemInWords(what, index, one, other) {
+  const [left, right] = [one, other].map((trace) => trace.count(what));
   if (index === -1) return `All ${left} ${what}s are equal.`;
   if (index < Math.min(left, right)) return `The ${what}s differ from ${what} ${index} on.`;
-  const fewer = left < right ? 'left' : 'right';
-  return `The ${what}s are equal up to ${what} ${index}, where the ${fewer} side has no more: `
-    + `${left} left, ${right} right.`;
+  return `The ${what}s are equal up to ${what} ${index}, where the ${
+    left < right ? 'left' : 'right'} side has no more: ${left} left, ${right} right.`;
 }
 
 /** @param {Trace} left @param {Trace} right @param {number} index @returns {string} */

@@ -46,29 +46,23 @@ export function firstIndex(length, isBehind) {
 /** Bytes that grow at the end. */
 export class Bytes {
   #buffer;
-  length;
+  /** The bytes that are there. */
+  view;
 
   /** @param {Uint8Array} bytes */
   constructor(bytes) {
-    this.#buffer = bytes;
-    this.length = bytes.length;
-  }
-
-  /** A view of the bytes that are there; it is not copied. @returns {Uint8Array} */
-  get view() {
-    return this.#buffer.subarray(0, this.length);
+    this.#buffer = this.view = bytes;
   }
 
   /** @param {Uint8Array} more */
   append(more) {
-    const length = this.length + more.length;
+    const length = this.view.length + more.length;
     if (length > this.#buffer.length) {
-      const grown = new Uint8Array(2 * length);
-      grown.set(this.view);
-      this.#buffer = grown;
+      this.#buffer = new Uint8Array(2 * length);
+      this.#buffer.set(this.view);
     }
-    this.#buffer.set(more, this.length);
-    this.length = length;
+    this.#buffer.set(more, this.view.length);
+    this.view = this.#buffer.subarray(0, length);
   }
 }
 

@@ -83,11 +83,8 @@ export class Source {
    * @returns {Promise<{name: string}>}  of the recording that grows */
   ask(asked) { return this.#json('api/ask', asked); }
 
-  /** @param {string} name */
-  async cancel(name) {
-    const response = await fetched(address('cancel', name), {});
-    if (!response.ok) throw await refusal(response);
-  }
+  /** @param {string} name @returns {Promise<null>} */
+  cancel(name) { return this.#json(address('cancel', name), {}); }
 
   /** Follow an exchange that is under way.
    * @param {string} name
@@ -130,7 +127,7 @@ export class Source {
   async #json(path, body) {
     const response = await fetched(path, body);
     if (!response.ok) throw await refusal(response);
-    return response.json();
+    return response.status === 204 ? null : response.json();
   }
 }
 

@@ -51,11 +51,9 @@ export class Trace extends EventTarget {
   /** The JSON form of the error, or null. @type {any} */ error = null;
   /** The JSON form of the result, or null. @type {any} */ result = null;
 
-  #body = new Bytes(new Uint8Array(0));
+  #body;
   /** Null: the same as the body. @type {Bytes | null} */
   #decoded = null;
-  #bodyView = this.#body.view;
-  #decodedView = this.#bodyView;
 
   /** @param {TraceData} data  the JSON form of a `Trace` */
   constructor(data) {
@@ -77,7 +75,7 @@ export class Trace extends EventTarget {
   append(update) {
     const more = fromBase64(update.body);
     if (update.decoded !== null) {
-      this.#decoded ??= new Bytes(this.#bodyView.slice());
+      this.#decoded ??= new Bytes(this.body.slice());
       this.#decoded.append(fromBase64(update.decoded));
     } else {
       this.#decoded?.append(more);
@@ -91,8 +89,6 @@ export class Trace extends EventTarget {
   #take(update) {
     const { response, times, ending, error, result } = update;
     Object.assign(this, { response, times, ending, error, result });
-    this.#bodyView = this.#body.view;
-    this.#decodedView = this.#decoded?.view ?? this.#bodyView;
     for (const list of LISTS) {
       const items = /** @type {object[]} */ (this[list]);
       for (const item of update[list]) items.push(item);
@@ -100,10 +96,10 @@ export class Trace extends EventTarget {
   }
 
   /** The bytes as they were received. @returns {Uint8Array} */
-  get body() { return this.#bodyView; }
+  get body() { return this.#body.view; }
 
   /** The body, inflated if it is compressed. @returns {Uint8Array} */
-  get decoded() { return this.#decodedView; }
+  get decoded() { return (this.#decoded ?? this.#body).view; }
 
   /** Whether `decoded` differs from `body`. */
   get compressed() { return this.#decoded !== null; }
@@ -187,7 +183,7 @@ export class Trace extends EventTarget {
     }
     const record = this.#recordOfItem(item);
     if (record !== null) return [this.records[record].start, this.records[record].end];
-    return this.#isWhole ? [0, this.#decodedView.length] : [0, 0];
+    return this.#isWhole ? [0, this.decoded.length] : [0, 0];
   }
 
   /** What belongs to an item, in all lanes: the records whose bytes it has a part of, their
