@@ -119,13 +119,9 @@ def write_all(folder: Path) -> None:
         end = {"type": "final", **final, "path": path, "bbox": box, "parse_error": SCRIPT * (i % 2)}
         write(folder / f"path-{i}.jsonl", "segment", [{"type": "bbox", "bbox": box}, *chunks, end])
     for skill, key in (("detect", "x_min"), ("point", "x")):
-<<<<<<< HEAD
-        places: list[Any] = [{"x": 0.5, "y": 2, "x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1e12}]
-=======
         places: list[dict[str, Any]] = [
             {"x": 0.5, "y": 2, "x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1e12}
         ]
->>>>>>> n-inspect
         places += [{**places[0], key: number} for number in NUMBERS[:3]]
         message = {"objects": places, "points": places, "request_id": SCRIPT, SCRIPT: NUMBERS}
         write(folder / f"{skill}.jsonl", skill, [message], headers=[])
