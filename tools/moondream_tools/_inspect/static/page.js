@@ -1,15 +1,4 @@
-import './controls.js';
-import './picture.js';
-import './text.js';
-import './lanes.js';
-import './bytes.js';
-import './waterfall.js';
-import './machine.js';
-import './details.js';
-import './breaking.js';
-import './compare.js';
-import './take-away.js';
-import './asking.js';
+import './elements.js';
 import { el } from './dom.js';
 import { linkTo, readLink, writeLink } from './link.js';
 import { Player } from './player.js';
@@ -35,7 +24,8 @@ const QUIET = 250; // milliseconds without a change, before the page says or lin
  * The page. It lists recordings, opens one, and gives it to all views, and to a panel when that is
  * shown. It listens to three events of theirs: `say`, with a text for the live region; `open`,
  * with the name of a recording that it shall open; and `trace`, with another trace of the open
- * recording. It dispatches `ended`, with `{name, error}`, at the end of an exchange that was followed.
+ * recording. It dispatches `ended`, with `{name, error}`, at the end of an exchange that was
+ * followed.
  */
 export class InspectPage extends HTMLElement {
   #source = openSource();
