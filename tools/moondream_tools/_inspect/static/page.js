@@ -1,15 +1,4 @@
-import './controls.js';
-import './picture.js';
-import './text.js';
-import './lanes.js';
-import './bytes.js';
-import './waterfall.js';
-import './machine.js';
-import './details.js';
-import './breaking.js';
-import './compare.js';
-import './take-away.js';
-import './asking.js';
+import './elements.js';
 import { el } from './dom.js';
 import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
