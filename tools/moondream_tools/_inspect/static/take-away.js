@@ -45,8 +45,8 @@ export class TakeAwayPanel extends HTMLElement {
     if (!source || !shown) return this.replaceChildren();
     const { name, trace } = shown;
     if (trace.live) {
-      this.replaceChildren(
-        el('p', {}, 'The exchange is under way. It can be taken away at its end.'));
+      this.replaceChildren(el('p', {},
+        'The exchange is under way. It can be taken away at its end.'));
       trace.addEventListener('grow', () => {
         if (!trace.live && turn === this.#turn) this.#load();
       });
