@@ -1,4 +1,15 @@
-import './elements.js';
+import './controls.js';
+import './picture.js';
+import './text.js';
+import './lanes.js';
+import './bytes.js';
+import './waterfall.js';
+import './machine.js';
+import './details.js';
+import './breaking.js';
+import './compare.js';
+import './take-away.js';
+import './asking.js';
 import { el } from './dom.js';
 import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
