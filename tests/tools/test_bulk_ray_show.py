@@ -186,8 +186,8 @@ def test_the_rows_are_those_of_one_machine(
     found: dict[str, list[dict[str, Any]]] = {}
     for name, others in (("one", ()), ("ray", ("--via", f"ray={cluster.address}"))):
         with server(tmp_path / f"{name}.jsonl", 0.01, ("close:4%", "503:3%")) as serving:
-            run = command(table, serving.url, tmp_path / name, *others)
-            ended = subprocess.run(run, env=ENVIRONMENT, timeout=200)
+            run = command(Path(table.name), serving.url, Path(name), *others)
+            ended = subprocess.run(run, cwd=tmp_path, env=ENVIRONMENT, timeout=200)
         assert ended.returncode == 6
         rows = rows_of(tmp_path / name)
         found[name] = [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
