@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from moondream_tools._service import skill_of
 from sansio_moondream import Event, MoondreamError, Request, ResponseStream, State
+from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
+
+
+def known_skill(path: str) -> str | None:
+    """Return the skill that the path of a request names, or None if it names none."""
+    skill = skill_of(path)
+    return skill if skill in BUILDERS else None
 
 
 class Answer:

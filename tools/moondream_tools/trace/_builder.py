@@ -10,16 +10,13 @@
 from __future__ import annotations
 
 import re
-from codecs import utf_8_decode
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from moondream_tools._convert import request_of
-from moondream_tools._service import skill_of
 from sansio_moondream import Event, Headers, Limits, MoondreamError, State
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
@@ -29,10 +26,11 @@ from sansio_moondream._wire.inflate import Inflater, content_coding
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK
 from sansio_moondream.recording import Ending, RecordingHeader
 
-from ._answer import Answer
+from ._answer import Answer, known_skill
 from ._fault import fault_of
 from ._message import NO_MESSAGE, message_of
 from ._records import Records
+from ._text import cut_bytes, well_formed_pairs
 from ._values import (
     TraceChunk,
     TraceEnding,
@@ -75,12 +73,6 @@ class _Sizes(NamedTuple):
     messages: int
     events: int
     states: int
-
-
-def known_skill(path: str) -> str | None:
-    """Return the skill that the path of a request names, or None if it names none."""
-    skill = skill_of(path)
-    return skill if skill in BUILDERS else None
 
 
 class TraceBuilder:
@@ -171,7 +163,7 @@ class TraceBuilder:
             self._read(data)
         if fault is not None:
             self._end(fault, at, chunk)
-        cut = self._cut(len(data)) if data and data[-1] >= 0x80 else 0
+        cut = min(len(data), cut_bytes(self._decoded)) if data and data[-1] >= 0x80 else 0
         self._chunks.append(TraceChunk(at, start, len(self._body), len(self._decoded), cut))
 
     def receive_ending(self, ending: Ending, at: float) -> None:
@@ -308,18 +300,3 @@ class TraceBuilder:
         error = self._answer.error
         self._error = None if error is None else error.to_dict()
         return True
-
-    def _cut(self, size: int) -> int:
-        """Return how many of the last `size` bytes belong to a character that is not complete."""
-        tail = self._decoded[-3:]
-        for length in range(1, len(tail) + 1):
-            if tail[-length] >= 0xC0:
-                with suppress(UnicodeDecodeError):
-                    return min(size, length - utf_8_decode(tail[-length:], "strict", False)[1])
-                break
-        return 0
-
-
-def well_formed_pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return header fields without lone surrogates."""
-    return tuple((well_formed(name), well_formed(value)) for name, value in pairs)

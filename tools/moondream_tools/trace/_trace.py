@@ -15,7 +15,9 @@ from sansio_moondream._repr import OwnRepr
 from sansio_moondream._unicode import well_formed
 from sansio_moondream.recording import Recording, RecordingHeader
 
-from ._builder import TraceBuilder, known_skill, well_formed_pairs
+from ._answer import known_skill
+from ._builder import TraceBuilder
+from ._text import well_formed_pairs
 from ._values import (
     VERSION,
     TraceChunk,
