@@ -112,7 +112,7 @@ def test_it_plays_pauses_and_changes_its_speed(browser: Chromium, shipped: Serve
         assert values.endswith("reading events")
         for _ in range(9):
             press(page, "+")
-        assert page.evaluate("document.querySelector('play-controls select').value") == "max"
+        page.wait_for("document.querySelector('play-controls select').value === 'max'")
         press(page, "9")
         press(page, " ")
         page.wait_for(f"!{INSPECTOR}.player.playing")
