@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moondream_tools.trace import Trace
-from moondream_tools.trace._builder import known_skill
+from moondream_tools.trace._answer import known_skill
 from sansio_moondream import TRANSITIONS, State, __version__
 from sansio_moondream.recording import Recording
 
