@@ -82,6 +82,10 @@ export class InspectPage extends HTMLElement {
       return;
     }
     const first = this.#recordings.find(({ error }) => !error) ?? this.#recordings[0];
+    if (first === undefined && this.#source.canAsk) {
+      this.#notice('No answers yet', 'Ask below. Each answer becomes a recording of this page.');
+      return;
+    }
     if (first === undefined) {
       this.#notice('No recordings yet', 'Start this page with a recording, or a folder of them:',
         'moondream-stream inspect RECORDING', 'Record exchanges of your own with:',
@@ -127,6 +131,7 @@ export class InspectPage extends HTMLElement {
       if (turn !== this.#turn) return;
       this.#show(name, trace, this.#source.image(found));
       this.#restore(time, item);
+      this.#settle();
     } catch (error) {
       if (turn === this.#turn) this.#notice(`Cannot show ${name}`, inWords(error));
     }

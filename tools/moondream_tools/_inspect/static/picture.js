@@ -168,7 +168,8 @@ export class PictureView extends View {
 
   /** @param {Scene} scene */
   #drawMarks({ coarse, box, boxes, points }) {
-    const key = JSON.stringify([coarse !== null, box, boxes.length, points.length]);
+    const hasPath = this.#coarse.text !== '';
+    const key = JSON.stringify([coarse !== null, box, boxes.length, points.length, hasPath]);
     if (key === this.#done.marks) return;
     this.#done.marks = key;
     const [width, height] = this.#size;
@@ -183,7 +184,7 @@ export class PictureView extends View {
     this.#marks.replaceChildren(...marks,
       ...boxes.map((one, i) => labels.draw(`${i + 1}`, one.x_min * width, one.y_min * height, 0)),
       ...points.map((one, i) => labels.draw(`${i + 1}`, one.x * width, one.y * height, 5)));
-    this.#legend.replaceChildren(...legend(coarse, box, this.#coarse.text !== ''));
+    this.#legend.replaceChildren(...legend(coarse, box, hasPath));
   }
 
   /** @param {Scene} scene @param {boolean} playing */
