@@ -132,7 +132,7 @@ export class PictureView extends View {
 
   /** @param {number} time @returns {Scene} */
   #sceneAt(time) {
-    const { trace, image } = this.shown;
+    const { trace, image, isOther } = this.shown;
     const count = trace.countsAt(time).event;
     const { events } = trace;
     /** @param {number | null} event */
@@ -142,6 +142,7 @@ export class PictureView extends View {
     /** @type {string[]} */
     const notes = [];
     if (image === null || this.#broken) notes.push(frameNote(trace.size, this.#broken));
+    else if (isOther) notes.push('The recording was made with another picture.');
     const refined = Boolean(result?.path);
     const found = [...(result?.objects ?? []), ...(result?.points ?? []),
       ...(result?.reasoning?.grounding ?? []).flatMap((/** @type {any} */ part) => part.points)];
