@@ -97,6 +97,7 @@ def test_an_answer_grows_and_is_taken_away(browser: Chromium, fake: FakeServer):
         page.evaluate("document.querySelector('play-controls .primary').click()")
         at = page.evaluate(f"{player}.time")
         page.wait_for(f"{INSPECTOR}.trace.count('event') >= 3")
+        page.wait_for("document.querySelector('picture-view .legend').innerText.includes('path')")
         assert page.evaluate(f"[{player}.time, {player}.following]") == [at, False]
         page.evaluate("document.querySelector('play-controls .live').click()")
         page.wait_for(f"{player}.following")
@@ -141,6 +142,7 @@ def test_errors_are_in_words(browser: Chromium, fake: FakeServer):
     fake.answer(text="one two three", fault="close@2")
     with asking(browser, fake) as (page, _):
         send_button = "document.querySelector('ask-panel .primary').click()"
+        assert text_of(page, ".notice").startswith("No answers yet")
         page.evaluate(send_button)
         page.wait_for(FAILED)
         assert text_of(page, "ask-panel .failed") == "Not sent\ntype a question"
@@ -153,6 +155,8 @@ def test_errors_are_in_words(browser: Chromium, fake: FakeServer):
         assert "MOONDREAM_API_KEY should be a key of this server" in words
         page.evaluate(send_button)
         page.wait_for(f"{FAILED}?.textContent.includes('ConnectionLost')")
+        # The address names the answer that is open, also one that had ended before it was opened.
+        page.wait_for("location.hash.startsWith('#name=asked-2-query.jsonl&t=')")
         page.evaluate("document.querySelector('ask-panel [value=segment]').click()")
         page.evaluate(send_button)
         page.wait_for(f"{FAILED}?.textContent.includes('drop a picture first')")

@@ -195,3 +195,27 @@ def test_rows_fit_into_the_window(browser: Chromium, shipped: Served, width: int
         assert page.evaluate(f"{scroller}.scrollWidth <= {scroller}.clientWidth")
         right = f"{VIEW}.querySelector('.text').getBoundingClientRect().right"
         assert page.evaluate(f"{right} <= {scroller}.getBoundingClientRect().right")
+
+
+def test_the_place_stays_when_the_width_changes(browser: Chromium, shipped: Served):
+    with opened(browser, f"{shipped.url}#name=segment.jsonl&select=chunk:60", (800, 900)) as page:
+        lit = f"{VIEW}.querySelector('.row .chunk.lit')"
+        page.wait_for(f"{VIEW}.className === 'columns-16' && {lit}")
+        resize(page, 400)
+        page.wait_for(f"{VIEW}.className === 'columns-8' && {lit}")
+        # Where the user has scrolled away, the first byte in view stays there.
+        page.evaluate(f"{VIEW}.querySelector('.scroller').scrollTop = 22 * 100")
+        first = f"{VIEW}.querySelector('.row').dataset.start"
+        page.wait_for(f"{first} === '800'")
+        resize(page, 800)
+        page.wait_for(f"{VIEW}.className === 'columns-16' && {first} === '800'")
+
+
+def resize(page: Page, width: int) -> None:
+    page.command(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=900,
+        deviceScaleFactor=1,
+        mobile=False,
+    )

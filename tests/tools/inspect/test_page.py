@@ -40,6 +40,7 @@ LIVE = """import('./static/trace.js').then(async ({ Trace }) => {
   }
   player.follow();
 })"""
+LINKED = "Number(new URLSearchParams(location.hash.slice(1)).get('t')).toFixed(6)"
 SCRUBBER = "document.querySelector('play-controls input').valueAsNumber"
 WIDTH = "document.documentElement.scrollWidth"
 
@@ -104,12 +105,10 @@ def test_it_plays_pauses_and_changes_its_speed(browser: Chromium, shipped: Serve
         page.evaluate("document.querySelector('button.primary').click()")
         stopped = page.evaluate(TIME)
         assert 0 < stopped < 4
-        page.wait_for("new URLSearchParams(location.hash.slice(1)).get('t')")
-        values = page.evaluate(
-            "document.querySelector('[type=range]').getAttribute('aria-valuetext')"
-        )
-        assert " of 120 chunks, " in values
-        assert values.endswith("reading events")
+        page.wait_for(f"{LINKED} === {TIME}.toFixed(6)")
+        values = "document.querySelector('[type=range]').getAttribute('aria-valuetext')"
+        page.wait_for(f"{values}.endsWith(' of 120 events, reading events')")
+        assert " of 120 chunks, " in page.evaluate(values)
         for _ in range(9):
             press(page, "+")
         page.wait_for("document.querySelector('play-controls select').value === 'max'")

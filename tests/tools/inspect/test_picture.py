@@ -196,6 +196,14 @@ def test_without_a_picture_there_is_a_frame(browser: Chromium, tmp_path: Path):
         assert page.evaluate(ratio) == pytest.approx(1, abs=0.02)
 
 
+def test_another_picture_is_said_to_be_one(browser: Chromium, tmp_path: Path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "other.png")
+    with serving([SHIPPED], [tmp_path / "other.png"]) as served:
+        note = "The recording was made with another picture."
+        with opened(browser, f"{served.url}#name=detect.jsonl") as page:
+            page.wait_for(f"{VIEW}.querySelector('.notes').textContent === {note!r}")
+
+
 def test_a_growing_path_is_read_as_the_library_reads_it(browser: Chromium, shipped: Served):
     """And its commands end where Chromium says that they end."""
     rng = Random(16)

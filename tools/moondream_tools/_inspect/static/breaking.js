@@ -152,7 +152,8 @@ export class BreakPanel extends HTMLElement {
     const text = (start, end) => readable(body.subarray(Math.max(0, start), end));
     this.querySelector('.byte')?.replaceChildren(el('code', {}, text(at - AROUND, at),
       el('mark', {}, text(at, at + 1) || 'end'), text(at + 1, at + 1 + AROUND)),
-    at < body.length ? ` 0x${hex(body[at])}` : '', ` of ${amount(body.length, 'byte')}`);
+    at < body.length ? ` 0x${hex(body[at])} at ${at}` : ' at the end', ` of ${
+      amount(body.length, 'byte')}`);
   }
 
   /** @param {string} kind */

@@ -98,8 +98,17 @@ export class BytesView extends View {
     const body = this.#body = this.#bodyNow();
     this.#empty.hidden = body.bytes.length > 0;
     this.#scroller.hidden = body.bytes.length === 0;
+    const top = rows.first * this.#columns;
+    const columns = this.#columns;
     this.#measure(rows);
     rows.count = Math.ceil(body.bytes.length / this.#columns);
+    if (this.#columns !== columns) {
+      rows.scrollTo(Math.floor(top / this.#columns) * ROW);
+      if (this.#follows) { // reveal it again
+        this.#selected = null;
+        this.#time = -1;
+      }
+    }
     const isNew = selection.selected !== this.#selected && selection.selected !== null;
     this.#selected = selection.selected;
     if (isNew && body.lit[1] > body.lit[0]) {

@@ -1,5 +1,5 @@
 import { hex, symbolAt } from './characters.js';
-import { spaced } from './words.js';
+import { amount, spaced } from './words.js';
 
 /**
  * Where two exchanges differ, and where an answer differs from the sum of its deltas. Nothing here
@@ -70,7 +70,7 @@ function bytesInWords({ body: left }, { body: right }, at) {
   /** @param {Uint8Array} body @param {number} before */
   const around = (body, before) =>
     `“${decoder.decode(body.subarray(Math.max(0, at - before), at + CONTEXT))}”`;
-  if (at === -1) return `The bodies are equal: ${left.length} bytes.`;
+  if (at === -1) return `The bodies are equal: ${amount(left.length, 'byte')}.`;
   if (at < Math.min(left.length, right.length)) {
     return `The bodies differ from byte ${at} on: ${around(left, CONTEXT)} left, `
       + `${around(right, CONTEXT)} right.`;

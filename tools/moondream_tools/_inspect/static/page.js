@@ -13,7 +13,7 @@ import './asking.js';
 import { el } from './dom.js';
 import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
-import { entry } from './recordings.js';
+import { entry, noneYet } from './recordings.js';
 import { Selection, same } from './selection.js';
 import { SourceError, openSource } from './source.js';
 import { setUpTabs } from './tabs.js';
@@ -56,7 +56,7 @@ export class InspectPage extends HTMLElement {
     this.#on('say', (text) => this.#say(text));
     this.#on('open', (name) => this.open(name));
     this.#on('trace', (other) => this.#swap(other));
-    addEventListener('hashchange', () => this.#follow());
+    addEventListener('hashchange', ({ newURL }) => this.#follow(new URL(newURL).hash));
     setUpTabs(this.#part('.panels'), () => this.#give());
     if (matchMedia(SMALL).matches) {
       for (const aside of this.querySelectorAll('.aside')) aside.removeAttribute('open');
@@ -83,9 +83,7 @@ export class InspectPage extends HTMLElement {
     }
     const first = this.#recordings.find(({ error }) => !error) ?? this.#recordings[0];
     if (first === undefined) {
-      this.#notice('No recordings yet', 'Start this page with a recording, or a folder of them:',
-        'moondream-stream inspect RECORDING', 'Record exchanges of your own with:',
-        'moondream-stream record --upstream URL --to recordings');
+      this.#notice(...noneYet(this.#source.canAsk));
       return;
     }
     if (readLink(location.hash).name === null) {
@@ -103,9 +101,10 @@ export class InspectPage extends HTMLElement {
     this.#part('.version').textContent = version ?? '';
   }
 
-  /** Open what the address names. */
-  #follow() {
-    const { name, time, item } = readLink(location.hash);
+  /** Open what the address names. Since a link was followed, `#settle` may have replaced it.
+   * @param {string} hash */
+  #follow(hash = location.hash) {
+    const { name, time, item } = readLink(hash);
     if (name === null) return;
     if (name === this.#inspector?.name) this.#restore(time, item);
     else this.open(name, time, item);
@@ -125,8 +124,10 @@ export class InspectPage extends HTMLElement {
       if (found.error) throw new SourceError(found.error.message, found.error.line);
       const trace = new Trace(await this.#source.trace(name));
       if (turn !== this.#turn) return;
-      this.#show(name, trace, this.#source.image(found));
+      this.#show(name, trace,
+        { image: this.#source.image(found), isOther: found.image === 'other' });
       this.#restore(time, item);
+      this.#settle();
     } catch (error) {
       if (turn === this.#turn) this.#notice(`Cannot show ${name}`, inWords(error));
     }
@@ -135,12 +136,13 @@ export class InspectPage extends HTMLElement {
     this.#mark(name);
   }
 
-  /** @param {string} name @param {Trace} trace @param {string | null} image @param {string} note */
-  #show(name, trace, image, note = '') {
+  /** @param {string} name @param {Trace} trace
+   * @param {Pick<Inspector, 'image' | 'isOther'>} picture @param {string} note */
+  #show(name, trace, picture, note = '') {
     this.#close();
     const player = new Player(trace);
     const selection = new Selection();
-    this.#inspector = { name, trace, player, selection, image };
+    this.#inspector = { name, trace, player, selection, ...picture };
     this.#part('.notice').hidden = true;
     this.#part('.exchange').hidden = false;
     this.#part('.exchange h2').textContent = name + (note && ` (${note})`);
@@ -164,8 +166,8 @@ export class InspectPage extends HTMLElement {
    * @param {{trace: Trace, note: string}} other  with what is special about it */
   #swap({ trace, note }) {
     if (this.#inspector === null) return;
-    const { name, image, player: { time } } = this.#inspector;
-    this.#show(name, trace, image, note);
+    const { name, image, isOther, player: { time } } = this.#inspector;
+    this.#show(name, trace, { image, isOther }, note);
     this.#restore(time, null);
   }
 

@@ -132,7 +132,7 @@ export class PictureView extends View {
 
   /** @param {number} time @returns {Scene} */
   #sceneAt(time) {
-    const { trace, image } = this.shown;
+    const { trace, image, isOther } = this.shown;
     const count = trace.countsAt(time).event;
     const { events } = trace;
     /** @param {number | null} event */
@@ -142,6 +142,7 @@ export class PictureView extends View {
     /** @type {string[]} */
     const notes = [];
     if (image === null || this.#broken) notes.push(frameNote(trace.size, this.#broken));
+    else if (isOther) notes.push('The recording was made with another picture.');
     const refined = Boolean(result?.path);
     const found = [...(result?.objects ?? []), ...(result?.points ?? []),
       ...(result?.reasoning?.grounding ?? []).flatMap((/** @type {any} */ part) => part.points)];
@@ -168,7 +169,8 @@ export class PictureView extends View {
 
   /** @param {Scene} scene */
   #drawMarks({ coarse, box, boxes, points }) {
-    const key = JSON.stringify([coarse !== null, box, boxes.length, points.length]);
+    const hasPath = this.#coarse.text !== '';
+    const key = JSON.stringify([coarse !== null, box, boxes.length, points.length, hasPath]);
     if (key === this.#done.marks) return;
     this.#done.marks = key;
     const [width, height] = this.#size;
@@ -183,7 +185,7 @@ export class PictureView extends View {
     this.#marks.replaceChildren(...marks,
       ...boxes.map((one, i) => labels.draw(`${i + 1}`, one.x_min * width, one.y_min * height, 0)),
       ...points.map((one, i) => labels.draw(`${i + 1}`, one.x * width, one.y * height, 5)));
-    this.#legend.replaceChildren(...legend(coarse, box, this.#coarse.text !== ''));
+    this.#legend.replaceChildren(...legend(coarse, box, hasPath));
   }
 
   /** @param {Scene} scene @param {boolean} playing */

@@ -11,3 +11,12 @@ export function entry({ name, error, skill, status_code: status, chunks }) {
     class: error ? 'broken' : null },
   el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about)));
 }
+
+/** What the page says without recordings: a title; then text and commands, by turns.
+ * @param {boolean} canAsk @returns {[string, ...string[]]} */
+export function noneYet(canAsk) {
+  if (canAsk) return ['No answers yet', 'Ask below. Each answer becomes a recording of this page.'];
+  return ['No recordings yet', 'Start this page with a recording, or a folder of them:',
+    'moondream-stream inspect RECORDING', 'Record exchanges of your own with:',
+    'moondream-stream record --upstream URL --to recordings'];
+}

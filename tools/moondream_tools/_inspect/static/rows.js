@@ -62,11 +62,19 @@ export class Rows {
     this.#list.replaceChildren();
   }
 
+  /** The first row in view. */
+  get first() { return Math.floor(this.#offset / this.height); }
+
   /** Have a row in view. @param {number} index */
   reveal(index) {
     const top = index * this.height;
     if (top >= this.#offset && top + this.height <= this.#offset + this.size.height) return;
-    this.#offset = Math.max(0, Math.min(top - Math.floor(this.size.height / 3), this.#last));
+    this.scrollTo(top - Math.floor(this.size.height / 3));
+  }
+
+  /** @param {number} offset  in pixels of the rows */
+  scrollTo(offset) {
+    this.#offset = Math.max(0, Math.min(offset, this.#last));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       const room = this.#space - this.size.height;
@@ -83,7 +91,7 @@ export class Rows {
       this.#spacer.style.setProperty('height', `${space}px`);
     }
     this.#offset = Math.min(this.#offset, this.#last);
-    const first = Math.floor(this.#offset / height);
+    const { first } = this;
     const last = Math.min(count, Math.ceil((this.#offset + this.size.height) / height));
     this.#window.style.setProperty('height', `${Math.min(this.size.height, space)}px`);
     this.#list.style.setProperty('transform', `translateY(${first * height - this.#offset}px)`);

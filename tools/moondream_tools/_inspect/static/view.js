@@ -9,6 +9,7 @@
  * @property {import('./player.js').Player} player
  * @property {import('./selection.js').Selection} selection
  * @property {string | null} image  an address of the picture: a path of the server, or a data URL
+ * @property {boolean} isOther  whether the recording was made with another picture
  */
 export class View extends HTMLElement {
   /** @type {Inspector | null} */
