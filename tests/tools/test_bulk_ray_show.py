@@ -113,9 +113,9 @@ def read_log(path: Path) -> list[LoggedRequest]:
     return sorted(lines, key=lambda line: line.time)
 
 
-def wait_for(log: Path, lines: int, process: subprocess.Popen[bytes], deadline: float) -> None:
-    """Wait until the server has answered so many requests."""
-    while log.read_bytes().count(b"\n") < lines:
+def wait_for(log: Path, lines: int, process: subprocess.Popen[Any], deadline: float) -> None:
+    """Wait until a file is there, and has so many lines, one for each answer of a server."""
+    while not log.exists() or log.read_bytes().count(b"\n") < lines:
         assert process.poll() is None, f"the run ended before {lines} requests"
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.05)
@@ -186,8 +186,8 @@ def test_the_rows_are_those_of_one_machine(
     found: dict[str, list[dict[str, Any]]] = {}
     for name, others in (("one", ()), ("ray", ("--via", f"ray={cluster.address}"))):
         with server(tmp_path / f"{name}.jsonl", 0.01, ("close:4%", "503:3%")) as serving:
-            run = command(table, serving.url, tmp_path / name, *others)
-            ended = subprocess.run(run, env=ENVIRONMENT, timeout=200)
+            run = command(Path(table.name), serving.url, Path(name), *others)
+            ended = subprocess.run(run, cwd=tmp_path, env=ENVIRONMENT, timeout=200)
         assert ended.returncode == 6
         rows = rows_of(tmp_path / name)
         found[name] = [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
@@ -196,6 +196,23 @@ def test_the_rows_are_those_of_one_machine(
     assert found["ray"] == found["one"]
     schemas = {pq.read_schema(next((tmp_path / name).glob("*.parquet"))) for name in found}
     assert len(schemas) == 1
+
+
+def test_a_run_that_cannot_succeed_and_a_second_one(
+    cluster: Cluster, questions: Path, tmp_path: Path
+) -> None:
+    output, via = tmp_path / "out", ("--via", f"ray={cluster.address}")
+    with server(tmp_path / "log.jsonl", 2.0, ("401:100%",)) as serving:
+        run = command(questions, serving.url, output, *via, "--concurrent", 4)
+        with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as first:
+            wait_for(output / "_run.json", 0, first, time.monotonic() + 100)
+            second = subprocess.run(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+            _, errors = first.communicate(timeout=200)
+    assert (first.returncode, rows_of(output)) == (3, []), errors
+    assert "refused: " in errors and "MOONDREAM_API_KEY" in errors.splitlines()[-1]
+    assert second.returncode == 2
+    assert f"another run uses the output {output}" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 def test_the_programs_of_the_page_run(cluster: Cluster, tmp_path: Path) -> None:

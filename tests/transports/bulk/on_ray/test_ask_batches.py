@@ -18,9 +18,10 @@ from moondream_transports import RetryPolicy
 from moondream_transports.bulk import BulkError, Item, Template
 from moondream_transports.bulk._columns import Columns
 from moondream_transports.bulk._encoders import arrow_schema
+from moondream_transports.bulk._inputs._options import Options
 from moondream_transports.bulk.ray import AskBatches, Asking, count_rows
 from moondream_transports.bulk.ray._output import RayOutput
-from moondream_transports.bulk.ray._source import item_tables
+from moondream_transports.bulk.ray._source import item_tables, items_of
 from sansio_moondream import AuthenticationError, ConnectionLost, Endpoint
 from tests.helpers import PIXEL
 from tests.transports.bulk.runs import Answers, Step, echo, run
@@ -148,6 +149,14 @@ def test_ids_that_came_before_are_left_out(caplog: pytest.LogCaptureFixture) -> 
     assert "4 items were not asked, as their ids came before: 'a', 'b', 'b', 'c'" in caplog.text
     with pytest.raises(TypeError, match="each item should be an Item, not str"):
         list(item_tables(["a"], rows=2))  # type: ignore[list-item]
+
+
+def test_paths_are_those_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    item = Item("a", Path("photos/a.jpg"), {"name": "moon", "tags": ["x", 2]})
+    [read] = items_of(table_of([item]), Options())
+    assert read.picture == tmp_path / "photos" / "a.jpg"
+    assert (read.id, read.fields) == (item.id, item.fields)
 
 
 class TestOutput:

@@ -76,6 +76,7 @@ def run_bulk_on_ray(
         before = place.read()
         context = ray.data.DataContext.get_current().copy()
         context.checkpoint_config = _checkpoint(place)
+        context.raise_original_map_exception = True  # otherwise only its text arrives
         with ray.data.DataContext.current(context):
             dataset = _dataset(items, num_cpus)
             dataset = dataset.repartition(target_num_rows_per_block=rows_per_file).map_batches(
@@ -159,8 +160,9 @@ def _cause(error: Exception) -> Exception:
     seen: list[BaseException] = []
     cause: Any = error
     while isinstance(cause, BaseException) and cause not in seen:
-        if isinstance(cause, MoondreamError):
-            return cause
+        inner = getattr(cause, "cause", None)  # of an error that Ray has made of that of an actor
+        if isinstance(inner, MoondreamError):
+            return inner
         seen.append(cause)
-        cause = getattr(cause, "cause", None) or cause.__cause__
+        cause = inner or cause.__cause__
     return error

@@ -11,9 +11,11 @@ import hashlib
 import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import chdir, closing, nullcontext
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from moondream_transports._map.items import ItemReader
 from moondream_transports.bulk._encoders import require_pyarrow
@@ -29,6 +31,8 @@ _SHOWN = 5  # ids that came twice
 def item_tables(items: Iterable[Item], rows: int) -> Iterator[Any]:
     """Yield the items as tables of pyarrow, so many rows each. An id that came before is left out.
 
+    Paths of pictures become absolute, as a worker has another folder.
+
     Raises:
         TypeError: an item is no `Item`.
     """
@@ -36,6 +40,8 @@ def item_tables(items: Iterable[Item], rows: int) -> Iterator[Any]:
     schema = pyarrow.schema([("id", pyarrow.string()), (ITEM, pyarrow.binary())])
     table: list[dict[str, Any]] = []
     for item in _with_new_ids(items):
+        if isinstance(item.picture, Path):
+            item = replace(item, picture=item.picture.absolute())
         table.append({"id": item.id, ITEM: pickle.dumps(item)})
         if len(table) == rows:
             yield pyarrow.Table.from_pylist(table, schema=schema)
@@ -83,7 +89,14 @@ def make_datasource(items: Iterable[Item], rows: int) -> Any:
 
 
 def _reading(items: Iterable[Item], rows: int) -> Callable[[], Iterator[Any]]:
-    return lambda: item_tables(items, rows)
+    """Return what the task does. Paths are relative to the folder of the program."""
+    folder = Path.cwd()
+
+    def read() -> Iterator[Any]:
+        with chdir(folder) if folder.is_dir() else nullcontext():
+            yield from item_tables(items, rows)
+
+    return read
 
 
 def _with_new_ids(items: Iterable[Item]) -> Iterator[Item]:
