@@ -196,6 +196,9 @@ class Page:
             shown = self.evaluate("document.body.innerText")
             raise AssertionError(f"{expression} does not come true; the page shows {shown!r}")
 
+    def wait_for_event(self, method: str) -> None:
+        self._chromium.wait_for_event(method, self._session)
+
     def events(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of the events of a method since the page was loaded."""
         return self._chromium.events(method, self._session)

@@ -225,7 +225,8 @@ class TestPeeking:
         made, plain = recorder(), recorder()
         for each in (made, plain):
             each.receive_response(200, {}, 101)
-        assert made.peek_chunks() == ()
+        seen = made.peek_chunks()
+        assert seen == ()
         for now, chunk in enumerate(chunks, 102):
             made.receive_data(chunk, now)
             plain.receive_data(chunk, now)

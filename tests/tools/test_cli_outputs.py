@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -48,9 +50,14 @@ EXPORT = "bulk export"
 
 
 @pytest.fixture
-def full() -> Iterator[TextIO]:
-    with open("/dev/full", "w", encoding="utf-8") as stream:
-        yield stream
+def full(name: str) -> Iterator[TextIO]:
+    """A full disk. The help is written without a buffer, so that argparse sees the error."""
+    with ExitStack() as stack:
+        if name in ("help", "version"):
+            raw = stack.enter_context(FileIO("/dev/full", "w"))
+            yield TextIOWrapper(raw, "utf-8", write_through=True)
+        else:
+            yield stack.enter_context(open("/dev/full", "w", encoding="utf-8"))
 
 
 @pytest.fixture

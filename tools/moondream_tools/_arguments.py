@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sansio_moondream import __version__
-
 from ._bulk_arguments import add_bulk_command
 from ._client_arguments import (
     add_endpoint,
@@ -16,7 +14,7 @@ from ._client_arguments import (
     add_timeouts,
 )
 from ._inspect_arguments import add_inspect_command
-from ._parser import FileAction, FilesAction, Parser, typed
+from ._parser import FileAction, FilesAction, Parser, VersionAction, typed
 from ._serve_options import parse_speed
 from ._server_commands import add_server_commands
 from ._status import PROGRAM
@@ -50,7 +48,9 @@ def make_parser() -> Parser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument(
+        "--version", action=VersionAction, nargs=0, help="show program's version number and exit"
+    )
     commands = parser.add_subparsers(dest="skill", metavar="COMMAND", required=True)
     _add_skills(commands)
     _add_chat(commands)

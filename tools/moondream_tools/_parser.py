@@ -5,20 +5,39 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from math import inf
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from sansio_moondream import __version__
 
 from ._status import PROGRAM, Exit
 from ._terminal import safe
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 MAX_SECONDS: Final = 1e6
 _MAX_DIGITS = 9  # int() has a limit and a message of its own for thousands of digits
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line and the way to the help, not a page of options."""
+    """A parser whose errors are one line and the way to the help, not a page of options.
+
+    Raises OSError if the help cannot be written, which argparse ignores.
+    """
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        print(self.format_help(), end="", file=file)
 
     def error(self, message: str) -> NoReturn:
         self.exit(Exit.USAGE, f"{PROGRAM}: {safe(message)}\nTry: {self.prog} --help\n")
+
+
+class VersionAction(argparse.Action):
+    """Print the version, and end the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"{PROGRAM} {__version__}")
+        parser.exit()
 
 
 class FileAction(argparse.Action):

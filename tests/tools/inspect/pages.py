@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from tests.devtools import Chromium, Page
@@ -31,7 +31,7 @@ def opened(
     *,
     dark: bool = False,
     offline: bool = False,
-) -> Iterator[Page]:
+) -> Generator[Page]:
     """Open the page in a new tab while the block lasts, and wait until it shows something.
 
     Nothing may have gone wrong in it at the end."""

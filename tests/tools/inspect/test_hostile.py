@@ -80,7 +80,11 @@ LOOK = """(async () => {
 def write(path: Path, skill: str, messages: list[Any], **changes: Any) -> None:
     """Write a recording of these messages, a record a chunk. Strings are data as they are."""
     body = {"object": SCRIPT, "question": SCRIPT, "messages": [{"role": "user", "content": SCRIPT}]}
-    request = {"method": "POST", "path": f"/v1/{skill}", "headers": [["x-'onload`", SCRIPT]]}
+    request: dict[str, Any] = {
+        "method": "POST",
+        "path": f"/v1/{skill}",
+        "headers": [["x-'onload`", SCRIPT]],
+    }
     request["body"] = {**body, "image_url": {"width": 1e9, "height": 1, SCRIPT: SCRIPT}}
     headers = [
         ["content-type", "text/event-stream"],
@@ -115,7 +119,9 @@ def write_all(folder: Path) -> None:
         end = {"type": "final", **final, "path": path, "bbox": box, "parse_error": SCRIPT * (i % 2)}
         write(folder / f"path-{i}.jsonl", "segment", [{"type": "bbox", "bbox": box}, *chunks, end])
     for skill, key in (("detect", "x_min"), ("point", "x")):
-        places = [{"x": 0.5, "y": 2, "x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1e12}]
+        places: list[dict[str, Any]] = [
+            {"x": 0.5, "y": 2, "x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1e12}
+        ]
         places += [{**places[0], key: number} for number in NUMBERS[:3]]
         message = {"objects": places, "points": places, "request_id": SCRIPT, SCRIPT: NUMBERS}
         write(folder / f"{skill}.jsonl", skill, [message], headers=[])

@@ -47,8 +47,11 @@ def test_typescript_accepts_the_page(tmp_path: Path):
         "/** @param {string} x */ export const f = (x) => x.length;\nexport const g = (x) => x;\n"
     )
     options = {"incremental": False, "tsBuildInfoFile": None}
-    project = {"extends": f"{NODE}/{PROJECT}", "compilerOptions": options}
-    project["include"] = [f"{STATIC}/*.js", str(wrong)]
+    project = {
+        "extends": f"{NODE}/{PROJECT}",
+        "compilerOptions": options,
+        "include": [f"{STATIC}/*.js", str(wrong)],
+    }
     (tmp_path / "tsconfig.json").write_text(json.dumps(project))
     done = subprocess.run(
         ["node", tsc, "--project", tmp_path, "--pretty", "false"],

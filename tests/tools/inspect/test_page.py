@@ -113,11 +113,12 @@ def test_it_plays_pauses_and_changes_its_speed(browser: Chromium, shipped: Serve
         for _ in range(9):
             press(page, "+")
         assert page.evaluate("document.querySelector('play-controls select').value") == "max"
+        press(page, "9")
         press(page, " ")
         page.wait_for(f"!{INSPECTOR}.player.playing")
         assert page.evaluate(f"{TIME} === {INSPECTOR}.trace.end")
         page.wait_for("document.querySelector('machine-view .now').textContent === 'completed'")
-        assert page.evaluate("moments") > 100
+        assert page.evaluate("moments") > 10
 
 
 def test_links_lead_to_a_moment(browser: Chromium, shipped: Served):
@@ -198,10 +199,9 @@ def test_it_fits_the_window(browser: Chromium, shipped: Served, width: int, dark
         for tab in ("compare", "take-away", "ask", "break"):
             page.evaluate(f"document.querySelector('#tab-{tab}').click()")
             assert page.evaluate(WIDTH) == width, tab
-        low, high = page.screenshot().convert("L").getextrema()
-        assert high - low > 150
-        background = page.screenshot().getpixel((1, 1))
-        assert (sum(background) < 3 * 64) == dark
+        picture = page.screenshot().convert("L").tobytes()
+        assert max(picture) - min(picture) > 150
+        assert (picture[0] < 64) == dark
 
 
 def test_names_of_any_kind_are_linked(browser: Chromium, tmp_path: Path):

@@ -185,8 +185,8 @@ export class AskPanel extends HTMLElement {
     }
   }
 
-  /** @param {import('./source.js').End} end @param {string | undefined} chat  its name, if it is one
-   */
+  /** @param {import('./source.js').End} end
+   * @param {string | undefined} chat  its name, if it is one */
   async #end({ error, complete }, chat) {
     this.#running = null;
     this.#cancel.hidden = true;

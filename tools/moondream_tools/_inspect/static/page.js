@@ -11,8 +11,9 @@ import './compare.js';
 import './take-away.js';
 import './asking.js';
 import { el } from './dom.js';
-import { linkTo, readLink, writeLink } from './link.js';
+import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
+import { entry } from './recordings.js';
 import { Selection, same } from './selection.js';
 import { SourceError, openSource } from './source.js';
 import { setUpTabs } from './tabs.js';
@@ -35,7 +36,7 @@ const QUIET = 250; // milliseconds without a change, before the page says or lin
  * The page. It lists recordings, opens one, and gives it to all views, and to a panel when that is
  * shown. It listens to three events of theirs: `say`, with a text for the live region; `open`,
  * with the name of a recording that it shall open; and `trace`, with another trace of the open
- * recording. It dispatches `ended`, with `{name, error}`, at the end of an exchange that was followed.
+ * recording.
  */
 export class InspectPage extends HTMLElement {
   #source = openSource();
@@ -285,16 +286,6 @@ export class InspectPage extends HTMLElement {
 }
 
 customElements.define('inspect-page', InspectPage);
-
-/** A recording in the list. @param {Recording} recording */
-function entry({ name, error, skill, status_code: status, chunks }) {
-  const size = chunks === undefined ? 'under way' : amount(chunks, 'chunk');
-  const about = error ? 'cannot be read'
-    : [skill, status, size].filter((fact) => fact != null).join(' · ');
-  return el('li', {}, el('a', { href: linkTo({ name, time: null, item: null }),
-    class: error ? 'broken' : null },
-  el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about)));
-}
 
 /** @param {unknown} error @returns {string} */
 function inWords(error) {

@@ -20,7 +20,8 @@ const FORMS = [
     about: 'For the network tools of browsers.' },
 ];
 /** What stands for something that is not recorded. */
-const PLACEHOLDERS = /(MOONDREAM_ENDPOINT|MOONDREAM_API_KEY|not-recorded\.invalid|\bpicture(?:-\d+)?\.(?:jpg|png|gif|webp|bin)\b)/;
+const PLACEHOLDERS = new RegExp('(MOONDREAM_ENDPOINT|MOONDREAM_API_KEY|not-recorded\\.invalid|'
+  + '\\bpicture(?:-\\d+)?\\.(?:jpg|png|gif|webp|bin)\\b)');
 const SHOWN = 20_000; // characters of a form that are drawn
 
 /** The open exchange in four forms, to copy or to download. */
@@ -44,7 +45,8 @@ export class TakeAwayPanel extends HTMLElement {
     if (!source || !shown) return this.replaceChildren();
     const { name, trace } = shown;
     if (trace.live) {
-      this.replaceChildren(el('p', {}, 'The exchange is under way. It can be taken away at its end.'));
+      this.replaceChildren(el('p', {},
+        'The exchange is under way. It can be taken away at its end.'));
       trace.addEventListener('grow', () => {
         if (!trace.live && turn === this.#turn) this.#load();
       });
@@ -83,7 +85,8 @@ export class TakeAwayPanel extends HTMLElement {
               onclick: () => download(`${stem(name)}.${end}`, text, type) }, 'Download')),
           el('p', {}, about),
           pre,
-          more > 0 && el('p', {}, `The first of ${inBytes(text.length)}. Copy and download have all.`));
+          more > 0 && el('p', {},
+            `The first of ${inBytes(text.length)}. Copy and download have all.`));
       })),
     );
   }
