@@ -81,7 +81,7 @@ def run_bulk_on_ray(
             dataset = _dataset(items, num_cpus)
             dataset = dataset.repartition(target_num_rows_per_block=rows_per_file).map_batches(
                 AskBatches,
-                fn_constructor_args=(asking,),
+                fn_constructor_args=(asking, not isinstance(items, ray.data.Dataset)),
                 batch_size=None,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(
