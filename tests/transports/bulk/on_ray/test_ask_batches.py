@@ -144,10 +144,10 @@ def test_a_dataset_is_never_unpickled() -> None:
 
 
 def test_a_run_that_cannot_succeed_is_given_up() -> None:
-    given_up = {"give_up_on": (AuthenticationError,), "give_up_after": 3, "concurrent": 1}
+    kinds = (AuthenticationError,)
     template = Template("query", question="{id}")
     with (
-        asker(lambda _: 401, template, **given_up) as ask,
+        asker(lambda _: 401, template, give_up_on=kinds, give_up_after=3, concurrent=1) as ask,
         pytest.raises(AuthenticationError),
     ):
         ask(table_of(Item(str(number)) for number in range(50)))
