@@ -110,6 +110,6 @@ def ask_on_ray(
 def _connect(ray: Any, address: str) -> None:
     try:
         ray.init(address=address or None, logging_level="WARNING")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises it itself if a node starts too slowly
         where = f"at {address}" if address else "here"
         raise UsageError(f"there is no cluster of Ray {where}: {error}") from error

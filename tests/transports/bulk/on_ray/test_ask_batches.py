@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +17,14 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from moondream_transports import RetryPolicy
-from moondream_transports.bulk import BulkError, Item, Template
+from moondream_transports.bulk import BulkError, Item, LedgerInUse, Template
 from moondream_transports.bulk._columns import Columns
 from moondream_transports.bulk._encoders import arrow_schema
-from moondream_transports.bulk._inputs._options import Options
 from moondream_transports.bulk.ray import AskBatches, Asking, count_rows
 from moondream_transports.bulk.ray._output import RayOutput
 from moondream_transports.bulk.ray._source import item_tables, items_of
 from sansio_moondream import AuthenticationError, ConnectionLost, Endpoint
+from sansio_moondream.limiter import RateLimit
 from tests.helpers import PIXEL
 from tests.transports.bulk.runs import Answers, Step, echo, run
 
@@ -32,7 +34,9 @@ RETRIES = RetryPolicy(max_attempts=2, initial_backoff=0, jitter=0)
 
 
 @contextmanager
-def asker(answer: Callable[[str], Any], template: Template, **others: Any) -> Iterator[AskBatches]:
+def asker(
+    answer: Callable[[str], Any], template: Template, has_items: bool = True, **others: Any
+) -> Iterator[AskBatches]:
     asking = Asking(
         template=template,
         endpoint=ENDPOINT,
@@ -40,7 +44,7 @@ def asker(answer: Callable[[str], Any], template: Template, **others: Any) -> It
         transport=lambda: Answers(answer),
         **others,
     )
-    made = AskBatches(asking)
+    made = AskBatches(asking, has_items)
     try:
         yield made
     finally:
@@ -55,6 +59,13 @@ def rows_of(table: Any) -> list[dict[str, Any]]:
     """The rows, without their times, by their ids."""
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in table.to_pylist()]
     return sorted(rows, key=lambda row: row["id"])
+
+
+class Forbidden:
+    """It fails the test that unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pytest.fail, ("it was unpickled",)
 
 
 def faulty(question: str) -> Step:
@@ -113,19 +124,30 @@ def test_a_dataset_with_columns_of_its_own() -> None:
             "unused": [1, 2, 3],
         }
     )
-    with asker(echo, Template("query", question="what is {id}?")) as ask:
+    with asker(echo, Template("query", question="what is {id}?"), has_items=False) as ask:
         rows = ask(table).to_pylist()
         assert [row["answer"] for row in rows] == ["about why?", "about what is b?", None]
         assert "the column 'image' is empty" in rows[2]["error_message"]
         with pytest.raises(ValueError, match="has no column 'id'"):
             ask(table.drop(["id"]))
+        for bad in (None, " "):
+            named = table.set_column(0, "id", pa.array(["a", bad, "c"]))
+            with pytest.raises(ValueError, match="row 2 of its batch: the column 'id' should have"):
+                ask(named)
+
+
+def test_a_dataset_is_never_unpickled() -> None:
+    template = Template("query", question="x")
+    with asker(echo, template, has_items=False, pictures=False) as ask:
+        [row] = ask(pa.table({"id": ["a"], "item": [pickle.dumps(Forbidden())]})).to_pylist()
+    assert (row["id"], row["answer"]) == ("a", "about x")
 
 
 def test_a_run_that_cannot_succeed_is_given_up() -> None:
-    given_up = {"give_up_on": (AuthenticationError,), "give_up_after": 3, "concurrent": 1}
+    kinds = (AuthenticationError,)
     template = Template("query", question="{id}")
     with (
-        asker(lambda _: 401, template, **given_up) as ask,
+        asker(lambda _: 401, template, give_up_on=kinds, give_up_after=3, concurrent=1) as ask,
         pytest.raises(AuthenticationError),
     ):
         ask(table_of(Item(str(number)) for number in range(50)))
@@ -154,9 +176,18 @@ def test_ids_that_came_before_are_left_out(caplog: pytest.LogCaptureFixture) -> 
 def test_paths_are_those_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     item = Item("a", Path("photos/a.jpg"), {"name": "moon", "tags": ["x", 2]})
-    [read] = items_of(table_of([item]), Options())
+    [read] = items_of(table_of([item]))
     assert read.picture == tmp_path / "photos" / "a.jpg"
     assert (read.id, read.fields) == (item.id, item.fields)
+
+
+def test_a_limit_needs_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with (
+        pytest.raises(ModuleNotFoundError, match=r"needs Ray Data.*'sansio-moondream\[ray\]'"),
+        asker(echo, Template("query", question="x"), limit=RateLimit(5)),
+    ):
+        pytest.fail("it was made")
 
 
 class TestOutput:
@@ -177,6 +208,19 @@ class TestOutput:
         (tmp_path / "out" / "_run.json").write_text("{}")
         with pytest.raises(BulkError, match=r"_run.json cannot be read: .*skill"):
             RayOutput(tmp_path / "out", self.ASKING)
+
+    def test_another_run_has_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Each of the runs has a cluster of its own, which knows nothing of the other.
+        monkeypatch.setattr(RayOutput, "_take", lambda *_: None)
+        first, second = (RayOutput(tmp_path / "out", self.ASKING) for _ in range(2))
+        with (
+            first.locked(),
+            pytest.raises(LedgerInUse, match=r"another run uses the output .*out: wait for"),
+            second.locked(),
+        ):
+            pytest.fail("both have it")
+        with second.locked():
+            second.prepare()
 
     def test_what_is_no_output(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -105,10 +105,15 @@ class RayLimiter:
         limit: of all workers together, without `concurrent`.
         lease: seconds that a lease lasts.
         options: more of Ray's options for the actor, such as `scheduling_strategy`.
+
+    Raises:
+        ValueError: a value is out of its range.
+        ModuleNotFoundError: Ray is not installed.
     """
 
     def __init__(self, name: str, limit: RateLimit, lease: float = LEASE, **options: Any) -> None:
         LeaseQueue(limit, lease, 0.0)  # which checks them
+        require_ray()
         self._name = name
         self._limit = limit
         self._lease = lease
@@ -140,7 +145,9 @@ class RayLimiter:
             async with asyncio.timeout(_LONGEST_CALL + _GRACE):
                 lease: Lease = await self._actor.ask.remote(want, pause)
             return lease
-        except (errors.RayActorError, errors.RaySystemError, TimeoutError, ValueError) as error:
+        except errors.RayTaskError:
+            raise  # the actor is there, and its program has a mistake
+        except (errors.RayError, TimeoutError, ValueError) as error:
             # A ValueError is of Ray: the actor ended while its name was looked up.
             _LOGGER.warning("the limiter of the cluster is gone, and nothing begins: %s", error)
             self._actor = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -34,7 +35,7 @@ from sansio_moondream.limiter import RateLimit
 
 from ._actor import LEASE, RayLimiter, limiter_name
 from ._limiter import LeasedLimiter
-from ._source import items_of
+from ._source import items_of, items_of_rows
 
 CONCURRENT = 16
 
@@ -97,22 +98,25 @@ class AskBatches:
 
     Args:
         asking: how.
+        has_items: whether the tables are those of `item_tables`. Their items are unpickled, which
+            can run any code. So a dataset from elsewhere must never have it.
 
     Raises:
         ValueError: a value is out of its range, or the answers have no masks.
         ModuleNotFoundError: pyarrow, anyio, or with a limit Ray, is not installed.
     """
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, has_items: bool = False) -> None:
         self._asking = asking
         self._columns = Columns(asking.template.skill, asking.masks)
         self._schema = arrow_schema(self._columns)
-        self._options = Options(
+        options = Options(
             template=asking.template,
             id_column="id",
             picture_column=asking.picture_column,
             pictures=asking.pictures,
         )
+        self._items = items_of if has_items else partial(items_of_rows, options=options)
         self._stop = threading.Event()
         self._refusals = Refusals(asking.give_up_on, asking.give_up_after, self._stop)
         self._loop = asyncio.new_event_loop()
@@ -129,9 +133,9 @@ class AskBatches:
 
         Raises:
             MoondreamError: the run is given up, as all requests end with this error.
-            ValueError: a column is missing.
+            ValueError: a column or an id is missing.
         """
-        ended = self._run(self._ask_all, items_of(batch, self._options))
+        ended = self._run(self._ask_all, self._items(batch))
         read = [self._columns.read(one.row) for one in ended]
         return require_pyarrow().Table.from_batches([record_batch(read, self._schema)])
 

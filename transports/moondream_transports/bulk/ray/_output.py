@@ -6,19 +6,21 @@
 2. The checkpoint knows ids and nothing else. So what was asked about them is kept in a file, and
    another question needs another folder.
 3. A run has an actor with the name of its output. Ray ends it together with the program that made
-   it, and with its workers. So two runs never write to the same output.
+   it, and with its workers. Programs of one machine may have a cluster each, so a run locks a file,
+   too. So two runs never write to the same output, but for clusters on several machines.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +35,7 @@ from ._library import NAMESPACE, require_ray
 
 _RUN = "_run.json"
 _CHECKPOINT = "_checkpoint"
+_LOCK = ".lock"
 _COUNTED = ("id", "status", "error_class", "error_message", "input_tokens", "output_tokens")
 _PATIENCE = 15.0  # seconds, in which Ray ends what a killed program has left
 
@@ -92,11 +95,20 @@ class RayOutput:
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Keep other runs of the cluster from this output inside a block.
+        """Keep other runs from this output inside a block. Its folder is made.
 
         Raises:
             LedgerInUse: another run has it.
+            OSError: the folder cannot be made.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / _LOCK).open("a") as file:
+            self._lock(file)
+            with self._locked_in_the_cluster():
+                yield
+
+    @contextmanager
+    def _locked_in_the_cluster(self) -> Generator[None]:
         name = f"run-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:20]}"
         lock = self._take(name)
         try:
@@ -125,11 +137,24 @@ class RayOutput:
                 return make.remote()
             except ValueError as error:  # the name is taken
                 if time.monotonic() > end:
-                    raise LedgerInUse(
-                        f"another run uses the output {self.path}: wait for its end, or take "
-                        "another output"
-                    ) from error
+                    raise self._in_use() from error
             time.sleep(0.2)
+
+    def _lock(self, file: TextIO) -> None:
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise self._in_use() from error
+            except OSError:
+                pass  # the file system has no locks
+
+    def _in_use(self) -> LedgerInUse:
+        return LedgerInUse(
+            f"another run uses the output {self.path}: wait for its end, or take another output"
+        )
 
     def _check(self) -> None:
         if self.path.exists() and not self.path.is_dir():

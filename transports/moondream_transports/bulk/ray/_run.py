@@ -43,7 +43,8 @@ def run_bulk_on_ray(
     Args:
         items: those of `read_items`, a list, or a dataset of Ray that was read from somewhere. Its
             columns are as in `read_items`. It needs a column `id` of texts that are unique. Of
-            items with the same id only the first is asked, and the log names the others.
+            items with the same id only the first is asked, and the log names the others. In a
+            dataset nobody looks for them, and a row without an id ends the run.
         output: a folder that all nodes see, as they see the files of the items.
         asking: how each actor asks.
         actors: the smallest and the largest size of the pool. The cluster should have CPUs left
@@ -81,7 +82,7 @@ def run_bulk_on_ray(
             dataset = _dataset(items, num_cpus)
             dataset = dataset.repartition(target_num_rows_per_block=rows_per_file).map_batches(
                 AskBatches,
-                fn_constructor_args=(asking,),
+                fn_constructor_args=(asking, not isinstance(items, ray.data.Dataset)),
                 batch_size=None,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(

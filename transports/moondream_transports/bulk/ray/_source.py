@@ -25,6 +25,7 @@ from moondream_transports.bulk._values import Item
 
 ITEM = "item"
 _LOGGER = logging.getLogger("moondream_transports")
+_DATASET = "the dataset"
 _SHOWN = 5  # ids that came twice
 
 
@@ -49,18 +50,32 @@ def item_tables(items: Iterable[Item], rows: int) -> Iterator[Any]:
     yield pyarrow.Table.from_pylist(table, schema=schema)
 
 
-def items_of(table: Any, options: Options) -> list[Item]:
-    """Return the items of a table: of `item_tables`, or of a dataset with columns of its own.
+def items_of(table: Any) -> list[Item]:
+    """Return the items of a table of `item_tables`. They are unpickled: never call it for others.
+
+    Args:
+        table: that this program or its cluster has made.
+    """
+    return [pickle.loads(item) for item in table[ITEM].to_pylist()]
+
+
+def items_of_rows(table: Any, options: Options) -> list[Item]:
+    """Return the items of a table with columns of its own.
 
     Raises:
-        ValueError: a column is missing.
+        ValueError: a column is missing, or a row has no id. Such a row cannot be a failed one, as
+            Ray's checkpoint would not know it, and the next run would add it again.
     """
-    if table.column_names == ["id", ITEM]:
-        return [pickle.loads(item) for item in table[ITEM].to_pylist()]
     names: Sequence[str] = table.column_names
     rows: list[dict[str, Any]] = table.to_pylist()
-    make = Rows(Path("the dataset"), "", names, rows[0] if rows else {}, options)
-    return [make.item(number, f"row {number} of its batch", row) for number, row in enumerate(rows)]
+    make = Rows(Path(_DATASET), "", names, rows[0] if rows else {}, options)
+    items: list[Item] = []
+    for number, row in enumerate(rows, 1):
+        item = make.item(number, f"row {number} of its batch", row)
+        if item.problem is not None and item.id == f"{_DATASET}:{number}":  # instead of an id
+            raise ValueError(item.problem)
+        items.append(item)
+    return items
 
 
 def make_datasource(items: Iterable[Item], rows: int) -> Any:
