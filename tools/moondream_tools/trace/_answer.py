@@ -7,6 +7,7 @@ the inflated body record by record: it gives as many events for each record.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from sansio_moondream import Event, MoondreamError, Request, ResponseStream, State
@@ -24,7 +25,7 @@ class Answer:
         self._request = request
         self._stream: ResponseStream[Any] = ResponseStream(request)
         self._divided = self._stream  # has the body record by record
-        self._ready: list[Event] = []  # of a compressed chunk, and not given out
+        self._ready: deque[Event] = deque()  # of a compressed chunk, and not given out
         self.error: MoondreamError | None = None
 
     @property
@@ -82,9 +83,7 @@ class Answer:
         return events
 
     def _given_out(self, count: int) -> list[Event]:
-        events = self._ready[:count]
-        del self._ready[:count]
-        return events
+        return [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
 
 
 def _ready_events(stream: ResponseStream[Any]) -> tuple[list[Event], MoondreamError | None]:
