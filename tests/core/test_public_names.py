@@ -99,8 +99,9 @@ def test_modules_say_what_they_are_for(module: ModuleType):
 def test_everything_has_a_docstring_of_its_own():
     for name, value in OBJECTS.items():
         if inspect.isclass(value) or inspect.isfunction(value):
-            assert vars(value).get("__doc__", value.__doc__), name
-            check_sentence(value.__doc__)
+            docstring = vars(value).get("__doc__", value.__doc__)
+            assert docstring, name
+            check_sentence(docstring)
 
 
 METHODS = [
