@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from moondream_tools._service import known_skill
 from moondream_tools._show import duration
 from moondream_tools.trace import Trace
-from moondream_tools.trace._builder import known_skill
 from sansio_moondream import TRANSITIONS, State, __version__
 
 from ._answers import Answer, Refused

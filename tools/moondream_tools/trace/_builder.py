@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from moondream_tools._convert import request_of
-from moondream_tools._service import skill_of
+from moondream_tools._service import known_skill
 from sansio_moondream import Event, Headers, Limits, State
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
@@ -73,12 +73,6 @@ class _Sizes(NamedTuple):
     messages: int
     events: int
     states: int
-
-
-def known_skill(path: str) -> str | None:
-    """Return the skill that the path of a request names, or None if it names none."""
-    skill = skill_of(path)
-    return skill if skill in BUILDERS else None
 
 
 class TraceBuilder:
