@@ -7,6 +7,7 @@ from typing import Final
 
 from sansio_moondream import APIError, DecodedRequest, Dialect, decode_request, encode_error
 from sansio_moondream._server.refusals import refusal
+from sansio_moondream._skills import BUILDERS
 
 from ._exchange import Exchange
 from ._guard import Guard
@@ -44,6 +45,12 @@ async def allow_page(exchange: Exchange, guard: Guard) -> bool:
 def skill_of(path: str) -> str:
     """Return the skill in a path. It need not be one that exists."""
     return "chat" if path.endswith("/chat/completions") else path.rpartition("/")[2]
+
+
+def known_skill(path: str) -> str | None:
+    """Return the skill that the path of a request names, or None if it names none."""
+    skill = skill_of(path)
+    return skill if skill in BUILDERS else None
 
 
 def decode(exchange: Exchange, dialect: Dialect) -> DecodedRequest:

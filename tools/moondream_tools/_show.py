@@ -73,7 +73,7 @@ def _show_folder(folder: Path, out: Terminal) -> Exit:
         out.labelled(
             "",
             f"{len(chunks):,} chunk{'' if len(chunks) == 1 else 's'}, {size:,} bytes in "
-            f"{_seconds(_length(recording))} s; {_ending(recording)}",
+            f"{_seconds(duration(recording))} s; {_ending(recording)}",
         )
     return status
 
@@ -92,7 +92,7 @@ def _show(recording: Recording, out: Terminal, *, raw: bool) -> None:
     shown = (_text(chunk.data) for chunk in recording.chunks) if raw else _decoded(trace)
     for chunk, text in zip(trace.chunks, shown, strict=True):
         out.labelled(f"{_seconds(chunk.at):>9}    {chunk.end - chunk.start:>6}  ", text)
-    out.labelled(f"{_seconds(_length(recording)):>9}    {'':>6}  ", _ending(recording), style=BOLD)
+    out.labelled(f"{_seconds(duration(recording)):>9}    {'':>6}  ", _ending(recording), style=BOLD)
     if trace.error is not None and not raw:
         out.line()
         out.labelled("error", safe(describe_error(cast("MoondreamError", from_dict(trace.error)))))
@@ -205,7 +205,8 @@ def _line(line: str) -> str:
     return prefix + _json(decoded) if isinstance(decoded, dict | list) else safe(line)
 
 
-def _length(recording: Recording) -> float:
+def duration(recording: Recording) -> float:
+    """Return the seconds from the request to the end."""
     chunks = sum(chunk.seconds for chunk in recording.chunks)
     return recording.header.seconds + chunks + recording.ending.seconds
 

@@ -21,8 +21,14 @@ from moondream_tools._inspect import _ask, _images
 from moondream_tools._inspect._store import Entry, Store
 from moondream_tools._server_thread import HOST, ServerThread
 from moondream_tools.trace import Trace, TraceUpdate
-from moondream_transports import Timeouts
-from sansio_moondream import AuthenticationError, Endpoint, QueryRequest, encode_image
+from moondream_transports import AsyncByteStream, Timeouts
+from sansio_moondream import (
+    AuthenticationError,
+    Endpoint,
+    HTTPRequest,
+    QueryRequest,
+    encode_image,
+)
 from sansio_moondream.recording import RecordingHeader
 from tests.helpers import PIXEL, REQUESTS, delta, record
 from tests.tools.inspect.page_server import HARBOUR, Served, serving
@@ -91,6 +97,17 @@ def answering(handle: Callable[[Exchange], Awaitable[None]]) -> Iterator[Endpoin
         yield Endpoint(f"http://{HOST}:{server.port}/v1", api_key=KEY)
     finally:
         server.close()
+
+
+class SilentTransport:
+    """A server that never answers."""
+
+    async def send(self, request: HTTPRequest, timeouts: Timeouts) -> AsyncByteStream:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -187,6 +204,27 @@ class TestAnAnswer:
         assert served.ask(f"api/cancel/{name}", {}).status == 204  # it changes nothing
         assert served.ask("api/cancel/other", {}).status == 404
         assert served.ask("api/live/other").status == 404
+
+    @pytest.mark.parametrize("ticks", [0, 1, 2, 3, 20])
+    def test_a_question_that_is_cancelled_at_any_time_and_often_ends(self, ticks: int):
+        store = Store()
+
+        async def run() -> None:
+            asker = _ask.Asker(store, _images.Pictures(), Endpoint(), transport=SilentTransport())
+            names = [(await asker.ask("", QUESTION))["name"] for _ in range(_ask.MAX_RUNNING)]
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            for _ in range(10):
+                for name in names:
+                    await asker.cancel(name, None)
+                await asyncio.sleep(0)
+            while not all(isinstance(entry, Entry) for entry in store):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await asker.cancel((await asker.ask("", QUESTION))["name"], None)  # a place is free
+
+        asyncio.run(asyncio.wait_for(run(), 20))
+        ends = [entry.recording.ending.fault for entry in store if isinstance(entry, Entry)]
+        assert ends[: _ask.MAX_RUNNING] == ["left"] * _ask.MAX_RUNNING
 
     def test_a_few_at_once(self, fake: FakeServer, served: Served):
         fake.answer(text="one two", fault="stall@1", times=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import process_time
 from typing import Any
 
 import pytest
@@ -109,6 +110,15 @@ class TestPlainLoops:
             fields = (("content-type", f"text/event-stream; charset={charset}"),)
             named = replace(recording, header=replace(recording.header, response_headers=fields))
             assert len(verdicts(named)) == len(LOOPS)
+
+    @pytest.mark.parametrize("charset", ["punycode", "idna"])
+    def test_a_charset_whose_work_is_quadratic_is_not_used(self, charset: str) -> None:
+        recording = answer(b"data: x-" + b"bcd9z" * 20_000)
+        fields = (("content-type", f"text/event-stream; charset={charset}"),)
+        named = replace(recording, header=replace(recording.header, response_headers=fields))
+        began = process_time()
+        verdicts(named)
+        assert process_time() - began < 5  # it was half a minute
 
 
 def _faults_of(skill: str) -> Iterator[dict[str, Any]]:

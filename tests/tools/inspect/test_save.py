@@ -48,6 +48,15 @@ class TestSaved:
             text = saved(entry(by_hand), {"fragmentation": 7, "as": kind})["text"]
             assert "s3cret" not in text and "acme" not in text
 
+    @pytest.mark.parametrize("coding", ["none", "utf-8", "identity, identity", "gzip", "br"])
+    def test_a_body_that_its_head_calls_compressed_and_is_not_is_masked(self, coding: str) -> None:
+        recording = answer(record({"chunk": "A", "org_id": "acme-inc"}), END)
+        headers = (("content-type", "text/event-stream"), ("content-encoding", coding))
+        header = replace(recording.header, response_headers=headers)
+        for kind in ("recording", "test"):
+            text = saved(entry(replace(recording, header=header)), {"as": kind})["text"]
+            assert "acme" not in text
+
     @pytest.mark.parametrize(
         ("skill", "asked"),
         [("query", fault("close", 100)), ("segment", {**fault("silence", 900), "fragmentation": 5}),
@@ -69,6 +78,12 @@ class TestSaved:
         with pytest.raises(Refused, match="save it as a recording"):
             saved(entry(other), {"as": "test"})
         assert broken(entry(other), {})["plain"] == []
+
+    def test_a_recording_that_is_no_post_makes_no_test(self) -> None:
+        recording = recorded("query")
+        other = replace(recording, header=replace(recording.header, method="GET"))
+        with pytest.raises(Refused, match="save it as a recording"):
+            saved(entry(other), {"as": "test"})
 
     @pytest.mark.slow  # a pytest of its own
     def test_all_of_them_pass_in_a_project_with_the_plugin(self, tmp_path: Path) -> None:

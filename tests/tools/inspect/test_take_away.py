@@ -434,6 +434,11 @@ class TestHAR:
         assert entry.started == "1970-01-01T00:00:00.000+00:00"
         assert "The time of day is not recorded" in entry.comment
 
+    def test_a_connection_that_a_recording_has_after_its_head(self):
+        header = replace(RECORDED["query"].header, connected=5.0)
+        times = har_of(Recording(header, (), Ending(0.0))).timings
+        assert (times.connect, times.wait) == (header.seconds * 1000, 0)
+
     def test_bytes_that_are_no_text(self):
         chunks = (Chunk(0.5, b"data: \xff"), Chunk(0.25, b"\xfe\n\n"))
         header = replace(RECORDED["query"].header, request_body=None)

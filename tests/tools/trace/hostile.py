@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import strategies as st
 
 from moondream_tools.trace import Trace
-from sansio_moondream import Request
+from moondream_tools.trace._fault import fault_of
+from sansio_moondream import MoondreamError, Request, ResponseStream
 from sansio_moondream.recording import (
     LEFT,
     OMITTED,
@@ -89,14 +91,19 @@ def recorded(header: RecordingHeader, chunks: Sequence[bytes], ending: Ending = 
 
 
 def expected(recording: Recording, request: Request[Any]) -> Outcome:
-    """Decode the body of a recording as one chunk."""
-    return run(
-        request,
-        [b"".join(chunk.data for chunk in recording.chunks)],
-        ending=ending_error(recording.ending),
-        status_code=recording.header.status_code or 0,
-        headers=recording.header.response_headers,
-    )
+    """Decode the body of a recording as one chunk. A silence ends it at the client's deadline."""
+    body = b"".join(chunk.data for chunk in recording.chunks)
+    status_code, headers = recording.header.status_code or 0, recording.header.response_headers
+    ending: Exception | None = ending_error(recording.ending)
+    if recording.ending.fault == "TimeoutError":
+        stream = ResponseStream(request)
+        stream.receive_response(status_code, headers)
+        stream.receive_data(body)
+        has_event = False
+        with suppress(MoondreamError):
+            has_event = next(iter(stream.events()), None) is not None
+        ending = fault_of(recording.ending, 0.0, has_event=has_event, timeouts=None)
+    return run(request, [body], ending=ending, status_code=status_code, headers=headers)
 
 
 def content(trace: Trace) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from moondream_tools._service import known_skill
+from moondream_tools._show import duration
 from moondream_tools.trace import Trace
-from moondream_tools.trace._answer import known_skill
 from sansio_moondream import TRANSITIONS, State, __version__
-from sansio_moondream.recording import Recording
 
 from ._answers import Answer, Refused
 from ._app import StreamCall, ValueCall, not_found
@@ -108,12 +108,6 @@ def _about(entry: AnyEntry, pictures: Pictures) -> dict[str, Any]:
         "bytes": sum(len(chunk.data) for chunk in chunks),
         "ending": entry.recording.ending.fault,
     }
-
-
-def duration(recording: Recording) -> float:
-    """Return the seconds from the request to the end."""
-    chunks = sum(chunk.seconds for chunk in recording.chunks)
-    return recording.header.seconds + chunks + recording.ending.seconds
 
 
 def _machine() -> dict[str, Any]:

@@ -5,6 +5,8 @@
 2. A few exchanges may be under way at once. Recordings are kept within limits, and so are their
    pictures: the oldest are dropped.
 3. All of this runs in one event loop, that of the server.
+4. An exchange has two tasks. One reads the answer, and only that one is cancelled. The other waits
+   for its end and finishes the recording. So a cancellation, at any time, leaves nothing open.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ class Asker:
         self._transport = transport
         self._count = 0
         self._lives: dict[str, Live] = {}
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}  # that read answers
+        self._finishing: set[asyncio.Task[None]] = set()
         self._kept: deque[tuple[str, int]] = deque()  # names, and the sizes of the bodies
 
     def about(self) -> dict[str, Any]:
@@ -106,7 +109,11 @@ class Asker:
         name = f"asked-{self._count}-{request.skill}.jsonl"
         name = self._store.begin(name, recorder.header).name
         live = self._lives[name] = Live(name, recorder.header)
-        self._running[name] = asyncio.create_task(self._run(live, request, recorder))
+        recordings: list[Recording] = []
+        self._running[name] = asyncio.create_task(self._read(live, request, recordings))
+        finishing = asyncio.create_task(self._finish(live, recorder, recordings))
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
         return {"name": name}
 
     async def cancel(self, name: str, _asked: Any) -> None:
@@ -145,19 +152,20 @@ class Asker:
                 "for one to end, or cancel it",
             )
 
-    async def _run(self, live: Live, request: Request[Any], recorder: Recorder) -> None:
-        """Ask, and finish the recording, whatever happens."""
-        recordings: list[Recording] = []
-        failure: BaseException | None = None
+    async def _read(self, live: Live, request: Request[Any], recordings: list[Recording]) -> None:
+        """Ask, and read the answer. `recordings` gets its recording."""
         transport = AsyncRecordingTransport(self._transport, recordings.append, watch=live.watch)
         client = AsyncClient(transport, self._endpoint, timeouts=self._timeouts)
+        async with client.stream(request) as stream:
+            async for _event in stream:
+                pass
+
+    async def _finish(self, live: Live, recorder: Recorder, recordings: list[Recording]) -> None:
+        """Publish an exchange, and finish its recording at the end, whatever happens."""
+        reading = self._running[live.name]
         publishing = asyncio.create_task(live.publish())
-        try:
-            async with client.stream(request) as stream:
-                async for _event in stream:
-                    pass
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the page shows it
-            failure = error
+        await asyncio.wait([reading])
+        failure = asyncio.CancelledError() if reading.cancelled() else reading.exception()
         publishing.cancel()
         await asyncio.wait([publishing])
         if not recordings:  # nothing was sent

@@ -223,13 +223,13 @@ def _played(
 def _silence_seconds(recording: Recording) -> float:
     """Return how long a client waits in the silence at the end of a recording.
 
-    The time until the first event has another deadline than what follows it.
+    Until the first event it is another deadline, which begins with the connection.
     """
     trace = Trace.of(recording)
     timeouts = trace.deadlines or Timeouts()
     now = trace.chunks[-1].at if trace.chunks else trace.times.head or 0.0
     waits = timeouts.idle
     if trace.times.first_event is None and timeouts.first_event is not None:
-        waits = timeouts.first_event - now
+        waits = (trace.times.connected or 0.0) + timeouts.first_event - now
     left = inf if timeouts.total is None else timeouts.total - now
     return max(0.0, min(inf if waits is None else waits, left, 1e9))

@@ -112,6 +112,8 @@ def _timings(trace: Trace, head: float, ended: float) -> dict[str, float]:
     """Divide the time. `connect` to `receive` add up to all of it."""
     connected = trace.times.connected
     waited = head if trace.response is not None else ended
+    if connected is not None:  # a recording may say anything
+        connected = min(connected, waited)
     wait = waited - (connected or 0.0)
     return {
         "blocked": _NOT_KNOWN,

@@ -38,7 +38,6 @@ class Live:
     Args:
         name: of its recording.
         header: of its recording, before there is a response.
-
     """
 
     def __init__(self, name: str, header: RecordingHeader) -> None:
@@ -86,6 +85,7 @@ class Live:
         last = json.dumps({"error": error, "complete": complete, "reload": not is_same})
         record = f"id: {self._next_id()}\nevent: end\ndata: {last}\n\n"
         self._channel.append([record.encode()], is_last=True)
+        self._recorder, self._shown = None, []  # only the events are kept
 
     async def send(self, exchange: Exchange, after: int) -> None:
         """Send the events after the one with an id, and those that follow.

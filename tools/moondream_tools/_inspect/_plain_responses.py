@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,8 @@ from sansio_moondream.recording import EOF
 
 MAX_INFLATED = 64 * 1024 * 1024
 """Where this model stops. The library would go on."""
+_SLOW = ("punycode", "idna")
+"""Charsets whose work is quadratic in the bytes. No body has one."""
 _SILENCE = ("TimeoutError", "FirstEventTimeout", "IdleTimeout", "TotalTimeout")
 
 
@@ -148,6 +151,8 @@ class Httpx(Response):
     def _text(self, data: bytearray) -> str:
         charset = self._headers.get("content-type", "").partition("charset=")[2].strip("\"' ")
         try:
+            if codecs.lookup(charset or "utf-8").name in _SLOW:
+                charset = "utf-8"
             return data.decode(charset or "utf-8", "replace")
         except (LookupError, ValueError):  # not the name of a charset
             return data.decode("utf-8", "replace")

@@ -18,8 +18,9 @@ from msgspec.structs import replace
 
 from moondream_tools._convert import request_of
 from moondream_tools._service import skill_of
+from moondream_tools.trace import Trace
 from moondream_transports import Client, Match, ReplayTransport
-from sansio_moondream import Endpoint, Headers, HTTPRequest, MoondreamError, Request
+from sansio_moondream import Endpoint, HTTPRequest, MoondreamError, Request
 from sansio_moondream._errors import shorten
 from sansio_moondream.recording import (
     Chunk,
@@ -48,7 +49,7 @@ def redacted(recording: Recording) -> Recording:
         response_headers=safe.response_headers,
     )
     chunks = recording.chunks
-    if Headers(given.response_headers).get("content-encoding", "").lower() in ("", "identity"):
+    if Trace.of(recording).inflated is None:  # whatever its head says
         masked = mask_chunks([chunk.data for chunk in chunks])
         chunks = tuple(map(Chunk, (chunk.seconds for chunk in chunks), masked))
     ending = replace(recording.ending, message=mask_text(recording.ending.message))
@@ -72,6 +73,11 @@ def as_test(name: str, recording: Recording, what: str) -> str:
         ValueError: no request of ours has the recorded path.
     """
     skill = skill_of(recording.header.path)
+    if recording.header.method != "POST":
+        raise ValueError(
+            f"a test needs a request by POST, not by {shorten(recording.header.method, 40)!r}: "
+            "save it as a recording"
+        )
     if skill not in _REQUESTS:
         raise ValueError(
             f"a test needs the recording of a skill, and {shorten(recording.header.path, 80)} is "

@@ -7,18 +7,11 @@ the inflated body record by record: it gives as many events for each record.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
-from moondream_tools._service import skill_of
 from sansio_moondream import Event, MoondreamError, Request, ResponseStream, State
-from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
-
-
-def known_skill(path: str) -> str | None:
-    """Return the skill that the path of a request names, or None if it names none."""
-    skill = skill_of(path)
-    return skill if skill in BUILDERS else None
 
 
 class Answer:
@@ -32,7 +25,7 @@ class Answer:
         self._request = request
         self._stream: ResponseStream[Any] = ResponseStream(request)
         self._divided = self._stream  # has the body record by record
-        self._ready: list[Event] = []  # of a compressed chunk, and not given out
+        self._ready: deque[Event] = deque()  # of a compressed chunk, and not given out
         self.error: MoondreamError | None = None
 
     @property
@@ -90,9 +83,7 @@ class Answer:
         return events
 
     def _given_out(self, count: int) -> list[Event]:
-        events = self._ready[:count]
-        del self._ready[:count]
-        return events
+        return [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
 
 
 def _ready_events(stream: ResponseStream[Any]) -> tuple[list[Event], MoondreamError | None]:

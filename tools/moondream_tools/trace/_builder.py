@@ -17,16 +17,17 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from moondream_tools._convert import request_of
-from sansio_moondream import Event, Headers, Limits, MoondreamError, State
+from moondream_tools._service import known_skill
+from sansio_moondream import Event, Headers, Limits, State
 from sansio_moondream._skills import BUILDERS
 from sansio_moondream._stream import TRANSITIONS
 from sansio_moondream._unicode import well_formed
 from sansio_moondream._wire.bodies import BLANKS
-from sansio_moondream._wire.inflate import Inflater, content_coding
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK
 from sansio_moondream.recording import Ending, RecordingHeader
 
-from ._answer import Answer, known_skill
+from ._answer import Answer
+from ._body import Body
 from ._fault import fault_of
 from ._message import NO_MESSAGE, message_of
 from ._records import Records
@@ -93,9 +94,7 @@ class TraceBuilder:
         self._state = self._answer.state
         self._reads = _Reads.NOTHING
         self._records = Records(Limits())
-        self._inflater: Inflater | None = None
-        self._body = bytearray()
-        self._decoded = self._body  # another one, if the body is compressed
+        self._body = Body()
         self._blanks = 0  # decoded bytes that decide nothing
         self._at, self._chunk = 0.0, 0  # of the last decoded byte
         self._record_end = 0
@@ -133,11 +132,8 @@ class TraceBuilder:
         self._times = replace(self._times, head=at)
         if connected is not None:
             self._times = replace(self._times, connected=round(connected, 6))
-        coding = content_coding(fields)
-        compressed = coding in ("gzip", "deflate")
-        if compressed:
-            self._inflater = Inflater(coding, Limits())
-            self._decoded = bytearray()
+        self._body.receive_response(fields)
+        compressed = self._body.is_compressed
         self._answer.receive_response(status_code, pairs, compressed=compressed)
         self._reads = _BY_STATE.get(self._answer.state, _Reads.NOTHING)
         if self._skill is None:
@@ -152,19 +148,19 @@ class TraceBuilder:
         if not data:
             return
         at = round(at, 6)
-        start = len(self._body)
-        chunk = len(self._chunks)
-        self._body += data
-        fault = None
-        if self._decoded is not self._body:
-            data, fault = self._inflate(data)
+        body, chunk = self._body, len(self._chunks)
+        start = len(body.received)
+        is_read = self._reads is not _Reads.NOTHING and self._skill is not None
+        if body.is_compressed and is_read:
+            self._answer.receive_compressed(data)
+        data, fault = body.receive_data(data)
         if data:
             self._at, self._chunk = at, chunk
             self._read(data)
         if fault is not None:
             self._end(fault, at, chunk)
-        cut = min(len(data), cut_bytes(self._decoded)) if data and data[-1] >= 0x80 else 0
-        self._chunks.append(TraceChunk(at, start, len(self._body), len(self._decoded), cut))
+        cut = min(len(data), cut_bytes(body.decoded)) if data and data[-1] >= 0x80 else 0
+        self._chunks.append(TraceChunk(at, start, len(body.received), len(body.decoded), cut))
 
     def receive_ending(self, ending: Ending, at: float) -> None:
         """Receive `ending`, the end of the exchange, at the time `at`. Nothing follows it."""
@@ -177,8 +173,8 @@ class TraceBuilder:
     def take_update(self) -> TraceUpdate:
         """Return what is new since the last call."""
         before, self._taken = self._taken, self._sizes()
-        body = bytes(self._body[before.body :])
-        decoded = bytes(self._decoded[before.decoded :])
+        body = bytes(self._body.received[before.body :])
+        decoded = bytes(self._body.decoded[before.decoded :])
         return TraceUpdate(
             response=self._response,
             times=self._times,
@@ -196,25 +192,14 @@ class TraceBuilder:
 
     def _sizes(self) -> _Sizes:
         return _Sizes(
-            len(self._body),
-            len(self._decoded),
+            len(self._body.received),
+            len(self._body.decoded),
             len(self._chunks),
             len(self._record_items),
             len(self._messages),
             len(self._events),
             len(self._states),
         )
-
-    def _inflate(self, data: bytes) -> tuple[bytes, MoondreamError | None]:
-        if self._inflater is None:
-            return b"", None
-        if self._reads is not _Reads.NOTHING and self._skill is not None:
-            self._answer.receive_compressed(data)
-        inflated, fault = self._inflater.feed(data)
-        if fault is not None:
-            self._inflater = None
-        self._decoded += inflated
-        return inflated, fault
 
     def _read(self, data: bytes) -> None:
         """Read the last decoded bytes."""
@@ -224,7 +209,7 @@ class TraceBuilder:
         if self._reads is _Reads.JSON:
             self._add_events(self._events_of(data), at, chunk, None)
         elif self._reads is not _Reads.NOTHING:
-            start = len(self._decoded) - len(data)
+            start = len(self._body.decoded) - len(data)
             for segment, record, end in self._records.segments(data):
                 index = None if record is None else self._add_record(*record, start + end)
                 if self._add_events(self._events_of(segment), at, chunk, index):
@@ -232,7 +217,7 @@ class TraceBuilder:
 
     def _decide(self) -> None:
         """Look for the first byte that is no blank."""
-        decoded = self._decoded
+        decoded = self._body.decoded
         if bytes(decoded[:3]) in (BYTE_ORDER_MARK[:1], BYTE_ORDER_MARK[:2]):
             return
         if not self._blanks and decoded.startswith(BYTE_ORDER_MARK):
@@ -247,13 +232,13 @@ class TraceBuilder:
         reads, self._reads = self._reads, _Reads.NOTHING
         index = None
         if reads is _Reads.JSON:
-            value = message_of(bytes(self._decoded).removeprefix(BYTE_ORDER_MARK))
+            value = message_of(bytes(self._body.decoded).removeprefix(BYTE_ORDER_MARK))
             if value is not NO_MESSAGE:
                 self._messages.append(TraceMessage(None, value))
         elif reads is not _Reads.NOTHING:
             record = self._records.end()
             if record is not None and self._is_whole(record[1]):
-                index = self._add_record(*record, len(self._decoded))
+                index = self._add_record(*record, len(self._body.decoded))
         if self._skill is not None and not self._answer.is_over:
             self._add_events(self._answer.end(fault), at, chunk, index)
 

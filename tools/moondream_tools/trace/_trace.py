@@ -9,13 +9,13 @@ import msgspec
 from msgspec import field
 from msgspec.structs import asdict, replace
 
+from moondream_tools._service import known_skill
 from sansio_moondream import State
 from sansio_moondream._forms import plain
 from sansio_moondream._repr import OwnRepr
 from sansio_moondream._unicode import well_formed
 from sansio_moondream.recording import Recording, RecordingHeader
 
-from ._answer import known_skill
 from ._builder import TraceBuilder
 from ._text import well_formed_pairs
 from ._values import (
