@@ -131,7 +131,7 @@ class LeaseQueue:
         return ticket
 
     def leave(self, ticket: LeaseTicket) -> None:
-        """Give up a place in the line. Nothing is done for a ticket that is not in it."""
+        """Give up the place of `ticket`. Nothing is done for one that is not in the line."""
         self._line.pop(ticket, None)
 
     def admit(self, now: float) -> list[LeaseTicket]:

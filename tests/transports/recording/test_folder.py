@@ -181,15 +181,9 @@ class TestRecordingFolder:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
-    @pytest.mark.parametrize(
-        ("body", "words"),
-        [("m" * MAX_LINE_BYTES, "longer than 16,777,216"), (float("inf"), "not JSON compliant")],
-    )
-    def test_what_no_reader_accepts_is_not_written(
-        self, tmp_path: Path, body: object, words: str
-    ) -> None:
-        header = RecordingHeader("POST", "/v1/query", (), {"question": body})
-        with pytest.raises(RecordingError, match=words):
+    def test_what_no_reader_accepts_is_not_written(self, tmp_path: Path) -> None:
+        header = RecordingHeader("POST", "/v1/query", (), {"question": "m" * MAX_LINE_BYTES})
+        with pytest.raises(RecordingError, match="longer than 16,777,216"):
             RecordingFolder(tmp_path)(Recording(header, (), Ending(0, "ConnectError")))
         assert list(tmp_path.iterdir()) == []
 

@@ -53,7 +53,10 @@ class LimiterActor:
         self._watch: asyncio.TimerHandle | None = None
 
     async def ask(self, want: int, pause: float) -> Lease:
-        """Wait for a lease. After a second it is one of no requests: the worker asks again."""
+        """Wait for a lease. After a second it is one of no requests: the worker asks again.
+
+        `want` and `pause` are those of `SharedLimiter.ask`.
+        """
         began = self._called_at = monotonic()
         self._watch_idle()
         if pause:
@@ -137,7 +140,7 @@ class RayLimiter:
         return made.remote(self._limit, self._lease)
 
     async def ask(self, want: int, pause: float) -> Lease | None:
-        """See `SharedLimiter`."""
+        """Wait for a lease. `want` and `pause` are those of `SharedLimiter.ask`."""
         errors = require_ray().exceptions
         try:
             if self._actor is None:
@@ -155,13 +158,19 @@ class RayLimiter:
             return None
 
     def pause(self, seconds: float) -> None:
-        """See `SharedLimiter`."""
+        """Report a pause of `seconds`, without waiting."""
         if self._actor is not None:
             self._actor.pause.remote(seconds)
 
 
 def limiter_name(endpoint: Endpoint, limit: RateLimit, lease: float) -> str:
-    """Return the name of the limiter for a server, a key and a limit. It does not show the key."""
+    """Return the name of the limiter of an endpoint. It does not show the key.
+
+    Args:
+        endpoint: the server and its key.
+        limit: of all actors together.
+        lease: how many seconds a lease lasts.
+    """
     numbers = [limit.per_second, limit.burst, limit.recovery, lease]
     parts = [endpoint.url, endpoint.api_key, *(n if n is None else float(n) for n in numbers)]
     return f"limiter-{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:20]}"

@@ -129,7 +129,7 @@ class AskBatches:
             raise
 
     def __call__(self, batch: Any) -> Any:
-        """Return the table of the output for a table of items, in the same order.
+        """Return the table of the output for `batch`, a table of items, in the same order.
 
         Raises:
             MoondreamError: the run is given up, as all requests end with this error.

@@ -35,7 +35,7 @@ class SharedLimiter(Protocol):
         ...
 
     def pause(self, seconds: float) -> None:
-        """Report a pause of so many seconds, without waiting."""
+        """Report a pause of `seconds`, without waiting."""
         ...
 
 

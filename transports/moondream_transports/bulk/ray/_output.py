@@ -190,7 +190,7 @@ class _Lock:
 
 
 def count_rows(path: str | os.PathLike[str]) -> int:
-    """Return how many rows an output has, by the ends of its files. It need not exist."""
+    """Return how many rows the output in the folder `path` has. It need not exist."""
     pyarrow, rows = require_pyarrow(), 0
     parquet = import_module("pyarrow.parquet")
     for file in Path(path).glob("*.parquet"):
