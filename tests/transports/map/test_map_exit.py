@@ -29,7 +29,7 @@ def test_a_map_that_is_left_open() -> None:
     def answer_the_first(peer: Peer) -> None:
         _, body = peer.read_request()
         if b"first" in body:
-            peer.send(sized(WHOLE_BODY))
+            peer.send(sized(WHOLE_BODY, connection="close"))  # the third needs another
         else:
             waiting.release()
             peer.read_until_closed()
