@@ -46,8 +46,6 @@ def decode(data: bytes, max_depth: int, max_values: int) -> Any:
         _check(data, max_depth, max_values)
     try:
         return _decode(data)
-    except UnicodeDecodeError:
-        raise
     except msgspec.DecodeError:
         value = _decode_any(data.decode("utf-8"))
     if isinstance(value, dict):
