@@ -167,6 +167,13 @@ def test_whole_answers_may_be_labelled_as_streams():
     assert_drawn(strategies.whole_answers(), lambda response: response.headers == EVENT_STREAM)
 
 
+def test_whole_answers_may_have_statistics():
+    assert_drawn(
+        strategies.whole_answers("query"),
+        lambda response: b'stats": {' in response.data or b'stats":{' in response.data,
+    )
+
+
 def test_whole_answers_of_a_chat_may_have_reasoning():
     assert_drawn(strategies.whole_answers("chat"), has(ReasoningDelta))
 
