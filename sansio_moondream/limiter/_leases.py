@@ -91,7 +91,6 @@ class LeaseQueue:
     Attributes:
         limit: with its burst.
         granted: how requests are granted, so that they can begin as `limit` says.
-        seconds: that a lease lasts.
 
     Raises:
         ValueError: `seconds` is below 0.001, or the limit has `concurrent`, which each worker

@@ -23,7 +23,7 @@ def smallest(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -> T:
     return find(
         values,
         condition,
-        settings=settings(max_examples=200, phases=[Phase.generate, Phase.shrink]),
+        settings=settings(max_examples=5_000, phases=[Phase.generate, Phase.shrink]),
     )
 
 
