@@ -11,7 +11,8 @@ WASM := tests/wasm
 NODE := tests/node
 TSC := $(NODE)/node_modules/typescript/bin/tsc
 PYTEST := $(BIN)/python -m pytest -n 4 -rs
-LOAD := tests/transports/test_load.py tests/transports/relay/test_load.py tests/tools/test_bulk_show.py tests/tools/test_bulk_ray_show.py
+LOAD := tests/transports/test_load.py tests/transports/relay/test_load.py tests/tools/test_bulk_show.py
+CLUSTER := tests/tools/test_bulk_ray_show.py
 
 # One stamp for each set of packages, older than pyproject.toml when the set has to be looked at again.
 PIP_STAMP := $(VENV)/.pip
@@ -40,7 +41,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo inspect check test quick quick-core test-all coverage test-slow growth load soak lint style mypy pyright javascript format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
+.PHONY: help demo inspect check test quick quick-core test-all coverage test-slow growth load cluster soak lint style mypy pyright javascript format generate mutants docs fuzz bench ci-tools test-wasm examples build release-check publish clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,15 +72,18 @@ coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
 
 test-slow: coverage ## the others: load, browsers, WebAssembly, killed processes, packages from an index, guides; takes 20 minutes
-	$(PYTEST) -m 'slow and not hypothesis' $(addprefix --ignore ,$(LOAD)) --ignore tests/trials/test_growth.py
+	$(PYTEST) -m 'slow and not hypothesis' $(addprefix --ignore ,$(LOAD) $(CLUSTER)) --ignore tests/trials/test_growth.py
 	$(PYTEST) -m hypothesis --hypothesis-profile long --ignore tests/test_typing.py
 	$(MAKE) --no-print-directory growth load
 
 growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile input, one case at a time; takes some minutes
 	$(BIN)/python -m pytest -q -rs -m slow tests/trials/test_growth.py
 
-load: $(DEV_STAMP) ## 1,000 streams at once on each transport, 2,000 through one relay, a bulk run that is killed five times, and one on a cluster that loses its nodes; takes some minutes
+load: $(DEV_STAMP) ## 1,000 streams at once on each transport, 2,000 through one relay, a bulk run that is killed five times, and one that is as fast as it can be; takes some minutes
 	$(BIN)/python -m pytest -q -rs $(LOAD)
+
+cluster: $(DEV_STAMP) ## a bulk run over 5,000 pictures on a cluster of Ray, which loses nodes, its limiter and its program; takes 8 minutes, and needs `make ci-tools`
+	$(BIN)/python -m pytest -q -rs $(CLUSTER)
 
 soak: $(DEV_STAMP) ## a bulk run over 20,000 pictures, killed 40 times while the server fails; takes 25 minutes
 	$(BIN)/python -m tests.tools.bulk_soak --items 20000 --kills 40
