@@ -18,12 +18,14 @@ each_skill = pytest.mark.parametrize("skill", sorted(REQUESTS))
 each_dialect = pytest.mark.parametrize("dialect", Dialect)
 
 
-def smallest(values: st.SearchStrategy[T], condition: Callable[[T], bool]) -> T:
-    """Return the simplest example for which the condition holds."""
+def smallest(
+    values: st.SearchStrategy[T], condition: Callable[[T], bool], examples: int = 200
+) -> T:
+    """Return the simplest example for which the condition holds, as one of `examples` does."""
     return find(
         values,
         condition,
-        settings=settings(max_examples=5_000, phases=[Phase.generate, Phase.shrink]),
+        settings=settings(max_examples=examples, phases=[Phase.generate, Phase.shrink]),
     )
 
 
