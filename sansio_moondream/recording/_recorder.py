@@ -63,8 +63,7 @@ class Recorder:
 
     Call `receive_response` for the head, `receive_data` for each chunk of the body, and at the end
     `receive_eof`, `receive_error` or `leave`, which return the recording. To write a long body
-    while it arrives, call `take_chunks` when `held` is large.
-
+    while it arrives, call `take_chunks` when `held` is large. To show it meanwhile, `peek_chunks`.
 
     Each method takes `now`, the time in seconds of any clock that does not go back.
 

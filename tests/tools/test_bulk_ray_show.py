@@ -121,62 +121,6 @@ def wait_for(log: Path, lines: int, process: subprocess.Popen[Any], deadline: fl
         time.sleep(0.05)
 
 
-def test_nodes_the_limiter_and_the_program_are_killed(
-    cluster: Cluster, questions: Path, tmp_path: Path
-) -> None:
-    log, output, summary = tmp_path / "log.jsonl", tmp_path / "out", tmp_path / "summary.json"
-    with server(log, 0.1) as serving:
-        name = limiter_name(Endpoint(serving.url), LIMIT, 0.25)
-        there = cluster("limiter", name, LIMIT.per_second, LIMIT.burst)
-        other = 3 - there  # of 1 and 2, as node 0 cannot be killed
-        run = command(
-            *(questions, serving.url, output, "--via", f"ray={cluster.address}"),
-            *("--actors", "2-4", "--rate", LIMIT.per_second, "--burst", LIMIT.burst),
-            *("--rows-per-shard", 100, "--summary", summary),
-        )
-        deadline = time.monotonic() + 400
-        with subprocess.Popen(run, env=ENVIRONMENT) as process:
-            try:
-                wait_for(log, 1000, process, deadline)
-                cluster("kill", other)
-                cluster("add", other)
-                wait_for(log, 2200, process, deadline)
-                assert cluster("where", name) == there
-                cluster("kill", there)
-                cluster("add", there)
-                wait_for(log, 3600, process, deadline)
-            finally:
-                process.kill()
-        assert process.returncode == -signal.SIGKILL
-        written = len(rows_of(output))
-        ended = subprocess.run(run, env=ENVIRONMENT, timeout=deadline - time.monotonic())
-    counts = json.loads(summary.read_text())
-    rows, lines = rows_of(output), read_log(log)
-    assert [row["id"] for row in rows] == [f"q{number:04}" for number in range(ITEMS)]
-    assert windows_are_kept(LIMIT, [line.time for line in lines])
-    # What was asked twice was in flight at one of the three kills, in batches of 100.
-    assert len(lines) < ITEMS * 1.02 + 3 * 4 * 2 * 100
-    assert 0 < counts["skipped"] <= written < ITEMS
-    assert counts["skipped"] + counts["done"] + counts["failed"] == counts["total"] == ITEMS
-    assert ended.returncode == (6 if counts["failed"] + counts["failed_before"] else 0)
-    check_outcomes(rows, lines, serving.url)
-
-
-def check_outcomes(rows: list[dict[str, Any]], lines: list[LoggedRequest], url: str) -> None:
-    """Check that each row is one of the ends of its item that the server's log has."""
-    ends: dict[str, set[str]] = defaultdict(set)
-    for line in lines:
-        ends[line.sha256].add(line.fault or line.ended)
-    template, endpoint = Template("query"), Endpoint(url)
-    for row in rows:
-        item = Item(row["id"], fields={"question": f"What is {int(row['id'][1:])}?"})
-        body = template.request(item).to_http(endpoint, False).body
-        seen = ends[hashlib.sha256(body).hexdigest()]
-        expected = "complete" if row["status"] == "done" else "close"
-        assert expected in seen, (row, seen)
-        assert row["error_class"] in (None, "ConnectionLost"), row
-
-
 def test_the_rows_are_those_of_one_machine(
     cluster: Cluster, questions: Path, tmp_path: Path
 ) -> None:
@@ -232,3 +176,60 @@ def test_the_programs_of_the_page_run(cluster: Cluster, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "3 answers in 1 files\n" in done.stdout
     assert "3 answers\n" in done.stdout
+
+
+# The last: Ray's own tasks have stood still on a cluster that had lost nodes.
+def test_nodes_the_limiter_and_the_program_are_killed(
+    cluster: Cluster, questions: Path, tmp_path: Path
+) -> None:
+    log, output, summary = tmp_path / "log.jsonl", tmp_path / "out", tmp_path / "summary.json"
+    with server(log, 0.1) as serving:
+        name = limiter_name(Endpoint(serving.url), LIMIT, 0.25)
+        there = cluster("limiter", name, LIMIT.per_second, LIMIT.burst)
+        other = 3 - there  # of 1 and 2, as node 0 cannot be killed
+        run = command(
+            *(questions, serving.url, output, "--via", f"ray={cluster.address}"),
+            *("--actors", "2-4", "--rate", LIMIT.per_second, "--burst", LIMIT.burst),
+            *("--rows-per-shard", 100, "--summary", summary),
+        )
+        deadline = time.monotonic() + 400
+        with subprocess.Popen(run, env=ENVIRONMENT) as process:
+            try:
+                wait_for(log, 1000, process, deadline)
+                cluster("kill", other)
+                cluster("add", other)
+                wait_for(log, 2200, process, deadline)
+                assert cluster("where", name) == there
+                cluster("kill", there)
+                cluster("add", there)
+                wait_for(log, 3600, process, deadline)
+            finally:
+                process.kill()
+        assert process.returncode == -signal.SIGKILL
+        written = len(rows_of(output))
+        ended = subprocess.run(run, env=ENVIRONMENT, timeout=deadline - time.monotonic())
+    counts = json.loads(summary.read_text())
+    rows, lines = rows_of(output), read_log(log)
+    assert [row["id"] for row in rows] == [f"q{number:04}" for number in range(ITEMS)]
+    assert windows_are_kept(LIMIT, [line.time for line in lines])
+    # What was asked twice was in flight at one of the three kills, in batches of 100.
+    assert len(lines) < ITEMS * 1.02 + 3 * 4 * 2 * 100
+    assert 0 < counts["skipped"] <= written < ITEMS
+    assert counts["skipped"] + counts["done"] + counts["failed"] == counts["total"] == ITEMS
+    assert ended.returncode == (6 if counts["failed"] + counts["failed_before"] else 0)
+    check_outcomes(rows, lines, serving.url)
+
+
+def check_outcomes(rows: list[dict[str, Any]], lines: list[LoggedRequest], url: str) -> None:
+    """Check that each row is one of the ends of its item that the server's log has."""
+    ends: dict[str, set[str]] = defaultdict(set)
+    for line in lines:
+        ends[line.sha256].add(line.fault or line.ended)
+    template, endpoint = Template("query"), Endpoint(url)
+    for row in rows:
+        item = Item(row["id"], fields={"question": f"What is {int(row['id'][1:])}?"})
+        body = template.request(item).to_http(endpoint, False).body
+        seen = ends[hashlib.sha256(body).hexdigest()]
+        expected = "complete" if row["status"] == "done" else "close"
+        assert expected in seen, (row, seen)
+        assert row["error_class"] in (None, "ConnectionLost"), row

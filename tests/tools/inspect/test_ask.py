@@ -51,7 +51,7 @@ ASKED: dict[str, dict[str, Any]] = {
 
 
 class Followed(NamedTuple):
-    """What a page got: the updates, and how it was told the end."""
+    """What a page received: the updates, and the report of the end."""
 
     ids: list[int]
     updates: list[TraceUpdate]

@@ -176,7 +176,7 @@ def _run(items: Iterator[Any], server: FaultServer) -> tuple[list[Any], str | No
         for item in items:
             found.append(item)
             server.saw_event()
-    except Exception as raised:  # noqa: BLE001
+    except Exception as raised:  # noqa: BLE001 - whatever a client raises is compared
         error = raised
     if type(error) is ValueError:  # the official client's own, for what is no JSON
         error = error.__cause__
