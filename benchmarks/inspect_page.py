@@ -111,7 +111,10 @@ def measure_playing(browser: Chromium, recording: Path) -> None:
         page.wait_for_event("Tracing.tracingComplete")
         events = [event for part in page.events("Tracing.dataCollected") for event in part["value"]]
         page.close()
-    frames = sorted(event["tdur"] / 1000 for event in events if event["name"] == SCRIPT)
+    # The clock of a thread is coarse: it has given a frame more time than the frame took.
+    frames = sorted(
+        min(event["tdur"], event["dur"]) / 1000 for event in events if event["name"] == SCRIPT
+    )
     p95 = frames[int(len(frames) * 0.95)]
     print(f"playing   {len(frames)} frames   script of a frame: ", end="")
     print(f"p50 {statistics.median(frames):.1f} ms, p95 {p95:.1f} ms, max {frames[-1]:.1f} ms")
