@@ -186,14 +186,29 @@ def test_the_example_of_the_format_is_a_recording():
     )
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))],
-    ids=lambda page: page.name,
-)
-def test_links_lead_somewhere(page: Path):
-    for target in LINK.findall(page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+def all_pages() -> list[Path]:
+    """Return the Markdown files of this project, and nothing that an environment brought."""
+    folders = ("benchmarks", "examples", "tests/data", "tools")
+    below = [page for folder in folders for page in (ROOT / folder).rglob("*.md")]
+    kept = [page for page in below if not {".venv", ".pytest_cache"} & set(page.parts)]
+    return [*ROOT.glob("*.md"), *guides.PAGES, *kept]
+
+
+def test_links_lead_somewhere():
+    for page in all_pages():
+        for target in LINK.findall(page.read_text("utf-8")):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page, target)
+
+
+def test_tables_have_a_head_and_as_many_cells_in_each_row():
+    """A row that stands apart, or lacks a cell, is shown as bars and words."""
+    for page in all_pages():
+        text = BLOCK.sub("", page.read_text("utf-8"))
+        for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            rows = table.splitlines()
+            assert re.fullmatch(r"\|(?: :?-+:? \|)+", rows[1] if rows[1:] else ""), (page, rows[0])
+            cells = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+            assert set(cells) == {cells[0]}, (page, rows[cells.index(min(cells))])
 
 
 def test_the_readme_is_short():
