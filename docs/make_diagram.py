@@ -1,5 +1,5 @@
 """Makes the diagram and the table of docs/why/state-machine.md from the table in
-sansio_moondream/_stream.py: python docs/make_diagram.py
+sansio_moondream/_states.py: python docs/make_diagram.py
 
 A test compares them, so a change of the table is a change of the page. The diagram has three
 columns: the first state, the states with an answer in them, and the states that nothing leaves.

@@ -109,7 +109,7 @@ class Check:
         metadata.require_valid(self._wheel, self._sdist)
         bounds.require_current()
         say(f"  version {metadata.require_version(self._wheel, self._options.tag)}")
-        for name, reason in metadata.KNOWN_GAPS.items():
+        for name, (_, reason) in metadata.KNOWN_GAPS.items():
             say(f"  known gap, {name}: {reason}")
 
     def _sbom(self) -> None:

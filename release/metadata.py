@@ -11,10 +11,10 @@ from release.builds import members
 from release.commands import ROOT, CheckFailed, program, run
 
 KNOWN_GAPS = {
-    "AuthorEmail": "there is no address that would be read",
-    "Url": "the project has no public address yet",
+    "AuthorEmail": ("Author-email", "there is no address that would be read"),
+    "Url": ("Project-URL", "the project has no public address yet"),
 }
-"""Checks of pyroma that cannot pass yet, with the reason."""
+"""Checks of pyroma that cannot pass yet: the field that is missing, and the reason."""
 
 _PASSED = "Final rating: 10/10"
 
@@ -34,12 +34,28 @@ def require_valid(wheel: Path, sdist: Path) -> None:
     """Check the metadata with the programs that an index and a reviewer would use.
 
     Raises:
-        CheckFailed: one of them complains.
+        CheckFailed: one of them complains, or `KNOWN_GAPS` has a gap that is filled.
     """
+    require_gaps(wheel)
     run(program("twine"), "check", "--strict", wheel, sdist, NO_COLOR="1")
     rating = run(program("pyroma"), "--min", "10", "--skip-tests", ",".join(KNOWN_GAPS), sdist)
     if _PASSED not in rating:
         raise CheckFailed(f"pyroma should say {_PASSED!r}, but it says:\n{rating}")
+
+
+def require_gaps(wheel: Path) -> None:
+    """Check that each known gap is one, so that pyroma looks at a field from when it is there.
+
+    Raises:
+        CheckFailed: the metadata has the field of a gap.
+    """
+    fields = metadata_of(wheel)
+    for name, (field, _) in KNOWN_GAPS.items():
+        if field in fields:
+            raise CheckFailed(
+                f"the metadata has {field} now, so {name} should go from KNOWN_GAPS of "
+                "release/metadata.py"
+            )
 
 
 def require_version(wheel: Path, tag: str | None) -> str:

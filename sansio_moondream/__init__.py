@@ -73,7 +73,8 @@ from ._results import (
 from ._server.errors import ErrorResponse, encode_error, encode_stream_error
 from ._server.requests import DecodedRequest, decode_request
 from ._server.results import decode_result
-from ._stream import TRANSITIONS, ResponseStream, State, Trigger
+from ._states import TRANSITIONS, State, Trigger
+from ._stream import ResponseStream
 from ._value import Value
 from ._version import __version__
 from ._wire.encode import Dialect, encode_events, encode_result

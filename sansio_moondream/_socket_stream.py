@@ -11,7 +11,8 @@ from ._limits import Limits
 from ._requests.base import Request
 from ._requests.endpoint import Endpoint
 from ._results import R
-from ._stream import ResponseStream, State
+from ._states import State
+from ._stream import ResponseStream
 from ._wire.http11 import HTTP11Exchange
 from ._wire.http11_plain import ResponseHead
 

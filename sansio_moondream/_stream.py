@@ -24,13 +24,12 @@ Rules
    the next.
 6. Nothing here blocks, waits, or reads a clock. One thread may use a stream at a time.
 
-`TRANSITIONS` is the machine as data. The diagram in docs/why/state-machine.md is made from it.
+`TRANSITIONS` (`_states.py`) is the machine as data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from operator import length_hint
 from typing import Generic
 
@@ -50,54 +49,10 @@ from ._requests.sent import Sent
 from ._results import R
 from ._skills import BUILDERS
 from ._skills.builder import Builder
+from ._states import TRANSITIONS, State, Trigger
 from ._wire.bodies import Body
 from ._wire.inflate import Inflater
 from ._wire.response import open_response
-
-
-class State(Enum):
-    """Where a `ResponseStream` is."""
-
-    AWAITING_RESPONSE = "awaiting response"
-    READING_EVENTS = "reading events"
-    READING_JSON = "reading JSON"
-    READING_UNNAMED = "reading a body that the head does not name"
-    READING_ERROR = "reading an error body"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
-class Trigger(Enum):
-    """What moves a `ResponseStream` from one state to the next."""
-
-    INFORMATIONAL = "1xx head"
-    EVENT_STREAM = "200, text/event-stream"
-    JSON = "200, JSON"
-    UNNAMED = "200, no content type or octet-stream"
-    ERROR_STATUS = "3xx, 4xx, 5xx"
-    END_OF_ANSWER = "end of the answer"
-    FAULT = "fault"
-
-
-_S, _T = State, Trigger
-_READING = {_T.END_OF_ANSWER: _S.COMPLETED, _T.FAULT: _S.FAILED}
-TRANSITIONS: dict[State, dict[Trigger, State]] = {
-    _S.AWAITING_RESPONSE: {
-        _T.INFORMATIONAL: _S.AWAITING_RESPONSE,
-        _T.EVENT_STREAM: _S.READING_EVENTS,
-        _T.JSON: _S.READING_JSON,
-        _T.UNNAMED: _S.READING_UNNAMED,
-        _T.ERROR_STATUS: _S.READING_ERROR,
-        _T.FAULT: _S.FAILED,
-    },
-    _S.READING_EVENTS: _READING,
-    _S.READING_JSON: _READING,
-    _S.READING_UNNAMED: _READING,
-    _S.READING_ERROR: {_T.FAULT: _S.FAILED},
-    _S.COMPLETED: {},
-    _S.FAILED: {},
-}
-"""The table that a `ResponseStream` runs on: what leads from each state to which other one."""
 
 
 class ResponseStream(Generic[R]):

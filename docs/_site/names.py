@@ -20,7 +20,10 @@ _SHARED = ("_headers", "_limits", "_version")
 GROUPS = {
     "sansio_moondream": {
         "Requests": ("_requests",),
-        "Streams": ("_stream", "_socket_stream", "_wire.http11", "_wire.http11_plain", *_SHARED),
+        "Streams": (
+            *("_stream", "_states", "_socket_stream", "_wire.http11", "_wire.http11_plain"),
+            *_SHARED,
+        ),
         "Events and results": ("_events", "_results", "_geometry", "_metadata"),
         "Errors": ("_errors",),
         "Values as JSON": ("_value", "_kinds"),

@@ -22,11 +22,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from sansio_moondream._errors import (
-    IncompleteStream,
     LocalProtocolError,
     MoondreamError,
     RemoteProtocolError,
-    TransportError,
     shorten,
 )
 from sansio_moondream._headers import Headers, HeaderTypes
@@ -35,11 +33,11 @@ from sansio_moondream._requests.http import HTTPRequest
 from sansio_moondream._secrets.values import Secrets
 from sansio_moondream._wire.inflate import Inflater, content_coding
 
+from ._errors import name_error
 from ._lines import Recording
 from ._masks import mask_chunks, mask_message, open_pictures
 from ._redaction import RESPONSE_HEADERS, safe_headers, safe_request
 from ._values import (
-    ENDING_ERRORS,
     EOF,
     LEFT,
     OMITTED,
@@ -250,12 +248,8 @@ class Recorder:
         return seconds
 
     def _ending(self, seconds: float, error: Exception) -> Ending:
-        for kind in type(error).__mro__:
-            if ENDING_ERRORS.get(kind.__name__) is kind:
-                return Ending(seconds, kind.__name__, mask_message(_words(error), self._secrets))
-        named = TransportError if self._header.status_code is None else IncompleteStream
-        message = f"{type(error).__name__}: {_words(error)}"
-        return Ending(seconds, named.__name__, mask_message(message, self._secrets))
+        name, message = name_error(error, has_head=self._header.status_code is not None)
+        return Ending(seconds, name, mask_message(message, self._secrets))
 
     def _finish(self, ending: Ending) -> Recording:
         self._finished = True
@@ -301,8 +295,3 @@ class Recorder:
 
 def _not_recorded(what: str) -> RemoteProtocolError:
     return RemoteProtocolError(f"the body is not recorded: secrets cannot be found in {what}")
-
-
-def _words(error: Exception) -> str:
-    """Return what an error says. Its exchange is that of the recording."""
-    return error.message if isinstance(error, MoondreamError) else str(error)

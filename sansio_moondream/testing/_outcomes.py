@@ -14,7 +14,8 @@ from sansio_moondream._headers import HeaderTypes
 from sansio_moondream._limits import Limits
 from sansio_moondream._requests.base import Request
 from sansio_moondream._requests.http import HTTPRequest
-from sansio_moondream._stream import ResponseStream, State
+from sansio_moondream._states import State
+from sansio_moondream._stream import ResponseStream
 
 from ._breaks import EOF
 from ._fragmentations import every_fragmentation

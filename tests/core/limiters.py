@@ -1,11 +1,11 @@
-"""What the tests of the limiter share: a slow, exact account of one gate's rate."""
+"""What the tests of the limiter share: turns, and a slow, exact account of one gate's rate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
 
-from sansio_moondream.limiter import RateLimit
+from sansio_moondream.limiter import AdmissionQueue, RateLimit, Ticket
 
 
 def windows_are_kept(limit: RateLimit, begun: Sequence[float]) -> bool:
@@ -56,3 +56,25 @@ class Account:
     def pause(self, end: float) -> None:
         self.level, self.at = Fraction(0), Fraction(end)
         self.start = self.at
+
+
+def moments(queue: AdmissionQueue, count: int, now: float = 0.0) -> list[float]:
+    """Let so many requests begin, each as soon as it may, and end at once."""
+    begun: list[float] = []
+    for _ in range(count):
+        queue.join(now)
+    while (moment := queue.next_at(now)) is not None:
+        now = moment
+        admitted = queue.admit(now)
+        begun += [now for _ in admitted]
+        for ticket in admitted:
+            queue.release(ticket, now)
+    assert len(begun) == count
+    return begun
+
+
+def turn(queue: AdmissionQueue, now: float) -> Ticket:
+    """Take a turn, which has to be free."""
+    ticket = queue.join(now)
+    assert queue.admit(now) == [ticket]
+    return ticket

@@ -15,7 +15,27 @@ from sansio_moondream import (
     TotalTimeout,
     TransportError,
 )
+from sansio_moondream.recording import Chunk, Ending, Recording, RecordingHeader
 
+HEADER = RecordingHeader(
+    "POST",
+    "/v1/query",
+    (("accept", "text/event-stream"),),
+    {"question": "What?"},
+    200,
+    (("content-type", "text/event-stream"),),
+    0.25,
+)
+NO_HEAD = RecordingHeader("POST", "/v1/query", (), {})
+MOON = Recording(
+    HEADER,
+    (
+        Chunk(0.052, 'data: {"chunk": " 月🌙"}\n\n'.encode()),
+        Chunk(0.01, b"\x80\x81"),
+        Chunk(0, b"\n"),
+    ),
+    Ending(0.001),
+)
 MOON_FILE = """\
 {"recording": 1, "request": {"method": "POST", "path": "/v1/query", \
 "headers": [["accept", "text/event-stream"]], "body": {"question": "What?"}}, \

@@ -98,13 +98,18 @@ class TestContents:
 
 
 class TestMetadata:
+    def wheel(self, folder: Path, fields: str = "") -> Path:
+        text = f"Metadata-Version: 2.4\nVersion: 1.2\n{fields}\nhi"
+        return wheel(folder / "a.whl", **{"a-1.2.dist-info/METADATA": text.encode()})
+
     def version(self, folder: Path, tag: str | None) -> str:
-        path = folder / "a.whl"
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(
-                "a-1.2.dist-info/METADATA", "Metadata-Version: 2.4\nVersion: 1.2\n\nhi"
-            )
-        return metadata.require_version(path, tag)
+        return metadata.require_version(self.wheel(folder), tag)
+
+    def test_a_gap_that_is_filled_is_none(self, tmp_path: Path) -> None:
+        metadata.require_gaps(self.wheel(tmp_path, "Author: The authors\n"))
+        for name, (field, _) in metadata.KNOWN_GAPS.items():
+            with pytest.raises(CheckFailed, match=f"has {field} now, so {name} should go"):
+                metadata.require_gaps(self.wheel(tmp_path, f"{field}: something\n"))
 
     def test_without_a_tag_any_version_is_right(self, tmp_path: Path) -> None:
         assert self.version(tmp_path, None) == "1.2"

@@ -119,7 +119,6 @@ class TestTheLog:
         with running("serve", "--speed", "max", "--latency", "0.1", "--log", log) as server:
             before = time.time()
             http_request(server, path="/v1/query?key=abc", body=body, X_Moondream_Auth="sk-12345")
-            after = time.time()
             http_request(server, path="/v1/nothing")
             http_request(server, path="/v1/chat/completions", body="{}")
             raw(server, post("{}", "X-Moondream-Fault: close"))  # invalid, so without its fault
@@ -127,6 +126,7 @@ class TestTheLog:
             raw(server, post('{"question": "?"}', "X-Moondream-Fault: no-head"))
             leave(server)
         older, line, *others = log.read_bytes().splitlines()
+        after = time.time()
         assert older == b'{"an": "older line"}'
         assert not any(word in line for word in (b"secret", b"abc", b"sk-"))
         seen = decode(line, type=LoggedRequest)

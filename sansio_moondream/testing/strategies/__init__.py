@@ -15,10 +15,11 @@ except ModuleNotFoundError as error:
         name="hypothesis",
     ) from error
 
+from ._answers import streams, whole_answers
 from ._breaks import breaks, fragmentations, limits
+from ._error_answers import error_answers
 from ._events import events
 from ._requests import images, requests, settings
-from ._responses import error_answers, streams, whole_answers
 from ._values import values
 
 __all__ = [

@@ -11,18 +11,8 @@ from typing import Any
 import pytest
 import trio
 
-from moondream_transports import AsyncClient, Client, EndpointPool, Limiter, RetryPolicy
-from moondream_transports.bulk import (
-    BulkError,
-    Counts,
-    Item,
-    LedgerInUse,
-    OutputFormat,
-    Summary,
-    Template,
-    export,
-    run_bulk,
-)
+from moondream_transports import AsyncClient, EndpointPool, Limiter, RetryPolicy
+from moondream_transports.bulk import Counts, Item, OutputFormat, Summary, Template, run_bulk
 from sansio_moondream import ConnectionLost, Endpoint
 from sansio_moondream.limiter import RateLimit
 from tests.helpers import PIXEL
@@ -242,51 +232,6 @@ def test_an_id_with_two_questions_is_two_rows(tmp_path: Path) -> None:
     assert sorted(row["answer"] for row in read(tmp_path / "a.jsonl")) == ["about one", "about two"]
 
 
-def test_a_second_run_on_the_same_ledger_is_refused(tmp_path: Path) -> None:
-    gate, output = Gate(), tmp_path / "a.jsonl"
-    first = threading.Thread(target=run, args=(Answers(gate), items(1), output))
-    first.start()
-    gate.wait_for(1)
-    for use in (
-        lambda: run(Answers(), items(2), output),
-        lambda: export(f"{output}.ledger", tmp_path / "b.jsonl"),
-    ):
-        with pytest.raises(LedgerInUse, match=r"a\.jsonl\.ledger is in use by another run"):
-            use()
-    gate.opened.set()
-    first.join()
-    assert answers(output) == {"1": "about 1"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"template": Template("caption")}, "with skill=query, not caption"),
-        ({"rows_per_shard": 4}, "with rows_per_shard=3, not 4"),
-    ],
-)
-def test_a_ledger_of_other_files_is_refused(
-    tmp_path: Path, arguments: dict[str, Any], words: str
-) -> None:
-    run(Answers(), items(1), tmp_path, format=JSON, rows_per_shard=3)
-    with pytest.raises(BulkError, match=words):
-        run(Answers(), items(2), tmp_path, **{"rows_per_shard": 3, "format": JSON, **arguments})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"rows_per_shard": 0}, "rows_per_shard should be a whole number of at least 1, not 0"),
-        ({"limit": -1}, "limit should be a whole number of at least 0, not -1"),
-        ({"limit": True}, "limit should be"),
-        ({"concurrent": 0}, "concurrent"),
-    ],
-)
-def test_numbers_out_of_range(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        run(Answers(), items(1), tmp_path / "a.jsonl", **arguments)
-
-
 def test_a_run_on_trio(tmp_path: Path) -> None:
     picture = tmp_path / "a.gif"
     picture.write_bytes(PIXEL.data)
@@ -327,17 +272,3 @@ def test_the_iterator_of_the_items_is_closed(tmp_path: Path, options: dict[str, 
     run(Answers(), iterator, tmp_path / "a.jsonl", **options | {"stop": stop})
     assert closed.is_set()
     assert not list(iterator)
-
-
-def test_what_is_no_item_is_refused(tmp_path: Path) -> None:
-    given: Any = [*items(1), "photo.jpg"]
-    with pytest.raises(TypeError, match="each item should be an Item, not str"):
-        run(Answers(), given, tmp_path / "a.jsonl")
-    assert answers(tmp_path / "a.jsonl") == {"1": "about 1"}
-
-
-def test_a_sync_client_is_refused(tmp_path: Path) -> None:
-    client: Any = Client()
-    with pytest.raises(TypeError, match="client should be an AsyncClient, not Client"):
-        run_with(client, items(1), Template("caption"), tmp_path / "a.jsonl")
-    assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ import pytest
 from moondream_transports import AsyncClient, Client, Limiter, RetryPolicy
 from sansio_moondream import Endpoint
 from tests.helpers import QUERY
-from tests.transports.limits.test_turns import in_threads
+from tests.transports.limits.turns import in_threads
 
 RATE, BURST, CONCURRENT, RECOVERY = 50, 3, 4, 1.0
 LATE = 0.25  # seconds by which the machine may delay a request on its way

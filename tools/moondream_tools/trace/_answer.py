@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any
 
 from sansio_moondream import Event, MoondreamError, Request, ResponseStream, State
-from sansio_moondream._stream import TRANSITIONS
+from sansio_moondream._states import TRANSITIONS
 
 
 class Answer:

@@ -20,7 +20,7 @@ from moondream_tools._convert import request_of
 from moondream_tools._service import known_skill
 from sansio_moondream import Event, Headers, Limits, State
 from sansio_moondream._skills import BUILDERS
-from sansio_moondream._stream import TRANSITIONS
+from sansio_moondream._states import TRANSITIONS
 from sansio_moondream._unicode import well_formed
 from sansio_moondream._wire.bodies import BLANKS
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK

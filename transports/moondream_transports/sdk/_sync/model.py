@@ -1,12 +1,11 @@
 # Generated from ../_async/model.py by `make generate`; do not edit.
-"""The surface: `vl`, its model, and the generators of a streamed answer."""
+"""The surface: `vl` and its model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, cast
-from weakref import ref as weakref
+from typing import Any, Literal, Self
 
 from moondream_transports import (
     Client,
@@ -17,8 +16,8 @@ from moondream_transports import (
     Timeouts,
     Transport,
 )
-from moondream_transports._concurrency import close_soon
 from moondream_transports._defaults import default_transport
+from moondream_transports.sdk._forms import FORMS, output_for
 from moondream_transports.sdk._inputs import (
     Base64EncodedImage,
     Picture,
@@ -31,24 +30,19 @@ from moondream_transports.sdk._inputs import (
     require_endpoint,
 )
 from moondream_transports.sdk._outputs import (
-    FORMS,
     CaptionOutput,
     ChatOutput,
     DetectOutput,
-    Output,
     PointOutput,
     QueryOutput,
     SegmentOutput,
     SegmentUpdate,
     Texts,
-    complete,
-    output_for,
 )
 from sansio_moondream import (
     CaptionRequest,
     ChatRequest,
     DetectRequest,
-    Event,
     Limits,
     PointRequest,
     QueryRequest,
@@ -56,7 +50,7 @@ from sansio_moondream import (
     SegmentRequest,
 )
 
-T = TypeVar("T")
+from .parts import Parts
 
 
 def vl(
@@ -271,49 +265,3 @@ class VL:
     def _open(self, request: Request[Any], settings: SamplingSettings | None) -> ClientStream[Any]:
         stream = self._client.stream(request, extra_body=extra_body(settings))
         return stream.__enter__()
-
-
-class Parts(Generator[T, None]):
-    """Yield the parts of an answer as they arrive.
-
-    `close`, an exception or dropping it ends it, like a generator. It is a class because a
-    generator that was never started cannot close the stream that it reads. Fields that are known
-    only at the end of the answer are added to `output`.
-    """
-
-    def __init__(
-        self,
-        stream: ClientStream[Any],
-        part: Callable[[Event], Any],
-        output: Output | None = None,
-    ) -> None:
-        self._stream = stream
-        self._part = part
-        self._output = None if output is None else weakref(output)
-        self._is_over = False
-
-    def send(self, value: None) -> T:
-        if self._is_over:
-            raise StopIteration
-        try:
-            for event in self._stream:
-                complete(self._output, event)
-                if (part := self._part(event)) is not None:
-                    return cast(T, part)
-        except BaseException:
-            self.close()
-            raise
-        self.close()
-        raise StopIteration
-
-    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> T:
-        self.close()
-        raise typ if val is None else val
-
-    def close(self) -> None:
-        self._is_over = True
-        self._stream.close()
-
-    def __del__(self) -> None:
-        if not self._is_over:
-            close_soon(self.close)
