@@ -4,7 +4,7 @@
  *
  * A byte of the hex side stands for its chunk, one of the text side for its record.
  */
-import { byteRow } from './byte-row.js';
+import { fillRow, newRow } from './byte-row.js';
 import { hex, lengthAt, startOf, symbolAt } from './characters.js';
 import { el } from './dom.js';
 import { Rows } from './rows.js';
@@ -50,7 +50,8 @@ export class BytesView extends View {
       onpointerleave: () => this.shown.selection.hover(null),
       onclick: (/** @type {PointerEvent} */ event) => this.#click(event) });
     this.#rows = new Rows(this.#scroller, ROW, (index) => this.#key(index),
-      (index) => this.#row(index), () => this.invalidate(), () => this.#setFollow(false));
+      (index, row = newRow()) => this.#fill(row, index), () => this.invalidate(),
+      () => this.#setFollow(false));
     this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(20));
     this.#readout = el('p', { class: 'readout' }, HINT);
     this.#follow = el('button', { type: 'button', onclick: () => {
@@ -179,16 +180,15 @@ export class BytesView extends View {
     const body = this.#body;
     if (!body) return '';
     const start = index * this.#columns;
-    const inRow = [body.received, ...body.lit, body.bytes.length]
-      .map((offset) => Math.max(0, Math.min(this.#columns, offset - start)));
-    const lit = inRow[1] === inRow[2] ? '' : `${inRow[1]} ${inRow[2]}`;
-    return `${inRow[0]} ${lit} ${inRow[3]}`;
+    return [body.received, ...body.lit, body.bytes.length]
+      .map((offset) => Math.max(0, Math.min(this.#columns, offset - start))).join();
   }
 
-  /** @param {number} index @returns {HTMLElement} */
-  #row(index) {
-    return byteRow(/** @type {Body} */ (this.#body), index * this.#columns, this.#columns,
+  /** @param {HTMLElement} row @param {number} index */
+  #fill(row, index) {
+    fillRow(row, /** @type {Body} */ (this.#body), index * this.#columns, this.#columns,
       this.#digits);
+    return row;
   }
 
   /** The byte at a place of the screen, and whether it is on the text side.

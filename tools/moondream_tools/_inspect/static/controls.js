@@ -24,6 +24,8 @@ const ICONS = {
 
 /** Scrubber, play and pause, steps and speed; and the keys of the page. */
 export class PlayControls extends View {
+  /** What the elements show, apart from the time. */
+  #mode = '';
   #icon = svg('path');
   #play = el('button', { class: 'primary icon', type: 'button',
     onclick: () => this.shown.player.toggle() }, icon(this.#icon, 'filled'));
@@ -71,16 +73,21 @@ export class PlayControls extends View {
 
   draw() {
     const { trace, player } = this.shown;
-    this.#icon.setAttribute('d', player.playing ? ICONS.pause : ICONS.play);
-    this.#play.ariaLabel = player.playing ? 'Pause' : 'Play';
-    this.#live.hidden = !trace.live;
-    this.#live.ariaPressed = String(player.following);
-    this.#scrubber.max = String(player.end);
-    this.#scrubber.valueAsNumber = player.time;
-    this.#time.textContent = `${player.time.toFixed(3)} / ${player.end.toFixed(3)} s`;
-    this.#speed.selectedIndex = SPEEDS.indexOf(player.speed);
+    const { end, following, playing, speed, time } = player;
+    const mode = [end, following, playing, speed, trace.live].join();
+    if (mode !== this.#mode) {
+      this.#mode = mode;
+      this.#icon.setAttribute('d', playing ? ICONS.pause : ICONS.play);
+      this.#play.ariaLabel = playing ? 'Pause' : 'Play';
+      this.#live.hidden = !trace.live;
+      this.#live.ariaPressed = String(following);
+      this.#scrubber.max = String(end);
+      this.#speed.selectedIndex = SPEEDS.indexOf(speed);
+    }
+    this.#scrubber.valueAsNumber = time;
+    this.#time.textContent = `${time.toFixed(3)} / ${end.toFixed(3)} s`;
     // A screen reader that is on the scrubber would read each frame.
-    if (!player.playing) this.#scrubber.setAttribute('aria-valuetext', this.#moment());
+    if (!playing) this.#scrubber.setAttribute('aria-valuetext', this.#moment());
   }
 
   /** @returns {string} */

@@ -46,7 +46,6 @@ export class PictureView extends View {
 
   #image = el('img');
   #area = svg('path');
-  #outline = svg('path');
   #lit = svg('g');
   #place = svg('g');
   #marks = svg('g');
@@ -70,9 +69,8 @@ export class PictureView extends View {
         this.invalidate();
       } });
     this.#area = svg('path', { class: 'area' });
-    this.#outline = svg('path', { class: 'outline' });
     this.#lit = svg('g', { class: 'lit' }, svg('path', { class: 'halo' }), svg('path'));
-    this.#place = svg('g', {}, this.#area, this.#outline, this.#lit);
+    this.#place = svg('g', {}, this.#area, this.#lit);
     this.#marks = svg('g');
     this.#drawing = svg('svg', { role: 'img', 'aria-label': 'What was found, as the text has it',
       onpointermove: (/** @type {PointerEvent} */ event) => selection.hover(this.#itemAt(event)),
@@ -208,7 +206,6 @@ export class PictureView extends View {
     }
     this.#place.setAttribute('class', refined ? 'path refined' : 'path');
     this.#area.setAttribute('d', text);
-    this.#outline.setAttribute('d', text);
     this.#path = { at: performance.now(), took: performance.now() - began };
   }
 
@@ -216,7 +213,7 @@ export class PictureView extends View {
   #drawLit({ refined, characters }) {
     const { trace, selection } = this.shown;
     const item = selection.active;
-    const [from, to] = item && trace.has(item) ? trace.related(item).event : [0, 0];
+    const [from, to] = trace.has(item) ? trace.related(item).event : [0, 0];
     /** @param {number | null} event */
     const isLit = (event) => event !== null && event >= from && event < to;
     const result = isLit(this.#resultEvent);

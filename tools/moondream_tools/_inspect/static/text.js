@@ -144,7 +144,7 @@ export class TextView extends View {
   #mark() {
     const { trace, selection } = this.shown;
     const item = selection.active;
-    const range = item && trace.has(item) ? trace.related(item).event : [0, 0];
+    const range = trace.has(item) ? trace.related(item).event : [0, 0];
     const scroll = selection.hovered === null;
     for (const { text } of Object.values(this.#parts)) {
       text.mark(/** @type {[number, number]} */ (range), scroll);

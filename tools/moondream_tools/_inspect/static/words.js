@@ -6,7 +6,8 @@
  */
 
 /** What a lane is called. */
-export const PLURALS = { chunk: 'chunks', record: 'records', message: 'messages', event: 'events' };
+export const PLURALS = /** @type {const} */ ({ chunk: 'chunks', record: 'records',
+  message: 'messages', event: 'events' });
 
 /** Seconds as a person reads them: `1.25 s`, `30 ms`. @param {number | null | undefined} seconds */
 export function inSeconds(seconds) {
