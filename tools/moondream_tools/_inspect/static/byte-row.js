@@ -1,7 +1,7 @@
 /**
  * A row of bytes, as hex and as text. Bytes next to each other that look the same are one element.
  *
- * While time goes on, each frame has other bytes in all rows. So the elements stay, and get other
+ * While time goes on, all rows get other bytes again and again. So the elements stay, and get other
  * texts and classes: to make them anew, the browser would often stop to collect garbage.
  */
 import { hex, lengthAt, startOf, symbolAt } from './characters.js';
@@ -18,8 +18,8 @@ import { el } from './dom.js';
  * @property {number} received  bytes that are there at the moment
  * @property {[number, number]} lit  bytes that the user points at
  *
- * @typedef {{start: number, end: number, name: string, left: string}} Run  bytes, their classes, and
- *   those of their border
+ * @typedef {{start: number, end: number, name: string, left: string}} Run  bytes, their classes,
+ *   and the one of their border
  * @typedef {[name: string, text: string]} Cell  an element: its classes, and what it shows
  */
 
@@ -124,7 +124,10 @@ function textOf({ bytes }, { start, end, name, left }) {
     const symbol = isPlain ? String.fromCharCode(bytes[i]) : name.includes('cut') ? '\u25cc'
       : character < i ? '' : symbolAt(bytes, i, length);
     if (isPlain && wasPlain) cells[cells.length - 1][1] += symbol;
-    else cells.push([name + (isPlain ? '' : length > 1 ? ` wide w${stop - i}` : ' control'), symbol]);
+    else {
+      const kind = isPlain ? '' : length > 1 ? ` wide w${stop - i}` : ' control';
+      cells.push([name + kind, symbol]);
+    }
     i = stop;
   }
   cells[0][0] += left;

@@ -3,6 +3,8 @@
  * of many megabytes scrolls: only the rows in view exist.
  *
  * A byte of the hex side stands for its chunk, one of the text side for its record.
+ *
+ * The rows of a fast stream all change at once, which nobody can read. So there is a pause.
  */
 import { fillRow, newRow } from './byte-row.js';
 import { hex, lengthAt, startOf, symbolAt } from './characters.js';
@@ -19,6 +21,7 @@ const COLUMNS = [32, 16, 8]; // bytes of a row, if there is room for them
 const HINT = 'Hex selects a chunk, text a record.';
 
 export class BytesView extends View {
+  pause = 50;
   /** Whether the inflated body is shown. */
   #inflated = true;
   #follows = true;
@@ -54,13 +57,13 @@ export class BytesView extends View {
       () => this.#setFollow(false));
     this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(20));
     this.#readout = el('p', { class: 'readout' }, HINT);
-    this.#follow = el('button', { type: 'button', onclick: () => {
+    this.#follow = el('button', { onclick: () => {
       this.#setFollow(!this.#follows);
       this.#time = -1;
       this.invalidate();
     } }, 'Follow');
     this.#codings = el('div', { class: 'codings', role: 'group', 'aria-label': 'Body' },
-      ...['As received', 'Inflated'].map((name, i) => el('button', { type: 'button',
+      ...['As received', 'Inflated'].map((name, i) => el('button', {
         onclick: () => this.#inflate(i === 1) }, name)));
     this.#empty = el('p', { class: 'empty' }, 'The body is empty.');
     this.append(el('div', { class: 'bar' }, this.#codings, this.#follow), this.#empty,
