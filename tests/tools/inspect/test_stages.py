@@ -39,7 +39,7 @@ def test_the_waterfall_names_the_deadline_that_passed(browser: Chromium, tmp_pat
         assert rows[2].startswith("First event: ")
         assert rows[2].endswith(" · deadline 60 s")
         assert "Gap before the end: 5.00 s · deadline 5 s, passed" in rows
-        assert rows[-1].endswith(", IdleTimeout")
+        assert rows[-1].endswith(", idle timeout")
         assert page.evaluate("document.querySelectorAll('waterfall-view .late').length") == 1
         assert page.evaluate("document.querySelectorAll('waterfall-view .deadline').length") >= 1
         # A gap leads to its end.

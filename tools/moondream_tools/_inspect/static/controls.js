@@ -27,9 +27,9 @@ export class PlayControls extends View {
   /** What the elements show, apart from the time. */
   #mode = '';
   #icon = svg('path');
-  #play = el('button', { class: 'primary icon', type: 'button',
+  #play = el('button', { class: 'primary icon',
     onclick: () => this.shown.player.toggle() }, icon(this.#icon, 'filled'));
-  #live = el('button', { class: 'live', type: 'button',
+  #live = el('button', { class: 'live',
     onclick: () => this.shown.player.follow() }, 'Live');
   #scrubber = el('input', { type: 'range', min: 0, step: 'any', 'aria-label': 'Moment',
     oninput: () => this.shown.player.seek(this.#scrubber.valueAsNumber) });
@@ -55,7 +55,7 @@ export class PlayControls extends View {
   open() {
     this.append(this.#play, this.#live, this.#steps('chunk'), this.#steps('event'), this.#speed,
       this.#scrubber, this.#time,
-      el('button', { type: 'button', class: 'icon', 'aria-label': 'Keys',
+      el('button', { class: 'icon', 'aria-label': 'Keys',
         onclick: () => this.#help.showModal() }, '?'),
       this.#help);
   }
@@ -63,7 +63,7 @@ export class PlayControls extends View {
   /** @param {'chunk' | 'event'} lane */
   #steps(lane) {
     /** @param {1 | -1} by @param {string} name @param {string} d */
-    const button = (by, name, d) => el('button', { type: 'button', class: 'icon',
+    const button = (by, name, d) => el('button', { class: 'icon',
       'aria-label': `${name} ${lane}`, onclick: () => this.#step(lane, by) },
     icon(svg('path', { d }), 'stroked'));
     return el('span', { class: `steps ${lane}`, role: 'group', 'aria-label': `By ${lane}` },

@@ -207,7 +207,7 @@ function endingOf({ error, ending, result, skill }) {
   const partial = result?.partial ? ' The result is partial.' : '';
   if (error) return ['bad', `${sentence(spaced(error.kind))}: ${error.message}${partial}`];
   if (ending && ending.fault !== 'eof' && partial) {
-    return ['bad', `${sentence(ending.message || ending.fault)}.${partial}`];
+    return ['bad', `${sentence(ending.message || spaced(ending.fault))}.${partial}`];
   }
   if (skill === null) return ['', 'The end. The request names no skill, so there are no events.'];
   if (partial) return ['bad', partial.trim()];

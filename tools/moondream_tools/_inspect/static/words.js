@@ -35,10 +35,11 @@ export function shortened(text, most = 60) {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
-/** A name of the code as words: `reading_events` is `reading events`.
+/** A name of the code as words: `reading_events` is `reading events`, as `ReadingEvents` is.
  * @param {string | null | undefined} name */
 export function spaced(name) {
-  return (name ?? '').toLowerCase().replaceAll('_', ' ').replace(/\bjson\b/, 'JSON');
+  return (name ?? '').replace(/_|\B(?=[A-Z][a-z])/g, ' ').toLowerCase()
+    .replace(/\bjson\b/, 'JSON').replace(/\beof\b/, 'end of the body');
 }
 
 /** What an item is, for a line of text: `event 12, text delta, at 1.25 s: “a boat”`.
