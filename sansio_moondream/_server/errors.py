@@ -22,6 +22,7 @@ from sansio_moondream._errors import (
 )
 from sansio_moondream._unicode import well_formed
 from sansio_moondream._wire.encode import Dialect, encode_record, encode_whole
+from sansio_moondream._wire.error_answers import NO_REASON
 
 from .public import to_public
 from .refusals import error_type
@@ -37,7 +38,6 @@ _STATUS_CODES: Final[dict[type[APIError], int]] = {
     APIError: 500,
 }
 _PLAIN_TEXTS: Final = {404: "Not Found", 405: "Method Not Allowed"}
-_NO_REASON: Final = "(it gave no reason)"
 _FIELD_VALUE: Final = re.compile("[!-~](?:[ -~]{0,998}[!-~])?")
 _DATE: Final = re.compile(  # no other words: they are not for a client
     "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
@@ -139,7 +139,7 @@ def _status_of(error: APIError) -> int:
 
 
 def _text(error: APIError) -> dict[str, Any]:
-    return {"error": well_formed(error.message) or _NO_REASON}
+    return {"error": well_formed(error.message) or NO_REASON}
 
 
 def _object(error: APIError) -> dict[str, Any]:

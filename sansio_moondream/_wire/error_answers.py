@@ -8,7 +8,7 @@ in `detail`, `{"message": "text"}`, plain text, HTML, or nothing.
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sansio_moondream._errors import APIError, api_error_class, shorten
 from sansio_moondream._headers import Headers, retry_after
@@ -18,6 +18,8 @@ from sansio_moondream._secrets.names import public_part
 
 from .json import BeyondLimit, decode
 
+NO_REASON: Final = "(it gave no reason)"
+"""The message of an answer that has none."""
 _MAX_BODY_CHARACTERS = 2000
 _MAX_MESSAGE_CHARACTERS = 1000
 _MAX_ERRORS = 100  # of a list that are read: more do not fit into the message
@@ -59,7 +61,7 @@ def api_error(
         request_id = request_id or _plain(cast(dict[str, Any], value).get("request_id"))
     # The page that comes with a redirect says less than its Location.
     redirect = _redirect(headers) if 300 <= status_code < 400 else ""
-    message = redirect or _message(value) or "(it gave no reason)"
+    message = redirect or _message(value) or NO_REASON
     is_elsewhere = status_code in (404, 405) or text.startswith("<") or _is_no_skill(message, sent)
     hint = sent.endpoint_hint() if is_elsewhere and not redirect else ""
     return api_error_class(status_code, type_, code)(

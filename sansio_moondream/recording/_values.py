@@ -251,7 +251,8 @@ def decode_json(line: bytes) -> Any:
     except BeyondLimit:
         raise ValueError(f"the line nests deeper than {MAX_DEPTH}") from None
     except ValueError as error:
-        raise ValueError(f"the line is not JSON ({error}): {shorten(line, 80)}") from error
+        where = str(error).replace(": line 1 ", ": ")  # the caller says which line it is
+        raise ValueError(f"the line is not JSON ({where}): {shorten(line, 80)}") from error
 
 
 def _is_finite(value: Any) -> bool:

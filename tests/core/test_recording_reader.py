@@ -46,7 +46,7 @@ class TestReader:
             (1, f'{{"connected": -1, {MOON_FILE.splitlines()[0][1:]}', "seconds should be"),
             (1, f'{{"timeouts": {{"idle": -1}}, {MOON_FILE.splitlines()[0][1:]}', "seconds sho"),
             (2, MOON_FILE.splitlines()[0], "a line should be"),
-            (2, '[0, "t", "A', "not JSON"),
+            (2, '[0, "t", "A', "not JSON .*at: column 10 "),
             (2, "", "not JSON"),
             (2, '[0, "y", "A"]', "a line should be"),
             (2, '[0, "t", 1]', "a line should be"),

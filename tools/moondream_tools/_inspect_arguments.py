@@ -11,7 +11,7 @@ from ._server_arguments import add_host_and_port
 
 _EPILOG = """\
 The first line of standard output is the address of the page. It has a token, without which nothing
-is answered. Ctrl+C stops the server.
+is answered. Ctrl+C stops the server, and drops the answers that are still arriving.
 
 exit status: 0 a signal stopped the program, or the file is written; 2 wrong usage, or a recording
 for the file that cannot be read; 130 a signal stopped it, and some exchanges were aborted

@@ -45,6 +45,7 @@ async def run_server(
     *,
     log: Log | None = None,
     on_start: Callable[[str], object] | None = None,
+    grace: float = GRACE_SECONDS,
 ) -> bool:
     """Serve until a signal comes.
 
@@ -59,6 +60,7 @@ async def run_server(
         request_log: is called with each exchange at its end, too. May raise OSError.
         log: writes the lines of the log, in place of `write_exchange`.
         on_start: is called with the address, when it is printed.
+        grace: seconds that the current exchanges have to end after the first signal.
 
     Returns:
         True if all exchanges ended, False if some were aborted.
@@ -93,7 +95,7 @@ async def run_server(
         if on_start is not None:
             on_start(address)
         await signals.get()
-        return await _stop(server, signals)
+        return await _stop(server, signals, grace)
 
 
 @contextmanager
@@ -118,18 +120,18 @@ def _handling_signals(hear: Callable[[int], object]) -> Generator[None]:
             signal.signal(number, before)
 
 
-async def _stop(server: HTTPServer, signals: asyncio.Queue[int]) -> bool:
+async def _stop(server: HTTPServer, signals: asyncio.Queue[int], grace: float) -> bool:
     """Let the current exchanges end. Returns whether all did."""
     stopping = asyncio.create_task(server.stop())
     await asyncio.sleep(0)  # the listener is closed before the next line of the log
     if count := server.current:
         write_log(
-            f"exchanges still running: {count}; they have {GRACE_SECONDS:g} seconds to end; "
+            f"exchanges still running: {count}; they have {grace:g} seconds to end; "
             "a second signal aborts them"
         )
     second_signal = asyncio.create_task(signals.get())
     await asyncio.wait(
-        [stopping, second_signal], timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        [stopping, second_signal], timeout=grace, return_when=asyncio.FIRST_COMPLETED
     )
     second_signal.cancel()
     ended = stopping.done()

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import signal
 import threading
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import msgspec
 import pytest
 
-from moondream_tools import FakeServer
 from moondream_tools._exchange import Exchange
 from moondream_tools._guard import Guard
 from moondream_tools._inspect._store import Entry, Store
 from moondream_tools._server_thread import HOST, ServerThread
+from moondream_tools.cli import Exit
 from moondream_tools.trace import TraceUpdate
-from sansio_moondream import AuthenticationError, Endpoint, QueryRequest
+from sansio_moondream import Endpoint
 from tests.helpers import delta, record
 from tests.tools.inspect.asking import KEY, ask, follow
 from tests.tools.inspect.page_server import Served, serving
@@ -126,19 +128,47 @@ class TestTheKey:
 
 
 @pytest.mark.slow
-def test_the_program_keeps_the_key_to_itself(fake: FakeServer):
-    fake.answer(error=AuthenticationError(f"no such key: {KEY}", status_code=401))
-    arguments = ("inspect", "--endpoint", fake.url, "--no-open")
-    with running(*arguments, MOONDREAM_API_KEY=KEY, NO_PROXY="*") as program:
-        path = program.url.removeprefix(program.origin)
-        served = Served(program.url, program.port, path, Store())
-        assert served.ask("api/recordings").json["endpoint"]["url"] == fake.url
-        end = follow(served, ask(served)).end
-        assert end["error"]["kind"] == "AuthenticationError"
-        assert KEY not in served.ask("api/trace/asked-1-query.jsonl").body.decode()
-        served.ask("api/ask", {"skill": KEY})
-        line = program.wait_for_line("api/ask 400")
-        assert program.process.poll() is None
-        assert KEY not in line + "".join(program.lines)
-    (received,) = fake.received
-    assert isinstance(received.request, QueryRequest)
+def test_the_program_keeps_the_key_to_itself_and_ends_at_once():
+    """Ctrl+C does not wait for an answer that a page follows."""
+    statuses = [401, 200]
+    left = threading.Event()
+
+    async def handle(exchange: Exchange) -> None:
+        assert exchange.headers["x-moondream-auth"] == KEY
+        status = statuses.pop(0)
+        if status == 401:
+            await exchange.answer(status, f"no such key: {KEY}".encode())
+            return
+        await exchange.start(status, [("content-type", "text/event-stream")])
+        await exchange.send(delta("a boat"))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    with answering(handle) as endpoint:
+        arguments = ("inspect", "--endpoint", endpoint.url, "--no-open")
+        with running(*arguments, MOONDREAM_API_KEY=KEY, NO_PROXY="*") as program:
+            path = program.url.removeprefix(program.origin)
+            served = Served(program.url, program.port, path, Store())
+            assert served.ask("api/recordings").json["endpoint"]["url"] == endpoint.url
+            end = follow(served, ask(served)).end
+            assert end["error"]["kind"] == "AuthenticationError"
+            assert KEY not in served.ask("api/trace/asked-1-query.jsonl").body.decode()
+            served.ask("api/ask", {"skill": KEY})
+            line = program.wait_for_line("api/ask 400")
+            assert program.process.poll() is None
+            assert KEY not in line + "".join(program.lines)
+            connection = http.client.HTTPConnection(HOST, program.port, timeout=20)
+            connection.request("GET", f"{path}api/live/{ask(served)}")
+            response = connection.getresponse()
+            while b"a boat" not in response.readline():
+                pass
+            began = monotonic()
+            status, log = program.stopped(signal.SIGINT)
+            assert monotonic() - began < 5
+            assert status == Exit.INTERRUPTED
+            assert KEY not in log
+            connection.close()
+        assert left.wait(20)
+    assert not statuses

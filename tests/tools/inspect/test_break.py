@@ -84,15 +84,16 @@ class TestTheBrokenTrace:
     def test_a_silence_lasts_as_long_as_the_recorded_client_waits(self) -> None:
         recording = recorded("query")
         connected = recording.header.connected or 0
-        for first_event, idle, total, at, expected in (
-            (5.0, 2.0, None, 0, (connected + 5.0, "first_event_timeout")),
-            (5.0, 2.0, None, 74, (0.695 + 2.0, "idle_timeout")),
-            (5.0, None, 9.0, 74, (9.0, "total_timeout")),
+        for first_event, idle, total, at, expected, words in (
+            (5.0, 2.0, None, 0, (connected + 5.0, "first_event_timeout"), "of the first event"),
+            (5.0, 2.0, None, 74, (0.695 + 2.0, "idle_timeout"), "before the idle deadline"),
+            (5.0, None, 9.0, 74, (9.0, "total_timeout"), "before the total deadline"),
         ):
             timeouts = RecordedTimeouts(1.0, first_event, idle, total)
             known = replace(recording, header=replace(recording.header, timeouts=timeouts))
             trace = broken(entry(known), fault("silence", at))["trace"]
             assert (trace["ending"]["at"], trace["error"]["kind"]) == expected
+            assert trace["error"]["message"].endswith(words)
 
     def test_a_fault_behind_the_answer_is_none(self) -> None:
         recording = recorded("query")

@@ -164,6 +164,8 @@ def test_empty_and_broken(browser: Chromium, tmp_path: Path):
     (tmp_path / "broken.jsonl").write_text("\n".join([*lines[:2], "[0.1, 2]"]))
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "query.jsonl").write_text("\n".join(lines))
+    for i in range(40):
+        (tmp_path / f"z{i}.jsonl").write_text("\n".join(lines))
     with (
         serving([tmp_path]) as served,
         opened(browser, served.url + "#name=broken.jsonl") as page,
@@ -175,6 +177,19 @@ def test_empty_and_broken(browser: Chromium, tmp_path: Path):
         page.evaluate("location.hash = 'name=query.jsonl'")
         page.wait_for(f"{INSPECTOR}?.name === 'query.jsonl'")
         assert page.evaluate("document.querySelector('.notice').hidden")
+        # The list scrolls to it, and the page does not.
+        assert "end of the body" in text_of(page, "details-view")
+        page.evaluate("location.hash = 'name=z39.jsonl'")
+        page.wait_for("document.querySelector('nav [aria-current]')?.innerText.includes('z39')")
+        link, box = (
+            page.evaluate(f"document.querySelector('nav {each}').getBoundingClientRect().toJSON()")
+            for each in ("[aria-current]", "ul")
+        )
+        assert box["top"] <= link["top"] and link["bottom"] <= box["bottom"] + 1
+        assert page.evaluate("[scrollY, document.querySelector('nav ul').scrollTop > 0]") == [
+            0,
+            True,
+        ]
 
 
 def test_names_and_headers_are_text(browser: Chromium, tmp_path: Path):

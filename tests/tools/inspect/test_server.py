@@ -252,6 +252,18 @@ class TestWhatCannotBeRead:
             reply = served.ask("api/trace/bad.jsonl")
             assert (reply.status, reply.json["error"]) == (422, errors["bad.jsonl"])
 
+    def test_the_body_of_an_error_answer(self) -> None:
+        """Without it nobody knows whether the server gave a reason."""
+        header = RecordingHeader("POST", "/v1/query", status_code=401)
+        with serving([]) as served:
+            for fault, words in (
+                ("left", "the recording holds no body"),
+                ("eof", "it gave no reason"),
+            ):
+                name = served.store.add(fault, Recording(header, (), Ending(1, fault))).name
+                error = served.ask(f"api/trace/{name}").json["error"]
+                assert (error["status_code"], error["message"]) == (401, f"({words})")
+
     def test_a_source_without_recordings(self, tmp_path: Path) -> None:
         for source, words in ((tmp_path, "has no recordings"), (tmp_path / "x", "is neither")):
             with pytest.raises(UsageError, match=words):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from moondream_tools._service import known_skill
 from moondream_tools._show import duration
 from moondream_tools.trace import Trace
 from sansio_moondream import TRANSITIONS, State, __version__
+from sansio_moondream._wire.error_answers import NO_REASON
+from sansio_moondream.recording import EOF
 
 from ._answers import Answer, Refused
 from ._app import StreamCall, ValueCall, not_found
@@ -78,10 +82,17 @@ def listing(store: Store, pictures: Pictures, asker: Asker | None = None) -> dic
 
 
 def trace_of(entry: Entry | Running) -> Trace:
-    """Return the trace of a recording. That of one under way has only the request."""
+    """Return the trace of a recording. That of one under way has only the request.
+
+    An error answer that lost its body may have had a reason: then the error says so.
+    """
     if isinstance(entry, Running):
         return Trace.begin(entry.header, entry.name)
-    return Trace.of(entry.recording, entry.name)
+    trace = Trace.of(entry.recording, entry.name)
+    if trace.error is None or trace.body or entry.recording.ending.fault == EOF:
+        return trace
+    message = trace.error["message"].replace(NO_REASON, "(the recording holds no body)")
+    return replace(trace, error={**trace.error, "message": message})
 
 
 def _about(entry: AnyEntry, pictures: Pictures) -> dict[str, Any]:

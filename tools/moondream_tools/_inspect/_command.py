@@ -32,6 +32,7 @@ from ._guard import OwnPageGuard
 from ._images import Pictures
 from ._store import Store, Unreadable
 
+_GRACE_SECONDS = 0.5  # a page that follows an answer would keep the server until its end
 _SHIPPED = files("moondream_tools") / "recordings"
 
 
@@ -61,6 +62,7 @@ def run_inspect(arguments: argparse.Namespace, environment: Mapping[str, str]) -
             f"{about}; Ctrl+C stops",
             log=_log,
             on_start=_open if is_opened(arguments.open, environment) else None,
+            grace=_GRACE_SECONDS,
         )
     )
     return Exit.OK if ended else Exit.INTERRUPTED

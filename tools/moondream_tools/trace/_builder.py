@@ -26,8 +26,8 @@ from sansio_moondream._wire.bodies import BLANKS
 from sansio_moondream._wire.sse import BYTE_ORDER_MARK
 from sansio_moondream.recording import Ending, RecordingHeader
 
-from ._answer import Answer
 from ._body import Body
+from ._decoder import Decoder
 from ._fault import fault_of
 from ._message import NO_MESSAGE, message_of
 from ._records import Records
@@ -90,8 +90,8 @@ class TraceBuilder:
         self._timeouts = header.timeouts
         self._skill = known_skill(header.path)
         # Without a known skill, the answer only tells what kind of body its head announces.
-        self._answer = Answer(request_of(self._skill or "query"))
-        self._state = self._answer.state
+        self._decoder = Decoder(request_of(self._skill or "query"))
+        self._state = self._decoder.state
         self._reads = _Reads.NOTHING
         self._records = Records(Limits())
         self._body = Body()
@@ -134,11 +134,11 @@ class TraceBuilder:
             self._times = replace(self._times, connected=round(connected, 6))
         self._body.receive_response(fields)
         compressed = self._body.is_compressed
-        self._answer.receive_response(status_code, pairs, compressed=compressed)
-        self._reads = _BY_STATE.get(self._answer.state, _Reads.NOTHING)
+        self._decoder.receive_response(status_code, pairs, compressed=compressed)
+        self._reads = _BY_STATE.get(self._decoder.state, _Reads.NOTHING)
         if self._skill is None:
-            self._state = self._answer.state  # it receives nothing more
-        elif self._answer.state is not self._state:
+            self._state = self._decoder.state  # it receives nothing more
+        elif self._decoder.state is not self._state:
             self._add_state(at, None)
 
     def receive_data(self, data: bytes, at: float) -> None:
@@ -152,7 +152,7 @@ class TraceBuilder:
         start = len(body.received)
         is_read = self._reads is not _Reads.NOTHING and self._skill is not None
         if body.is_compressed and is_read:
-            self._answer.receive_compressed(data)
+            self._decoder.receive_compressed(data)
         data, fault = body.receive_data(data)
         if data:
             self._at, self._chunk = at, chunk
@@ -239,8 +239,8 @@ class TraceBuilder:
             record = self._records.end()
             if record is not None and self._is_whole(record[1]):
                 index = self._add_record(*record, len(self._body.decoded))
-        if self._skill is not None and not self._answer.is_over:
-            self._add_events(self._answer.end(fault), at, chunk, index)
+        if self._skill is not None and not self._decoder.is_over:
+            self._add_events(self._decoder.end(fault), at, chunk, index)
 
     def _is_whole(self, data: bytes) -> bool:
         """Whether a record that has no blank line behind it is read all the same."""
@@ -248,7 +248,7 @@ class TraceBuilder:
         return is_done or isinstance(message_of(data), dict)
 
     def _events_of(self, segment: bytes) -> list[Event]:
-        return [] if self._skill is None else self._answer.receive_segment(segment)
+        return [] if self._skill is None else self._decoder.receive_segment(segment)
 
     def _add_record(self, name: bytes, data: bytes, end: int) -> int:
         value = message_of(data)
@@ -270,18 +270,18 @@ class TraceBuilder:
             self._times = replace(self._times, first_event=at)
         for event in events:
             self._events.append(TraceEvent(at, chunk, record, event.to_dict()))
-        return self._answer.state is not self._state and self._add_state(at, chunk)
+        return self._decoder.state is not self._state and self._add_state(at, chunk)
 
     def _add_state(self, at: float, chunk: int | None) -> bool:
         """Add the state that the answer came to. Return whether the answer is over."""
-        before, state = self._state, self._answer.state
+        before, state = self._state, self._decoder.state
         trigger = next(name for name, to in TRANSITIONS[before].items() if to is state)
         self._states.append(TraceState(at, chunk, state.name, trigger.name))
         self._state = state
         if TRANSITIONS[state]:
             return False
         self._reads = _Reads.NOTHING
-        self._result = self._answer.result()
-        error = self._answer.error
+        self._result = self._decoder.result()
+        error = self._decoder.error
         self._error = None if error is None else error.to_dict()
         return True

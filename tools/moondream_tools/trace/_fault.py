@@ -21,7 +21,7 @@ def fault_of(
     if isinstance(error, MoondreamError) or not isinstance(error, TimeoutError):
         return error
     if timeouts is not None and timeouts.total is not None and at >= timeouts.total:
-        return TotalTimeout("the answer was not complete before the deadline (Timeouts.total)")
+        return TotalTimeout("the answer was not complete before the total deadline")
     if not has_event:
-        return FirstEventTimeout("no event came before the deadline (Timeouts.first_event)")
-    return IdleTimeout("no byte came before the deadline (Timeouts.idle)")
+        return FirstEventTimeout("no event came before the deadline of the first event")
+    return IdleTimeout("no byte came before the idle deadline")

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Self, cast
 
 import msgspec
-from msgspec import field
 from msgspec.structs import asdict, replace
 
 from moondream_tools._service import known_skill
 from sansio_moondream import State
 from sansio_moondream._forms import plain
-from sansio_moondream._repr import OwnRepr
 from sansio_moondream._unicode import well_formed
 from sansio_moondream.recording import Recording, RecordingHeader
 
@@ -20,21 +18,16 @@ from ._builder import TraceBuilder
 from ._text import well_formed_pairs
 from ._values import (
     VERSION,
-    TraceChunk,
+    Content,
     TraceDeadlines,
-    TraceEnding,
-    TraceEvent,
-    TraceMessage,
-    TraceRecord,
     TraceRequest,
-    TraceResponse,
     TraceState,
     TraceTimes,
     TraceUpdate,
 )
 
 
-class Trace(OwnRepr, frozen=True, tag_field="trace", tag=VERSION):
+class Trace(Content, frozen=True, tag_field="trace", tag=VERSION):
     """An exchange, from chunks to events.
 
     Attributes:
@@ -55,19 +48,7 @@ class Trace(OwnRepr, frozen=True, tag_field="trace", tag=VERSION):
     name: str
     skill: str | None
     request: TraceRequest
-    response: TraceResponse | None
-    times: TraceTimes
     deadlines: TraceDeadlines | None
-    ending: TraceEnding | None
-    body: bytes
-    inflated: bytes | None = field(name="decoded")
-    chunks: tuple[TraceChunk, ...]
-    records: tuple[TraceRecord, ...]
-    messages: tuple[TraceMessage, ...]
-    events: tuple[TraceEvent, ...]
-    states: tuple[TraceState, ...]
-    error: dict[str, Any] | None
-    result: dict[str, Any] | None
     size: tuple[int, int] | None
 
     @classmethod
@@ -125,11 +106,6 @@ class Trace(OwnRepr, frozen=True, tag_field="trace", tag=VERSION):
         sizes = f"{len(self.chunks):,} chunks, {len(self.events):,} events"
         return f"<Trace {self.request.method} {self.request.path}: {status}, {sizes}, {ending}>"
 
-    @property
-    def decoded(self) -> bytes:
-        """The bytes of the body, inflated if it is compressed."""
-        return self.body if self.inflated is None else self.inflated
-
     def updated(self, update: TraceUpdate) -> Self:
         """Return the trace with what `update` adds."""
         body = self.body + update.body
@@ -151,15 +127,6 @@ class Trace(OwnRepr, frozen=True, tag_field="trace", tag=VERSION):
             error=update.error,
             result=update.result,
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: plain JSON types, bytes as base64. `trace` is its version."""
-        form: dict[str, Any] = msgspec.json.decode(self.encode())
-        return form
-
-    def encode(self) -> bytes:
-        """Return the JSON form as JSON."""
-        return msgspec.json.encode(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

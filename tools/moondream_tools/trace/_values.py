@@ -163,15 +163,8 @@ class TraceEnding(Struct, frozen=True):
     message: str
 
 
-class TraceUpdate(OwnRepr, frozen=True):
-    """What the trace of an exchange that is under way has gained. Lists have only new items.
-
-    Attributes:
-        response, times, ending, error, result: as in `Trace`, as of now.
-        body: new bytes.
-        inflated: the same, inflated, if the body is compressed. In JSON it is `decoded`.
-        chunks, records, messages, events, states: new items.
-    """
+class Content(OwnRepr, frozen=True):
+    """What a trace has, and what an update adds to it."""
 
     response: TraceResponse | None
     times: TraceTimes
@@ -186,19 +179,32 @@ class TraceUpdate(OwnRepr, frozen=True):
     error: dict[str, Any] | None
     result: dict[str, Any] | None
 
-    def __repr__(self) -> str:
-        return f"<TraceUpdate of {len(self.chunks):,} chunks, {len(self.events):,} events>"
-
     @property
     def decoded(self) -> bytes:
-        """The new bytes, inflated if the body is compressed."""
+        """The bytes of `body`, inflated if it is compressed."""
         return self.body if self.inflated is None else self.inflated
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: plain JSON types, bytes as base64."""
+        """Return the JSON form: plain JSON types, bytes as base64. That of a trace has its version
+        in `trace`.
+        """
         form: dict[str, Any] = msgspec.json.decode(self.encode())
         return form
 
     def encode(self) -> bytes:
         """Return the JSON form as JSON."""
         return msgspec.json.encode(self)
+
+
+class TraceUpdate(Content, frozen=True):
+    """What the trace of an exchange that is under way has gained. Lists have only new items.
+
+    Attributes:
+        response, times, ending, error, result: as in `Trace`, as of now.
+        body: new bytes.
+        inflated: the same, inflated, if the body is compressed. In JSON it is `decoded`.
+        chunks, records, messages, events, states: new items.
+    """
+
+    def __repr__(self) -> str:
+        return f"<TraceUpdate of {len(self.chunks):,} chunks, {len(self.events):,} events>"

@@ -5,6 +5,7 @@
  * 2. The axis shows a part of its domain. `fit` shows all of it.
  * 3. Items that are closer than a pixel are drawn as one bundle.
  */
+import { firstIndex } from './numbers.js';
 
 /** @typedef {import('./trace.js').Lane} Lane */
 /** @typedef {import('./trace.js').Trace} Trace */
@@ -101,14 +102,7 @@ export class Axis {
 
   /** The first item that ends at a value or after it. @param {Lane} lane @param {number} value */
   firstAt(lane, value) {
-    let low = 0;
-    let high = this.trace.count(lane);
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.span(lane, middle)[1] >= value) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    return firstIndex(this.trace.count(lane), (i) => this.span(lane, i)[1] >= value);
   }
 
   /** What is visible of a lane. @param {Lane} lane @returns {Bundle[]} */

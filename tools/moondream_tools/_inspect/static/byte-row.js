@@ -1,5 +1,8 @@
 /**
  * A row of bytes, as hex and as text. Bytes next to each other that look the same are one element.
+ *
+ * While time goes on, all rows get other bytes again and again. So the elements stay, and get other
+ * texts and classes: to make them anew, the browser would often stop to collect garbage.
  */
 import { hex, lengthAt, startOf, symbolAt } from './characters.js';
 import { el } from './dom.js';
@@ -15,25 +18,44 @@ import { el } from './dom.js';
  * @property {number} received  bytes that are there at the moment
  * @property {[number, number]} lit  bytes that the user points at
  *
- * @typedef {{start: number, end: number, name: string}} Run  bytes, and their classes
+ * @typedef {{start: number, end: number, name: string, left: string}} Run  bytes, their classes,
+ *   and the one of their border
+ * @typedef {[name: string, text: string]} Cell  an element: its classes, and what it shows
  */
 
-/** @param {Body} body @param {number} start @param {number} columns @param {number} digits
- * @returns {HTMLElement} */
-export function byteRow(body, start, columns, digits) {
+/** The classes of a byte: one a bit. */
+const LOOKS = ['odd', 'top', 'late', 'lit', 'cut'];
+
+/** An empty row. */
+export function newRow() {
+  return el('div', { class: 'row' },
+    ...['offset', 'hex', 'text', 'label'].map((name) => el('span', { class: name })));
+}
+
+/** Show bytes in a row. @param {HTMLElement} row @param {Body} body @param {number} start
+ * @param {number} columns @param {number} digits */
+export function fillRow(row, body, start, columns, digits) {
   const end = Math.min(start + columns, body.bytes.length);
   const chunks = chunksOf(body, start, end);
   const runs = runsOf(body, start, end, columns, chunks);
   const first = chunks.findIndex((chunk, i) => i && chunk !== chunks[i - 1]);
   const from = start === 0 ? chunks[1] : first < 0 ? null : chunks[first];
-  const row = el('div', { class: 'row' },
-    el('span', { class: 'offset' }, start.toString(16).padStart(digits, '0')),
-    el('span', { class: 'hex' }, ...runs.map((run) => cells(run, 3, hexOf(body, run)))),
-    el('span', { class: 'text' }, ...runs.map((run) => cells(run, 1, textOf(body, run)))),
-    el('span', { class: 'label' }, ...(from === null ? [] : labelOf(body, from,
-      chunks[chunks.length - 1]))));
-  row.dataset.start = String(start);
-  return row;
+  const [offset, hexes, texts, label] = row.children;
+  show(offset, [['', start.toString(16).padStart(digits, '0')]]);
+  show(hexes, runs.map((run) => hexOf(body, run)));
+  show(texts, runs.flatMap((run) => textOf(body, run)));
+  show(label, from === null ? [] : labelOf(body, from, chunks[chunks.length - 1]));
+  row.setAttribute('data-start', String(start));
+}
+
+/** @param {Element} parent @param {Cell[]} cells */
+function show(parent, cells) {
+  cells.forEach(([name, text], i) => {
+    const element = parent.children[i] ?? parent.appendChild(el('span', {}, ' '));
+    if (element.className !== name) element.className = name;
+    /** @type {Text} */ (element.firstChild).data = text;
+  });
+  while (parent.children.length > cells.length) parent.lastElementChild?.remove();
 }
 
 /** The chunk of the byte before a row, and of each of its bytes.
@@ -53,7 +75,7 @@ function chunksOf(body, start, end) {
 function runsOf(body, start, end, columns, chunks) {
   /** @type {Run[]} */
   const runs = [];
-  let before = '';
+  let before = -1;
   let [character, length] = [startOf(body.bytes, start), 0];
   for (let i = start; i < end; i++) {
     if (i === start || i >= character + length) {
@@ -63,18 +85,17 @@ function runsOf(body, start, end, columns, chunks) {
     const chunk = chunks[i - start + 1];
     const isCut = length > 1 && body.chunkOf(character) !== body.chunkOf(character + length - 1);
     const above = i - columns;
-    const name = [
-      chunk % 2 ? 'odd' : 'even',
-      ...(above >= 0 && body.chunkOf(above) !== chunk ? ['top'] : []),
-      ...(i >= body.received ? ['late'] : []),
-      ...(i >= body.lit[0] && i < body.lit[1] ? ['lit'] : []),
-      ...(isCut ? ['cut'] : []),
-    ].join(' ');
+    const look = chunk % 2
+      + (above >= 0 && body.chunkOf(above) !== chunk ? 2 : 0)
+      + (i >= body.received ? 4 : 0)
+      + (i >= body.lit[0] && i < body.lit[1] ? 8 : 0)
+      + (isCut ? 16 : 0);
     const isStart = i > 0 && chunk !== chunks[i - start];
     const left = isStart ? ' chunk' : body.isRecordStart(i) && i > 0 ? ' record' : '';
-    if (left || name !== before || i === start) {
-      runs.push({ start: i, end: i + 1, name: name + left });
-      before = name;
+    if (left || look !== before) {
+      const names = LOOKS.filter((_, bit) => look >> bit & 1);
+      runs.push({ start: i, end: i + 1, name: names.join(' '), left });
+      before = look;
     } else {
       runs[runs.length - 1].end = i + 1;
     }
@@ -82,43 +103,39 @@ function runsOf(body, start, end, columns, chunks) {
   return runs;
 }
 
-/** @param {Run} run @param {number} width @param {(Node | string)[]} content */
-function cells({ start, end, name }, width, content) {
-  const element = el('span', { class: name }, ...content);
-  element.style.setProperty('width', `${width * (end - start)}ch`);
-  return element;
+/** @param {Body} body @param {Run} run @returns {Cell} */
+function hexOf({ bytes }, { start, end, name, left }) {
+  let text = hex(bytes[start]);
+  for (let i = start + 1; i < end; i++) text += ` ${hex(bytes[i])}`;
+  return [name + left, text];
 }
 
-/** @param {Body} body @param {Run} run */
-function hexOf({ bytes }, { start, end }) {
-  return [Array.from(bytes.subarray(start, end), hex).join(' ')];
-}
-
-/** @param {Body} body @param {Run} run @returns {(Node | string)[]} */
-function textOf({ bytes }, run) {
-  const content = [];
-  let text = '';
-  for (let i = run.start; i < run.end;) {
+/** @param {Body} body @param {Run} run @returns {Cell[]} */
+function textOf({ bytes }, { start, end, name, left }) {
+  /** @type {Cell[]} */
+  const cells = [];
+  let isPlain = false;
+  for (let i = start; i < end;) {
     const character = startOf(bytes, i);
     const length = lengthAt(bytes, character);
-    const stop = Math.min(character + Math.max(1, length), run.end);
-    if (length === 1 && bytes[i] >= 0x20 && bytes[i] < 0x7f) {
-      text += String.fromCharCode(bytes[i]);
-    } else {
-      const symbol = run.name.includes('cut') ? '\u25cc'
-        : character < i ? '' : symbolAt(bytes, i, length);
-      const cell = el('span', { class: length > 1 ? 'wide' : 'control' }, symbol);
-      cell.style.setProperty('width', `${stop - i}ch`);
-      content.push(text, cell);
-      text = '';
+    const stop = Math.min(character + Math.max(1, length), end);
+    const wasPlain = isPlain;
+    isPlain = length === 1 && bytes[i] >= 0x20 && bytes[i] < 0x7f;
+    const symbol = isPlain ? String.fromCharCode(bytes[i]) : name.includes('cut') ? '\u25cc'
+      : character < i ? '' : symbolAt(bytes, i, length);
+    if (isPlain && wasPlain) cells[cells.length - 1][1] += symbol;
+    else {
+      const kind = isPlain ? '' : length > 1 ? ` wide w${stop - i}` : ' control';
+      cells.push([name + kind, symbol]);
     }
     i = stop;
   }
-  return [...content, text];
+  cells[0][0] += left;
+  return cells;
 }
 
-/** @param {Body} body @param {number} first @param {number} last */
+/** @param {Body} body @param {number} first @param {number} last @returns {Cell[]} */
 function labelOf(body, first, last) {
   const number = first === last ? `${first}` : `${first}–${last}`;
-  return [el('b', {}, number), el('span', { class: 'time' }, ` ${body.timeOf(first)}`)];
+  return [['number', number], ['time', ` ${body.timeOf(first)}`]];
 }

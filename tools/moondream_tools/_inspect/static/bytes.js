@@ -3,8 +3,10 @@
  * of many megabytes scrolls: only the rows in view exist.
  *
  * A byte of the hex side stands for its chunk, one of the text side for its record.
+ *
+ * The rows of a fast stream all change at once, which nobody can read. So there is a pause.
  */
-import { byteRow } from './byte-row.js';
+import { fillRow, newRow } from './byte-row.js';
 import { hex, lengthAt, startOf, symbolAt } from './characters.js';
 import { el } from './dom.js';
 import { Rows } from './rows.js';
@@ -19,6 +21,7 @@ const COLUMNS = [32, 16, 8]; // bytes of a row, if there is room for them
 const HINT = 'Hex selects a chunk, text a record.';
 
 export class BytesView extends View {
+  pause = 50;
   /** Whether the inflated body is shown. */
   #inflated = true;
   #follows = true;
@@ -50,16 +53,17 @@ export class BytesView extends View {
       onpointerleave: () => this.shown.selection.hover(null),
       onclick: (/** @type {PointerEvent} */ event) => this.#click(event) });
     this.#rows = new Rows(this.#scroller, ROW, (index) => this.#key(index),
-      (index) => this.#row(index), () => this.invalidate(), () => this.#setFollow(false));
+      (index, row = newRow()) => this.#fill(row, index), () => this.invalidate(),
+      () => this.#setFollow(false));
     this.#probe = el('span', { class: 'probe', 'aria-hidden': 'true' }, '0'.repeat(20));
     this.#readout = el('p', { class: 'readout' }, HINT);
-    this.#follow = el('button', { type: 'button', onclick: () => {
+    this.#follow = el('button', { onclick: () => {
       this.#setFollow(!this.#follows);
       this.#time = -1;
       this.invalidate();
     } }, 'Follow');
     this.#codings = el('div', { class: 'codings', role: 'group', 'aria-label': 'Body' },
-      ...['As received', 'Inflated'].map((name, i) => el('button', { type: 'button',
+      ...['As received', 'Inflated'].map((name, i) => el('button', {
         onclick: () => this.#inflate(i === 1) }, name)));
     this.#empty = el('p', { class: 'empty' }, 'The body is empty.');
     this.append(el('div', { class: 'bar' }, this.#codings, this.#follow), this.#empty,
@@ -179,16 +183,15 @@ export class BytesView extends View {
     const body = this.#body;
     if (!body) return '';
     const start = index * this.#columns;
-    const inRow = [body.received, ...body.lit, body.bytes.length]
-      .map((offset) => Math.max(0, Math.min(this.#columns, offset - start)));
-    const lit = inRow[1] === inRow[2] ? '' : `${inRow[1]} ${inRow[2]}`;
-    return `${inRow[0]} ${lit} ${inRow[3]}`;
+    return [body.received, ...body.lit, body.bytes.length]
+      .map((offset) => Math.max(0, Math.min(this.#columns, offset - start))).join();
   }
 
-  /** @param {number} index @returns {HTMLElement} */
-  #row(index) {
-    return byteRow(/** @type {Body} */ (this.#body), index * this.#columns, this.#columns,
+  /** @param {HTMLElement} row @param {number} index */
+  #fill(row, index) {
+    fillRow(row, /** @type {Body} */ (this.#body), index * this.#columns, this.#columns,
       this.#digits);
+    return row;
   }
 
   /** The byte at a place of the screen, and whether it is on the text side.

@@ -40,7 +40,7 @@ export function symbolAt(bytes, offset, length) {
   return /\p{M}/u.test(text) ? `\u25cc${text}` : text;
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** Two digits. @param {number} byte */
-export function hex(byte) {
-  return byte.toString(16).padStart(2, '0');
-}
+export function hex(byte) { return HEX[byte]; }

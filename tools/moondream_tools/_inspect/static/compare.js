@@ -93,7 +93,7 @@ export class ComparePanel extends HTMLElement {
       if (first instanceof HTMLElement && scroller) scroller.scrollTop = first.offsetTop - 80;
     };
     shown.append(el('ul', { class: 'found' }, ...found.map((difference) => {
-      const button = el('button', { type: 'button', 'aria-pressed': 'false',
+      const button = el('button', { 'aria-pressed': 'false',
         onclick: () => pick(difference) }, `${TITLES[difference.what]} ${
         difference.index === -1 ? '=' : '≠'}`);
       button.dataset.what = difference.what;

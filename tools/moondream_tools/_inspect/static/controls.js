@@ -24,10 +24,12 @@ const ICONS = {
 
 /** Scrubber, play and pause, steps and speed; and the keys of the page. */
 export class PlayControls extends View {
+  /** What the elements show, apart from the time. */
+  #mode = '';
   #icon = svg('path');
-  #play = el('button', { class: 'primary icon', type: 'button',
+  #play = el('button', { class: 'primary icon',
     onclick: () => this.shown.player.toggle() }, icon(this.#icon, 'filled'));
-  #live = el('button', { class: 'live', type: 'button',
+  #live = el('button', { class: 'live',
     onclick: () => this.shown.player.follow() }, 'Live');
   #scrubber = el('input', { type: 'range', min: 0, step: 'any', 'aria-label': 'Moment',
     oninput: () => this.shown.player.seek(this.#scrubber.valueAsNumber) });
@@ -53,7 +55,7 @@ export class PlayControls extends View {
   open() {
     this.append(this.#play, this.#live, this.#steps('chunk'), this.#steps('event'), this.#speed,
       this.#scrubber, this.#time,
-      el('button', { type: 'button', class: 'icon', 'aria-label': 'Keys',
+      el('button', { class: 'icon', 'aria-label': 'Keys',
         onclick: () => this.#help.showModal() }, '?'),
       this.#help);
   }
@@ -61,7 +63,7 @@ export class PlayControls extends View {
   /** @param {'chunk' | 'event'} lane */
   #steps(lane) {
     /** @param {1 | -1} by @param {string} name @param {string} d */
-    const button = (by, name, d) => el('button', { type: 'button', class: 'icon',
+    const button = (by, name, d) => el('button', { class: 'icon',
       'aria-label': `${name} ${lane}`, onclick: () => this.#step(lane, by) },
     icon(svg('path', { d }), 'stroked'));
     return el('span', { class: `steps ${lane}`, role: 'group', 'aria-label': `By ${lane}` },
@@ -71,16 +73,21 @@ export class PlayControls extends View {
 
   draw() {
     const { trace, player } = this.shown;
-    this.#icon.setAttribute('d', player.playing ? ICONS.pause : ICONS.play);
-    this.#play.ariaLabel = player.playing ? 'Pause' : 'Play';
-    this.#live.hidden = !trace.live;
-    this.#live.ariaPressed = String(player.following);
-    this.#scrubber.max = String(player.end);
-    this.#scrubber.valueAsNumber = player.time;
-    this.#time.textContent = `${player.time.toFixed(3)} / ${player.end.toFixed(3)} s`;
-    this.#speed.selectedIndex = SPEEDS.indexOf(player.speed);
+    const { end, following, playing, speed, time } = player;
+    const mode = [end, following, playing, speed, trace.live].join();
+    if (mode !== this.#mode) {
+      this.#mode = mode;
+      this.#icon.setAttribute('d', playing ? ICONS.pause : ICONS.play);
+      this.#play.ariaLabel = playing ? 'Pause' : 'Play';
+      this.#live.hidden = !trace.live;
+      this.#live.ariaPressed = String(following);
+      this.#scrubber.max = String(end);
+      this.#speed.selectedIndex = SPEEDS.indexOf(speed);
+    }
+    this.#scrubber.valueAsNumber = time;
+    this.#time.textContent = `${time.toFixed(3)} / ${end.toFixed(3)} s`;
     // A screen reader that is on the scrubber would read each frame.
-    if (!player.playing) this.#scrubber.setAttribute('aria-valuetext', this.#moment());
+    if (!playing) this.#scrubber.setAttribute('aria-valuetext', this.#moment());
   }
 
   /** @returns {string} */

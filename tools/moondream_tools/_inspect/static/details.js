@@ -32,7 +32,8 @@ export class DetailsView extends View {
     const { request, response, ending, error, result } = this.shown.trace;
     return [
       el('p', { class: 'hint' }, 'Select a chunk, record, message or event to see all of it.'),
-      ending && facts([['ending', ending.fault + (ending.message && `: ${ending.message}`)]]),
+      ending && facts([['ending',
+        spaced(ending.fault) + (ending.message && `: ${ending.message}`)]]),
       folded('Request headers', headers(request.headers)),
       request.body !== null && folded('Request body', json(request.body)),
       response !== null && folded('Response headers', headers(response.headers)),
@@ -79,7 +80,7 @@ export class DetailsView extends View {
       if (lane === item.lane || after <= first) return [];
       const links = el('span', { class: 'links' });
       for (let index = first; index < Math.min(after, first + LINKS); index++) {
-        links.append(el('button', { type: 'button', class: `link ${lane}`,
+        links.append(el('button', { class: `link ${lane}`,
           'aria-label': `${lane} ${index}`, onclick: () => {
             selection.select({ lane, index });
             player.seek(trace.timeOf({ lane, index }));

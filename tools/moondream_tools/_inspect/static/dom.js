@@ -26,15 +26,14 @@ export function svg(tag, attributes = {}, ...children) {
 /** @template {Element} E @param {E} element @param {Attributes} attributes
  * @param {Child[]} children @returns {E} */
 function fill(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
+  for (const name in attributes) {
+    const value = attributes[name];
     if (typeof value === 'function') element.addEventListener(name.slice(2), value);
     else if (value === true) element.setAttribute(name, '');
     else if (value !== false && value != null) element.setAttribute(name, String(value));
   }
   for (const child of children) {
-    if (child != null && child !== false) {
-      element.append(child instanceof Node ? child : String(child));
-    }
+    if (child || child === 0) element.append(child instanceof Node ? child : String(child));
   }
   return element;
 }

@@ -44,7 +44,7 @@ export class LaneList {
   draw() {
     const { trace, selection } = this.inspector;
     const { selected } = selection;
-    if (selected !== null && trace.has(selected)) {
+    if (trace.has(selected)) {
       if (selected.lane !== this.lane) this.#turnTo(selected.lane);
       this.rows.count = trace.count(this.lane);
       if (selected.index !== this.#index) {

@@ -17,6 +17,7 @@ import { View } from './view.js';
 
 const REACH = 8; // pixels from the pointer to an item
 const STEP = 1.5; // of the zoom
+const DARK = matchMedia('(prefers-color-scheme: dark)');
 const HINT = 'Drag to move, Ctrl and wheel to zoom. Keys: ← → ↑ ↓ + − 0.';
 /** @type {[Mode, string][]} */
 const MODES = [['time', 'By time'], ['bytes', 'By bytes'], ['list', 'As a list']];
@@ -46,11 +47,11 @@ export class LanesView extends View {
   #modes = [];
 
   connectedCallback() {
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', this.#recolor);
+    DARK.addEventListener('change', this.#recolor);
   }
 
   disconnectedCallback() {
-    matchMedia('(prefers-color-scheme: dark)').removeEventListener('change', this.#recolor);
+    DARK.removeEventListener('change', this.#recolor);
   }
 
   #recolor = () => {
@@ -78,10 +79,10 @@ export class LanesView extends View {
     this.#size = new Size(this.#area, () => this.invalidate());
     this.#readout = el('p', { class: 'readout' }, HINT);
     this.#counts = LANES.map(() => el('span', { class: 'count' }));
-    this.#modes = MODES.map(([mode, name]) => el('button', { type: 'button',
+    this.#modes = MODES.map(([mode, name]) => el('button', {
       onclick: () => this.#turnTo(mode) }, name));
     /** @param {string} label @param {string} text @param {() => void} act */
-    const button = (label, text, act) => el('button', { type: 'button', 'aria-label': label,
+    const button = (label, text, act) => el('button', { 'aria-label': label,
       title: label, onclick: () => {
         act();
         this.invalidate();

@@ -67,7 +67,7 @@ export class MachineView extends View {
     const taken = new Set(states.map(({ trigger }, i) => `${states[i - 1]?.state} ${trigger}`));
     for (const [key, element] of this.#edges) element.classList.toggle('taken', taken.has(key));
     this.#taken.replaceChildren(...states.map(({ at, state, trigger }) => el('li', {},
-      el('button', { type: 'button', class: 'link', onclick: () => player.seek(at) },
+      el('button', { class: 'link', onclick: () => player.seek(at) },
         inSeconds(at)),
       trigger === null ? ' ' : ` ${spaced(trigger)} → `, el('b', {}, spaced(state)))));
   }

@@ -13,7 +13,7 @@ import './asking.js';
 import { el } from './dom.js';
 import { readLink, writeLink } from './link.js';
 import { Player } from './player.js';
-import { entry, noneYet } from './recordings.js';
+import { entry, mark, noneYet } from './recordings.js';
 import { Selection, same } from './selection.js';
 import { SourceError, openSource } from './source.js';
 import { setUpTabs } from './tabs.js';
@@ -133,7 +133,7 @@ export class InspectPage extends HTMLElement {
     }
     if (turn !== this.#turn) return;
     main.removeAttribute('aria-busy');
-    this.#mark(name);
+    mark(this.#part('.recordings ul'), name);
   }
 
   /** @param {string} name @param {Trace} trace
@@ -180,7 +180,7 @@ export class InspectPage extends HTMLElement {
     if (reload) await this.open(name, player.time, selection.selected);
     try {
       await this.#list();
-      this.#mark(name);
+      mark(this.#part('.recordings ul'), name);
     } catch (gone) {
       this.#say(inWords(gone));
     }
@@ -255,14 +255,6 @@ export class InspectPage extends HTMLElement {
       if (item !== null && !same(item, this.#said)) this.#say(describe(trace, item));
       this.#said = item;
     }, QUIET);
-  }
-
-  /** @param {string} name */
-  #mark(name) {
-    for (const link of this.querySelectorAll('.recordings a')) {
-      const isOpen = link.querySelector('.name')?.textContent === name;
-      link.ariaCurrent = isOpen ? 'page' : null;
-    }
   }
 
   /** Say what is there to see instead of an exchange.

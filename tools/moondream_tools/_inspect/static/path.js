@@ -7,6 +7,7 @@
  * 2. The last number of the text may still grow. It is drawn, and read again with the next text.
  * 3. After the first error nothing more is drawn, as in browsers.
  */
+import { firstIndex } from './numbers.js';
 
 /** @type {Record<string, number>} */
 const NUMBERS = { M: 2, L: 2, H: 1, V: 1, C: 6, S: 4, Q: 4, T: 2, A: 7, Z: 0 };
@@ -45,14 +46,7 @@ export class GrowingPath {
 
   /** The first command that ends after a place of the text. @param {number} position */
   commandAfter(position) {
-    let low = 0;
-    let high = this.commands.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.commands[middle].end > position) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    return firstIndex(this.commands.length, (i) => this.commands[i].end > position);
   }
 
   /**

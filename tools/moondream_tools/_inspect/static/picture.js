@@ -5,8 +5,8 @@
  * 2. A segmentation sends a coarse box (dashed), a path in it, and at the end a refined box (solid)
  *    with a refined path.
  * 3. The text of a path is set anew whenever it grows: a fill cannot be put together from parts.
- *    Of a path of 100,000 commands that takes longer than a frame. So while time goes on, a path
- *    is drawn only after ten times as long as it took to draw it the last time.
+ *    Of a path of 100,000 commands that takes longer than a frame. So the pause after it is ten
+ *    times as long as it took.
  */
 import { el, svg } from './dom.js';
 import { Labels, MOST, drawBox, drawPoint, isBox, isOnEdge, isPoint } from './marks.js';
@@ -41,12 +41,10 @@ export class PictureView extends View {
   #scene = null;
   /** What the elements show, so that they are changed only if that changes. */
   #done = { marks: '', path: '', lit: '', notes: '' };
-  #path = { at: 0, took: 0 };
   #broken = false;
 
   #image = el('img');
   #area = svg('path');
-  #outline = svg('path');
   #lit = svg('g');
   #place = svg('g');
   #marks = svg('g');
@@ -70,9 +68,8 @@ export class PictureView extends View {
         this.invalidate();
       } });
     this.#area = svg('path', { class: 'area' });
-    this.#outline = svg('path', { class: 'outline' });
     this.#lit = svg('g', { class: 'lit' }, svg('path', { class: 'halo' }), svg('path'));
-    this.#place = svg('g', {}, this.#area, this.#outline, this.#lit);
+    this.#place = svg('g', {}, this.#area, this.#lit);
     this.#marks = svg('g');
     this.#drawing = svg('svg', { role: 'img', 'aria-label': 'What was found, as the text has it',
       onpointermove: (/** @type {PointerEvent} */ event) => selection.hover(this.#itemAt(event)),
@@ -103,7 +100,7 @@ export class PictureView extends View {
     }
     const scene = this.#scene = this.#sceneAt(player.time);
     this.#drawMarks(scene);
-    this.#drawPath(scene, player.playing);
+    this.#drawPath(scene);
     this.#drawLit(scene);
     this.#drawNotes(scene);
   }
@@ -188,16 +185,12 @@ export class PictureView extends View {
     this.#legend.replaceChildren(...legend(coarse, box, hasPath));
   }
 
-  /** @param {Scene} scene @param {boolean} playing */
-  #drawPath({ coarse, box, refined, characters }, playing) {
+  /** @param {Scene} scene */
+  #drawPath({ coarse, box, refined, characters }) {
     const place = refined ? box : coarse ?? box;
     const key = `${refined} ${characters} ${place === null} ${this.#size}`;
     if (key === this.#done.path) return;
     const began = performance.now();
-    if (playing && began - this.#path.at < 10 * this.#path.took) {
-      this.invalidate();
-      return;
-    }
     this.#done.path = key;
     const text = place ? (refined ? this.#refined : this.#coarse).upTo(characters) : '';
     if (place) {
@@ -208,15 +201,14 @@ export class PictureView extends View {
     }
     this.#place.setAttribute('class', refined ? 'path refined' : 'path');
     this.#area.setAttribute('d', text);
-    this.#outline.setAttribute('d', text);
-    this.#path = { at: performance.now(), took: performance.now() - began };
+    this.pause = 10 * (performance.now() - began);
   }
 
   /** @param {Scene} scene */
   #drawLit({ refined, characters }) {
     const { trace, selection } = this.shown;
     const item = selection.active;
-    const [from, to] = item && trace.has(item) ? trace.related(item).event : [0, 0];
+    const [from, to] = trace.has(item) ? trace.related(item).event : [0, 0];
     /** @param {number | null} event */
     const isLit = (event) => event !== null && event >= from && event < to;
     const result = isLit(this.#resultEvent);

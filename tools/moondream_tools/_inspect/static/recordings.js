@@ -12,6 +12,20 @@ export function entry({ name, error, skill, status_code: status, chunks }) {
   el('span', { class: 'name' }, name), ' ', el('span', { class: 'about' }, about)));
 }
 
+/** Mark the open recording in the list, and have it in view.
+ * @param {HTMLElement} list @param {string} name */
+export function mark(list, name) {
+  for (const link of list.querySelectorAll('a')) {
+    const isOpen = link.querySelector('.name')?.textContent === name;
+    link.ariaCurrent = isOpen ? 'page' : null;
+    if (!isOpen) continue;
+    // `scrollIntoView` would scroll the page, too.
+    const top = link.offsetTop - list.offsetTop;
+    list.scrollTop = Math.max(top + link.offsetHeight - list.clientHeight,
+      Math.min(list.scrollTop, top));
+  }
+}
+
 /** What the page says without recordings: a title; then text and commands, by turns.
  * @param {boolean} canAsk @returns {[string, ...string[]]} */
 export function noneYet(canAsk) {

@@ -1,5 +1,6 @@
 /**
  * A scrolled list of many rows of one height, of which only those in view are in the document.
+ * Each element shows another row when the list scrolls.
  *
  * 1. `offset` says which rows are in view, in pixels. The scroll bar follows it, and after the
  *    frame: to set it earlier would have the browser lay out the page within the frame.
@@ -18,8 +19,8 @@ export class Rows {
   /** Where we have put the scroll bar. */
   #scrolled = 0;
   #timer = 0;
-  /** @type {Map<number, {key: string, element: HTMLElement}>} */
-  #rows = new Map();
+  /** @type {{key: string, element: HTMLElement}[]} */
+  #rows = [];
   #list = el('div', { role: 'none' });
   #window = el('div', { class: 'window', role: 'none' }, this.#list);
   #spacer = el('div', { class: 'spacer', role: 'none' }, this.#window);
@@ -28,7 +29,7 @@ export class Rows {
    * @param {HTMLElement} scroller  it has a height of its own
    * @param {number} height  of a row, in pixels
    * @param {(index: number) => string} key  when it changes, the row is made anew
-   * @param {(index: number) => HTMLElement} make
+   * @param {(index: number, old?: HTMLElement) => HTMLElement} make  it may change the old element
    * @param {() => void} invalidate  to have `draw` called
    * @param {() => void} scrolled  called when the user has scrolled
    */
@@ -58,7 +59,7 @@ export class Rows {
 
   /** Forget all rows. */
   clear() {
-    this.#rows.clear();
+    this.#rows = [];
     this.#list.replaceChildren();
   }
 
@@ -95,23 +96,15 @@ export class Rows {
     const last = Math.min(count, Math.ceil((this.#offset + this.size.height) / height));
     this.#window.style.setProperty('height', `${Math.min(this.size.height, space)}px`);
     this.#list.style.setProperty('transform', `translateY(${first * height - this.#offset}px)`);
-    for (const [index, { element }] of this.#rows) {
-      if (index >= first && index < last) continue;
-      element.remove();
-      this.#rows.delete(index);
-    }
-    let next = this.#list.firstElementChild;
+    for (const { element } of this.#rows.splice(Math.max(0, last - first))) element.remove();
     for (let i = first; i < last; i++) {
-      const key = this.key(i);
-      const row = this.#rows.get(i);
-      let element = row?.element;
-      if (!element || row?.key !== key) {
-        element = this.make(i);
-        if (row) row.element.replaceWith(element);
-        else this.#list.insertBefore(element, next);
-        this.#rows.set(i, { key, element });
-      }
-      next = element.nextElementSibling;
+      const key = `${i} ${this.key(i)}`;
+      const old = this.#rows[i - first];
+      if (old?.key === key) continue;
+      const element = this.make(i, old?.element);
+      if (!old) this.#list.append(element);
+      else if (old.element !== element) old.element.replaceWith(element);
+      this.#rows[i - first] = { key, element };
     }
   }
 }

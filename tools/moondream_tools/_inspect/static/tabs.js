@@ -11,7 +11,7 @@ const TABS = { break: 'Break', compare: 'Compare', 'take-away': 'Take away', ask
  * @param {() => void} shown  is called when a panel is shown
  */
 export function setUpTabs(element, shown) {
-  const tabs = Object.entries(TABS).map(([name, title]) => el('button', { type: 'button',
+  const tabs = Object.entries(TABS).map(([name, title]) => el('button', {
     role: 'tab', id: `tab-${name}`, 'aria-controls': `panel-${name}` }, title));
   const panels = Object.keys(TABS).map((name) => el('div', { role: 'tabpanel', tabindex: 0,
     id: `panel-${name}`, 'aria-labelledby': `tab-${name}` },

@@ -79,9 +79,9 @@ export class TakeAwayPanel extends HTMLElement {
         const said = el('span', { class: 'said', role: 'status' });
         return el('section', {},
           el('header', {}, el('h3', {}, title), said,
-            el('button', { type: 'button', 'aria-label': `Copy ${title}`,
+            el('button', { 'aria-label': `Copy ${title}`,
               onclick: () => copy(text, pre, said) }, 'Copy'),
-            el('button', { type: 'button', 'aria-label': `Download ${title}`,
+            el('button', { 'aria-label': `Download ${title}`,
               onclick: () => download(`${stem(name)}.${end}`, text, type) }, 'Download')),
           el('p', {}, about),
           pre,

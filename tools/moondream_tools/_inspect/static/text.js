@@ -144,7 +144,7 @@ export class TextView extends View {
   #mark() {
     const { trace, selection } = this.shown;
     const item = selection.active;
-    const range = item && trace.has(item) ? trace.related(item).event : [0, 0];
+    const range = trace.has(item) ? trace.related(item).event : [0, 0];
     const scroll = selection.hovered === null;
     for (const { text } of Object.values(this.#parts)) {
       text.mark(/** @type {[number, number]} */ (range), scroll);
@@ -207,7 +207,7 @@ function endingOf({ error, ending, result, skill }) {
   const partial = result?.partial ? ' The result is partial.' : '';
   if (error) return ['bad', `${sentence(spaced(error.kind))}: ${error.message}${partial}`];
   if (ending && ending.fault !== 'eof' && partial) {
-    return ['bad', `${sentence(ending.message || ending.fault)}.${partial}`];
+    return ['bad', `${sentence(ending.message || spaced(ending.fault))}.${partial}`];
   }
   if (skill === null) return ['', 'The end. The request names no skill, so there are no events.'];
   if (partial) return ['bad', partial.trim()];

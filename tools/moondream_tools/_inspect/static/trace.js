@@ -1,4 +1,5 @@
 import { Bytes, firstIndex, fromBase64 } from './numbers.js';
+import { PLURALS } from './words.js';
 
 /**
  * The trace of an exchange, as `moondream_tools.trace` makes it, with what views look up in it.
@@ -115,7 +116,7 @@ export class Trace extends EventTarget {
   }
 
   /** How many items a lane has. @param {Lane} lane @returns {number} */
-  count(lane) { return this[`${lane}s`].length; }
+  count(lane) { return this[PLURALS[lane]].length; }
 
   /** How many items of each lane are there at a time. @param {number} time @returns {Counts} */
   countsAt(time) {
@@ -139,7 +140,7 @@ export class Trace extends EventTarget {
 
   /** The time of an item. @param {Item} item @returns {number} */
   timeOf({ lane, index }) {
-    if (lane !== 'message') return this[`${lane}s`][index].at;
+    if (lane !== 'message') return this[PLURALS[lane]][index].at;
     const { record } = this.messages[index];
     // The events of a body that is JSON as a whole are ready with it.
     return record === null ? this.events[0]?.at ?? this.end : this.records[record].at;

@@ -15,6 +15,10 @@ export class View extends HTMLElement {
   /** @type {Inspector | null} */
   #inspector = null;
   #frame = 0;
+  /** While time goes on, it is not drawn before. */
+  #next = 0;
+  /** Milliseconds from one drawing to the next while time goes on. */
+  pause = 0;
   #listeners = new AbortController();
   #sizes = new ResizeObserver(() => this.invalidate());
 
@@ -46,11 +50,17 @@ export class View extends HTMLElement {
     return this.#inspector;
   }
 
-  /** Draw in the next frame. */
+  /** Draw in the next frame, or after the pause. */
   invalidate() {
-    this.#frame ||= requestAnimationFrame(() => {
+    this.#frame ||= requestAnimationFrame((now) => {
       this.#frame = 0;
-      if (this.#inspector !== null) this.draw();
+      if (this.#inspector === null) return;
+      if (now < this.#next && this.#inspector.player.playing) {
+        this.invalidate();
+        return;
+      }
+      this.draw();
+      this.#next = now + this.pause;
     });
   }
 

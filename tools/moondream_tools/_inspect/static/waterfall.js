@@ -1,6 +1,6 @@
 import { el, svg } from './dom.js';
 import { View } from './view.js';
-import { inSeconds } from './words.js';
+import { inSeconds, spaced } from './words.js';
 
 /**
  * @typedef {{name: string, from: number, to: number | null, limit?: number | null, since?: number,
@@ -51,7 +51,7 @@ export class WaterfallView extends View {
     deadline !== null && deadline <= trace.end && svg('path', { class: 'deadline',
       d: `M${deadline * scale} 0V12` }),
     cursor);
-    const label = chunk === undefined ? name : el('button', { type: 'button', class: 'link',
+    const label = chunk === undefined ? name : el('button', { class: 'link',
       onclick: () => {
         const item = { lane: /** @type {const} */ ('chunk'), index: chunk };
         if (trace.has(item)) selection.select(item);
@@ -86,7 +86,7 @@ function rows(trace) {
       name: `Gap before ${chunk < trace.chunks.length ? `chunk ${chunk}` : 'the end'}` })),
     { name: ending === null ? 'Under way' : 'End', from: end, to: end,
       limit: deadlines?.total, since: 0,
-      text: `${inSeconds(end)}${ending === null ? '' : `, ${ending.fault}`}` },
+      text: `${inSeconds(end)}${ending === null ? '' : `, ${spaced(ending.fault)}`}` },
   ];
 }
 

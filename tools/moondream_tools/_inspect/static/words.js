@@ -6,7 +6,8 @@
  */
 
 /** What a lane is called. */
-export const PLURALS = { chunk: 'chunks', record: 'records', message: 'messages', event: 'events' };
+export const PLURALS = /** @type {const} */ ({ chunk: 'chunks', record: 'records',
+  message: 'messages', event: 'events' });
 
 /** Seconds as a person reads them: `1.25 s`, `30 ms`. @param {number | null | undefined} seconds */
 export function inSeconds(seconds) {
@@ -34,10 +35,11 @@ export function shortened(text, most = 60) {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
-/** A name of the code as words: `reading_events` is `reading events`.
+/** A name of the code as words: `reading_events` is `reading events`, as `ReadingEvents` is.
  * @param {string | null | undefined} name */
 export function spaced(name) {
-  return (name ?? '').toLowerCase().replaceAll('_', ' ').replace(/\bjson\b/, 'JSON');
+  return (name ?? '').replace(/_|\B(?=[A-Z][a-z])/g, ' ').toLowerCase()
+    .replace(/\bjson\b/, 'JSON').replace(/\beof\b/, 'end of the body');
 }
 
 /** What an item is, for a line of text: `event 12, text delta, at 1.25 s: “a boat”`.

@@ -14,7 +14,7 @@ from sansio_moondream import Event, MoondreamError, Request, ResponseStream, Sta
 from sansio_moondream._states import TRANSITIONS
 
 
-class Answer:
+class Decoder:
     """Decode one answer.
 
     Attributes:
