@@ -71,18 +71,19 @@ test-all: $(RELEASE_STAMP) ## the same with each Python that this machine has, 3
 coverage: $(DEV_STAMP) ## the core's tests with their branch coverage, which has to be 100 %
 	$(PYTEST) -m 'not slow' --cov --cov-report=term tests/core
 
-test-slow: coverage ## the others: load, browsers, WebAssembly, killed processes, packages from an index, guides; takes 20 minutes
+test-slow: coverage ## the others: load, browsers, WebAssembly, killed processes, a cluster, packages from an index, guides; takes 20 minutes
 	$(PYTEST) -m 'slow and not hypothesis' $(addprefix --ignore ,$(LOAD) $(CLUSTER)) --ignore tests/trials/test_growth.py
 	$(PYTEST) -m hypothesis --hypothesis-profile long --ignore tests/test_typing.py
-	$(MAKE) --no-print-directory growth load
+	$(MAKE) --no-print-directory growth load cluster
 
-growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile input, one case at a time; takes some minutes
-	$(BIN)/python -m pytest -q -rs -m slow tests/trials/test_growth.py
+# Each case is a process of its own, and its processor time is measured. So two at once do not disturb.
+growth: $(DEV_STAMP) ## time and memory of the decoder by the size of hostile input; takes a minute or two
+	$(BIN)/python -m pytest -q -rs -n 2 -m slow tests/trials/test_growth.py
 
 load: $(DEV_STAMP) ## 1,000 streams at once on each transport, 2,000 through one relay, a bulk run that is killed five times, and one that is as fast as it can be; takes some minutes
 	$(BIN)/python -m pytest -q -rs $(LOAD)
 
-cluster: $(DEV_STAMP) ## a bulk run over 5,000 pictures on a cluster of Ray, which loses nodes, its limiter and its program; takes 8 minutes, and needs `make ci-tools`
+cluster: $(DEV_STAMP) ## a bulk run over 5,000 items on a cluster of Ray, which loses nodes, its limiter and its program; takes two minutes, and needs `make ci-tools`
 	$(BIN)/python -m pytest -q -rs $(CLUSTER)
 
 soak: $(DEV_STAMP) ## a bulk run over 20,000 pictures, killed 40 times while the server fails; takes 25 minutes

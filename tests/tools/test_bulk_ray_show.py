@@ -41,7 +41,8 @@ pytestmark = [
 ITEMS = 5_000
 LIMIT = RateLimit(200, 200)
 ENVIRONMENT = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-FAULTS = ("503:1%", "429:0.5%", "close:0.5%")
+PAGE_ENVIRONMENT = {"RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1"}  # as the page says
+FAULTS = ("close:1%", "500:0.9%", "429:0.1%")  # a 429 pauses the run, and costs it 3 seconds
 STARTS = 3  # Ray gives up on a node whose processes a busy machine does not start in 15 seconds
 TIMES = {"seconds", "finished_at", "request_id"} | {
     f"{part}_seconds" for part in ("first_token", "prefill", "decode", "server")
@@ -129,7 +130,7 @@ def test_the_rows_are_those_of_one_machine(
     table.write_text("".join([*some, "without a question,\r\n"]))
     found: dict[str, list[dict[str, Any]]] = {}
     for name, others in (("one", ()), ("ray", ("--via", f"ray={cluster.address}"))):
-        with server(tmp_path / f"{name}.jsonl", 0.01, ("close:4%", "503:3%")) as serving:
+        with server(tmp_path / f"{name}.jsonl", 0.01, ("close:4%", "500:3%")) as serving:
             run = command(Path(table.name), serving.url, Path(name), *others)
             ended = subprocess.run(run, cwd=tmp_path, env=ENVIRONMENT, timeout=200)
         assert ended.returncode == 6
@@ -150,12 +151,14 @@ def test_a_run_that_cannot_succeed_and_a_second_one(
         run = command(questions, serving.url, output, *via, "--concurrent", 4)
         with subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as first:
             wait_for(output / "_run.json", 0, first, time.monotonic() + 100)
-            second = subprocess.run(run, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+            large = [*run, "--actors", "20-20"]
+            second = subprocess.run(large, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
             _, errors = first.communicate(timeout=200)
     assert (first.returncode, rows_of(output)) == (3, []), errors
     assert "refused: " in errors and "MOONDREAM_API_KEY" in errors.splitlines()[-1]
     assert second.returncode == 2
     assert f"another run uses the output {output}" in second.stderr
+    assert "the cluster has 9 CPUs, and the run stands still until it has 12" in second.stderr
     assert "Traceback" not in second.stderr
 
 
@@ -168,7 +171,7 @@ def test_the_programs_of_the_page_run(cluster: Cluster, tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", code.replace("localhost:2020", serving.origin[7:])],
             cwd=tmp_path,
-            env={**ENVIRONMENT, "RAY_ADDRESS": cluster.address},
+            env={**ENVIRONMENT, **PAGE_ENVIRONMENT, "RAY_ADDRESS": cluster.address},
             stdout=subprocess.PIPE,
             text=True,
             timeout=200,
@@ -178,7 +181,7 @@ def test_the_programs_of_the_page_run(cluster: Cluster, tmp_path: Path) -> None:
     assert "3 answers\n" in done.stdout
 
 
-# The last: Ray's own tasks have stood still on a cluster that had lost nodes.
+# The last: it leaves two nodes of three.
 def test_nodes_the_limiter_and_the_program_are_killed(
     cluster: Cluster, questions: Path, tmp_path: Path
 ) -> None:
@@ -201,7 +204,6 @@ def test_nodes_the_limiter_and_the_program_are_killed(
                 wait_for(log, 2200, process, deadline)
                 assert cluster("where", name) == there
                 cluster("kill", there)
-                cluster("add", there)
                 wait_for(log, 3600, process, deadline)
             finally:
                 process.kill()

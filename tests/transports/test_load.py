@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from moondream_transports import AsyncClient, Client, Timeouts
@@ -61,15 +62,16 @@ def test_many_streams_on_one_client(adapter: Adapter) -> None:
     async def main() -> None:
         async with adapter.own() as transport:
             client = AsyncClient(transport, Endpoint(url=url), timeouts=PATIENT)
-            opened = 0
+            opened, all_opened = 0, anyio.Event()
 
             async def one(number: int) -> None:
                 nonlocal opened
                 question = f"stream {number}"
                 async with client.stream(QueryRequest(question=question)) as stream:
                     opened += 1
-                    while opened < STREAMS:  # all of them are open at once
-                        await adapter.sleep(0.02)
+                    if opened == STREAMS:
+                        all_opened.set()
+                    await all_opened.wait()  # all of them are open at once
                     assert [text async for text in stream.text()] == expected(question)
 
             await adapter.all_of([partial(one, number) for number in range(STREAMS)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ INTERRUPTED = (
     "again"
 )
 _ACTORS = (1, 4)
+# Otherwise Ray starts 32 processes to read the checkpoint. One reads 128 files at once.
+_FOOTER_READERS = "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS"
 _TABLE_ONLY = "a run on Ray writes Parquet files"
 _REFUSED = {
     "retry_failed": "on Ray, rows that are written stay: ask about the failed items of the output "
@@ -81,9 +84,11 @@ def ask_on_ray(
     """
     from moondream_transports.bulk.ray import Asking, require_ray, run_bulk_on_ray
 
+    os.environ.setdefault(_FOOTER_READERS, "1")
     ray = require_ray()
     output = output_of(arguments)
-    _connect(ray, arguments.via)
+    actors = arguments.actors or _ACTORS
+    _connect(ray, arguments.via, actors[1])
     try:
         return run_bulk_on_ray(
             items,
@@ -100,16 +105,25 @@ def ask_on_ray(
                 give_up_on=SHARED,
                 give_up_after=arguments.give_up_after,
             ),
-            actors=arguments.actors or _ACTORS,
+            actors=actors,
             **({"rows_per_file": size} if (size := arguments.rows_per_shard) else {}),
         )
     finally:
         ray.shutdown()
 
 
-def _connect(ray: Any, address: str) -> None:
+def _connect(ray: Any, address: str, largest: int) -> None:
+    options = {"logging_level": "WARNING"}
     try:
-        ray.init(address=address or None, logging_level="WARNING")
+        if address:
+            ray.init(address=address, **options)
+            return
+        try:
+            # Ray only counts CPUs. With those of a small machine alone a run would stand still:
+            # an actor takes half a CPU, and Ray's own tasks two.
+            ray.init(num_cpus=max(os.cpu_count() or 1, 2 + (largest + 1) // 2), **options)
+        except ValueError:  # there is a cluster already, with CPUs of its own
+            ray.init(**options)
     except Exception as error:  # Ray raises it itself if a node starts too slowly
         where = f"at {address}" if address else "here"
         raise UsageError(f"there is no cluster of Ray {where}: {error}") from error

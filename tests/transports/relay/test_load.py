@@ -137,7 +137,7 @@ def test_a_thousand_readers_of_which_some_read_nothing() -> None:
     """Those who read nothing are dropped. When some of them go on, they get events from the first
     on, and then the error. The others hold what uvicorn holds, until they leave.
     """
-    plan = Plan(1, events=40, pause=1.0, size=16 * 1024)
+    plan = Plan(1, events=40, pause=0.5, size=16 * 1024)
 
     async def main() -> None:
         start = relay.ask("state")

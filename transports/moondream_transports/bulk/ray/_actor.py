@@ -152,7 +152,8 @@ class RayLimiter:
             raise  # the actor is there, and its program has a mistake
         except (errors.RayError, TimeoutError, ValueError) as error:
             # A ValueError is of Ray: the actor ended while its name was looked up.
-            _LOGGER.warning("the limiter of the cluster is gone, and nothing begins: %s", error)
+            why = str(error) or "it does not answer"
+            _LOGGER.warning("the limiter of the cluster is gone, and nothing begins: %s", why)
             self._actor = None
             await asyncio.sleep(_WAIT)
             return None

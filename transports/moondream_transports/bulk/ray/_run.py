@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib import import_module
 from pathlib import Path
@@ -19,9 +20,12 @@ from ._library import require_ray
 from ._output import RayOutput
 from ._source import make_datasource
 
+_LOGGER = logging.getLogger("moondream_transports")
+
 ROWS_PER_FILE = 250
 _CALLS = 2  # batches of an actor at once, so that none waits for the last answer of another
 _READ_ROWS = 1000
+_OTHER_CPUS = 2  # of the checkpoint's filter, and of a task that makes batches
 _FILTER_MEMORY = 64_000_000  # bytes, at least: Ray reserves what the ids take, or a GB if less
 
 
@@ -47,8 +51,9 @@ def run_bulk_on_ray(
             dataset nobody looks for them, and a row without an id ends the run.
         output: a folder that all nodes see, as they see the files of the items.
         asking: how each actor asks.
-        actors: the smallest and the largest size of the pool. The cluster should have CPUs left
-            beside the largest one.
+        actors: the smallest and the largest size of the pool. The cluster should have 2 CPUs
+            beside the largest one. Without 2 beside the smallest one the run stands still, and a
+            warning says so.
         num_cpus: of each actor.
         rows_per_file: of each file, at most. They are answered by one actor and committed
             together. So this is what a kill costs at most, for each batch that an actor has.
@@ -70,6 +75,7 @@ def run_bulk_on_ray(
     require_number("the smallest size of actors", smallest, 1)
     require_number("the largest size of actors", largest, smallest)
     require_number("rows_per_file", rows_per_file, 1)
+    _warn_of_few_cpus(_OTHER_CPUS + smallest * num_cpus)
     began = monotonic()
     place = RayOutput(output, asking)
     with place.locked():
@@ -102,6 +108,15 @@ def run_bulk_on_ray(
         after = place.read()
     counts = _counts(before, after, _total(items))
     return Summary(counts, monotonic() - began, False, tuple(after), place.checkpoint)
+
+
+def _warn_of_few_cpus(needed: float) -> None:
+    """Log that the run waits for CPUs. More may come: some clusters grow with their work."""
+    there = require_ray().cluster_resources().get("CPU", 0.0)
+    if there < needed:
+        _LOGGER.warning(
+            "the cluster has %g CPUs, and the run stands still until it has %g", there, needed
+        )
 
 
 def _dataset(items: Any, num_cpus: float) -> Any:
