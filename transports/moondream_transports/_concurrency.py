@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -56,12 +57,13 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
         result: T = await trio.to_thread.run_sync(function, argument, abandon_on_cancel=True)
     else:
         from concurrent.futures import Future  # slow imports, and many programs read no files
-        from threading import Thread
+
+        from ._threads import call_in_thread
 
         # `asyncio.to_thread` has a thread that the end of the loop, and of Python, waits for.
         outcome: Future[T] = Future()
         outcome.set_running_or_notify_cancel()
-        Thread(target=_call_for, args=(function, argument, outcome), daemon=True).start()
+        call_in_thread(partial(_call_for, function, argument, outcome))
         result = await sys.modules["asyncio"].wrap_future(outcome)
     return result
 
