@@ -98,6 +98,7 @@ TRANSITIONS: dict[State, dict[Trigger, State]] = {
     _S.FAILED: {},
 }
 """The table that a `ResponseStream` runs on: what leads from each state to which other one."""
+_LIMITS = Limits()
 
 
 class ResponseStream(Generic[R]):
@@ -118,7 +119,7 @@ class ResponseStream(Generic[R]):
         self, request: Request[R], limits: Limits | None = None, *, sent: HTTPRequest | None = None
     ) -> None:
         self._skill = request.skill
-        self._limits = limits or Limits()
+        self._limits = limits or _LIMITS
         self._sent = Sent(sent)
         self._state = State.AWAITING_RESPONSE
         self._builder: Builder[R] | None = None

@@ -68,13 +68,11 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
     return result
 
 
-def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
+def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> Callable[[], object]:
     try:
-        result = function(argument)
+        return partial(outcome.set_result, function(argument))
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
-        outcome.set_exception(as_failure(error))
-    else:
-        outcome.set_result(result)
+        return partial(outcome.set_exception, as_failure(error))
 
 
 def as_failure(error: BaseException) -> BaseException:
@@ -197,29 +195,6 @@ class AsyncFlag:
                 async with sys.modules["asyncio"].timeout(seconds):
                     await event.wait()
         return bool(event.is_set())
-
-
-class Mutex:
-    """Exclude other threads from a block that waits for nothing."""
-
-    def __init__(self) -> None:
-        from threading import RLock  # a finalizer may run in the block
-
-        self._lock = RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *args: object) -> None:
-        self._lock.release()
-
-
-class AsyncMutex:
-    """The same for tasks of one event loop: while nothing is awaited, no other runs."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *args: object) -> None: ...
 
 
 def close_soon(close: Callable[[], object]) -> None:
