@@ -6,7 +6,6 @@ are computed from them.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
@@ -174,6 +173,8 @@ def _seconds(milliseconds: float | None) -> float | None:
 
 def _rate(count: int | None, seconds: float | None) -> float | None:
     if count is not None and seconds is not None and seconds > 0:
-        with suppress(OverflowError):  # a server may send a number of 400 digits
+        try:
             return count / seconds
+        except OverflowError:  # a server may send a number of 400 digits
+            return None
     return None

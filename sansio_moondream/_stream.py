@@ -54,6 +54,8 @@ from ._wire.bodies import Body
 from ._wire.inflate import Inflater
 from ._wire.response import open_response
 
+_LIMITS = Limits()
+
 
 class ResponseStream(Generic[R]):
     """Decode the answer to one request, from the bytes of the HTTP response to events.
@@ -73,7 +75,7 @@ class ResponseStream(Generic[R]):
         self, request: Request[R], limits: Limits | None = None, *, sent: HTTPRequest | None = None
     ) -> None:
         self._skill = request.skill
-        self._limits = limits or Limits()
+        self._limits = limits or _LIMITS
         self._sent = Sent(sent)
         self._state = State.AWAITING_RESPONSE
         self._builder: Builder[R] | None = None

@@ -91,9 +91,10 @@ class Endpoint(OwnRepr, frozen=True):
             headers.append(("Authorization", f"Bearer {self.api_key}"))
         elif self.api_key:
             headers.append(("X-Moondream-Auth", self.api_key))
-        extra = _pairs(self.headers)
-        replaced = {name.lower() for name, _ in extra}
-        return (*(pair for pair in headers if pair[0].lower() not in replaced), *extra)
+        if extra := _pairs(self.headers):
+            replaced = {name.lower() for name, _ in extra}
+            headers = [pair for pair in headers if pair[0].lower() not in replaced]
+        return (*headers, *extra)
 
     def __repr__(self) -> str:
         key = ", with a key" if self.api_key else ""

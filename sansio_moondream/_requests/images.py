@@ -93,13 +93,14 @@ def data_url_as_json(image: EncodedImage) -> msgspec.Raw:
     """Encode the data URL of a picture for the body of a request.
 
     We escape only what is before the base64, as base64 has nothing to escape. The search for it
-    took most of the time of a request. A view of the base64 saves a copy.
+    took most of the time of a request. Nearly always there is nothing, and one copy is enough.
     """
-    end = data_url_head(image.data_url).end()
-    head = msgspec.json.encode(image.data_url[:end])
-    data = memoryview(image.data_url.encode())
-    base64 = data[len(data) - (len(image.data_url) - end) :]
-    return msgspec.Raw(b"".join((head[:-1], base64, b'"')))
+    url = image.data_url
+    head = url[: data_url_head(url).end()]
+    escaped = msgspec.json.encode(head)[1:-1].decode()
+    if escaped != head:
+        url = escaped + url[len(head) :]
+    return msgspec.Raw(f'"{url}"')
 
 
 def encode_image(

@@ -2,7 +2,7 @@
 
 It takes what nearly all exchanges without a stream are, and may refuse anything. What it refuses
 goes to h11. What it takes, h11 takes with the same result. h11 needs 160 us for a request and a
-response with a length, and this 25.
+response with a length, and this 14.
 
 1. A request is plain if it is a POST with visible ASCII in its fields, and if no field but our own
    decides about the framing or the connection. After such a request h11 is always in the same
@@ -44,14 +44,16 @@ class ResponseHead(Struct, frozen=True):
 
 
 def plain_request(
-    method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], length: int
-) -> bytes | None:
-    """Return the head of a request with a body of this length, or None if it is not plain."""
+    method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[bytes, bytes] | None:
+    """Return the head of a request before and after the length of its body, or None if not plain.
+
+    If it is plain, the length is the second of the fields, and its value does not matter.
+    """
     names = [name.lower() for name, _ in headers]
     if (
         method != "POST"
         or tuple(names[:2]) != _OUR_FIELDS
-        or headers[1][1] != str(length).encode()
         or not _DECIDING_FIELDS.isdisjoint(names[2:])
         or not _TARGET.fullmatch(target)
     ):
@@ -59,7 +61,8 @@ def plain_request(
     fields = [b"%b: %b\r\n" % field for field in headers]
     if not all(map(_SENT_FIELD.fullmatch, fields)):
         return None
-    return b"POST %b HTTP/1.1\r\n%b\r\n" % (target, b"".join(fields))
+    before = b"POST %b HTTP/1.1\r\n%bContent-Length: " % (target, fields[0])
+    return before, b"\r\n%b\r\n" % b"".join(fields[2:])
 
 
 def connection_after_request() -> h11.Connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import h11
@@ -51,9 +51,11 @@ def encode_request(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Con
 
 
 def _encode(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection | None]:
+    given = tuple(map(tuple, request.headers))
+    if (head := _plain_head(request.method, request.url, given, absolute)) is not None:
+        before, after = head
+        return b"".join((before, b"%d" % len(request.body), after, request.body)), None
     target, headers = _target_and_headers(request, absolute)
-    if (head := plain_request(request.method, target, headers, len(request.body))) is not None:
-        return head + request.body, None
     connection = new_connection()
     events = (
         h11.Request(method=request.method, target=target, headers=headers),
@@ -61,6 +63,20 @@ def _encode(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection
         h11.EndOfMessage(),
     )
     return b"".join(connection.send(event) or b"" for event in events), connection
+
+
+# The requests of a client have the same head but for the length, and to make one took 6 us. So the
+# last 16 stay in memory, keys included. An endpoint keeps those there, too.
+@lru_cache(maxsize=16)
+def _plain_head(
+    method: str, url: str, given: tuple[tuple[str, ...], ...], absolute: bool
+) -> tuple[bytes, bytes] | None:
+    """Return the head of a plain request before and after its length, or None for another."""
+    headers = cast("tuple[tuple[str, str], ...]", given)
+    if any(name.lower() == "content-length" for name, _ in headers):
+        return None  # it may be wrong
+    target, fields = _target_and_headers(HTTPRequest(method, url, headers, b""), absolute)
+    return plain_request(method, target, fields)
 
 
 def describe(error: h11.ProtocolError) -> str:

@@ -35,8 +35,9 @@ _NO_CODINGS = frozenset({"", "identity", "none", "utf-8", "utf8"})
 
 def content_coding(headers: Headers) -> str:
     """Return the codings of a body, in a list as in the field, without those that mean none."""
-    codings = headers.get("content-encoding", "").lower().split(",")
-    names = (coding.strip().removeprefix("x-") for coding in codings)
+    if not (field := headers.get("content-encoding", "")):
+        return ""
+    names = (coding.strip().removeprefix("x-") for coding in field.lower().split(","))
     return ", ".join(name for name in names if name not in _NO_CODINGS)
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -56,23 +57,22 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
         result: T = await trio.to_thread.run_sync(function, argument, abandon_on_cancel=True)
     else:
         from concurrent.futures import Future  # slow imports, and many programs read no files
-        from threading import Thread
+
+        from ._threads import call_in_thread
 
         # `asyncio.to_thread` has a thread that the end of the loop, and of Python, waits for.
         outcome: Future[T] = Future()
         outcome.set_running_or_notify_cancel()
-        Thread(target=_call_for, args=(function, argument, outcome), daemon=True).start()
+        call_in_thread(partial(_call_for, function, argument, outcome))
         result = await sys.modules["asyncio"].wrap_future(outcome)
     return result
 
 
-def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
+def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> Callable[[], object]:
     try:
-        result = function(argument)
+        return partial(outcome.set_result, function(argument))
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
-        outcome.set_exception(as_failure(error))
-    else:
-        outcome.set_result(result)
+        return partial(outcome.set_exception, as_failure(error))
 
 
 def as_failure(error: BaseException) -> BaseException:
@@ -195,29 +195,6 @@ class AsyncFlag:
                 async with sys.modules["asyncio"].timeout(seconds):
                     await event.wait()
         return bool(event.is_set())
-
-
-class Mutex:
-    """Exclude other threads from a block that waits for nothing."""
-
-    def __init__(self) -> None:
-        from threading import RLock  # a finalizer may run in the block
-
-        self._lock = RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *args: object) -> None:
-        self._lock.release()
-
-
-class AsyncMutex:
-    """The same for tasks of one event loop: while nothing is awaited, no other runs."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *args: object) -> None: ...
 
 
 def close_soon(close: Callable[[], object]) -> None:

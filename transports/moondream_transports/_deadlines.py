@@ -15,6 +15,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from msgspec.structs import astuple
+
 from sansio_moondream import (
     ConnectTimeout,
     FirstEventTimeout,
@@ -47,7 +49,9 @@ def after(seconds: float | None) -> float | None:
 
 def earlier(one: float | None, other: float | None) -> float | None:
     """Return the earlier of two moments, or the shorter of two times."""
-    return min((moment for moment in (one, other) if moment is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 class Deadlines:
@@ -179,6 +183,6 @@ class Deadlines:
         given = self._timeouts
         is_shorter = total is not None and (given.first_event is None or total < given.first_event)
         self._error_class = TotalTimeout if is_shorter else FirstEventTimeout
-        return Timeouts(
-            earlier(given.connect, total), earlier(given.first_event, total), given.idle, total
-        )
+        connect, first_event = earlier(given.connect, total), earlier(given.first_event, total)
+        shortened = (connect, first_event, given.idle, total)
+        return given if astuple(given) == shortened else Timeouts(*shortened)

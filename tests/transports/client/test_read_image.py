@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from moondream_transports import AsyncClient, read_image
+from moondream_transports import AsyncClient, _threads, read_image
 from moondream_transports import _pictures as pictures
 from sansio_moondream import encode_image
 from tests.core.pillow import four_corners, saved
@@ -59,7 +60,7 @@ class TestEventLoop:
         assert in_time == [True]
         assert json.loads(transport.requests[0].body)["image_url"] == PIXEL.data_url
 
-    def test_a_thread_reads_it(
+    def test_a_thread_reads_one_after_the_other(
         self, backend: Adapter, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         threads: list[threading.Thread] = []
@@ -71,11 +72,13 @@ class TestEventLoop:
         monkeypatch.setattr(pictures, "read_image", read)
 
         async def main() -> None:
-            await client(JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file)
+            for _ in range(3):
+                await client(JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file)
 
         backend.run(main)
-        assert threads != [threading.current_thread()]
-        assert len(threads) == 1
+        reader, *others = threads
+        assert reader is not threading.current_thread()
+        assert others == [reader, reader]
 
     def test_does_not_wait_for_a_file_that_is_not_needed(
         self, backend: Adapter, file: Path, monkeypatch: pytest.MonkeyPatch
@@ -101,8 +104,6 @@ class TestEventLoop:
                     cancels.append(lambda: token.run_sync_soon(scope.cancel))
                     await asking
             else:
-                import asyncio
-
                 loop, task = asyncio.get_running_loop(), asyncio.ensure_future(asking)
                 cancels.append(lambda: loop.call_soon_threadsafe(task.cancel))
                 await asyncio.wait([task])
@@ -120,6 +121,22 @@ class TestEventLoop:
         backend.run(main)
 
 
+def test_a_thread_without_another_file_ends(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads, "IDLE_SECONDS", 0.01)
+    threads: list[threading.Thread] = []
+
+    def read(path: Path) -> Any:
+        threads.append(threading.current_thread())
+        return PIXEL
+
+    monkeypatch.setattr(pictures, "read_image", read)
+    for _ in range(2):
+        asyncio.run(client(JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file))
+        threads[-1].join(LONGEST_WAIT)
+        assert not threads[-1].is_alive()
+    assert len(set(threads)) == 2
+
+
 def client(transport: JSONFakeStream) -> AsyncClient:
     return AsyncClient(AsyncFakeStream(transport), ENDPOINT)
 
@@ -132,8 +149,6 @@ async def both(backend: Adapter, *tasks: Callable[[], Coroutine[Any, Any, None]]
             for task in tasks:
                 nursery.start_soon(task)
     else:
-        import asyncio
-
         await asyncio.gather(*(task() for task in tasks))
 
 

@@ -85,9 +85,11 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         self, data: memoryview, received: Callable[[bytes], bool], timeout: float | None
     ) -> bool:
         """As `AsyncConnection.write` says."""
+        self._transport.write(data)
+        if not self._is_sending:  # all is sent, nearly always
+            return not self._transport.is_closing()
         listened = 0
         with self._timeout(timeout):
-            self._transport.write(data)
             while self._is_sending and not self._transport.is_closing():
                 if self._data and listened < LISTEN_BYTES:
                     came = self._take()

@@ -42,7 +42,8 @@ class Running:
             Interrupted: the result is not wanted now.
         """
         self._interrupt, self._withdraw = interrupt, withdraw
-        self.check()
+        if self.is_cancelled:
+            raise Interrupted
 
     def withdraw(self) -> None:
         """End the wait of the function if it has not begun. What has begun goes on."""

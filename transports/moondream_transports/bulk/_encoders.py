@@ -128,7 +128,7 @@ def _groups(rows: Iterable[Row], columns: Columns) -> Iterator[list[list[Any]]]:
     size = 0
     for row in rows:
         group.append(values := columns.read(row))
-        size += len(row.answer) + sum(map(_mask_size, values))
+        size += len(row.answer) + sum(_mask_size(value) for value in values if type(value) is dict)
         if size >= _ROW_GROUP:
             yield group
             group, size = [], 0
@@ -136,8 +136,8 @@ def _groups(rows: Iterable[Row], columns: Columns) -> Iterator[list[list[Any]]]:
         yield group
 
 
-def _mask_size(value: Any) -> int:
-    return len(cast(dict[str, Any], value)["counts"]) if isinstance(value, dict) else 0
+def _mask_size(mask: dict[str, Any]) -> int:
+    return len(mask["counts"])
 
 
 def _arrow_type(pyarrow: Any, type_: Type) -> Any:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from types import TracebackType
 from typing import Generic
 
@@ -268,11 +267,13 @@ class AsyncClientStream(Generic[R]):
             raise
 
     async def _drain(self) -> None:
-        with suppress(MoondreamError, TimeoutError):
+        try:
             timeout = self._exchange.drain_timeout()
             while timeout is not None and self._connection is not None:
                 data = await self._connection.read(timeout)
                 timeout = self._exchange.drain_timeout(len(data)) if data else None
+        except (MoondreamError, TimeoutError):
+            pass
 
     def _open_connection(self) -> AsyncByteStream:
         if self._connection is None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from types import TracebackType
 from typing import Generic
 
@@ -269,11 +268,13 @@ class ClientStream(Generic[R]):
             raise
 
     def _drain(self) -> None:
-        with suppress(MoondreamError, TimeoutError):
+        try:
             timeout = self._exchange.drain_timeout()
             while timeout is not None and self._connection is not None:
                 data = self._connection.read(timeout)
                 timeout = self._exchange.drain_timeout(len(data)) if data else None
+        except (MoondreamError, TimeoutError):
+            pass
 
     def _open_connection(self) -> ByteStream:
         if self._connection is None:

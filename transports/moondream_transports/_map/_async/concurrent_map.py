@@ -21,13 +21,13 @@ from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
 from math import inf
+from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, Self
 
 from moondream_transports._concurrency import (
     AsyncFlag,
-    AsyncMutex,
     as_failure,
     async_shielded,
     close_soon,
@@ -131,7 +131,7 @@ class _AsyncPool(Generic[I, T]):
         self._concurrent = concurrent
         self._ahead = max(1, concurrent // 8)
         self._ordered = ordered
-        self._mutex = AsyncMutex()
+        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
         self._reading = Running()
         self._workers: dict[Running, AsyncWorker] = {}
         self._idle: list[AsyncFlag] = []
@@ -232,8 +232,9 @@ class _AsyncPool(Generic[I, T]):
 
     async def _work(self, running: Running) -> None:
         try:
+            idle = AsyncFlag()
             while True:
-                item = await self._next_item(running)
+                item = await self._next_item(running, idle)
                 result = await self._function(item, running)
                 del item  # they may be large
                 self._add_result(running, result)
@@ -242,7 +243,7 @@ class _AsyncPool(Generic[I, T]):
             if not running.is_cancelled:  # otherwise it is our cancellation
                 self._fail(running, as_failure(caught))
 
-    async def _next_item(self, running: Running) -> I:
+    async def _next_item(self, running: Running, idle: AsyncFlag) -> I:
         while True:
             with self._mutex:
                 if self._waiting:
@@ -250,7 +251,7 @@ class _AsyncPool(Generic[I, T]):
                     running.interruptible(None)
                     self._wake_reader()
                     return item
-                idle = AsyncFlag()
+                idle.clear()
                 self._idle.append(idle)
             running.interruptible(idle.set)
             await idle.wait()

@@ -22,13 +22,13 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from math import inf
+from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, Self
 
 from moondream_transports._concurrency import (
     Flag,
-    Mutex,
     as_failure,
     close_soon,
     shielded,
@@ -132,7 +132,7 @@ class _Pool(Generic[I, T]):
         self._concurrent = concurrent
         self._ahead = max(1, concurrent // 8)
         self._ordered = ordered
-        self._mutex = Mutex()
+        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
         self._reading = Running()
         self._workers: dict[Running, Worker] = {}
         self._idle: list[Flag] = []
@@ -233,8 +233,9 @@ class _Pool(Generic[I, T]):
 
     def _work(self, running: Running) -> None:
         try:
+            idle = Flag()
             while True:
-                item = self._next_item(running)
+                item = self._next_item(running, idle)
                 result = self._function(item, running)
                 del item  # they may be large
                 self._add_result(running, result)
@@ -243,7 +244,7 @@ class _Pool(Generic[I, T]):
             if not running.is_cancelled:  # otherwise it is our cancellation
                 self._fail(running, as_failure(caught))
 
-    def _next_item(self, running: Running) -> I:
+    def _next_item(self, running: Running, idle: Flag) -> I:
         while True:
             with self._mutex:
                 if self._waiting:
@@ -251,7 +252,7 @@ class _Pool(Generic[I, T]):
                     running.interruptible(None)
                     self._wake_reader()
                     return item
-                idle = Flag()
+                idle.clear()
                 self._idle.append(idle)
             running.interruptible(idle.set)
             idle.wait()

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterator
 from functools import partial
+from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._async.stream import AsyncClientStream
-from moondream_transports._concurrency import AsyncFlag, AsyncMutex, async_sleep
+from moondream_transports._concurrency import AsyncFlag, async_sleep
 from moondream_transports._workers import AsyncWorker
 from moondream_transports.relay._asgi import AsyncRelay
 from moondream_transports.relay._async.group import AsyncRelayGroup
@@ -75,7 +76,7 @@ class AsyncBroadcast:
         self._cancel_after = cancel_after
         self._worker: AsyncWorker | None = None
         self._ended: AsyncFlag
-        self._mutex = AsyncMutex()
+        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
         self._cancel_at = 0.0
         self._is_watched = False
         self._ending: MoondreamError | None = None

@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterable
 from secrets import token_urlsafe
+from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._async.stream import AsyncClientStream
-from moondream_transports._concurrency import AsyncFlag, AsyncMutex
+from moondream_transports._concurrency import AsyncFlag
 from moondream_transports._workers import AsyncWorker
 from sansio_moondream import Event
 from sansio_moondream.relay import Format, ReplayLimits, StreamEncoder
@@ -68,7 +69,7 @@ class AsyncBroadcasts:
         self._max_broadcasts = max_broadcasts
         self._max_bytes = max_bytes
         self._retry_after = retry_after
-        self._mutex = AsyncMutex()
+        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
         self._broadcasts: dict[str, AsyncBroadcast] = {}
         self._leaving: list[AsyncBroadcast] = []  # without an id, but with readers
         self._is_swept = self._is_closed = False

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._sync.stream import ClientStream
-from moondream_transports._concurrency import Flag, Mutex, sleep
+from moondream_transports._concurrency import Flag, sleep
 from moondream_transports._workers import Worker
 from moondream_transports.relay._failures import as_moondream_error
 from moondream_transports.relay._relay import encoder_for
@@ -76,7 +77,7 @@ class Broadcast:
         self._cancel_after = cancel_after
         self._worker: Worker | None = None
         self._ended: Flag
-        self._mutex = Mutex()
+        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
         self._cancel_at = 0.0
         self._is_watched = False
         self._ending: MoondreamError | None = None

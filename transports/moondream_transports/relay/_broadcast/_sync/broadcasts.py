@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from secrets import token_urlsafe
+from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
 from moondream_transports._client._sync.stream import ClientStream
-from moondream_transports._concurrency import Flag, Mutex
+from moondream_transports._concurrency import Flag
 from moondream_transports._workers import Worker
 from sansio_moondream import Event
 from sansio_moondream.relay import Format, ReplayLimits, StreamEncoder
@@ -69,7 +70,7 @@ class Broadcasts:
         self._max_broadcasts = max_broadcasts
         self._max_bytes = max_bytes
         self._retry_after = retry_after
-        self._mutex = Mutex()
+        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
         self._broadcasts: dict[str, Broadcast] = {}
         self._leaving: list[Broadcast] = []  # without an id, but with readers
         self._is_swept = self._is_closed = False

@@ -11,10 +11,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from time import monotonic
 from typing import Final
 
-from moondream_transports._concurrency import Flag, Mutex
+from moondream_transports._concurrency import Flag
 from sansio_moondream import NEED_DATA, Signal
 from sansio_moondream.relay import ReplayBuffer, ReplayLimits, ReplayReader
 
@@ -32,7 +33,7 @@ class Channel:
     def __init__(self, limits: ReplayLimits, notify_unheard: Callable[[], object]) -> None:
         self.buffer = ReplayBuffer(limits)
         self._notify_unheard = notify_unheard
-        self._mutex = Mutex()
+        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
         self._waiting: dict[ReplayReader, Flag] = {}
 
     def append(self, records: list[bytes], *, is_last: bool = False) -> None:
