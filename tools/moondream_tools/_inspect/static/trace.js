@@ -51,6 +51,7 @@ export class Trace extends EventTarget {
   /** Null while the exchange is under way. @type {Ending | null} */ ending = null;
   /** The JSON form of the error, or null. @type {any} */ error = null;
   /** The JSON form of the result, or null. @type {any} */ result = null;
+  /** The last moment that the trace knows. */ end = 0;
 
   #body;
   /** Null: the same as the body. @type {Bytes | null} */
@@ -94,6 +95,9 @@ export class Trace extends EventTarget {
       const items = /** @type {object[]} */ (this[list]);
       for (const item of update[list]) items.push(item);
     }
+    const { chunks, events, states } = this;
+    this.end = Math.max(...[ending, chunks.at(-1), events.at(-1), states.at(-1)]
+      .map((item) => item?.at ?? 0), times.connected ?? 0, times.head ?? 0);
   }
 
   /** The bytes as they were received. @returns {Uint8Array} */
@@ -107,13 +111,6 @@ export class Trace extends EventTarget {
 
   /** Whether the exchange is under way. */
   get live() { return this.ending === null; }
-
-  /** The last moment that the trace knows. @returns {number} */
-  get end() {
-    const { chunks, events, states, ending, times } = this;
-    return Math.max(...[ending, chunks.at(-1), events.at(-1), states.at(-1)]
-      .map((item) => item?.at ?? 0), times.connected ?? 0, times.head ?? 0);
-  }
 
   /** How many items a lane has. @param {Lane} lane @returns {number} */
   count(lane) { return this[PLURALS[lane]].length; }
