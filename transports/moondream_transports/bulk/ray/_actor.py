@@ -29,6 +29,7 @@ LEASE = 0.25
 _LOGGER = logging.getLogger("moondream_transports")
 _LONGEST_CALL = 1.0  # seconds: a worker that died leaves the line after so long
 _GRACE = 5.0  # seconds, in which an answer should arrive
+_START = 60.0  # seconds, in which a new actor should answer for the first time
 _WAIT = 0.1  # seconds before a call is made again
 _IDLE = 60.0  # seconds without a call, after which the actor ends
 
@@ -144,7 +145,11 @@ class RayLimiter:
         errors = require_ray().exceptions
         try:
             if self._actor is None:
-                self._actor = await asyncio.to_thread(self.start)
+                actor = await asyncio.to_thread(self.start)
+                async with asyncio.timeout(_START):
+                    await actor.where.remote()
+                self._actor = actor
+                return None  # a lease counts from the call, which began before the actor was there
             async with asyncio.timeout(_LONGEST_CALL + _GRACE):
                 lease: Lease = await self._actor.ask.remote(want, pause)
             return lease
