@@ -35,7 +35,7 @@ _IDLE = 60.0  # seconds without a call, after which the actor ends
 
 
 class LimiterActor:
-    """Hand out leases. It is thin: `LeaseQueue` decides, and this waits.
+    """Hand out leases. It is thin: `LeaseQueue` decides, and this waits, in a loop of asyncio.
 
     Args:
         limit: of all workers together.
@@ -49,16 +49,16 @@ class LimiterActor:
         self._queue = LeaseQueue(limit, seconds, monotonic())
         self._answers: dict[LeaseTicket, asyncio.Future[None]] = {}
         self._alarm: asyncio.TimerHandle | None = None
-        self._called_at = monotonic()
         self._end = end or _end_actor
         self._watch: asyncio.TimerHandle | None = None
+        self._watch_idle()  # Ray may start it anew when nobody is left who calls
 
     async def ask(self, want: int, pause: float) -> Lease:
         """Wait for a lease. After a second it is one of no requests: the worker asks again.
 
         `want` and `pause` are those of `SharedLimiter.ask`.
         """
-        began = self._called_at = monotonic()
+        began = monotonic()
         self._watch_idle()
         if pause:
             self._queue.pause(pause, began)
