@@ -29,12 +29,13 @@ LEASE = 0.25
 _LOGGER = logging.getLogger("moondream_transports")
 _LONGEST_CALL = 1.0  # seconds: a worker that died leaves the line after so long
 _GRACE = 5.0  # seconds, in which an answer should arrive
+_START = 60.0  # seconds, in which a new actor should answer for the first time
 _WAIT = 0.1  # seconds before a call is made again
 _IDLE = 60.0  # seconds without a call, after which the actor ends
 
 
 class LimiterActor:
-    """Hand out leases. It is thin: `LeaseQueue` decides, and this waits.
+    """Hand out leases. It is thin: `LeaseQueue` decides, and this waits, in a loop of asyncio.
 
     Args:
         limit: of all workers together.
@@ -48,16 +49,16 @@ class LimiterActor:
         self._queue = LeaseQueue(limit, seconds, monotonic())
         self._answers: dict[LeaseTicket, asyncio.Future[None]] = {}
         self._alarm: asyncio.TimerHandle | None = None
-        self._called_at = monotonic()
         self._end = end or _end_actor
         self._watch: asyncio.TimerHandle | None = None
+        self._watch_idle()  # Ray may start it anew when nobody is left who calls
 
     async def ask(self, want: int, pause: float) -> Lease:
         """Wait for a lease. After a second it is one of no requests: the worker asks again.
 
         `want` and `pause` are those of `SharedLimiter.ask`.
         """
-        began = self._called_at = monotonic()
+        began = monotonic()
         self._watch_idle()
         if pause:
             self._queue.pause(pause, began)
@@ -144,7 +145,11 @@ class RayLimiter:
         errors = require_ray().exceptions
         try:
             if self._actor is None:
-                self._actor = await asyncio.to_thread(self.start)
+                actor = await asyncio.to_thread(self.start)
+                async with asyncio.timeout(_START):
+                    await actor.where.remote()
+                self._actor = actor
+                return None  # a lease counts from the call, which began before the actor was there
             async with asyncio.timeout(_LONGEST_CALL + _GRACE):
                 lease: Lease = await self._actor.ask.remote(want, pause)
             return lease

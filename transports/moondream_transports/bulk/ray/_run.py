@@ -26,7 +26,7 @@ ROWS_PER_FILE = 250
 _CALLS = 2  # batches of an actor at once, so that none waits for the last answer of another
 _READ_ROWS = 1000
 _OTHER_CPUS = 2  # of the checkpoint's filter, and of a task that makes batches
-_FILTER_MEMORY = 64_000_000  # bytes, at least: Ray reserves what the ids take, or a GB if less
+_FILTER_MEMORY = 150_000_000  # bytes, at least: Ray reserves what the ids take, or a GB if less
 
 
 def run_bulk_on_ray(
