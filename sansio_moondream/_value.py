@@ -143,8 +143,8 @@ class Object:
         encoded = dict(self._head)
         for name, form, plain_types in self._plan:
             item = getattr(value, name)
-            if (type_ := type(item)) in plain_types:
-                encoded[name] = None if type_ is float and not isfinite(item) else item
+            if type(item) in plain_types:
+                encoded[name] = None if type(item) is float and not isfinite(item) else item
             elif form.holds(item):
                 encoded[name] = form.encode(item)
             else:
