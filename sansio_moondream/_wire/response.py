@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from sansio_moondream._errors import RemoteProtocolError, shorten
@@ -70,7 +70,7 @@ def open_response(
             f"the server answered {status_code}, which has no body, where an answer was expected"
         )
     json = JSONBody(builder, error_of, limits)
-    media_type = _media_type(headers)
+    media_type = _media_type(headers.get("content-type", ""))
     if media_type == "text/event-stream":
         kind = Kind.EVENT_STREAM
     elif _JSON.fullmatch(media_type):
@@ -88,8 +88,9 @@ def open_response(
     return OpenResponse(kind, with_fast_path(slow_path, builder, limits), inflater)
 
 
-def _media_type(headers: Headers) -> str:
+@lru_cache(maxsize=16)  # the answers of a server have one or two
+def _media_type(field: str) -> str:
     """Return the media type of a body. If the field is repeated with one type, it is that."""
-    field = _QUOTED.sub("", headers.get("content-type", "")).lower()
+    field = _QUOTED.sub("", field).lower()
     types = dict.fromkeys(part.partition(";")[0].strip() for part in field.split(","))
     return ", ".join(filter(None, types))

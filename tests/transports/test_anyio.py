@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from moondream_transports import AnyioTransport, Timeouts
+from moondream_transports import AnyioTransport, AsyncClient, Timeouts
 from moondream_transports._http11.streams import AnyioBackend
 from moondream_transports.conformance._certificates import client_tls
 from moondream_transports.conformance._fault_server import FaultServer, Peer
@@ -72,6 +73,31 @@ def test_cancelled_in_the_tls_handshake_and_in_a_tunnel(adapter: Adapter) -> Non
         run(adapter, main)
         run(adapter, main, proxy=f"http://localhost:{server.port}")
     assert server.connections == 2
+
+
+@each_adapter
+def test_nobody_keeps_a_body_that_is_sent(adapter: Adapter) -> None:
+    """It may be large, and the head may be awaited for a minute."""
+    bodies, holders, unused = list[bytes](), list[int](), [bytes(bytearray(1000))]
+
+    async def main(transport: AnyioTransport) -> None:
+        class Noting:
+            async def send(self, request: HTTPRequest, timeouts: Timeouts) -> Any:
+                bodies.append(request.body)
+                sending = transport.send(request, timeouts)
+                del request
+                return await sending
+
+        result = await AsyncClient(Noting(), Endpoint(server.url)).send(QUERY)
+        assert result.text == TEXT
+
+    def script(peer: Peer) -> None:
+        holders.append(sys.getrefcount(bodies[0]))
+        peer.answer(*WHOLE)
+
+    with FaultServer(script) as server:
+        run(adapter, main)
+    assert holders == [sys.getrefcount(unused[0])]
 
 
 @each_adapter

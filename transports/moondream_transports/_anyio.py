@@ -60,7 +60,9 @@ class AnyioTransport:
         """As `AsyncTransport.send` says."""
         find = self._environment_proxy
         proxy = self._proxy if find is None else find(request)
-        return await self._engine.send(request, timeouts, proxy)
+        sending = self._engine.send(request, timeouts, proxy)
+        del request  # as in the engine
+        return await sending
 
     async def aclose(self) -> None:
         """Close the idle connections. Those in use are closed when their exchanges end."""

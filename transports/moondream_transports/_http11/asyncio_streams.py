@@ -86,18 +86,10 @@ class AsyncioConnection(asyncio.BufferedProtocol):
     ) -> bool:
         """As `AsyncConnection.write` says."""
         self._transport.write(data)
-        if not self._is_sending:  # all is sent, nearly always
-            return not self._transport.is_closing()
-        listened = 0
-        with self._timeout(timeout):
-            while self._is_sending and not self._transport.is_closing():
-                if self._data and listened < LISTEN_BYTES:
-                    came = self._take()
-                    listened += len(came)
-                    if received(came):
-                        return False
-                else:
-                    await self._wait()
+        if self._is_sending:  # nearly always all is sent at once
+            with self._timeout(timeout):
+                if await self._is_refused(received):
+                    return False
         return not self._transport.is_closing()
 
     def is_readable(self) -> bool:
@@ -123,6 +115,19 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         if not self._has_ended:
             self._transport.resume_reading()
         return data
+
+    async def _is_refused(self, received: Callable[[bytes], bool]) -> bool:
+        """Wait until all is sent. Returns True early where `received` does."""
+        listened = 0
+        while self._is_sending and not self._transport.is_closing():
+            if self._data and listened < LISTEN_BYTES:
+                came = self._take()
+                listened += len(came)
+                if received(came):
+                    return True
+            else:
+                await self._wait()
+        return False
 
     async def _wait(self) -> None:
         """Wait until something changes."""

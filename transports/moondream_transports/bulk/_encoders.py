@@ -126,9 +126,10 @@ class _Sink:
 def _groups(rows: Iterable[Row], columns: Columns) -> Iterator[list[list[Any]]]:
     group: list[list[Any]] = []
     size = 0
+    masks = [at for at, name in enumerate(columns.names) if name == "mask"]
     for row in rows:
         group.append(values := columns.read(row))
-        size += len(row.answer) + sum(_mask_size(value) for value in values if type(value) is dict)
+        size += len(row.answer) + sum(_mask_size(values[at]) for at in masks)
         if size >= _ROW_GROUP:
             yield group
             group, size = [], 0
@@ -136,8 +137,8 @@ def _groups(rows: Iterable[Row], columns: Columns) -> Iterator[list[list[Any]]]:
         yield group
 
 
-def _mask_size(mask: dict[str, Any]) -> int:
-    return len(mask["counts"])
+def _mask_size(value: Any) -> int:
+    return len(cast(dict[str, Any], value)["counts"]) if isinstance(value, dict) else 0
 
 
 def _arrow_type(pyarrow: Any, type_: Type) -> Any:

@@ -131,7 +131,7 @@ class Template:
             require_pillow()
             encode_image(UNREAD, max_side=self.max_side)  # which checks it
 
-    @property
+    @cached_property
     def _skill(self) -> _Skill:
         return _SKILLS[self.skill]
 

@@ -39,6 +39,8 @@ from sansio_moondream import (
     State,
 )
 
+_READING = (State.READING_EVENTS, State.READING_JSON)
+
 
 class AsyncClientStream(Generic[R]):
     """The answer to one request. Enter it with `async with`, and iterate over its events.
@@ -175,9 +177,7 @@ class AsyncClientStream(Generic[R]):
                     return ready
                 # `receive` decodes at once, so without events in `ready` more data is needed. One
                 # call of `next_event` for each chunk is enough.
-                is_reading = (
-                    self._connection is not None and exchange.decoder.state is State.READING_EVENTS
-                )
+                is_reading = self._connection is not None and exchange.decoder.state in _READING
                 event = NEED_DATA if is_reading else exchange.next_event()
                 while event is NEED_DATA:
                     connection = self._open_connection()
@@ -212,9 +212,11 @@ class AsyncClientStream(Generic[R]):
             if not self._is_closed and (turn is None or await turn[0].async_begin(turn[1])):
                 self._is_waiting = False
                 request, timeouts = exchange.begin()
-                self._sending = request
+                self._sending = request if hasattr(self._transport, "interrupt") else None
                 if not self._is_closed:  # by another task since
-                    self._connection = await self._transport.send(request, timeouts)
+                    sending = self._transport.send(request, timeouts)
+                    del request  # its body may be large, and the transport may release it
+                    self._connection = await sending
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
             try:

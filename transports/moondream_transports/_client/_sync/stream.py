@@ -40,6 +40,8 @@ from sansio_moondream import (
     State,
 )
 
+_READING = (State.READING_EVENTS, State.READING_JSON)
+
 
 class ClientStream(Generic[R]):
     """The answer to one request. Enter it with `with`, and iterate over its events.
@@ -176,9 +178,7 @@ class ClientStream(Generic[R]):
                     return ready
                 # `receive` decodes at once, so without events in `ready` more data is needed. One
                 # call of `next_event` for each chunk is enough.
-                is_reading = (
-                    self._connection is not None and exchange.decoder.state is State.READING_EVENTS
-                )
+                is_reading = self._connection is not None and exchange.decoder.state in _READING
                 event = NEED_DATA if is_reading else exchange.next_event()
                 while event is NEED_DATA:
                     connection = self._open_connection()
@@ -213,9 +213,11 @@ class ClientStream(Generic[R]):
             if not self._is_closed and (turn is None or turn[0].begin(turn[1])):
                 self._is_waiting = False
                 request, timeouts = exchange.begin()
-                self._sending = request
+                self._sending = request if hasattr(self._transport, "interrupt") else None
                 if not self._is_closed:  # by another thread since
-                    self._connection = self._transport.send(request, timeouts)
+                    sending = self._transport.send(request, timeouts)
+                    del request  # its body may be large, and the transport may release it
+                    self._connection = sending
         except (MoondreamError, TimeoutError) as failure:
             exchange.receive_error(failure)
             try:

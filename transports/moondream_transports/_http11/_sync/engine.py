@@ -50,12 +50,14 @@ class Engine:
 
         `begin` is called with the stream when it has a connection.
         """
-        route = Route.to(request.url, proxy)
+        url = request.url
+        route = Route.to(url, proxy)
         exchange = route.exchange(request)
+        del request  # nobody needs its body while the head is awaited
         end = after(timeouts.total)
         try:
             connection = self._idle_connection(route) or self._connect(
-                request.url, route, earlier(after(timeouts.connect), end)
+                url, route, earlier(after(timeouts.connect), end)
             )
         except self._backend.errors as error:
             raise map_error(error, timeouts, proxy) from error
