@@ -131,7 +131,7 @@ class OneAnswer:
         self._deadline = deadline
         self._taken = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(10)
+        self._is_over = False
         self._thread = threading.Thread(target=self._serve)
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
 
@@ -139,10 +139,10 @@ class OneAnswer:
         self._taken.set()
 
     def _serve(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return  # nobody asked
+        connection, _ = self._listener.accept()
+        if self._is_over:  # nobody asked
+            connection.close()
+            return
         with (
             connection,
             suppress(ConnectionError),
@@ -176,5 +176,7 @@ class OneAnswer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listener.close()
+        self._is_over = True
+        socket.create_connection(self._listener.getsockname()).close()  # wakes accept()
         self._thread.join()
+        self._listener.close()

@@ -166,8 +166,10 @@ class Reference:
     def _name(self, module: str, name: str, place: Place) -> Name:
         source = self.surface.modules[place[0]]
         node = source.definitions[place[1]][-1]
-        is_value = isinstance(node, ast.Assign | ast.AnnAssign)
-        docstring = below(source.body, node) if is_value else ast.get_docstring(node)
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            docstring = below(source.body, node)
+        else:
+            docstring = ast.get_docstring(node)
         made = Name(module, name, place, source.definitions[place[1]], docstring)
         if isinstance(node, ast.ClassDef):
             is_enum = any(ast.unparse(base).endswith("Enum") for base in node.bases)

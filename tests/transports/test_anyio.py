@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import ssl
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,12 +16,12 @@ from moondream_transports import AnyioTransport, AsyncClient, Timeouts
 from moondream_transports._http11.streams import AnyioBackend
 from moondream_transports.conformance._certificates import client_tls
 from moondream_transports.conformance._fault_server import FaultServer, Peer
-from moondream_transports.conformance._faults import F1, answers, wait
+from moondream_transports.conformance._faults import F1, LARGE, answers, sized, wait
 from moondream_transports.conformance._secrets import KEY
-from sansio_moondream import Endpoint, HTTPRequest
+from sansio_moondream import Endpoint, HTTPRequest, PayloadTooLargeError
 from tests.helpers import QUERY
 
-from .adapters import ADAPTERS, Adapter
+from .adapters import ADAPTERS, LONGEST_WAIT, Adapter
 from .http11.exchanges import TEXT, WHOLE, ask, run, until
 
 each_adapter = pytest.mark.parametrize(
@@ -141,6 +143,42 @@ def test_bytes_that_come_with_the_timeout() -> None:
 
     with FaultServer(script) as server:
         adapter.run(main)
+
+
+@each_adapter
+def test_an_answer_that_comes_before_a_write_that_fails(adapter: Adapter) -> None:
+    """The event loop has seen that it can write when the server answers and resets."""
+    may_read, has_read, may_answer, has_closed = (threading.Event() for _ in range(4))
+
+    async def main(transport: AnyioTransport) -> None:
+        async def block() -> None:
+            await adapter.sleep(0.1)  # the request does not fit into the buffers
+            may_read.set()
+            assert has_read.wait(LONGEST_WAIT)
+            await adapter.sleep(0)
+            may_answer.set()
+            assert has_closed.wait(LONGEST_WAIT)
+
+        async def send() -> None:
+            with pytest.raises(PayloadTooLargeError):
+                await adapter.client(transport, Endpoint(url=server.url)).send(LARGE)
+
+        await adapter.together(send, block)
+
+    def script(peer: Peer) -> None:
+        assert may_read.wait(LONGEST_WAIT)
+        peer.sock.settimeout(0.1)
+        with suppress(TimeoutError):
+            while peer.sock.recv(1024 * 1024):
+                pass
+        has_read.set()
+        assert may_answer.wait(LONGEST_WAIT)
+        peer.sock.sendall(sized(b"{}", status_code=413, kind="application/json"))
+        peer.reset()
+        has_closed.set()
+
+    with FaultServer(script) as server:
+        run(adapter, main)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,10 @@ class AsyncWorker:
     ) -> None:
         async def run() -> None:
             try:
-                await function()
+                # A task throws a GeneratorExit of the user's code, which the function has handled,
+                # at each level. asyncio would log it.
+                with suppress(GeneratorExit):
+                    await function()
             finally:
                 self._is_closing = True
                 if close is not None:

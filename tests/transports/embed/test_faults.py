@@ -57,6 +57,9 @@ LIMITS_OF_LIBRARIES: dict[tuple[str, str], type[MoondreamError] | None] = {
     ): None,  # so it has no length, and is read to its end
 }
 
+# These depend on a race. When a write fails, asyncio drops what it has not read.
+RACES = {("36: server answers 413 before it has read the request", "moon_asyncio"): ConnectionLost}
+
 
 @each_sdk
 class TestTheSameAsEveryTransport:
@@ -69,7 +72,8 @@ class TestTheSameAsEveryTransport:
             request = fault.request
             timeout = fault.timeouts.idle and max(fault.timeouts.idle, 1)  # for connecting, too
             events, outcome = exchange(sdk, server.url, request, server.saw_event, timeout=timeout)
-        assert is_right(fault, events, outcome), (events, outcome)
+        is_lost = not events and type(outcome) is RACES.get((fault.id, sdk))
+        assert is_lost or is_right(fault, events, outcome), (events, outcome)
         assert server.connections == 1
 
     @pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])

@@ -52,11 +52,15 @@ def test_413_while_sending_with_tls(adapter: Adapter) -> None:
         client = adapter.client(transport, Endpoint(url=server.url))
         with pytest.raises(PayloadTooLargeError):
             await client.send(LARGE)
+        answered.set()
 
     def script(peer: Peer) -> None:
         peer.sock.recv(1000)
         peer.send(sized(b"{}", status_code=413, kind="application/json"))
+        if adapter.name == "anyio-asyncio":  # a write that fails first would hide the answer
+            assert answered.wait(LONGEST_WAIT)
 
+    answered = threading.Event()
     with FaultServer(script, ssl_context=server_tls("localhost")) as server:
         run(adapter, main, ssl_context=client_tls())
 

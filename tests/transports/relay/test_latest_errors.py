@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -26,7 +27,11 @@ from .videos import BACKENDS, Model, ask
 )
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_would_end_a_loop_or_a_thread_silently_is_raised(
-    loop: Adapter, where: str, error: type[BaseException], raised: type[BaseException]
+    loop: Adapter,
+    where: str,
+    error: type[BaseException],
+    raised: type[BaseException],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     model = Model(loop)
 
@@ -49,6 +54,9 @@ def test_what_would_end_a_loop_or_a_thread_silently_is_raised(
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - not each is an Exception
         loop.run(main)
     assert type(caught.value) is raised
+    del caught
+    gc.collect()  # asyncio logs what no task has raised
+    assert not caplog.records
 
 
 def test_a_source_that_is_cancelled_by_somebody_else_is_no_end() -> None:

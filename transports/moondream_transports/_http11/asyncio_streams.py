@@ -5,7 +5,9 @@
    `READ_BYTES` wait for a reader.
 2. They give asyncio a buffer of 16 KiB for each read. It would allocate 256 KiB, and a read took
    27 µs instead of 5. With 4 KiB a short answer takes several reads.
-3. What comes while a request is sent is read before an error in sending throws it away.
+3. What comes while a request is sent is read before an error in sending throws it away. If a write
+   fails before the event loop has read, asyncio drops what has arrived, such as an early 413. Then
+   we read it from the socket. With TLS we cannot: asyncio has the keys.
 4. What came before a connection broke is read first, then the error is raised.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self, cast
 
 from moondream_transports._reusable_timeout import ReusableTimeout
@@ -35,6 +38,7 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         self._timeout = ReusableTimeout()
         self._buffer = _NO_BUFFER
         self._data = bytearray()  # what was not read yet
+        self._is_plain = True  # without TLS
         self._has_ended = False  # nothing more will come
         self._error: Exception | None = None
         self._is_sending = False  # some of what was written is still here
@@ -56,6 +60,7 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         """As `AsyncConnection.start_tls` says."""
         if self._data:  # or it would be read as if it had been encrypted
             raise ssl.SSLError("the server sent something before the handshake")
+        self._is_plain = False
         try:
             async with asyncio.timeout(timeout):
                 transport = await self._loop.start_tls(
@@ -104,7 +109,7 @@ class AsyncioConnection(asyncio.BufferedProtocol):
     async def aclose(self) -> None:
         """As `AsyncConnection.aclose` says."""
         self._timeout.close()
-        self.connection_lost(ConnectionAbortedError("the connection was closed"))
+        self._end(ConnectionAbortedError("the connection was closed"))
         self._transport.abort()
 
     def _take(self) -> bytes:
@@ -137,6 +142,18 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         finally:
             self._change = None
 
+    def _read_rest(self) -> None:
+        """Read what has arrived. asyncio closes the socket when `connection_lost` returns."""
+        with suppress(OSError), self._transport.get_extra_info("socket").dup() as rest:
+            rest.setblocking(False)
+            while len(self._data) < READ_BYTES and (data := rest.recv(_BUFFER_BYTES)):
+                self._data += data
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._has_ended:
+            self._has_ended, self._error = True, error
+        self._notify()
+
     def _notify(self) -> None:
         if self._change is not None and not self._change.done():
             self._change.set_result(None)
@@ -160,15 +177,14 @@ class AsyncioConnection(asyncio.BufferedProtocol):
         self._notify()
 
     def eof_received(self) -> bool:
-        self._has_ended = True
-        self._notify()
+        self._end(None)
         # The rest of a request can still be sent. TLS ends both ways at once.
-        return self._transport.get_extra_info("ssl_object") is None
+        return self._is_plain
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._has_ended:
-            self._has_ended, self._error = True, exc
-        self._notify()
+        if exc is not None and self._is_plain and not self._has_ended:
+            self._read_rest()
+        self._end(exc)
 
     def pause_writing(self) -> None:
         self._is_sending = True
