@@ -17,7 +17,6 @@ import typing
 from collections.abc import Mapping
 from functools import cache, cached_property
 from inspect import cleandoc
-from math import isfinite
 from types import UnionType
 from typing import (
     Annotated,
@@ -40,6 +39,7 @@ from ._forms import (
     Form,
     Schema,
     Union,
+    finite,
     mismatch,
     with_article,
 )
@@ -144,7 +144,7 @@ class Object:
         for name, form, plain_types in self._plan:
             item = getattr(value, name)
             if type(item) in plain_types:
-                encoded[name] = None if type(item) is float and not isfinite(item) else item
+                encoded[name] = finite(item) if type(item) is float else item
             elif form.holds(item):
                 encoded[name] = form.encode(item)
             else:

@@ -48,7 +48,7 @@ def plain_request(
 ) -> tuple[bytes, bytes] | None:
     """Return the head of a request before and after the length of its body, or None if not plain.
 
-    If it is plain, the length is the second of the fields, and its value does not matter.
+    The second field is the length. The caller writes its value.
     """
     names = [name.lower() for name, _ in headers]
     if (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import h11
@@ -51,8 +51,8 @@ def encode_request(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Con
 
 
 def _encode(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection | None]:
-    given = tuple(map(tuple, request.headers))
-    if (head := _plain_head(request.method, request.url, given, absolute)) is not None:
+    bare = HTTPRequest(request.method, request.url, tuple(map(tuple, request.headers)), b"")
+    if (head := _plain_head(bare, absolute)) is not None:
         before, after = head
         return b"".join((before, b"%d" % len(request.body), after, request.body)), None
     target, headers = _target_and_headers(request, absolute)
@@ -66,17 +66,19 @@ def _encode(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection
 
 
 # The requests of a client have the same head but for the length, and to make one took 6 us. So the
-# last 16 stay in memory, keys included. An endpoint keeps those there, too.
+# last 16 stay in memory, keys included, even after their client is gone.
 @lru_cache(maxsize=16)
-def _plain_head(
-    method: str, url: str, given: tuple[tuple[str, ...], ...], absolute: bool
-) -> tuple[bytes, bytes] | None:
-    """Return the head of a plain request before and after its length, or None for another."""
-    headers = cast("tuple[tuple[str, str], ...]", given)
-    if any(name.lower() == "content-length" for name, _ in headers):
+def _plain_head(bare: HTTPRequest, absolute: bool) -> tuple[bytes, bytes] | None:
+    """Return the head of a plain request before and after its length, or None for another.
+
+    Args:
+        bare: the request without its body.
+        absolute: whether the target is the whole URL.
+    """
+    if any(name.lower() == "content-length" for name, _ in bare.headers):
         return None  # it may be wrong
-    target, fields = _target_and_headers(HTTPRequest(method, url, headers, b""), absolute)
-    return plain_request(method, target, fields)
+    target, fields = _target_and_headers(bare, absolute)
+    return plain_request(bare.method, target, fields)
 
 
 def describe(error: h11.ProtocolError) -> str:

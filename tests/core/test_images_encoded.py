@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import json
 import pickle
 import re
 import subprocess
 import sys
+from enum import Enum
 from pathlib import Path
 
 import pytest
 
 import sansio_moondream
-from sansio_moondream import EncodedImage, encode_image
+from sansio_moondream import CaptionRequest, EncodedImage, Endpoint, encode_image
+
+
+class Picture(str, Enum):  # noqa: UP042 - a StrEnum is formatted as its text
+    DOT = "data:image/gif;base64,R0lGODlh"
 
 
 class TestEncodedImage:
+    def test_a_member_of_an_enum_is_sent_as_its_text(self):
+        body = CaptionRequest(image=EncodedImage(Picture.DOT)).to_http(Endpoint()).body
+        assert json.loads(body)["image_url"] == "data:image/gif;base64,R0lGODlh"
+
     def test_is_a_value(self):
         encoded = encode_image(b"GIF89a")
         again = pickle.loads(pickle.dumps(encoded))

@@ -68,11 +68,12 @@ async def async_in_thread(function: Callable[[A], T], argument: A) -> T:
     return result
 
 
-def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> Callable[[], object]:
+def _call_for(function: Callable[[A], T], argument: A, outcome: Future[T]) -> None:
     try:
-        return partial(outcome.set_result, function(argument))
+        outcome.set_result(function(argument))
     except BaseException as error:  # noqa: BLE001 - it is raised in the task that waits
-        return partial(outcome.set_exception, as_failure(error))
+        outcome.set_exception(as_failure(error))
+        del outcome  # it has the error, whose traceback has this frame
 
 
 def as_failure(error: BaseException) -> BaseException:

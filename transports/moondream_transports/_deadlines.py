@@ -184,5 +184,6 @@ class Deadlines:
         is_shorter = total is not None and (given.first_event is None or total < given.first_event)
         self._error_class = TotalTimeout if is_shorter else FirstEventTimeout
         connect, first_event = earlier(given.connect, total), earlier(given.first_event, total)
+        # The same ones are given on: to check new ones took 2 us.
         shortened = (connect, first_event, given.idle, total)
         return given if astuple(given) == shortened else Timeouts(*shortened)

@@ -39,7 +39,7 @@ from sansio_moondream import (
 
 from ._deadlines import Deadlines
 from ._heads import has_two_ends
-from ._hooks import Hooks, Timeline, call_hook, log, log_retry, notifier
+from ._hooks import Hooks, Timeline, call_hook, log, log_retry, notify
 from ._limits import EndpointPool, Limiter, Turn, report_error, report_head
 from ._retries import RetryPolicy, without_retry_after
 from ._transport import HeaderTypes, Timeouts
@@ -59,7 +59,6 @@ class Exchange(Generic[R]):
         "_is_open",
         "_limiter",
         "_limits",
-        "_notify",
         "_now",
         "_retries",
         "_to_send",
@@ -94,7 +93,6 @@ class Exchange(Generic[R]):
         self._limiter = limiter
         self.turn: Turn | None = None  # of the latest attempt, if there is a limiter
         self._now = now
-        self._notify = notifier(hooks)
         self._is_open = self._had_event = self._body_ended = False
         self._attempt = 0
 
@@ -127,7 +125,7 @@ class Exchange(Generic[R]):
             model=request.model or endpoint.model,
             streamed=stream and request.streams,
         )
-        self._notify("start", self.timeline)
+        notify(self._hooks, "start", self.timeline)
 
     def next_turn(self) -> tuple[Turn, float | None] | None:
         """Return the turn that the next attempt waits for, and for how long. None: it may begin."""
@@ -187,7 +185,7 @@ class Exchange(Generic[R]):
                     " (RFC 9112, section 6.3)"
                 )
             )
-        self._notify("head", timeline)
+        notify(self._hooks, "head", timeline)
 
     def read_timeout(self) -> float | None:
         """Return the seconds that the next read may take. None is no limit.
@@ -226,7 +224,7 @@ class Exchange(Generic[R]):
                 self._had_event = True
                 self._to_send = None
                 self.timeline.first_event_at = self._now()
-                self._notify("first_event", self.timeline)
+                notify(self._hooks, "first_event", self.timeline)
             if self.decoder.state is State.COMPLETED:
                 self._note_completion()
             return event
@@ -260,7 +258,7 @@ class Exchange(Generic[R]):
             error.add_note(f"{self._attempt} attempts were made (RetryPolicy)")
         timeline.ended_at, timeline.error = self._now(), error
         timeline.request_id = self.decoder.request_id
-        self._notify("end", timeline)
+        notify(self._hooks, "end", timeline)
 
     def retry_delay(self, error: BaseException) -> float | None:
         """Return the seconds to wait before `retry`, or None if `error` is final."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -113,23 +113,13 @@ class Hooks:
 
 
 Step = Literal["start", "head", "first_event", "end"]
-_DEBUG = 10  # of `logging`, whose import is slow
-
-
-def notifier(hooks: Hooks | None) -> Callable[[Step, Timeline], None]:
-    """Return `notify` for one exchange. It does nothing if nobody watches: no hooks and no log."""
-    logger = _logger()
-    is_logged = logger is not None and logger.isEnabledFor(_DEBUG)
-    return partial(notify, hooks) if is_logged or hooks is not None else _ignore
-
-
-def _ignore(what: Step, timeline: Timeline) -> None: ...
 
 
 def notify(hooks: Hooks | None, what: Step, timeline: Timeline) -> None:
     """Log one step of an exchange, and call its hook."""
     log(what, timeline)
-    call_hook(hooks, f"on_{what}", timeline)
+    if hooks is not None:
+        call_hook(hooks, f"on_{what}", timeline)
 
 
 def call_hook(hooks: Hooks | None, name: str, *arguments: object) -> None:

@@ -1,7 +1,7 @@
 """Threads that run one function after another.
 
 1. To start a thread for each function took a tenth of the processor time of a bulk run, and its
-   starter waits for it. So a thread waits some time for another function before it ends.
+   starter waits for it. So a thread waits a second for another function before it ends.
 2. They are daemons: nothing waits for their functions where the program ends.
 3. A process that was forked has none of the threads of its parent.
 """
@@ -14,23 +14,19 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeAlias
 
-_Function: TypeAlias = Callable[[], Callable[[], object]]
-_Functions: TypeAlias = SimpleQueue[_Function]
+_Functions: TypeAlias = "SimpleQueue[Callable[[], object]]"
 
-IDLE_SECONDS = 10.0  # as trio's threads
+_IDLE_SECONDS = 1.0
 
 _idle: list[_Functions] = []  # one for each thread that waits
 
 
-def call_in_thread(function: _Function) -> None:
-    """Have a function called in a thread, and do not wait for it. It should raise nothing.
-
-    What it returns is called when the thread is free again, so that the next call finds it.
-    """
+def call_in_thread(function: Callable[[], object]) -> None:
+    """Have a function called in a thread, and do not wait for it. It should raise nothing."""
     try:
         functions = _idle.pop()
     except IndexError:
-        functions = _Functions()
+        functions = SimpleQueue()
         Thread(target=_run, args=(functions,), daemon=True).start()
     functions.put(function)
 
@@ -38,17 +34,16 @@ def call_in_thread(function: _Function) -> None:
 def _run(functions: _Functions) -> None:
     while True:
         try:
-            function = functions.get(timeout=IDLE_SECONDS)
+            function = functions.get(timeout=_IDLE_SECONDS)
         except Empty:
             try:
                 _idle.remove(functions)
             except ValueError:  # somebody has just taken it, and a function comes
                 continue
             return
-        end = function()
+        function()
+        del function  # it may hold what is large
         _idle.append(functions)
-        end()
-        del function, end  # they may hold what is large
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

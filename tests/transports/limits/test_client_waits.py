@@ -36,11 +36,13 @@ def test_the_wait_counts_in_the_timeline(
         transport: Any = AsyncFakeStream(stream) if backend.is_async else stream
         transport.clock = clock
         client = backend.client(transport, ENDPOINT, limiter=limiter, hooks=notes)
-        await client.send(QUERY)
+        asking = client.stream(QUERY)
+        with caplog.at_level(logging.DEBUG, "moondream_transports"):  # also when it is made before
+            async with asking as answer:
+                await answer.result()
 
     notes = Notes()
-    with caplog.at_level(logging.DEBUG, "moondream_transports"):
-        backend.run(main)
+    backend.run(main)
     timeline = notes.timeline
     assert timeline is not None
     assert (timeline.queued, timeline.opened_at, timeline.head_at) == (2.0, 0.0, 2.0)

@@ -258,3 +258,40 @@ class TestCancellation:
                 await anext(results)
 
         loop.run(main)
+
+
+def test_one_that_is_dropped_while_a_worker_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finalizer may run at any moment, so before the worker is known, too."""
+    asked: list[int] = []
+    go_on, interrupted = threading.Event(), threading.Event()
+
+    def work(item: int, running: Any) -> int:
+        asked.append(item)
+        if item == 1:
+            running.interruptible(interrupted.set)
+            interrupted.wait(20)
+        return item
+
+    def items() -> Iterator[int]:
+        yield 0
+        go_on.wait(20)
+        yield from (1, 2, 3)
+
+    start = threading.Thread.start
+
+    def start_and_drop(thread: threading.Thread) -> None:
+        start(thread)
+        if go_on.is_set():  # the second worker, as the first one has an item
+            held.clear()
+
+    threads = NewThreads()
+    held = [ConcurrentMap(work, items(), concurrent=3)]
+    assert next(held[0]) == 0
+    monkeypatch.setattr(threading.Thread, "start", start_and_drop)
+    go_on.set()
+    for _ in range(2):  # the reader, and then the last worker that it has started
+        for thread in threads.running():
+            thread.join(20)
+    assert not threads.running()
+    assert not held
+    assert not {2, 3} & set(asked)

@@ -42,8 +42,7 @@ class Running:
             Interrupted: the result is not wanted now.
         """
         self._interrupt, self._withdraw = interrupt, withdraw
-        if self.is_cancelled:
-            raise Interrupted
+        self.check()
 
     def withdraw(self) -> None:
         """End the wait of the function if it has not begun. What has begun goes on."""

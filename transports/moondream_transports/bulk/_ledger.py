@@ -154,8 +154,8 @@ class Ledger:
                 " start the run again. It goes on from what the ledger has"
             )
         ended = list(rows)
-        is_new = self._old == 0  # then there is nothing to take over
-        mended = [] if is_new else [(row.request, row.id, row.model, self._old) for row in ended]
+        was_empty = self._old == 0  # then there is nothing to take over
+        mended = [] if was_empty else [(row.request, row.id, row.model, self._old) for row in ended]
         self._write((_TAKE_OVER, mended), (_COMMIT, map(msgspec.structs.astuple, ended)))
 
     def dirty_shards(self) -> list[int]:

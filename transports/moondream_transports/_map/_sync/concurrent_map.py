@@ -132,7 +132,7 @@ class _Pool(Generic[I, T]):
         self._concurrent = concurrent
         self._ahead = max(1, concurrent // 8)
         self._ordered = ordered
-        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
+        self._mutex = RLock()  # a finalizer may run in its blocks, in any thread
         self._reading = Running()
         self._workers: dict[Running, Worker] = {}
         self._idle: list[Flag] = []
@@ -211,14 +211,18 @@ class _Pool(Generic[I, T]):
             if self._is_closed or self._end < inf:
                 return
             if not self._idle and len(self._workers) < self._concurrent:
-                running = Running()
-                work = partial(self._work, running)
-                self._workers[running] = Worker(work, running.interrupt)
+                self._start_worker()
             self._waiting.append((self._read_count, item))
             self._read_count += 1
             idle = self._idle.pop() if self._idle else None
         if idle is not None:
             idle.set()
+
+    def _start_worker(self) -> None:
+        running = Running()
+        self._workers[running] = Worker(partial(self._work, running), running.interrupt)
+        if self._is_closed:  # by a finalizer, which ran just now and did not see it
+            self._cancel([running])
 
     def _wait_for_place(self) -> None:
         while True:

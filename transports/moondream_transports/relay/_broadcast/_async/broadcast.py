@@ -76,7 +76,7 @@ class AsyncBroadcast:
         self._cancel_after = cancel_after
         self._worker: AsyncWorker | None = None
         self._ended: AsyncFlag
-        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
+        self._mutex = RLock()  # a finalizer may run in its blocks, in any thread
         self._cancel_at = 0.0
         self._is_watched = False
         self._ending: MoondreamError | None = None

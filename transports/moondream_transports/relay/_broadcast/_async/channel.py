@@ -32,7 +32,7 @@ class AsyncChannel:
     def __init__(self, limits: ReplayLimits, notify_unheard: Callable[[], object]) -> None:
         self.buffer = ReplayBuffer(limits)
         self._notify_unheard = notify_unheard
-        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
+        self._mutex = RLock()  # a finalizer may run in its blocks, in any thread
         self._waiting: dict[ReplayReader, AsyncFlag] = {}
 
     def append(self, records: list[bytes], *, is_last: bool = False) -> None:

@@ -77,7 +77,7 @@ class Broadcast:
         self._cancel_after = cancel_after
         self._worker: Worker | None = None
         self._ended: Flag
-        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
+        self._mutex = RLock()  # a finalizer may run in its blocks, in any thread
         self._cancel_at = 0.0
         self._is_watched = False
         self._ending: MoondreamError | None = None

@@ -70,7 +70,7 @@ class Broadcasts:
         self._max_broadcasts = max_broadcasts
         self._max_bytes = max_bytes
         self._retry_after = retry_after
-        self._mutex = RLock()  # for threads; a finalizer may run in its blocks
+        self._mutex = RLock()  # a finalizer may run in its blocks, in any thread
         self._broadcasts: dict[str, Broadcast] = {}
         self._leaving: list[Broadcast] = []  # without an id, but with readers
         self._is_swept = self._is_closed = False
