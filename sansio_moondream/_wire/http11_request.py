@@ -51,7 +51,9 @@ def encode_request(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Con
 
 
 def _encode(request: HTTPRequest, absolute: bool) -> tuple[bytes, h11.Connection | None]:
-    bare = HTTPRequest(request.method, request.url, tuple(map(tuple, request.headers)), b"")
+    bare = HTTPRequest(
+        request.method, request.url, tuple((name, value) for name, value in request.headers), b""
+    )
     if (head := _plain_head(bare, absolute)) is not None:
         before, after = head
         return b"".join((before, b"%d" % len(request.body), after, request.body)), None

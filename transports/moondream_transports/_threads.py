@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeAlias
 
-_Functions: TypeAlias = "SimpleQueue[Callable[[], object]]"
+_Functions: TypeAlias = SimpleQueue[Callable[[], object]]
 
 _IDLE_SECONDS = 1.0
 
@@ -23,6 +23,7 @@ _idle: list[_Functions] = []  # one for each thread that waits
 
 def call_in_thread(function: Callable[[], object]) -> None:
     """Have a function called in a thread, and do not wait for it. It should raise nothing."""
+    functions: _Functions
     try:
         functions = _idle.pop()
     except IndexError:
