@@ -2,14 +2,7 @@
 
 A transport sends one `HTTPRequest` and returns the body of the response as it arrives. It knows
 nothing of the protocol inside: it does not follow redirects, decompress, retry, or raise for an
-error status. It raises:
-
-    ConnectError, TLSError    there is no connection; the cause is the exception of the HTTP library
-    ConnectTimeout            there is none within `timeouts.connect`
-    builtin TimeoutError      no head within `timeouts.first_event`, or no bytes within
-                              `read(timeout)`; the client knows which of its deadlines that was
-    ConnectionLost            the connection broke, or the body is shorter than its head announced
-    RemoteProtocolError       the response is not HTTP
+error status.
 
 A sync transport may have a method `interrupt(request)`. Another thread calls it to end a `send` of
 the same request, which then raises one of these errors. Without it, a stream that is closed while
@@ -116,8 +109,15 @@ class Transport(Protocol):
         """Send `request` and wait for the head of its response.
 
         Observe `connect` and `first_event` of `timeouts`. Neither is longer than `total`, which
-        counts from this call. Observe `total` too if the HTTP library allows it. The errors are
-        listed at the top of this module.
+        counts from this call. Observe `total` too if the HTTP library allows it.
+
+        Raises:
+            ConnectError: there is no connection. The cause is the exception of the HTTP library.
+            TLSError: as `ConnectError`, because of TLS.
+            ConnectTimeout: there is none within `timeouts.connect`.
+            TimeoutError: the builtin one. The head is not complete within `timeouts.first_event`.
+            ConnectionLost: the connection broke.
+            RemoteProtocolError: the response is not HTTP.
         """
         ...
 

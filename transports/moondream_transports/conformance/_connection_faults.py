@@ -75,6 +75,9 @@ def _no_first_event() -> Iterator[HTTPFault]:
     for name, script in {
         "sends nothing": answers(then=wait),
         "sends part of the head, then nothing": answers(head()[:20], then=wait),
+        "sends a head that never ends": answers(
+            head()[:-2] + b"X-Slow: ", then=repeatedly(b"x", 0.01)
+        ),
         "sends the head, then nothing": answers(head(), then=wait),
         "sends only comments": answers(head(), then=repeatedly(_COMMENT, 0.01)),
         "sends a flood of comments": answers(head(), then=repeatedly(_COMMENT * 99)),
