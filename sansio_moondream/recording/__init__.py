@@ -1,4 +1,4 @@
-"""The recording format: one exchange per file, as JSON lines that read well in a diff.
+r"""The recording format: one exchange per file, as JSON lines that read well in a diff.
 
     {"recording": 1, "request": {"method", "path", "headers", "body"},
      "response": {"seconds", "status_code", "headers"}}
