@@ -33,7 +33,7 @@ CASES = [
     for fault in FAULTS
     if fault.limits is None  # the SDKs leave those of the core as they are
     # The SDKs limit each wait, but not the whole exchange.
-    and not ("comments" in fault.name and fault.error)
+    and not (("comments" in fault.name or "never ends" in fault.name) and fault.error)
     # This server sends its last byte late. The SDKs close when the answer is whole.
     and "in TCP segments" not in fault.name
 ]
