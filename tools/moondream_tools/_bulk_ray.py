@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ INTERRUPTED = (
     "again"
 )
 _ACTORS = (1, 4)
+_ACTOR_CPUS = 0.5
 # Otherwise Ray starts 32 processes to read the checkpoint. One reads 128 files at once.
 _FOOTER_READERS = "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS"
 _TABLE_ONLY = "a run on Ray writes Parquet files"
@@ -106,6 +108,7 @@ def ask_on_ray(
                 give_up_after=arguments.give_up_after,
             ),
             actors=actors,
+            num_cpus=_ACTOR_CPUS,
             **({"rows_per_file": size} if (size := arguments.rows_per_shard) else {}),
         )
     finally:
@@ -113,15 +116,17 @@ def ask_on_ray(
 
 
 def _connect(ray: Any, address: str, largest: int) -> None:
+    from moondream_transports.bulk.ray._run import cpus_needed
+
     options = {"logging_level": "WARNING"}
     try:
         if address:
             ray.init(address=address, **options)
             return
         try:
-            # Ray only counts CPUs. With those of a small machine alone a run would stand still:
-            # an actor takes half a CPU, and Ray's own tasks two.
-            ray.init(num_cpus=max(os.cpu_count() or 1, 2 + (largest + 1) // 2), **options)
+            # Ray only counts CPUs. With those of a small machine alone a run would stand still.
+            needed = ceil(cpus_needed(largest, _ACTOR_CPUS))
+            ray.init(num_cpus=max(os.cpu_count() or 1, needed), **options)
         except ValueError:  # there is a cluster already, with CPUs of its own
             ray.init(**options)
     except Exception as error:  # Ray raises it itself if a node starts too slowly

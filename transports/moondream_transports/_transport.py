@@ -5,8 +5,8 @@ nothing of the protocol inside: it does not follow redirects, decompress, retry,
 error status.
 
 A sync transport may have a method `interrupt(request)`. Another thread calls it to end a `send` of
-the same request, which then raises one of these errors. Without it, a stream that is closed while
-it waits for the head waits on for it. A task is cancelled instead.
+the same request, which then raises one of its errors. Without it, a stream that is closed while it
+waits for the head waits on for it. A task is cancelled instead.
 
 A transport that does not use the clock of the machine has an attribute `clock` with a method
 `monotonic`. The client counts its deadlines on it.
@@ -88,9 +88,14 @@ class ByteStream(Protocol):
     def read(self, timeout: float | None) -> bytes:
         """Return the next bytes of the body as soon as there are any, or b"" at its end.
 
-        Only the HTTP framing is removed. Raises the builtin TimeoutError after `timeout` seconds
-        without a byte, ConnectionLost or RemoteProtocolError. The client does not read again after
-        an error.
+        Only the HTTP framing is removed. `timeout` is how many seconds the wait may take, or None.
+        The client does not read again after an error.
+
+        Raises:
+            TimeoutError: the builtin one. No byte came in time. The client knows which of its
+                deadlines that was.
+            ConnectionLost: the connection broke, or the body is shorter than its head announced.
+            RemoteProtocolError: the framing is not that of HTTP.
         """
         ...
 

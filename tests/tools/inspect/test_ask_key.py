@@ -1,4 +1,4 @@
-"""The key of the endpoint stays in the server, whatever the page asks and whoever quotes it."""
+"""The key of the endpoint never reaches the page, even if the endpoint sends it back."""
 
 from __future__ import annotations
 

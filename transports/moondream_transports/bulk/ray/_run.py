@@ -75,7 +75,7 @@ def run_bulk_on_ray(
     require_number("the smallest size of actors", smallest, 1)
     require_number("the largest size of actors", largest, smallest)
     require_number("rows_per_file", rows_per_file, 1)
-    _warn_of_few_cpus(_OTHER_CPUS + smallest * num_cpus)
+    _warn_of_few_cpus(cpus_needed(smallest, num_cpus))
     began = monotonic()
     place = RayOutput(output, asking)
     with place.locked():
@@ -108,6 +108,11 @@ def run_bulk_on_ray(
         after = place.read()
     counts = _counts(before, after, _total(items))
     return Summary(counts, monotonic() - began, False, tuple(after), place.checkpoint)
+
+
+def cpus_needed(actors: int, num_cpus: float) -> float:
+    """Return how many CPUs a run takes with so many actors of `num_cpus` each, as Ray counts."""
+    return _OTHER_CPUS + actors * num_cpus
 
 
 def _warn_of_few_cpus(needed: float) -> None:
